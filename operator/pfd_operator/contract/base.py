@@ -1,0 +1,56 @@
+"""The common shape of everything that is written as JSON or YAML: camelCase outside, snake_case inside, no surprises."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
+"""A DNS label: it becomes part of object names and S3 keys."""
+
+Uri = Annotated[str, Field(pattern=r"^(s3|file)://.+$", max_length=1024)]
+"""An s3:// or (outside a cluster) file:// address."""
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown fields, so that a typing error is an error and not a default."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form as users and stage containers see it: camelCase, without unset optional fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ExactlyOne(Strict):
+    """A union written as an object with exactly one key set; subclasses may name other, free fields in `_free`."""
+
+    def chosen(self) -> tuple[str, Any]:
+        """Return the alias and the value of the one member that is set.
+
+        Raises
+        ------
+        ValueError
+            If none or several are set; the schema refuses this before anything else sees it.
+        """
+        given = [(alias, value) for alias, value in self._members().items() if value is not None]
+        if len(given) != 1:
+            names = ", ".join(sorted(self._members()))
+            raise ValueError(f"exactly one of {names} is needed, {len(given)} are given")
+        return given[0]
+
+    def _members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.union_members()}
+
+    @classmethod
+    def union_members(cls) -> tuple[str, ...]:
+        """Names of the fields of which exactly one is set; all of them unless a subclass says otherwise."""
+        return tuple(cls.model_fields)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check the union when the object is made, wherever it comes from."""
+        self.chosen()

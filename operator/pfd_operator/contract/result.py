@@ -1,0 +1,137 @@
+"""StageResult: what a stage container says when it ends, in its termination message and by its exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Strict
+
+TERMINATION_MESSAGE_MAX_BYTES = 3584
+"""Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
+
+
+class ExitCode(IntEnum):
+    """Exit codes of a stage container, shared by podFailurePolicy and the planner."""
+
+    OK = 0
+    USER_ERROR = 64
+    """The spec or its inputs are wrong: no retry can help."""
+    TRANSIENT = 75
+    """Something outside failed: retry with back-off."""
+    PREEMPTED = 85
+    """Stopped by SIGTERM with its work saved: go on without counting an attempt."""
+
+
+class Reason(StrEnum):
+    """Why a stage failed, as a condition's reason."""
+
+    UNKNOWN_ELEMENT = "UnknownElement"
+    BRANCH_REQUIRED = "BranchRequired"
+    UNKNOWN_BRANCH = "UnknownBranch"
+    NOT_A_CHECKPOINT = "NotACheckpoint"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    STRUCTURE_UNREADABLE = "StructureUnreadable"
+    STRUCTURE_EMPTY = "StructureEmpty"
+    ATOMS_OVERLAP = "AtomsOverlap"
+    DATA_INVALID = "DataInvalid"
+    PSEUDOPOTENTIAL_MISSING = "PseudopotentialMissing"
+    TRAINING_TEMPLATE_INVALID = "TrainingTemplateInvalid"
+    STORE_DENIED = "StoreDenied"
+    BUCKET_NOT_FOUND = "BucketNotFound"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    OBJECT_CORRUPT = "ObjectCorrupt"
+    NO_CANDIDATES = "NoCandidates"
+    LABELS_FAILED = "LabelsFailed"
+    ENGINE_LOST = "EngineLost"
+    NOT_A_NUMBER = "NotANumber"
+    OUT_OF_MEMORY = "OutOfMemory"
+    PREEMPTED = "Preempted"
+    TRAINING_FAILED = "TrainingFailed"
+    INTERNAL_ERROR = "InternalError"
+
+
+class ErrorMetrics(Strict):
+    """Errors of a model on labelled frames."""
+
+    frames: int
+    force_rmse: float
+    """Over all force components, in eV/Å."""
+    force_rmse_low: float
+    """Lower end of the 95 % bootstrap interval (over frames), in eV/Å."""
+    force_rmse_high: float
+    """Upper end of it, in eV/Å."""
+    energy_rmse_per_atom: float
+    """In eV."""
+    virial_rmse_per_atom: float | None = None
+    """Over the nine components, in eV; none if no frame has a virial."""
+    worst_stratum: str | None = None
+    """The (system, temperature, pressure) with the largest force error."""
+    worst_stratum_force_rmse: float | None = None
+
+
+class LabelCounts(Strict):
+    """The job's labels, counted in the store's ledger."""
+
+    paid: int = 0
+    """Calculations done for this job, failed ones included."""
+    reused: int = 0
+    """Found in the store: paid before, by this or another job."""
+    failed: int = 0
+    """Of the paid ones, those without a usable result."""
+    wasted: int = 0
+    """Calculations a kill cut off, so that they were started again."""
+
+
+class StageResult(Strict):
+    """Outcome of one attempt at one stage (or one index of it)."""
+
+    version: int = 1
+    ok: bool
+    digest: str | None = None
+    """The digest the manifest was committed under; differs from the asked one for prepare only."""
+    reused: bool = False
+    """True if the manifest was there already and nothing was computed."""
+    reason: Reason | None = None
+    message: str = ""
+    """For people: what, where, why, what to do."""
+    labels: LabelCounts | None = None
+    counts: dict[str, int] = {}
+    """Sizes the planner needs: `tasks` and `labels` of select; for reading: frames, candidates, steps, resumed_from_step."""
+    metrics: dict[str, ErrorMetrics] = {}
+    """Of train: pretrained, shifted (iteration 0), prequential (later ones), holdout, best."""
+    best_iteration: int | None = None
+    """Of train: whose model is the best on the hold-out so far."""
+    model_uri: str | None = None
+    """Of train: address of that best model."""
+    seconds: float = 0.0
+
+    def to_termination_message(self) -> str:
+        """Return JSON that Kubernetes keeps whole: only the message gives way, in its middle."""
+        text = self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        excess = len(text.encode()) - TERMINATION_MESSAGE_MAX_BYTES
+        if excess <= 0:
+            return text
+        keep = max(0, len(self.message.encode()) - excess - 16) // 4
+        # JSON escapes make a character up to 6 bytes long: a quarter from each end is short enough in practice,
+        # and the recursion settles the rest
+        shorter = f"{self.message[:keep]} […] {self.message[len(self.message) - keep:]}" if keep else ""
+        return self.model_copy(update={"message": shorter}).to_termination_message()
+
+    @classmethod
+    def from_termination_message(cls, text: str) -> StageResult | None:
+        """Parse a termination message; None if it is not a StageResult (it was lost, or another program wrote it)."""
+        try:
+            return cls.model_validate_json(text)
+        except ValueError:
+            return None
+
+
+class Progress(Strict):
+    """What a running stage reports."""
+
+    percent: Annotated[float, Field(ge=0, le=100)]
+    message: Annotated[str, Field(max_length=256)] = ""
+    eta_seconds: float | None = None

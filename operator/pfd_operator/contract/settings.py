@@ -1,0 +1,264 @@
+"""What is computed: structures, molecular dynamics, selection, training. Written by users, read by stage containers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from .base import ExactlyOne, Name, Strict, Uri
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ModelSource(ExactlyOne):
+    """The pre-trained model: an object in the store, or a name that deepmd-kit knows."""
+
+    uri: Uri | None = Field(None, description="Checkpoint (.pt) in the object store, e.g. s3://pfd/models/dpa2.pt.")
+    pretrained: str | None = Field(
+        None, max_length=64, pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name known to `dp pretrained download`, e.g. DPA-3.1-3M; fetched once into the store.",
+    )
+    branch: str | None = Field(
+        None, max_length=64, description="Model branch (head) to start from; required when the checkpoint has several."
+    )
+
+    @classmethod
+    def union_members(cls) -> tuple[str, ...]:
+        """The branch goes with either source."""
+        return ("uri", "pretrained")
+
+
+class ConfigMapKey(Strict):
+    """One key of a ConfigMap in the job's namespace."""
+
+    name: str = Field(max_length=253, description="Name of the ConfigMap.")
+    key: str = Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key in the ConfigMap; its ending names the format.")
+
+
+class Structures(ExactlyOne):
+    """Where structures come from: any format ASE reads (extended XYZ, CIF, POSCAR, …), known by the file's ending."""
+
+    config_map: ConfigMapKey | None = Field(None, description="A key of a ConfigMap in the same namespace.")
+    uri: Uri | None = Field(None, description="A file in the object store.")
+    inline: str | None = Field(None, min_length=1, max_length=65536, description="Extended XYZ text.")
+
+
+class Slab(Strict):
+    """A surface cut from the given crystal by ase.build.surface."""
+
+    miller: tuple[int, int, int] = Field(description="Miller indices of the surface.")
+    layers: int = Field(3, ge=1, le=20, description="Number of equivalent layers. Default 3.")
+    vacuum: Positive = Field(10.0, le=100, description="Vacuum on both sides, in Å. Default 10.")
+
+
+class Perturb(Strict):
+    """Random variations of each given structure: where fine-tuning data and trajectories start."""
+
+    count: int = Field(8, ge=1, le=1000, description="Variations made of each structure. Default 8.")
+    displacement: float = Field(0.1, ge=0, le=1, description="Standard deviation of the atomic displacements, in Å. Default 0.1.")
+    strain: float = Field(0.03, ge=0, le=0.3, description="Largest component of the random symmetric strain, no unit. Default 0.03.")
+    supercell: tuple[int, int, int] = Field((1, 1, 1), description="Repetitions along the cell vectors. Default [1, 1, 1].")
+    vacancies: int = Field(0, ge=0, le=100, description="Atoms removed at random from each variation. Default 0.")
+    slab: Slab | None = Field(None, description="Cut this surface before anything else. Default: keep the bulk.")
+
+
+class System(Strict):
+    """One material: its structures and how they are varied."""
+
+    name: Name = Field(description="Name used in strata, reports and file names.")
+    structures: Structures = Field(description="Start structures: exactly one of configMap, uri, inline.")
+    perturb: Perturb = Field(Perturb(), description="Random variations of each structure.")
+
+
+class LabelledData(Strict):
+    """Labelled frames that exist already."""
+
+    uri: Uri = Field(description="Extended XYZ with energy (eV), forces (eV/Å) and stress or virial, in the object store.")
+
+
+class Aimd(Strict):
+    """Short ab-initio MD from perturbed structures; each step is one label."""
+
+    trajectories: int = Field(4, ge=0, le=1000, description="Number of trajectories; starts are spread over the systems. Default 4.")
+    steps: int = Field(5, ge=1, le=1000, description="MD steps, hence labels, in each trajectory. Default 5.")
+    temperature_kelvin: Positive = Field(300.0, le=20000, description="Temperature of the initial velocities, in K. Default 300.")
+    timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
+
+
+class HoldOut(Strict):
+    """The frozen hold-out: DFT-labelled frames of trajectories of their own, never trained on."""
+
+    frames: int = Field(16, ge=4, le=2000, description="Number of frames, spread evenly over systems, temperatures and pressures. Default 16.")
+
+
+class Ensemble(StrEnum):
+    """Which quantities MD keeps constant."""
+
+    NVE = "NVE"
+    NVT = "NVT"
+    NPT = "NPT"
+
+
+class ExplorationStage(Strict):
+    """One set of MD conditions; every combination of temperature and pressure is run for every system."""
+
+    ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
+    temperatures_kelvin: list[Positive] = Field(min_length=1, max_length=32, description="Temperatures, in K.")
+    pressures_bar: list[float] = Field([1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1].")
+    timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
+    steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
+    sample_every: int = Field(10, ge=1, description="Steps between candidate frames. Default 10.")
+    replicas: int = Field(1, ge=1, le=64, description="Trajectories for each condition, each from another start and seed. Default 1.")
+
+
+class Exploration(Strict):
+    """MD with the current model: where new configurations come from. Every iteration runs all the stages given."""
+
+    stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="MD conditions.")
+    pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")
+
+
+class Selection(Strict):
+    """How candidate frames become the frames that are labelled."""
+
+    frames_per_iteration: int = Field(20, ge=1, le=10000, description="Frames labelled in each iteration. Default 20.")
+    min_distance_factor: float = Field(
+        0.6, gt=0, le=1.5, description="Frames with atoms closer than this times the sum of covalent radii are dropped. Default 0.6."
+    )
+
+
+class Smearing(StrEnum):
+    """Occupation schemes of ABINIT (variable occopt)."""
+
+    FIXED = "fixed"
+    FERMI_DIRAC = "fermi-dirac"
+    GAUSSIAN = "gaussian"
+
+
+class AbinitEngine(Strict):
+    """ABINIT, plane waves. The functional is that of the pseudopotentials."""
+
+    cutoff_ev: Positive = Field(description="Plane-wave cutoff, in eV; fixed for all cells.")
+    k_spacing: Positive = Field(description="Largest spacing of k-points, in 1/Å (with the factor 2π); the mesh follows the cell.")
+    k_shifted: bool = Field(True, description="Shift the mesh by half a step off Γ (fewer independent points for one accuracy). Default true.")
+    smearing: Smearing = Field(Smearing.GAUSSIAN, description="Occupations. Default gaussian.")
+    smearing_width_ev: Positive = Field(0.1, description="Smearing width, in eV. Default 0.1.")
+    extra_bands: int = Field(4, ge=0, le=1000, description="Bands above the occupied ones. Default 4.")
+    pseudopotentials: dict[str, str] = Field(
+        min_length=1, max_length=118, description="Element → pseudopotential file, in the image's ABI_PSPDIR or an absolute path in the image."
+    )
+    extra: dict[str, Any] = Field({}, description="Further ABINIT input variables, written as they are.")
+    command: list[str] = Field(["abinit"], min_length=1, max_length=32, description='How the engine is started in its image. Default ["abinit"].')
+
+
+class XtbEngine(Strict):
+    """GFN1-xTB by tblite, in the worker image; periodic systems at Γ only."""
+
+    accuracy: Positive = Field(1.0, description="Numerical accuracy, as in tblite; smaller is tighter. Default 1.")
+    electronic_temperature_kelvin: Positive = Field(300.0, description="Electronic temperature, in K. Default 300.")
+    max_iterations: int = Field(250, ge=1, le=100000, description="SCF iterations before a frame counts as not converged. Default 250.")
+
+
+class AseEngine(Strict):
+    """Any ASE calculator that the worker image can import."""
+
+    calculator: str = Field(
+        max_length=200, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT."
+    )
+    parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor.")
+
+
+class Engine(ExactlyOne):
+    """What computes labels: exactly one engine."""
+
+    abinit: AbinitEngine | None = Field(None, description="ABINIT in an image of its own.")
+    xtb: XtbEngine | None = Field(None, description="GFN1-xTB (tblite) in the worker image.")
+    ase: AseEngine | None = Field(None, description="An ASE calculator in the worker image.")
+
+
+class Labeling(Strict):
+    """Reference calculations."""
+
+    engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
+    image: str | None = Field(None, max_length=512, description="Engine image, used as it is. Default: that of the chart.")
+    parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
+    frames_per_pod: int = Field(1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1.")
+    max_failed_fraction: float = Field(0.2, ge=0, le=1, description="Failed fraction of a stage's frames above which the job fails. Default 0.2.")
+    timeout_seconds: int = Field(3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600.")
+
+
+class Training(Strict):
+    """Fine-tuning by deepmd-kit's PyTorch backend."""
+
+    steps: int = Field(2000, ge=1, le=100_000_000, description="Training steps in each iteration. Default 2000.")
+    batch_size: int = Field(1, ge=1, le=4096, description="Frames in a batch. Default 1.")
+    learning_rate_start: Positive = Field(2e-4, lt=1, description="First learning rate. Default 2e-4, which keeps what the model knows.")
+    learning_rate_stop: Positive = Field(1e-6, lt=1, description="Last learning rate. Default 1e-6.")
+    validation_fraction: float = Field(0.1, ge=0, le=0.5, description="Part of the training frames that only picks the best checkpoint. Default 0.1.")
+    checkpoint_seconds: int = Field(300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300.")
+    template: dict[str, Any] = Field({}, description="Any part of a deepmd-kit input, laid over ours; checked against its schema.")
+
+
+class Convergence(Strict):
+    """When the model is good: all given limits hold, for unseen labels and for the hold-out."""
+
+    force_rmse: Positive = Field(alias="forceRMSE", description="Root-mean-square error of force components, in eV/Å.")
+    energy_rmse_per_atom: Positive | None = Field(None, alias="energyRMSEPerAtom", description="RMSE of the energy per atom, in eV.")
+    virial_rmse_per_atom: Positive | None = Field(None, alias="virialRMSEPerAtom", description="RMSE of virial components per atom, in eV.")
+    consecutive: int = Field(2, ge=1, le=100, description="Iterations in a row in which all limits hold. Default 2.")
+
+
+class S3Location(Strict):
+    """Where artifacts live."""
+
+    bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$", description="Bucket; it must exist.")
+    prefix: str = Field("", max_length=512, pattern=r"^[A-Za-z0-9._/=-]*$", description="Key prefix. Jobs under one prefix share labels and finished stages.")
+    endpoint: str | None = Field(None, max_length=512, pattern=r"^https?://.+", description="Endpoint URL; default: AWS.")
+    region: str = Field("us-east-1", max_length=64, description="Region. Default us-east-1.")
+    path_style: bool = Field(True, description="Address buckets by path (most S3 servers other than AWS). Default true.")
+
+
+class StoreLocation(ExactlyOne):
+    """The object store of a stage: S3 in a cluster, a folder in a shell."""
+
+    s3: S3Location | None = Field(None, description="S3 or anything that speaks it.")
+    directory: Annotated[str, Field(pattern=r"^file:///.+")] | None = Field(None, description="A folder, as file:///path.")
+
+
+class MdTask(Strict):
+    """One trajectory: system, conditions and seed."""
+
+    system: str
+    stage: int
+    ensemble: Ensemble
+    temperature_kelvin: float
+    pressure_bar: float | None
+    timestep_fs: float
+    steps: int
+    sample_every: int
+    replica: int
+    seed: int
+
+    @property
+    def stratum(self) -> str:
+        """Name of the (system, temperature, pressure) group whose error is reported separately."""
+        pressure = "" if self.pressure_bar is None else f"/{self.pressure_bar:g}bar"
+        return f"{self.system}/{self.temperature_kelvin:g}K{pressure}"
+
+
+Purpose = Literal["hold-out", "training"]
+
+
+class WithSystems(Strict):
+    """Base for specs whose systems have names that must differ."""
+
+    systems: list[System] = Field(min_length=1, max_length=64, description="The materials.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> WithSystems:
+        names = [system.name for system in self.systems]
+        if len(set(names)) != len(names):
+            raise ValueError("systems: names must differ")
+        return self

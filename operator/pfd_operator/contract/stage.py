@@ -1,0 +1,160 @@
+"""StageSpec: all that a stage container is told. It travels in an annotation of its Job, so it stays under 16 KiB."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Name, Strict, Uri
+from .digest import digest_of
+from .settings import (
+    Aimd,
+    Engine,
+    Exploration,
+    LabelledData,
+    ModelSource,
+    Perturb,
+    Purpose,
+    StoreLocation,
+    Training,
+)
+
+STAGE_SPEC_MAX_BYTES = 16 * 1024
+STAGE_SPEC_FILE = "/etc/pfd/stage.json"
+"""Where the downward API puts the StageSpec in every container of a stage."""
+STAGE_SPEC_ANNOTATION = "pfd.dev/stage-spec"
+STRUCTURES_DIRECTORY = "/etc/pfd/structures"
+"""Structures out of ConfigMaps are mounted as <this>/<system>/<key>."""
+
+
+class StageKind(StrEnum):
+    """The stages there are; one module of the worker each."""
+
+    PREPARE = "prepare"
+    EXPLORE = "explore"
+    SELECT = "select"
+    LABEL = "label"
+    TRAIN = "train"
+
+
+class StageRef(Strict):
+    """A finished stage whose outputs are read.
+
+    Its manifest is `stages/<digest>/manifest.json`, or for an indexed stage
+    `stages/<digest>/index-<i, 5 digits>/manifest.json` for i in 0 … completions - 1.
+    """
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    completions: int | None = None
+
+
+class JobIdentity(Strict):
+    """The custom resource a stage belongs to; its uid owns the ledger of paid labels."""
+
+    namespace: str
+    kind: str
+    name: str
+    uid: str
+
+
+class PreparedSystem(Strict):
+    """A system with its structures as a path in the container or an address in the store."""
+
+    name: Name
+    structures: Uri | Annotated[str, Field(pattern=r"^/")]
+    perturb: Perturb
+
+
+class PrepareParams(Strict):
+    """Check and resolve everything the user gave; write perturbed starts."""
+
+    stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
+    model: ModelSource
+    systems: list[PreparedSystem]
+    data: list[LabelledData] = []
+    training: Training
+    engine: Engine
+
+
+class ExploreParams(Strict):
+    """Run MD with a model; inputs: `prepare`, `model` (a prepare or train stage)."""
+
+    stage: Literal[StageKind.EXPLORE] = StageKind.EXPLORE
+    purpose: Purpose
+    systems: list[Name]
+    exploration: Exploration
+    min_distance_factor: float
+
+
+class SelectParams(Strict):
+    """Choose frames to label; inputs: `prepare`, `explore`, and after iteration 0 `train` (the last one)."""
+
+    stage: Literal[StageKind.SELECT] = StageKind.SELECT
+    purpose: Purpose
+    frames: int = Field(ge=0)
+    """Frames chosen out of MD, exactly this many if there are as many candidates."""
+    aimd: Aimd | None = None
+    """AIMD trajectories asked for on top, from the perturbed starts."""
+
+
+class LabelParams(Strict):
+    """Compute labels; input: `select`. Index i does tasks i·frames_per_pod … of its task list."""
+
+    stage: Literal[StageKind.LABEL] = StageKind.LABEL
+    engine: Engine
+    frames_per_pod: int
+    timeout_seconds: int
+
+
+class TrainParams(Strict):
+    """Train and evaluate; inputs: `prepare`, `label`, `select`, and after iteration 0 `train` (the last one)."""
+
+    stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
+    training: Training
+    max_failed_fraction: float = Field(ge=0, le=1)
+
+
+StageParams = Annotated[
+    PrepareParams | ExploreParams | SelectParams | LabelParams | TrainParams, Field(discriminator="stage")
+]
+
+
+class StageSpec(Strict):
+    """One attempt at one stage."""
+
+    version: Literal[1] = 1
+    job: JobIdentity
+    iteration: int = Field(ge=0)
+    attempt: int = Field(ge=1)
+    seed: int
+    digest: str
+    """Names the stage's outputs by its inputs: see `stage_digest`."""
+    inputs: dict[str, StageRef] = {}
+    store: StoreLocation
+    params: StageParams
+    progress_url: str | None = None
+    """Where progress may be POSTed; none outside a cluster."""
+
+    @property
+    def stage(self) -> StageKind:
+        """The kind of stage."""
+        return self.params.stage
+
+
+def stage_digest(params: StageParams, seed: int, iteration: int, inputs: dict[str, StageRef], image: str) -> str:
+    """Name a stage by everything that decides its outputs: settings, seed, inputs and image, and nothing else.
+
+    The job's name is not part of it: the same stage of another job is the same stage. What user addresses point to
+    is not known here; `prepare` mixes the sha256 of what it read into the digest it reports.
+    """
+    return digest_of(
+        {
+            "params": params.to_json(),
+            "seed": seed,
+            "iteration": iteration,
+            "inputs": {name: ref.to_json() for name, ref in inputs.items()},
+            "image": image,
+        }
+    )

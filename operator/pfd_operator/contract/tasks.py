@@ -1,0 +1,39 @@
+"""The MD trajectories of an explore stage: the same list for the planner that counts them and the pod that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .digest import seed_of
+from .settings import Ensemble, Exploration, MdTask
+
+
+def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> list[MdTask]:
+    """List every (system, stage, temperature, pressure, replica), each with a seed of its own."""
+    tasks: list[MdTask] = []
+    for system in systems:
+        for number, stage in enumerate(exploration.stages):
+            pressures: Sequence[float | None] = stage.pressures_bar if stage.ensemble is Ensemble.NPT else [None]
+            for temperature in stage.temperatures_kelvin:
+                for pressure in pressures:
+                    for replica in range(stage.replicas):
+                        tasks.append(
+                            MdTask(
+                                system=system,
+                                stage=number,
+                                ensemble=stage.ensemble,
+                                temperature_kelvin=temperature,
+                                pressure_bar=pressure,
+                                timestep_fs=stage.timestep_fs,
+                                steps=stage.steps,
+                                sample_every=stage.sample_every,
+                                replica=replica,
+                                seed=seed_of(seed, system, number, str(temperature), str(pressure), replica),
+                            )
+                        )
+    return tasks
+
+
+def tasks_of_index(tasks: Sequence[MdTask], index: int, completions: int) -> list[MdTask]:
+    """Deal the tasks round robin, so that long conditions spread over the pods."""
+    return list(tasks[index::completions])

@@ -117,7 +117,7 @@ class StageResult(Strict):
         keep = max(0, len(self.message.encode()) - excess - 16) // 4
         # JSON escapes make a character up to 6 bytes long: a quarter from each end is short enough in practice,
         # and the recursion settles the rest
-        shorter = f"{self.message[:keep]} […] {self.message[len(self.message) - keep:]}" if keep else ""
+        shorter = f"{self.message[:keep]} […] {self.message[len(self.message) - keep :]}" if keep else ""
         return self.model_copy(update={"message": shorter}).to_termination_message()
 
     @classmethod

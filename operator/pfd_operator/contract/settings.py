@@ -17,11 +17,15 @@ class ModelSource(ExactlyOne):
 
     uri: Uri | None = Field(None, description="Checkpoint (.pt) in the object store, e.g. s3://pfd/models/dpa2.pt.")
     pretrained: str | None = Field(
-        None, max_length=64, pattern=r"^[A-Za-z0-9._-]+$",
+        None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
         description="Name known to `dp pretrained download`, e.g. DPA-3.1-3M; fetched once into the store.",
     )
     branch: str | None = Field(
-        None, max_length=64, description="Model branch (head) to start from; required when the checkpoint has several."
+        None,
+        max_length=64,
+        description="Model branch (head) to start from; required when the checkpoint has several.",
     )
 
     @classmethod
@@ -34,7 +38,11 @@ class ConfigMapKey(Strict):
     """One key of a ConfigMap in the job's namespace."""
 
     name: str = Field(max_length=253, description="Name of the ConfigMap.")
-    key: str = Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key in the ConfigMap; its ending names the format.")
+    key: str = Field(
+        max_length=253,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        description="Key in the ConfigMap; its ending names the format.",
+    )
 
 
 class Structures(ExactlyOne):
@@ -57,9 +65,18 @@ class Perturb(Strict):
     """Random variations of each given structure: where fine-tuning data and trajectories start."""
 
     count: int = Field(8, ge=1, le=1000, description="Variations made of each structure. Default 8.")
-    displacement: float = Field(0.1, ge=0, le=1, description="Standard deviation of the atomic displacements, in Å. Default 0.1.")
-    strain: float = Field(0.03, ge=0, le=0.3, description="Largest component of the random symmetric strain, no unit. Default 0.03.")
-    supercell: tuple[int, int, int] = Field((1, 1, 1), description="Repetitions along the cell vectors. Default [1, 1, 1].")
+    displacement: float = Field(
+        0.1, ge=0, le=1, description="Standard deviation of the atomic displacements, in Å. Default 0.1."
+    )
+    strain: float = Field(
+        0.03,
+        ge=0,
+        le=0.3,
+        description="Largest component of the random symmetric strain, no unit. Default 0.03.",
+    )
+    supercell: tuple[int, int, int] = Field(
+        (1, 1, 1), description="Repetitions along the cell vectors. Default [1, 1, 1]."
+    )
     vacancies: int = Field(0, ge=0, le=100, description="Atoms removed at random from each variation. Default 0.")
     slab: Slab | None = Field(None, description="Cut this surface before anything else. Default: keep the bulk.")
 
@@ -75,22 +92,33 @@ class System(Strict):
 class LabelledData(Strict):
     """Labelled frames that exist already."""
 
-    uri: Uri = Field(description="Extended XYZ with energy (eV), forces (eV/Å) and stress or virial, in the object store.")
+    uri: Uri = Field(
+        description="Extended XYZ with energy (eV), forces (eV/Å) and stress or virial, in the object store."
+    )
 
 
 class Aimd(Strict):
     """Short ab-initio MD from perturbed structures; each step is one label."""
 
-    trajectories: int = Field(4, ge=0, le=1000, description="Number of trajectories; starts are spread over the systems. Default 4.")
+    trajectories: int = Field(
+        4, ge=0, le=1000, description="Number of trajectories; starts are spread over the systems. Default 4."
+    )
     steps: int = Field(5, ge=1, le=1000, description="MD steps, hence labels, in each trajectory. Default 5.")
-    temperature_kelvin: Positive = Field(300.0, le=20000, description="Temperature of the initial velocities, in K. Default 300.")
+    temperature_kelvin: Positive = Field(
+        300.0, le=20000, description="Temperature of the initial velocities, in K. Default 300."
+    )
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
 
 
 class HoldOut(Strict):
     """The frozen hold-out: DFT-labelled frames of trajectories of their own, never trained on."""
 
-    frames: int = Field(16, ge=4, le=2000, description="Number of frames, spread evenly over systems, temperatures and pressures. Default 16.")
+    frames: int = Field(
+        16,
+        ge=4,
+        le=2000,
+        description="Number of frames, spread evenly over systems, temperatures and pressures. Default 16.",
+    )
 
 
 class Ensemble(StrEnum):
@@ -106,11 +134,18 @@ class ExplorationStage(Strict):
 
     ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
     temperatures_kelvin: list[Positive] = Field(min_length=1, max_length=32, description="Temperatures, in K.")
-    pressures_bar: list[float] = Field([1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1].")
+    pressures_bar: list[float] = Field(
+        [1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1]."
+    )
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
     steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
     sample_every: int = Field(10, ge=1, description="Steps between candidate frames. Default 10.")
-    replicas: int = Field(1, ge=1, le=64, description="Trajectories for each condition, each from another start and seed. Default 1.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Trajectories for each condition, each from another start and seed. Default 1.",
+    )
 
 
 class Exploration(Strict):
@@ -125,7 +160,10 @@ class Selection(Strict):
 
     frames_per_iteration: int = Field(20, ge=1, le=10000, description="Frames labelled in each iteration. Default 20.")
     min_distance_factor: float = Field(
-        0.6, gt=0, le=1.5, description="Frames with atoms closer than this times the sum of covalent radii are dropped. Default 0.6."
+        0.6,
+        gt=0,
+        le=1.5,
+        description="Frames with atoms closer than this times the sum of covalent radii are dropped. Default 0.6.",
     )
 
 
@@ -141,16 +179,28 @@ class AbinitEngine(Strict):
     """ABINIT, plane waves. The functional is that of the pseudopotentials."""
 
     cutoff_ev: Positive = Field(description="Plane-wave cutoff, in eV; fixed for all cells.")
-    k_spacing: Positive = Field(description="Largest spacing of k-points, in 1/Å (with the factor 2π); the mesh follows the cell.")
-    k_shifted: bool = Field(True, description="Shift the mesh by half a step off Γ (fewer independent points for one accuracy). Default true.")
+    k_spacing: Positive = Field(
+        description="Largest spacing of k-points, in 1/Å (with the factor 2π); the mesh follows the cell."
+    )
+    k_shifted: bool = Field(
+        True,
+        description="Shift the mesh by half a step off Γ (fewer independent points for one accuracy). Default true.",
+    )
     smearing: Smearing = Field(Smearing.GAUSSIAN, description="Occupations. Default gaussian.")
     smearing_width_ev: Positive = Field(0.1, description="Smearing width, in eV. Default 0.1.")
     extra_bands: int = Field(4, ge=0, le=1000, description="Bands above the occupied ones. Default 4.")
     pseudopotentials: dict[str, str] = Field(
-        min_length=1, max_length=118, description="Element → pseudopotential file, in the image's ABI_PSPDIR or an absolute path in the image."
+        min_length=1,
+        max_length=118,
+        description="Element → pseudopotential file, in the image's ABI_PSPDIR or an absolute path in the image.",
     )
     extra: dict[str, Any] = Field({}, description="Further ABINIT input variables, written as they are.")
-    command: list[str] = Field(["abinit"], min_length=1, max_length=32, description='How the engine is started in its image. Default ["abinit"].')
+    command: list[str] = Field(
+        ["abinit"],
+        min_length=1,
+        max_length=32,
+        description='How the engine is started in its image. Default ["abinit"].',
+    )
 
 
 class XtbEngine(Strict):
@@ -158,14 +208,21 @@ class XtbEngine(Strict):
 
     accuracy: Positive = Field(1.0, description="Numerical accuracy, as in tblite; smaller is tighter. Default 1.")
     electronic_temperature_kelvin: Positive = Field(300.0, description="Electronic temperature, in K. Default 300.")
-    max_iterations: int = Field(250, ge=1, le=100000, description="SCF iterations before a frame counts as not converged. Default 250.")
+    max_iterations: int = Field(
+        250,
+        ge=1,
+        le=100000,
+        description="SCF iterations before a frame counts as not converged. Default 250.",
+    )
 
 
 class AseEngine(Strict):
     """Any ASE calculator that the worker image can import."""
 
     calculator: str = Field(
-        max_length=200, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT."
+        max_length=200,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT.",
     )
     parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor.")
 
@@ -182,11 +239,22 @@ class Labeling(Strict):
     """Reference calculations."""
 
     engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
-    image: str | None = Field(None, max_length=512, description="Engine image, used as it is. Default: that of the chart.")
+    image: str | None = Field(
+        None, max_length=512, description="Engine image, used as it is. Default: that of the chart."
+    )
     parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
-    frames_per_pod: int = Field(1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1.")
-    max_failed_fraction: float = Field(0.2, ge=0, le=1, description="Failed fraction of a stage's frames above which the job fails. Default 0.2.")
-    timeout_seconds: int = Field(3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600.")
+    frames_per_pod: int = Field(
+        1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1."
+    )
+    max_failed_fraction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
+    )
+    timeout_seconds: int = Field(
+        3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600."
+    )
 
 
 class Training(Strict):
@@ -194,37 +262,68 @@ class Training(Strict):
 
     steps: int = Field(2000, ge=1, le=100_000_000, description="Training steps in each iteration. Default 2000.")
     batch_size: int = Field(1, ge=1, le=4096, description="Frames in a batch. Default 1.")
-    learning_rate_start: Positive = Field(2e-4, lt=1, description="First learning rate. Default 2e-4, which keeps what the model knows.")
+    learning_rate_start: Positive = Field(
+        2e-4, lt=1, description="First learning rate. Default 2e-4, which keeps what the model knows."
+    )
     learning_rate_stop: Positive = Field(1e-6, lt=1, description="Last learning rate. Default 1e-6.")
-    validation_fraction: float = Field(0.1, ge=0, le=0.5, description="Part of the training frames that only picks the best checkpoint. Default 0.1.")
-    checkpoint_seconds: int = Field(300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300.")
-    template: dict[str, Any] = Field({}, description="Any part of a deepmd-kit input, laid over ours; checked against its schema.")
+    validation_fraction: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Part of the training frames that only picks the best checkpoint. Default 0.1.",
+    )
+    checkpoint_seconds: int = Field(
+        300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300."
+    )
+    template: dict[str, Any] = Field(
+        {}, description="Any part of a deepmd-kit input, laid over ours; checked against its schema."
+    )
 
 
 class Convergence(Strict):
     """When the model is good: all given limits hold, for unseen labels and for the hold-out."""
 
     force_rmse: Positive = Field(alias="forceRMSE", description="Root-mean-square error of force components, in eV/Å.")
-    energy_rmse_per_atom: Positive | None = Field(None, alias="energyRMSEPerAtom", description="RMSE of the energy per atom, in eV.")
-    virial_rmse_per_atom: Positive | None = Field(None, alias="virialRMSEPerAtom", description="RMSE of virial components per atom, in eV.")
+    energy_rmse_per_atom: Positive | None = Field(
+        None, alias="energyRMSEPerAtom", description="RMSE of the energy per atom, in eV."
+    )
+    virial_rmse_per_atom: Positive | None = Field(
+        None, alias="virialRMSEPerAtom", description="RMSE of virial components per atom, in eV."
+    )
     consecutive: int = Field(2, ge=1, le=100, description="Iterations in a row in which all limits hold. Default 2.")
 
 
 class S3Location(Strict):
     """Where artifacts live."""
 
-    bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$", description="Bucket; it must exist.")
-    prefix: str = Field("", max_length=512, pattern=r"^[A-Za-z0-9._/=-]*$", description="Key prefix. Jobs under one prefix share labels and finished stages.")
-    endpoint: str | None = Field(None, max_length=512, pattern=r"^https?://.+", description="Endpoint URL; default: AWS.")
+    bucket: str = Field(
+        min_length=3,
+        max_length=63,
+        pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+        description="Bucket; it must exist.",
+    )
+    prefix: str = Field(
+        "",
+        max_length=512,
+        pattern=r"^[A-Za-z0-9._/=-]*$",
+        description="Key prefix. Jobs under one prefix share labels and finished stages.",
+    )
+    endpoint: str | None = Field(
+        None, max_length=512, pattern=r"^https?://.+", description="Endpoint URL; default: AWS."
+    )
     region: str = Field("us-east-1", max_length=64, description="Region. Default us-east-1.")
-    path_style: bool = Field(True, description="Address buckets by path (most S3 servers other than AWS). Default true.")
+    path_style: bool = Field(
+        True, description="Address buckets by path (most S3 servers other than AWS). Default true."
+    )
 
 
 class StoreLocation(ExactlyOne):
     """The object store of a stage: S3 in a cluster, a folder in a shell."""
 
     s3: S3Location | None = Field(None, description="S3 or anything that speaks it.")
-    directory: Annotated[str, Field(pattern=r"^file:///.+")] | None = Field(None, description="A folder, as file:///path.")
+    directory: Annotated[str, Field(pattern=r"^file:///.+")] | None = Field(
+        None, description="A folder, as file:///path."
+    )
 
 
 class MdTask(Strict):

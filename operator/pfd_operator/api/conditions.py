@@ -1,0 +1,67 @@
+"""Conditions, phases and reasons: closed sets, so that alerts and scripts can rely on them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a job stands; the last five are terminal and mean different things."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    CONVERGED = "Converged"
+    MAX_ITERATIONS = "MaxIterations"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
+    CANCELLED = "Cancelled"
+    FAILED = "Failed"
+
+    @property
+    def terminal(self) -> bool:
+        """True if nothing runs any more and nothing will without a change of the spec."""
+        return self not in (Phase.PENDING, Phase.RUNNING, Phase.SUSPENDED)
+
+
+class ConditionType(StrEnum):
+    """The conditions of a job."""
+
+    READY = "Ready"
+    """True: a model that met the convergence criteria is at status.model.uri."""
+    PROGRESSING = "Progressing"
+    """True: stages run. False: done, suspended or stuck; the reason says which."""
+    STUCK = "Stuck"
+    """True: a pod cannot start; ends as a failure after a deadline."""
+    SPEC_CHANGED = "SpecChanged"
+    """True: a part of the spec that must not change mid-run was changed; the run goes on with what it recorded."""
+
+
+class OperatorReason(StrEnum):
+    """Reasons the operator itself gives; a failed stage gives those of contract.result.Reason."""
+
+    STARTED = "Started"
+    STAGE_RUNNING = "StageRunning"
+    STAGE_SUCCEEDED = "StageSucceeded"
+    STAGE_RETRIED = "StageRetried"
+    CONVERGED = "Converged"
+    NOT_CONVERGED = "NotConverged"
+    MAX_ITERATIONS = "MaxIterationsReached"
+    LABEL_BUDGET = "LabelBudgetExhausted"
+    GPU_BUDGET = "GpuBudgetExhausted"
+    DEADLINE = "DeadlineExceeded"
+    CANCELLED = "Cancelled"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    SPEC_INVALID = "SpecInvalid"
+    SPEC_CHANGED = "SpecChanged"
+    SPEC_UNCHANGED = "SpecUnchanged"
+    IMAGE_PULL = "ImageCannotBePulled"
+    UNSCHEDULABLE = "Unschedulable"
+    CONFIG_ERROR = "ContainerConfigError"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    NON_ROOT = "ImageCannotRunAsNonRoot"
+    POD_PENDING = "PodPending"
+    NOT_STUCK = "PodsStart"
+    ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
+    POD_LOST = "PodLost"
+    OUT_OF_MEMORY = "OutOfMemory"

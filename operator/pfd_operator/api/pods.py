@@ -1,0 +1,42 @@
+"""What users may say about the pods of a stage: a typed object of allowed fields, nothing that grants privileges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from pfd_operator.contract.base import Strict
+
+
+class Resources(Strict):
+    """Compute resources of the stage's main container."""
+
+    requests: dict[str, str | int] = Field({}, max_length=16, description="Requests, e.g. {cpu: 1, memory: 2Gi}.")
+    limits: dict[str, str | int] = Field({}, max_length=16, description="Limits, e.g. {nvidia.com/gpu: 1}.")
+
+
+class PodOverrides(Strict):
+    """Scheduling and resources of one stage's pods."""
+
+    resources: Resources = Field(
+        Resources(), description="Requests and limits of the main container (the engine's in label pods)."
+    )
+    node_selector: dict[str, str] = Field({}, max_length=32, description="Node labels the pods need.")
+    tolerations: list[dict[str, Any]] = Field([], max_length=32, description="Tolerations, as in a pod.")
+    affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod.")
+    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
+    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass of the pods.")
+    termination_grace_period_seconds: int = Field(
+        60, ge=1, le=3600, description="Time to upload a checkpoint after SIGTERM, in s. Default 60."
+    )
+
+
+class Pods(Strict):
+    """Overrides by stage."""
+
+    prepare: PodOverrides = Field(PodOverrides(), description="Pods of prepare.")
+    explore: PodOverrides = Field(PodOverrides(), description="Pods of explore.")
+    select: PodOverrides = Field(PodOverrides(), description="Pods of select.")
+    label: PodOverrides = Field(PodOverrides(), description="Pods of label.")
+    train: PodOverrides = Field(PodOverrides(), description="Pods of train.")

@@ -1,0 +1,139 @@
+"""Status: what the operator knows of a job, small enough for etcd. Measured values are strings: no float round trips."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from pfd_operator.contract.base import Strict
+from pfd_operator.contract.stage import StageKind, StageRef
+
+from .conditions import Phase
+
+KEPT_ITERATIONS = 20
+
+
+class Condition(Strict):
+    """A Kubernetes condition."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: datetime
+    observed_generation: int | None = None
+
+
+class ActiveState(StrEnum):
+    """Where the running stage stands."""
+
+    INTENDED = "Intended"
+    """Written down; its Job may or may not exist yet."""
+    CREATED = "Created"
+    """Its Job was seen; if it vanishes without an outcome, the attempt was lost."""
+    BACKOFF = "Backoff"
+    """An attempt ended; the next starts at `not_before`."""
+
+
+class ActiveStage(Strict):
+    """The stage that runs now: the write-ahead record of its Job."""
+
+    iteration: int
+    stage: StageKind
+    attempt: int = 1
+    """Number in the Job's name; every new Job of the stage has a new one."""
+    counted_failures: int = 0
+    """Attempts that count against the limit: not preempted, evicted or lost ones."""
+    job_name: str
+    digest: str
+    completions: int | None = None
+    state: ActiveState = ActiveState.INTENDED
+    intended_at: datetime
+    started_at: datetime | None = None
+    not_before: datetime | None = None
+    percent: int | None = None
+    message: str = ""
+    succeeded_indexes: int = 0
+    failed_indexes: int = 0
+
+
+class Errors(Strict):
+    """Errors of a model, as decimal strings."""
+
+    force_rmse: str = Field(alias="forceRMSE", description="eV/Å")
+    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % bootstrap interval, eV/Å")
+    energy_rmse_per_atom: str = Field(alias="energyRMSEPerAtom", description="eV")
+    virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="eV")
+    frames: int
+    worst_stratum: str | None = None
+
+
+class StageRecord(Strict):
+    """A finished stage."""
+
+    iteration: int
+    stage: StageKind
+    digest: str = Field(description="Where its manifest is: stages/<digest>/.")
+    completions: int | None = None
+    attempts: int
+    seconds: int = Field(description="Wall time from intent to outcome.")
+    reused: bool = False
+
+
+class IterationRecord(Strict):
+    """One iteration: what it cost and how good the model became."""
+
+    iteration: int
+    labels: int = Field(description="Labels paid in all when it ended.")
+    prequential: Errors | None = Field(None, description="The exploring model on labels it had never seen.")
+    holdout: Errors | None = Field(None, description="The new model on the frozen hold-out.")
+    met: bool = Field(False, description="All convergence limits held.")
+    message: str = ""
+
+
+class Labels(Strict):
+    """Labels of this job; the store's ledger is the truth."""
+
+    paid: int = 0
+    reused: int = 0
+    failed: int = 0
+    wasted: int = 0
+    budget: int = 0
+
+
+class ModelRecord(Strict):
+    """The best model so far, by the frozen hold-out."""
+
+    uri: str
+    iteration: int
+    errors: Errors | None = None
+
+
+class FineTuneJobStatus(Strict):
+    """Everything the operator remembers; the planner needs nothing else."""
+
+    phase: Phase = Phase.PENDING
+    observed_generation: int = 0
+    spec_digest: str | None = None
+    conditions: list[Condition] = []
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    suspended_at: datetime | None = None
+    suspended_seconds: int = 0
+    gpu_seconds: int = 0
+    iteration: int = 0
+    stage: str = ""
+    progress: str = ""
+    """For the printer column, e.g. "3/12" or "45 %"."""
+    active: ActiveStage | None = None
+    inputs: dict[str, StageRef] = Field({}, description="The last finished stage of each kind.")
+    counts: dict[str, int] = Field({}, description="Sizes reported by the last stages, e.g. tasks.")
+    stages: list[StageRecord] = Field([], description="The last finished stages.")
+    iterations: list[IterationRecord] = Field([], description="The last iterations.")
+    consecutive: int = 0
+    """Iterations in a row that met all limits."""
+    labels: Labels = Labels()
+    baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
+    model: ModelRecord | None = None

@@ -1,0 +1,160 @@
+"""What goes into a plan and what comes out of it: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.result import Progress, StageResult
+from pfd_operator.contract.stage import StageKind, StageSpec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the administrator decided (chart values), as far as planning and drawing need it."""
+
+    worker_image: str
+    engine_images: dict[str, str]
+    """Default image by engine key, e.g. {"abinit": …}."""
+    progress_url: str | None = None
+    image_pull_policy: str = "IfNotPresent"
+    max_counted_failures: int = 3
+    """Failed attempts at one stage after which the job fails; preempted and lost ones do not count."""
+    backoff_seconds: int = 10
+    """Wait after the first failed attempt; doubled each time, up to 5 min."""
+    stuck_after_seconds: int = 900
+    """A pod that cannot start for this long fails the job."""
+    node_lost_after_seconds: int = 300
+    """A pod that is being deleted for this long, or whose node is gone, no longer blocks the next attempt."""
+    index_retries: int = 3
+    """Retries of one index of an indexed stage."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A custom resource as read from the API server."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: FineTuneJobSpec
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod of a stage's Job, reduced to what decides."""
+
+    name: str
+    phase: str
+    """Pending, Running, Succeeded, Failed or Unknown, as the API server says."""
+    index: int | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    """Start of its first container."""
+    finished_at: datetime | None = None
+    deleting_since: datetime | None = None
+    waiting_reason: str | None = None
+    """Why it does not run: ImagePullBackOff, Unschedulable, CreateContainerConfigError, …"""
+    waiting_message: str = ""
+    exit_code: int | None = None
+    """Of the first container that failed, or 0."""
+    container_reason: str | None = None
+    """OOMKilled, Error, … of that container."""
+    container: str = ""
+    result: StageResult | None = None
+    disrupted: bool = False
+    """The pod has a DisruptionTarget condition: evicted, preempted, its node drained or lost."""
+
+
+@dataclass(frozen=True)
+class ObservedJob:
+    """A batch/v1 Job owned by the resource."""
+
+    name: str
+    uid: str
+    iteration: int
+    stage: StageKind
+    attempt: int
+    created_at: datetime | None = None
+    deleting: bool = False
+    finished: str | None = None
+    """None, "Complete" or "Failed"."""
+    finished_reason: str = ""
+    finished_message: str = ""
+    completions: int | None = None
+    succeeded_indexes: int = 0
+    failed_indexes: int = 0
+    pods: tuple[ObservedPod, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the caches hold of one resource's children; it may be late, never invented."""
+
+    jobs: tuple[ObservedJob, ...] = ()
+    progress: Progress | None = None
+    """Last report of the active attempt."""
+    config_maps: frozenset[str] = frozenset()
+    """Names of the ConfigMaps we own for inline structures."""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A Job to create: what render needs to draw it."""
+
+    name: str
+    owner: Resource
+    spec: StageSpec
+    completions: int | None = None
+    parallelism: int = 1
+    active_deadline_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class CreateJob:
+    """Create this Job; one that exists under this name with our owner uid is the same."""
+
+    job: PlannedJob
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    """Delete a Job and, in the foreground, its pods."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class CreateConfigMap:
+    """Keep inline structures in a ConfigMap of their own, owned by the resource."""
+
+    name: str
+    data: dict[str, str]
+
+
+Action = CreateJob | DeleteJob | CreateConfigMap
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes Event to emit: the story of the job in order."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The outcome of a plan: write the status first, then act, then tell."""
+
+    status: FineTuneJobStatus
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_after_seconds: float | None = None

@@ -61,7 +61,7 @@ class S3Artifacts(S3Location):
     credentials_secret: str | None = Field(
         None,
         max_length=253,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: the pod's default credential chain.",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: the default credential chain.",
     )
     ca_bundle_config_map: str | None = Field(
         None,

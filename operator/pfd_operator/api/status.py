@@ -1,4 +1,4 @@
-"""Status: what the operator knows of a job, small enough for etcd. Measured values are strings: no float round trips."""
+"""Status: what the operator knows of a job, small enough for etcd. Measured values are strings, exact as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The common shape of everything that is written as JSON or YAML: camelCase outside, snake_case inside, no surprises."""
+"""The common shape of everything written as JSON or YAML: camelCase outside, snake_case inside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Strict(BaseModel):
 
 
 class ExactlyOne(Strict):
-    """A union written as an object with exactly one key set; subclasses may name other, free fields in `_free`."""
+    """A union written as an object with exactly one key set; subclasses narrow `union_members`."""
 
     def chosen(self) -> tuple[str, Any]:
         """Return the alias and the value of the one member that is set.

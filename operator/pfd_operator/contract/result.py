@@ -99,7 +99,7 @@ class StageResult(Strict):
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
     counts: dict[str, int] = {}
-    """Sizes the planner needs: `tasks` and `labels` of select; for reading: frames, candidates, steps, resumed_from_step."""
+    """Sizes the planner needs (`tasks` and `labels` of select) and others to read (candidates, …)."""
     metrics: dict[str, ErrorMetrics] = {}
     """Of train: pretrained, shifted (iteration 0), prequential (later ones), holdout, best."""
     best_iteration: int | None = None

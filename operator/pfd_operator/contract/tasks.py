@@ -1,4 +1,4 @@
-"""The MD trajectories of an explore stage: the same list for the planner that counts them and the pod that runs them."""
+"""The MD trajectories of an explore stage: one list for the planner that counts them and the pod that runs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
     tasks: list[MdTask] = []
     for system in systems:
         for number, stage in enumerate(exploration.stages):
-            pressures: Sequence[float | None] = stage.pressures_bar if stage.ensemble is Ensemble.NPT else [None]
+            pressures: list[float | None] = [*stage.pressures_bar] if stage.ensemble is Ensemble.NPT else [None]
             for temperature in stage.temperatures_kelvin:
                 for pressure in pressures:
                     for replica in range(stage.replicas):

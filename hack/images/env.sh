@@ -33,3 +33,30 @@ use_buildah_storage() {
     mv "$CONTAINERS_STORAGE_CONF.$$" "$CONTAINERS_STORAGE_CONF"
   fi
 }
+
+# Reads one image's row of images.tsv into dockerfile, target, suite, inputs.
+read_image() {
+  local row
+  row=$(awk -F'\t' -v n="$1" '$1 == n' "$REPO/hack/images/images.tsv")
+  [[ -n $row ]] || die "no image '$1'; there are: $(image_names | tr '\n' ' ')"
+  # shellcheck disable=SC2034
+  IFS=$'\t' read -r _ dockerfile target suite inputs <<<"$row"
+}
+
+image_names() { awk -F'\t' '!/^#/ {print $1}' "$REPO/hack/images/images.tsv"; }
+
+# The tag is the content: Dockerfile, every input file (path, mode, bytes), target, and how the base is made.
+image_ref() {
+  local dockerfile target suite inputs tag
+  read_image "$1"
+  tag=$(cd "$REPO" && {
+    printf '%s\0' "$target" "$suite"
+    sha256sum <hack/images/bootstrap-base.sh
+    # shellcheck disable=SC2086
+    for path in "$dockerfile" $inputs; do
+      [[ -e $path ]] || die "image $1 copies $path, which does not exist"
+      find "$path" -type f ! -name '*.pyc' ! -path '*/.*' -print0
+    done | sort -z | xargs -0 sh -c 'for f; do printf "%s %s\n" "$f" "$(stat -c %a "$f")"; done; sha256sum -- "$@"' sh
+  } | sha256sum | cut -c1-12)
+  echo "${REGISTRY:-localhost/pfd}/$1:$tag"
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Builds images: what is already in the cache under the same content tag is left alone.
+#   build.sh NAME…              build (see images.tsv for the names)
+#   build.sh --print-ref NAME   print the reference that a build of the present files has; builds nothing
+#   build.sh --archive NAME…    also write a docker-archive, for machines that take a .tar
+# Environment:
+#   REGISTRY        push there (with docker or buildah); references then start with it instead of localhost/pfd
+#   PFD_CA_BUNDLE   PEM file that builds trust (default $SSL_CERT_FILE); seen during the build, not in the image
+#   PFD_CACHE       where everything built is kept (default ~/.cache/pfd-operator)
+#   PFD_BUILDER     docker | buildah (default: docker where an engine answers)
+# pip's index settings are taken from this machine's pip configuration, Go's from GOPROXY.
+source "$(dirname "$0")/env.sh"
+
+# A pip.conf for the build: this machine's own settings, with the CA bundle under the name it has in the build.
+write_pip_conf() {
+  {
+    echo '[global]'
+    [[ -z $ca_bundle ]] || echo 'cert = /run/secrets/ca-bundle'
+    python3 -m pip config list 2>/dev/null | tr -d "'" |
+      sed -nE 's/^(global|:env:|install)\.(index-url|extra-index-url|trusted-host|proxy|timeout|default-timeout|retries)=/\2 = /p'
+  } | awk '!seen[$1]++' >"$1"
+}
+
+secrets_and_args() {
+  options=(--build-arg "GOPROXY=$(go env GOPROXY 2>/dev/null || true)")
+  write_pip_conf "$scratch/pip.conf"
+  options+=(--secret "id=pip-conf,src=$scratch/pip.conf")
+  [[ -z $ca_bundle ]] || options+=(--secret "id=ca-bundle,src=$ca_bundle")
+  local name
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    [[ -z ${!name:-} ]] || options+=(--build-arg "$name=${!name}")
+  done
+}
+
+build_with_docker() {
+  DOCKER_BUILDKIT=1 docker build "${options[@]}" -t "$1" -f "$REPO/$dockerfile" "$REPO"
+}
+
+build_with_buildah() {
+  local base
+  for base in $suite; do "$REPO/hack/images/bootstrap-base.sh" "$base"; done
+  nice buildah bud --layers --pull-never "${options[@]}" -t "$1" -f "$REPO/$dockerfile" "$REPO"
+}
+
+# The engines share one OCI layout: blobs are kept uncompressed and by digest, so an image that differs from an
+# earlier one in its last layer adds only that layer.
+export_layers() {
+  (flock 8; buildah push -q --disable-compression "$1" "oci:$OCI_LAYOUT:$1") 8>"$IMAGE_CACHE/oci.lock" >/dev/null
+}
+
+exists() {
+  if [[ $tool == docker ]]; then docker image inspect "$1" >/dev/null 2>&1
+  else [[ -e $OCI_LAYOUT/index.json ]] && grep -qF "\"$1\"" "$OCI_LAYOUT/index.json" && buildah inspect --type image "$1" >/dev/null 2>&1
+  fi
+}
+
+build() {
+  local ref started=$SECONDS log=$IMAGE_CACHE/build-$1.log
+  ref=$(image_ref "$1")
+  read_image "$1"
+  exec 9>"$IMAGE_CACHE/build-$(basename "$(dirname "$dockerfile")").lock"
+  flock 9
+  if exists "$ref"; then say "image $ref: cached"; return; fi
+  say "image $ref: building with $tool (log: $log)"
+  options=()
+  secrets_and_args
+  [[ $target == - ]] || options+=(--target "$target")
+  "build_with_$tool" "$ref" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "building $1 failed, see $log"; }
+  [[ $tool == docker ]] || export_layers "$ref"
+  exec 9>&-
+  say "image $ref: built in $((SECONDS - started)) s"
+}
+
+push() {
+  if [[ $tool == docker ]]; then docker push "$1"; else buildah push "$1" "docker://$1"; fi
+}
+
+archive() {
+  local file
+  file=$IMAGE_CACHE/$1-${2##*:}.tar
+  if [[ ! -e $file ]]; then
+    if [[ $tool == docker ]]; then docker save -o "$file.part" "$2"
+    else buildah push -q "$2" "docker-archive:$file.part:$2" >/dev/null; fi
+    mv "$file.part" "$file"
+  fi
+  echo "$file"
+}
+
+want_archive=
+case ${1:-} in
+  --print-ref) image_ref "${2:?usage: build.sh --print-ref NAME}"; exit ;;
+  --archive) want_archive=1; shift ;;
+  '' | -h | --help) sed -n '2,/^source/{/^#/s/^# \?//p}' "$0"; exit ;;
+esac
+
+tool=$(builder)
+[[ $tool == docker ]] || use_buildah_storage
+ca_bundle=${PFD_CA_BUNDLE-${SSL_CERT_FILE:-}}
+[[ -z $ca_bundle || -r $ca_bundle ]] || die "PFD_CA_BUNDLE: cannot read $ca_bundle"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for name; do
+  build "$name"
+  [[ -z ${REGISTRY:-} ]] || push "$(image_ref "$name")"
+  [[ -z $want_archive ]] || archive "$name" "$(image_ref "$name")"
+done

@@ -42,10 +42,11 @@ build_with_buildah() {
   nice buildah bud --layers --pull-never "${options[@]}" -t "$1" -f "$REPO/$dockerfile" "$REPO"
 }
 
-# The engines share one OCI layout: blobs are kept uncompressed and by digest, so an image that differs from an
-# earlier one in its last layer adds only that layer.
+# All images share one OCI layout with uncompressed blobs: an image that differs from an earlier one in its last layer adds
+# only that layer. skopeo, because buildah push compresses every layer anew each time, before it sees that it is there.
 export_layers() {
-  (flock 8; buildah push -q --disable-compression "$1" "oci:$OCI_LAYOUT:$1") 8>"$IMAGE_CACHE/oci.lock" >/dev/null
+  (flock 8; skopeo copy -q --dest-oci-accept-uncompressed-layers "containers-storage:$1" "oci:$OCI_LAYOUT:$1") \
+    8>"$IMAGE_CACHE/oci.lock"
 }
 
 exists() {
@@ -94,7 +95,10 @@ case ${1:-} in
 esac
 
 tool=$(builder)
-[[ $tool == docker ]] || use_buildah_storage
+if [[ $tool == buildah ]]; then
+  "$REPO/hack/images/install-packages.sh"
+  use_buildah_storage
+fi
 ca_bundle=${PFD_CA_BUNDLE-${SSL_CERT_FILE:-}}
 [[ -z $ca_bundle || -r $ca_bundle ]] || die "PFD_CA_BUNDLE: cannot read $ca_bundle"
 scratch=$(mktemp -d)

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Loads built images into a cluster's nodes, building first what is missing. An image already there is skipped, and of
+# one that differs in its last layer only that layer is sent.
+#   load.sh NAME…               (names of images.tsv)
+# Environment: CLUSTER = embedded (default) | kind;  CONTAINERD_SOCKET (embedded's, default /run/pfd-devcluster/containerd.sock)
+source "$(dirname "$0")/env.sh"
+
+socket=${CONTAINERD_SOCKET:-/run/pfd-devcluster/containerd.sock}
+[[ $# -gt 0 ]] || die "usage: load.sh NAME…; there are: $(image_names | tr '\n' ' ')"
+"$REPO/hack/images/build.sh" "$@"
+
+ctr_k8s() { ctr --address "$socket" --namespace k8s.io "$@"; }
+
+load_embedded() {
+  [[ -S $socket ]] || die "no containerd at $socket: start the cluster first (make cluster-up)"
+  if [[ -n $(ctr_k8s images ls -q "name==$1") ]]; then say "image $1: already in the cluster"; return; fi
+  local started=$SECONDS
+  if [[ $(builder) == docker ]]; then docker save "$1" | ctr_k8s images import - >/dev/null
+  else
+    # Only layers of complete images count: what an interrupted import left is fetched again.
+    ctr_k8s content ls -q |
+      python3 "$REPO/hack/images/oci_delta.py" "$OCI_LAYOUT" "$1" | ctr_k8s images import - >/dev/null
+  fi
+  # The kubelet's image garbage collection must not take what no registry can give back.
+  ctr_k8s images label "$1" io.cri-containerd.pinned=pinned >/dev/null
+  say "image $1: loaded in $((SECONDS - started)) s"
+}
+
+load_kind() {
+  kind load docker-image --name "${KIND_CLUSTER:-pfd}" "$1"
+}
+
+for name; do
+  case ${CLUSTER:-embedded} in
+    embedded) load_embedded "$(image_ref "$name")" ;;
+    kind) load_kind "$(image_ref "$name")" ;;
+    *) die "CLUSTER=$CLUSTER pulls from a registry: build with REGISTRY=…" ;;
+  esac
+done

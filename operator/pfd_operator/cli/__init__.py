@@ -1,0 +1,1 @@
+"""kubectl-pfd: what a job does and found, from its status alone."""

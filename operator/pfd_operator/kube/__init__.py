@@ -1,0 +1,1 @@
+"""All Kubernetes I/O: client, informers, and writing what the planner decided."""

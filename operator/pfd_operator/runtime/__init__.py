@@ -1,0 +1,1 @@
+"""The running operator: kopf wiring, the keyed work queue, settings, metrics, health."""

@@ -1,0 +1,25 @@
+"""Run the operator: `python -m pfd_operator`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from pfd_operator.runtime.handlers import run
+from pfd_operator.runtime.logs import configure
+from pfd_operator.runtime.settings import SettingsError, settings_from
+
+
+def main() -> int:
+    """Run until a signal; return the exit status."""
+    try:
+        settings = settings_from()
+    except SettingsError as error:
+        sys.stderr.write(f"pfd-operator: {error}\n")
+        return 2
+    configure(settings.log_level)
+    return 0 if asyncio.run(run(settings)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

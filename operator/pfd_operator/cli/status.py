@@ -1,0 +1,141 @@
+"""`kubectl pfd status`: one job, as a page of text."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TextIO
+
+from pfd_operator.api.status import ActiveStage, Condition, Errors, FineTuneJobStatus
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.resources import Snapshot, collection_path
+
+from .tables import duration, table
+
+POLL_SECONDS = 2.0
+CLEAR_SCREEN = "\x1b[H\x1b[2J"
+
+
+async def show_status(
+    api: KubeApi, namespace: str, name: str, out: TextIO, *, watch: bool = False, poll_seconds: float = POLL_SECONDS
+) -> None:
+    """Print a job's status once, or again and again until it ends.
+
+    Raises
+    ------
+    ApiError
+        If there is no such job, or the API server refuses.
+    """
+    shown = ""
+    while True:
+        snapshot = await _read(api, namespace, name)
+        status = snapshot.status()
+        page = status_page(snapshot.key, status, datetime.now(UTC))
+        if page != shown:
+            # on a terminal the page replaces the last one; in a file only what is new is worth a page
+            out.write((CLEAR_SCREEN if watch and out.isatty() else "") + page)
+            out.flush()
+            shown = page
+        if not watch or status.phase.terminal:
+            return
+        await asyncio.sleep(poll_seconds)
+
+
+def status_page(key: tuple[str, str], status: FineTuneJobStatus, now: datetime) -> str:
+    """Return the page: where the job stands, errors by iteration, and time by stage."""
+    parts = [_head(key, status, now), _errors(status), _stages(status, now), _conditions(status.conditions)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
+    try:
+        return Snapshot(await api.request("GET", f"{collection_path(namespace)}/{name}"))
+    except ApiError as error:
+        if error.status == 404:
+            message = f"no FineTuneJob {name} in namespace {namespace} (kubectl get finetunejobs -A lists all)"
+            raise ApiError(404, error.reason, message) from error
+        raise
+
+
+def _head(key: tuple[str, str], status: FineTuneJobStatus, now: datetime) -> str:
+    namespace, name = key
+    labels = status.labels
+    lines = [
+        f"{namespace}/{name}: {status.phase.value}",
+        f"labels: {labels.paid} of {labels.budget} paid, {labels.reused} reused, {labels.failed} failed, "
+        f"{labels.wasted} wasted",
+    ]
+    if status.started_at is not None:
+        elapsed = ((status.finished_at or now) - status.started_at).total_seconds()
+        lines.append(f"time: {duration(elapsed)}")
+    if status.suspended_seconds:
+        lines.append(f"suspended: {duration(status.suspended_seconds)}")
+    if status.gpu_seconds:
+        lines.append(f"GPU time: {status.gpu_seconds / 3600:.2f} h")
+    if status.model is not None:
+        lines.append(f"best model: {status.model.uri} (iteration {status.model.iteration})")
+    return "\n".join(lines)
+
+
+def _errors(status: FineTuneJobStatus) -> str:
+    rows = [_error_row(f"{name} (baseline)", "", errors) for name, errors in status.baselines.items()]
+    for record in status.iterations:
+        number = f"iteration {record.iteration}"
+        if record.prequential is not None:
+            rows.append(_error_row(f"{number}, new labels", str(record.labels), record.prequential))
+        if record.holdout is not None:
+            verdict = "met" if record.met else "not met"
+            rows.append(_error_row(f"{number}, hold-out", str(record.labels), record.holdout, verdict))
+    if not rows:
+        return ""
+    header = ("ERRORS", "LABELS", "FORCE eV/Å", "INTERVAL", "ENERGY eV/ATOM", "VIRIAL eV/ATOM", "FRAMES", "LIMITS")
+    return table(header, rows)
+
+
+def _error_row(name: str, labels: str, errors: Errors, verdict: str = "") -> list[str]:
+    return [
+        name,
+        labels,
+        errors.force_rmse,
+        errors.force_rmse_interval,
+        errors.energy_rmse_per_atom,
+        errors.virial_rmse_per_atom or "",
+        str(errors.frames),
+        verdict,
+    ]
+
+
+def _stages(status: FineTuneJobStatus, now: datetime) -> str:
+    rows = [
+        [
+            str(record.iteration),
+            record.stage.value,
+            "reused" if record.reused else "done",
+            duration(record.seconds),
+            str(record.attempts),
+            "",
+        ]
+        for record in status.stages
+    ]
+    if status.active is not None:
+        rows.append(_active_row(status.active, now))
+    return table(("ITERATION", "STAGE", "STATE", "TIME", "ATTEMPTS", "PROGRESS"), rows) if rows else ""
+
+
+def _active_row(active: ActiveStage, now: datetime) -> list[str]:
+    progress = f"{active.percent} %" if active.percent is not None else ""
+    if active.completions is not None:
+        progress = f"{active.succeeded_indexes}/{active.completions} pods {progress}".strip()
+    return [
+        str(active.iteration),
+        active.stage.value,
+        active.state.value.lower() if active.started_at is None else "running",
+        duration((now - active.intended_at).total_seconds()),
+        str(active.attempt),
+        f"{progress} {active.message}".strip(),
+    ]
+
+
+def _conditions(conditions: list[Condition]) -> str:
+    rows = [[item.type, item.status, item.reason, item.message] for item in conditions]
+    return table(("CONDITION", "STATUS", "REASON", "MESSAGE"), rows) if rows else ""

@@ -1,0 +1,161 @@
+"""A thin JSON client over kubernetes.aio: no generated models, which cost more memory and time than the data."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+REQUEST_TIMEOUT_SECONDS = 30.0
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class ApiError(Exception):
+    """The API server refused or did not answer.
+
+    Parameters
+    ----------
+    status
+        HTTP status code; 0 if there was no answer.
+    reason
+        Kubernetes' reason, e.g. AlreadyExists.
+    message
+        What the server said.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}" if status else message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class KubeApi:
+    """Requests to one API server; JSON in, JSON out."""
+
+    def __init__(self, api_client: client.ApiClient, default_namespace: str | None = None) -> None:
+        self._client = api_client
+        self.default_namespace = default_namespace
+        # one quiet watch per informer must never keep requests waiting for a connection
+        self._client.rest_client.maxsize = 0
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> KubeApi:
+        """Connect by a kubeconfig file, by the pod's service account, or by the user's kubeconfig, in this order.
+
+        Raises
+        ------
+        ApiError
+            If no configuration is found.
+        """
+        configuration = client.Configuration()
+        namespace = None
+        try:
+            if kubeconfig is None and context is None and SERVICE_ACCOUNT.exists():
+                config.load_incluster_config(client_configuration=configuration)
+            else:
+                path = str(kubeconfig) if kubeconfig else None
+                await config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
+                contexts, current = config.list_kube_config_contexts(config_file=path)
+                chosen = next((item for item in contexts if item["name"] == context), current)
+                namespace = chosen["context"].get("namespace")
+        except config.ConfigException as error:
+            raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes: {error}") from error
+        return cls(client.ApiClient(configuration), namespace)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON answer.
+
+        Raises
+        ------
+        ApiError
+            For any status ≥ 400, and with status 0 when there is no answer.
+        """
+        try:
+            response = await self._send(method, path, body, query, content_type, REQUEST_TIMEOUT_SECONDS)
+            async with response:
+                return _decode(response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+
+    async def lines(self, path: str, query: Mapping[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the lines of a watch until the server ends it.
+
+        Raises
+        ------
+        ApiError
+            If the server refuses, the connection breaks, or nothing is heard for `silence_seconds`.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
+        try:
+            response = await self._send("GET", path, None, query, JSON, timeout)
+            async with response:
+                if response.status >= 400:
+                    _decode(response.status, await response.read())
+                buffer = bytearray()
+                async for chunk in response.content.iter_any():
+                    # readline() of aiohttp gives up at its buffer's size; objects may be larger
+                    buffer += chunk
+                    *complete, rest = buffer.split(b"\n")
+                    buffer = bytearray(rest)
+                    for line in complete:
+                        yield bytes(line)
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise ApiError(0, "WatchBroken", f"watch {path}: {error or type(error).__name__}") from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        limit: float | aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        serialized = await self._client.param_serialize(
+            method,
+            path,
+            header_params={"Accept": JSON, "Content-Type": content_type},
+            auth_settings=["BearerToken"],
+        )
+        method, url, headers, _, _ = serialized
+        response = await self._client.call_api(
+            method,
+            f"{url}?{urlencode(query)}" if query else url,
+            headers,
+            None if body is None else dict(body),
+            _request_timeout=limit,
+        )
+        answer: aiohttp.ClientResponse = response.response
+        return answer
+
+
+def _decode(status: int, payload: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(payload) if payload else {}
+    except ValueError:
+        answer = {"message": payload[:500].decode(errors="replace")}
+    if not isinstance(answer, dict):
+        answer = {"message": str(answer)[:500]}
+    if status >= 400:
+        raise ApiError(status, str(answer.get("reason", "Error")), str(answer.get("message", "")))
+    return answer

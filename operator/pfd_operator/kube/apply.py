@@ -1,0 +1,117 @@
+"""Carry out a decision, in the one order that survives a crash at any point: status, then children, then Events."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pfd_operator.plan.types import Action, CreateConfigMap, CreateJob, Decision, DeleteJob, Resource, Settings
+from pfd_operator.render import config_map_manifest, job_manifest
+
+from .api import ApiError, KubeApi
+from .events import EventRecorder
+from .resources import Snapshot, write_status
+
+
+class NameTaken(Exception):  # noqa: N818
+    """An object of this name exists and belongs to somebody else."""
+
+
+async def apply(
+    api: KubeApi,
+    recorder: EventRecorder,
+    snapshot: Snapshot,
+    resource: Resource,
+    decision: Decision,
+    settings: Settings,
+    written: Callable[[Snapshot], None],
+) -> None:
+    """Write the status, then create and delete children, then emit Events.
+
+    Parameters
+    ----------
+    snapshot
+        The custom resource that the decision was made on.
+    written
+        Called with the resource as the server has it after the status was written.
+
+    Raises
+    ------
+    ApiError
+        409 from the status write: drop the decision and decide again. Others: the server refused a child.
+    NameTaken
+        A child's name is in use by somebody else.
+    RenderError
+        A stage cannot be drawn.
+    """
+    # drawn before anything is written: a stage that cannot be drawn must not be intended
+    manifests = [_manifest(action, resource, settings) for action in decision.actions]
+    after = await write_status(api, snapshot, decision.status)
+    if after is not snapshot:
+        written(after)
+    # deletions first: the next attempt's pods may need the room of the last one's
+    for action, manifest in _deletions_first(zip(decision.actions, manifests, strict=True)):
+        if isinstance(action, DeleteJob):
+            await delete_job(api, resource.namespace, action)
+        else:
+            await create(api, _collection(action, resource.namespace), manifest, resource.uid)
+    for event in decision.events:
+        await recorder.emit(after, event)
+
+
+async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], owner_uid: str) -> None:
+    """Create a child; one that exists under this name and belongs to the same resource is the same.
+
+    Raises
+    ------
+    NameTaken
+        If it belongs to somebody else.
+    ApiError
+        If the server refuses.
+    """
+    try:
+        await api.request("POST", collection, manifest)
+    except ApiError as error:
+        if error.status != 409 or error.reason != "AlreadyExists":
+            raise
+        name = manifest["metadata"]["name"]
+        existing = await api.request("GET", f"{collection}/{name}")
+        owners = existing["metadata"].get("ownerReferences", ())
+        if not any(owner["uid"] == owner_uid and owner.get("controller") for owner in owners):
+            raise NameTaken(
+                f"{manifest['kind']} {name} exists and belongs to somebody else: delete or rename it"
+            ) from error
+
+
+async def delete_job(api: KubeApi, namespace: str, action: DeleteJob) -> None:
+    """Delete a Job and its pods; one that is gone already, or was replaced, is none of ours to delete."""
+    body = {"propagationPolicy": "Foreground", "preconditions": {"uid": action.uid}}
+    try:
+        await api.request("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+
+
+def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[str, Any]:
+    match action:
+        case CreateJob(job):
+            return job_manifest(job, settings, secrets.token_urlsafe(16))
+        case CreateConfigMap(name, data):
+            return config_map_manifest(name, resource, data)
+        case DeleteJob():
+            return {}
+
+
+def _collection(action: Action, namespace: str) -> str:
+    if isinstance(action, CreateJob):
+        return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+def _deletions_first(
+    pairs: Iterable[tuple[Action, dict[str, Any]]],
+) -> list[tuple[Action, dict[str, Any]]]:
+    order = {DeleteJob: 0, CreateConfigMap: 1, CreateJob: 2}
+    return sorted(pairs, key=lambda pair: order[type(pair[0])])

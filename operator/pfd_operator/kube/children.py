@@ -1,0 +1,112 @@
+"""Jobs, pods and ConfigMaps of our resources, followed by informers and joined into what the planner sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pfd_operator.contract.result import Progress
+from pfd_operator.plan.types import Observed, ObservedJob
+
+from .api import KubeApi
+from .informer import SILENCE_SECONDS, Informer, Watched
+from .observe import (
+    OURS,
+    CachedConfigMap,
+    CachedJob,
+    CachedPod,
+    parse_config_map,
+    parse_job,
+    parse_pod,
+)
+from .store import Key, ResourceStore
+
+
+class Children:
+    """Caches of everything the operator created.
+
+    Parameters
+    ----------
+    api
+        Where to list and watch.
+    store
+        Custom resources, to find whose child an object is.
+    changed
+        Called with the key of a resource when one of its children changed.
+    namespaces
+        Namespaces to watch; empty for all.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        store: ResourceStore,
+        changed: Callable[[Key], None],
+        namespaces: Sequence[str] = (),
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._changed = changed
+        scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
+        self.jobs = [
+            Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
+            for scope in scopes
+        ]
+        self.pods = [
+            Informer(api, Watched(f"/api/v1{scope}/pods", OURS, parse_pod), self._pod_changed, silence_seconds)
+            for scope in scopes
+        ]
+        self.config_maps = [
+            Informer(
+                api,
+                Watched(f"/api/v1{scope}/configmaps", OURS, parse_config_map),
+                self._config_map_changed,
+                silence_seconds,
+            )
+            for scope in scopes
+        ]
+
+    @property
+    def informers(self) -> list[Informer[Any]]:
+        """All informers."""
+        return [*self.jobs, *self.pods, *self.config_maps]
+
+    async def synced(self) -> None:
+        """Wait until every cache holds what exists: before that, a child not seen is not a child lost."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+
+    def observed(self, uid: str, progress: Progress | None) -> Observed:
+        """Return what is known of the children of the resource with this uid."""
+        return Observed(
+            jobs=tuple(self._with_pods(job) for informer in self.jobs for job in informer.owned_by(uid)),
+            progress=progress,
+            config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(uid)),
+        )
+
+    def job(self, namespace: str, name: str) -> CachedJob | None:
+        """Return a Job of ours by name."""
+        return next((job for informer in self.jobs if (job := informer.get(namespace, name))), None)
+
+    def jobs_of(self, uid: str) -> list[CachedJob]:
+        """Return the Jobs of the resource with this uid."""
+        return [job for informer in self.jobs for job in informer.owned_by(uid)]
+
+    def _with_pods(self, job: CachedJob) -> ObservedJob:
+        pods = (pod.observed for informer in self.pods for pod in informer.owned_by(job.observed.uid))
+        return replace(job.observed, pods=tuple(pods))
+
+    def _job_changed(self, job: CachedJob) -> None:
+        self._tell(job.owner)
+
+    def _pod_changed(self, pod: CachedPod) -> None:
+        self._tell(pod.resource_uid)
+
+    def _config_map_changed(self, config_map: CachedConfigMap) -> None:
+        self._tell(config_map.owner)
+
+    def _tell(self, uid: str) -> None:
+        key = self._store.key_of(uid)
+        if key is not None:
+            self._changed(key)

@@ -1,0 +1,201 @@
+"""List and watch one kind of object into a cache: survives cut watches, expired versions and server restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from .api import ApiError, KubeApi
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 500
+SILENCE_SECONDS = 90.0
+"""Bookmarks come about once a minute: a watch silent for longer is dead, whatever TCP thinks."""
+LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class Cached(Protocol):
+    """What a cache holds: the trimmed form of an object, findable by its name and by its owner."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+
+    @property
+    def owner(self) -> str:
+        """The uid under which it is indexed."""
+
+
+T = TypeVar("T", bound=Cached)
+
+
+@dataclass(frozen=True)
+class Watched(Generic[T]):
+    """What an informer watches and how it is trimmed.
+
+    Parameters
+    ----------
+    path
+        Path of the collection, e.g. /apis/batch/v1/jobs.
+    label_selector
+        Only objects with these labels are sent by the server.
+    parse
+        Full object → what is kept of it; None for objects that are not ours after all. Must not raise for odd objects.
+    """
+
+    path: str
+    label_selector: str
+    parse: Callable[[Mapping[str, Any]], T | None]
+
+
+class Informer(Generic[T]):
+    """A cache of objects that follows the API server.
+
+    Parameters
+    ----------
+    api
+        Where to list and watch.
+    watched
+        What to list and watch.
+    changed
+        Called with the old or the new form of an object whenever it came, changed or went.
+    silence_seconds
+        A watch that sends nothing for this long, bookmarks included, is opened anew.
+    """
+
+    def __init__(
+        self, api: KubeApi, watched: Watched[T], changed: Callable[[T], None], silence_seconds: float = SILENCE_SECONDS
+    ) -> None:
+        self._api = api
+        self._watched = watched
+        self._changed = changed
+        self._silence_seconds = silence_seconds
+        self._objects: dict[tuple[str, str], T] = {}
+        self._by_owner: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._version = ""
+        self.synced = asyncio.Event()
+        self.heard_at = time.monotonic()
+        self.relists = 0
+
+    @property
+    def path(self) -> str:
+        """The collection that is watched."""
+        return self._watched.path
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def owned_by(self, owner: str) -> list[T]:
+        """Return the objects of one owner, ordered by name."""
+        return [self._objects[key] for key in sorted(self._by_owner.get(owner, ()))]
+
+    def get(self, namespace: str, name: str) -> T | None:
+        """Return one object."""
+        return self._objects.get((namespace, name))
+
+    def silent_for(self) -> float:
+        """Return the seconds since the API server was last heard."""
+        return time.monotonic() - self.heard_at
+
+    async def run(self) -> None:
+        """Follow the API server until cancelled."""
+        failures = 0
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+                failures = 0
+            except ApiError as error:
+                if error.status == 410:
+                    self._version = ""
+                    continue
+                # a watch that was heard since it was opened did not fail, it broke
+                failures = 0 if self.silent_for() < 1 and failures else failures + 1
+                delay = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+                log.warning("%s; again in %.1f s", error, delay)
+                await asyncio.sleep(delay)
+
+    async def _list(self) -> None:
+        listed: dict[tuple[str, str], T] = {}
+        query = {"labelSelector": self._watched.label_selector, "limit": str(PAGE_SIZE)}
+        while True:
+            page = await self._api.request("GET", self._watched.path, query=query)
+            self.heard_at = time.monotonic()
+            for item in page.get("items", []):
+                parsed = self._watched.parse(item)
+                if parsed is not None:
+                    listed[parsed.key] = parsed
+            metadata = page["metadata"]
+            if not metadata.get("continue"):
+                break
+            query["continue"] = metadata["continue"]
+        self._replace(listed)
+        self._version = metadata["resourceVersion"]
+        self.relists += 1
+        self.synced.set()
+
+    async def _watch(self) -> None:
+        query = {
+            "watch": "true",
+            "labelSelector": self._watched.label_selector,
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            # ended by the server at different times, so that informers do not reconnect in step
+            "timeoutSeconds": str(random.randint(240, 480)),
+        }
+        async for line in self._api.lines(self._watched.path, query, self._silence_seconds):
+            self.heard_at = time.monotonic()
+            if line.strip():
+                self._take(json.loads(line))
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        kind, item = event.get("type"), event.get("object", {})
+        if kind == "ERROR":
+            raise ApiError(int(item.get("code", 500)), str(item.get("reason", "")), str(item.get("message", "")))
+        self._version = item["metadata"]["resourceVersion"]
+        if kind == "BOOKMARK":
+            return
+        parsed = self._watched.parse(item)
+        if parsed is None:
+            return
+        if kind == "DELETED":
+            self._remove(parsed.key)
+        else:
+            self._keep(parsed)
+        self._changed(parsed)
+
+    def _replace(self, listed: Mapping[tuple[str, str], T]) -> None:
+        gone = [self._objects[key] for key in self._objects.keys() - listed.keys()]
+        for item in gone:
+            self._remove(item.key)
+        news = [item for key, item in listed.items() if self._objects.get(key) != item]
+        for item in news:
+            self._keep(item)
+        self._tell([*gone, *news])
+
+    def _tell(self, items: Iterable[T]) -> None:
+        for item in items:
+            self._changed(item)
+
+    def _keep(self, item: T) -> None:
+        self._remove(item.key)
+        self._objects[item.key] = item
+        self._by_owner[item.owner].add(item.key)
+
+    def _remove(self, key: tuple[str, str]) -> None:
+        old = self._objects.pop(key, None)
+        if old is None:
+            return
+        keys = self._by_owner[old.owner]
+        keys.discard(key)
+        if not keys:
+            del self._by_owner[old.owner]

@@ -1,0 +1,184 @@
+"""Job, Pod and ConfigMap objects → the few facts the planner decides on. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.types import ObservedJob, ObservedPod
+from pfd_operator.render.labels import (
+    ATTEMPT_LABEL,
+    ITERATION_LABEL,
+    KIND_LABEL,
+    STAGE_LABEL,
+    TOKEN_ANNOTATION,
+    UID_LABEL,
+)
+
+from .containers import container_facts
+
+OURS = KIND_LABEL
+"""Label selector of everything the operator creates."""
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CachedJob:
+    """A Job of ours: where it belongs, its progress token, and what the planner sees."""
+
+    key: tuple[str, str]
+    owner: str
+    owner_name: str
+    token: str
+    observed: ObservedJob
+
+
+@dataclass(frozen=True)
+class CachedPod:
+    """A pod of a Job of ours."""
+
+    key: tuple[str, str]
+    owner: str
+    """uid of its Job."""
+    resource_uid: str
+    observed: ObservedPod
+
+
+@dataclass(frozen=True)
+class CachedConfigMap:
+    """The name of a ConfigMap of ours; its content is not kept."""
+
+    key: tuple[str, str]
+    owner: str
+
+
+def parse_job(job: Object) -> CachedJob | None:
+    """Return what is kept of a Job; None if its labels are not ours."""
+    metadata = job["metadata"]
+    owner = _controller(metadata)
+    identity = _identity(metadata.get("labels", {}))
+    if owner is None or identity is None:
+        return None
+    iteration, stage, attempt = identity
+    status = job.get("status", {})
+    finished = _finished(status.get("conditions", ()))
+    completions = job["spec"].get("completions") if job["spec"].get("completionMode") == "Indexed" else None
+    return CachedJob(
+        key=(metadata["namespace"], metadata["name"]),
+        owner=owner["uid"],
+        owner_name=owner["name"],
+        token=metadata.get("annotations", {}).get(TOKEN_ANNOTATION, ""),
+        observed=ObservedJob(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            iteration=iteration,
+            stage=stage,
+            attempt=attempt,
+            created_at=timestamp(metadata.get("creationTimestamp")),
+            deleting="deletionTimestamp" in metadata,
+            finished=finished.get("type"),
+            finished_reason=finished.get("reason", ""),
+            finished_message=finished.get("message", ""),
+            completions=completions,
+            succeeded_indexes=_index_count(status.get("completedIndexes", "")),
+            failed_indexes=_index_count(status.get("failedIndexes", "")),
+        ),
+    )
+
+
+def parse_pod(pod: Object) -> CachedPod | None:
+    """Return what is kept of a pod; None if no Job owns it."""
+    metadata = pod["metadata"]
+    owner = _controller(metadata)
+    labels = metadata.get("labels", {})
+    if owner is None or owner["kind"] != "Job" or UID_LABEL not in labels:
+        return None
+    return CachedPod(
+        key=(metadata["namespace"], metadata["name"]),
+        owner=owner["uid"],
+        resource_uid=labels[UID_LABEL],
+        observed=observed_pod(pod),
+    )
+
+
+def parse_config_map(config_map: Object) -> CachedConfigMap | None:
+    """Return what is kept of a ConfigMap; None if none of our resources owns it."""
+    metadata = config_map["metadata"]
+    owner = _controller(metadata)
+    if owner is None:
+        return None
+    return CachedConfigMap(key=(metadata["namespace"], metadata["name"]), owner=owner["uid"])
+
+
+def observed_pod(pod: Object) -> ObservedPod:
+    """Return what decides about a pod."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    conditions = {item["type"]: item for item in status.get("conditions", ())}
+    facts = container_facts(status)
+    waiting_reason, waiting_message = facts.waiting_reason, facts.waiting_message
+    scheduled = conditions.get("PodScheduled", {})
+    if waiting_reason is None and scheduled.get("status") == "False":
+        waiting_reason, waiting_message = scheduled.get("reason"), scheduled.get("message", "")
+    index = metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    return ObservedPod(
+        name=metadata["name"],
+        phase=status.get("phase", "Unknown"),
+        index=None if index is None else int(index),
+        created_at=timestamp(metadata.get("creationTimestamp")),
+        started_at=facts.started_at,
+        finished_at=facts.finished_at if ended else None,
+        deleting_since=_deleting_since(metadata),
+        waiting_reason=waiting_reason,
+        waiting_message=waiting_message,
+        exit_code=facts.exit_code if ended else None,
+        # the pod's own reason (DeadlineExceeded, Evicted) says more than its containers' "Error"
+        container_reason=(status.get("reason") if ended else None) or facts.failed_reason,
+        container=facts.failed_container,
+        result=StageResult.from_termination_message(facts.message) if facts.message else None,
+        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
+    )
+
+
+def timestamp(text: str | None) -> datetime | None:
+    """Parse a Kubernetes time; None stays None."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _controller(metadata: Object) -> Mapping[str, str] | None:
+    return next((owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
+
+
+def _identity(labels: Mapping[str, str]) -> tuple[int, StageKind, int] | None:
+    try:
+        return int(labels[ITERATION_LABEL]), StageKind(labels[STAGE_LABEL]), int(labels[ATTEMPT_LABEL])
+    except (KeyError, ValueError):
+        return None
+
+
+def _finished(conditions: Sequence[Object]) -> Mapping[str, str]:
+    return next(
+        (item for item in conditions if item["type"] in ("Complete", "Failed") and item["status"] == "True"), {}
+    )
+
+
+def _index_count(text: str) -> int:
+    """Count the indexes of a list such as 0,2-5."""
+    count = 0
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        count += int(last or first) - int(first) + 1
+    return count
+
+
+def _deleting_since(metadata: Object) -> datetime | None:
+    # deletionTimestamp is when the grace period ends, not when it began
+    deadline = timestamp(metadata.get("deletionTimestamp"))
+    if deadline is None:
+        return None
+    return deadline - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)

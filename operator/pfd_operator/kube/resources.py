@@ -1,0 +1,121 @@
+"""Custom resources: where they live in the API, how they are read, how their status is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from pfd_operator.api.finetune import GROUP, VERSION, FineTuneJobSpec
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.plan.types import Resource
+
+from .api import MERGE_PATCH, KubeApi
+from .merge_patch import merge_patch
+
+PLURAL = "finetunejobs"
+KIND = "FineTuneJob"
+
+
+class SpecInvalid(ValueError):  # noqa: N818 - a state of the resource, named as its condition's reason is
+    """The spec is not one; the message names every wrong field."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A custom resource as last read or written."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.body["metadata"]["namespace"], self.body["metadata"]["name"]
+
+    @property
+    def uid(self) -> str:
+        """The uid, by which its children are found."""
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion; comparable since Kubernetes says so for all its own storage."""
+        return int(self.body["metadata"]["resourceVersion"])
+
+    @property
+    def generation(self) -> int:
+        """Number of the spec's last change."""
+        return int(self.body["metadata"].get("generation", 0))
+
+    @property
+    def raw_status(self) -> Mapping[str, Any]:
+        """The status as stored."""
+        status: Mapping[str, Any] = self.body.get("status") or {}
+        return status
+
+    def resource(self) -> Resource:
+        """Parse the spec.
+
+        Raises
+        ------
+        SpecInvalid
+            With the path of every wrong field and why it is wrong.
+        """
+        metadata = self.body["metadata"]
+        try:
+            spec = FineTuneJobSpec.model_validate(self.body.get("spec", {}))
+        except ValidationError as error:
+            raise SpecInvalid(in_words(error)) from error
+        return Resource(
+            kind=KIND,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=self.generation,
+            spec=spec,
+            deleting="deletionTimestamp" in metadata,
+        )
+
+    def status(self) -> FineTuneJobStatus:
+        """Parse the status."""
+        return FineTuneJobStatus.model_validate(self.raw_status)
+
+
+def in_words(error: ValidationError) -> str:
+    """Return a validation error as one line that names the fields as users write them."""
+    parts = []
+    for item in error.errors(include_url=False, include_context=False):
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in item["loc"])
+        parts.append(f"spec{path}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
+
+
+def collection_path(namespace: str | None = None) -> str:
+    """Return the path of all resources, or of those of a namespace."""
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}"
+
+
+async def write_status(api: KubeApi, snapshot: Snapshot, status: FineTuneJobStatus) -> Snapshot:
+    """Write a status over the one in `snapshot`; nothing is sent if they are equal.
+
+    Returns
+    -------
+    Snapshot
+        The resource as the server has it now.
+
+    Raises
+    ------
+    ApiError
+        409 if the resource changed since the snapshot was taken: what was decided on it no longer counts.
+    """
+    patch = merge_patch(snapshot.raw_status, status.to_json())
+    if not patch:
+        return snapshot
+    namespace, name = snapshot.key
+    guard = {"resourceVersion": snapshot.body["metadata"]["resourceVersion"], "uid": snapshot.uid}
+    body = {"metadata": guard, "status": patch}
+    path = f"{collection_path(namespace)}/{name}/status"
+    return Snapshot(await api.request("PATCH", path, body, content_type=MERGE_PATCH))

@@ -1,0 +1,52 @@
+"""The custom resources as last heard: never older than what this operator wrote itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .resources import Snapshot
+
+Key = tuple[str, str]
+
+
+class ResourceStore:
+    """Custom resources by namespace and name, and by uid."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[Key, Snapshot] = {}
+        self._keys: dict[str, Key] = {}
+
+    def __len__(self) -> int:
+        return len(self._snapshots)
+
+    def keep(self, body: Mapping[str, Any]) -> Key:
+        """Keep a resource, unless a newer version of it is held; return its key."""
+        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+        snapshot = Snapshot({**body, "metadata": metadata})
+        held = self._snapshots.get(snapshot.key)
+        if held is not None and held.uid != snapshot.uid:
+            self._keys.pop(held.uid, None)
+        if held is None or held.uid != snapshot.uid or held.version < snapshot.version:
+            # a status write answers before the watch does: an event of an older version must not undo it
+            self._snapshots[snapshot.key] = snapshot
+            self._keys[snapshot.uid] = snapshot.key
+        return snapshot.key
+
+    def remove(self, key: Key, uid: str) -> None:
+        """Forget a deleted resource, unless a new one has its name already."""
+        if self._keys.pop(uid, None) is not None:
+            del self._snapshots[key]
+
+    def get(self, key: Key) -> Snapshot | None:
+        """Return a resource."""
+        return self._snapshots.get(key)
+
+    def key_of(self, uid: str) -> Key | None:
+        """Return the key of the resource with this uid."""
+        return self._keys.get(uid)
+
+    def phases(self) -> Counter[str]:
+        """Count the resources by phase."""
+        return Counter(str(item.raw_status.get("phase", "Pending")) for item in self._snapshots.values())

@@ -1,0 +1,135 @@
+"""Containers of stage pods: one worker, or a DFT engine's image as it is between two workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pfd_operator.api.pods import PodOverrides
+from pfd_operator.contract.stage import LabelParams, StageSpec
+from pfd_operator.plan.types import PlannedJob, Settings
+
+from .errors import RenderError
+from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
+
+STAGE = "stage"
+STAGE_IN = "stage-in"
+ENGINE = "engine"
+STAGE_OUT = "stage-out"
+
+EXTERNAL_ENGINES = frozenset({"abinit"})
+"""Engines with an image of their own; the others compute inside the worker."""
+
+_DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
+_COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+
+_CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def external_engine(spec: StageSpec) -> str | None:
+    """Return the engine's name if the stage runs it in an image of its own."""
+    if not isinstance(spec.params, LabelParams):
+        return None
+    name, _ = spec.params.engine.chosen()
+    return name if name in EXTERNAL_ENGINES else None
+
+
+def worker_containers(spec: StageSpec) -> tuple[str, ...]:
+    """Return the names of the containers whose exit codes follow the contract."""
+    return (STAGE,) if external_engine(spec) is None else (STAGE_IN, STAGE_OUT)
+
+
+def containers(
+    job: PlannedJob, settings: Settings, overrides: PodOverrides, progress_token: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return (init containers, containers) of a stage's pod."""
+    engine = external_engine(job.spec)
+    if engine is None:
+        image = settings.worker_image
+        if isinstance(job.spec.params, LabelParams) and job.owner.spec.labeling.image:
+            image = job.owner.spec.labeling.image
+        main = _worker(STAGE, image, [], job, settings, progress_token)
+        main["resources"] = _resources(overrides, _DEFAULT_REQUESTS)
+        main["volumeMounts"].append(shared_memory_mount())
+        return [], [main]
+    stage_in, stage_out = (
+        _worker(name, settings.worker_image, [mode], job, settings, progress_token)
+        for name, mode in ((STAGE_IN, "label-in"), (STAGE_OUT, "label-out"))
+    )
+    for container in (stage_in, stage_out):
+        container["resources"] = {"requests": dict(_COPY_REQUESTS)}
+    return [stage_in], [_engine(engine, job, settings, overrides), stage_out]
+
+
+def _worker(
+    name: str, image: str, arguments: list[str], job: PlannedJob, settings: Settings, progress_token: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": settings.image_pull_policy,
+        # args, not command: the image's entry point is an init that reaps children and forwards signals
+        "args": ["python", "-m", "pfd_worker", *arguments],
+        "env": [
+            {"name": "HOME", "value": "/home/pfd"},
+            {"name": "PFD_PROGRESS_TOKEN", "value": progress_token},
+            {
+                "name": "OMP_NUM_THREADS",
+                "valueFrom": {"resourceFieldRef": {"containerName": name, "resource": "limits.cpu", "divisor": "1"}},
+            },
+            *_store_environment(job),
+        ],
+        "volumeMounts": [*SCRATCH_MOUNTS, STAGE_MOUNT],
+        "terminationMessagePolicy": "File",
+        "securityContext": _CONTAINER_SECURITY,
+    }
+
+
+def _engine(engine: str, job: PlannedJob, settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
+    image = job.owner.spec.labeling.image or settings.engine_images.get(engine)
+    if image is None:
+        raise RenderError(
+            f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the administrator "
+            f"to set one for all jobs"
+        )
+    return {
+        "name": ENGINE,
+        "image": image,
+        "imagePullPolicy": settings.image_pull_policy,
+        # written by stage-in: the image needs a POSIX shell and the engine, nothing of ours; no credentials here
+        "command": ["sh", "/work/run.sh"],
+        "workingDir": "/work",
+        "env": [{"name": "HOME", "value": "/home/pfd"}],
+        "resources": _resources(overrides, _DEFAULT_REQUESTS),
+        "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount()],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _CONTAINER_SECURITY,
+    }
+
+
+def _store_environment(job: PlannedJob) -> list[dict[str, Any]]:
+    s3 = job.owner.spec.artifacts.s3
+    environment: list[dict[str, Any]] = []
+    if s3.credentials_secret is not None:
+        environment += [
+            {"name": key, "valueFrom": {"secretKeyRef": {"name": s3.credentials_secret, "key": key}}}
+            for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        ]
+    if s3.ca_bundle_config_map is not None:
+        environment.append({"name": "AWS_CA_BUNDLE", "value": CA_FILE})
+    return environment
+
+
+def _resources(overrides: PodOverrides, defaults: dict[str, str]) -> dict[str, Any]:
+    given = overrides.resources
+    # Kubernetes takes a missing request from the limit: our default must not undercut it
+    requests = {name: value for name, value in defaults.items() if name not in given.limits} | given.requests
+    resources: dict[str, Any] = {}
+    if requests:
+        resources["requests"] = requests
+    if given.limits:
+        resources["limits"] = dict(given.limits)
+    return resources

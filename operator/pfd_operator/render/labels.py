@@ -1,0 +1,48 @@
+"""Labels and annotations of everything the operator creates: how it finds its own again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pfd_operator.api.finetune import GROUP, VERSION
+from pfd_operator.contract.digest import digest_of
+from pfd_operator.plan.types import Resource
+
+JOB_LABEL = f"{GROUP}/job"
+KIND_LABEL = f"{GROUP}/kind"
+UID_LABEL = f"{GROUP}/uid"
+ITERATION_LABEL = f"{GROUP}/iteration"
+STAGE_LABEL = f"{GROUP}/stage"
+ATTEMPT_LABEL = f"{GROUP}/attempt"
+TOKEN_ANNOTATION = f"{GROUP}/progress-token"
+
+LABEL_VALUE_MAX = 63
+
+
+def label_value(name: str) -> str:
+    """Return a name as a label value: names may have 253 characters, label values 63."""
+    if len(name) <= LABEL_VALUE_MAX:
+        return name
+    return f"{name[: LABEL_VALUE_MAX - 9].rstrip('-.')}-{digest_of(name)[:8]}"
+
+
+def owner_labels(owner: Resource) -> dict[str, str]:
+    """Return the labels shared by everything that belongs to a custom resource."""
+    return {
+        "app.kubernetes.io/managed-by": "pfd-operator",
+        JOB_LABEL: label_value(owner.name),
+        KIND_LABEL: owner.kind,
+        UID_LABEL: owner.uid,
+    }
+
+
+def owner_reference(owner: Resource) -> dict[str, Any]:
+    """Return the reference by which the garbage collector deletes a child with its custom resource."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

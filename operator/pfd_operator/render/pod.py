@@ -1,0 +1,52 @@
+"""The pod of a stage: restricted security, scratch space, the user's scheduling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pfd_operator.api.pods import PodOverrides
+from pfd_operator.plan.types import PlannedJob, Settings
+
+from .containers import containers
+from .volumes import volumes
+
+USER_ID = 65532
+
+
+def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[str, Any]:
+    """Return the pod spec of a stage; it passes the restricted Pod Security Standard."""
+    overrides: PodOverrides = getattr(job.owner.spec.pods, job.spec.stage.value)
+    init_containers, main_containers = containers(job, settings, overrides, progress_token)
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": overrides.termination_grace_period_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": main_containers,
+        "volumes": volumes(job),
+        **_scheduling(overrides),
+    }
+    if init_containers:
+        spec["initContainers"] = init_containers
+    if job.active_deadline_seconds is not None:
+        # on the pod, counted from its start, so that the budget holds while no operator is alive
+        spec["activeDeadlineSeconds"] = job.active_deadline_seconds
+    return spec
+
+
+def _scheduling(overrides: PodOverrides) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "nodeSelector": dict(overrides.node_selector),
+        "tolerations": list(overrides.tolerations),
+        "affinity": overrides.affinity,
+        "priorityClassName": overrides.priority_class_name,
+        "runtimeClassName": overrides.runtime_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,68 @@
+"""kopf wiring: the watch of the custom resources, start-up, clean-up. Everything else is ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import kopf
+
+from pfd_operator.api.finetune import GROUP, VERSION
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.resources import PLURAL
+
+from .operator import Operator
+from .settings import RuntimeSettings
+
+
+def registry_for(operator: Operator) -> kopf.OperatorRegistry:
+    """Return the handlers of one operator, apart from kopf's global registry."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def login(**options: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**options) or kopf.login_with_kubeconfig(**options)
+
+    @kopf.on.startup(registry=registry)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        # nothing of kopf is ever written into the users' objects
+        settings.posting.enabled = False
+        # watching namespaces and definitions would need rights that nothing else does
+        settings.scanning.disabled = True
+        await operator.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:
+        await operator.stop()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def resource_changed(event: kopf.RawEvent, **_: Any) -> None:
+        operator.resource_changed(dict(event["object"]), deleted=event["type"] == "DELETED")
+
+    return registry
+
+
+async def run(settings: RuntimeSettings, stop: asyncio.Event | None = None) -> bool:
+    """Run an operator until it is told to stop.
+
+    Returns
+    -------
+    bool
+        True if it was told to stop from outside, False if it had to stop by itself.
+    """
+    stop = stop or asyncio.Event()
+    lost = asyncio.Event()
+
+    def stop_acting() -> None:
+        lost.set()
+        stop.set()
+
+    operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, stop_acting)
+    await kopf.operator(
+        registry=registry_for(operator),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        stop_flag=stop,
+    )
+    return not lost.is_set()

@@ -1,0 +1,193 @@
+"""The parts of a running operator, started in order and stopped in the reverse one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pfd_operator.contract.result import Progress
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.informer import Informer
+from pfd_operator.kube.lease import Lease
+from pfd_operator.kube.observe import CachedJob
+from pfd_operator.kube.resources import collection_path
+from pfd_operator.kube.store import Key, ResourceStore
+
+from .logs import about
+from .metrics import Metrics
+from .progress import INTERVAL_SECONDS, ProgressBoard
+from .queue import KeyedQueue
+from .reconcile import Reconciler
+from .server import Server
+from .settings import RuntimeSettings
+
+log = logging.getLogger(__name__)
+
+CONFLICT_WAIT_SECONDS = 0.2
+"""Time for the watch to bring the version that a status write lost against."""
+
+
+class Operator:
+    """Caches, queue, workers, server and lease.
+
+    Parameters
+    ----------
+    api
+        The API server.
+    settings
+        How to run.
+    lost
+        Called when this operator must stop: its lease is gone, or a part of it died.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        settings: RuntimeSettings,
+        lost: Callable[[], None],
+        progress_interval_seconds: float = INTERVAL_SECONDS,
+    ) -> None:
+        self.settings = settings
+        self.queue: KeyedQueue[Key] = KeyedQueue()
+        self.store = ResourceStore()
+        self.metrics = Metrics()
+        self.children = Children(api, self.store, self.queue.add, settings.namespaces)
+        self.server = Server(self, settings.port)
+        self._api = api
+        self._lost = lost
+        self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
+        self._progress = ProgressBoard(progress_interval_seconds)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._working = False
+        recorder = EventRecorder(api, settings.identity)
+        self._reconciler = Reconciler(api, self.store, self.children, self._progress, recorder, settings.planner)
+        self.metrics.follow(self)
+
+    @property
+    def informers(self) -> list[Informer[Any]]:
+        """The informers of all children."""
+        return self.children.informers
+
+    async def start(self) -> None:
+        """Serve, wait for the lease, fill the caches, then work: before that, a child not seen looks like one lost."""
+        await self.server.start()
+        await self._wait_for_definition()
+        if self.settings.lease_name:
+            await self._lease.acquire()
+            self._spawn(self._keep_lease())
+        started = time.monotonic()
+        for informer in self.informers:
+            self._spawn(informer.run())
+        await self.children.synced()
+        log.info("caches filled in %.2f s", time.monotonic() - started)
+        for _ in range(self.settings.workers):
+            self._spawn(self._work())
+        self._working = True
+
+    async def stop(self) -> None:
+        """Stop working, then give the lease back, so that a successor never works at the same time."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.queue.close()
+        if self.settings.lease_name:
+            await self._lease.release()
+        await self.server.close()
+        await self._api.close()
+
+    def resource_changed(self, body: dict[str, Any], deleted: bool) -> None:
+        """Take an event of the custom resources' watch."""
+        metadata = body["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if deleted:
+            self.store.remove(key, metadata["uid"])
+        else:
+            self.store.keep(body)
+        self.queue.add(key)
+
+    def reported(self, job: CachedJob, progress: Progress) -> None:
+        """Take a progress report of a running stage."""
+        namespace, name = job.key
+        key = self.store.key_of(job.owner)
+        if key is not None:
+            self.queue.add_after(key, self._progress.report(namespace, name, progress))
+
+    def complaints(self) -> list[str]:
+        """Return why this operator is not healthy; waiting for the lease is healthy."""
+        complaints = (
+            []
+            if not self._working
+            else [
+                f"the watch of {informer.path} is silent for {informer.silent_for():.0f} s"
+                for informer in self.informers
+                if informer.silent_for() > self.settings.watch_silence_seconds
+            ]
+        )
+        wait = self.queue.longest_wait()
+        if self._working and wait > self.settings.stuck_queue_seconds:
+            complaints.append(f"a resource waits in the queue for {wait:.0f} s")
+        return complaints
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            started = time.monotonic()
+            try:
+                with about(job="/".join(key)):
+                    outcome = await self._reconcile(key)
+            finally:
+                self.queue.done(key)
+            self.metrics.reconciles.labels(outcome).observe(time.monotonic() - started)
+
+    async def _reconcile(self, key: Key) -> str:
+        try:
+            again = await self._reconciler.reconcile(key)
+        except ApiError as error:
+            if error.status == 409 and error.reason == "Conflict":
+                self.queue.add_after(key, CONFLICT_WAIT_SECONDS)
+                return "conflict"
+            if error.status == 404 and self.store.get(key) is None:
+                return "gone"
+            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
+            return "refused"
+        except Exception:
+            # one resource must never stop the others
+            log.exception("reconcile failed; again in %.1f s", self.queue.failed(key))
+            return "error"
+        self.queue.succeeded(key)
+        if again is not None:
+            self.queue.add_after(key, again)
+        return "ok"
+
+    async def _keep_lease(self) -> None:
+        await self._lease.keep()
+        self._lost()
+
+    async def _wait_for_definition(self) -> None:
+        """Wait until the CustomResourceDefinition is there, which Helm may install a moment later."""
+        namespace = self.settings.namespaces[0] if self.settings.namespaces else None
+        told = False
+        while True:
+            try:
+                await self._api.request("GET", collection_path(namespace), query={"limit": "1"})
+                return
+            except ApiError as error:
+                if not told:
+                    log.warning("waiting for the API server to serve finetunejobs.pfd.dev: %s", error)
+                    told = True
+                await asyncio.sleep(1)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a part of the operator died", exc_info=task.exception())
+            self._lost()

@@ -1,0 +1,108 @@
+"""A queue of keys: each is in it once, none is worked on twice at a time, and failures wait ever longer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 300.0
+
+
+class KeyedQueue(Generic[K]):
+    """Keys to reconcile; adding one that is being worked on makes it come again afterwards."""
+
+    def __init__(self) -> None:
+        self._ready: deque[K] = deque()
+        self._since: dict[K, float] = {}
+        self._running: dict[K, float] = {}
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, key: K) -> None:
+        """Add a key now."""
+        self._cancel_timer(key)
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._since:
+            self._since[key] = time.monotonic()
+            self._ready.append(key)
+            self._wake()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Add a key later; of several times the earliest counts."""
+        if seconds <= 0:
+            self.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= loop.time() + seconds:
+            return
+        self._cancel_timer(key)
+        self._timers[key] = loop.call_later(seconds, self.add, key)
+
+    async def get(self) -> K:
+        """Wait for a key and take it; `done` must follow."""
+        while not self._ready:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        key = self._ready.popleft()
+        self._since.pop(key)
+        self._running[key] = time.monotonic()
+        return key
+
+    def done(self, key: K) -> None:
+        """Say that a key is no longer worked on."""
+        self._running.pop(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def succeeded(self, key: K) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+    def failed(self, key: K) -> float:
+        """Count a failure and add the key after a wait; return the seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        seconds = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20))
+        self.add_after(key, seconds)
+        return seconds
+
+    def longest_wait(self) -> float:
+        """Return the seconds that the oldest key waits or is worked on."""
+        oldest = min([*self._since.values(), *self._running.values()], default=None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
+    def close(self) -> None:
+        """Cancel everything that would come later."""
+        for key in list(self._timers):
+            self._cancel_timer(key)
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _cancel_timer(self, key: K) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,77 @@
+"""The operator's HTTP server: /healthz, /metrics, and progress reports of stages."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+
+from pfd_operator.contract.result import Progress
+from pfd_operator.kube.observe import CachedJob
+
+if TYPE_CHECKING:
+    from .operator import Operator
+
+REPORT_MAX_BYTES = 4096
+
+
+class Server:
+    """Serves until closed."""
+
+    def __init__(self, operator: Operator, port: int) -> None:
+        self._operator = operator
+        self._port = port
+        app = web.Application(client_max_size=REPORT_MAX_BYTES)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_post("/progress/{namespace}/{job}", self._progress)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also if 0 was asked for."""
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=self._port).start()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        complaints = self._operator.complaints()
+        return web.json_response(
+            {"healthy": not complaints, "complaints": complaints}, status=503 if complaints else 200
+        )
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body = generate_latest(self._operator.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _progress(self, request: web.Request) -> web.Response:
+        response = await self._take_report(request)
+        self._operator.metrics.progress_reports.labels(str(response.status)).inc()
+        return response
+
+    async def _take_report(self, request: web.Request) -> web.Response:
+        job = self._operator.children.job(request.match_info["namespace"], request.match_info["job"])
+        # unknown Jobs and wrong tokens answer alike: nobody learns here which Jobs exist
+        if job is None or not _authorised(request, job):
+            return web.Response(status=401, text="no such attempt, or not its token\n")
+        try:
+            progress = Progress.model_validate_json(await request.read())
+        except (ValidationError, web.HTTPRequestEntityTooLarge) as error:
+            return web.Response(status=400, text=f"not a progress report: {error}\n")
+        self._operator.reported(job, progress)
+        return web.Response(status=204)
+
+
+def _authorised(request: web.Request, job: CachedJob) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return scheme == "Bearer" and bool(job.token) and hmac.compare_digest(token.encode(), job.token.encode())

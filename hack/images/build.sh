@@ -57,16 +57,23 @@ exists() {
 
 build() {
   local ref started=$SECONDS log=$IMAGE_CACHE/build-$1.log
-  ref=$(image_ref "$1")
   read_image "$1"
   exec 9>"$IMAGE_CACHE/build-$(basename "$(dirname "$dockerfile")").lock"
   flock 9
+  ref=$(image_ref "$1")
   if exists "$ref"; then say "image $ref: cached"; return; fi
   say "image $ref: building with $tool (log: $log)"
   options=()
   secrets_and_args
   [[ $target == - ]] || options+=(--target "$target")
   "build_with_$tool" "$ref" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "building $1 failed, see $log"; }
+  if [[ $(image_ref "$1") != "$ref" ]]; then
+    # Its content is neither the old files' nor the new ones': it must not stay under a content tag.
+    if [[ $tool == docker ]]; then docker rmi "$ref" >/dev/null; else buildah rmi "$ref" >/dev/null; fi
+    say "image $ref: files changed during the build, once more"
+    build "$1"
+    return
+  fi
   [[ $tool == docker ]] || export_layers "$ref"
   exec 9>&-
   say "image $ref: built in $((SECONDS - started)) s"

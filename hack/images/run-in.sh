@@ -32,10 +32,14 @@ if [[ $(builder) == docker ]]; then
 fi
 
 use_buildah_storage
-container=$(buildah from --pull-never "$ref")
+# A run that was killed outright could not clean up; the name tells whose container it was.
+for stale in $(buildah containers --format '{{.ContainerName}}' | grep '^pfd-run-' || true); do
+  [[ -d /proc/${stale#pfd-run-} ]] || buildah rm "$stale" >/dev/null 2>&1 || true
+done
+container=$(buildah from --pull-never --name "pfd-run-$$" "$ref")
 # A signal to this script must end the command and still remove the container, else its mounts stay.
 trap 'buildah rm "$container" >/dev/null' EXIT
-trap 'kill -TERM "$child" 2>/dev/null; wait "$child"; exit 143' TERM INT
+trap 'kill -TERM "$child" 2>/dev/null; wait "$child" || true; exit 143' TERM INT
 settings=()
 for pair in "${variables[@]}"; do [[ $pair == -e ]] || settings+=("$pair"); done
 buildah run --isolation chroot --user 0 --workingdir /src -v "$REPO:/src" "${volumes[@]}" \

@@ -1,0 +1,1 @@
+"""How good a model is, measured on labels it has not seen."""

@@ -1,0 +1,136 @@
+"""Errors of predictions, frame by frame, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.models.base import Prediction
+
+BOOTSTRAP_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class FrameError:
+    """Errors of one frame: prediction minus label."""
+
+    stratum: str
+    symbols: tuple[str, ...]
+    energy_ev: float
+    """Of the whole frame."""
+    forces: NDArray[np.float64]
+    """(n_atoms, 3), in eV/Å."""
+    virial: NDArray[np.float64] | None
+    """(3, 3), in eV."""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.symbols)
+
+
+def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> list[FrameError]:
+    """Compare predictions with the labels the frames carry.
+
+    Raises
+    ------
+    StageError
+        NotANumber, if an error is not finite: a model or label that is NaN must not become a number.
+    """
+    errors = []
+    for number, (atoms, predicted) in enumerate(zip(frames, predictions, strict=True)):
+        reference = virial_of(atoms)
+        error = FrameError(
+            stratum=str(atoms.info.get("stratum", "all")),
+            symbols=tuple(atoms.get_chemical_symbols()),
+            energy_ev=predicted.energy - energy_of(atoms),
+            forces=predicted.forces - atoms.get_forces(),
+            virial=None if reference is None else predicted.virial - reference,
+        )
+        finite = np.isfinite(error.energy_ev) and np.isfinite(error.forces).all()
+        if not finite or (error.virial is not None and not np.isfinite(error.virial).all()):
+            raise StageError(
+                ExitCode.USER_ERROR,
+                Reason.NOT_A_NUMBER,
+                f"frame {number} ({atoms.get_chemical_formula()}, {error.stratum}): the model or its label gives a value "
+                "that is not a number. The training may have diverged: lower spec.training.learningRateStart.",
+            )
+        errors.append(error)
+    return errors
+
+
+def force_rmse(errors: Sequence[FrameError], element: str | None = None) -> float:
+    """Return the RMSE over force components in eV/Å, of one element's atoms if it is named; NaN if there are none."""
+    parts = [e.forces if element is None else e.forces[np.array([s == element for s in e.symbols])] for e in errors]
+    values = np.concatenate([part.ravel() for part in parts])
+    return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")
+
+
+def energy_rmse_per_atom(errors: Sequence[FrameError]) -> float:
+    """Return the RMSE of the energy per atom in eV."""
+    return float(np.sqrt(np.mean([(e.energy_ev / e.n_atoms) ** 2 for e in errors])))
+
+
+def virial_rmse_per_atom(errors: Sequence[FrameError]) -> float | None:
+    """Return the RMSE over the nine virial components per atom in eV, None if no frame has a virial."""
+    parts = [(e.virial / e.n_atoms).ravel() for e in errors if e.virial is not None]
+    return float(np.sqrt(np.mean(np.concatenate(parts) ** 2))) if parts else None
+
+
+def by_stratum(errors: Sequence[FrameError]) -> dict[str, list[FrameError]]:
+    """Group errors by (system, temperature, pressure)."""
+    groups: dict[str, list[FrameError]] = {}
+    for error in errors:
+        groups.setdefault(error.stratum, []).append(error)
+    return dict(sorted(groups.items()))
+
+
+def bootstrap_interval(errors: Sequence[FrameError], seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of the force RMSE in eV/Å, resampling whole frames: atoms of one frame go together."""
+    sums = np.array([np.sum(e.forces**2) for e in errors])
+    counts = np.array([e.forces.size for e in errors])
+    n = len(errors)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
+    low, high = np.quantile(np.sqrt((weights @ sums) / (weights @ counts)), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
+    """Add up errors to the metrics a StageResult carries.
+
+    Parameters
+    ----------
+    errors
+        At least one frame.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    StageError
+        NotANumber, if there is no frame: an empty set has no error.
+    """
+    if not errors:
+        raise StageError(
+            ExitCode.USER_ERROR, Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told"
+        )
+    strata = {name: force_rmse(members) for name, members in by_stratum(errors).items()}
+    worst = max(strata, key=lambda name: strata[name])
+    low, high = bootstrap_interval(errors, seed)
+    return ErrorMetrics(
+        frames=len(errors),
+        force_rmse=force_rmse(errors),
+        force_rmse_low=low,
+        force_rmse_high=high,
+        energy_rmse_per_atom=energy_rmse_per_atom(errors),
+        virial_rmse_per_atom=virial_rmse_per_atom(errors),
+        worst_stratum=worst,
+        worst_stratum_force_rmse=strata[worst],
+    )

@@ -1,0 +1,25 @@
+"""The full report behind the few numbers of a StageResult."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pfd_worker.evaluation.errors import FrameError, by_stratum, energy_rmse_per_atom, force_rmse, summarise
+from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+
+
+def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
+    """Return metrics of the whole set, of each stratum and of each element, as JSON.
+
+    `energyRmsePerAtomShiftRemoved` is the energy error that remains after the best shift per element *on this very
+    set*: the part of the error that relative energies see. It is a diagnosis, not a score.
+    """
+    elements = sorted({symbol for error in errors for symbol in error.symbols})
+    remaining = apply_energy_shift(errors, fit_energy_shift(errors))
+    return {
+        **summarise(errors, seed).to_json(),
+        "energyRmsePerAtomShiftRemoved": energy_rmse_per_atom(remaining),
+        "strata": {name: summarise(members, seed).to_json() for name, members in by_stratum(errors).items()},
+        "elements": {element: {"forceRmse": force_rmse(errors, element)} for element in elements},
+    }

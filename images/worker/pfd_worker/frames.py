@@ -1,0 +1,101 @@
+"""Frames on disk: extended XYZ in and out with labels, virials and the info the stages exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import iread, write
+from numpy.typing import NDArray
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Read every frame of an extended XYZ file.
+
+    Parameters
+    ----------
+    path
+        The file; an empty file has no frames.
+    """
+    if path.stat().st_size == 0:
+        return []
+    return list(iread(path, index=":", format="extxyz"))
+
+
+def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> None:
+    """Write frames as extended XYZ with their labels and info; no frames make an empty file."""
+    frames = list(frames)
+    if frames:
+        write(path, frames, format="extxyz", append=append)
+    else:
+        path.touch()
+
+
+def energy_of(atoms: Atoms) -> float:
+    """Return the labelled energy in eV, the force-consistent one where the frame has both.
+
+    Raises
+    ------
+    PropertyNotImplementedError, RuntimeError
+        If the frame has no label.
+    """
+    try:
+        return float(atoms.get_potential_energy(force_consistent=True))
+    except PropertyNotImplementedError:
+        return float(atoms.get_potential_energy())
+
+
+def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
+    """Return the labelled virial (3, 3) in eV, -V*stress if only the stress is there, None if neither is."""
+    given = atoms.info.get("virial")
+    if given is not None:
+        return np.asarray(given, dtype=float).reshape(3, 3)
+    if atoms.calc is None or "stress" not in getattr(atoms.calc, "results", {}):
+        return None
+    virial: NDArray[np.float64] = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    return virial
+
+
+def is_labelled(atoms: Atoms) -> bool:
+    """Tell whether the frame has an energy and forces that are all finite."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    if results.get("energy") is None or results.get("forces") is None:
+        return False
+    virial = virial_of(atoms)
+    finite = bool(np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all())
+    return finite and (virial is None or bool(np.isfinite(virial).all()))
+
+
+def labelled(
+    atoms: Atoms, energy: float, forces: NDArray[np.float64], virial: NDArray[np.float64] | None = None
+) -> Atoms:
+    """Return a copy that carries the label; its info is kept.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    energy
+        In eV.
+    forces
+        (n_atoms, 3), in eV/Å.
+    virial
+        (3, 3) or (9,), in eV: -V*stress.
+    """
+    frame = atoms.copy()
+    frame.calc = SinglePointCalculator(frame, energy=float(energy), forces=np.asarray(forces, dtype=float))
+    if virial is not None:
+        frame.info["virial"] = np.asarray(virial, dtype=float).reshape(3, 3)
+    return frame
+
+
+def groups_of_equal_atoms(frames: Sequence[Atoms]) -> list[list[int]]:
+    """Group frame numbers by species sequence and periodicity: the frames a model can take in one batch."""
+    groups: dict[tuple[bytes, bool], list[int]] = {}
+    for number, atoms in enumerate(frames):
+        groups.setdefault((atoms.numbers.tobytes(), bool(atoms.pbc.any())), []).append(number)
+    return list(groups.values())

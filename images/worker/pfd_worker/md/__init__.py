@@ -1,0 +1,1 @@
+"""Molecular dynamics: where new configurations come from."""

@@ -1,0 +1,51 @@
+"""Integrators for the ensembles, chosen for small cells and for models that may be wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.langevinbaoab import LangevinBAOAB
+from ase.md.md import MolecularDynamics
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+
+from pfd_operator.contract.settings import Ensemble, MdTask
+
+THERMOSTAT_FS = 100.0
+BAROSTAT_FS = 1000.0
+
+
+def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDynamics:
+    """Give the atoms velocities and return the integrator of an ensemble.
+
+    NVT and NPT are Langevin dynamics (BAOAB splitting; the barostat of Quigley and Probert with a fully variable cell):
+    a stochastic thermostat is ergodic for cells of a few atoms, where a Nosé-Hoover chain oscillates instead, and it
+    takes heat out as fast as a wrong model puts it in. NVE is velocity Verlet.
+
+    Parameters
+    ----------
+    atoms
+        With a calculator; gets Maxwell-Boltzmann velocities from the task's seed, without drift.
+    task
+        Temperature, pressure, timestep and seed.
+    ensemble
+        What is really run, for systems that cannot be run at constant pressure.
+    """
+    rng = np.random.default_rng(task.seed)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=task.temperature_kelvin, rng=rng)
+    Stationary(atoms)
+    timestep = task.timestep_fs * units.fs
+    if ensemble is Ensemble.NVE:
+        return VelocityVerlet(atoms, timestep)
+    pressure = None
+    if ensemble is Ensemble.NPT:
+        pressure = np.full(3, -(task.pressure_bar or 0.0) * 1e5 * units.Pascal)
+    return LangevinBAOAB(
+        atoms,
+        timestep,
+        temperature_K=task.temperature_kelvin,
+        externalstress=pressure,
+        T_tau=THERMOSTAT_FS * units.fs,
+        P_tau=BAROSTAT_FS * units.fs,
+        rng=rng,
+    )

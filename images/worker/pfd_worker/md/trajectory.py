@@ -1,0 +1,123 @@
+"""One MD trajectory: candidate frames at regular steps, and an early end when it explodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_worker.frames import labelled
+from pfd_worker.md.dynamics import make_dynamics
+from pfd_worker.selection.geometry import geometry_fault
+
+CHECK_EVERY_STEPS = 20
+HOT_FACTOR = 5.0
+HOT_MARGIN_KELVIN = 3000.0
+"""A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
+
+
+@dataclass
+class TrajectoryOutcome:
+    """What one trajectory gave."""
+
+    frames: list[Atoms] = field(default_factory=list)
+    steps_done: int = 0
+    exploded_at_step: int | None = None
+    reason: str | None = None
+
+
+def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume: float | None) -> str | None:
+    if not np.isfinite(atoms.get_potential_energy()) or not np.isfinite(atoms.get_forces()).all():
+        return "energy or forces are not numbers"
+    temperature = atoms.get_temperature()
+    limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
+    if not temperature <= limit:
+        return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
+    return geometry_fault(atoms, min_distance_factor, start_volume)
+
+
+def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
+    frame = labelled(atoms, atoms.get_potential_energy(), atoms.get_forces())
+    frame.calc = None
+    frame.info = {
+        "system": task.system,
+        "stratum": task.stratum,
+        "trajectory": trajectory,
+        "step": step,
+        "potential_energy": float(atoms.get_potential_energy()),
+    }
+    frame.set_velocities(None)
+    frame.wrap()
+    return frame
+
+
+def run_trajectory(
+    start: Atoms,
+    calculator: Calculator,
+    task: MdTask,
+    name: str,
+    min_distance_factor: float,
+    stopping: threading.Event,
+    on_step: Callable[[int], None],
+) -> TrajectoryOutcome:
+    """Run one trajectory and keep a frame every `task.sample_every` steps.
+
+    Parameters
+    ----------
+    start
+        Start structure; not changed. A slab (info `slab`) keeps its cell: constant pressure would close the vacuum.
+    calculator
+        The exploring model.
+    task
+        Conditions and seed.
+    name
+        Unique name of the trajectory, kept in every frame.
+    min_distance_factor
+        See `geometry_fault`; frames that fail it are dropped and end the trajectory.
+    stopping
+        When set, the trajectory ends at the next check.
+    on_step
+        Called with the step now and then.
+
+    Returns
+    -------
+    TrajectoryOutcome
+        Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model), and how it ended.
+    """
+    atoms = start.copy()
+    atoms.calc = calculator
+    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
+    ensemble = Ensemble.NVT if fixed_cell and task.ensemble is Ensemble.NPT else task.ensemble
+    start_volume = float(abs(atoms.cell.volume)) if start.pbc.any() else None
+    outcome = TrajectoryOutcome(reason=_fault(atoms, task, min_distance_factor, start_volume))
+    if outcome.reason is not None:
+        outcome.exploded_at_step = 0
+        return outcome
+    dynamics = make_dynamics(atoms, task, ensemble)
+    stride = min(CHECK_EVERY_STEPS, task.sample_every)
+    while outcome.steps_done < task.steps and not stopping.is_set():
+        # checks and samples share one grid: the next check is never beyond the next sample
+        to_sample = task.sample_every - outcome.steps_done % task.sample_every
+        chunk = min(stride, to_sample, task.steps - outcome.steps_done)
+        with np.errstate(all="ignore"):
+            try:
+                dynamics.run(chunk)
+            except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
+                # with positions gone to infinity, neighbour lists and matrix functions fail in ways of their own
+                if geometry_fault(atoms, min_distance_factor, start_volume) is None:
+                    raise
+                outcome.reason = f"the integrator failed: {error}"
+        outcome.steps_done += chunk
+        outcome.reason = outcome.reason or _fault(atoms, task, min_distance_factor, start_volume)
+        if outcome.reason is not None:
+            outcome.exploded_at_step = outcome.steps_done
+            break
+        if outcome.steps_done % task.sample_every == 0:
+            outcome.frames.append(_snapshot(atoms, task, name, outcome.steps_done))
+        on_step(outcome.steps_done)
+    return outcome

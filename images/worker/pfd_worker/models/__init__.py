@@ -1,0 +1,1 @@
+"""Model families: what a checkpoint can do, whatever program made it."""

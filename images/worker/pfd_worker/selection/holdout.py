@@ -1,0 +1,52 @@
+"""Hold-out frames: spread over conditions and trajectories, and far apart in time, not chosen for being hard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pfd_operator.contract.digest import seed_of
+from pfd_worker.selection.quotas import fair_quotas
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Where a candidate frame comes from."""
+
+    stratum: str
+    trajectory: str
+    step: int
+
+
+def select_holdout(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:
+    """Choose hold-out frames evenly over strata, then over trajectories, then over time.
+
+    The hold-out says how good the model is where the user looks, so it is an even sample of what MD visits; selection
+    by distance would fill it with outliers.
+
+    Parameters
+    ----------
+    candidates
+        In any order.
+    count
+        How many to choose; all if there are not as many.
+    seed
+        Decides who gets odd shares.
+
+    Returns
+    -------
+    list of int
+        Sorted rows of `candidates`.
+    """
+    rows: dict[str, dict[str, list[int]]] = {}
+    for number, candidate in enumerate(candidates):
+        rows.setdefault(candidate.stratum, {}).setdefault(candidate.trajectory, []).append(number)
+    sizes = {stratum: sum(map(len, trajectories.values())) for stratum, trajectories in rows.items()}
+    chosen: list[int] = []
+    for stratum, quota in fair_quotas(sizes, count, seed).items():
+        lengths = {name: len(members) for name, members in rows[stratum].items()}
+        for name, share in fair_quotas(lengths, quota, seed_of(seed, stratum)).items():
+            ordered = sorted(rows[stratum][name], key=lambda row: candidates[row].step)
+            # the middles of equal parts of the trajectory: never its start, which resembles the given structure
+            chosen += [ordered[(2 * part + 1) * len(ordered) // (2 * share)] for part in range(share)]
+    return sorted(chosen)

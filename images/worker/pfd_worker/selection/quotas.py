@@ -1,0 +1,35 @@
+"""Fair shares: a number of frames dealt over groups as evenly as the groups can give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def fair_quotas(available: Mapping[str, int], total: int, seed: int) -> dict[str, int]:
+    """Deal `total` over the groups evenly; what a small group cannot give, the others do.
+
+    Parameters
+    ----------
+    available
+        Group → how many it has.
+    total
+        How many are wanted; fewer are dealt if there are not as many.
+    seed
+        Decides which groups get the odd ones.
+
+    Returns
+    -------
+    dict
+        Group → quota; the sum is min(total, all available).
+    """
+    quotas = dict.fromkeys(available, 0)
+    order = list(np.random.default_rng(seed).permutation(sorted(available)))
+    left = min(total, sum(available.values()))
+    while left:
+        for name in (str(name) for name in order):
+            if left and quotas[name] < available[name]:
+                quotas[name] += 1
+                left -= 1
+    return quotas

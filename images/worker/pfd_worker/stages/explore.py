@@ -1,0 +1,130 @@
+"""Explore: MD with the current model; candidate frames and their features."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from ase import Atoms
+from pfd_worker.errors import StageError
+from pfd_worker.stage_context import StageContext, StageOutput
+
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import MdTask
+from pfd_operator.contract.stage import ExploreParams
+from pfd_operator.contract.tasks import md_tasks, tasks_of_index
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.structures import holdout_starts, training_starts
+
+CANDIDATES, FEATURES, ROWS = "candidates.extxyz", "features.npy", "candidates.json"
+
+
+def run(context: StageContext) -> StageOutput:
+    """Run the trajectories of this index and reduce their frames to features on the spot."""
+    params = cast(ExploreParams, context.spec.params)
+    prepared = context.input("prepare")[0]
+    starts = read_frames(context.fetch(prepared, "starts.extxyz"))
+    elements: list[str] = prepared.summary["elements"]
+    model = DeepmdModel(context.fetch(context.input("model")[0], "model.pt"))
+    tasks = _tasks(context, params)
+    pace = _Pace(context, sum(task.steps for task, _ in tasks))
+    calculator = model.calculator()
+    frames: list[Atoms] = []
+    trajectories = []
+    for task, ordinal in tasks:
+        start = _start(starts, task, ordinal, params, context.spec.seed)
+        name = _name(context.spec.iteration, params.purpose, task)
+        outcome = run_trajectory(
+            start, calculator, task, name, params.min_distance_factor, context.stopping, pace.at(name)
+        )
+        if context.stopping.is_set():
+            raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped in {name}; MD of this index starts anew.")
+        pace.finish(task)
+        frames += outcome.frames
+        trajectories.append(_record(name, task, start, outcome))
+    return _output(context.workdir, frames, trajectories, model, elements)
+
+
+def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:
+    """Return this index's tasks, each with its running number among those of its system."""
+    seed = seed_of(context.spec.seed, "explore", params.purpose, context.spec.iteration)
+    numbered = []
+    counts: dict[str, int] = {}
+    for task in md_tasks(params.systems, params.exploration, seed):
+        numbered.append((task, counts.get(task.system, 0)))
+        counts[task.system] = counts.get(task.system, 0) + 1
+    kept = {id(task) for task in tasks_of_index([t for t, _ in numbered], context.index, params.exploration.pods)}
+    return [(task, ordinal) for task, ordinal in numbered if id(task) in kept]
+
+
+def _start(starts: list[Atoms], task: MdTask, ordinal: int, params: ExploreParams, seed: int) -> Atoms:
+    """Deal the starts of a system over its trajectories in seeded order: none twice before each came once."""
+    mine = [atoms for atoms in starts if atoms.info["system"] == task.system]
+    pool = holdout_starts(mine) if params.purpose == "hold-out" else training_starts(mine)
+    order = np.random.default_rng(seed_of(seed, "starts", params.purpose, task.system)).permutation(len(pool))
+    return pool[int(order[ordinal % len(pool)])]
+
+
+def _name(iteration: int, purpose: str, task: MdTask) -> str:
+    pressure = "" if task.pressure_bar is None else f"-{task.pressure_bar:g}bar"
+    return (
+        f"i{iteration:03d}-{purpose}-{task.system}-s{task.stage}-{task.temperature_kelvin:g}K{pressure}-r{task.replica}"
+    )
+
+
+def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -> dict[str, object]:
+    return {
+        "name": name,
+        "stratum": task.stratum,
+        "start": int(start.info["start"]),
+        "steps_done": outcome.steps_done,
+        "exploded_at_step": outcome.exploded_at_step,
+        "reason": outcome.reason,
+        "frames": len(outcome.frames),
+    }
+
+
+def _output(
+    folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: DeepmdModel, elements: list[str]
+) -> StageOutput:
+    keys = ("system", "stratum", "trajectory", "step")
+    files = {name: folder / name for name in (CANDIDATES, FEATURES, ROWS)}
+    write_frames(files[CANDIDATES], frames)
+    # features of no frames still say how many columns there are not: select stacks what all indexes give
+    np.save(files[FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32))
+    files[ROWS].write_text(json.dumps([{key: atoms.info[key] for key in keys} for atoms in frames]))
+    exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
+    return StageOutput(
+        files=files,
+        summary={"trajectories": trajectories},
+        counts={"candidates": len(frames), "trajectories": len(trajectories), "exploded": exploded},
+    )
+
+
+class _Pace:
+    """Progress over all trajectories of the index, told at most once a second."""
+
+    def __init__(self, context: StageContext, total_steps: int) -> None:
+        self._context = context
+        self._total = max(1, total_steps)
+        self._before = 0
+        self._told = 0.0
+
+    def at(self, name: str) -> Callable[[int], None]:
+        return partial(self.tell, name)
+
+    def tell(self, name: str, step: int) -> None:
+        if time.monotonic() - self._told >= 1:
+            self._told = time.monotonic()
+            self._context.progress(100 * (self._before + step) / self._total, f"{name}: step {step}")
+
+    def finish(self, task: MdTask) -> None:
+        self._before += task.steps

@@ -1,0 +1,148 @@
+"""Select: the frames worth a label, out of features only; then those frames are fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from pfd_worker.errors import StageError
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import Aimd
+from pfd_operator.contract.stage import SelectParams
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.selection.farthest import select_farthest
+from pfd_worker.selection.holdout import Candidate, select_holdout
+from pfd_worker.selection.quotas import fair_quotas
+from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
+from pfd_worker.structures import training_starts
+
+DATASET_FEATURES = "dataset_features.npy"
+
+
+def run(context: StageContext) -> StageOutput:
+    """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
+    params = cast(SelectParams, context.spec.params)
+    shards = context.input("explore")
+    rows = [
+        (shard, number, row)
+        for shard, manifest in enumerate(shards)
+        for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
+    ]
+    chosen = _choose(context, params, shards, [row for _, _, row in rows]) if params.frames else []
+    frames = _fetch_frames(context, shards, [rows[number][:2] for number in chosen])
+    tasks: list[dict[str, Any]] = [
+        {"kind": "scf", "frame": number, "purpose": params.purpose, **_origin(atoms)}
+        for number, atoms in enumerate(frames)
+    ]
+    if params.aimd is not None:
+        starts = read_frames(context.fetch(context.input("prepare")[0], "starts.extxyz"))
+        for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
+            tasks.append({"kind": "aimd", "frame": len(frames), **task})
+            frames.append(atoms)
+    if not tasks and (params.frames or params.aimd):
+        raise _no_candidates(shards)
+    files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json")}
+    write_frames(files["frames.extxyz"], frames)
+    files["tasks.json"].write_text(json.dumps(tasks))
+    labels = sum(task.get("steps", 1) for task in tasks)
+    strata: dict[str, int] = {}
+    for task in tasks:
+        strata[task["stratum"]] = strata.get(task["stratum"], 0) + task.get("steps", 1)
+    return StageOutput(
+        files=files,
+        summary={"strata": strata, "missing_explore_indexes": context.missing("explore")},
+        counts={"tasks": len(tasks), "labels": labels, "candidates": len(rows)},
+    )
+
+
+def _origin(atoms: Atoms) -> dict[str, str]:
+    return {key: str(atoms.info[key]) for key in ("stratum", "trajectory", "system")}
+
+
+def _choose(
+    context: StageContext, params: SelectParams, shards: Sequence[Manifest], rows: Sequence[dict[str, Any]]
+) -> list[int]:
+    if not rows:
+        raise _no_candidates(shards)
+    seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
+    if params.purpose == "hold-out":
+        candidates = [Candidate(row["stratum"], row["trajectory"], row["step"]) for row in rows]
+        return select_holdout(candidates, params.frames, seed)
+    parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
+    features = np.concatenate([part for part in parts if len(part)])
+    training = _training_features(context, features.shape[1])
+    return select_farthest(features, [row["stratum"] for row in rows], params.frames, training, seed)
+
+
+def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:
+    """Return the features of all frames labelled for training so far, by the model that explored."""
+    if "train" not in context.spec.inputs:
+        return np.zeros((0, width), dtype=np.float32)
+    features: NDArray[np.float32] = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
+    return features if len(features) else np.zeros((0, width), dtype=np.float32)
+
+
+def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:
+    """Return the frames at (shard, row); shards that none was chosen from are not fetched."""
+    loaded = {shard: read_frames(context.fetch(shards[shard], CANDIDATES)) for shard in sorted({s for s, _ in places})}
+    return [loaded[shard][row] for shard, row in places]
+
+
+def _aimd_tasks(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, dict[str, Any]]]:
+    """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such."""
+    by_system: dict[str, list[Atoms]] = {}
+    for atoms in starts:
+        by_system.setdefault(str(atoms.info["system"]), []).append(atoms)
+    endless = dict.fromkeys(by_system, aimd.trajectories)
+    result = []
+    for system, count in fair_quotas(endless, aimd.trajectories, seed_of(seed, "aimd")).items():
+        pool = training_starts(by_system[system])
+        order = np.random.default_rng(seed_of(seed, "aimd", system)).permutation(len(pool))
+        for number in range(count):
+            atoms = pool[int(order[number % len(pool)])]
+            stratum = f"{system}/{aimd.temperature_kelvin:g}K/aimd"
+            trajectory = f"aimd-{system}-{number:03d}"
+            result.append(
+                (
+                    _with_origin(atoms, system, stratum, trajectory),
+                    {
+                        "purpose": "training",
+                        "stratum": stratum,
+                        "trajectory": trajectory,
+                        "system": system,
+                        "steps": aimd.steps,
+                        "temperature_kelvin": aimd.temperature_kelvin,
+                        "timestep_fs": aimd.timestep_fs,
+                        "seed": seed_of(seed, "aimd", system, number),
+                    },
+                )
+            )
+    return result
+
+
+def _with_origin(atoms: Atoms, system: str, stratum: str, trajectory: str) -> Atoms:
+    copy = atoms.copy()
+    copy.info = {"system": system, "stratum": stratum, "trajectory": trajectory, "start": int(atoms.info["start"])}
+    return copy
+
+
+def _no_candidates(shards: Sequence[Manifest]) -> StageError:
+    records = [record for manifest in shards for record in manifest.summary["trajectories"]]
+    ends = "; ".join(
+        f"{record['name']} at step {record['exploded_at_step']}: {record['reason']}"
+        for record in records[:3]
+        if record["exploded_at_step"] is not None
+    )
+    return StageError(
+        ExitCode.USER_ERROR,
+        Reason.NO_CANDIDATES,
+        f"MD gave no candidate frame in {len(records)} trajectories ({ends or 'shorter than sampleEvery'}). "
+        "Lower the temperatures or timestepFs, check the model's branch, or make sampleEvery smaller than steps.",
+    )

@@ -1,0 +1,173 @@
+"""Start structures: read in any format ASE knows, checked, and varied at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.build import surface
+from ase.io import read
+from ase.io.formats import UnknownFileTypeError
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import Perturb
+from pfd_worker.errors import StageError
+from pfd_worker.selection.geometry import closest_overlap
+
+OVERLAP_FACTOR = 0.5
+"""Given structures may be compressed, so this is looser than the default of selection.minDistanceFactor."""
+HOLDOUT_START_FRACTION = 0.25
+MAX_DRAWS = 50
+
+
+def read_structures(path: Path, system: str) -> list[Atoms]:
+    """Read the structures of one system and refuse what MD could not start from.
+
+    Parameters
+    ----------
+    path
+        The file; its ending names the format.
+    system
+        Name of the system, for messages.
+
+    Raises
+    ------
+    StageError
+        StructureUnreadable, StructureEmpty or AtomsOverlap, naming system, frame and pair.
+    """
+    where = f"system {system}: {path.name}"
+    try:
+        structures = list(read(path, index=":"))
+    except (UnknownFileTypeError, StopIteration) as error:
+        raise _unreadable(where, f"ASE does not know the format of this file ({error})") from error
+    except Exception as error:  # ASE's readers raise whatever the text leads them to
+        raise _unreadable(where, f"{type(error).__name__}: {error}") from error
+    if not structures:
+        raise StageError(ExitCode.USER_ERROR, Reason.STRUCTURE_EMPTY, f"{where} holds no structure.")
+    return [_checked(atoms, number, where) for number, atoms in enumerate(structures)]
+
+
+def _unreadable(where: str, why: str) -> StageError:
+    return StageError(
+        ExitCode.USER_ERROR,
+        Reason.STRUCTURE_UNREADABLE,
+        f"{where} cannot be read: {why}. Give a file ASE reads (extended XYZ, CIF, POSCAR, …) with its ending.",
+    )
+
+
+def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
+    if len(atoms) == 0:
+        raise StageError(ExitCode.USER_ERROR, Reason.STRUCTURE_EMPTY, f"{where}, frame {number}: no atoms.")
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        raise _unreadable(f"{where}, frame {number}", "positions or cell are not finite numbers")
+    if (atoms.numbers < 1).any():
+        raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
+    if atoms.pbc.any() and abs(atoms.cell.volume) < 1e-3:
+        raise _unreadable(f"{where}, frame {number}", "it is periodic but its cell has no volume")
+    overlap = closest_overlap(atoms, OVERLAP_FACTOR)
+    if overlap is not None:
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.ATOMS_OVERLAP,
+            f"{where}, frame {number}: {overlap.describe(atoms)} ({OVERLAP_FACTOR:g} × the sum of covalent radii). "
+            "Look for doubled atoms, a wrong cell or wrong units.",
+        )
+    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    bare.info = {"frame": number}
+    return bare
+
+
+def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int) -> list[Atoms]:
+    """Return the varied starts of one system: slab, supercell, strain, vacancies, displacements, in this order.
+
+    Parameters
+    ----------
+    structures
+        As `read_structures` returns them.
+    perturb
+        How they are varied.
+    system
+        Name of the system, kept in info with `start` (running number), `frame`, `variation` and `slab`.
+    seed
+        The same seed gives the same starts.
+
+    Raises
+    ------
+    StageError
+        AtomsOverlap, if displacements of this size bring atoms together however they are drawn.
+    """
+    rng = np.random.default_rng(seed)
+    starts: list[Atoms] = []
+    for structure in structures:
+        base = _base(structure, perturb, system)
+        for variation in range(perturb.count):
+            atoms = _draw(base, perturb, rng, system)
+            atoms.info = {
+                "system": system,
+                "start": len(starts),
+                "frame": structure.info["frame"],
+                "variation": variation,
+                "slab": perturb.slab is not None,
+            }
+            starts.append(atoms)
+    return starts
+
+
+def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
+    atoms = structure
+    if perturb.slab is not None:
+        slab = perturb.slab
+        atoms = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum, periodic=True)
+    atoms = atoms.repeat(perturb.supercell)
+    if perturb.vacancies >= len(atoms):
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.STRUCTURE_EMPTY,
+            f"system {system}: perturb.vacancies is {perturb.vacancies}, but the cell has {len(atoms)} atoms only. "
+            "Enlarge perturb.supercell or remove fewer atoms.",
+        )
+    return atoms
+
+
+def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) -> Atoms:
+    closest = ""
+    for _ in range(MAX_DRAWS):
+        atoms = base.copy()
+        if atoms.pbc.all() and perturb.slab is None:
+            strain = rng.uniform(-perturb.strain, perturb.strain, (3, 3))
+            atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        if perturb.vacancies:
+            del atoms[sorted(map(int, rng.choice(len(atoms), perturb.vacancies, replace=False)))]
+        atoms.positions += rng.normal(0, perturb.displacement, atoms.positions.shape)
+        overlap = closest_overlap(atoms, OVERLAP_FACTOR)
+        if overlap is None:
+            return atoms
+        closest = overlap.describe(atoms)
+    raise StageError(
+        ExitCode.USER_ERROR,
+        Reason.ATOMS_OVERLAP,
+        f"system {system}: with perturb.displacement {perturb.displacement:g} Å, {closest} in "
+        f"{MAX_DRAWS} draws out of {MAX_DRAWS}. Lower perturb.displacement.",
+    )
+
+
+def holdout_starts(starts: list[Atoms]) -> list[Atoms]:
+    """Return the starts kept for hold-out trajectories: the last variations of each structure.
+
+    All starts, if there is one variation of each only: then the seeds alone keep the trajectories apart.
+    """
+    kept = [atoms for atoms in starts if _is_holdout(atoms, starts)]
+    return kept or starts
+
+
+def training_starts(starts: list[Atoms]) -> list[Atoms]:
+    """Return the starts of AIMD and of exploration for training: those not kept for the hold-out."""
+    return [atoms for atoms in starts if not _is_holdout(atoms, starts)]
+
+
+def _is_holdout(atoms: Atoms, starts: list[Atoms]) -> bool:
+    count = 1 + max(int(start.info["variation"]) for start in starts)
+    if count < 2:
+        return False
+    return int(atoms.info["variation"]) >= count - max(1, int(count * HOLDOUT_START_FRACTION))

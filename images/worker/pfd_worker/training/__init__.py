@@ -1,0 +1,1 @@
+"""Fine-tuning by deepmd-kit as a child process."""

@@ -1,0 +1,76 @@
+"""Checkpoints of a running training in the object store: what the next attempt goes on from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from pfd_worker.training.settings import CHECKPOINT_PREFIX
+
+
+class CheckpointObjects(Protocol):
+    """The part of an object store that checkpoints need."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the keys under a prefix."""
+        ...
+
+    def upload(self, path: Path, key: str) -> object:
+        """Store a file."""
+        ...
+
+    def download(self, key: str, path: Path) -> object:
+        """Fetch a file."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+
+class CheckpointStore:
+    """Uploaded checkpoints of one train stage, found by its digest whatever the attempt.
+
+    Parameters
+    ----------
+    objects
+        The stage's object store.
+    digest
+        The stage's digest: other inputs, other checkpoints.
+    """
+
+    def __init__(self, objects: CheckpointObjects, digest: str) -> None:
+        self._objects = objects
+        self._prefix = f"stages/{digest}/checkpoints/"
+
+    def steps(self) -> dict[int, str]:
+        """Return step → key of what is there."""
+        found = {}
+        for key in self._objects.list(self._prefix):
+            match = re.fullmatch(r"step-(\d{8})\.pt", key.removeprefix(self._prefix))
+            if match:
+                found[int(match[1])] = key
+        return found
+
+    def save(self, path: Path, step: int) -> None:
+        """Upload a checkpoint, then drop the older ones; a kill in between leaves both, and the newest wins."""
+        self._objects.upload(path, f"{self._prefix}step-{step:08d}.pt")
+        for older, key in self.steps().items():
+            if older < step:
+                self._objects.delete(key)
+
+    def fetch_newest(self, folder: Path) -> Path | None:
+        """Download the newest checkpoint under the name deepmd-kit gives it; None if there is none."""
+        steps = self.steps()
+        if not steps:
+            return None
+        newest = max(steps)
+        path = folder / f"{CHECKPOINT_PREFIX}-{newest}.pt"
+        self._objects.download(steps[newest], path)
+        return path
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        for key in self.steps().values():
+            self._objects.delete(key)

@@ -1,0 +1,42 @@
+"""Which checkpoint of a training is kept: the best on frames that were set aside, not the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase import Atoms
+
+from pfd_worker.evaluation.errors import energy_rmse_per_atom, force_rmse, frame_errors
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.training.process import step_of
+
+ENERGY_WEIGHT_PER_ANGSTROM = 10.0
+"""10 meV per atom of energy error weigh as much as 0.1 eV/Å of force error."""
+
+
+@dataclass(frozen=True)
+class CheckpointScore:
+    """Validation errors of one checkpoint."""
+
+    path: Path
+    step: int
+    force_rmse: float
+    """In eV/Å."""
+    energy_rmse_per_atom: float
+    """In eV."""
+
+    @property
+    def score(self) -> float:
+        """The smaller, the better, in eV/Å."""
+        return self.force_rmse + ENERGY_WEIGHT_PER_ANGSTROM * self.energy_rmse_per_atom
+
+
+def score_checkpoints(checkpoints: Sequence[Path], validation: Sequence[Atoms]) -> list[CheckpointScore]:
+    """Evaluate every checkpoint on the validation frames, in this process."""
+    scores = []
+    for path in checkpoints:
+        errors = frame_errors(validation, DeepmdModel(path).predict(validation))
+        scores.append(CheckpointScore(path, step_of(path), force_rmse(errors), energy_rmse_per_atom(errors)))
+    return scores

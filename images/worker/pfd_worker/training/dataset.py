@@ -1,0 +1,64 @@
+"""Labelled frames as deepmd-kit data, and the part of them that only picks the best checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dpdata
+import numpy as np
+from ase import Atoms
+
+from pfd_worker.frames import energy_of, labelled, virial_of
+
+SMALLEST_SET_TO_SPLIT = 8
+"""Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
+
+
+def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:
+    """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
+
+    Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
+
+    Parameters
+    ----------
+    frames
+        Labelled frames.
+    type_map
+        Elements of the model, in its order.
+    folder
+        Where the folders go.
+
+    Returns
+    -------
+    list of str
+        Paths of the folders.
+    """
+    kinds: dict[str, dpdata.MultiSystems] = {}
+    for atoms in frames:
+        virial = virial_of(atoms)
+        kind = "without-virial" if virial is None else "with-virial"
+        # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
+        bare = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
+        systems = kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map)))
+        systems.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
+    for kind, systems in kinds.items():
+        systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
+    return [str(path.parent) for path in sorted(folder.glob("*/*/type.raw"))]
+
+
+def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
+    """Split frames at random into those trained on and those that pick the best checkpoint.
+
+    Returns
+    -------
+    tuple
+        (training, validation); validation is empty if `fraction` is 0 or the set is too small to spare any.
+    """
+    count = round(len(frames) * fraction)
+    if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT:
+        return list(frames), []
+    order = np.random.default_rng(seed).permutation(len(frames))
+    chosen = set(map(int, order[: max(1, count)]))
+    training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
+    return training, [frames[number] for number in sorted(chosen)]

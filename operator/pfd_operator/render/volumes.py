@@ -11,7 +11,6 @@ from pfd_operator.contract.stage import (
     STRUCTURES_DIRECTORY,
     PrepareParams,
 )
-from pfd_operator.plan.names import structures_config_map_name
 from pfd_operator.plan.types import PlannedJob
 
 _ETC = str(PurePosixPath(STAGE_SPEC_FILE).parent)
@@ -63,7 +62,7 @@ def _structures(job: PlannedJob) -> list[dict[str, Any]]:
             sources.append(_config_map(given.config_map.name, given.config_map.key, str(path)))
         elif given.inline is not None:
             key = f"{system.name}.extxyz"
-            sources.append(_config_map(structures_config_map_name(job.owner), key, str(directory / system.name / key)))
+            sources.append(_config_map(f"{job.owner.name}-{job.owner.uid[:4]}-structures", key, str(directory / system.name / key)))
     return sources
 
 

@@ -58,9 +58,13 @@ class KeyedQueue(Generic[K]):
             self._waiters.append(waiter)
             try:
                 await waiter
-            finally:
+            except asyncio.CancelledError:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
+                elif self._ready:
+                    # it was this worker's turn: the next one takes over
+                    self._wake()
+                raise
         key = self._ready.popleft()
         self._since.pop(key)
         self._running[key] = time.monotonic()

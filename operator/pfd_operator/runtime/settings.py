@@ -94,8 +94,8 @@ class _Reader:
 
 def _planner_settings(read: _Reader) -> Settings:
     try:
-        engine_images = json.loads(read.text("ENGINE_IMAGES", "{}"))
-    except ValueError as error:
+        engine_images = dict(json.loads(read.text("ENGINE_IMAGES", "{}")))
+    except (TypeError, ValueError) as error:
         raise SettingsError(f'{PREFIX}ENGINE_IMAGES must be JSON such as {{"abinit": "…"}}: {error}') from None
     # the limits have the types and defaults of the planner's own settings
     limits = {

@@ -1,0 +1,77 @@
+"""What `kubectl pfd` prints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pfd_operator.api.conditions import Phase
+from pfd_operator.api.status import ActiveStage, Errors, FineTuneJobStatus, IterationRecord, Labels, StageRecord
+from pfd_operator.cli.main import main
+from pfd_operator.cli.status import status_page
+from pfd_operator.cli.tables import duration, table
+from pfd_operator.contract.stage import StageKind
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def errors(force: str) -> Errors:
+    return Errors(force_rmse=force, energy_rmse_per_atom="0.0021", frames=16)
+
+
+def test_page_of_a_running_job() -> None:
+    status = FineTuneJobStatus(
+        phase=Phase.RUNNING,
+        started_at=NOW - timedelta(minutes=12),
+        labels=Labels(paid=24, budget=60, reused=2),
+        baselines={"pretrained": errors("0.4100")},
+        iterations=[IterationRecord(iteration=0, labels=24, holdout=errors("0.0912"))],
+        stages=[StageRecord(iteration=0, stage=StageKind.TRAIN, digest="d", attempts=1, seconds=95)],
+        active=ActiveStage(
+            iteration=1,
+            stage=StageKind.EXPLORE,
+            job_name="j",
+            digest="d",
+            completions=4,
+            succeeded_indexes=1,
+            intended_at=NOW - timedelta(seconds=30),
+            started_at=NOW - timedelta(seconds=25),
+            percent=40,
+            message="900 K",
+        ),
+    )
+    lines = status_page(("lab", "silicon"), status, NOW).splitlines()
+    assert lines[:3] == [
+        "lab/silicon: Running",
+        "labels: 24 of 60 paid, 2 reused, 0 failed, 0 wasted",
+        "time: 12 min 00 s",
+    ]
+    page = "\n".join(" ".join(line.split()) for line in lines)
+    assert "pretrained (baseline) - 0.4100 - 0.0021 - 16 -" in page
+    assert "iteration 0, hold-out 24 0.0912 - 0.0021 - 16 not met" in page
+    assert "0 train done 1 min 35 s 1 -" in page
+    assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page
+
+
+def test_page_of_a_new_job() -> None:
+    page = status_page(("lab", "silicon"), FineTuneJobStatus(), NOW)
+    assert page == "lab/silicon: Pending\nlabels: 0 of 0 paid, 0 reused, 0 failed, 0 wasted\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 00 s"), (187, "3 min 07 s"), (7500, "2 h 05 min")]
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_tables_are_aligned() -> None:
+    assert table(("A", "LONGER"), [("value", ""), ("x", "y")]) == "A      LONGER\nvalue  -\nx      y"
+
+
+def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "kubectl pfd status silicon -w" in capsys.readouterr().out

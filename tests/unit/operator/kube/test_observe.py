@@ -1,0 +1,150 @@
+"""Jobs and pods, as the API server shows them, become the facts that decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.kube.observe import observed_pod, parse_config_map, parse_job, parse_pod
+
+LABELS = {
+    "pfd.dev/job": "silicon",
+    "pfd.dev/kind": "FineTuneJob",
+    "pfd.dev/uid": "uid-1",
+    "pfd.dev/iteration": "2",
+    "pfd.dev/stage": "label",
+    "pfd.dev/attempt": "1",
+}
+OWNER = {"kind": "FineTuneJob", "name": "silicon", "uid": "uid-1", "controller": True}
+
+
+def pod(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    base = {
+        "name": "silicon-x",
+        "namespace": "lab",
+        "labels": LABELS,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "ownerReferences": [{"kind": "Job", "name": "j", "uid": "job-1", "controller": True}],
+    }
+    return {"metadata": base | metadata, "status": status}
+
+
+def ended(name: str, code: int, minute: int, reason: str = "", message: str = "") -> dict[str, Any]:
+    times = {"startedAt": "2026-01-01T00:00:05Z", "finishedAt": f"2026-01-01T00:{minute:02d}:00Z"}
+    return {"name": name, "state": {"terminated": {"exitCode": code, "reason": reason, "message": message, **times}}}
+
+
+def job(**status: Any) -> dict[str, Any]:
+    metadata = {
+        "name": "silicon-uid1-i002-label-a1",
+        "namespace": "lab",
+        "uid": "job-1",
+        "labels": LABELS,
+        "annotations": {"pfd.dev/progress-token": "secret"},
+        "ownerReferences": [OWNER],
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return {"metadata": metadata, "spec": {"completionMode": "Indexed", "completions": 8}, "status": status}
+
+
+def test_job_counts_its_indexes() -> None:
+    cached = parse_job(job(completedIndexes="0,2-4", failedIndexes="6"))
+    assert cached is not None
+    assert (cached.observed.succeeded_indexes, cached.observed.failed_indexes) == (4, 1)
+    assert (cached.observed.iteration, cached.observed.stage, cached.observed.completions) == (2, StageKind.LABEL, 8)
+    assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
+
+
+def test_job_is_finished_by_its_condition_only() -> None:
+    target = {"type": "FailureTarget", "status": "True", "reason": "BackoffLimitExceeded"}
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "why"}
+    early, late = parse_job(job(conditions=[target])), parse_job(job(conditions=[target, failed]))
+    assert early is not None and early.observed.finished is None
+    assert late is not None
+    assert (late.observed.finished, late.observed.finished_message) == ("Failed", "why")
+
+
+def test_objects_of_others_are_ignored() -> None:
+    foreign = job()
+    foreign["metadata"]["labels"] = {**LABELS, "pfd.dev/iteration": "many"}
+    assert parse_job(foreign) is None
+    orphan = pod({})
+    orphan["metadata"]["ownerReferences"] = []
+    assert parse_pod(orphan) is None
+    assert parse_config_map({"metadata": {"name": "x", "namespace": "lab"}}) is None
+
+
+def test_pod_that_cannot_pull_its_image() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}}
+    seen = observed_pod(pod({"phase": "Pending", "containerStatuses": [{"name": "stage", "state": waiting}]}))
+    assert (seen.waiting_reason, seen.waiting_message) == ("ImagePullBackOff", 'Back-off pulling image "x"')
+
+
+def test_pod_that_fits_nowhere() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    seen = observed_pod(pod({"phase": "Pending", "conditions": [condition]}))
+    assert (seen.waiting_reason, seen.waiting_message) == ("Unschedulable", "0/1 nodes")
+
+
+def test_starting_is_not_waiting() -> None:
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    seen = observed_pod(pod({"phase": "Pending", "containerStatuses": [{"name": "stage", "state": waiting}]}))
+    assert seen.waiting_reason is None
+
+
+def test_first_container_to_fail_speaks_and_stage_out_has_the_result() -> None:
+    result = StageResult(ok=False, reason=Reason.ENGINE_LOST, message="the engine died")
+    status = {
+        "phase": "Failed",
+        "initContainerStatuses": [ended("stage-in", 0, 1, "Completed", StageResult(ok=True).to_termination_message())],
+        "containerStatuses": [
+            ended("stage-out", 75, 4, "Error", result.to_termination_message()),
+            ended("engine", 137, 3, "OOMKilled"),
+        ],
+    }
+    annotations = {"batch.kubernetes.io/job-completion-index": "3"}
+    seen = observed_pod(pod(status, annotations=annotations))
+    assert (seen.exit_code, seen.container, seen.container_reason) == (137, "engine", "OOMKilled")
+    assert seen.result == result
+    assert seen.index == 3
+    assert seen.started_at == datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)
+    assert seen.finished_at == datetime(2026, 1, 1, 0, 4, tzinfo=UTC)
+
+
+def test_stage_in_speaks_only_when_it_failed() -> None:
+    good = ended("stage-in", 0, 1, "Completed", StageResult(ok=True).to_termination_message())
+    assert observed_pod(pod({"phase": "Running", "initContainerStatuses": [good]})).result is None
+    bad = StageResult(ok=False, reason=Reason.STORE_DENIED, message="403")
+    status = {
+        "phase": "Failed",
+        "initContainerStatuses": [ended("stage-in", 64, 1, "Error", bad.to_termination_message())],
+    }
+    assert observed_pod(pod(status)).result == bad
+
+
+def test_an_engine_that_failed_early_does_not_end_the_pod() -> None:
+    running = {"name": "stage-out", "state": {"running": {"startedAt": "2026-01-01T00:00:06Z"}}}
+    seen = observed_pod(pod({"phase": "Running", "containerStatuses": [ended("engine", 1, 1), running]}))
+    assert seen.exit_code is None
+    assert seen.finished_at is None
+
+
+def test_cut_termination_message_is_a_lost_result() -> None:
+    status = {"phase": "Succeeded", "containerStatuses": [ended("stage", 0, 1, "Completed", '{"ok": tr')]}
+    seen = observed_pod(pod(status))
+    assert (seen.result, seen.exit_code) == (None, 0)
+
+
+def test_deadline_outranks_the_container_it_killed() -> None:
+    status = {"phase": "Failed", "reason": "DeadlineExceeded", "containerStatuses": [ended("stage", 143, 1, "Error")]}
+    assert observed_pod(pod(status)).container_reason == "DeadlineExceeded"
+
+
+def test_disrupted_and_deleted() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    deletion = {"deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 60}
+    seen = observed_pod(pod({"phase": "Running", "conditions": [condition]}, **deletion))
+    assert seen.disrupted
+    assert seen.deleting_since == datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,56 @@
+"""Specs are refused in the user's words; the store never goes back in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pfd_operator.kube.resources import Snapshot, SpecInvalid
+from pfd_operator.kube.store import ResourceStore
+
+
+def body(version: int, uid: str = "u", **fields: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "lab",
+        "name": "silicon",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "managedFields": [1],
+    }
+    return {"metadata": metadata, **fields}
+
+
+def test_every_wrong_field_is_named() -> None:
+    spec = {
+        "model": {"uri": "s3://pfd/m.pt", "pretrained": "DPA"},
+        "systems": [{"name": "a", "structures": {"uri": "nowhere"}}],
+    }
+    with pytest.raises(SpecInvalid) as refused:
+        Snapshot(body(1, spec=spec)).resource()
+    message = str(refused.value)
+    assert "spec.model: exactly one of pretrained, uri is needed, 2 are given" in message
+    assert "spec.systems[0].structures.uri" in message
+    assert "spec.labeling: Field required" in message
+
+
+def test_an_older_event_does_not_undo_a_write() -> None:
+    store = ResourceStore()
+    store.keep(body(5, status={"phase": "Running"}))
+    store.keep(body(4, status={"phase": "Pending"}))
+    snapshot = store.get(("lab", "silicon"))
+    assert snapshot is not None
+    assert snapshot.raw_status == {"phase": "Running"}
+    assert "managedFields" not in snapshot.body["metadata"]
+    assert store.phases() == {"Running": 1}
+
+
+def test_a_new_resource_of_the_same_name_is_another() -> None:
+    store = ResourceStore()
+    store.keep(body(5))
+    store.keep(body(9, uid="v"))
+    store.remove(("lab", "silicon"), "u")
+    assert store.key_of("u") is None
+    assert store.key_of("v") == ("lab", "silicon")
+    store.remove(("lab", "silicon"), "v")
+    assert len(store) == 0

@@ -1,0 +1,122 @@
+"""Jobs are drawn as kept in golden/, restricted, and refuse what cannot be drawn in the user's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from render_samples import SETTINGS, SPEC, label_job, prepare_job, resource, select_job, train_job
+
+from pfd_operator.plan.types import PlannedJob, Resource, Settings
+from pfd_operator.render import RenderError, config_map_manifest, job_manifest
+from pfd_operator.render.labels import label_value
+
+XTB = {"engine": {"xtb": {}}}
+STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
+    "prepare": (prepare_job, {}),
+    "label-abinit": (label_job, {}),
+    "label-xtb": (label_job, {"labeling": XTB}),
+    "train": (train_job, {}),
+    "select": (select_job, {}),
+}
+
+
+def draw(name: str) -> dict[str, Any]:
+    make, changes = STAGES[name]
+    return job_manifest(make(resource(**changes)), SETTINGS, "token")
+
+
+def all_containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    pod = manifest["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_golden(name: str, golden: Callable[[str, Any], None]) -> None:
+    golden(name, draw(name))
+
+
+def test_golden_config_map(golden: Callable[[str, Any], None]) -> None:
+    golden("config-map", config_map_manifest("silicon-5f0c-structures", resource(), {"liquid.extxyz": "2\n\n…"}))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_pods_are_restricted(name: str) -> None:
+    manifest = draw(name)
+    pod = manifest["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in all_containers(manifest):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_mount_has_a_volume(name: str) -> None:
+    manifest = draw(name)
+    volumes = {volume["name"] for volume in manifest["spec"]["template"]["spec"]["volumes"]}
+    for container in all_containers(manifest):
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_the_engine_sees_no_credentials() -> None:
+    engine = next(item for item in all_containers(draw("label-abinit")) if item["name"] == "engine")
+    assert [variable["name"] for variable in engine["env"]] == ["HOME"]
+
+
+def test_only_worker_exit_codes_are_a_contract() -> None:
+    rules = draw("label-abinit")["spec"]["podFailurePolicy"]["rules"]
+    assert {rule["onExitCodes"]["containerName"] for rule in rules[1:]} == {"stage-in", "stage-out"}
+
+
+def test_single_pods_are_retried_by_the_planner_only() -> None:
+    spec = draw("train")["spec"]
+    assert spec["backoffLimit"] == 0
+    assert "podFailurePolicy" not in spec
+    assert "ttlSecondsAfterFinished" not in spec
+
+
+def test_parallelism_is_no_larger_than_completions() -> None:
+    manifest = job_manifest(label_job(resource(), completions=2, parallelism=8), SETTINGS, "token")
+    assert manifest["spec"]["parallelism"] == 2
+
+
+def test_default_requests_do_not_undercut_given_limits() -> None:
+    (container,) = all_containers(draw("train"))
+    assert container["resources"] == {"requests": {"memory": "512Mi"}, "limits": {"nvidia.com/gpu": 1, "cpu": "4"}}
+
+
+def test_engine_without_image_is_named() -> None:
+    settings = Settings(worker_image="w", engine_images={})
+    with pytest.raises(RenderError, match=r"spec\.labeling\.image: no image is known for the engine abinit"):
+        job_manifest(label_job(resource()), settings, "token")
+
+
+def test_too_large_spec_names_its_largest_part() -> None:
+    owner = resource(training={"template": {"loss": {f"key{n}": "x" * 100 for n in range(200)}}})
+    with pytest.raises(RenderError, match=r"largest part is spec\.training with \d+ bytes"):
+        job_manifest(train_job(owner), SETTINGS, "token")
+
+
+def test_owned_by_the_resource() -> None:
+    (owner,) = draw("train")["metadata"]["ownerReferences"]
+    assert owner["uid"] == resource().uid
+    assert owner["controller"] and owner["blockOwnerDeletion"]
+
+
+def test_long_names_become_label_values_that_differ() -> None:
+    names = ["a" * 80 + "x", "a" * 80 + "y", "short"]
+    values = [label_value(name) for name in names]
+    assert len(set(values)) == 3
+    assert all(len(value) <= 63 for value in values)
+    assert values[2] == "short"
+
+
+def test_spec_is_the_one_documented() -> None:
+    assert resource().spec.labeling.engine.chosen()[0] == "abinit"
+    assert SPEC["labeling"]["engine"]["abinit"]["cutoffEv"] == 300

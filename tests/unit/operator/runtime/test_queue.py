@@ -1,0 +1,108 @@
+"""The queue: one entry for each key, never two workers on one, ever longer waits after failures."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from pfd_operator.runtime.queue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, KeyedQueue
+
+
+async def test_a_key_is_queued_once() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    for _ in range(3):
+        queue.add("a")
+    assert await queue.get() == "a"
+    assert len(queue) == 0
+
+
+async def test_a_key_added_while_worked_on_comes_again() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    queue.add("a")
+    key = await queue.get()
+    queue.add("a")
+    assert len(queue) == 0
+    queue.done(key)
+    assert await queue.get() == "a"
+
+
+async def test_the_earlier_of_two_delays_counts() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    queue.add_after("a", 0.02)
+    queue.add_after("a", 60)
+    assert await asyncio.wait_for(queue.get(), 1) == "a"
+    queue.close()
+
+
+async def test_adding_now_cancels_the_delay() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    queue.add_after("a", 0.02)
+    queue.add("a")
+    queue.done(await queue.get())
+    await asyncio.sleep(0.04)
+    assert len(queue) == 0
+
+
+async def test_backoff_grows_to_a_limit_and_is_forgotten() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    waits = [queue.failed("a") for _ in range(40)]
+    assert waits[:3] == [FIRST_BACKOFF_SECONDS * factor for factor in (1, 2, 4)]
+    assert waits[-1] == LONGEST_BACKOFF_SECONDS
+    queue.succeeded("a")
+    assert queue.failed("a") == FIRST_BACKOFF_SECONDS
+    queue.close()
+
+
+async def test_a_cancelled_worker_loses_no_key() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    first = asyncio.create_task(queue.get())
+    second = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add("a")
+    first.cancel()
+    assert await asyncio.wait_for(second, 1) == "a"
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_no_key_is_worked_on_twice_and_the_last_state_is_seen(seed: int) -> None:
+    queue: KeyedQueue[int] = KeyedQueue()
+    choose = random.Random(seed)
+    state, seen, running = dict.fromkeys(range(5), 0), dict.fromkeys(range(5), -1), set[int]()
+
+    async def work() -> None:
+        while True:
+            key = await queue.get()
+            assert key not in running
+            running.add(key)
+            value = state[key]
+            await asyncio.sleep(0)
+            seen[key] = value
+            running.discard(key)
+            queue.done(key)
+
+    workers = [asyncio.create_task(work()) for _ in range(4)]
+    for _ in range(500):
+        key = choose.randrange(5)
+        state[key] += 1
+        queue.add(key)
+        if choose.random() < 0.3:
+            await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert seen == state
+    assert not [worker for worker in workers if worker.done()]
+    for worker in workers:
+        worker.cancel()
+
+
+async def test_the_oldest_entry_is_timed() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    assert queue.longest_wait() == 0
+    queue.add("a")
+    key = await queue.get()
+    await asyncio.sleep(0.01)
+    assert queue.longest_wait() >= 0.01
+    queue.done(key)
+    assert queue.longest_wait() == 0

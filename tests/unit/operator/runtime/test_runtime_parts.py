@@ -1,0 +1,84 @@
+"""Settings, progress, logs and refusals."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.result import Progress
+from pfd_operator.runtime.logs import JsonFormatter, about
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.refusal import refused_status
+from pfd_operator.runtime.settings import SettingsError, settings_from
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_settings_from_the_environment() -> None:
+    settings = settings_from(
+        {
+            "PFD_WORKER_IMAGE": "worker:1",
+            "PFD_ENGINE_IMAGES": '{"abinit": "abinit:9"}',
+            "PFD_NAMESPACES": "lab, group",
+            "PFD_INDEX_RETRIES": "5",
+        }
+    )
+    assert settings.planner.worker_image == "worker:1"
+    assert settings.planner.engine_images == {"abinit": "abinit:9"}
+    assert settings.planner.index_retries == 5
+    assert settings.planner.stuck_after_seconds == 900
+    assert settings.namespaces == ("lab", "group")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PFD_WORKER_IMAGE", "", "PFD_WORKER_IMAGE is not set"),
+        ("PFD_ENGINE_IMAGES", "abinit", "PFD_ENGINE_IMAGES must be JSON"),
+        ("PFD_ENGINE_IMAGES", '["abinit"]', "PFD_ENGINE_IMAGES must be JSON"),
+        ("PFD_PORT", "http", "PFD_PORT must be a number"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings_from({"PFD_WORKER_IMAGE": "worker:1", name: value})
+
+
+def test_progress_is_shown_at_intervals() -> None:
+    board = ProgressBoard(interval_seconds=60)
+    first, second = Progress(percent=1), Progress(percent=2)
+    assert board.report("lab", "job", first) == 0
+    assert board.shown("lab", "job") == first
+    assert 50 < board.report("lab", "job", second) <= 60
+    assert board.shown("lab", "job") == first
+    board.keep_only("lab", {"job", "other"}, active="other")
+    assert board.shown("lab", "job") is None
+
+
+def test_progress_of_the_latest_report() -> None:
+    board = ProgressBoard(interval_seconds=0)
+    for percent in (1, 2, 3):
+        board.report("lab", "job", Progress(percent=percent))
+    shown = board.shown("lab", "job")
+    assert shown is not None and shown.percent == 3
+
+
+def test_log_lines_say_what_they_are_about() -> None:
+    record = logging.LogRecord("pfd_operator.x", logging.INFO, "", 1, "started %s", ("train",), None)
+    with about(job="lab/silicon"), about(iteration=2, stage="train"):
+        line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "started train"
+    assert (line["job"], line["iteration"], line["stage"]) == ("lab/silicon", 2, "train")
+    assert "job" not in json.loads(JsonFormatter().format(record))
+
+
+def test_refusing_twice_changes_nothing() -> None:
+    once = refused_status(FineTuneJobStatus(), "spec.seed: too large", 3, NOW)
+    assert {condition.reason for condition in once.conditions} == {"SpecInvalid"}
+    assert once.conditions[0].message == "spec.seed: too large"
+    later = NOW.replace(year=2027)
+    assert refused_status(once, "spec.seed: too large", 3, later) == once

@@ -1,0 +1,206 @@
+"""What the tests play themselves: the kubelet, a breakable connection, and a small FineTuneJob."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pfd_operator.contract.result import ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+
+SPEC: dict[str, Any] = {
+    "model": {"uri": "s3://pfd/models/tiny.pt"},
+    "systems": [{"name": "diamond", "structures": {"inline": "2\n\nSi 0 0 0\nSi 1 1 1\n"}}],
+    "aimd": {"trajectories": 1, "steps": 2},
+    "holdout": {"frames": 4},
+    "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}], "pods": 2},
+    "selection": {"framesPerIteration": 3},
+    "labeling": {"engine": {"xtb": {}}, "parallelism": 2, "framesPerPod": 2},
+    "convergence": {"forceRMSE": 0.08, "consecutive": 2},
+    "budget": {"maxIterations": 4, "maxLabels": 40},
+    "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon", "endpoint": "http://s3:7070"}},
+}
+
+
+def job_body(name: str, labels: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "pfd.dev/v1alpha1",
+        "kind": "FineTuneJob",
+        "metadata": {"name": name, "labels": dict(labels or {})},
+        "spec": SPEC | changes,
+    }
+
+
+async def until(
+    condition: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 20, what: str = "condition"
+) -> Any:
+    """Wait until a condition is truthy and return its value."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        value = condition()
+        if isinstance(value, Awaitable):
+            value = await value
+        if value:
+            return value
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"{what} did not come within {seconds} s")
+        await asyncio.sleep(0.02)
+
+
+class Kubelet:
+    """Runs pods as a kubelet would seem to: Running, then Succeeded or Failed with a termination message."""
+
+    def __init__(self, api: KubeApi, namespace: str, seconds: float = 0.0) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._seconds = seconds
+        self.ran: list[tuple[int, str, int, int | None]] = []
+        """(iteration, stage, attempt, index) of every pod that was run."""
+        self.results: Callable[[Mapping[str, str], int | None], tuple[int, StageResult]] = good_result
+        self.live: dict[str, int] = {}
+        self.most_live_jobs: dict[tuple[int, str], int] = {}
+
+    async def run(self) -> None:
+        """Run every pod that comes, until cancelled."""
+        started: set[str] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                pods = (await self._api.request("GET", f"/api/v1/namespaces/{self._namespace}/pods"))["items"]
+                self._count_live(pods)
+                for pod in pods:
+                    if pod["metadata"]["uid"] not in started:
+                        started.add(pod["metadata"]["uid"])
+                        group.create_task(self._run_pod(pod))
+                    elif "deletionTimestamp" in pod["metadata"] and pod["status"]["phase"] not in (
+                        "Succeeded",
+                        "Failed",
+                    ):
+                        await self._finish_deletion(pod)
+                await asyncio.sleep(0.05)
+
+    def _count_live(self, pods: list[dict[str, Any]]) -> None:
+        live: dict[tuple[int, str], set[str]] = {}
+        for pod in pods:
+            labels = pod["metadata"]["labels"]
+            if pod["status"].get("phase") in ("Pending", "Running"):
+                stage = (int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"])
+                live.setdefault(stage, set()).add(labels["batch.kubernetes.io/job-name"])
+        for stage, jobs in live.items():
+            self.most_live_jobs[stage] = max(self.most_live_jobs.get(stage, 0), len(jobs))
+
+    async def _run_pod(self, pod: dict[str, Any]) -> None:
+        metadata = pod["metadata"]
+        labels = metadata["labels"]
+        text = metadata["annotations"].get("batch.kubernetes.io/job-completion-index")
+        index = None if text is None else int(text)
+        start = _now()
+        running = {"name": "stage", "state": {"running": {"startedAt": start}}, **_CONTAINER}
+        with contextlib.suppress(ApiError):
+            await self._patch(metadata["name"], {"phase": "Running", "containerStatuses": [running]})
+            if self._seconds:
+                await asyncio.sleep(self._seconds)
+            stage = (int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"], int(labels["pfd.dev/attempt"]), index)
+            self.ran.append(stage)
+            code, result = self.results(labels, index)
+            terminated = {
+                "exitCode": code,
+                "reason": "Completed" if code == 0 else "Error",
+                "message": result.to_termination_message(),
+                "startedAt": start,
+                "finishedAt": _now(),
+            }
+            ended = {"name": "stage", "state": {"terminated": terminated}, **_CONTAINER}
+            phase = "Succeeded" if code == 0 else "Failed"
+            await self._patch(metadata["name"], {"phase": phase, "containerStatuses": [ended]})
+
+    async def _finish_deletion(self, pod: dict[str, Any]) -> None:
+        with contextlib.suppress(ApiError):
+            await self._patch(pod["metadata"]["name"], {"phase": "Failed"})
+            path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}"
+            await self._api.request("DELETE", path, {"gracePeriodSeconds": 0})
+
+    async def _patch(self, name: str, status: dict[str, Any]) -> None:
+        path = f"/api/v1/namespaces/{self._namespace}/pods/{name}/status"
+        await self._api.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
+
+
+_CONTAINER = {"image": "worker", "imageID": "", "ready": False, "restartCount": 0}
+
+
+def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
+    """Return what a worker would say: errors shrink from iteration to iteration."""
+    iteration, stage = int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"]
+    labels_in_select = 6 if iteration == 0 else 3
+    counts = {"tasks": labels_in_select, "labels": labels_in_select} if stage == "select" else {}
+    paid = 6 + 3 * iteration if stage in ("train", "label") else 6 + 3 * (iteration - 1) if iteration else 0
+    result = StageResult(ok=True, digest="cd" * 32 if stage == "prepare" else None, counts=counts)
+    if stage == "prepare":
+        return 0, result
+    update: dict[str, Any] = {"labels": LabelCounts(paid=paid)}
+    if stage == "train":
+        error = _errors(0.2 / (1 + 2 * iteration))
+        baselines = {"pretrained": _errors(0.5), "shifted": _errors(0.4)} if iteration == 0 else {"prequential": error}
+        update |= {
+            "metrics": {"holdout": error, "best": error, **baselines},
+            "best_iteration": iteration,
+            "model_uri": f"s3://pfd/silicon/stages/{iteration}/best.pt",
+        }
+    return 0, result.model_copy(update=update)
+
+
+def _errors(force: float) -> ErrorMetrics:
+    return ErrorMetrics(
+        frames=4, force_rmse=force, force_rmse_low=force * 0.9, force_rmse_high=force * 1.1, energy_rmse_per_atom=0.001
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Cable:
+    """A TCP connection to the API server that can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.frozen = asyncio.Event()
+
+    async def plug(self) -> int:
+        """Listen; return the port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def cut(self) -> None:
+        """Break every connection there is; new ones work."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def unplug(self) -> None:
+        """Stop listening and break everything."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, server_writer}
+        try:
+            await asyncio.gather(self._pipe(reader, server_writer), self._pipe(server_reader, writer))
+        finally:
+            for end in (writer, server_writer):
+                end.transport.abort()
+                self._writers.discard(end)
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if self.frozen.is_set():
+                    await asyncio.Event().wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()

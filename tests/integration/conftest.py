@@ -1,0 +1,73 @@
+"""A real kube-apiserver with the Job controller and the garbage collector; no kubelet: pods are played by the tests.
+
+PFD_INTEGRATION_KUBECONFIG points to one that runs already; without it the embedded control plane is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pfd_operator.kube.api import ApiError, KubeApi
+
+ROOT = Path(__file__).parents[2]
+PORT = 17443
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    given = os.environ.get("PFD_INTEGRATION_KUBECONFIG")
+    if given:
+        yield Path(given)
+        return
+    state = tmp_path_factory.mktemp("control-plane")
+    binary = subprocess.run(
+        [str(ROOT / "hack/devcluster/build.sh")], check=True, capture_output=True, text=True
+    ).stdout.split()[-1]
+    arguments = ["--control-plane-only", "--state", str(state)]
+    subprocess.run([binary, "up", *arguments, "--port", str(PORT)], check=True, timeout=180)
+    try:
+        yield state / "kubeconfig"
+    finally:
+        subprocess.run([binary, "down", *arguments], check=True, timeout=60)
+
+
+@pytest.fixture
+async def api(kubeconfig: Path) -> AsyncIterator[KubeApi]:
+    client = await KubeApi.connect(kubeconfig)
+    await _install_definitions(client)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def namespace(api: KubeApi) -> AsyncIterator[str]:
+    name = f"test-{secrets.token_hex(4)}"
+    await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+async def _install_definitions(api: KubeApi) -> None:
+    collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        definition: dict[str, Any] = yaml.safe_load(path.read_text())
+        try:
+            await api.request("POST", collection, definition)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        name = definition["metadata"]["name"]
+        for _ in range(100):
+            conditions = (await api.request("GET", f"{collection}/{name}")).get("status", {}).get("conditions", [])
+            if any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
+                break
+            await asyncio.sleep(0.05)

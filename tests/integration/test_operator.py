@@ -1,0 +1,198 @@
+"""The whole operator against a real API server; only the pods are played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from cluster_parts import Kubelet, good_result, job_body, until
+
+from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.kube.api import MERGE_PATCH, KubeApi
+from pfd_operator.kube.resources import Snapshot, collection_path
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.handlers import run
+from pfd_operator.runtime.settings import RuntimeSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+PORT = 18765
+STAGES = ("explore", "select", "label", "train")
+
+
+def settings_for(namespace: str, kubeconfig: Path) -> RuntimeSettings:
+    return RuntimeSettings(
+        planner=Settings(
+            worker_image="worker", engine_images={}, progress_url=f"http://127.0.0.1:{PORT}", backoff_seconds=1
+        ),
+        namespaces=(namespace,),
+        own_namespace=namespace,
+        port=PORT,
+        kubeconfig=kubeconfig,
+    )
+
+
+@asynccontextmanager
+async def operator(namespace: str, kubeconfig: Path) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(settings_for(namespace, kubeconfig), stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        assert await asyncio.wait_for(task, 30), "the operator stopped by itself"
+
+
+@asynccontextmanager
+async def kubelet(api: KubeApi, namespace: str, seconds: float = 0.0) -> AsyncIterator[Kubelet]:
+    node = Kubelet(api, namespace, seconds)
+    task = asyncio.create_task(node.run())
+    try:
+        yield node
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def status_of(api: KubeApi, namespace: str, name: str = "silicon") -> dict[str, Any]:
+    body = await api.request("GET", f"{collection_path(namespace)}/{name}")
+    return dict(body.get("status") or {})
+
+
+async def until_phase(api: KubeApi, namespace: str, phase: str, seconds: float = 90) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
+        status = await status_of(api, namespace)
+        return status if status.get("phase") == phase else None
+
+    try:
+        found: dict[str, Any] = await until(reached, seconds)
+    except AssertionError as error:
+        raise AssertionError(f"not {phase}: {await status_of(api, namespace)}") from error
+    return found
+
+
+def conditions_of(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {item["type"]: item for item in status["conditions"]}
+
+
+async def create(api: KubeApi, namespace: str, **changes: Any) -> Snapshot:
+    return Snapshot(await api.request("POST", collection_path(namespace), job_body("silicon", **changes)))
+
+
+async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
+        await create(api, namespace)
+        status = await until_phase(api, namespace, "Converged")
+    # 0.2 / (1 + 2 i) ≤ 0.08 from iteration 1 on, twice in a row
+    assert status["iteration"] == 2
+    assert status["model"]["uri"].endswith("best.pt")
+    assert conditions_of(status)["Ready"]["status"] == "True"
+    expected = [(0, "prepare"), *((iteration, stage) for iteration in range(3) for stage in STAGES)]
+    ran = [(iteration, stage) for iteration, stage, _, index in node.ran if index in (None, 0)]
+    assert ran == expected
+    assert {attempt for _, _, attempt, _ in node.ran} == {1}
+    assert set(node.most_live_jobs.values()) == {1}
+    body = await api.request("GET", f"{collection_path(namespace)}/silicon")
+    assert "finalizers" not in body["metadata"]
+    assert "annotations" not in body["metadata"], "kopf left something behind"
+    events = (await api.request("GET", f"/api/v1/namespaces/{namespace}/events"))["items"]
+    assert "Converged" in {event["reason"] for event in events if event["involvedObject"]["kind"] == "FineTuneJob"}
+
+
+async def test_restarts_at_any_point_change_nothing(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    async with kubelet(api, namespace, seconds=0.2) as node:
+        await create(api, namespace)
+        for seconds in (0.5, 0.8, 1.1, 1.4, 0.7, 1.3):
+            async with operator(namespace, kubeconfig):
+                await asyncio.sleep(seconds)
+        async with operator(namespace, kubeconfig):
+            status = await until_phase(api, namespace, "Converged")
+    assert status["iteration"] == 2
+    assert {attempt for _, _, attempt, _ in node.ran} == {1}
+    assert len(node.ran) == len(set(node.ran))
+    assert set(node.most_live_jobs.values()) == {1}
+
+
+async def test_transient_failure_is_tried_again(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    def fail_once(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
+        if labels["pfd.dev/stage"] == "prepare" and labels["pfd.dev/attempt"] == "1":
+            return 75, StageResult(ok=False, reason=Reason.STORE_UNAVAILABLE, message="no answer from s3:7070")
+        return good_result(labels, index)
+
+    async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
+        node.results = fail_once
+        await create(api, namespace, budget={"maxIterations": 1, "maxLabels": 40})
+        status = await until_phase(api, namespace, "MaxIterations")
+    assert [run for run in node.ran if run[1] == "prepare"] == [(0, "prepare", 1, None), (0, "prepare", 2, None)]
+    assert status["stages"][0]["attempts"] == 2
+
+
+async def test_user_error_fails_at_once_in_the_workers_words(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    message = "model.branch: the checkpoint has branches A, B; name one"
+
+    def refuse(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
+        return 64, StageResult(ok=False, reason=Reason.BRANCH_REQUIRED, message=message)
+
+    async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
+        node.results = refuse
+        await create(api, namespace)
+        status = await until_phase(api, namespace, "Failed")
+    ready = conditions_of(status)["Ready"]
+    assert ready["reason"] == "BranchRequired"
+    assert message in ready["message"]
+    assert len(node.ran) == 1
+
+
+async def test_suspend_and_resume(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    path = f"{collection_path(namespace)}/silicon"
+    async with operator(namespace, kubeconfig), kubelet(api, namespace, seconds=0.5) as node:
+        await create(api, namespace)
+        await until(lambda: any(stage == "prepare" for _, stage, _, _ in node.ran))
+        await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)
+        await until_phase(api, namespace, "Suspended")
+        await api.request("PATCH", path, {"spec": {"suspend": False}}, content_type=MERGE_PATCH)
+        await until_phase(api, namespace, "Converged")
+    assert set(node.most_live_jobs.values()) == {1}
+
+
+async def test_progress_reaches_the_status(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    async with operator(namespace, kubeconfig), aiohttp.ClientSession() as session:
+        await create(api, namespace)
+        jobs_path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+        async def pods() -> list[dict[str, Any]]:
+            return list((await api.request("GET", f"/api/v1/namespaces/{namespace}/pods"))["items"])
+
+        (pod,) = await until(pods)
+        async with asyncio.timeout(20):
+            environment = {item["name"]: item.get("value") for item in pod["spec"]["containers"][0]["env"]}
+            stage_spec = pod["metadata"]["annotations"]["pfd.dev/stage-spec"]
+            (job,) = (await api.request("GET", jobs_path))["items"]
+            url = f"http://127.0.0.1:{PORT}/progress/{namespace}/{job['metadata']['name']}"
+            assert url in stage_spec
+            headers = {"Authorization": f"Bearer {environment['PFD_PROGRESS_TOKEN']}"}
+            report = {"percent": 40, "message": "step 400 of 1000"}
+            async with session.post(url, json=report, headers={"Authorization": "Bearer x"}) as response:
+                assert response.status == 401
+            async with session.post(url, json={"percent": 400}, headers=headers) as response:
+                assert response.status == 400
+            async with session.post(url, json=report, headers=headers) as response:
+                assert response.status == 204
+
+        async def shown() -> bool:
+            active = (await status_of(api, namespace)).get("active") or {}
+            return active.get("percent") == 40
+
+        await until(shown)
+        async with session.get(f"http://127.0.0.1:{PORT}/healthz") as response:
+            assert (response.status, await response.json()) == (200, {"healthy": True, "complaints": []})
+        async with session.get(f"http://127.0.0.1:{PORT}/metrics") as response:
+            text = await response.text()
+    assert 'pfd_finetunejobs{phase="Running"} 1.0' in text
+    assert 'pfd_progress_reports_total{status="401"} 1.0' in text

@@ -1,0 +1,92 @@
+"""Writes against a real API server: conflicts are dropped, what exists is adopted, what is foreign is not touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cluster_parts import job_body, until
+
+from pfd_operator.api.conditions import Phase
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.apply import NameTaken, create, delete_job
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.lease import Lease
+from pfd_operator.kube.resources import Snapshot, collection_path, write_status
+from pfd_operator.plan.types import DeleteJob, Event
+from pfd_operator.render import config_map_manifest
+
+pytestmark = pytest.mark.integration
+
+
+async def make(api: KubeApi, namespace: str, name: str = "silicon", **changes: Any) -> Snapshot:
+    return Snapshot(await api.request("POST", collection_path(namespace), job_body(name, **changes)))
+
+
+async def test_a_status_decided_on_an_old_version_is_refused(api: KubeApi, namespace: str) -> None:
+    snapshot = await make(api, namespace)
+    status = snapshot.status()
+    after = await write_status(api, snapshot, status.model_copy(update={"phase": Phase.RUNNING}))
+    assert after.status().phase is Phase.RUNNING
+    with pytest.raises(ApiError) as refused:
+        await write_status(api, snapshot, status.model_copy(update={"phase": Phase.FAILED}))
+    assert (refused.value.status, refused.value.reason) == (409, "Conflict")
+
+
+async def test_an_equal_status_is_not_sent(api: KubeApi, namespace: str) -> None:
+    snapshot = await make(api, namespace)
+    status = snapshot.status().model_copy(update={"phase": Phase.RUNNING})
+    after = await write_status(api, snapshot, status)
+    assert await write_status(api, after, after.status()) is after
+
+
+async def test_an_existing_child_of_ours_is_adopted(api: KubeApi, namespace: str) -> None:
+    ours = (await make(api, namespace)).resource()
+    theirs = (await make(api, namespace, "other")).resource()
+    collection = f"/api/v1/namespaces/{namespace}/configmaps"
+    for _ in range(2):
+        await create(api, collection, config_map_manifest("shared", ours, {"a": "b"}), ours.uid)
+    with pytest.raises(NameTaken, match="ConfigMap shared exists and belongs to somebody else"):
+        await create(api, collection, config_map_manifest("shared", theirs, {}), theirs.uid)
+
+
+async def test_deleting_what_is_gone_or_replaced_is_no_error(api: KubeApi, namespace: str) -> None:
+    await delete_job(api, namespace, DeleteJob("nothing", "uid"))
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    await api.request("POST", jobs, {"metadata": {"name": "replaced"}, "spec": {"template": {"spec": pod}}})
+    await delete_job(api, namespace, DeleteJob("replaced", "uid of the one before"))
+    assert "deletionTimestamp" not in (await api.request("GET", f"{jobs}/replaced"))["metadata"]
+
+
+async def test_the_same_event_again_is_counted(api: KubeApi, namespace: str) -> None:
+    snapshot = await make(api, namespace)
+    recorder = EventRecorder(api, "test")
+    for _ in range(3):
+        await recorder.emit(snapshot, Event("StageRetried", "train failed"))
+    await recorder.emit(snapshot, Event("Converged", "after 2 iterations"))
+    events = (await api.request("GET", f"/api/v1/namespaces/{namespace}/events"))["items"]
+    assert {(event["reason"], event["count"]) for event in events} == {("StageRetried", 3), ("Converged", 1)}
+
+
+async def test_one_holder_of_a_lease_and_a_successor_at_once(api: KubeApi, namespace: str) -> None:
+    first, second = (Lease(api, namespace, "operator", name) for name in ("first", "second"))
+    await first.acquire()
+    assert not await second._try(second._take)
+    assert await first._try(first._take)
+    await first.release()
+    assert await second._try(second._take)
+    assert not await first._try(first._take)
+
+
+async def test_children_go_with_their_resource(api: KubeApi, namespace: str) -> None:
+    snapshot = await make(api, namespace)
+    collection = f"/api/v1/namespaces/{namespace}/configmaps"
+    await create(api, collection, config_map_manifest("structures", snapshot.resource(), {}), snapshot.uid)
+    await api.request("DELETE", f"{collection_path(namespace)}/silicon")
+
+    async def gone() -> bool:
+        items = (await api.request("GET", collection))["items"]
+        return all(item["metadata"]["name"] != "structures" for item in items)
+
+    await until(gone)

@@ -109,6 +109,7 @@ class Informer(Generic[T]):
         """Follow the API server until cancelled."""
         failures = 0
         while True:
+            opened_at = time.monotonic()
             try:
                 if not self._version:
                     await self._list()
@@ -119,7 +120,7 @@ class Informer(Generic[T]):
                     self._version = ""
                     continue
                 # a watch that was heard since it was opened did not fail, it broke
-                failures = 0 if self.silent_for() < 1 and failures else failures + 1
+                failures = 0 if self.heard_at > opened_at else failures + 1
                 delay = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
                 log.warning("%s; again in %.1f s", error, delay)
                 await asyncio.sleep(delay)

@@ -39,6 +39,12 @@ class ResourceStore:
         if self._keys.pop(uid, None) is not None:
             del self._snapshots[key]
 
+    def forget(self, key: Key) -> None:
+        """Forget a resource that is known to be gone."""
+        snapshot = self._snapshots.pop(key, None)
+        if snapshot is not None:
+            self._keys.pop(snapshot.uid, None)
+
     def get(self, key: Key) -> Snapshot | None:
         """Return a resource."""
         return self._snapshots.get(key)

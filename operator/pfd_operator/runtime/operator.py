@@ -28,9 +28,6 @@ from .settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
-CONFLICT_WAIT_SECONDS = 0.2
-"""Time for the watch to bring the version that a status write lost against."""
-
 
 class Operator:
     """Caches, queue, workers, server and lease.
@@ -148,11 +145,8 @@ class Operator:
         try:
             again = await self._reconciler.reconcile(key)
         except ApiError as error:
-            if error.status == 409 and error.reason == "Conflict":
-                self.queue.add_after(key, CONFLICT_WAIT_SECONDS)
-                return "conflict"
-            if error.status == 404 and self.store.get(key) is None:
-                return "gone"
+            if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
+                return await self._refresh(key, error)
             log.warning("%s; again in %.1f s", error, self.queue.failed(key))
             return "refused"
         except Exception:
@@ -163,6 +157,24 @@ class Operator:
         if again is not None:
             self.queue.add_after(key, again)
         return "ok"
+
+    async def _refresh(self, key: Key, error: ApiError) -> str:
+        """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
+        namespace, name = key
+        try:
+            self.store.keep(await self._api.request("GET", f"{collection_path(namespace)}/{name}"))
+        except ApiError as reading:
+            if reading.status == 404:
+                self.store.forget(key)
+                return "gone"
+            log.warning("%s; again in %.1f s", reading, self.queue.failed(key))
+            return "refused"
+        if error.status == 404:
+            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
+            return "refused"
+        log.info("decided on an old version, deciding again: %s", error.message)
+        self.queue.add(key)
+        return "conflict"
 
     async def _keep_lease(self) -> None:
         await self._lease.keep()

@@ -1,0 +1,52 @@
+"""Label frames by ABINIT on the host, one after another; frames that have a label already are not computed again.
+
+    label_frames.py --frames a.extxyz b.extxyz --indices 0,5,10 --output labels.extxyz --cutoff-ev 250 --k-spacing 0.8 \
+        --pseudopotentials Si=Si.psp8 --directory /usr/share/abinit/psp/…
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from abinit_labels import Settings, run_abinit
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import iread, write
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Label what has no label yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=Path, nargs="+", required=True, help="trajectories (extended XYZ)")
+    parser.add_argument("--indices", default="0", help="rows taken from every trajectory, with commas")
+    parser.add_argument("--output", type=Path, required=True, help="labelled frames (extended XYZ), appended to")
+    parser.add_argument("--cutoff-ev", type=float, required=True, help="plane-wave cutoff in eV")
+    parser.add_argument("--k-spacing", type=float, required=True, help="largest spacing of k-points in 1/Å")
+    parser.add_argument("--pseudopotentials", nargs="+", required=True, help="ELEMENT=FILE …")
+    parser.add_argument("--directory", required=True, help="folder of the pseudopotentials")
+    options = parser.parse_args(arguments)
+    settings = Settings(options.cutoff_ev, options.k_spacing, True)
+    pseudopotentials = dict(pair.split("=") for pair in options.pseudopotentials)
+    done = {str(frame.info["origin"]) for frame in iread(options.output)} if options.output.exists() else set()
+    for path in options.frames:
+        frames = list(iread(path))
+        for i in (int(text) for text in options.indices.split(",")):
+            origin = f"{path.stem}#{i}"
+            if i >= len(frames) or origin in done:
+                continue
+            frame = frames[i]
+            workdir = options.output.parent / f"{options.output.stem}-run"
+            label = run_abinit(frame, settings, pseudopotentials, options.directory, workdir)
+            copy = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True, info={"origin": origin})
+            stress = -label.virial / frame.get_volume()
+            voigt = [stress[0, 0], stress[1, 1], stress[2, 2], stress[1, 2], stress[0, 2], stress[0, 1]]
+            copy.calc = SinglePointCalculator(copy, energy=label.energy, forces=label.forces, stress=voigt)
+            write(options.output, copy, format="extxyz", append=True)
+            print(f"{origin}: {label.seconds:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

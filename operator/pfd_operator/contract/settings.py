@@ -188,11 +188,13 @@ class AbinitEngine(Strict):
     )
     smearing: Smearing = Field(Smearing.GAUSSIAN, description="Occupations. Default gaussian.")
     smearing_width_ev: Positive = Field(0.1, description="Smearing width, in eV. Default 0.1.")
-    extra_bands: int = Field(4, ge=0, le=1000, description="Bands above the occupied ones. Default 4.")
+    extra_bands_fraction: float = Field(
+        0.25, ge=0, le=10, description="Bands above the occupied ones, as a fraction of them. Default 0.25."
+    )
     pseudopotentials: dict[str, str] = Field(
         min_length=1,
         max_length=118,
-        description="Element → pseudopotential file, in the image's ABI_PSPDIR or an absolute path in the image.",
+        description="Element → pseudopotential file, below the image's $ABI_PSPDIR or an absolute path in it.",
     )
     extra: dict[str, Any] = Field({}, description="Further ABINIT input variables, written as they are.")
     command: list[str] = Field(

@@ -59,8 +59,8 @@ def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
             raise StageError(
                 ExitCode.USER_ERROR,
                 Reason.NOT_A_NUMBER,
-                f"frame {number} ({atoms.get_chemical_formula()}, {error.stratum}): the model or its label gives a value "
-                "that is not a number. The training may have diverged: lower spec.training.learningRateStart.",
+                f"frame {number} ({atoms.get_chemical_formula()}, {error.stratum}): model or label gives a value that "
+                "is not a number. The training may have diverged: lower spec.training.learningRateStart.",
             )
         errors.append(error)
     return errors

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
+from numpy.typing import NDArray
 
 from pfd_operator.contract.settings import Ensemble, MdTask
 
@@ -40,6 +43,14 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
     pressure = None
     if ensemble is Ensemble.NPT:
         pressure = np.full(3, -(task.pressure_bar or 0.0) * 1e5 * units.Pascal)
+    with warnings.catch_warnings():  # it says which mass it derives from P_tau; that is what we want it to do
+        warnings.simplefilter("ignore", UserWarning)
+        return _langevin(atoms, task, timestep, pressure, rng)
+
+
+def _langevin(
+    atoms: Atoms, task: MdTask, timestep: float, pressure: NDArray[np.float64] | None, rng: np.random.Generator
+) -> MolecularDynamics:
     return LangevinBAOAB(
         atoms,
         timestep,

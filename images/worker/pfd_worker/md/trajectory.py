@@ -11,7 +11,6 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.settings import Ensemble, MdTask
-from pfd_worker.frames import labelled
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
 
@@ -42,8 +41,7 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume:
 
 
 def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
-    frame = labelled(atoms, atoms.get_potential_energy(), atoms.get_forces())
-    frame.calc = None
+    frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     frame.info = {
         "system": task.system,
         "stratum": task.stratum,
@@ -51,7 +49,6 @@ def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
         "step": step,
         "potential_energy": float(atoms.get_potential_energy()),
     }
-    frame.set_velocities(None)
     frame.wrap()
     return frame
 

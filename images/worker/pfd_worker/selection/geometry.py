@@ -1,4 +1,4 @@
-"""Frames no reference calculation should be wasted on: overlapping atoms, collapsed or torn cells, numbers that are not."""
+"""Frames no reference calculation should be wasted on: overlapping atoms, collapsed or torn cells, NaN."""
 
 from __future__ import annotations
 

@@ -11,17 +11,17 @@ from typing import cast
 
 import numpy as np
 from ase import Atoms
-from pfd_worker.errors import StageError
-from pfd_worker.stage_context import StageContext, StageOutput
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import md_tasks, tasks_of_index
+from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import holdout_starts, training_starts
 
 CANDIDATES, FEATURES, ROWS = "candidates.extxyz", "features.npy", "candidates.json"
@@ -61,7 +61,7 @@ def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, i
     for task in md_tasks(params.systems, params.exploration, seed):
         numbered.append((task, counts.get(task.system, 0)))
         counts[task.system] = counts.get(task.system, 0) + 1
-    kept = {id(task) for task in tasks_of_index([t for t, _ in numbered], context.index, params.exploration.pods)}
+    kept = {id(task) for task in tasks_of_index([t for t, _ in numbered], context.index or 0, params.exploration.pods)}
     return [(task, ordinal) for task, ordinal in numbered if id(task) in kept]
 
 

@@ -9,18 +9,18 @@ from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
-from pfd_worker.errors import StageError
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason
 from pfd_operator.contract.stage import TrainParams
+from pfd_worker.errors import StageError
 from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.models.checkpoint import shift_energy_bias
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.finetune import FineTuned, FineTuning
@@ -45,6 +45,9 @@ class _TrainStage:
         self.metrics: dict[str, ErrorMetrics] = {}
         self.reports: dict[str, Any] = {}
         self.seed = seed_of(context.spec.seed, "bootstrap")
+        if self.previous is not None:
+            # the previous stage has its manifest: nobody will go on from its checkpoints
+            CheckpointStore(context.store, self.previous.digest).clear()
 
     def run(self) -> StageOutput:
         labels = collect_labels(self.context, self.params.max_failed_fraction)

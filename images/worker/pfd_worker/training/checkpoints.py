@@ -4,29 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Protocol
 
+from pfd_worker.store.objects import ObjectStore
 from pfd_worker.training.settings import CHECKPOINT_PREFIX
-
-
-class CheckpointObjects(Protocol):
-    """The part of an object store that checkpoints need."""
-
-    def list(self, prefix: str) -> list[str]:
-        """Return the keys under a prefix."""
-        ...
-
-    def upload(self, path: Path, key: str) -> object:
-        """Store a file."""
-        ...
-
-    def download(self, key: str, path: Path) -> object:
-        """Fetch a file."""
-        ...
-
-    def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
-        ...
 
 
 class CheckpointStore:
@@ -40,7 +20,7 @@ class CheckpointStore:
         The stage's digest: other inputs, other checkpoints.
     """
 
-    def __init__(self, objects: CheckpointObjects, digest: str) -> None:
+    def __init__(self, objects: ObjectStore, digest: str) -> None:
         self._objects = objects
         self._prefix = f"stages/{digest}/checkpoints/"
 

@@ -99,7 +99,7 @@ def check_input(settings: Mapping[str, Any]) -> None:
     StageError
         TrainingTemplateInvalid, naming the key.
     """
-    from dargs.dargs import ArgumentError
+    from dargs.dargs import ArgumentError  # type: ignore[import-not-found]
     from deepmd.utils.argcheck import normalize
     from deepmd.utils.compat import update_deepmd_input
 

@@ -1,0 +1,40 @@
+"""The one way a stage says that it cannot go on."""
+
+from __future__ import annotations
+
+from pfd_operator.contract.result import ExitCode, Reason
+
+
+class StageError(Exception):
+    """A stage ends without a result.
+
+    Parameters
+    ----------
+    exit_code
+        Who has to act: the user, time, or nobody (the work is saved and goes on in the next attempt).
+    reason
+        The condition's reason.
+    message
+        For people: what, where, why, what to do.
+    """
+
+    def __init__(self, exit_code: ExitCode, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.reason = reason
+        self.message = message
+
+
+def user_error(reason: Reason, message: str) -> StageError:
+    """Return an error that no retry can help."""
+    return StageError(ExitCode.USER_ERROR, reason, message)
+
+
+def transient(reason: Reason, message: str) -> StageError:
+    """Return an error that a later attempt may not meet again."""
+    return StageError(ExitCode.TRANSIENT, reason, message)
+
+
+def preempted(message: str) -> StageError:
+    """Return the end of an attempt that was told to stop and has saved its work."""
+    return StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, message)

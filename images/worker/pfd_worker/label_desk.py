@@ -1,0 +1,198 @@
+"""The label desk: what of a task list is there, what is ours to compute, what others compute; and the books of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.stage import LabelParams
+from pfd_worker.errors import preempted, transient
+from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames
+from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.labels import LabelRecord, LabelStore
+from pfd_worker.store.ledger import Ledger
+
+_WAIT_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task of this index, by its number in the whole list."""
+
+    number: int
+    key: str
+    task: LabelTask
+
+
+class LabelDesk:
+    """Labels of one index of a label stage.
+
+    A label is stored before it is entered in the ledger. A kill between the two loses nothing: the record says who
+    paid, and the next attempt enters it.
+    """
+
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
+        self.params = cast(LabelParams, context.spec.params)
+        self._engine = self.params.engine.to_json()
+        spec = context.spec
+        self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
+        self._ledger = Ledger(context.store, spec.job.uid)
+        self._renewed = time.monotonic()
+        self.entries = self._read_entries()
+        self.records: dict[str, LabelRecord] = {}
+        self.ours: list[Entry] = []
+
+    def _read_entries(self) -> list[Entry]:
+        selected = self.context.input("select")[0]
+        tasks = json.loads(self.context.fetch(selected, "tasks.json").read_text())
+        frames = read_frames(self.context.fetch(selected, "frames.extxyz"))
+        first = (self.context.index or 0) * self.params.frames_per_pod
+        entries = []
+        for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
+            task = LabelTask.from_json(tasks[number], frames[tasks[number]["frame"]])
+            entries.append(Entry(number, task.key(self._engine), task))
+        return entries
+
+    def triage(self) -> list[Entry]:
+        """Take what is stored, claim what is free; return what is ours to compute."""
+        for entry in self.entries:
+            if self._take_stored(entry):
+                continue
+            ours, restarted = self._labels.claim(entry.key)
+            if restarted:
+                self._ledger.waste(entry.key, f"a{self.context.spec.attempt}", entry.task.labels)
+            # Its former owner may have stored the label between our look and our claim.
+            if ours and not self._take_stored(entry):
+                self.ours.append(entry)
+            elif ours:
+                self._labels.release(entry.key)
+        return self.ours
+
+    def adopt(self, numbers: Sequence[int]) -> None:
+        """Go on with the claims another container of this pod made."""
+        self.ours = [entry for entry in self.entries if entry.number in set(numbers)]
+        for entry in self.entries:
+            if entry not in self.ours:
+                self._take_stored(entry)
+
+    def settle(self, entry: Entry, verdict: Verdict, seconds: float) -> None:
+        """Store a verdict, enter it, give the claim back."""
+        record = LabelRecord(
+            key=entry.key,
+            paid_by=self.context.spec.job.uid,
+            labels=entry.task.labels,
+            ok=verdict.ok,
+            frames=[_to_json(frame) for frame in verdict.frames],
+            engine=self._engine,
+            seconds=round(seconds, 3),
+            reason=verdict.reason,
+            message=verdict.message,
+        )
+        self._labels.save(record)
+        self._take_stored(entry)
+        self._labels.release(entry.key)
+        done = len(self.records)
+        outcome = "labelled" if verdict.ok else f"failed: {verdict.reason}"
+        self.context.progress(100 * done / len(self.entries), f"calculation {entry.number} {outcome}")
+
+    def keep_claims(self) -> None:
+        """Renew the claims of what is not settled yet, now and then."""
+        if time.monotonic() - self._renewed > 20:
+            self._labels.renew([entry.key for entry in self.ours if entry.key not in self.records])
+            self._renewed = time.monotonic()
+
+    def give_up(self) -> None:
+        """Free what is not settled, so that the next attempt need not wait for the claims to expire."""
+        for entry in self.ours:
+            if entry.key not in self.records:
+                self._labels.release(entry.key)
+
+    def await_others(self) -> None:
+        """Wait for labels that others compute.
+
+        Raises
+        ------
+        StageError
+            EngineLost (transient), if one of them gave up: the next attempt computes it.
+        """
+        for entry in self.entries:
+            while entry.key not in self.records and not self._take_stored(entry):
+                if self.context.stopping.is_set():
+                    raise preempted("stopped while waiting for labels another job computes")
+                if not self._labels.claimed(entry.key) and not self._take_stored(entry):
+                    raise transient(
+                        Reason.ENGINE_LOST, f"calculation {entry.number}: nobody computes it any more; trying again"
+                    )
+                time.sleep(_WAIT_SECONDS)
+
+    def output(self) -> StageOutput:
+        """Return labels and failures of this index as the stage's files."""
+        frames: list[Atoms] = []
+        failures = []
+        for entry in self.entries:
+            record = self.records[entry.key]
+            frames += [_from_json(frame, entry) for frame in record.frames]
+            if not record.ok:
+                failure = {"task": entry.number, "key": entry.key, "reason": record.reason, "message": record.message}
+                failures.append(failure)
+        files = {name: self.context.workdir / name for name in ("labels.extxyz", "failures.json")}
+        write_frames(files["labels.extxyz"], frames)
+        files["failures.json"].write_text(json.dumps(failures, indent=1))
+        records = [self.records[entry.key] for entry in self.entries]
+        ours = [record for record in records if record.paid_by == self.context.spec.job.uid]
+        return StageOutput(
+            files=files,
+            summary={
+                "labels": [
+                    {"key": r.key, "paid_by": r.paid_by, "ok": r.ok, "labels": r.labels, "seconds": r.seconds}
+                    for r in records
+                ]
+            },
+            counts={
+                "labels": len(frames),
+                "failed": len(failures),
+                "reused": sum(record.labels for record in records if record not in ours),
+            },
+        )
+
+    def _take_stored(self, entry: Entry) -> bool:
+        if entry.key in self.records:
+            return True
+        record = self._labels.get(entry.key)
+        if record is None:
+            return False
+        self.records[entry.key] = record
+        paid = record.paid_by == self.context.spec.job.uid
+        self._ledger.record(entry.key, ("paid" if record.ok else "failed") if paid else "reused", record.labels)
+        return True
+
+
+def _to_json(frame: Atoms) -> dict[str, Any]:
+    virial = virial_of(frame)
+    return {
+        "numbers": frame.numbers.tolist(),
+        "cell": frame.cell.array.tolist(),
+        "positions": frame.positions.tolist(),
+        "pbc": frame.pbc.tolist(),
+        "energy": energy_of(frame),
+        "forces": frame.get_forces().tolist(),
+        "virial": None if virial is None else virial.tolist(),
+    }
+
+
+def _from_json(frame: dict[str, Any], entry: Entry) -> Atoms:
+    atoms = Atoms(frame["numbers"], positions=frame["positions"], cell=frame["cell"], pbc=frame["pbc"])
+    atoms.info = {**entry.task.info, "label_key": entry.key}
+    virial = None if frame["virial"] is None else np.array(frame["virial"])
+    return labelled(atoms, frame["energy"], np.array(frame["forces"]), virial)

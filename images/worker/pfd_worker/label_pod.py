@@ -1,0 +1,114 @@
+"""Both sides of a label pod around an engine's own image: stage-in writes its inputs, stage-out reads its outputs."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from pfd_operator.contract.result import Reason, StageResult
+from pfd_worker.errors import preempted, transient
+from pfd_worker.label_desk import Entry, LabelDesk
+from pfd_worker.labelers.registry import external_labeler
+from pfd_worker.run import commit, described, run_stage
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import read_manifest
+
+HEARTBEAT_LOST_SECONDS = 60.0
+"""The engine container writes a heartbeat every 5 s; silence for this long means it was killed."""
+_POLL_SECONDS = 0.5
+
+# POSIX sh and nothing else: it runs in any engine's image. One killed calculation must not stop the others, so the
+# script never fails itself; what became of a calculation is judged from its files.
+_SCRIPT = """#!/bin/sh
+cd {workdir} || exit 1
+( while :; do : > heartbeat; sleep 5; done ) &
+beat=$!
+trap 'kill $beat $child 2>/dev/null; exit 0' TERM INT
+limit=""
+command -v timeout >/dev/null 2>&1 && limit="timeout -k 10 {timeout}"
+export OMP_NUM_THREADS="${{OMP_NUM_THREADS:-1}}"
+for task in tasks/*/; do
+  [ -e "$task/command.sh" ] || continue
+  ( cd "$task" && exec $limit sh ./command.sh ) > "$task/engine.out" 2>&1 &
+  child=$!
+  wait $child
+  echo $? > "$task/exit_code.part"
+  mv "$task/exit_code.part" "$task/exit_code"
+done
+: > done
+kill $beat
+"""
+
+
+def stage_in(context: StageContext) -> None:
+    """Write the inputs of every calculation that is ours, and the script that runs them."""
+    todo: list[Entry] = []
+    if read_manifest(context.store, context.spec.digest, context.index) is None:
+        desk = LabelDesk(context)
+        labeler = external_labeler(desk.params.engine)
+        todo = desk.triage()
+        for entry in todo:
+            folder = _folder(context.workdir, entry)
+            folder.mkdir(parents=True, exist_ok=True)
+            labeler.write_inputs(entry.task, folder)
+    (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
+    timeout = getattr(context.spec.params, "timeout_seconds", 3600)
+    (context.workdir / "run.sh").write_text(_SCRIPT.format(workdir=context.workdir, timeout=timeout))
+
+
+def stage_out(context: StageContext) -> StageResult:
+    """Store every label as soon as it is there; commit when all are.
+
+    Raises
+    ------
+    StageError
+        EngineLost (transient) if the engine's container died; what it had finished is stored.
+    """
+    if read_manifest(context.store, context.spec.digest, context.index) is not None:
+        return run_stage(context)
+    started = time.monotonic()
+    desk = LabelDesk(context)
+    desk.adopt(json.loads((context.workdir / "ours.json").read_text()))
+    labeler = external_labeler(desk.params.engine)
+    waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
+    last_settled = time.monotonic()
+    alive_at = time.monotonic()
+    beat: float | None = None
+    while waiting:
+        finished = (context.workdir / "done").exists()
+        for number, entry in list(waiting.items()):
+            folder = _folder(context.workdir, entry)
+            if not (folder / "exit_code").exists():
+                continue
+            verdict = labeler.read_outputs(entry.task, folder, int((folder / "exit_code").read_text()))
+            desk.settle(entry, verdict, time.monotonic() - last_settled)
+            last_settled = time.monotonic()
+            del waiting[number]
+        if not waiting:
+            break
+        if context.stopping.is_set():
+            desk.give_up()
+            raise preempted(f"stopped with {len(waiting)} calculations to go")
+        new_beat = _modified(context.workdir / "heartbeat")
+        if new_beat != beat:
+            beat, alive_at = new_beat, time.monotonic()
+        if finished or time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS:
+            desk.give_up()
+            raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
+        desk.keep_claims()
+        time.sleep(_POLL_SECONDS)
+    desk.await_others()
+    manifest = commit(context, desk.output(), time.monotonic() - started)
+    return described(context, manifest, reused=False, seconds=time.monotonic() - started)
+
+
+def _folder(workdir: Path, entry: Entry) -> Path:
+    return workdir / "tasks" / f"{entry.number:06d}"
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None

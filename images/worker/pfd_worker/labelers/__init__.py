@@ -1,0 +1,1 @@
+"""Reference methods: a labeler turns tasks into input files and output files into verdicts, or computes in process."""

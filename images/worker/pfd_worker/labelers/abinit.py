@@ -1,0 +1,174 @@
+"""ABINIT: input variables from our settings, labels from its main output.
+
+Variable names and units are those of the ABINIT documentation (basic, gstate and rlx variable sets, version 9).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+from scipy.io import netcdf_file
+
+from pfd_operator.contract.settings import AbinitEngine, Smearing
+from pfd_worker.frames import labelled
+from pfd_worker.labelers.base import LabelTask, Verdict
+
+ATOMIC_TIME_FS = 0.024188843265857
+"""ħ/Ha in fs (CODATA 2018)."""
+_OCCUPATION = {Smearing.FIXED: 1, Smearing.FERMI_DIRAC: 3, Smearing.GAUSSIAN: 7}
+_PSEUDOPOTENTIAL_FOLDER = "@ABI_PSPDIR@"
+_NOT_CONVERGED = "was not enough SCF cycles"
+_FINISHED = "Calculation completed"
+_LINES_KEPT = 12
+
+
+class AbinitLabeler:
+    """Single points and AIMD (ionmov 6, Verlet, constant energy) with forces and stress."""
+
+    def __init__(self, settings: AbinitEngine) -> None:
+        self._settings = settings
+
+    def write_inputs(self, task: LabelTask, directory: Path) -> None:
+        """Write the input as a template: only the engine's image knows where its pseudopotentials are."""
+        lines = [f"{name} {_text(value)}" for name, value in self.variables(task).items()]
+        (directory / "run.abi.in").write_text("\n".join(lines) + "\n")
+        command = " ".join(shlex.quote(word) for word in self._settings.command)
+        (directory / "command.sh").write_text(
+            f'sed "s|{_PSEUDOPOTENTIAL_FOLDER}|${{ABI_PSPDIR:-.}}|g" run.abi.in > run.abi && exec {command} run.abi\n'
+        )
+
+    def variables(self, task: LabelTask) -> dict[str, Any]:
+        """Return all input variables, the user's extra ones over ours."""
+        settings, atoms = self._settings, task.atoms
+        symbols = list(dict.fromkeys(atoms.get_chemical_symbols()))
+        variables: dict[str, Any] = {
+            "pseudos": '"' + ", ".join(_pseudopotential(settings.pseudopotentials[s]) for s in symbols) + '"',
+            "ntypat": len(symbols),
+            "znucl": [atomic_numbers[symbol] for symbol in symbols],
+            "natom": len(atoms),
+            "typat": [symbols.index(symbol) + 1 for symbol in atoms.get_chemical_symbols()],
+            "acell": "1 1 1",
+            "rprim": atoms.cell.array / units.Bohr,
+            "xcart": atoms.positions / units.Bohr,
+            "ecut": settings.cutoff_ev / units.Ha,
+            # smooths the kinetic energy near the cutoff, so that the stress is the derivative of the energy
+            # though the number of plane waves changes with the cell
+            "ecutsm": 0.5,
+            "ngkpt": k_mesh(atoms, settings.k_spacing),
+            "nshiftk": 1,
+            "shiftk": [0.5] * 3 if settings.k_shifted else [0.0] * 3,
+            "occopt": _OCCUPATION[settings.smearing],
+            "nstep": 80,
+            # forces to 2.6 meV/Å, far below any target error
+            "toldff": 5.0e-5,
+            "optforces": 1,
+            "optstress": 1,
+            # distorted frames have no symmetry, and looking for it must not stop a shifted mesh
+            "nsym": 1,
+            "chksymbreak": 0,
+            "prtwf": 0,
+            "prtden": 0,
+            "prteig": 0,
+            "prtebands": 0,
+        }
+        if settings.smearing is not Smearing.FIXED:
+            variables["tsmear"] = settings.smearing_width_ev / units.Ha
+            variables["fband"] = settings.extra_bands_fraction
+        if task.steps is not None:
+            variables |= {
+                "ionmov": 6,
+                "ntime": task.steps,
+                "dtion": task.timestep_fs / ATOMIC_TIME_FS,
+                "vel": task.start().get_velocities() * units.fs / units.Bohr * ATOMIC_TIME_FS,
+            }
+        return variables | settings.extra
+
+    def read_outputs(self, task: LabelTask, directory: Path, exit_code: int) -> Verdict:
+        """Judge a run: complete, every SCF cycle converged, all numbers there."""
+        output = directory / "run.abo"
+        text = output.read_text(errors="replace") if output.exists() else ""
+        for applies, reason, words in (
+            (exit_code == 137, "EngineKilled", "the engine was killed (SIGKILL), most likely out of memory"),
+            (exit_code == 124, "TimedOut", "the calculation took longer than spec.labeling.timeoutSeconds"),
+            (_NOT_CONVERGED in text, "ScfNotConverged", "the self-consistent cycle did not converge"),
+            (exit_code != 0 or _FINISHED not in text, "EngineError", f"the engine ended with exit code {exit_code}"),
+        ):
+            if applies:
+                return self._failed(directory, reason, words)
+        try:
+            frames = [_single_point(task.atoms, text)] if task.steps is None else _trajectory(task.atoms, directory)
+        except (ValueError, IndexError, KeyError, OSError) as error:
+            return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}")
+        if task.steps is not None and len(frames) != task.steps:
+            return self._failed(directory, "OutputUnreadable", f"{len(frames)} of {task.steps} MD steps were written")
+        return Verdict(tuple(frames))
+
+    def _failed(self, directory: Path, reason: str, words: str) -> Verdict:
+        log = directory / "engine.out"
+        lines = log.read_text(errors="replace").splitlines()[-_LINES_KEPT:] if log.exists() else []
+        return Verdict(reason=reason, message="\n".join([f"{words}; its last lines:", *lines])[:2000])
+
+
+def k_mesh(atoms: Atoms, spacing: float) -> list[int]:
+    """Return the divisions of the reciprocal cell for k-points no farther apart than `spacing`, in 1/Å with 2π."""
+    lengths = 2 * math.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1)
+    return [max(1, math.ceil(length / spacing - 1e-6)) for length in lengths]
+
+
+def _pseudopotential(name: str) -> str:
+    return name if name.startswith("/") else f"{_PSEUDOPOTENTIAL_FOLDER}/{name}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return "\n  " + "\n  ".join(" ".join(f"{x:.14e}" for x in row) for row in np.atleast_2d(value))
+    if isinstance(value, list | tuple):
+        return " ".join(_text(item) for item in value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _single_point(atoms: Atoms, text: str) -> Atoms:
+    # etotal is the free energy (with -TS of the smearing), to which the forces belong
+    energy = float(re.findall(r"^\s*etotal\d*\s+([-+.\dEe]+)", text, re.M)[-1]) * units.Ha
+    results = text.rsplit("--- !ResultsGS", 1)[1].split("\n...", 1)[0]
+    forces = _rows(results, "cartesian_forces", len(atoms)) * units.Ha / units.Bohr
+    stress = _rows(results, "cartesian_stress_tensor", 3) * units.Ha / units.Bohr**3
+    return _checked(labelled(atoms, energy, forces, -atoms.get_volume() * stress))
+
+
+def _rows(block: str, name: str, count: int) -> NDArray[np.float64]:
+    lines = block.split(f"{name}:", 1)[1].splitlines()[1 : count + 1]
+    values = np.array([[float(x) for x in line.strip(" -[],").split(",")[:3]] for line in lines])
+    if values.shape != (count, 3):
+        raise ValueError(f"{name} has {values.shape} values, ({count}, 3) are expected")
+    return values
+
+
+def _trajectory(atoms: Atoms, directory: Path) -> list[Atoms]:
+    """Read every step out of the history file; the first frame is the start itself."""
+    frames = []
+    with netcdf_file(directory / "runo_HIST.nc", "r", mmap=False) as history:
+        values = {name: np.array(history.variables[name][:]) for name in ("xcart", "fcart", "strten", "etotal")}
+    for positions, forces, stress, energy in zip(*values.values(), strict=True):
+        frame = atoms.copy()
+        frame.positions = positions * units.Bohr
+        xx, yy, zz, yz, xz, xy = stress * units.Ha / units.Bohr**3
+        tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        virial = -frame.get_volume() * tensor
+        frames.append(_checked(labelled(frame, energy * units.Ha, forces * units.Ha / units.Bohr, virial)))
+    return frames
+
+
+def _checked(frame: Atoms) -> Atoms:
+    values = [frame.get_potential_energy(), *frame.get_forces().ravel(), *np.ravel(frame.info["virial"])]
+    if not np.isfinite(values).all():
+        raise ValueError("the output holds values that are not numbers")
+    return frame

@@ -1,0 +1,107 @@
+"""Labels by an ASE calculator in the worker: GFN1-xTB, or any that can be imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import CalculationFailed, SCFError
+from ase.md.verlet import VelocityVerlet
+
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import AseEngine, XtbEngine
+from pfd_worker.errors import user_error
+from pfd_worker.frames import labelled
+from pfd_worker.labelers.base import LabelTask, Verdict
+
+_ENGINE_ERRORS = (CalculationFailed, SCFError, RuntimeError, ValueError, ArithmeticError, np.linalg.LinAlgError)
+
+
+class AseLabeler:
+    """Compute with a calculator made anew for each task, so that no task sees another's state.
+
+    Parameters
+    ----------
+    make_calculator
+        Returns an ASE calculator with energy, forces and, for periodic frames, stress.
+    """
+
+    def __init__(self, make_calculator: Callable[[], Any]) -> None:
+        self._make_calculator = make_calculator
+
+    @classmethod
+    def from_settings(cls, settings: AseEngine) -> AseLabeler:
+        """Import the calculator the spec names.
+
+        Raises
+        ------
+        StageError
+            If it cannot be imported or does not take the parameters.
+        """
+        module_name, class_name = settings.calculator.split(":")
+        try:
+            factory = getattr(importlib.import_module(module_name), class_name)
+            factory(**settings.parameters)
+        except Exception as error:  # whatever a third-party constructor raises, the user's spec asked for it
+            raise user_error(
+                Reason.DATA_INVALID,
+                f"spec.labeling.engine.ase.calculator: {settings.calculator} cannot be made: "
+                f"{type(error).__name__}: {error}. The worker image must hold it, and it must take these parameters.",
+            ) from error
+        return cls(lambda: factory(**settings.parameters))
+
+    def compute(self, task: LabelTask) -> Verdict:
+        """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start."""
+        try:
+            if task.steps is None:
+                return Verdict((self._label(task.atoms.copy()),))
+            return Verdict(tuple(self._trajectory(task, task.steps)))
+        except _ENGINE_ERRORS as error:
+            return Verdict(reason="EngineError", message=f"{type(error).__name__}: {error}"[-1000:])
+
+    def _trajectory(self, task: LabelTask, steps: int) -> list[Atoms]:
+        atoms = task.start()
+        atoms.calc = self._make_calculator()
+        dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
+        frames = [_labelled_now(atoms)]
+        for _ in range(steps - 1):
+            dynamics.run(1)
+            frames.append(_labelled_now(atoms))
+        return frames
+
+    def _label(self, atoms: Atoms) -> Atoms:
+        atoms.calc = self._make_calculator()
+        return _labelled_now(atoms)
+
+
+def _labelled_now(atoms: Atoms) -> Atoms:
+    # The force-consistent energy: with smearing, forces are derivatives of the free energy and of no other.
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in atoms.calc.implemented_properties)
+    virial = None
+    if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
+        virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    frame = labelled(atoms, energy, atoms.get_forces(), virial)
+    if not np.isfinite(frame.get_forces()).all() or not np.isfinite(energy):
+        raise ArithmeticError("the calculator returned values that are not numbers")
+    frame.set_velocities(np.zeros((len(frame), 3)))
+    return frame
+
+
+def xtb_labeler(settings: XtbEngine) -> AseLabeler:
+    """Return GFN1-xTB (Grimme, Bannwarth, Shushkov 2017, doi:10.1021/acs.jctc.7b00118) by tblite."""
+
+    def make() -> Any:
+        from tblite.ase import TBLite
+
+        return TBLite(
+            method="GFN1-xTB",
+            accuracy=settings.accuracy,
+            electronic_temperature=settings.electronic_temperature_kelvin,
+            max_iterations=settings.max_iterations,
+            verbosity=0,
+        )
+
+    return AseLabeler(make)

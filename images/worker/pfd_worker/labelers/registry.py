@@ -1,0 +1,26 @@
+"""Which labeler an engine has."""
+
+from __future__ import annotations
+
+from pfd_operator.contract.settings import AbinitEngine, AseEngine, Engine, XtbEngine
+from pfd_worker.labelers.abinit import AbinitLabeler
+from pfd_worker.labelers.base import ExternalLabeler, InProcessLabeler
+from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
+
+
+def in_process_labeler(engine: Engine) -> InProcessLabeler:
+    """Return the labeler of an engine that the worker holds."""
+    _, settings = engine.chosen()
+    if isinstance(settings, XtbEngine):
+        return xtb_labeler(settings)
+    if isinstance(settings, AseEngine):
+        return AseLabeler.from_settings(settings)
+    raise ValueError(f"{type(settings).__name__} runs in an image of its own")
+
+
+def external_labeler(engine: Engine) -> ExternalLabeler:
+    """Return the labeler of an engine that has an image of its own."""
+    _, settings = engine.chosen()
+    if isinstance(settings, AbinitEngine):
+        return AbinitLabeler(settings)
+    raise ValueError(f"{type(settings).__name__} runs in the worker")

@@ -1,0 +1,125 @@
+"""Run one attempt at a stage: look for its manifest, compute, store, commit, say how it ended."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import time
+import traceback
+from pathlib import Path
+
+from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.stage import StageKind
+from pfd_worker.errors import StageError
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.ledger import Ledger, Outcome
+from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest, stage_folder, store_file
+
+TERMINATION_LOG = "/dev/termination-log"
+_PACKAGES = ("deepmd-kit", "torch", "ase", "dpdata", "numpy", "sevenn", "tblite")
+_log = logging.getLogger(__name__)
+
+
+def run_stage(context: StageContext) -> StageResult:
+    """Return the stage's result: the committed one if there is one, otherwise computed and committed now.
+
+    Raises
+    ------
+    StageError
+        If it cannot be computed.
+    """
+    started = time.monotonic()
+    manifest = read_manifest(context.store, context.spec.digest, context.index)
+    reused = manifest is not None
+    if manifest is None:
+        module = importlib.import_module(f"pfd_worker.stages.{context.spec.stage.value}")
+        output: StageOutput = module.run(context)
+        manifest = commit(context, output, time.monotonic() - started)
+    return described(context, manifest, reused, time.monotonic() - started)
+
+
+def commit(context: StageContext, output: StageOutput, seconds: float) -> Manifest:
+    """Store a stage's files under this attempt's own prefix, then its manifest; if another attempt was first, its."""
+    digest = output.digest or context.spec.digest
+    folder = stage_folder(digest, context.index)
+    attempt = f"{context.spec.job.uid}-a{context.spec.attempt}"
+    files = {
+        name: store_file(context.store, path, f"{folder}attempts/{attempt}/{name}")
+        for name, path in output.files.items()
+    }
+    model = files.get("best.pt")
+    manifest = Manifest(
+        digest=digest,
+        stage=context.spec.stage.value,
+        index=context.index,
+        files=files,
+        summary=output.summary,
+        result=StageResult(
+            ok=True,
+            digest=digest,
+            counts=output.counts,
+            metrics=output.metrics,
+            best_iteration=output.best_iteration,
+            model_uri=context.store.uri(model.key) if model else None,
+            seconds=round(seconds, 3),
+        ),
+        packages=_versions(),
+    )
+    if context.store.put_if_absent(manifest_key(digest, context.index), manifest.to_bytes()):
+        return manifest
+    first = read_manifest(context.store, digest, context.index)
+    return first or manifest
+
+
+def described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:
+    """Return a manifest's result as this job sees it: with the job's own label counts."""
+    if reused and context.spec.stage is StageKind.LABEL:
+        _enter_reused(context, manifest)
+    counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
+    labels = Ledger(context.store, context.spec.job.uid).count() if counted else None
+    return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})
+
+
+def _enter_reused(context: StageContext, manifest: Manifest) -> None:
+    """A label stage of another job with the same inputs: its labels are this job's too, and cost it nothing."""
+    ledger = Ledger(context.store, context.spec.job.uid)
+    for entry in manifest.summary["labels"]:
+        paid = entry["paid_by"] == context.spec.job.uid
+        outcome: Outcome = ("paid" if entry["ok"] else "failed") if paid else "reused"
+        ledger.record(entry["key"], outcome, entry["labels"])
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:
+    """Put whatever ended a stage into the contract's words."""
+    if isinstance(error, StageError):
+        return error.exit_code, StageResult(ok=False, reason=error.reason, message=error.message)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
+        return ExitCode.USER_ERROR, StageResult(ok=False, reason=Reason.OUT_OF_MEMORY, message=message)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
+    message = f"{type(error).__name__}: {error}{where}"
+    return ExitCode.TRANSIENT, StageResult(ok=False, reason=Reason.INTERNAL_ERROR, message=message)
+
+
+def tell(result: StageResult) -> None:
+    """Write the result where Kubernetes picks it up, and on stdout for a shell."""
+    message = result.to_termination_message()
+    path = Path(os.environ.get("PFD_TERMINATION_LOG", TERMINATION_LOG))
+    try:
+        path.write_text(message)
+    except OSError as error:  # outside a pod there is none, and stdout is enough
+        _log.debug("%s: %s", path, error)
+    print(message, flush=True)

@@ -1,0 +1,94 @@
+"""What a stage gets and gives: its spec, its inputs, a folder to work in; files, counts and metrics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pfd_operator.contract.digest import digest_of
+from pfd_operator.contract.result import ErrorMetrics, Reason
+from pfd_operator.contract.stage import StageSpec
+from pfd_worker.errors import transient
+from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest
+from pfd_worker.store.objects import ObjectStore
+
+__all__ = ["Manifest", "StageContext", "StageOutput"]
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What a stage has made; the runner stores it and commits."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    """Free JSON that later stages read out of the manifest."""
+    counts: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
+    best_iteration: int | None = None
+    digest: str | None = None
+    """Where to commit if not under the asked digest: prepare adds what it read."""
+
+
+@dataclass
+class StageContext:
+    """Everything a stage function gets."""
+
+    spec: StageSpec
+    store: ObjectStore
+    workdir: Path
+    index: int | None = None
+    progress: Callable[[float, str], None] = lambda percent, message: None
+    """Report percent done and a few words."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set by SIGTERM: save the work and raise `preempted`."""
+    _manifests: dict[str, dict[int, Manifest | None]] = field(default_factory=dict)
+
+    def input(self, name: str) -> list[Manifest]:
+        """Return the manifests of an input: one, or those of an indexed stage's indexes that finished.
+
+        Raises
+        ------
+        StageError
+            If a stage that is not indexed has no manifest: its result was recorded, so the store lost it.
+        """
+        found = [manifest for manifest in self._read(name).values() if manifest is not None]
+        ref = self.spec.inputs[name]
+        if not found and ref.completions is None:
+            raise transient(Reason.STORE_UNAVAILABLE, f"the manifest of {name} ({ref.digest[:12]}) is not in the store")
+        return found
+
+    def missing(self, name: str) -> list[int]:
+        """Return the indexes of an indexed input that have no manifest: they failed finally."""
+        return [index for index, manifest in self._read(name).items() if manifest is None]
+
+    def fetch(self, manifest: Manifest, name: str) -> Path:
+        """Return a local copy of a file of a manifest, downloaded and checked once."""
+        stored = manifest.files[name]
+        path = self.workdir / "inputs" / stored.sha256[:16] / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{name}.part")
+            fetch_file(self.store, stored, part)
+            part.replace(path)
+        return path
+
+    def fetch_uri(self, uri: str) -> Path:
+        """Return a local copy of what a user's address points to."""
+        path = self.workdir / "inputs" / digest_of(uri)[:16] / Path(urlsplit(uri).path).name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.store.download_uri(uri, path)
+        return path
+
+    def _read(self, name: str) -> dict[int, Manifest | None]:
+        if name not in self._manifests:
+            ref = self.spec.inputs[name]
+            if ref.completions is None:
+                self._manifests[name] = {0: read_manifest(self.store, ref.digest)}
+            else:
+                self._manifests[name] = {i: read_manifest(self.store, ref.digest, i) for i in range(ref.completions)}
+        return self._manifests[name]

@@ -1,0 +1,46 @@
+"""Label: compute the reference energies, forces and virials of one index's tasks inside the worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pfd_worker.errors import preempted
+from pfd_worker.label_desk import LabelDesk
+from pfd_worker.labelers.registry import in_process_labeler
+from pfd_worker.stage_context import StageContext, StageOutput
+
+
+def run(context: StageContext) -> StageOutput:
+    """Compute what is not stored yet, one task after another; every finished label is safe at once."""
+    desk = LabelDesk(context)
+    labeler = in_process_labeler(desk.params.engine)
+    with _claims_kept(desk):
+        for entry in list(desk.triage()):
+            if context.stopping.is_set():
+                desk.give_up()
+                raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
+            started = time.monotonic()
+            desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
+    desk.await_others()
+    return desk.output()
+
+
+@contextmanager
+def _claims_kept(desk: LabelDesk) -> Iterator[None]:
+    """Renew claims in the background: a calculation may take longer than a claim lasts."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(5):
+            desk.keep_claims()
+
+    thread = threading.Thread(target=renew, daemon=True, name="claims")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,1 @@
+"""Everything that outlives a pod: manifests, payload files, labels, claims, ledgers, checkpoints."""

@@ -1,0 +1,140 @@
+"""An object store as far as stages need one, and the folder that is one in a shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import user_error
+
+
+class ObjectStore(Protocol):
+    """Keys and bytes, relative to the root of the job's store."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's content, None if there is none."""
+        ...
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object."""
+        ...
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Store an object unless there is one; of several at a time exactly one succeeds. Return whether we did."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Return all keys that start with the prefix, sorted."""
+        ...
+
+    def upload(self, path: Path, key: str) -> None:
+        """Store a file, streaming."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Fetch an object into a file, streaming.
+
+        Raises
+        ------
+        StageError
+            If there is no such object.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+    def download_uri(self, uri: str, path: Path) -> None:
+        """Fetch any address the user gave, also outside the store's root."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """Return an object's address for people."""
+        ...
+
+
+class DirectoryStore:
+    """A folder as an object store: what a stage uses outside a cluster, and in tests."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's content, None if there is none."""
+        try:
+            return (self.root / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object; a reader sees the old content or the new, never a part."""
+        part = self._part(key, content)
+        part.replace(self.root / key)
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Store an object unless there is one: a hard link is atomic and fails if the name is taken."""
+        part = self._part(key, content)
+        try:
+            os.link(part, self.root / key)
+        except FileExistsError:
+            return False
+        finally:
+            part.unlink()
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object."""
+        return (self.root / key).is_file()
+
+    def list(self, prefix: str) -> list[str]:
+        """Return all keys that start with the prefix, sorted."""
+        folder = (self.root / prefix) if prefix.endswith("/") else (self.root / prefix).parent
+        if not folder.is_dir():
+            return []
+        keys = (str(path.relative_to(self.root)) for path in folder.rglob("*") if path.is_file())
+        return sorted(key for key in keys if key.startswith(prefix) and not Path(key).name.startswith(".part-"))
+
+    def upload(self, path: Path, key: str) -> None:
+        """Store a file."""
+        part = self._part(key, b"")
+        shutil.copyfile(path, part)
+        part.replace(self.root / key)
+
+    def download(self, key: str, path: Path) -> None:
+        """Fetch an object into a file."""
+        if not self.exists(key):
+            raise user_error(Reason.DATA_INVALID, f"there is no {key} in {self.root}")
+        shutil.copyfile(self.root / key, path)
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        (self.root / key).unlink(missing_ok=True)
+
+    def download_uri(self, uri: str, path: Path) -> None:
+        """Fetch a file:// address."""
+        parts = urlsplit(uri)
+        if parts.scheme != "file" or not Path(parts.path).is_file():
+            raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: no such file (a store in a folder reads file:// only)")
+        shutil.copyfile(parts.path, path)
+
+    def uri(self, key: str) -> str:
+        """Return an object's address for people."""
+        return f"file://{self.root / key}"
+
+    def _part(self, key: str, content: bytes) -> Path:
+        target = self.root / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".part-", dir=target.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        return Path(name)

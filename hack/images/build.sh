@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds images: what is already in the cache under the same content tag is left alone.
-#   build.sh NAME…              build (see images.tsv for the names)
+#   build.sh NAME…              build (see images.tsv for the names), print each one's reference
 #   build.sh --print-ref NAME   print the reference that a build of the present files has; builds nothing
 #   build.sh --archive NAME…    also write a docker-archive, for machines that take a .tar
 # Environment:
@@ -55,13 +55,18 @@ exists() {
   fi
 }
 
+# Sets ref to what was built: by the time it is used, the files may have gone on to another one.
 build() {
-  local ref started=$SECONDS log=$IMAGE_CACHE/build-$1.log
+  local started=$SECONDS log=$IMAGE_CACHE/build-$1.log
   read_image "$1"
   exec 9>"$IMAGE_CACHE/build-$(basename "$(dirname "$dockerfile")").lock"
   flock 9
   ref=$(image_ref "$1")
-  if exists "$ref"; then say "image $ref: cached"; return; fi
+  if exists "$ref"; then
+    say "image $ref: cached"
+    exec 9>&-
+    return
+  fi
   say "image $ref: building with $tool (log: $log)"
   options=()
   secrets_and_args
@@ -80,7 +85,7 @@ build() {
 }
 
 push() {
-  if [[ $tool == docker ]]; then docker push "$1"; else buildah push "$1" "docker://$1"; fi
+  if [[ $tool == docker ]]; then docker push "$1" >&2; else buildah push "$1" "docker://$1" >&2; fi
 }
 
 archive() {
@@ -112,6 +117,6 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 for name; do
   build "$name"
-  [[ -z ${REGISTRY:-} ]] || push "$(image_ref "$name")"
-  [[ -z $want_archive ]] || archive "$name" "$(image_ref "$name")"
+  [[ -z ${REGISTRY:-} ]] || push "$ref"
+  if [[ -n $want_archive ]]; then archive "$name" "$ref"; else echo "$ref"; fi
 done

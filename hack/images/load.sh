@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Loads built images into a cluster's nodes, building first what is missing. An image already there is skipped, and of
-# one that differs in its last layer only that layer is sent.
+# one that differs in its last layer only that layer is sent. Prints the references that were loaded.
 #   load.sh NAME…               (names of images.tsv)
 # Environment: CLUSTER = embedded (default) | kind;  CONTAINERD_SOCKET (embedded's, default /run/pfd-devcluster/containerd.sock)
 source "$(dirname "$0")/env.sh"
 
 socket=${CONTAINERD_SOCKET:-/run/pfd-devcluster/containerd.sock}
 [[ $# -gt 0 ]] || die "usage: load.sh NAME…; there are: $(image_names | tr '\n' ' ')"
-"$REPO/hack/images/build.sh" "$@"
+built=$("$REPO/hack/images/build.sh" "$@")
 
 ctr_k8s() { ctr --address "$socket" --namespace k8s.io "$@"; }
 
@@ -30,10 +30,11 @@ load_kind() {
   kind load docker-image --name "${KIND_CLUSTER:-pfd}" "$1"
 }
 
-for name; do
+for ref in $built; do
   case ${CLUSTER:-embedded} in
-    embedded) load_embedded "$(image_ref "$name")" ;;
-    kind) load_kind "$(image_ref "$name")" ;;
+    embedded) load_embedded "$ref" ;;
+    kind) load_kind "$ref" >&2 ;;
     *) die "CLUSTER=$CLUSTER pulls from a registry: build with REGISTRY=…" ;;
   esac
+  echo "$ref"
 done

@@ -21,9 +21,7 @@ shift $((OPTIND - 1))
 name=$1
 shift
 if [[ $name == *:* ]]; then ref=$name
-else
-  "$REPO/hack/images/build.sh" "$name"
-  ref=$(image_ref "$name")
+else ref=$("$REPO/hack/images/build.sh" "$name")
 fi
 
 if [[ $(builder) == docker ]]; then

@@ -34,8 +34,10 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume:
     if not np.isfinite(atoms.get_potential_energy()) or not np.isfinite(atoms.get_forces()).all():
         return "energy or forces are not numbers"
     temperature = atoms.get_temperature()
+    if not np.isfinite(temperature):
+        return "velocities are not numbers"
     limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
-    if not temperature <= limit:
+    if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
     return geometry_fault(atoms, min_distance_factor, start_volume)
 

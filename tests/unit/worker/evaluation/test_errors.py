@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError
+from pfd_worker.evaluation.errors import FrameError, bootstrap_interval, frame_errors, summarise
+from pfd_worker.evaluation.report import error_report
+from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.frames import labelled
+from pfd_worker.models.base import Prediction
+
+
+def pair(offset_ev=0.0, force_error=0.0, virial_error=0.0, stratum="si/300K", element="Si", virial=True):
+    atoms = bulk(element, "diamond", a=5.4, cubic=True)
+    atoms.info["stratum"] = stratum
+    label = np.eye(3) if virial else None
+    frame = labelled(atoms, -40.0, np.zeros((8, 3)), label)
+    return frame, Prediction(-40.0 + offset_ev, np.full((8, 3), force_error), np.eye(3) + virial_error)
+
+
+def errors_of(*pairs):
+    return frame_errors([frame for frame, _ in pairs], [predicted for _, predicted in pairs])
+
+
+def test_metrics_are_what_their_names_say():
+    metrics = summarise(errors_of(pair(0.8, 0.1, 0.4), pair(-0.8, 0.1, 0.4)), seed=1)
+    assert metrics.frames == 2
+    assert metrics.force_rmse == pytest.approx(0.1)
+    assert metrics.energy_rmse_per_atom == pytest.approx(0.1)
+    assert metrics.virial_rmse_per_atom == pytest.approx(0.05)
+    assert metrics.force_rmse_low == pytest.approx(metrics.force_rmse_high) == pytest.approx(0.1)
+
+
+def test_worst_stratum_is_found_and_strata_are_reported_apart():
+    errors = errors_of(pair(force_error=0.1), pair(force_error=0.5, stratum="si/900K"))
+    metrics = summarise(errors, seed=1)
+    assert (metrics.worst_stratum, metrics.worst_stratum_force_rmse) == ("si/900K", pytest.approx(0.5))
+    report = error_report(errors, seed=1)
+    assert report["strata"]["si/300K"]["forceRmse"] == pytest.approx(0.1)
+    assert report["elements"]["Si"]["forceRmse"] == pytest.approx(metrics.force_rmse)
+
+
+def test_frames_without_virial_are_left_out_of_the_virial_error_only():
+    assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom is None
+    mixed = summarise(errors_of(pair(virial=False), pair(virial_error=0.8)), seed=1)
+    assert mixed.virial_rmse_per_atom == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("bad", ["energy", "forces", "virial"])
+def test_not_a_number_is_an_error_never_a_number(bad):
+    frame, predicted = pair()
+    values = {"energy": predicted.energy, "forces": predicted.forces, "virial": predicted.virial}
+    values[bad] = values[bad] * np.nan
+    with pytest.raises(StageError) as caught:
+        frame_errors([frame], [Prediction(**values)])
+    assert caught.value.reason is Reason.NOT_A_NUMBER
+
+
+def test_an_empty_set_is_an_error_never_a_number():
+    with pytest.raises(StageError) as caught:
+        summarise([], seed=1)
+    assert caught.value.reason is Reason.NOT_A_NUMBER
+
+
+def test_bootstrap_interval_holds_the_true_error_about_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for trial in range(100):
+        errors = [FrameError("s", ("Si",) * 8, 0.0, rng.normal(0, 0.1, (8, 3)), None) for _ in range(20)]
+        low, high = bootstrap_interval(errors, seed=trial)
+        hits += low <= 0.1 <= high
+    assert 82 <= hits <= 100
+    assert bootstrap_interval(errors, seed=3) == bootstrap_interval(errors, seed=3)
+
+
+def test_energy_shift_is_found_per_element_and_leaves_forces_alone():
+    rng = np.random.default_rng(1)
+    errors = [
+        FrameError("s", ("Si",) * n_si + ("C",) * n_c, 2.0 * n_si - 3.0 * n_c, rng.normal(size=(n_si + n_c, 3)), None)
+        for n_si, n_c in [(8, 0), (4, 4), (2, 6), (6, 2)]
+    ]
+    shifts = fit_energy_shift(errors)
+    assert shifts == pytest.approx({"Si": -2.0, "C": 3.0})
+    shifted = apply_energy_shift(errors, shifts)
+    assert summarise(shifted, 1).energy_rmse_per_atom == pytest.approx(0, abs=1e-12)
+    assert summarise(shifted, 1).force_rmse == summarise(errors, 1).force_rmse
+    assert fit_energy_shift([]) == {}

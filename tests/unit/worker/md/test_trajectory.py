@@ -1,0 +1,138 @@
+import re
+import threading
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_worker.md.dynamics import make_dynamics
+from pfd_worker.md.trajectory import run_trajectory
+
+
+def task(ensemble=Ensemble.NVT, kelvin=600.0, bar=None, steps=200, every=10, seed=1, timestep=2.0):
+    return MdTask(system="cu", stage=0, ensemble=ensemble, temperature_kelvin=kelvin, pressure_bar=bar,
+                  timestep_fs=timestep, steps=steps, sample_every=every, replica=0, seed=seed)  # fmt: skip
+
+
+def run(start, conditions, calculator=None, stopping=None):
+    return run_trajectory(
+        start, calculator or EMT(), conditions, "t", 0.6, stopping or threading.Event(), lambda step: None
+    )
+
+
+@pytest.fixture
+def copper() -> Atoms:
+    return bulk("Cu", cubic=True)
+
+
+@pytest.mark.parametrize(("ensemble", "bar"), [(Ensemble.NVE, None), (Ensemble.NVT, None), (Ensemble.NPT, 1.0)])
+def test_frames_come_at_the_asked_steps_with_their_origin_and_the_same_seed_gives_the_same(copper, ensemble, bar):
+    first = run(copper, task(ensemble, bar=bar, steps=105, every=25))
+    assert (first.steps_done, first.exploded_at_step) == (105, None)
+    assert [atoms.info["step"] for atoms in first.frames] == [25, 50, 75, 100]
+    info = first.frames[0].info
+    assert (info["system"], info["trajectory"]) == ("cu", "t")
+    assert info["stratum"] == ("cu/600K" if bar is None else "cu/600K/1bar")
+    again = run(copper, task(ensemble, bar=bar, steps=105, every=25))
+    np.testing.assert_array_equal(first.frames[-1].positions, again.frames[-1].positions)
+    other = run(copper, task(ensemble, bar=bar, steps=105, every=25, seed=2))
+    assert np.abs(first.frames[-1].positions - other.frames[-1].positions).max() > 1e-3
+
+
+def test_model_energy_is_that_of_the_frame(copper):
+    frame = run(copper, task()).frames[-1]
+    energy = frame.info["potential_energy"]
+    frame.calc = EMT()
+    assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-8)
+
+
+def test_nve_conserves_energy(copper):
+    atoms = copper.repeat(2)
+    atoms.calc = EMT()
+    dynamics = make_dynamics(atoms, task(Ensemble.NVE), Ensemble.NVE)
+    before = atoms.get_total_energy()
+    dynamics.run(200)
+    assert abs(atoms.get_total_energy() - before) / len(atoms) < 1e-3
+
+
+def test_nvt_reaches_its_temperature(copper):
+    atoms = copper.repeat((2, 2, 1))
+    atoms.calc = EMT()
+    dynamics = make_dynamics(atoms, task(kelvin=500, timestep=4.0), Ensemble.NVT)
+    kelvin = []
+    dynamics.attach(lambda: kelvin.append(atoms.get_temperature()), interval=5)
+    dynamics.run(800)
+    assert np.mean(kelvin[40:]) == pytest.approx(500, rel=0.15)
+
+
+def test_npt_reaches_its_pressure_with_a_fluctuating_cell(copper):
+    atoms = copper
+    volume = atoms.get_volume()
+    atoms.calc = EMT()
+    dynamics = make_dynamics(atoms, task(Ensemble.NPT, kelvin=300, bar=100_000.0, timestep=4.0), Ensemble.NPT)
+    pressures, cells = [], []
+
+    def note():
+        pressures.append(-atoms.get_stress(include_ideal_gas=True)[:3].mean() / units.bar)
+        cells.append(atoms.cell.array.copy())
+
+    dynamics.attach(note, interval=5)
+    dynamics.run(600)
+    assert np.mean(pressures[40:]) == pytest.approx(100_000, rel=0.3)
+    assert np.std(cells, axis=0).max() > 0.01
+    assert atoms.get_volume() < volume
+
+
+def test_constant_pressure_leaves_the_vacuum_of_a_slab_open(copper):
+    copper.info["slab"] = True
+    frames = run(copper, task(Ensemble.NPT, bar=1.0, steps=20)).frames
+    np.testing.assert_array_equal(frames[-1].cell.array, copper.cell.array)
+
+
+class Attraction(Calculator):
+    """A model with a hole: all atoms fall into one point."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        centre = self.atoms.positions - self.atoms.positions.mean(axis=0)
+        self.results = {"energy": 2.5 * np.sum(centre**2), "forces": -5 * centre, "stress": np.zeros(6)}
+
+
+class Breaks(EMT):
+    """NaN once the atoms have moved far enough."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if np.abs(self.atoms.positions - bulk("Cu", cubic=True).positions).max() > 0.08:
+            self.results["energy"] = self.results["free_energy"] = float("nan")
+            self.results["forces"] = np.full((4, 3), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("calculator", "word"), [(Attraction(), "apart|temperature"), (Breaks(), "not numbers|integrator")]
+)
+@pytest.mark.parametrize("ensemble", list(Ensemble))
+def test_an_explosion_ends_the_trajectory_early_and_says_when_and_why(copper, calculator, word, ensemble):
+    conditions = task(ensemble, steps=2000, bar=1.0 if ensemble is Ensemble.NPT else None)
+    outcome = run(copper, conditions, calculator)
+    assert outcome.exploded_at_step is not None and 0 < outcome.exploded_at_step < 2000
+    assert re.search(word, str(outcome.reason))
+    assert all(atoms.info["step"] < outcome.exploded_at_step for atoms in outcome.frames)
+
+
+def test_a_start_that_overlaps_explodes_at_step_0(copper):
+    copper.positions[1] = copper.positions[0] + [0.3, 0, 0]
+    outcome = run(copper, task())
+    assert (outcome.exploded_at_step, outcome.frames) == (0, [])
+
+
+def test_stopping_ends_at_the_next_check(copper):
+    stopping = threading.Event()
+    stopping.set()
+    assert run(copper, task(steps=10**6), stopping=stopping).steps_done == 0

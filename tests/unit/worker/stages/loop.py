@@ -1,0 +1,151 @@
+"""Runs stages one after another on a folder, as the planner would through Jobs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ase.build import bulk
+from ase.io import write
+
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.settings import StoreLocation
+from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
+from pfd_worker.run import run_stage
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.location import open_store
+from pfd_worker.store.manifests import Manifest, read_manifest
+
+EMT_ENGINE = {"ase": {"calculator": "ase.calculators.emt:EMT"}}
+TRAINING = {"steps": 40, "checkpointSeconds": 5}
+EXPLORATION = {
+    "stages": [
+        {"ensemble": "NVT", "temperaturesKelvin": [300, 600], "timestepFs": 4, "steps": 60, "sampleEvery": 5},
+    ],
+    "pods": 2,
+}
+
+
+class Loop:
+    """One job's stages on a store in a folder."""
+
+    def __init__(self, folder: Path, uid: str = "uid-1", store: str = "store", seed: int = 7) -> None:
+        self.folder = folder
+        self.location = StoreLocation(directory=f"file://{folder / store}")
+        self.store = open_store(self.location)
+        self.seed = seed
+        self.job = JobIdentity(namespace="default", kind="FineTuneJob", name="copper", uid=uid)
+        self.runs = 0
+        self.last_workdir = folder
+
+    def spec(self, params: dict[str, Any], iteration: int, inputs: dict[str, StageRef]) -> StageSpec:
+        draft = StageSpec.model_validate(
+            {
+                "job": self.job,
+                "iteration": iteration,
+                "attempt": 1,
+                "seed": self.seed,
+                "digest": "0" * 64,
+                "inputs": inputs,
+                "store": self.location,
+                "params": params,
+            }  # fmt: skip
+        )
+        digest = stage_digest(draft.params, self.seed, iteration, inputs, "image")
+        return draft.model_copy(update={"digest": digest})
+
+    def run(
+        self,
+        params: dict[str, Any],
+        iteration: int = 0,
+        inputs: dict[str, StageRef] | None = None,
+        index: int | None = None,
+        stopping: threading.Event | None = None,
+        progress: Callable[[float, str], None] = lambda percent, message: None,
+    ) -> StageResult:
+        self.runs += 1
+        self.last_workdir = self.folder / f"work-{self.runs}"
+        self.last_workdir.mkdir(parents=True)
+        spec = self.spec(params, iteration, inputs or {})
+        context = StageContext(
+            spec=spec, store=self.store, workdir=self.last_workdir, index=index, progress=progress,
+            stopping=stopping or threading.Event(),
+        )  # fmt: skip
+        return run_stage(context)
+
+    def indexed(self, params: dict[str, Any], iteration: int, inputs: dict[str, StageRef], count: int) -> StageRef:
+        for index in range(count):
+            self.run(params, iteration, inputs, index)
+        return StageRef(digest=self.spec(params, iteration, inputs).digest, completions=count)
+
+    def manifest(self, ref: StageRef | StageResult, index: int | None = None) -> Manifest:
+        found = read_manifest(self.store, str(ref.digest), index)
+        assert found is not None
+        return found
+
+    def load_json(self, ref: StageRef, name: str) -> Any:
+        content = self.store.get(self.manifest(ref).files[name].key)
+        assert content is not None
+        return json.loads(content)
+
+
+def ref(result: StageResult) -> StageRef:
+    return StageRef(digest=str(result.digest))
+
+
+def prepare_params(folder: Path, pretrained: Path, **changes: Any) -> dict[str, Any]:
+    structures = folder / "copper.extxyz"
+    if not structures.exists():
+        write(structures, bulk("Cu", cubic=True))
+    return {
+        "stage": "prepare",
+        "model": {"uri": f"file://{pretrained}", "branch": "Hot"},
+        "systems": [
+            {"name": "copper", "structures": str(structures), "perturb": {"count": 8, "displacement": 0.05}},
+        ],
+        "training": TRAINING,
+        "engine": EMT_ENGINE,
+        **changes,
+    }
+
+
+def explore_params(purpose: str) -> dict[str, Any]:
+    return {
+        "stage": "explore", "purpose": purpose, "systems": ["copper"], "exploration": EXPLORATION,
+        "minDistanceFactor": 0.6,
+    }  # fmt: skip
+
+
+LABEL = {"stage": "label", "engine": EMT_ENGINE, "framesPerPod": 50, "timeoutSeconds": 60}
+TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0.2}
+
+
+def iteration_zero(loop: Loop, prepare: StageRef) -> tuple[dict[str, StageRef], StageResult]:
+    """Run explore, select and label of iteration 0 and its train; return its refs and the train result."""
+    explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
+    select = loop.run(
+        {"stage": "select", "purpose": "hold-out", "frames": 6, "aimd": {"trajectories": 2, "steps": 5}},
+        0,
+        {"prepare": prepare, "explore": explore},
+    )
+    label = loop.indexed(LABEL, 0, {"select": ref(select)}, 1)
+    refs = {"prepare": prepare, "label": label, "select": ref(select)}
+    return refs, loop.run(TRAIN, 0, refs)
+
+
+def later_iteration(
+    loop: Loop, number: int, prepare: StageRef, train: StageRef
+) -> tuple[dict[str, StageRef], StageResult]:
+    """Run one training iteration after `train`."""
+    explore = loop.indexed(explore_params("training"), number, {"prepare": prepare, "model": train}, 2)
+    select = loop.run(
+        {"stage": "select", "purpose": "training", "frames": 8},
+        number,
+        {"prepare": prepare, "explore": explore, "train": train},
+    )
+    label = loop.indexed(LABEL, number, {"select": ref(select)}, 1)
+    refs = {"prepare": prepare, "label": label, "select": ref(select), "train": train}
+    return refs, loop.run(TRAIN, number, refs)

@@ -1,0 +1,83 @@
+"""Two iterations of the whole data plane: MD, selection, real labels by EMT, real training by deepmd-kit."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.unit.worker.stages.loop import Loop, iteration_zero, later_iteration, prepare_params, ref
+
+from pfd_worker.frames import read_frames
+
+pytestmark = pytest.mark.image
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, pretrained):
+    folder = tmp_path_factory.mktemp("loop")
+    loop = Loop(folder)
+    prepare = ref(loop.run(prepare_params(folder, pretrained)))
+    refs0, train0 = iteration_zero(loop, prepare)
+    refs1, train1 = later_iteration(loop, 1, prepare, ref(train0))
+    return loop, prepare, refs0, train0, refs1, train1
+
+
+def frames_of(loop, result, name, tmp_path):
+    path = tmp_path / name
+    loop.store.download(loop.manifest(result).files[name].key, path)
+    return read_frames(path)
+
+
+def test_iteration_zero_measures_baselines_and_trains(finished):
+    _, _, _, train0, _, _ = finished
+    assert set(train0.metrics) == {"pretrained", "shifted", "holdout", "best"}
+    assert train0.counts["holdout"] == 6 and train0.counts["dataset"] == 10
+    metrics = train0.metrics
+    assert metrics["pretrained"].force_rmse == pytest.approx(metrics["shifted"].force_rmse, abs=1e-6)
+    assert metrics["best"].force_rmse == min(m.force_rmse for m in metrics.values())
+    assert train0.model_uri is not None and train0.model_uri.endswith("best.pt")
+
+
+def test_later_iterations_measure_the_exploring_model_first(finished):
+    loop, _, _, _, refs1, train1 = finished
+    assert set(train1.metrics) == {"prequential", "holdout", "best"}
+    assert train1.metrics["prequential"].frames == 8
+    assert train1.counts["dataset"] == 18
+    report = loop.load_json(ref(train1), "evaluation.json")
+    assert {"copper/300K", "copper/600K"} == set(report["prequential"]["strata"])
+    assert "Cu" in report["holdout"]["elements"]
+    assert {"pretrained", "shifted", "best"} <= set(loop.manifest(train1).summary["metrics"])
+    assert {row["stratum"] for row in loop.load_json(refs1["select"], "tasks.json")} == {"copper/300K", "copper/600K"}
+
+
+def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(finished, tmp_path):
+    loop, _, _, train0, _, train1 = finished
+    before = frames_of(loop, train0, "holdout.extxyz", tmp_path)
+    after = frames_of(loop, train1, "holdout.extxyz", tmp_path)
+    np.testing.assert_allclose([a.positions for a in before], [a.positions for a in after])
+    training = frames_of(loop, train1, "dataset.extxyz", tmp_path)
+    assert not {a.info["trajectory"] for a in after} & {a.info["trajectory"] for a in training}
+    assert all("virial" in atoms.info for atoms in [*after, *training])
+    assert {atoms.info["stratum"] for atoms in after} == {"copper/300K", "copper/600K"}
+
+
+def test_a_second_run_of_a_stage_returns_the_first_result(finished, pretrained):
+    loop, prepare, refs0, train0, _, _ = finished
+    again = loop.run(
+        {"stage": "train", "training": {"steps": 40, "checkpointSeconds": 5}, "maxFailedFraction": 0.2}, 0, refs0
+    )
+    assert again.reused and again.metrics == train0.metrics
+
+
+def test_the_same_job_elsewhere_makes_the_same_choices(finished, tmp_path, pretrained):
+    loop, _, refs0, _, _, _ = finished
+    other = Loop(tmp_path, uid="uid-2")
+    prepare = ref(other.run(prepare_params(loop.folder, pretrained)))
+    refs, _ = iteration_zero(other, prepare)
+    assert other.load_json(refs["select"], "tasks.json") == loop.load_json(refs0["select"], "tasks.json")
+
+
+def test_candidates_and_features_belong_together(finished):
+    loop, _, _, _, refs1, _ = finished
+    explore = loop.manifest(refs1["select"])
+    assert explore.result.counts["candidates"] == 24
+    assert json.dumps(explore.summary["strata"]) == json.dumps({"copper/300K": 4, "copper/600K": 4})

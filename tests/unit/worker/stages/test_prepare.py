@@ -1,0 +1,75 @@
+"""Every mistake a user can make is told by prepare, in the user's words, before anything costs."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+from tests.unit.worker.stages.loop import Loop, prepare_params
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.frames import labelled
+
+pytestmark = pytest.mark.image
+
+
+def system(folder, atoms, name="copper"):
+    write(folder / f"{name}.extxyz", atoms)
+    return {"name": name, "structures": str(folder / f"{name}.extxyz"), "perturb": {"count": 2}}
+
+
+CASES = {
+    "no branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt"}}, Reason.BRANCH_REQUIRED, "Cold, Hot"),
+    "other branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt", "branch": "X"}}, Reason.UNKNOWN_BRANCH, "Cold, Hot"),
+    "no model": (lambda f: {"model": {"uri": f"file://{f}/none.pt"}}, Reason.MODEL_NOT_FOUND, "none.pt"),
+    "not a model": (lambda f: {"model": {"uri": f"file://{f}/text.pt"}}, Reason.NOT_A_CHECKPOINT, "text.pt"),
+    "element": (lambda f: {"systems": [system(f, bulk("Pd"), "palladium")]}, Reason.UNKNOWN_ELEMENT, "palladium contains Pd"),
+    "overlap": (
+        lambda f: {"systems": [system(f, bulk("Cu", a=1.6, cubic=True), "squeezed")]}, Reason.ATOMS_OVERLAP, "squeezed",
+    ),
+    "no file": (
+        lambda f: {"systems": [{"name": "x", "structures": "/nowhere/x.cif", "perturb": {}}]},
+        Reason.STRUCTURE_UNREADABLE, "system x",
+    ),
+    "pseudopotential": (
+        lambda f: {"engine": {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"Si": "Si.psp8"}}}},
+        Reason.PSEUDOPOTENTIAL_MISSING, "contains Cu",
+    ),
+    "template": (
+        lambda f: {"training": {"template": {"loss": {"start_pref_g": 1}}}},
+        Reason.TRAINING_TEMPLATE_INVALID, "start_pref_g",
+    ),
+    "data": (lambda f: {"data": [{"uri": f"file://{f}/bare.extxyz"}]}, Reason.DATA_INVALID, "spec.data[0], frame 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistakes_are_named(case, tmp_path, pretrained):
+    changes, reason, words = CASES[case]
+    (tmp_path / "p.pt").write_bytes(pretrained.read_bytes())
+    (tmp_path / "text.pt").write_text("this is not a model")
+    write(tmp_path / "bare.extxyz", bulk("Cu"))
+    with pytest.raises(StageError) as caught:
+        Loop(tmp_path).run(prepare_params(tmp_path, pretrained, **changes(tmp_path)))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
+    assert words in str(caught.value)
+
+
+def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path, pretrained):
+    loop = Loop(tmp_path)
+    first = loop.run(prepare_params(tmp_path, pretrained))
+    summary = loop.manifest(first).summary
+    assert summary["elements"] == ["Cu"] and summary["branches"] == ["Cold", "Hot"]
+    assert set(summary["inputs_sha256"]) == {"model", "systems/copper"}
+    assert first.counts["starts"] == 8
+    write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
+    assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest
+
+
+def test_user_data_keep_their_labels(tmp_path, pretrained):
+    atoms = labelled(bulk("Cu", cubic=True), -1.0, np.zeros((4, 3)), np.eye(3))
+    write(tmp_path / "data.extxyz", [atoms] * 3)
+    result = Loop(tmp_path).run(
+        prepare_params(tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'data.extxyz'}"}])
+    )
+    assert result.counts["data"] == 3

@@ -1,0 +1,84 @@
+"""Training survives being stopped, never promotes a bad model, and says no when labels are missing."""
+
+import hashlib
+import json
+import threading
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+from tests.unit.worker.stages.loop import TRAIN, Loop, iteration_zero, prepare_params, ref
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.frames import labelled
+from pfd_worker.store.manifests import manifest_key
+
+pytestmark = pytest.mark.image
+
+
+@pytest.fixture(scope="module")
+def labelled_loop(tmp_path_factory, pretrained):
+    folder = tmp_path_factory.mktemp("train")
+    loop = Loop(folder)
+    prepare = ref(loop.run(prepare_params(folder, pretrained)))
+    refs, _ = iteration_zero(loop, prepare)
+    return loop, refs
+
+
+def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop):
+    loop, refs = labelled_loop
+    params = {**TRAIN, "maxFailedFraction": 0.21}  # another digest: nothing is there yet
+    stopping, seen = threading.Event(), []
+
+    def stop_midway(percent: float, message: str) -> None:
+        seen.append(percent)
+        if percent > 40:
+            stopping.set()
+
+    with pytest.raises(StageError) as caught:
+        loop.run(params, 0, refs, stopping=stopping, progress=stop_midway)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    digest = loop.spec(params, 0, refs).digest
+    assert not loop.store.exists(manifest_key(digest))
+    assert len(loop.store.list(f"stages/{digest}/checkpoints/")) == 1
+    resumed = loop.run(params, 0, refs)
+    assert 0 < resumed.counts["resumed_from_step"] < 40
+    assert resumed.metrics["holdout"].force_rmse > 0
+
+
+def test_a_model_worse_than_its_baseline_is_never_the_best(tmp_path, pretrained):
+    """Labels of another world in the training set: whatever is learned from them is worse on the hold-out."""
+    rng = np.random.default_rng(1)
+    cell = bulk("Cu", cubic=True)
+    write(tmp_path / "lies.extxyz", [labelled(cell, 500.0, rng.normal(0, 50, (4, 3)), np.eye(3)) for _ in range(20)])
+    loop = Loop(tmp_path)
+    training = {"steps": 60, "checkpointSeconds": 60, "learningRateStart": 0.01, "validationFraction": 0}
+    params = prepare_params(
+        tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'lies.extxyz'}"}], training=training
+    )
+    _, train = iteration_zero(loop, ref(loop.run(params)))
+    assert train.metrics["holdout"].force_rmse > train.metrics["shifted"].force_rmse
+    assert train.metrics["best"] == train.metrics["shifted"]
+    assert train.best_iteration is None
+
+
+def test_too_many_failed_labels_end_the_job_with_the_engines_words(labelled_loop):
+    loop, refs = labelled_loop
+    manifest = loop.manifest(refs["label"], 0)
+    failures = [{"task": n, "key": str(n), "reason": "SCF", "message": "scf not converged"} for n in range(4)]
+    content = manifest.to_bytes()
+    other = loop.store.root / "bad.json"
+    other.write_text(json.dumps(failures))
+    parsed = json.loads(content)
+    parsed["files"]["failures.json"] = {
+        "key": "bad.json", "sha256": hashlib.sha256(other.read_bytes()).hexdigest(), "bytes": other.stat().st_size,
+    }  # fmt: skip
+    digest = "a" * 64
+    loop.store.put(manifest_key(digest, 0), json.dumps(parsed).encode())
+    bad = {**refs, "label": refs["label"].model_copy(update={"digest": digest})}
+    with pytest.raises(StageError) as caught:
+        loop.run(TRAIN, 0, bad)
+    assert caught.value.reason is Reason.LABELS_FAILED
+    assert "4 of 8" in str(caught.value) and "scf not converged" in str(caught.value)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from pfd_worker.frames import (
+    energy_of,
+    groups_of_equal_atoms,
+    is_labelled,
+    labelled,
+    read_frames,
+    virial_of,
+    write_frames,
+)
+
+
+def frame(seed=1, virial=True):
+    rng = np.random.default_rng(seed)
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1, seed=seed)
+    atoms.info.update(stratum="si/300K/1bar", trajectory="t-1", step=10)
+    matrix = rng.normal(size=(3, 3))
+    return labelled(atoms, rng.normal(), rng.normal(size=(8, 3)), matrix + matrix.T if virial else None)
+
+
+def test_labels_virials_and_info_survive_the_file(tmp_path):
+    frames = [frame(1), frame(2, virial=False)]
+    write_frames(tmp_path / "a.extxyz", frames)
+    back = read_frames(tmp_path / "a.extxyz")
+    assert energy_of(back[0]) == pytest.approx(energy_of(frames[0]))
+    np.testing.assert_allclose(back[0].get_forces(), frames[0].get_forces(), atol=1e-7)
+    np.testing.assert_allclose(virial_of(back[0]), virial_of(frames[0]), rtol=1e-12)
+    assert virial_of(back[1]) is None
+    assert (back[0].info["stratum"], back[0].info["step"]) == ("si/300K/1bar", 10)
+
+
+def test_no_frames_make_a_file_without_frames(tmp_path):
+    write_frames(tmp_path / "none.extxyz", [])
+    assert read_frames(tmp_path / "none.extxyz") == []
+
+
+def test_a_stress_becomes_a_virial_with_the_sign_of_ase():
+    atoms = bulk("Si", cubic=True)
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((8, 3)), stress=[0.1, 0.1, 0.1, 0, 0, 0])
+    np.testing.assert_allclose(virial_of(atoms), -0.1 * atoms.get_volume() * np.eye(3))
+
+
+def test_what_counts_as_labelled():
+    good = frame()
+    assert is_labelled(good)
+    bare = bulk("Si")
+    assert not is_labelled(bare)
+    bare.calc = SinglePointCalculator(bare, energy=1.0)
+    assert not is_labelled(bare)
+    good.calc.results["forces"][0, 0] = np.nan
+    assert not is_labelled(good)
+
+
+def test_frames_are_grouped_by_species_sequence_and_periodicity():
+    molecule = bulk("Si", cubic=True)
+    molecule.pbc = False
+    frames = [bulk("Si", cubic=True), bulk("Ge", cubic=True), bulk("Si", cubic=True), molecule]
+    assert groups_of_equal_atoms(frames) == [[0, 2], [1], [3]]

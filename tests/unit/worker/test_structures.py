@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import Perturb, Slab
+from pfd_worker.errors import StageError
+from pfd_worker.structures import holdout_starts, perturbed, read_structures, training_starts
+
+
+def silicon():
+    atoms = bulk("Si", cubic=True)
+    atoms.info = {"frame": 0}
+    return atoms
+
+
+def refused(call) -> StageError:
+    with pytest.raises(StageError) as caught:
+        call()
+    assert caught.value.exit_code is ExitCode.USER_ERROR
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["si.extxyz", "si.cif", "POSCAR", "si.xsf"])
+def test_formats_are_known_by_the_ending(tmp_path, name):
+    write(tmp_path / name, bulk("Si", cubic=True))
+    assert read_structures(tmp_path / name, "diamond")[0].get_chemical_formula() == "Si8"
+
+
+def test_garbage_empty_files_and_overlaps_are_refused_by_name(tmp_path):
+    (tmp_path / "bad.extxyz").write_text("3\nno lattice\nSi 0 0\n")
+    error = refused(lambda: read_structures(tmp_path / "bad.extxyz", "diamond"))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE and "system diamond: bad.extxyz" in str(error)
+    (tmp_path / "void.extxyz").write_text("")
+    assert refused(lambda: read_structures(tmp_path / "void.extxyz", "s")).reason in (
+        Reason.STRUCTURE_EMPTY,
+        Reason.STRUCTURE_UNREADABLE,
+    )
+    atoms = bulk("Si", cubic=True)
+    atoms.positions[1] = atoms.positions[0] + [0.4, 0, 0]
+    write(tmp_path / "two.extxyz", [bulk("Si"), atoms])
+    error = refused(lambda: read_structures(tmp_path / "two.extxyz", "diamond"))
+    assert error.reason is Reason.ATOMS_OVERLAP
+    assert "frame 1" in str(error) and "atoms 0 (Si) and 1 (Si)" in str(error) and "0.40 Å" in str(error)
+
+
+def test_perturbation_is_seeded_and_as_large_as_asked():
+    perturb = Perturb(count=40, displacement=0.1, strain=0.05, supercell=(2, 1, 1), vacancies=1)
+    starts = perturbed([silicon()], perturb, "diamond", seed=3)
+    again = perturbed([silicon()], perturb, "diamond", seed=3)
+    assert len(starts) == 40 and {len(atoms) for atoms in starts} == {15}
+    np.testing.assert_array_equal(starts[7].positions, again[7].positions)
+    reference = silicon().repeat((2, 1, 1)).cell.array
+    strains = np.array([np.linalg.solve(reference, atoms.cell.array) - np.eye(3) for atoms in starts])
+    np.testing.assert_allclose(strains, strains.transpose(0, 2, 1), atol=1e-10)
+    assert 0.03 < np.abs(strains).max() <= 0.05
+    assert [atoms.info["start"] for atoms in starts] == list(range(40))
+
+
+def test_displacements_have_the_asked_standard_deviation():
+    perturb = Perturb(count=50, displacement=0.1, strain=0)
+    moves = [atoms.positions - silicon().positions for atoms in perturbed([silicon()], perturb, "s", seed=1)]
+    assert np.std(moves) == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_slab_has_vacuum_and_its_cell_is_not_strained():
+    perturb = Perturb(count=2, slab=Slab(miller=(1, 0, 0), layers=2, vacuum=8.0))
+    first, second = perturbed([silicon()], perturb, "surface", seed=1)
+    assert first.cell.array[2, 2] - np.ptp(first.positions[:, 2]) > 14
+    np.testing.assert_array_equal(first.cell.array, second.cell.array)
+    assert first.info["slab"] and first.pbc.all()
+
+
+def test_impossible_perturbations_say_what_to_lower():
+    assert "perturb.vacancies" in str(refused(lambda: perturbed([silicon()], Perturb(vacancies=8), "s", seed=1)))
+    error = refused(lambda: perturbed([silicon().repeat(2)], Perturb(displacement=1.0), "s", seed=1))
+    assert error.reason is Reason.ATOMS_OVERLAP and "Lower perturb.displacement" in str(error)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, 2), (2, 2), (4, 2), (8, 4)])
+def test_holdout_trajectories_have_starts_of_their_own(count, kept):
+    second = silicon()
+    second.info = {"frame": 1}
+    starts = perturbed([silicon(), second], Perturb(count=count), "s", seed=1)
+    holdout, training = holdout_starts(starts), training_starts(starts)
+    assert len(holdout) == kept and len(training) >= 1
+    assert {int(atoms.info["frame"]) for atoms in holdout} == {0, 1}
+    if count > 1:
+        assert not {a.info["start"] for a in holdout} & {a.info["start"] for a in training}

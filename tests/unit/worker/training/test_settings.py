@@ -1,0 +1,57 @@
+import pytest
+
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import Training
+from pfd_worker.errors import StageError
+from pfd_worker.training.curve import last_point
+from pfd_worker.training.settings import OWNED_KEYS, base_input, complete_input, merged
+
+MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, "info": {"observed_type": ["Si"]}}
+
+
+def test_template_is_laid_over_ours_key_by_key():
+    settings = base_input(
+        Training(steps=400, template={"loss": {"start_pref_f": 7}, "training": {"gradient_max_norm": 5}}), MODEL
+    )
+    assert settings["loss"]["start_pref_f"] == 7 and settings["loss"]["limit_pref_f"] == 60
+    assert settings["training"]["gradient_max_norm"] == 5 and settings["training"]["numb_steps"] == 400
+    assert settings["training"]["save_freq"] == 10 and "info" not in settings["model"]
+
+
+@pytest.mark.parametrize("path", sorted(OWNED_KEYS))
+def test_keys_that_decide_where_things_are_cannot_be_set(path):
+    with pytest.raises(StageError) as caught:
+        base_input(Training(template={path[0]: {path[1]: 1}}), MODEL)
+    assert caught.value.reason is Reason.TRAINING_TEMPLATE_INVALID
+    assert ".".join(path) in str(caught.value)
+
+
+def test_all_labels_count_for_the_energy_shift():
+    settings = complete_input(base_input(Training(), MODEL), ["a", "b"], frames=57, seed=3)
+    assert settings["model"]["data_stat_nbatch"] == 57
+    assert settings["training"]["seed"] == 3 and settings["training"]["training_data"]["systems"] == ["a", "b"]
+
+
+def test_merging_changes_neither_side():
+    below, above = {"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}
+    assert merged(below, above) == {"a": {"b": 1, "c": [2]}}
+    assert below == {"a": {"b": 1, "c": [1]}}
+
+
+CURVE = "# step rmse_trn rmse_e_trn rmse_f_trn lr\n# nan means no data\n 1 2.0 0.1 0.5 1e-3\n 10 1.0 nan 0.25 1e-4\n"
+
+
+def test_the_last_complete_line_of_a_growing_curve_is_read(tmp_path):
+    path = tmp_path / "lcurve.out"
+    assert last_point(path) is None
+    path.write_text(CURVE + " 20 0.9")
+    point = last_point(path)
+    assert point is not None and point.step == 10 and point.values["rmse_f_trn"] == 0.25
+    assert not point.diverged
+
+
+def test_a_loss_that_is_not_a_number_is_seen(tmp_path):
+    path = tmp_path / "lcurve.out"
+    path.write_text(CURVE + " 20 nan 0.1 0.2 1e-5\n")
+    point = last_point(path)
+    assert point is not None and point.diverged

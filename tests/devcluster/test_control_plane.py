@@ -1,0 +1,158 @@
+"""The embedded cluster's control plane: up, up again, repair after a crash, down, down after a crash.
+
+Runs a control plane of its own, in a directory and on ports of its own; it touches no other cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+
+class ControlPlane:
+    """One control plane, driven as a user drives it."""
+
+    def __init__(self, program: str, state: Path, port: int) -> None:
+        self.program = program
+        self.state = state
+        self.port = port
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        selection = ["--control-plane-only", "--state", str(self.state), "--port", str(self.port)]
+        done = subprocess.run([self.program, *arguments, *selection], capture_output=True, text=True, timeout=300)
+        if check and done.returncode != 0:
+            pytest.fail(f"devcluster {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done
+
+    def kubectl(self, *arguments: str) -> str:
+        command = [self.program, "kubectl", "--state", str(self.state), "--", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def pid(self, component: str) -> int:
+        return int(json.loads((self.state / "run" / f"{component}.json").read_text())["pid"])
+
+    def processes(self) -> list[str]:
+        """Command lines of everything that carries this cluster's mark."""
+        mark = f"DEVCLUSTER_OWNER={self.state}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append((process / "cmdline").read_text())
+            except OSError:
+                continue
+        return found
+
+
+def free_port() -> int:
+    """First of seven free ports in a row."""
+    for port in range(17443, 30000, 10):
+        try:
+            for each in range(port, port + 7):
+                with socket.socket() as probe:
+                    probe.bind(("", each))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no free ports")
+
+
+@pytest.fixture(scope="module")
+def program() -> str:
+    built = subprocess.run([REPO / "hack/devcluster/build.sh"], capture_output=True, text=True, check=True)
+    return built.stdout.strip()
+
+
+@pytest.fixture
+def control_plane(program: str, tmp_path: Path) -> Iterator[ControlPlane]:
+    plane = ControlPlane(program, tmp_path / "state", free_port())
+    yield plane
+    plane.run("down", "--purge", check=False)
+    assert plane.processes() == []
+
+
+def test_up_is_idempotent_and_down_leaves_nothing(control_plane: ControlPlane) -> None:
+    control_plane.run("up")
+    before = [control_plane.pid(name) for name in COMPONENTS]
+    assert "gitVersion: v1.34" in control_plane.kubectl("version", "-o", "yaml").split("serverVersion")[1]
+
+    again = control_plane.run("up")
+    assert again.stdout.count("already running") == len(COMPONENTS)
+    assert [control_plane.pid(name) for name in COMPONENTS] == before
+    assert control_plane.run("status").stdout.count("healthy") == len(COMPONENTS)
+
+    control_plane.run("down", "--purge")
+    assert control_plane.processes() == []
+    assert not control_plane.state.exists()
+    assert control_plane.run("down").returncode == 0
+
+
+@pytest.mark.parametrize("victim", COMPONENTS)
+def test_up_repairs_a_killed_component_and_keeps_objects(control_plane: ControlPlane, victim: str) -> None:
+    control_plane.run("up")
+    control_plane.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    os.kill(control_plane.pid(victim), signal.SIGKILL)
+    assert control_plane.run("status", check=False).returncode == 1
+
+    control_plane.run("up")
+    assert control_plane.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "b"
+
+
+def test_down_after_the_records_are_lost(control_plane: ControlPlane) -> None:
+    control_plane.run("up")
+    for record in (control_plane.state / "run").iterdir():
+        record.unlink()
+    assert len(control_plane.processes()) == len(COMPONENTS)
+    control_plane.run("down")
+    assert control_plane.processes() == []
+
+
+def test_a_taken_port_is_named(control_plane: ControlPlane) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", control_plane.port))
+        other.listen()
+        refused = control_plane.run("up", check=False)
+    assert refused.returncode == 1
+    assert f"port {control_plane.port} is taken" in refused.stderr
+
+
+def test_a_component_that_cannot_start_is_named_with_its_log(control_plane: ControlPlane) -> None:
+    control_plane.state.mkdir(parents=True)
+    (control_plane.state / "etcd").write_text("a file where etcd needs a directory")
+    refused = control_plane.run("up", check=False)
+    assert refused.returncode == 1
+    assert "etcd ended by itself" in refused.stderr
+    assert str(control_plane.state / "log" / "etcd.log") in refused.stderr
+
+
+def test_audit_log_says_who_did_what(control_plane: ControlPlane) -> None:
+    control_plane.run("up", "--audit")
+    control_plane.kubectl("create", "configmap", "audited")
+    lines = (control_plane.state / "log" / "audit.log").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    created = [e for e in events if e["verb"] == "create" and e["objectRef"].get("resource") == "configmaps"]
+    assert any(e["user"]["username"] == "admin" for e in created)
+
+
+def test_two_side_by_side(control_plane: ControlPlane, program: str, tmp_path: Path) -> None:
+    control_plane.run("up")
+    other = ControlPlane(program, tmp_path / "other", free_port())
+    try:
+        other.run("up")
+        other.kubectl("create", "namespace", "only-here")
+        assert "only-here" not in control_plane.kubectl("get", "namespaces")
+    finally:
+        other.run("down", "--purge")
+    assert control_plane.run("status").returncode == 0

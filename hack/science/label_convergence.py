@@ -12,19 +12,38 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from abinit_labels import Settings, run_abinit
+from abinit_labels import run_abinit
 from ase import Atoms
 from ase.io import read
+
+from pfd_operator.contract.settings import AbinitEngine
+from pfd_worker.frames import virial_of
+from pfd_worker.labelers.abinit import k_mesh
 
 CUTOFFS_EV = (200.0, 250.0, 300.0, 350.0, 400.0, 500.0)
 CHEAP_CUTOFF_EV = 250.0
 MESHES = ((0.8, False), (0.8, True), (0.5, False), (0.5, True), (0.35, True))
-REFERENCE_MESH = (0.5, True)
+
+
+class Settings(NamedTuple):
+    """What the accuracy is measured against; everything else stays."""
+
+    cutoff_ev: float
+    k_spacing: float
+    k_shifted: bool
+
+    def engine(self, pseudopotentials: dict[str, str]) -> AbinitEngine:
+        """Return the settings as a FineTuneJob has them."""
+        return AbinitEngine(**self._asdict(), pseudopotentials=pseudopotentials)
+
+
+def key_of(settings: Settings, frame: int) -> str:
+    """Return the name of one result in the file of results."""
+    return f"{settings.cutoff_ev:g} {settings.k_spacing:g} {settings.k_shifted} {frame}"
 
 
 def settings_to_run() -> list[Settings]:
@@ -48,28 +67,29 @@ def measure(frames: list[Atoms], options: argparse.Namespace) -> dict[str, Any]:
     pseudopotentials = dict(pair.split("=") for pair in options.pseudopotentials)
     for i, frame in enumerate(frames):
         for settings in settings_to_run():
-            key = json.dumps([asdict(settings), i])
+            key = key_of(settings, i)
             if key in results:
                 continue
-            label = run_abinit(frame, settings, pseudopotentials, options.directory, options.workdir / "run")
+            engine = settings.engine(pseudopotentials)
+            label, seconds = run_abinit(frame, engine, options.directory, options.workdir / "run")
             results[key] = {
-                "energy": label.energy,
-                "forces": label.forces.tolist(),
-                "virial": label.virial.tolist(),
-                "seconds": label.seconds,
-                "mesh": list(settings.mesh(frame)),
+                "energy": label.get_potential_energy(),
+                "forces": label.get_forces().tolist(),
+                "virial": virial_of(label).tolist(),
+                "seconds": seconds,
+                "mesh": k_mesh(frame, settings.k_spacing),
             }
             file.write_text(json.dumps(results))
-            print(i, settings, f"{label.seconds:.1f} s", flush=True)
+            print(i, settings, f"{seconds:.1f} s", flush=True)
     return results
 
 
 def differences(results: dict[str, Any], frames: int, settings: Settings, reference: Settings) -> tuple[float, ...]:
-    """Return RMS differences of forces (eV/Å), energies and virials (meV/atom, energies without offset), and seconds."""
+    """Return RMS differences of forces (eV/Å), energies (offset removed) and virials (meV/atom), and seconds."""
     pairs = [
-        (results[json.dumps([asdict(settings), i])], results[json.dumps([asdict(reference), i])])
+        (results[key_of(settings, i)], results[key_of(reference, i)])
         for i in range(frames)
-        if json.dumps([asdict(reference), i]) in results
+        if key_of(reference, i) in results
     ]
     atoms = len(pairs[0][0]["forces"])
     forces = np.concatenate([np.subtract(a["forces"], b["forces"]).ravel() for a, b in pairs])
@@ -93,7 +113,7 @@ def table(results: dict[str, Any], frames: int) -> str:
         text += f"## {name}, against the finest\n\n{head}"
         for settings in rows:
             force, energy, virial, seconds = differences(results, frames, settings, reference)
-            mesh = "×".join(str(n) for n in results[json.dumps([asdict(settings), 0])]["mesh"])
+            mesh = "×".join(str(n) for n in results[key_of(settings, 0)]["mesh"])
             shifted = "yes" if settings.k_shifted else "no"
             text += f"| {settings.k_spacing:g} | {shifted} | {mesh} | {settings.cutoff_ev:g} "
             text += f"| {force:.3f} | {energy:.2f} | {virial:.1f} | {seconds:.1f} |\n"

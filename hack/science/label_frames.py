@@ -10,10 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from abinit_labels import Settings, run_abinit
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import iread, write
+from abinit_labels import run_abinit
+from ase.io import iread
+
+from pfd_operator.contract.settings import AbinitEngine
+from pfd_worker.frames import read_frames, write_frames
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,24 +28,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pseudopotentials", nargs="+", required=True, help="ELEMENT=FILE …")
     parser.add_argument("--directory", required=True, help="folder of the pseudopotentials")
     options = parser.parse_args(arguments)
-    settings = Settings(options.cutoff_ev, options.k_spacing, True)
-    pseudopotentials = dict(pair.split("=") for pair in options.pseudopotentials)
-    done = {str(frame.info["origin"]) for frame in iread(options.output)} if options.output.exists() else set()
+    settings = AbinitEngine(
+        cutoff_ev=options.cutoff_ev,
+        k_spacing=options.k_spacing,
+        pseudopotentials=dict(pair.split("=") for pair in options.pseudopotentials),
+    )
+    done = {str(frame.info["origin"]) for frame in read_frames(options.output)} if options.output.exists() else set()
     for path in options.frames:
         frames = list(iread(path))
         for i in (int(text) for text in options.indices.split(",")):
             origin = f"{path.stem}#{i}"
             if i >= len(frames) or origin in done:
                 continue
-            frame = frames[i]
-            workdir = options.output.parent / f"{options.output.stem}-run"
-            label = run_abinit(frame, settings, pseudopotentials, options.directory, workdir)
-            copy = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True, info={"origin": origin})
-            stress = -label.virial / frame.get_volume()
-            voigt = [stress[0, 0], stress[1, 1], stress[2, 2], stress[1, 2], stress[0, 2], stress[0, 1]]
-            copy.calc = SinglePointCalculator(copy, energy=label.energy, forces=label.forces, stress=voigt)
-            write(options.output, copy, format="extxyz", append=True)
-            print(f"{origin}: {label.seconds:.1f} s", flush=True)
+            bare = frames[i].copy()
+            bare.info = {}
+            label, seconds = run_abinit(bare, settings, options.directory, options.output.with_suffix(".run"))
+            label.info["origin"] = origin
+            write_frames(options.output, [label], append=True)
+            print(f"{origin}: {seconds:.1f} s", flush=True)
     return 0
 
 

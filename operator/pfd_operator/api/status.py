@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.stage import StageKind, StageRef
@@ -101,6 +102,12 @@ class Labels(Strict):
     failed: int = 0
     wasted: int = 0
     budget: int = 0
+    shown: str = Field("", description="Paid of budget, e.g. 28/60, for `kubectl get`.")
+
+    @model_serializer(mode="wrap")
+    def _with_shown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a printer column shows one field; two numbers in one must be a field of their own
+        return {**handler(self), "shown": f"{self.paid}/{self.budget}"}
 
 
 class ModelRecord(Strict):

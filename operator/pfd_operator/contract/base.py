@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
 """A DNS label: it becomes part of object names and S3 keys."""
@@ -28,6 +29,16 @@ class Strict(BaseModel):
 
 class ExactlyOne(Strict):
     """A union written as an object with exactly one key set; subclasses narrow `union_members`."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Say in the schema, too, that exactly one is needed, as a rule the API server checks."""
+        schema = handler.resolve_ref_schema(handler(core))
+        names = [cls.model_fields[name].alias or name for name in cls.union_members()]
+        count = ", ".join(f"has(self.{name})" for name in names)
+        rule = f"[{count}].filter(x, x).size() == 1"
+        schema["x-kubernetes-validations"] = [{"rule": rule, "message": f"exactly one of {', '.join(names)} is needed"}]
+        return schema
 
     def chosen(self) -> tuple[str, Any]:
         """Return the alias and the value of the one member that is set.

@@ -52,7 +52,7 @@ class Loop:
                 "inputs": inputs,
                 "store": self.location,
                 "params": params,
-            }  # fmt: skip
+            }
         )
         digest = stage_digest(draft.params, self.seed, iteration, inputs, "image")
         return draft.model_copy(update={"digest": digest})
@@ -92,7 +92,7 @@ class Loop:
         return json.loads(content)
 
 
-def ref(result: StageResult) -> StageRef:
+def ref(result: StageResult | StageSpec) -> StageRef:
     return StageRef(digest=str(result.digest))
 
 

@@ -20,10 +20,14 @@ def system(folder, atoms, name="copper"):
 
 CASES = {
     "no branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt"}}, Reason.BRANCH_REQUIRED, "Cold, Hot"),
-    "other branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt", "branch": "X"}}, Reason.UNKNOWN_BRANCH, "Cold, Hot"),
+    "other branch": (
+        lambda f: {"model": {"uri": f"file://{f}/p.pt", "branch": "X"}}, Reason.UNKNOWN_BRANCH, "Cold, Hot",
+    ),
     "no model": (lambda f: {"model": {"uri": f"file://{f}/none.pt"}}, Reason.MODEL_NOT_FOUND, "none.pt"),
     "not a model": (lambda f: {"model": {"uri": f"file://{f}/text.pt"}}, Reason.NOT_A_CHECKPOINT, "text.pt"),
-    "element": (lambda f: {"systems": [system(f, bulk("Pd"), "palladium")]}, Reason.UNKNOWN_ELEMENT, "palladium contains Pd"),
+    "element": (
+        lambda f: {"systems": [system(f, bulk("Pd"), "palladium")]}, Reason.UNKNOWN_ELEMENT, "palladium contains Pd",
+    ),
     "overlap": (
         lambda f: {"systems": [system(f, bulk("Cu", a=1.6, cubic=True), "squeezed")]}, Reason.ATOMS_OVERLAP, "squeezed",
     ),

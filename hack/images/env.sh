@@ -33,20 +33,20 @@ use_buildah_storage() {
   fi
 }
 
-# Reads one image's row of images.tsv into dockerfile, target, suite, inputs.
+# Reads one image's row of images.tsv into dockerfile, target, suite, deps, inputs.
 read_image() {
   local row
   row=$(awk -F'\t' -v n="$1" '$1 == n' "$REPO/hack/images/images.tsv")
   [[ -n $row ]] || die "no image '$1'; there are: $(image_names | tr '\n' ' ')"
   # shellcheck disable=SC2034
-  IFS=$'\t' read -r _ dockerfile target suite inputs <<<"$row"
+  IFS=$'\t' read -r _ dockerfile target suite deps inputs <<<"$row"
 }
 
 image_names() { awk -F'\t' '!/^#/ {print $1}' "$REPO/hack/images/images.tsv"; }
 
 # The tag is the content: Dockerfile, every input file (path, mode, bytes), target, and how the base is made.
 image_ref() {
-  local dockerfile target suite inputs tag
+  local dockerfile target suite deps inputs tag
   read_image "$1"
   tag=$(cd "$REPO" && {
     printf '%s\0' "$target" "$suite"

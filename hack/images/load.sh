@@ -17,9 +17,12 @@ load_embedded() {
   local started=$SECONDS
   if [[ $(builder) == docker ]]; then docker save "$1" | ctr_k8s images import - >/dev/null
   else
-    # Only layers of complete images count: what an interrupted import left is fetched again.
-    ctr_k8s content ls -q |
-      python3 "$REPO/hack/images/oci_delta.py" "$OCI_LAYOUT" "$1" | ctr_k8s images import - >/dev/null
+    # The lock is shared with other loads, and keeps prune.sh from replacing the layout meanwhile.
+    (
+      flock -s 8
+      ctr_k8s content ls -q |
+        python3 "$REPO/hack/images/oci_delta.py" "$OCI_LAYOUT" "$1" | ctr_k8s images import - >/dev/null
+    ) 8>"$IMAGE_CACHE/oci.lock"
   fi
   # The kubelet's image garbage collection must not take what no registry can give back.
   ctr_k8s images label "$1" io.cri-containerd.pinned=pinned >/dev/null

@@ -115,6 +115,9 @@ class ModelRecord(Strict):
 
     uri: str
     iteration: int
+    fine_tuned: bool = Field(
+        True, description="False: no fine-tuned model beat the pre-trained one with shifted energy bias, which this is."
+    )
     errors: Errors | None = None
 
 

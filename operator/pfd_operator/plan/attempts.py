@@ -1,0 +1,192 @@
+"""The attempts at a stage: intended in the status, created, seen, judged, tried again. Never two live ones."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason
+from pfd_operator.api.pods import PodOverrides
+from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
+from pfd_operator.contract.stage import StageKind, StageRef
+
+from .budget import gpu_seconds
+from .draft import Draft
+from .failures import lost
+from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
+from .names import job_name
+from .outcome import add_record
+from .planned import ask_for_job
+from .recipe import Position, Recipe, position_of
+from .retry import close_attempt, fail
+from .types import ObservedJob
+
+
+def follow(draft: Draft, recipe: Recipe) -> None:
+    """Bring the record of the running stage up to what is seen of its Job; record its outcome, once."""
+    active, job = draft.active, draft.active_job
+    if active is None or active.state is ActiveState.BACKOFF:
+        return
+    if job is None:
+        if active.state is ActiveState.CREATED:
+            fail(draft, lost(active.stage, active.job_name))
+        return
+    _note_job(draft, job)
+    outcome = outcome_of(job, _memory_limit(draft, active.stage))
+    if outcome is None and _hangs(draft, job):
+        outcome = lost(active.stage, job.name)
+    if isinstance(outcome, Success):
+        _record(draft, recipe, outcome)
+    elif outcome is not None:
+        fail(draft, outcome)
+
+
+def begin_stage(draft: Draft, recipe: Recipe, position: Position) -> None:
+    """Intend the first attempt at a stage."""
+    stage = recipe.stage(draft.resource, draft.status, draft.settings, position)
+    draft.set(
+        iteration=position.iteration,
+        stage=position.stage.value,
+        progress="",
+        active=ActiveStage(
+            iteration=position.iteration,
+            stage=position.stage,
+            attempt=1,
+            job_name=job_name(draft.resource, position.iteration, position.stage, 1),
+            digest=stage.digest,
+            completions=stage.completions,
+            intended_at=draft.now,
+        ),
+    )
+    draft.tell(OperatorReason.STAGE_RUNNING, f"{position} starts")
+    ask_for_job(draft, stage)
+
+
+def create_again(draft: Draft, recipe: Recipe, active: ActiveStage) -> None:
+    """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
+    stage = recipe.stage(draft.resource, draft.status, draft.settings, position_of(active))
+    draft.set_active(digest=stage.digest, completions=stage.completions)
+    ask_for_job(draft, stage)
+
+
+def next_attempt(draft: Draft, recipe: Recipe, active: ActiveStage) -> None:
+    """Intend the next attempt, as soon as its time has come and no pod of an earlier one can be alive."""
+    if active.not_before is not None and draft.now < active.not_before:
+        draft.wake((active.not_before - draft.now).total_seconds())
+        return
+    if _earlier_ones_live(draft, active):
+        return
+    stage = recipe.stage(draft.resource, draft.status, draft.settings, position_of(active))
+    attempt = active.attempt + 1
+    draft.set(stage=active.stage.value)
+    draft.set_active(
+        attempt=attempt,
+        job_name=job_name(draft.resource, active.iteration, active.stage, attempt),
+        digest=stage.digest,
+        completions=stage.completions,
+        state=ActiveState.INTENDED,
+        started_at=None,
+        not_before=None,
+        percent=None,
+        message="",
+        succeeded_indexes=0,
+        failed_indexes=0,
+    )
+    ask_for_job(draft, stage)
+
+
+def halt(draft: Draft) -> None:
+    """End the running attempt from our side; its Job is deleted as one that is not wanted.
+
+    An attempt whose Job was not seen yet stays intended: whether it exists is not known, and going on under the same
+    name is the one way that cannot make two.
+    """
+    job = draft.active_job
+    if draft.active is None or draft.active.state is ActiveState.BACKOFF or job is None:
+        return
+    close_attempt(draft, job)
+    draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+
+
+def running_gpu_seconds(draft: Draft) -> float:
+    """Return the GPU time of the running attempt so far, which the status does not hold yet, in s."""
+    job = draft.active_job
+    if draft.active is None or draft.active.state is ActiveState.BACKOFF or job is None:
+        return 0.0
+    return gpu_seconds(draft.spec, job, draft.now)
+
+
+def _note_job(draft: Draft, job: ObservedJob) -> None:
+    active = draft.running
+    progress = draft.observed.progress
+    draft.set_active(
+        state=ActiveState.CREATED,
+        completions=job.completions,
+        started_at=active.started_at or first_start(job),
+        percent=int(progress.percent) if progress is not None else active.percent,
+        message=progress.message if progress is not None else active.message,
+        succeeded_indexes=job.succeeded_indexes,
+        failed_indexes=job.failed_indexes,
+    )
+    active = draft.running
+    if job.completions is not None and job.completions > 1:
+        draft.set(progress=f"{job.succeeded_indexes}/{job.completions}")
+    elif active.percent is not None:
+        draft.set(progress=f"{active.percent} %")
+
+
+def _hangs(draft: Draft, job: ObservedJob) -> bool:
+    since = hung_since(job)
+    if since is None:
+        return False
+    left = draft.settings.node_lost_after_seconds - (draft.now - since).total_seconds()
+    draft.wake(left)
+    return left <= 0
+
+
+def _record(draft: Draft, recipe: Recipe, success: Success) -> None:
+    active, job = draft.running, draft.running_job
+    close_attempt(draft, job)
+    position = position_of(active)
+    # the pod says where it committed: prepare adds what it read, and an adopted Job may be of other settings
+    digest = next((result.digest for result in success.results if result.digest), active.digest)
+    seconds = round((draft.now - active.intended_at).total_seconds())
+    reused = bool(success.results) and all(result.reused for result in success.results)
+    draft.status = recipe.take(draft.spec, draft.status, position, success.results)
+    draft.set(
+        active=None,
+        progress="",
+        inputs=draft.status.inputs | {active.stage.value: StageRef(digest=digest, completions=job.completions)},
+    )
+    record = StageRecord(
+        iteration=active.iteration,
+        stage=active.stage,
+        digest=digest,
+        completions=job.completions,
+        attempts=active.attempt,
+        seconds=max(0, seconds),
+        reused=reused,
+    )
+    draft.status = add_record(draft.status, record)
+    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+    if active.stage is StageKind.TRAIN and draft.status.iterations:
+        words = draft.status.iterations[-1].message
+        draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
+        draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s: {words}")
+    else:
+        draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s" + (", reused" if reused else ""))
+
+
+def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
+    patience = draft.settings.node_lost_after_seconds
+    live = [
+        job
+        for job in draft.observed.jobs
+        if (job.iteration, job.stage) == (active.iteration, active.stage) and is_live(job, draft.now, patience)
+    ]
+    for since in (hung_since(job) for job in live):
+        if since is not None:
+            draft.wake(patience - (draft.now - since).total_seconds())
+    return bool(live)
+
+
+def _memory_limit(draft: Draft, stage: StageKind) -> str | None:
+    overrides: PodOverrides = getattr(draft.spec.pods, stage.value)
+    return memory_limit_of(overrides.resources.limits)

@@ -1,0 +1,55 @@
+"""Conditions with the times of their transitions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.status import Condition, FineTuneJobStatus
+
+MESSAGE_MAX = 1024
+"""Longer messages lose their middle: the end often says what to do."""
+
+
+def find_condition(status: FineTuneJobStatus, kind: ConditionType) -> Condition | None:
+    """Return a condition, if it was ever set."""
+    return next((condition for condition in status.conditions if condition.type == kind), None)
+
+
+def with_condition(
+    status: FineTuneJobStatus,
+    kind: ConditionType,
+    value: bool | None,
+    reason: str,
+    message: str,
+    generation: int,
+    now: datetime,
+) -> FineTuneJobStatus:
+    """Return the status with a condition set; its transition time moves only when its value changes.
+
+    Parameters
+    ----------
+    value
+        True, False, or None for Unknown.
+    """
+    text = {True: "True", False: "False", None: "Unknown"}[value]
+    old = find_condition(status, kind)
+    new = Condition(
+        type=kind.value,
+        status=text,
+        reason=str(reason),
+        message=shortened(message),
+        last_transition_time=old.last_transition_time if old is not None and old.status == text else now,
+        observed_generation=generation,
+    )
+    if old is None:
+        return status.model_copy(update={"conditions": [*status.conditions, new]})
+    return status.model_copy(update={"conditions": [new if item is old else item for item in status.conditions]})
+
+
+def shortened(message: str, length: int = MESSAGE_MAX) -> str:
+    """Return a message of at most `length` characters; a longer one loses its middle."""
+    if len(message) <= length:
+        return message
+    half = (length - 5) // 2
+    return f"{message[:half]} […] {message[len(message) - half :]}"

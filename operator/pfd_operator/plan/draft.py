@@ -1,0 +1,104 @@
+"""A decision in the making: the one mutable thing in planning, alive for one call of `plan`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.status import ActiveStage, Condition, FineTuneJobStatus
+
+from .conditions import with_condition
+from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
+
+
+@dataclass
+class Draft:
+    """What is known, and what has been decided so far."""
+
+    resource: Resource
+    status: FineTuneJobStatus
+    observed: Observed
+    settings: Settings
+    now: datetime
+    actions: list[Action] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    _wakes: list[float] = field(default_factory=list)
+
+    @property
+    def spec(self) -> FineTuneJobSpec:
+        """The spec as it is now."""
+        return self.resource.spec
+
+    @property
+    def active(self) -> ActiveStage | None:
+        """The running stage."""
+        return self.status.active
+
+    @property
+    def active_job(self) -> ObservedJob | None:
+        """The Job of the running stage, if it is seen."""
+        if self.status.active is None:
+            return None
+        return next((job for job in self.observed.jobs if job.name == self.status.active.job_name), None)
+
+    @property
+    def running(self) -> ActiveStage:
+        """The running stage, where there must be one."""
+        if self.status.active is None:
+            raise RuntimeError("no stage runs")
+        return self.status.active
+
+    @property
+    def running_job(self) -> ObservedJob:
+        """The Job of the running stage, where it must be seen."""
+        job = self.active_job
+        if job is None:
+            raise RuntimeError(f"Job {self.running.job_name} is not seen")
+        return job
+
+    def set(self, **fields: Any) -> None:
+        """Change fields of the status."""
+        self.status = self.status.model_copy(update=fields)
+
+    def set_active(self, **fields: Any) -> None:
+        """Change fields of the running stage's record."""
+        self.set(active=self.running.model_copy(update=fields))
+
+    def condition(self, kind: ConditionType, value: bool | None, reason: str, message: str) -> Condition:
+        """Set a condition and return it."""
+        self.status = with_condition(self.status, kind, value, reason, message, self.resource.generation, self.now)
+        return next(condition for condition in self.status.conditions if condition.type == kind)
+
+    def tell(self, reason: str, message: str, warning: bool = False) -> None:
+        """Emit an Event."""
+        self.events.append(Event(str(reason), message, warning))
+
+    def delete(self, job: ObservedJob) -> None:
+        """Delete a Job, once."""
+        action = DeleteJob(job.name, job.uid)
+        if not job.deleting and action not in self.actions:
+            self.actions.append(action)
+
+    def wake(self, seconds: float) -> None:
+        """Ask to be called again after this long at the latest."""
+        self._wakes.append(max(0.0, seconds))
+
+    def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
+        """Bring the job to a terminal phase."""
+        self.set(phase=phase, finished_at=self.now, stage="", progress="")
+        self.condition(ConditionType.READY, ready, reason, message)
+        self.condition(ConditionType.PROGRESSING, False, reason, message)
+        self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        self.tell(reason, message, warning=phase is Phase.FAILED)
+
+    def decision(self) -> Decision:
+        """Return what was decided."""
+        return Decision(
+            status=self.status,
+            actions=tuple(self.actions),
+            events=tuple(self.events),
+            requeue_after_seconds=min(self._wakes, default=None),
+        )

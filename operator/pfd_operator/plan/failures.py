@@ -1,0 +1,92 @@
+"""The failure policy: what a pod that ended badly means for its stage. One table, read from the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import StageKind
+
+from .types import ObservedPod
+
+ENGINE_CONTAINER = "engine"
+"""Runs a foreign program: its exit codes are no contract."""
+
+
+class Remedy(StrEnum):
+    """What is done about a failed attempt."""
+
+    FAIL = "Fail"
+    """No retry can help: the job fails now."""
+    RETRY = "Retry"
+    """Try again after a wait; the failure counts against the limit."""
+    RETRY_FREE = "RetryFree"
+    """Try again at once; nobody's fault, so it does not count."""
+    BUDGET = "Budget"
+    """The pod reached the time that the budget left it."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed attempt and what to do about it."""
+
+    remedy: Remedy
+    reason: str
+    message: str
+
+
+def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Failure:
+    """Say what a failed pod means.
+
+    Parameters
+    ----------
+    pod
+        A pod whose phase is Failed, or that succeeded without a result.
+    stage
+        The stage it belongs to.
+    memory_limit
+        Memory limit of the stage's main container as the user wrote it; None if there is none.
+    """
+    reported = pod.result.reason if pod.result is not None else None
+    words = pod.result.message if pod.result is not None else ""
+    exit_code = None if pod.container == ENGINE_CONTAINER else pod.exit_code
+    if reported is Reason.OUT_OF_MEMORY or pod.container_reason == "OOMKilled":
+        return Failure(Remedy.FAIL, OperatorReason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
+    if exit_code == ExitCode.USER_ERROR:
+        lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
+        return Failure(Remedy.FAIL, reported or Reason.INTERNAL_ERROR, words or lost)
+    if pod.container_reason == "DeadlineExceeded":
+        message = f"pod {pod.name} of the {stage.value} stage used up the time that spec.budget left it"
+        return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)
+    if exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.deleting_since:
+        message = f"pod {pod.name} of the {stage.value} stage was stopped from outside: {words or 'no message'}"
+        return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
+    if pod.exit_code == ExitCode.OK:
+        message = f"pod {pod.name} of the {stage.value} stage ended well, but its result was lost"
+        return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, message)
+    return Failure(Remedy.RETRY, reported or Reason.INTERNAL_ERROR, words or _unknown(pod, stage))
+
+
+def lost(stage: StageKind, job_name: str) -> Failure:
+    """Say what a Job means that vanished, or whose pod did, without an outcome."""
+    message = f"Job {job_name} of the {stage.value} stage is gone without an outcome (deleted, or its node was lost)"
+    return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
+
+
+def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None, words: str) -> str:
+    limit = f"its limit of {memory_limit}" if memory_limit else "its node has (no limit is set)"
+    where = f"container {pod.container} of the {stage.value} stage" if pod.container else f"the {stage.value} stage"
+    said = f" It said: {words}" if words else ""
+    return (
+        f"{where} needs more memory than {limit}: raise spec.pods.{stage.value}.resources.limits.memory, "
+        f"or use smaller frames.{said}"
+    )
+
+
+def _unknown(pod: ObservedPod, stage: StageKind) -> str:
+    code = "without an exit code" if pod.exit_code is None else f"with exit code {pod.exit_code}"
+    reason = f" ({pod.container_reason})" if pod.container_reason else ""
+    container = f" container {pod.container}" if pod.container else ""
+    return f"pod {pod.name} of the {stage.value} stage ended{container} {code}{reason}; its log says more"

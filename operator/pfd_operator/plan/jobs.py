@@ -1,0 +1,116 @@
+"""What the pods of a Job say about its stage: it goes on, it succeeded, or it failed and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pfd_operator.contract.result import ExitCode, StageResult
+from pfd_operator.contract.stage import StageKind
+
+from .failures import Failure, Remedy, classify, lost
+from .types import ObservedJob, ObservedPod
+
+ENDED = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class Success:
+    """The stage succeeded; an indexed one has a result of each pod that is still there."""
+
+    results: tuple[StageResult, ...]
+
+
+Outcome = Success | Failure | None
+"""None: it goes on."""
+
+
+def outcome_of(job: ObservedJob, memory_limit: str | None) -> Outcome:
+    """Return the outcome that a Job's pods show; pods are ahead of their Job's own conditions by a second."""
+    if job.completions is None:
+        return _single(job, memory_limit)
+    return _indexed(job, memory_limit)
+
+
+def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> bool:
+    """Return True if a Job has running pods or may still create some.
+
+    A pod that has been terminating for `node_lost_after_seconds` is taken for dead: its node does not answer.
+    """
+    if any(_pod_lives(pod, now, node_lost_after_seconds) for pod in job.pods):
+        return True
+    if job.finished is not None or job.deleting:
+        return False
+    if job.completions is None:
+        return not job.pods or any(pod.phase not in ENDED for pod in job.pods)
+    return job.succeeded_indexes + job.failed_indexes < job.completions
+
+
+def hung_since(job: ObservedJob) -> datetime | None:
+    """Return since when a pod of a Job has been terminating without an end; None if there is none."""
+    since = (pod.deleting_since for pod in job.pods if pod.phase not in ENDED)
+    return min((time for time in since if time is not None), default=None)
+
+
+def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) -> bool:
+    if pod.phase in ENDED:
+        return False
+    return pod.deleting_since is None or (now - pod.deleting_since).total_seconds() < node_lost_after_seconds
+
+
+def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
+    results = [pod.result for pod in job.pods if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
+    if results:
+        return Success((results[0],))
+    if any(pod.phase not in ENDED for pod in job.pods):
+        return None
+    if job.pods:
+        return classify(max(job.pods, key=_age_key), job.stage, memory_limit)
+    return lost(job.stage, job.name) if job.finished is not None else None
+
+
+def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:
+    failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed"]
+    failures = [(pod, classify(pod, job.stage, memory_limit)) for pod in failed]
+    for pod, failure in failures:
+        # memory is decided at the end: one huge frame of many is a failed label, not a failed job
+        if failure.remedy is Remedy.FAIL and pod.exit_code == ExitCode.USER_ERROR:
+            return failure
+        if failure.remedy is Remedy.BUDGET:
+            return failure
+    completions = job.completions or 1
+    if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
+        return None
+    if job.succeeded_indexes or job.finished == "Complete":
+        return Success(_results_by_index(job))
+    if not failures:
+        return lost(job.stage, job.name)
+    return next((failure for _, failure in failures if failure.remedy is Remedy.FAIL), failures[-1][1])
+
+
+def _results_by_index(job: ObservedJob) -> tuple[StageResult, ...]:
+    """Return one result of each index: doubled pods of an index must not be counted twice."""
+    results: dict[int | None, StageResult] = {}
+    for pod in sorted(job.pods, key=_age_key):
+        if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok:
+            results.setdefault(pod.index, pod.result)
+    return tuple(results.values())
+
+
+def _age_key(pod: ObservedPod) -> tuple[float, str]:
+    return (pod.created_at.timestamp() if pod.created_at else 0.0, pod.name)
+
+
+def memory_limit_of(limits: dict[str, str | int]) -> str | None:
+    """Return the memory limit as the user wrote it."""
+    return None if "memory" not in limits else str(limits["memory"])
+
+
+def first_start(job: ObservedJob) -> datetime | None:
+    """Return when the first container of a Job started."""
+    return min((pod.started_at for pod in job.pods if pod.started_at is not None), default=None)
+
+
+def stage_name(stage: StageKind, iteration: int) -> str:
+    """Return a stage as Events and messages name it."""
+    return stage.value if stage is StageKind.PREPARE else f"{stage.value} of iteration {iteration}"

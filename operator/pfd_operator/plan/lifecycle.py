@@ -1,0 +1,120 @@
+"""Start, stop, suspend, resume, reopen: what the user asks for, within the time that may be spent."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.finetune import Stop
+
+from .attempts import (
+    halt,
+    running_gpu_seconds,
+)
+from .budget import deadline_left, gpu_seconds_left, gpus_per_pod, time_exhausted
+from .conditions import find_condition
+from .draft import Draft
+from .recipe import Recipe, position_of
+from .spec_digest import spec_digest
+
+
+def begin(draft: Draft, recipe: Recipe) -> None:
+    """Start a job that never ran, if its spec can be worked with."""
+    if draft.status.phase.terminal or draft.status.started_at is not None:
+        return
+    complaint = recipe.complaint(draft.spec, draft.settings)
+    if complaint is not None:
+        if (old := find_condition(draft.status, ConditionType.READY)) is None or old.message != complaint:
+            draft.tell(OperatorReason.SPEC_INVALID, complaint, warning=True)
+        draft.set(phase=Phase.PENDING)
+        draft.condition(ConditionType.READY, False, OperatorReason.SPEC_INVALID, complaint)
+        draft.condition(ConditionType.PROGRESSING, False, OperatorReason.SPEC_INVALID, complaint)
+    elif draft.spec.stop is not None:
+        draft.end(
+            Phase.CANCELLED, OperatorReason.CANCELLED, "stopped before it started (spec.stop); remove it to start"
+        )
+    elif draft.spec.suspend:
+        draft.set(phase=Phase.SUSPENDED)
+    else:
+        draft.set(phase=Phase.RUNNING, started_at=draft.now, spec_digest=spec_digest(draft.spec))
+        draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "no model has been trained yet")
+        draft.tell(OperatorReason.STARTED, "the job starts")
+
+
+def reopen(draft: Draft, recipe: Recipe) -> None:
+    """Go on with a job that had ended, if what ended it was taken away."""
+    status = draft.status
+    if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
+        return
+    ended = status.finished_at or draft.now
+    away = int((draft.now - ended).total_seconds())
+    reopened = status.model_copy(
+        update={
+            # never started: it begins anew
+            "phase": Phase.RUNNING if status.started_at is not None else Phase.PENDING,
+            "finished_at": None,
+            "suspended_seconds": status.suspended_seconds + away,
+        }
+    )
+    begun = status.active is not None
+    position = position_of(status.active) if status.active is not None else recipe.next(status)
+    ending = recipe.ending(draft.spec, reopened, position, begun)
+    if status.phase is Phase.CANCELLED:
+        still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
+    else:
+        still = ending is not None or time_exhausted(draft.spec, reopened, draft.now) is not None
+    if still:
+        return
+    draft.status = reopened
+    draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the job was reopened")
+    draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
+
+
+def obey(draft: Draft) -> None:
+    """Do what the user asks for at once, stop and suspend, and keep within the time that may be spent."""
+    status, spec = draft.status, draft.spec
+    if status.phase.terminal:
+        halt(draft)
+        return
+    if status.started_at is None:
+        return
+    if spec.stop is Stop.NOW:
+        _finish_suspension(draft)
+        halt(draft)
+        draft.end(Phase.CANCELLED, OperatorReason.CANCELLED, "stopped (spec.stop); remove spec.stop to go on")
+    elif spec.suspend:
+        halt(draft)
+        if status.phase is not Phase.SUSPENDED:
+            draft.set(phase=Phase.SUSPENDED, suspended_at=draft.now)
+            draft.tell(OperatorReason.SUSPENDED, "suspended (spec.suspend)")
+    else:
+        if status.phase is Phase.SUSPENDED:
+            _finish_suspension(draft)
+            draft.set(phase=Phase.RUNNING)
+            draft.tell(OperatorReason.RESUMED, "resumed")
+        _keep_time(draft)
+
+
+def _finish_suspension(draft: Draft) -> None:
+    since = draft.status.suspended_at
+    if since is not None:
+        seconds = int((draft.now - since).total_seconds())
+        draft.set(suspended_at=None, suspended_seconds=draft.status.suspended_seconds + seconds)
+
+
+def _keep_time(draft: Draft) -> None:
+    if draft.active is None and draft.status.stages and draft.status.consecutive >= draft.spec.convergence.consecutive:
+        # the last stage made it in time: that it ended late does not take the result away
+        return
+    running = running_gpu_seconds(draft)
+    over = time_exhausted(draft.spec, draft.status, draft.now, running)
+    if over is not None:
+        halt(draft)
+        draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
+        return
+    left = deadline_left(draft.spec, draft.status, draft.now)
+    if left < float("inf"):
+        draft.wake(left)
+    job = draft.active_job
+    if job is not None and draft.spec.budget.gpu_hours is not None:
+        gpus = gpus_per_pod(draft.spec, job.stage) * sum(pod.phase == "Running" for pod in job.pods)
+        if gpus:
+            draft.wake(gpu_seconds_left(draft.spec, draft.status, running) / gpus)

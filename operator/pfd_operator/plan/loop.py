@@ -1,0 +1,90 @@
+"""One decision: an ordered list of levels, each of which looks at one thing. Walks any recipe."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pfd_operator.api.conditions import Phase
+from pfd_operator.api.status import ActiveState, FineTuneJobStatus
+
+from .attempts import (
+    begin_stage,
+    create_again,
+    follow,
+    next_attempt,
+)
+from .draft import Draft
+from .finetune import FINE_TUNE
+from .lifecycle import begin, obey, reopen
+from .recipe import Recipe, position_of
+from .types import Decision, Observed, Resource, Settings
+from .upkeep import note_spec_change, show_progressing, spec_changed, tidy, watch_stuck
+
+RECIPES: dict[str, Recipe] = {"FineTuneJob": FINE_TUNE}
+
+
+def plan(
+    resource: Resource, status: FineTuneJobStatus, observed: Observed, settings: Settings, now: datetime
+) -> Decision:
+    """Decide what to do about one resource.
+
+    Parameters
+    ----------
+    resource
+        The custom resource as it is now.
+    status
+        What was decided before; nothing else is remembered.
+    observed
+        Its children as the caches have them; may be late.
+    settings
+        What the administrator decided.
+    now
+        The time, with a time zone.
+
+    Returns
+    -------
+    Decision
+        The same for the same arguments. Its status must be written before its actions are carried out.
+    """
+    draft = Draft(resource, status, observed, settings, now)
+    if resource.deleting:
+        return draft.decision()
+    recipe = RECIPES[resource.kind]
+    draft.set(
+        observed_generation=resource.generation,
+        labels=status.labels.model_copy(update={"budget": resource.spec.budget.max_labels}),
+    )
+    reopen(draft, recipe)
+    begin(draft, recipe)
+    if not draft.status.phase.terminal:
+        follow(draft, recipe)
+    obey(draft)
+    note_spec_change(draft)
+    _advance(draft, recipe)
+    watch_stuck(draft)
+    tidy(draft)
+    show_progressing(draft)
+    return draft.decision()
+
+
+def _advance(draft: Draft, recipe: Recipe) -> None:
+    """Start what comes next: a stage, an attempt, or the end."""
+    if draft.status.phase is not Phase.RUNNING:
+        return
+    active = draft.active
+    if active is not None and active.state is ActiveState.CREATED:
+        return
+    begun = active is not None
+    position = position_of(active) if active is not None else recipe.next(draft.status)
+    intended = active is not None and active.state is ActiveState.INTENDED
+    ending = None if intended else recipe.ending(draft.spec, draft.status, position, begun)
+    if ending is not None:
+        draft.end(ending.phase, ending.reason, ending.message, ending.ready)
+    elif spec_changed(draft):
+        return
+    elif active is None:
+        begin_stage(draft, recipe, position)
+    elif intended:
+        create_again(draft, recipe, active)
+    else:
+        next_attempt(draft, recipe, active)

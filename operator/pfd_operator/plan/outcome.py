@@ -1,0 +1,94 @@
+"""What a finished stage found out, written into the status: labels, errors, the best model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pfd_operator.api.status import (
+    KEPT_ITERATIONS,
+    FineTuneJobStatus,
+    IterationRecord,
+    Labels,
+    ModelRecord,
+    StageRecord,
+)
+from pfd_operator.contract.digest import canonical_json
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.settings import Convergence
+
+from .conditions import shortened
+from .convergence import errors_of, judge
+
+STATUS_MAX_BYTES = 16 * 1024
+_WORDS_MAX = 320
+
+
+def take_labels(status: FineTuneJobStatus, results: Sequence[StageResult]) -> FineTuneJobStatus:
+    """Return the status with the newest count of labels.
+
+    The pods of a stage count the same ledger at different moments, and it only grows: the largest is the newest.
+    """
+    counts = [result.labels for result in results if result.labels is not None]
+    old = status.labels
+    labels = Labels(
+        paid=max([old.paid, *(count.paid for count in counts)]),
+        reused=max([old.reused, *(count.reused for count in counts)]),
+        failed=max([old.failed, *(count.failed for count in counts)]),
+        wasted=max([old.wasted, *(count.wasted for count in counts)]),
+        budget=old.budget,
+    )
+    return status.model_copy(update={"labels": labels})
+
+
+def take_training(
+    limits: Convergence, status: FineTuneJobStatus, iteration: int, result: StageResult
+) -> FineTuneJobStatus:
+    """Return the status with what a train stage measured: the iteration's record, the best model, the baselines."""
+    verdict = judge(limits, result.metrics)
+    consecutive = status.consecutive + 1 if verdict.met else 0
+    message = verdict.message
+    if verdict.met:
+        message += f"; all limits hold, {consecutive} of {limits.consecutive} iterations in a row"
+    record = IterationRecord(
+        iteration=iteration,
+        labels=status.labels.paid,
+        prequential=errors_of(result.metrics.get("prequential")),
+        holdout=errors_of(result.metrics.get("holdout")),
+        met=verdict.met,
+        message=shortened(message, _WORDS_MAX),
+    )
+    named = {name: errors_of(result.metrics.get(name)) for name in ("pretrained", "shifted")}
+    baselines = {name: errors for name, errors in named.items() if errors is not None}
+    return status.model_copy(
+        update={
+            "consecutive": consecutive,
+            "iterations": [*status.iterations, record],
+            "baselines": status.baselines | baselines,
+            "model": _best_model(status, result),
+        }
+    )
+
+
+def _best_model(status: FineTuneJobStatus, result: StageResult) -> ModelRecord | None:
+    if result.model_uri is None:
+        return status.model
+    return ModelRecord(
+        uri=result.model_uri,
+        iteration=result.best_iteration or 0,
+        fine_tuned=result.best_iteration is not None,
+        errors=errors_of(result.metrics.get("best")),
+    )
+
+
+def add_record(status: FineTuneJobStatus, record: StageRecord) -> FineTuneJobStatus:
+    """Return the status with a finished stage; the oldest history gives way, so that it stays small."""
+    iterations = status.iterations[-KEPT_ITERATIONS:]
+    stages = [*status.stages, record][-KEPT_ITERATIONS:]
+    status = status.model_copy(update={"stages": stages, "iterations": iterations})
+    while len(status.iterations) > 1 and _size(status) > STATUS_MAX_BYTES:
+        status = status.model_copy(update={"iterations": status.iterations[1:]})
+    return status
+
+
+def _size(status: FineTuneJobStatus) -> int:
+    return len(canonical_json(status.to_json()).encode())

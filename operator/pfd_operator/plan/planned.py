@@ -1,0 +1,61 @@
+"""The Job of an attempt, and the ConfigMap it reads: what is asked for, not how it is drawn."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason
+from pfd_operator.contract.settings import S3Location, StoreLocation
+from pfd_operator.contract.stage import JobIdentity, StageKind, StageSpec
+
+from .budget import pod_deadline_seconds
+from .draft import Draft
+from .names import structures_key, structures_name
+from .recipe import StagePlan
+from .types import CreateConfigMap, CreateJob, PlannedJob
+
+
+def ask_for_job(draft: Draft, stage: StagePlan) -> None:
+    """Ask for the Job of the intended attempt, and for the ConfigMap it reads."""
+    active = draft.running
+    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+    if active.stage is StageKind.PREPARE:
+        _create_structures(draft)
+    resource, settings = draft.resource, draft.settings
+    url = settings.progress_url
+    spec = StageSpec(
+        job=JobIdentity(namespace=resource.namespace, kind=resource.kind, name=resource.name, uid=resource.uid),
+        iteration=active.iteration,
+        attempt=active.attempt,
+        seed=stage.seed,
+        digest=stage.digest,
+        inputs=stage.inputs,
+        store=_store(draft),
+        params=stage.params,
+        progress_url=f"{url}/progress/{resource.namespace}/{active.job_name}" if url else None,
+    )
+    job = PlannedJob(
+        name=active.job_name,
+        owner=resource,
+        spec=spec,
+        completions=stage.completions,
+        parallelism=stage.parallelism,
+        active_deadline_seconds=pod_deadline_seconds(
+            draft.spec, draft.status, active.stage, stage.parallelism, draft.now
+        ),
+    )
+    draft.actions.append(CreateJob(job))
+
+
+def _create_structures(draft: Draft) -> None:
+    name = structures_name(draft.resource)
+    data = {
+        structures_key(system.name): system.structures.inline
+        for system in draft.spec.systems
+        if system.structures.inline is not None
+    }
+    if data and name not in draft.observed.config_maps:
+        draft.actions.append(CreateConfigMap(name, data))
+
+
+def _store(draft: Draft) -> StoreLocation:
+    # credentials and CA go to the pod by other ways: what the stage is told is where, not with which key
+    return StoreLocation(s3=S3Location(**draft.spec.artifacts.s3.model_dump(include=set(S3Location.model_fields))))

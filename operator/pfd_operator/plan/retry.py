@@ -1,0 +1,74 @@
+"""What follows from a failed attempt: another one, now or after a wait, or the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pfd_operator.api.conditions import OperatorReason, Phase
+from pfd_operator.api.status import ActiveStage, ActiveState
+
+from .budget import deadline_left, gpu_seconds, gpu_seconds_left, time_exhausted
+from .draft import Draft
+from .failures import Failure, Remedy
+from .recipe import position_of
+from .types import ObservedJob
+
+BACKOFF_MAX_SECONDS = 300
+DEADLINE_TOLERANCE_SECONDS = 60
+"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
+
+
+def fail(draft: Draft, failure: Failure) -> None:
+    """End the running attempt as failed and decide what follows from it."""
+    active, job = draft.running, draft.active_job
+    if job is not None:
+        close_attempt(draft, job)
+    match failure.remedy:
+        case Remedy.FAIL:
+            _give_up(draft, active, failure.reason, failure.message)
+        case Remedy.BUDGET:
+            draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+            _out_of_time(draft, failure)
+        case Remedy.RETRY_FREE:
+            draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+            draft.tell(OperatorReason.STAGE_RETRIED, failure.message, warning=True)
+        case Remedy.RETRY:
+            _retry(draft, active, failure)
+
+
+def _retry(draft: Draft, active: ActiveStage, failure: Failure) -> None:
+    failures = active.counted_failures + 1
+    if failures >= draft.settings.max_counted_failures:
+        message = f"{failures} attempts failed; the last one said {failure.reason}: {failure.message}"
+        _give_up(draft, active, OperatorReason.ATTEMPTS_EXHAUSTED, message)
+        return
+    wait = min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * 2 ** (failures - 1))
+    draft.set_active(
+        state=ActiveState.BACKOFF, counted_failures=failures, not_before=draft.now + timedelta(seconds=wait)
+    )
+    words = f"{position_of(active)} failed ({failure.reason}) and is tried again in {wait} s: {failure.message}"
+    draft.tell(OperatorReason.STAGE_RETRIED, words, warning=True)
+
+
+def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> None:
+    draft.set(active=None)
+    draft.end(Phase.FAILED, reason, f"{position_of(active)}: {message}")
+
+
+def _out_of_time(draft: Draft, failure: Failure) -> None:
+    over = time_exhausted(draft.spec, draft.status, draft.now)
+    if over is not None:
+        draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
+        return
+    left = min(deadline_left(draft.spec, draft.status, draft.now), gpu_seconds_left(draft.spec, draft.status))
+    if left > DEADLINE_TOLERANCE_SECONDS:
+        draft.tell(OperatorReason.STAGE_RETRIED, f"{failure.message}; the budget was raised since, so it goes on")
+        return
+    by_clock = deadline_left(draft.spec, draft.status, draft.now) <= left
+    reason = OperatorReason.DEADLINE if by_clock else OperatorReason.GPU_BUDGET
+    draft.end(Phase.BUDGET_EXHAUSTED, reason, f"{failure.message}; raise it to go on")
+
+
+def close_attempt(draft: Draft, job: ObservedJob) -> None:
+    """Account for what the attempt cost."""
+    draft.set(gpu_seconds=draft.status.gpu_seconds + round(gpu_seconds(draft.spec, job, draft.now)))

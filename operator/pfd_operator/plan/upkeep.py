@@ -1,0 +1,116 @@
+"""What every decision keeps in order: pods that cannot start, Jobs nobody wants, conditions that say so."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.status import ActiveState
+
+from .attempts import (
+    halt,
+)
+from .conditions import find_condition
+from .draft import Draft
+from .jobs import is_live
+from .recipe import position_of
+from .spec_digest import spec_digest
+from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
+from .types import ObservedJob
+
+KEPT_JOBS = 6
+"""Finished Jobs that stay to be looked at, with their logs."""
+
+
+def note_spec_change(draft: Draft) -> None:
+    """Say whether a frozen part of the spec was changed."""
+    if draft.status.spec_digest is None or draft.status.phase.terminal:
+        return
+    if spec_digest(draft.spec) == draft.status.spec_digest:
+        draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
+        return
+    old = find_condition(draft.status, ConditionType.SPEC_CHANGED)
+    message = (
+        "a part of the spec that is frozen once a job has started was changed: no new stage starts until it is "
+        "restored; for other settings create another job, which finds the labels and stages they share"
+    )
+    if old is None or old.status != "True":
+        draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
+    draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)
+
+
+def spec_changed(draft: Draft) -> bool:
+    """Return True if a frozen part of the spec differs from what the job started with."""
+    condition = find_condition(draft.status, ConditionType.SPEC_CHANGED)
+    return condition is not None and condition.status == "True"
+
+
+def watch_stuck(draft: Draft) -> None:
+    """Show at once why a pod cannot start; after a while it is a failure."""
+    active, job = draft.active, draft.active_job
+    if draft.status.phase is not Phase.RUNNING or active is None or active.state is not ActiveState.CREATED:
+        return
+    if job is None:
+        return
+    age = (draft.now - (job.created_at or active.intended_at)).total_seconds()
+    stuck = stuck_pods(job, age)
+    if stuck is None:
+        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        if not job.pods:
+            draft.wake(NO_POD_AFTER_SECONDS - age)
+        return
+    old = find_condition(draft.status, ConditionType.STUCK)
+    was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
+    message = old.message if old is not None and was_stuck and stuck.steady else stuck.message
+    if not was_stuck:
+        draft.tell(stuck.reason, message, warning=True)
+    condition = draft.condition(ConditionType.STUCK, True, stuck.reason, message)
+    left = draft.settings.stuck_after_seconds - (draft.now - condition.last_transition_time).total_seconds()
+    if left > 0:
+        draft.wake(left)
+        return
+    halt(draft)
+    draft.set(active=None)
+    words = f"{position_of(active)} could not start for {draft.settings.stuck_after_seconds} s: {message}"
+    draft.end(Phase.FAILED, stuck.reason, words)
+
+
+def tidy(draft: Draft) -> None:
+    """Delete Jobs that are live and not wanted, and finished ones when there are many."""
+    active = draft.active
+    wanted = active.job_name if active is not None and active.state is not ActiveState.BACKOFF else None
+    patience = draft.settings.node_lost_after_seconds
+    finished: list[ObservedJob] = []
+    for job in draft.observed.jobs:
+        if job.name == wanted:
+            continue
+        if is_live(job, draft.now, patience):
+            draft.delete(job)
+        else:
+            finished.append(job)
+    finished.sort(key=lambda job: (job.created_at.timestamp() if job.created_at else 0.0, job.name))
+    for job in finished[: -KEPT_JOBS or None]:
+        draft.delete(job)
+
+
+def show_progressing(draft: Draft) -> None:
+    """Say what runs, or why nothing does."""
+    if draft.status.phase is Phase.RUNNING:
+        _show_running(draft)
+    elif draft.status.phase is Phase.SUSPENDED:
+        message = "suspended (spec.suspend)"
+        draft.set(stage="", progress="")
+        draft.condition(ConditionType.PROGRESSING, False, OperatorReason.SUSPENDED, message)
+        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+
+
+def _show_running(draft: Draft) -> None:
+    active = draft.active
+    stuck = find_condition(draft.status, ConditionType.STUCK)
+    if stuck is not None and stuck.status == "True":
+        draft.condition(ConditionType.PROGRESSING, False, stuck.reason, stuck.message)
+    elif active is None or (spec_changed(draft) and active.state is not ActiveState.CREATED):
+        draft.condition(
+            ConditionType.PROGRESSING, False, OperatorReason.SPEC_CHANGED, "no new stage starts: the spec was changed"
+        )
+    else:
+        message = f"{position_of(active)}, attempt {active.attempt}"
+        draft.condition(ConditionType.PROGRESSING, True, OperatorReason.STAGE_RUNNING, message)

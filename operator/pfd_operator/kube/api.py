@@ -71,6 +71,11 @@ class KubeApi:
             raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes: {error}") from error
         return cls(client.ApiClient(configuration), namespace)
 
+    @property
+    def configuration(self) -> client.Configuration:
+        """Server, certificates and token in use."""
+        return self._client.configuration
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
@@ -98,12 +103,12 @@ class KubeApi:
             raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
 
     async def lines(self, path: str, query: Mapping[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
-        """Yield the lines of a watch until the server ends it.
+        """Yield the lines of a watch until the server ends it or is silent; an empty one first, when it answered.
 
         Raises
         ------
         ApiError
-            If the server refuses, the connection breaks, or nothing is heard for `silence_seconds`.
+            If the server refuses, the connection breaks, or it does not answer within `silence_seconds`.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
         try:
@@ -111,14 +116,9 @@ class KubeApi:
             async with response:
                 if response.status >= 400:
                     _decode(response.status, await response.read())
-                buffer = bytearray()
-                async for chunk in response.content.iter_any():
-                    # readline() of aiohttp gives up at its buffer's size; objects may be larger
-                    buffer += chunk
-                    *complete, rest = buffer.split(b"\n")
-                    buffer = bytearray(rest)
-                    for line in complete:
-                        yield bytes(line)
+                yield b""
+                async for line in _lines(response.content):
+                    yield line
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ApiError(0, "WatchBroken", f"watch {path}: {error or type(error).__name__}") from error
 
@@ -147,6 +147,24 @@ class KubeApi:
         )
         answer: aiohttp.ClientResponse = response.response
         return answer
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    buffer = bytearray()
+    while True:
+        try:
+            chunk = await content.readany()
+        except TimeoutError:
+            # an idle server need not say anything; whether it is still there shows when it is asked again
+            return
+        if not chunk:
+            return
+        # readline() of aiohttp gives up at its buffer's size; objects may be larger
+        buffer += chunk
+        *complete, rest = buffer.split(b"\n")
+        buffer = bytearray(rest)
+        for line in complete:
+            yield bytes(line)
 
 
 def _decode(status: int, payload: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 PAGE_SIZE = 500
 SILENCE_SECONDS = 90.0
-"""Bookmarks come about once a minute: a watch silent for longer is dead, whatever TCP thinks."""
+"""After so much silence a watch is opened anew: it may be idle, or dead whatever TCP thinks."""
 LONGEST_BACKOFF_SECONDS = 30.0
 
 

@@ -11,6 +11,7 @@ from pfd_operator.contract.stage import (
     STRUCTURES_DIRECTORY,
     PrepareParams,
 )
+from pfd_operator.plan.names import structures_key, structures_name
 from pfd_operator.plan.types import PlannedJob
 
 _ETC = str(PurePosixPath(STAGE_SPEC_FILE).parent)
@@ -61,8 +62,8 @@ def _structures(job: PlannedJob) -> list[dict[str, Any]]:
             path = directory / system.name / given.config_map.key
             sources.append(_config_map(given.config_map.name, given.config_map.key, str(path)))
         elif given.inline is not None:
-            key = f"{system.name}.extxyz"
-            sources.append(_config_map(f"{job.owner.name}-{job.owner.uid[:4]}-structures", key, str(directory / system.name / key)))
+            key = structures_key(system.name)
+            sources.append(_config_map(structures_name(job.owner), key, str(directory / system.name / key)))
     return sources
 
 

@@ -21,7 +21,7 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     def login(**options: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**options) or kopf.login_with_kubeconfig(**options)
+        return kopf.login_with_service_account(**options) or _same_connection(operator.api)
 
     @kopf.on.startup(registry=registry)
     async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -40,6 +40,21 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
         operator.resource_changed(dict(event["object"]), deleted=event["type"] == "DELETED")
 
     return registry
+
+
+def _same_connection(api: KubeApi) -> kopf.ConnectionInfo:
+    """Return what our own client uses: kopf must not find another cluster in another kubeconfig."""
+    configuration = api.configuration
+    scheme, _, token = configuration.api_key.get("BearerToken", "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme or None,
+        token=token or None,
+    )
 
 
 async def run(settings: RuntimeSettings, stop: asyncio.Event | None = None) -> bool:

@@ -49,13 +49,13 @@ class Operator:
         lost: Callable[[], None],
         progress_interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
+        self.api = api
         self.settings = settings
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self.store = ResourceStore()
         self.metrics = Metrics()
         self.children = Children(api, self.store, self.queue.add, settings.namespaces)
         self.server = Server(self, settings.port)
-        self._api = api
         self._lost = lost
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
@@ -95,7 +95,7 @@ class Operator:
         if self.settings.lease_name:
             await self._lease.release()
         await self.server.close()
-        await self._api.close()
+        await self.api.close()
 
     def resource_changed(self, body: dict[str, Any], deleted: bool) -> None:
         """Take an event of the custom resources' watch."""
@@ -162,7 +162,7 @@ class Operator:
         """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
         namespace, name = key
         try:
-            self.store.keep(await self._api.request("GET", f"{collection_path(namespace)}/{name}"))
+            self.store.keep(await self.api.request("GET", f"{collection_path(namespace)}/{name}"))
         except ApiError as reading:
             if reading.status == 404:
                 self.store.forget(key)
@@ -186,7 +186,7 @@ class Operator:
         told = False
         while True:
             try:
-                await self._api.request("GET", collection_path(namespace), query={"limit": "1"})
+                await self.api.request("GET", collection_path(namespace), query={"limit": "1"})
                 return
             except ApiError as error:
                 if not told:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.finetune import Stop
 
-from .attempts import (
-    halt,
-    running_gpu_seconds,
-)
+from .attempts import halt, running_gpu_seconds
 from .budget import deadline_left, gpu_seconds_left, gpus_per_pod, time_exhausted
 from .conditions import find_condition
 from .draft import Draft

@@ -7,12 +7,7 @@ from datetime import datetime
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import ActiveState, FineTuneJobStatus
 
-from .attempts import (
-    begin_stage,
-    create_again,
-    follow,
-    next_attempt,
-)
+from .attempts import begin_stage, create_again, follow, next_attempt
 from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import ActiveState
 
-from .attempts import (
-    halt,
-)
+from .attempts import halt
 from .conditions import find_condition
 from .draft import Draft
 from .jobs import is_live
@@ -87,7 +85,7 @@ def tidy(draft: Draft) -> None:
         else:
             finished.append(job)
     finished.sort(key=lambda job: (job.created_at.timestamp() if job.created_at else 0.0, job.name))
-    for job in finished[: -KEPT_JOBS or None]:
+    for job in finished[:-KEPT_JOBS]:
         draft.delete(job)
 
 
@@ -104,6 +102,10 @@ def show_progressing(draft: Draft) -> None:
 
 def _show_running(draft: Draft) -> None:
     active = draft.active
+    ready = find_condition(draft.status, ConditionType.READY)
+    if ready is not None and ready.reason == OperatorReason.SPEC_INVALID:
+        # the spec was refused while the job ran, and was corrected
+        draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the spec was corrected")
     stuck = find_condition(draft.status, ConditionType.STUCK)
     if stuck is not None and stuck.status == "True":
         draft.condition(ConditionType.PROGRESSING, False, stuck.reason, stuck.message)

@@ -1,0 +1,179 @@
+"""A small job, and pods and Jobs as the caches would hold them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.status import Condition, FineTuneJobStatus
+from pfd_operator.contract.result import ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.contract.stage import StageKind, StageSpec
+from pfd_operator.plan.loop import plan
+from pfd_operator.plan.types import (
+    CreateJob,
+    Decision,
+    Observed,
+    ObservedJob,
+    ObservedPod,
+    PlannedJob,
+    Resource,
+    Settings,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
+SPEC: dict[str, Any] = {
+    "model": {"uri": "s3://pfd/models/tiny.pt"},
+    "systems": [{"name": "diamond", "structures": {"inline": "2\n\nSi 0 0 0\nSi 1 1 1\n"}}],
+    "aimd": {"trajectories": 1, "steps": 2},
+    "holdout": {"frames": 4},
+    "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}], "pods": 2},
+    "selection": {"framesPerIteration": 3},
+    "labeling": {"engine": {"xtb": {}}, "parallelism": 2, "framesPerPod": 2},
+    "convergence": {"forceRMSE": 0.08, "consecutive": 2},
+    "budget": {"maxIterations": 4, "maxLabels": 40},
+    "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon", "endpoint": "http://s3:7070"}},
+}
+GPU = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "4Gi"}}}
+
+
+def resource(**changes: Any) -> Resource:
+    spec = FineTuneJobSpec.model_validate(SPEC | changes)
+    return Resource("FineTuneJob", "lab", "silicon", "5f0c2a4e-0000-4000-8000-000000000001", 1, spec)
+
+
+def after(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def errors(force: float) -> ErrorMetrics:
+    return ErrorMetrics(
+        frames=4, force_rmse=force, force_rmse_low=force * 0.9, force_rmse_high=force * 1.1, energy_rmse_per_atom=0.001
+    )
+
+
+def force_error(iteration: int) -> float:
+    """0.2, 0.067, 0.04, …: within 0.08 from iteration 1 on."""
+    return 0.2 / (1 + 2 * iteration)
+
+
+def labels_after(iteration: int) -> int:
+    return 6 + 3 * iteration
+
+
+def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker would say of a stage that went well."""
+    iteration, stage = spec.iteration, spec.stage
+    result = StageResult(ok=True, digest=spec.digest, reused=reused)
+    if stage is StageKind.PREPARE:
+        return result.model_copy(update={"digest": "cd" * 32})
+    before = labels_after(iteration - 1) if iteration else 0
+    if stage is StageKind.SELECT:
+        tasks = 5 if iteration == 0 else 3
+        return result.model_copy(update={"counts": {"tasks": tasks}, "labels": LabelCounts(paid=before)})
+    if stage is StageKind.LABEL:
+        return result.model_copy(update={"labels": LabelCounts(paid=labels_after(iteration))})
+    if stage is StageKind.TRAIN:
+        error = errors(force_error(iteration))
+        others = {"prequential": error} if iteration else {"pretrained": errors(0.5), "shifted": errors(0.4)}
+        return result.model_copy(
+            update={
+                "labels": LabelCounts(paid=labels_after(iteration)),
+                "metrics": {"holdout": error, "best": error, **others},
+                "best_iteration": iteration,
+                "model_uri": f"s3://pfd/silicon/stages/{iteration}/best.pt",
+            }
+        )
+    return result
+
+
+def created(decision: Decision) -> PlannedJob:
+    """The one Job that a decision creates."""
+    (job,) = [action.job for action in decision.actions if isinstance(action, CreateJob)]
+    return job
+
+
+def job_of(planned: PlannedJob, *pods: ObservedPod, **changes: Any) -> ObservedJob:
+    spec = planned.spec
+    job = ObservedJob(
+        planned.name,
+        f"uid-{planned.name}",
+        spec.iteration,
+        spec.stage,
+        spec.attempt,
+        created_at=START,
+        completions=planned.completions,
+        pods=pods,
+    )
+    return replace(job, **changes)
+
+
+def pod(phase: str = "Running", **changes: Any) -> ObservedPod:
+    given: dict[str, Any] = {"name": "pod-1", "created_at": START, "started_at": START} | changes
+    return ObservedPod(phase=phase, **given)
+
+
+def failed_pod(exit_code: int | None = 1, **changes: Any) -> ObservedPod:
+    return pod("Failed", exit_code=exit_code, finished_at=START, container="stage", **changes)
+
+
+def succeeded(planned: PlannedJob) -> ObservedJob:
+    """A Job all of whose pods ended well."""
+    if planned.completions is None:
+        return job_of(planned, pod("Succeeded", exit_code=0, finished_at=START, result=good_result(planned.spec)))
+    pods = [
+        pod("Succeeded", name=f"pod-{i}", index=i, exit_code=0, finished_at=START, result=good_result(planned.spec))
+        for i in range(planned.completions)
+    ]
+    return job_of(planned, *pods, succeeded_indexes=planned.completions)
+
+
+def condition(status: FineTuneJobStatus, kind: ConditionType) -> Condition:
+    return next(item for item in status.conditions if item.type == kind)
+
+
+class Run:
+    """Walks a job with a cluster in which every answer is given by the test."""
+
+    def __init__(self, owner: Resource | None = None, settings: Settings = SETTINGS) -> None:
+        self.resource = owner or resource()
+        self.settings = settings
+        self.status = FineTuneJobStatus()
+        self.seconds = 0.0
+        self.decision = Decision(self.status)
+
+    def step(self, *jobs: ObservedJob, seconds: float = 0.0, **observed: Any) -> Decision:
+        """Decide once, `seconds` later than before."""
+        self.seconds += seconds
+        seen = Observed(jobs=jobs, **observed)
+        self.decision = plan(self.resource, self.status, seen, self.settings, after(self.seconds))
+        self.status = self.decision.status
+        return self.decision
+
+    def until(self, iteration: int, stage: StageKind) -> PlannedJob:
+        """Let every stage end well up to the one asked for; return its Job."""
+        if self.status.active is None:
+            self.step()
+        while True:
+            planned = created(self.decision)
+            if (planned.spec.iteration, planned.spec.stage) == (iteration, stage):
+                return planned
+            self.step(succeeded(planned), seconds=1)
+
+    def to_the_end(self) -> FineTuneJobStatus:
+        """Let every stage end well until nothing is started any more."""
+        if self.status.active is None:
+            self.step()
+        while any(isinstance(action, CreateJob) for action in self.decision.actions):
+            self.step(succeeded(created(self.decision)), seconds=1)
+        return self.status
+
+    def edit(self, **changes: Any) -> None:
+        """Change the spec as a user would."""
+        spec = self.resource.spec.to_json() | changes
+        self.resource = replace(
+            self.resource, spec=FineTuneJobSpec.model_validate(spec), generation=self.resource.generation + 1
+        )

@@ -1,0 +1,13 @@
+# Installing the operator, and the demo.
+RELEASE ?= pfd-operator
+SYSTEM_NAMESPACE ?= pfd-system
+
+.PHONY: install uninstall demo
+install: cluster-up images-load helm kubectl ## the operator and its S3 into the cluster
+	hack/demo/install.sh $(RELEASE) $(SYSTEM_NAMESPACE)
+
+uninstall: helm ## the operator out of the cluster; jobs and data stay
+	$(PFD_CACHE)/bin/helm uninstall $(RELEASE) --namespace $(SYSTEM_NAMESPACE) --kubeconfig $$($(MAKE) -s kubeconfig)
+
+demo: venv install ## silicon, from a pre-trained model to DFT accuracy, with a table at the end
+	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTHON) hack/demo/run.py

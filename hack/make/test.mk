@@ -1,0 +1,40 @@
+# Tests, from the quickest to the most real. `make test` is what CI runs.
+PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
+RUN_IN = hack/images/run-in.sh worker-test-deps
+
+.PHONY: lint unit image-tests integration chart e2e e2e-short test bench-operator
+lint: venv ## style, types, layers, generated files
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy operator/pfd_operator images/worker/pfd_worker
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pfd_operator.api.crd --check crds
+	test -z "$$(gofmt -l hack/devcluster)"
+
+unit: venv ## pure code: under a minute
+	$(PYTEST) tests/unit -m "not image and not engine" -q --durations=5
+
+image-tests: ## torch and engines, in the worker's image
+	hack/images/build.sh worker-test-deps
+	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5
+
+integration: venv devcluster ## against a real kube-apiserver
+	$(PYTEST) tests/integration -q --durations=5
+
+chart: venv helm ## helm lint and what the templates give
+	$(PFD_CACHE)/bin/helm lint charts/pfd-operator
+	$(PYTEST) tests/chart -q
+
+e2e-short: venv install ## one short job with real pods and real DFT labels
+	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s
+
+e2e: venv install ## the same with pods and the operator killed on the way
+	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTEST) tests/e2e -m e2e -q -s
+
+test: ## everything CI runs
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) integration
+	$(MAKE) chart
+	$(MAKE) image-tests
+	$(MAKE) e2e-short

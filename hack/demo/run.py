@@ -111,7 +111,7 @@ def table(summary: dict[str, Any]) -> str:
         f"{summary['phase']} in {summary['wall_seconds']:.0f} s: {summary['message']}",
         f"labels paid {labels['paid']} of {labels['budget']}, reused {labels['reused']}, failed {labels['failed']}",
         "",
-        f"{'on the frozen DFT hold-out':<28}{'force RMSE':>12}{'95 % interval':>18}{'energy RMSE':>14}{'virial RMSE':>14}",
+        f"{'frozen DFT hold-out':<28}{'force RMSE':>12}{'95 % interval':>18}{'energy RMSE':>14}{'virial RMSE':>14}",
         f"{'':<28}{'eV/Å':>12}{'eV/Å':>18}{'eV/atom':>14}{'eV/atom':>14}",
     ]
     for name, row in summary["holdout"].items():

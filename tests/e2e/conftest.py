@@ -1,0 +1,72 @@
+"""End-to-end tests: a real cluster with the operator installed, real pods, real DFT labels."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "hack" / "demo"))
+
+import drive  # noqa: E402
+
+NAMESPACE = "pfd-e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[None]:
+    """An empty namespace, and the pre-trained model in the store."""
+    assert os.environ.get("KUBECONFIG"), "run by `make e2e-short`, which starts the cluster and installs the operator"
+    drive.kubectl("delete", "finetunejobs", "--all", "--namespace", NAMESPACE, "--wait=true")
+    with drive.object_store() as s3:
+        s3.upload_file(str(ROOT / "examples/pretrained/dpa2-group-iv.pt"), drive.BUCKET, "models/dpa2-group-iv.pt")
+    yield
+
+
+@pytest.fixture(scope="session")
+def short_job() -> dict[str, Any]:
+    """The silicon example cut down: cheap labels, few frames, few steps, one iteration."""
+    manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "silicon" / "finetune.yaml").read_text())
+    spec = manifest["spec"]
+    spec["aimd"] |= {"trajectories": 2, "steps": 2}
+    spec["holdout"] = {"frames": 4}
+    spec["exploration"]["stages"][0] |= {"temperaturesKelvin": [300], "steps": 60, "sampleEvery": 10, "replicas": 2}
+    spec["exploration"]["stages"][0]["pressuresBar"] = [1]
+    spec["selection"] = {"framesPerIteration": 4}
+    engine = spec["labeling"]["engine"]["abinit"]
+    engine |= {"cutoffEv": 150, "kSpacing": 1.2, "kShifted": False}
+    spec["labeling"]["framesPerPod"] = 3
+    spec["training"] = {"steps": 100, "checkpointSeconds": 5}
+    spec["convergence"] = {"forceRMSE": 5.0, "consecutive": 1}
+    spec["budget"] = {"maxIterations": 2, "maxLabels": 20}
+    return manifest
+
+
+@pytest.fixture
+def submit(short_job: dict[str, Any], request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Apply a variant of the short job; returns its name."""
+
+    def apply(name: str, change: Callable[[dict[str, Any]], None] | None = None) -> str:
+        manifest = copy.deepcopy(short_job)
+        manifest["metadata"]["name"] = name
+        # A prefix of its own for each run of the suite: labels and stages of an earlier run would hide what is paid.
+        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"e2e/{os.getpid()}"
+        if change is not None:
+            change(manifest["spec"])
+        drive.apply(manifest, NAMESPACE)
+        return name
+
+    return apply

@@ -10,26 +10,34 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   FLAGS+=" -X $package.gitVersion=$KUBERNETES -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$KUBERNETES")"
 done
 
-hash=$(cd "$HERE" && find . \( -name '*.go' -o -name 'go.*' -o -path './internal/cluster/config/*' -o -name build.sh \) \
-  ! -name '*_test.go' -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
+sources_hash() {
+  cd "$HERE" && find . \( -name '*.go' -o -name 'go.*' -o -path './internal/cluster/config/*' -o -name build.sh \) \
+    ! -name '*_test.go' -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12
+}
+
+build() {
+  local building=$BIN/devcluster.building started=$SECONDS
+  rm -rf "$building"
+  mkdir "$building"
+  (
+    cd "$HERE"
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$building/pause" ./cmd/pause
+    go build -trimpath -ldflags "$FLAGS" -o "$building/devcluster" .
+  ) >"$BIN/devcluster-build.log" 2>&1 || { tail -n 20 "$BIN/devcluster-build.log" >&2; die "build failed, see $BIN/devcluster-build.log"; }
+  [[ $(sources_hash) == "$hash" ]] || die "the sources of devcluster changed while it was built: run this again"
+  mv "$building" "$1"
+  say "built in $((SECONDS - started)) s"
+}
+
+hash=$(sources_hash)
 target=$BIN/devcluster-$hash
 if [[ ! -x $target/devcluster ]]; then
   need_go devcluster
   exec 9>"$BIN/devcluster.lock"
   flock 9
   if [[ ! -x $target/devcluster ]]; then # nobody built it while we waited
-    say "building devcluster (Kubernetes ${KUBERNETES}; about 8 minutes the first time)"
-    started=$SECONDS
-    building=$target.building
-    rm -rf "$building"
-    mkdir "$building"
-    (
-      cd "$HERE"
-      CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$building/pause" ./cmd/pause
-      go build -trimpath -ldflags "$FLAGS" -o "$building/devcluster" .
-    ) >"$BIN/devcluster-build.log" 2>&1 || { tail -n 20 "$BIN/devcluster-build.log" >&2; die "build failed, see $BIN/devcluster-build.log"; }
-    mv "$building" "$target"
-    say "built in $((SECONDS - started)) s"
+    say "building devcluster (Kubernetes $KUBERNETES; about 8 minutes the first time)"
+    build "$target"
   fi
 fi
 ln -sfn "devcluster-$hash/devcluster" "$BIN/devcluster"

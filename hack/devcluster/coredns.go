@@ -8,11 +8,11 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
-	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
 )
 
@@ -30,7 +30,7 @@ func runCoreDNS(arguments []string) int {
 	}
 	caddy.Quiet = true
 	caddy.AppName, caddy.AppVersion = "CoreDNS", "embedded"
-	dnsserver.Directives = []string{"ready", "errors", "cache", "kubernetes", "loop", "forward"}
+	dnsserver.Directives = []string{"bind", "ready", "errors", "cache", "kubernetes", "forward"}
 	instance, err := caddy.Start(caddy.CaddyfileInput{
 		Contents: corefile, Filepath: arguments[0], ServerTypeName: "dns",
 	})

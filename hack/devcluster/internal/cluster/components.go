@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"pfd.dev/devcluster/internal/process"
@@ -32,8 +33,23 @@ func (c *Cluster) controlPlaneEnv() []string {
 }
 
 func (c *Cluster) embedded(name string, healthy check, ports []int, arguments ...string) component {
-	spec := process.Spec{Name: name, Program: c.Binary, Args: arguments, Env: c.controlPlaneEnv()}
+	spec := process.Spec{Name: name, Program: c.Binary, Args: arguments, Env: c.controlPlaneEnv(), Files: c.filesIn(arguments)}
 	return component{Spec: spec, healthy: healthy, ports: ports, timeout: usualTimeout}
+}
+
+// filesIn lists the certificates and configuration files that are named in arguments: a change of one needs a restart.
+func (c *Cluster) filesIn(arguments []string) []string {
+	var files []string
+	for _, argument := range arguments {
+		_, value, found := strings.Cut(argument, "=")
+		if !found {
+			value = argument
+		}
+		if strings.HasPrefix(value, c.path("pki")+"/") || strings.HasPrefix(value, c.path("config")+"/") {
+			files = append(files, value)
+		}
+	}
+	return files
 }
 
 func (c *Cluster) etcd() component {
@@ -105,7 +121,8 @@ func (c *Cluster) scheduler() component {
 // images, perhaps through a proxy.
 func (c *Cluster) containerd() component {
 	spec := process.Spec{Name: "containerd", Program: findProgram("containerd"), Env: os.Environ(),
-		Args: []string{"--config", c.path("config", "containerd.toml")}}
+		Args: []string{"--config=" + c.path("config", "containerd.toml")}}
+	spec.Files = c.filesIn(spec.Args)
 	return component{Spec: spec, healthy: c.runtimeOK, timeout: usualTimeout}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"embed"
 	"net"
 	"os"
@@ -94,12 +95,15 @@ func (c *Cluster) writeTemplates(node net.IP) error {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return err
 		}
-		file, err := os.Create(target)
-		if err != nil {
+		var content bytes.Buffer
+		if err := each.Execute(&content, values); err != nil {
 			return err
 		}
-		defer file.Close()
-		if err := each.Execute(file, values); err != nil {
+		// Only what changed: kube-proxy ends itself when its file is written.
+		if present, err := os.ReadFile(target); err == nil && bytes.Equal(present, content.Bytes()) {
+			continue
+		}
+		if err := os.WriteFile(target, content.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,10 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,13 +15,6 @@ import (
 )
 
 const removePodsTimeout = 60 * time.Second
-
-// Where programs keep things whatever we tell them.
-const (
-	cniResults       = "/var/lib/cni/results"
-	logLinks         = "/var/log/containers"
-	networkNamespace = "/var/run/netns/"
-)
 
 // Down stops every process of the cluster and takes back all changes to the machine, also after a crash. Certificates,
 // logs and loaded images stay in the state directory for the next Up, unless purge is set.
@@ -128,42 +119,10 @@ func (c *Cluster) restoreMachine() error {
 		host.RemoveRules(networkName),
 		host.RestoreKernelSettings(c.path("kernel-settings.json")),
 		c.removeLogLinks(),
+		removeDevicePlugins(),
 	)
 	if err != nil {
 		return err
 	}
 	return os.RemoveAll(runDir)
-}
-
-// removeNetworkResults deletes what the CNI library noted about our network, and returns the network namespaces that
-// are still there: a runtime that crashed leaves them mounted.
-func removeNetworkResults() (namespaces []string, err error) {
-	files, err := filepath.Glob(filepath.Join(cniResults, networkName+"-*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		var result struct{ NetNS string }
-		if text, readErr := os.ReadFile(file); readErr == nil && json.Unmarshal(text, &result) == nil {
-			if strings.HasPrefix(result.NetNS, networkNamespace) {
-				namespaces = append(namespaces, result.NetNS)
-			}
-		}
-		err = errors.Join(err, os.Remove(file))
-	}
-	return namespaces, err
-}
-
-// removeLogLinks deletes the kubelet's links to the logs of our pods.
-func (c *Cluster) removeLogLinks() error {
-	links, err := filepath.Glob(logLinks + "/*")
-	if err != nil {
-		return err
-	}
-	for _, link := range links {
-		if target, readErr := os.Readlink(link); readErr == nil && strings.HasPrefix(target, c.State+"/") {
-			err = errors.Join(err, os.Remove(link))
-		}
-	}
-	return err
 }

@@ -13,7 +13,10 @@ import (
 	"pfd.dev/devcluster/internal/images"
 )
 
-const logTail = 15
+const (
+	logTail     = 15
+	hangTimeout = 10 * time.Second // a component that runs but is not healthy for so long hangs
+)
 
 // Report receives one line per finished phase.
 type Report func(phase string, took time.Duration, note string)
@@ -87,7 +90,8 @@ func (c *Cluster) ensure(ctx context.Context, report Report, components ...compo
 	started := map[string]bool{}
 	begin := time.Now()
 	for _, each := range components {
-		if keeper.RunsAs(each.Spec) && each.healthy(ctx) == nil {
+		runs := func() bool { return keeper.RunsAs(each.Spec) }
+		if runs() && poll(ctx, hangTimeout, runs, each.healthy) == nil {
 			continue
 		}
 		if err := keeper.Stop(each.Name); err != nil {

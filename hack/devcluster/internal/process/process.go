@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type Spec struct {
 	Program string   // path of the executable
 	Args    []string // without argv[0]
 	Env     []string
+	Files   []string // configuration it reads when it starts
 }
 
 // record is what is kept on disk about a running process.
@@ -39,6 +41,7 @@ type record struct {
 	PID        int      `json:"pid"`
 	StartTicks uint64   `json:"startTicks"` // since boot, from /proc: tells apart two processes of one number
 	Args       []string `json:"args"`
+	Files      string   `json:"files"` // digest of the configuration it was started with
 }
 
 // Keeper knows the processes of one cluster by their records in Dir, and writes their logs to LogDir.
@@ -63,10 +66,11 @@ func (k Keeper) PID(name string) int {
 	return kept.PID
 }
 
-// RunsAs says whether the component runs with exactly these arguments.
+// RunsAs says whether the component runs with exactly these arguments and this configuration.
 func (k Keeper) RunsAs(spec Spec) bool {
 	kept, err := k.read(spec.Name)
-	return err == nil && k.PID(spec.Name) != 0 && slices.Equal(kept.Args, spec.Args)
+	return err == nil && k.PID(spec.Name) != 0 && slices.Equal(kept.Args, spec.Args) &&
+		kept.Files == filesDigest(spec.Files)
 }
 
 // Start runs spec in a session of its own, so that it outlives the terminal and the caller.
@@ -95,7 +99,9 @@ func (k Keeper) Start(spec Spec) error {
 	if err != nil {
 		return fmt.Errorf("%s ended at once, see %s", spec.Name, k.LogFile(spec.Name))
 	}
-	text, err := json.Marshal(record{PID: command.Process.Pid, StartTicks: ticks, Args: spec.Args})
+	text, err := json.Marshal(record{
+		PID: command.Process.Pid, StartTicks: ticks, Args: spec.Args, Files: filesDigest(spec.Files),
+	})
 	if err != nil {
 		return err
 	}
@@ -161,6 +167,16 @@ func (k Keeper) read(name string) (record, error) {
 		return kept, err
 	}
 	return kept, json.Unmarshal(text, &kept)
+}
+
+func filesDigest(files []string) string {
+	all := sha256.New()
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		fmt.Fprintf(all, "%s %d %v\n", file, len(content), err)
+		all.Write(content)
+	}
+	return fmt.Sprintf("%x", all.Sum(nil))
 }
 
 // terminate signals pid and waits until it is gone; with no grace it is killed at once.

@@ -67,7 +67,8 @@ async def _install_definitions(api: KubeApi) -> None:
                 raise
         name = definition["metadata"]["name"]
         for _ in range(100):
-            conditions = (await api.request("GET", f"{collection}/{name}")).get("status", {}).get("conditions", [])
+            status = (await api.request("GET", f"{collection}/{name}")).get("status") or {}
+            conditions = status.get("conditions") or []
             if any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
                 break
             await asyncio.sleep(0.05)

@@ -1,0 +1,68 @@
+"""Specs that nothing can be done with: conditions say why in the user's words, nothing runs, nothing crashes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cluster_parts import job_body
+
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.resources import Snapshot, collection_path
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.reconcile import Reconciler
+
+pytestmark = pytest.mark.integration
+
+
+def reconciler_for(api: KubeApi, namespace: str) -> Reconciler:
+    store = ResourceStore()
+    children = Children(api, store, lambda key: None, (namespace,))
+    settings = Settings(worker_image="worker", engine_images={})
+    return Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
+
+
+async def create(api: KubeApi, namespace: str, **changes: Any) -> dict[str, Any]:
+    return await api.request("POST", collection_path(namespace), job_body("silicon", **changes))
+
+
+async def read(api: KubeApi, namespace: str) -> Snapshot:
+    return Snapshot(await api.request("GET", f"{collection_path(namespace)}/silicon"))
+
+
+async def jobs(api: KubeApi, namespace: str) -> list[Any]:
+    return list((await api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs"))["items"])
+
+
+async def test_a_field_of_a_newer_schema_is_named(api: KubeApi, namespace: str) -> None:
+    reconciler = reconciler_for(api, namespace)
+    body = await create(api, namespace)
+    # as after a downgrade of the operator below its CustomResourceDefinition
+    body["spec"]["exploration"]["stages"][0]["thermostat"] = "Langevin"
+    key = reconciler.store.keep(body)
+    assert await reconciler.reconcile(key) is None
+    (ready,) = [item for item in (await read(api, namespace)).status().conditions if item.type == "Ready"]
+    assert (ready.status, ready.reason) == ("False", "SpecInvalid")
+    assert "spec.exploration.stages[0].thermostat" in ready.message
+    assert await jobs(api, namespace) == []
+
+
+async def test_settings_too_large_for_a_job_are_refused_before_anything_is_intended(
+    api: KubeApi, namespace: str
+) -> None:
+    reconciler = reconciler_for(api, namespace)
+    template = {"loss": {f"key{number}": "x" * 100 for number in range(200)}}
+    key = reconciler.store.keep(await create(api, namespace, training={"template": template}))
+    await reconciler.reconcile(key)
+    status = (await read(api, namespace)).status()
+    assert {item.reason for item in status.conditions} == {"SpecInvalid"}
+    assert "spec.training" in status.conditions[0].message
+    assert status.active is None
+    assert await jobs(api, namespace) == []
+    version = (await read(api, namespace)).version
+    await reconciler.reconcile(key)
+    assert (await read(api, namespace)).version == version, "the same refusal was written twice"

@@ -15,7 +15,17 @@ HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")
 
 
 def render(*arguments: str) -> list[dict[str, Any]]:
-    command = [str(HELM), "template", "pfd", str(ROOT / "charts/pfd-operator"), "--namespace", "pfd-system", *arguments]
+    command = [
+        str(HELM),
+        "template",
+        "pfd",
+        str(ROOT / "charts/pfd-operator"),
+        "--namespace",
+        "pfd-system",
+        "--kube-version",
+        "1.34.0",
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -68,7 +78,16 @@ def test_one_operator_at_a_time() -> None:
 
 
 def test_values_are_checked() -> None:
-    command = [str(HELM), "template", "pfd", str(ROOT / "charts/pfd-operator"), "--set", "operator.worker=3"]
+    command = [
+        str(HELM),
+        "template",
+        "pfd",
+        str(ROOT / "charts/pfd-operator"),
+        "--kube-version",
+        "1.34.0",
+        "--set",
+        "operator.worker=3",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "worker" in done.stderr

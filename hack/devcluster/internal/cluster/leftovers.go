@@ -25,11 +25,24 @@ func removeNetworkResults() (namespaces []string, err error) {
 		return nil, err
 	}
 	for _, file := range files {
-		var result struct{ NetNS string }
-		if text, readErr := os.ReadFile(file); readErr == nil && json.Unmarshal(text, &result) == nil {
-			if strings.HasPrefix(result.NetNS, networkNamespace) {
-				namespaces = append(namespaces, result.NetNS)
+		var note struct {
+			ContainerID string
+			Result      struct{ Interfaces []struct{ Sandbox string } }
+		}
+		text, readErr := os.ReadFile(file)
+		if readErr = errors.Join(readErr, json.Unmarshal(text, &note)); readErr != nil {
+			err = errors.Join(err, readErr)
+			continue
+		}
+		for _, end := range note.Result.Interfaces {
+			if strings.HasPrefix(end.Sandbox, networkNamespace) {
+				namespaces = append(namespaces, end.Sandbox)
 			}
+		}
+		// Beside its own network every pod has one called cni-loopback.
+		loopback := filepath.Join(cniResults, "cni-loopback-"+note.ContainerID+"-lo")
+		if removeErr := os.Remove(loopback); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
 		}
 		err = errors.Join(err, os.Remove(file))
 	}

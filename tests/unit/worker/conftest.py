@@ -1,6 +1,17 @@
-"""Settings that must hold before numpy is imported."""
+"""Settings that must hold before numpy is imported, and the pre-trained model of the tests with torch."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 # Matrices of MD are 3 by 3: on a busy machine the threads of OpenBLAS made NPT nine times slower
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory) -> Path:
+    """A checkpoint with branches Cold and Hot, made once."""
+    from tests.unit.worker.tiny_pretrained import make_pretrained
+
+    return make_pretrained(tmp_path_factory.mktemp("pretrained"))

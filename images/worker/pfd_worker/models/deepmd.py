@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from pfd_worker.frames import groups_of_equal_atoms
 from pfd_worker.models.base import Prediction, species_features
+
+# one hint for each loaded checkpoint would fill the log of a train stage
+logging.getLogger("deepmd.utils.batch_size").setLevel(logging.ERROR)
 
 
 class DeepmdModel:

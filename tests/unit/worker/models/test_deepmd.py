@@ -1,0 +1,85 @@
+"""A loaded model against its own finite differences, and a cut-out branch against the whole checkpoint."""
+
+import numpy as np
+import pytest
+from tests.unit.worker.tiny_pretrained import BRANCHES, emt_frames
+
+from pfd_worker.models.checkpoint import extract_branch, shift_energy_bias, strip_checkpoint
+from pfd_worker.models.deepmd import DeepmdModel
+
+pytestmark = pytest.mark.image
+
+
+@pytest.fixture(scope="module")
+def hot(pretrained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "hot.pt"
+    extract_branch(pretrained, "Hot", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(hot):
+    return DeepmdModel(hot)
+
+
+def test_a_cut_out_branch_predicts_what_the_branch_does(pretrained, tmp_path):
+    from deepmd.infer import DeepPot
+
+    frames = emt_frames("Cu", 3, 0.1, seed=5)
+    energies = {}
+    for branch in BRANCHES:
+        extract_branch(pretrained, branch, tmp_path / "one.pt")
+        energies[branch] = [p.energy for p in DeepmdModel(tmp_path / "one.pt").predict(frames)]
+        whole = DeepPot(str(pretrained), head=branch, no_jit=True)
+        for atoms, energy in zip(frames, energies[branch], strict=True):
+            expected = whole.eval(atoms.positions.reshape(1, -1), atoms.cell.array.reshape(1, -1), [2] * 4)[0]
+            assert energy == pytest.approx(float(expected[0, 0]), abs=1e-10)
+    assert energies["Cold"] != energies["Hot"]
+
+
+def test_forces_and_virial_are_derivatives_of_the_energy(model):
+    atoms = emt_frames("Cu", 1, 0.1, seed=6)[0]
+    predicted, step = model.predict([atoms])[0], 1e-4
+    moved = [atoms.copy(), atoms.copy()]
+    moved[0].positions[1, 2] += step
+    moved[1].positions[1, 2] -= step
+    plus, minus = (p.energy for p in model.predict(moved))
+    assert -(plus - minus) / (2 * step) == pytest.approx(predicted.forces[1, 2], abs=1e-6)
+    for sign, strained in zip((1, -1), moved, strict=True):
+        strained.positions = atoms.positions
+        strain = np.eye(3)
+        strain[0, 0] += sign * step
+        strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+    plus, minus = (p.energy for p in model.predict(moved))
+    assert -(plus - minus) / (2 * step) == pytest.approx(predicted.virial[0, 0], abs=1e-5)
+
+
+def test_mixed_frames_come_back_in_their_order_and_the_calculator_agrees(model):
+    frames = [*emt_frames("Cu", 2, 0.1, seed=7), *emt_frames("Al", 1, 0.1, seed=8), *emt_frames("Cu", 1, 0.1, seed=9)]
+    together = model.predict(frames)
+    for atoms, predicted in zip(frames, together, strict=True):
+        single = atoms.copy()
+        single.calc = model.calculator()
+        assert single.get_potential_energy() == pytest.approx(predicted.energy, abs=1e-9)
+        np.testing.assert_allclose(-single.get_volume() * single.get_stress(voigt=False), predicted.virial, atol=1e-9)
+
+
+def test_features_see_an_exchange_of_two_species_but_not_the_order_of_atoms(model):
+    atoms = emt_frames("Cu", 1, 0.1, seed=10, repeat=2)[0]
+    atoms.symbols[:4] = "Al"
+    exchanged = atoms.copy()
+    exchanged.symbols[0], exchanged.symbols[5] = "Cu", "Al"
+    order = np.random.default_rng(1).permutation(8)
+    features = model.features([atoms, exchanged, atoms[order]], ["Al", "Cu"])
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features[0], features[2], atol=1e-5)
+    assert np.abs(features[0] - features[1]).max() > 1e-3
+
+
+def test_a_shift_moves_energies_only_and_a_stripped_checkpoint_is_the_same_model(model, hot, tmp_path):
+    shift_energy_bias(hot, {"Cu": 1.5}, tmp_path / "shifted.pt")
+    strip_checkpoint(tmp_path / "shifted.pt", tmp_path / "stripped.pt")
+    frames = emt_frames("Cu", 2, 0.1, seed=11)
+    for before, after in zip(model.predict(frames), DeepmdModel(tmp_path / "stripped.pt").predict(frames), strict=True):
+        assert after.energy - before.energy == pytest.approx(4 * 1.5, abs=1e-9)
+        np.testing.assert_array_equal(after.forces, before.forces)

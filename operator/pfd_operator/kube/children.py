@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pfd_operator.contract.result import Progress
@@ -20,6 +19,7 @@ from .observe import (
     parse_config_map,
     parse_job,
     parse_pod,
+    with_pods,
 )
 from .store import Key, ResourceStore
 
@@ -94,8 +94,7 @@ class Children:
         return [job for informer in self.jobs for job in informer.owned_by(uid)]
 
     def _with_pods(self, job: CachedJob) -> ObservedJob:
-        pods = (pod.observed for informer in self.pods for pod in informer.owned_by(job.observed.uid))
-        return replace(job.observed, pods=tuple(pods))
+        return with_pods(job, (pod for informer in self.pods for pod in informer.owned_by(job.observed.uid)))
 
     def _job_changed(self, job: CachedJob) -> None:
         self._tell(job.owner)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,8 @@ class CachedJob:
     owner_name: str
     token: str
     observed: ObservedJob
+    succeeded: frozenset[int] = frozenset()
+    """Indexes that the Job controller counted as succeeded."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def parse_job(job: Object) -> CachedJob | None:
     iteration, stage, attempt = identity
     status = job.get("status", {})
     finished = _finished(status.get("conditions", ()))
+    succeeded = _indexes(status.get("completedIndexes", ""))
     completions = job["spec"].get("completions") if job["spec"].get("completionMode") == "Indexed" else None
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
@@ -85,9 +88,10 @@ def parse_job(job: Object) -> CachedJob | None:
             finished_reason=finished.get("reason", ""),
             finished_message=finished.get("message", ""),
             completions=completions,
-            succeeded_indexes=_index_count(status.get("completedIndexes", "")),
-            failed_indexes=_index_count(status.get("failedIndexes", "")),
+            succeeded_indexes=len(succeeded),
+            failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
         ),
+        succeeded=succeeded,
     )
 
 
@@ -113,6 +117,14 @@ def parse_config_map(config_map: Object) -> CachedConfigMap | None:
     if owner is None:
         return None
     return CachedConfigMap(key=(metadata["namespace"], metadata["name"]), owner=owner["uid"])
+
+
+def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
+    """Join a Job with its pods: they say that an index succeeded up to a second before the Job controller counts it."""
+    observed = tuple(pod.observed for pod in pods)
+    seen = {pod.index for pod in observed if pod.phase == "Succeeded" and pod.index is not None}
+    succeeded = len(job.succeeded | seen) if job.observed.completions is not None else job.observed.succeeded_indexes
+    return replace(job.observed, pods=observed, succeeded_indexes=succeeded)
 
 
 def observed_pod(pod: Object) -> ObservedPod:
@@ -167,13 +179,13 @@ def _finished(conditions: Sequence[Object]) -> Mapping[str, str]:
     )
 
 
-def _index_count(text: str) -> int:
-    """Count the indexes of a list such as 0,2-5."""
-    count = 0
+def _indexes(text: str) -> frozenset[int]:
+    """Return the indexes of a list such as 0,2-5."""
+    indexes: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        count += int(last or first) - int(first) + 1
-    return count
+        indexes.update(range(int(first), int(last or first) + 1))
+    return frozenset(indexes)
 
 
 def _deleting_since(metadata: Object) -> datetime | None:

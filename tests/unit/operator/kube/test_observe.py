@@ -7,7 +7,7 @@ from typing import Any
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.kube.observe import observed_pod, parse_config_map, parse_job, parse_pod
+from pfd_operator.kube.observe import observed_pod, parse_config_map, parse_job, parse_pod, with_pods
 
 LABELS = {
     "pfd.dev/job": "silicon",
@@ -55,6 +55,17 @@ def test_job_counts_its_indexes() -> None:
     assert (cached.observed.succeeded_indexes, cached.observed.failed_indexes) == (4, 1)
     assert (cached.observed.iteration, cached.observed.stage, cached.observed.completions) == (2, StageKind.LABEL, 8)
     assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
+
+
+def test_pods_are_ahead_of_their_job() -> None:
+    cached = parse_job(job(completedIndexes="0"))
+    pods = [
+        parse_pod(pod({"phase": phase}, annotations={"batch.kubernetes.io/job-completion-index": index}))
+        for phase, index in (("Succeeded", "0"), ("Succeeded", "1"), ("Failed", "2"), ("Running", "3"))
+    ]
+    assert cached is not None
+    joined = with_pods(cached, [item for item in pods if item is not None])
+    assert (joined.succeeded_indexes, len(joined.pods)) == (2, 4)
 
 
 def test_job_is_finished_by_its_condition_only() -> None:

@@ -29,10 +29,8 @@ func removeNetworkResults() (namespaces []string, err error) {
 			ContainerID string
 			Result      struct{ Interfaces []struct{ Sandbox string } }
 		}
-		text, readErr := os.ReadFile(file)
-		if readErr = errors.Join(readErr, json.Unmarshal(text, &note)); readErr != nil {
-			err = errors.Join(err, readErr)
-			continue
+		if text, readErr := os.ReadFile(file); readErr == nil {
+			_ = json.Unmarshal(text, &note) // a damaged note names nothing, and is deleted all the same
 		}
 		for _, end := range note.Result.Interfaces {
 			if strings.HasPrefix(end.Sandbox, networkNamespace) {

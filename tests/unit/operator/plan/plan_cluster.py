@@ -334,6 +334,22 @@ class Cluster:
             self.seconds += 20
         raise AssertionError(f"no end: {self.status.phase} {self.status.active} {self.view}")
 
+    def thrive(self, number: int) -> None:
+        """For a while everything goes well."""
+        cycles = 2 + number
+        for _ in range(cycles):
+            self.deliver_all()
+            self.reconcile()
+            self.check()
+            self.control()
+            for pod in range(3):
+                self.terminate(0)
+                self.work(pod)
+            self.control()
+            self.seconds += 10
+        if self.status.phase is not Phase.RUNNING and self.status.phase is not Phase.PENDING:
+            assert not [job for job in self.jobs.values() if job.live(self.now)], f"live while {self.status.phase}"
+
     def settle(self) -> None:
         """Let what still goes, go."""
         for _ in range(6):

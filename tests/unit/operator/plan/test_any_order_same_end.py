@@ -9,13 +9,13 @@ from plan_cluster import Cluster, place
 from pfd_operator.api.conditions import Phase
 
 HAPPENINGS = (
-    *("reconcile",) * 6,
-    *("work",) * 6,
-    *("deliver",) * 4,
-    *("control",) * 3,
-    *("crash", "deliver_all", "late", "wait", "terminate") * 2,
-    *("fail", "preempt", "lose_result", "lose_node", "delete_job", "suspend", "stop", "restart"),
+    *("thrive", "reconcile") * 5,
+    *("work", "deliver", "crash", "preempt", "fail") * 3,
+    *("control", "late", "wait", "lose_result", "lose_node", "delete_job", "suspend", "resume") * 2,
+    *("deliver_all", "terminate", "stop", "go_on", "restart"),
 )
+UNSEEN_RESUME = (("resume", 0), ("reconcile", 0), ("reconcile", 0), ("control", 0))
+"""A job resumed before the Job that was created ahead of its suspension is seen."""
 Script = list[tuple[str, int]]
 
 
@@ -27,6 +27,10 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
             cluster.reconcile(crash=1 + number % 3)
         case "wait":
             cluster.seconds += (1, 5, 30, 400)[number % 4]
+        case "resume":
+            cluster.edit(suspend=False)
+        case "go_on":
+            cluster.edit(stop=None)
         case "late":
             cluster.deliver_pods_late(number)
         case "control" | "deliver_all" | "restart":
@@ -43,8 +47,12 @@ def play(script: Script) -> Cluster:
     return cluster
 
 
-@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=20, max_size=100))
+@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=10, max_size=40))
 @example([])
+@example([("reconcile", 0), ("suspend", 0), ("reconcile", 0), ("reconcile", 0), *UNSEEN_RESUME])
+@example([("thrive", 0), ("preempt", 0)] * 8)
+@example([("thrive", 1), ("lose_node", 0), ("wait", 3)] * 8)
+@example([("thrive", 2), ("crash", 0), ("thrive", 1), ("crash", 1), ("thrive", 1), ("crash", 2)] * 4)
 def test_the_end_is_the_same(script: Script) -> None:
     cluster = play(script)
     cluster.run_to_the_end()

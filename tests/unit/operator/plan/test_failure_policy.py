@@ -1,0 +1,221 @@
+"""The failure policy, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from plan_samples import SETTINGS, START, Run, after, condition, created, failed_pod, job_of, pod, resource, succeeded
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.status import ActiveState
+from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.failures import Remedy, classify
+from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
+
+
+def said(reason: Reason, message: str = "words") -> StageResult:
+    return StageResult(ok=False, reason=reason, message=message)
+
+
+@pytest.mark.parametrize(
+    ("ended", "remedy", "reason"),
+    [
+        (failed_pod(64, result=said(Reason.UNKNOWN_ELEMENT)), Remedy.FAIL, "UnknownElement"),
+        (failed_pod(64), Remedy.FAIL, "InternalError"),
+        (replace(failed_pod(64), container="engine"), Remedy.RETRY, "InternalError"),
+        (failed_pod(64, result=said(Reason.UNKNOWN_ELEMENT), disrupted=True), Remedy.FAIL, "UnknownElement"),
+        (failed_pod(75, result=said(Reason.STORE_UNAVAILABLE)), Remedy.RETRY, "StoreUnavailable"),
+        (failed_pod(85, result=said(Reason.PREEMPTED)), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(137, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(137, deleting_since=START), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(None, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(137), Remedy.RETRY, "InternalError"),
+        (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(75, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(85, container_reason="DeadlineExceeded"), Remedy.BUDGET, "GpuBudgetExhausted"),
+        (failed_pod(1), Remedy.RETRY, "InternalError"),
+        (failed_pod(None), Remedy.RETRY, "InternalError"),
+        (pod("Succeeded", exit_code=0), Remedy.RETRY, "InternalError"),
+    ],
+)
+def test_what_a_failed_pod_means(ended: ObservedPod, remedy: Remedy, reason: str) -> None:
+    failure = classify(ended, StageKind.TRAIN, "4Gi")
+    assert (failure.remedy, failure.reason) == (remedy, reason)
+    assert failure.message
+
+
+def test_out_of_memory_says_which_stage_and_limit() -> None:
+    run = Run(resource(pods={"prepare": {"resources": {"limits": {"memory": "4Gi"}}}}))
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(job_of(planned, failed_pod(137, container_reason="OOMKilled")))
+    assert run.status.phase is Phase.FAILED
+    message = condition(run.status, ConditionType.READY).message
+    assert "prepare" in message
+    assert "limit of 4Gi" in message
+    assert "spec.pods.prepare.resources.limits.memory" in message
+
+
+def test_user_error_fails_now_in_the_workers_words() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    decision = run.step(job_of(planned, failed_pod(64, result=said(Reason.BRANCH_REQUIRED, "branches are A, B"))))
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "BranchRequired")
+    assert "branches are A, B" in ready.message
+    assert [event.reason for event in decision.events if event.warning] == ["BranchRequired"]
+    assert decision.requeue_after_seconds is None
+    assert run.step().actions == ()
+
+
+def test_transient_failures_wait_longer_each_time_and_end() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    waits = []
+    for attempt in (1, 2):
+        assert planned.spec.attempt == attempt
+        failed = job_of(planned, failed_pod(75, result=said(Reason.STORE_UNAVAILABLE, "no answer")))
+        decision = run.step(failed)
+        assert run.status.active is not None
+        assert run.status.active.state is ActiveState.BACKOFF
+        assert decision.requeue_after_seconds is not None
+        waits.append(decision.requeue_after_seconds)
+        assert run.step(failed, seconds=waits[-1] - 1).actions == ()
+        planned = created(run.step(failed, seconds=1))
+    assert waits == [10, 20]
+    run.step(job_of(planned, failed_pod(75, result=said(Reason.STORE_UNAVAILABLE, "no answer"))))
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "AttemptsExhausted")
+    assert "3 attempts failed" in ready.message
+    assert "no answer" in ready.message
+
+
+def test_preemption_is_free_and_at_once() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    for attempt in range(2, 12):
+        planned = created(run.step(job_of(planned, failed_pod(85, result=said(Reason.PREEMPTED)))))
+        assert planned.spec.attempt == attempt
+    assert run.status.active is not None
+    assert run.status.active.counted_failures == 0
+
+
+def test_a_vanished_job_is_a_lost_attempt() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(job_of(planned, pod()))
+    again = created(run.step())
+    assert (again.spec.attempt, again.spec.digest) == (2, planned.spec.digest)
+
+
+def test_a_job_not_seen_yet_is_created_under_the_same_name() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    assert created(run.step()) == planned
+
+
+def test_no_next_attempt_beside_a_terminating_pod_until_its_node_is_lost() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    hanging = job_of(planned, pod(deleting_since=START))
+    decision = run.step(hanging, seconds=100)
+    assert decision.actions == ()
+    assert decision.requeue_after_seconds == SETTINGS.node_lost_after_seconds - 100
+    decision = run.step(hanging, seconds=201)
+    assert decision.actions == (DeleteJob(hanging.name, hanging.uid),)
+    assert created(run.step(replace(hanging, deleting=True))).spec.attempt == 2
+
+
+STUCK_PODS = [
+    ("ErrImagePull", "not found", OperatorReason.IMAGE_PULL),
+    ("ImagePullBackOff", "Back-off pulling image", OperatorReason.IMAGE_PULL),
+    ("InvalidImageName", "no such", OperatorReason.IMAGE_PULL),
+    ("Unschedulable", "0/3 nodes are available", OperatorReason.UNSCHEDULABLE),
+    ("CreateContainerConfigError", 'secret "s3-keys" not found', OperatorReason.SECRET_MISSING),
+    ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", OperatorReason.NON_ROOT),
+    ("CreateContainerConfigError", "volume name is invalid", OperatorReason.CONFIG_ERROR),
+    ("SomethingNew", "who knows", OperatorReason.POD_PENDING),
+]
+
+
+@pytest.mark.parametrize(("waiting", "message", "reason"), STUCK_PODS)
+def test_a_pod_that_cannot_start_shows_at_once_and_fails_later(
+    waiting: str, message: str, reason: OperatorReason
+) -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    stuck = job_of(planned, pod("Pending", started_at=None, waiting_reason=waiting, waiting_message=message))
+    decision = run.step(stuck)
+    shown = condition(run.status, ConditionType.STUCK)
+    assert (shown.status, shown.reason) == ("True", reason)
+    assert message in shown.message
+    assert condition(run.status, ConditionType.PROGRESSING).status == "False"
+    assert decision.requeue_after_seconds == SETTINGS.stuck_after_seconds
+    assert run.step(stuck, seconds=SETTINGS.stuck_after_seconds - 1).status.phase is Phase.RUNNING
+    decision = run.step(stuck, seconds=1)
+    assert run.status.phase is Phase.FAILED
+    assert condition(run.status, ConditionType.READY).reason == reason
+    assert decision.actions == (DeleteJob(stuck.name, stuck.uid),)
+
+
+def test_a_stuck_pod_that_starts_is_forgotten() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    waiting = pod("Pending", started_at=None, waiting_reason="Unschedulable", waiting_message="no GPU is free")
+    run.step(job_of(planned, waiting))
+    run.step(job_of(planned, pod()), seconds=800)
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    run.step(job_of(planned, waiting), seconds=10)
+    assert condition(run.status, ConditionType.STUCK).last_transition_time == after(810)
+
+
+def test_a_job_without_pods_says_so() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    assert run.step(job_of(planned), seconds=10).requeue_after_seconds == 20
+    run.step(job_of(planned), seconds=25)
+    assert condition(run.status, ConditionType.STUCK).reason == "PodPending"
+
+
+def test_failed_indexes_leave_the_verdict_to_train() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    assert planned.completions == 3
+    lost = failed_pod(75, name="pod-2", index=2, result=said(Reason.STORE_UNAVAILABLE))
+    job = succeeded(planned)
+    run.step(replace(job, pods=(*job.pods[:2], lost), succeeded_indexes=2, failed_indexes=0))
+    assert run.status.stages[-1].stage is StageKind.SELECT
+    run.step(replace(job, pods=(*job.pods[:2], lost), succeeded_indexes=2, failed_indexes=1))
+    assert run.status.stages[-1].stage is StageKind.LABEL
+    assert created(run.decision).spec.stage is StageKind.TRAIN
+
+
+def test_a_user_error_of_one_index_fails_now() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    refused = failed_pod(64, index=0, result=said(Reason.PSEUDOPOTENTIAL_MISSING, "Si.psp8"))
+    job = job_of(planned, refused, pod(name="pod-2", index=1))
+    decision = run.step(job)
+    assert condition(run.status, ConditionType.READY).reason == "PseudopotentialMissing"
+    assert decision.actions == (DeleteJob(job.name, job.uid),)
+
+
+def test_all_indexes_failed_is_a_failed_attempt() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.EXPLORE)
+    pods = [failed_pod(75, name=f"pod-{i}", index=i, result=said(Reason.STORE_UNAVAILABLE)) for i in range(2)]
+    run.step(job_of(planned, *pods, failed_indexes=2))
+    assert run.status.active is not None
+    assert run.status.active.counted_failures == 1
+    assert not [action for action in run.decision.actions if isinstance(action, CreateJob)]
+
+
+def test_a_pod_that_succeeded_counts_before_its_job_says_so_and_doubles_change_nothing() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    job = succeeded(planned)
+    doubled = replace(job, pods=(failed_pod(1, name="pod-0"), *job.pods))
+    run.step(doubled)
+    assert [record.stage for record in run.status.stages] == [StageKind.PREPARE]
+    assert run.status.inputs["prepare"].digest == "cd" * 32

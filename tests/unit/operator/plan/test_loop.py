@@ -1,0 +1,277 @@
+"""Walking the loop: stages, what they are told, budgets, ends, and going on after them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from plan_samples import GPU, SETTINGS, START, Run, condition, created, job_of, pod, resource, succeeded
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import KEPT_ITERATIONS, ActiveState
+from pfd_operator.contract.digest import canonical_json, seed_of
+from pfd_operator.contract.result import Progress
+from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind
+from pfd_operator.plan.names import JOB_NAME_MAX, job_name
+from pfd_operator.plan.types import CreateConfigMap, CreateJob, DeleteJob
+
+TIME_BUDGETS = [({"gpuHours": 1}, "GpuBudgetExhausted"), ({"deadlineHours": 1}, "DeadlineExceeded")]
+NEVER = {"forceRMSE": 1e-6}
+
+
+def test_from_start_to_converged() -> None:
+    run = Run()
+    status = run.to_the_end()
+    assert status.phase is Phase.CONVERGED
+    assert condition(status, ConditionType.READY).status == "True"
+    assert "2 iterations in a row" in condition(status, ConditionType.READY).message
+    assert [record.met for record in status.iterations] == [False, True, True]
+    assert status.model is not None
+    assert status.model.errors is not None
+    assert (status.model.uri, status.model.errors.force_rmse) == ("s3://pfd/silicon/stages/2/best.pt", "0.04")
+    assert set(status.baselines) == {"pretrained", "shifted"}
+    assert (status.labels.paid, status.labels.budget) == (12, 40)
+    assert status.active is None
+    assert status.finished_at is not None
+
+
+def test_what_the_stages_are_told() -> None:
+    run = Run()
+    prepare = run.until(0, StageKind.PREPARE)
+    assert isinstance(prepare.spec.params, PrepareParams)
+    assert prepare.spec.params.systems[0].structures == "/etc/pfd/structures/diamond/diamond.extxyz"
+    assert CreateConfigMap("silicon-5f0c-structures", {"diamond.extxyz": "2\n\nSi 0 0 0\nSi 1 1 1\n"}) in (
+        run.decision.actions
+    )
+    assert prepare.spec.progress_url == f"http://operator:8080/progress/lab/{prepare.name}"
+    explore = run.until(0, StageKind.EXPLORE)
+    assert isinstance(explore.spec.params, ExploreParams)
+    assert (explore.spec.params.purpose, explore.completions) == ("hold-out", 2)
+    assert explore.spec.inputs["model"].digest == "cd" * 32
+    select = run.until(0, StageKind.SELECT)
+    assert isinstance(select.spec.params, SelectParams)
+    assert (select.spec.params.frames, select.spec.params.aimd is not None) == (4, True)
+    assert select.spec.inputs["explore"].completions == 2
+    label = run.until(0, StageKind.LABEL)
+    assert (label.completions, label.parallelism) == (3, 2)
+    train = run.until(0, StageKind.TRAIN)
+    assert set(train.spec.inputs) == {"prepare", "label", "select"}
+    later = run.until(1, StageKind.EXPLORE)
+    assert later.spec.inputs["model"].digest == train.spec.digest
+    assert later.spec.seed == seed_of(0, 1, "explore")
+    select = run.until(1, StageKind.SELECT)
+    assert isinstance(select.spec.params, SelectParams)
+    assert (select.spec.params.purpose, select.spec.params.frames, select.spec.params.aimd) == ("training", 3, None)
+    assert "train" in run.until(1, StageKind.TRAIN).spec.inputs
+
+
+def test_the_same_job_under_another_name_has_the_same_stages() -> None:
+    digests = []
+    for uid in ("aaaa", "bbbb"):
+        run = Run(replace(resource(), name=f"other-{uid}", uid=uid))
+        run.to_the_end()
+        digests.append([record.digest for record in run.status.stages])
+    assert digests[0] == digests[1]
+
+
+def test_the_last_labels_are_asked_for_and_then_the_budget_is_used_up() -> None:
+    run = Run(resource(convergence=NEVER, budget={"maxIterations": 9, "maxLabels": 10}))
+    select = run.until(2, StageKind.SELECT)
+    assert isinstance(select.spec.params, SelectParams)
+    assert select.spec.params.frames == 1
+    run.step(succeeded(select))
+    status = run.to_the_end()
+    assert status.phase is Phase.BUDGET_EXHAUSTED
+    assert condition(status, ConditionType.READY).reason == "LabelBudgetExhausted"
+    assert status.model is not None
+    run.edit(budget={"maxIterations": 9, "maxLabels": 100})
+    assert created(run.step(seconds=1000)).spec.iteration == 3
+    assert run.status.phase is Phase.RUNNING
+
+
+def test_max_iterations_says_what_is_missing_and_goes_on_when_raised() -> None:
+    run = Run(resource(convergence=NEVER, budget={"maxIterations": 1, "maxLabels": 100}))
+    status = run.to_the_end()
+    assert (status.phase, status.iteration) == (Phase.MAX_ITERATIONS, 1)
+    message = condition(status, ConditionType.READY).message
+    assert "the force RMSE on the new labels is 0.06667 eV/Å" in message
+    assert "above the limit of 1e-06" in message
+    assert run.step().actions == ()
+    run.edit(budget={"maxIterations": 2, "maxLabels": 100})
+    assert created(run.step()).spec.iteration == 2
+    assert run.to_the_end().iteration == 2
+
+
+def test_a_start_that_does_not_fit_the_budget_is_refused_until_it_does() -> None:
+    run = Run(resource(budget={"maxIterations": 4, "maxLabels": 5}))
+    decision = run.step()
+    assert decision.actions == ()
+    ready = condition(run.status, ConditionType.READY)
+    assert ready.reason == "SpecInvalid"
+    assert "spec.budget.maxLabels is 5, but the start alone needs 6" in ready.message
+    assert run.step().events == ()
+    run.edit(budget={"maxIterations": 4, "maxLabels": 6})
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+
+
+def test_an_engine_without_image_is_refused() -> None:
+    engine = {"abinit": {"cutoffEv": 300, "kSpacing": 0.3, "pseudopotentials": {"Si": "Si.psp8"}}}
+    run = Run(resource(labeling={"engine": engine}))
+    run.step()
+    assert "spec.labeling.image" in condition(run.status, ConditionType.READY).message
+    run.settings = replace(SETTINGS, engine_images={"abinit": "abinit:9"})
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+
+
+def test_suspend_and_resume_cost_no_attempt_and_no_time() -> None:
+    run = Run(resource(budget={"deadlineHours": 1}))
+    planned = run.until(0, StageKind.EXPLORE)
+    running = job_of(planned, pod(index=0))
+    run.step(running)
+    run.edit(suspend=True)
+    decision = run.step(running)
+    assert decision.actions == (DeleteJob(running.name, running.uid),)
+    assert run.status.phase is Phase.SUSPENDED
+    run.edit(suspend=False)
+    assert run.step(replace(running, deleting=True), seconds=7200).actions == ()
+    again = created(run.step())
+    assert (again.spec.attempt, again.spec.stage) == (2, StageKind.EXPLORE)
+    assert run.status.suspended_seconds == 7200
+    assert run.status.active is not None
+    assert run.status.active.counted_failures == 0
+
+
+def test_an_unseen_job_keeps_its_name_over_a_suspension() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.edit(suspend=True)
+    assert run.step().actions == ()
+    assert run.status.active is not None
+    assert run.status.active.state is ActiveState.INTENDED
+    run.edit(suspend=False)
+    assert created(run.step()).name == planned.name
+
+
+def test_stop_now_and_go_on() -> None:
+    run = Run()
+    running = job_of(run.until(1, StageKind.LABEL), pod(index=0))
+    run.edit(stop="Now")
+    decision = run.step(running)
+    assert run.status.phase is Phase.CANCELLED
+    assert decision.actions == (DeleteJob(running.name, running.uid),)
+    assert run.step(replace(running, deleting=True)).actions == ()
+    spec = run.resource.spec.to_json()
+    del spec["stop"]
+    run.resource = resource(**spec)
+    again = created(run.step())
+    assert (again.spec.iteration, again.spec.stage, again.spec.attempt) == (1, StageKind.LABEL, 2)
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_stop_after_iteration() -> None:
+    run = Run()
+    label = run.until(1, StageKind.LABEL)
+    run.edit(stop="AfterIteration")
+    run.step(succeeded(label))
+    status = run.to_the_end()
+    assert (status.phase, status.stages[-1].stage) == (Phase.CANCELLED, StageKind.TRAIN)
+
+
+@pytest.mark.parametrize(("budget", "reason"), TIME_BUDGETS)
+def test_time_is_kept_with_and_without_an_operator(budget: dict[str, Any], reason: str) -> None:
+    run = Run(resource(pods={"prepare": GPU}, budget=budget))
+    planned = run.until(0, StageKind.PREPARE)
+    assert planned.active_deadline_seconds == 3600
+    running = job_of(planned, pod())
+    assert run.step(running, seconds=600).requeue_after_seconds == 3000
+    decision = run.step(running, seconds=3000)
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+    assert condition(run.status, ConditionType.READY).reason == reason
+    assert decision.actions == (DeleteJob(running.name, running.uid),)
+    assert run.status.gpu_seconds == 3600
+    run.edit(budget={"gpuHours": 2, "deadlineHours": 2})
+    again = created(run.step(seconds=10_000))
+    assert (again.spec.attempt, again.active_deadline_seconds) == (2, 3600)
+
+
+def test_a_changed_frozen_part_starts_nothing_new() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.edit(training={"template": {"model": {"descriptor": {"rcut": 5}}}})
+    decision = run.step(succeeded(planned))
+    assert decision.actions == ()
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
+    run.edit(training=resource().spec.training.to_json())
+    assert created(run.step()).spec.stage is StageKind.EXPLORE
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+
+
+def test_progress_is_shown() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(job_of(planned, pod()), progress=Progress(percent=45.6, message="step 456"))
+    assert run.status.progress == "45 %"
+    planned = run.until(0, StageKind.LABEL) if run.step(succeeded(planned)).actions else planned
+    run.step(job_of(planned, succeeded_indexes=1))
+    assert run.status.progress == "1/3"
+
+
+def test_finished_jobs_are_kept_for_a_while_and_strangers_deleted() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    done = [replace(succeeded(planned), name=f"old-{i}", uid=f"old-{i}", finished="Complete") for i in range(8)]
+    stranger = job_of(planned, pod(), name="stranger", uid="stranger", attempt=9)
+    decision = run.step(*done, stranger, job_of(planned, pod()))
+    assert {action.name for action in decision.actions if isinstance(action, DeleteJob)} == {
+        "old-0",
+        "old-1",
+        "stranger",
+    }
+
+
+def test_a_long_job_keeps_a_small_status() -> None:
+    run = Run(resource(convergence=NEVER, budget={"maxIterations": 40, "maxLabels": 1000}))
+    status = run.to_the_end()
+    assert status.iteration == 40
+    assert len(status.stages) == KEPT_ITERATIONS
+    assert len(canonical_json(status.to_json())) <= 16 * 1024
+
+
+def test_nothing_is_done_to_what_is_being_deleted() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.resource = replace(run.resource, deleting=True)
+    before = run.status
+    decision = run.step(job_of(planned, pod()))
+    assert (decision.actions, decision.status) == ((), before)
+
+
+def test_few_status_writes_per_stage() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.EXPLORE)
+    written = {run.status.model_dump_json()}
+    running = pod(index=0), pod(index=1, name="pod-2")
+    for job in (job_of(planned), job_of(planned, *running), job_of(planned, *running), succeeded(planned)):
+        run.step(job)
+        written.add(run.status.model_dump_json())
+    assert len(written) - 1 <= 4
+
+
+@pytest.mark.parametrize("name", ["si", "a" * 200, "silicon.with.dots", "x" * 36])
+def test_job_names_fit_pods_and_differ(name: str) -> None:
+    owner = replace(resource(), name=name)
+    names = {job_name(owner, i, stage, a) for i in (0, 999) for stage in StageKind for a in (1, 12)}
+    assert len(names) == 20
+    assert all(len(item) <= JOB_NAME_MAX and "." not in item for item in names)
+    other = replace(owner, name=f"{name}-2")
+    assert job_name(owner, 0, StageKind.TRAIN, 1) != job_name(other, 0, StageKind.TRAIN, 1)
+
+
+def test_a_finished_job_does_nothing() -> None:
+    run = Run()
+    run.to_the_end()
+    decision = run.step(seconds=10)
+    assert not [action for action in decision.actions if isinstance(action, CreateJob)]
+    assert (decision.events, decision.requeue_after_seconds) == ((), None)
+    assert (run.status.finished_at or START) > START

@@ -237,8 +237,11 @@ func kubectlCommand(selected *flags) *cobra.Command {
 			if !found {
 				return errors.New("no such cluster: devcluster up")
 			}
-			environment := append(os.Environ(), "KUBECONFIG="+running.Kubeconfig())
-			return syscall.Exec(running.Binary, append([]string{"kubectl"}, arguments...), environment)
+			// Set, not appended: of two entries the caller's own would win, and the wrong cluster be changed.
+			if err := os.Setenv("KUBECONFIG", running.Kubeconfig()); err != nil {
+				return err
+			}
+			return syscall.Exec(running.Binary, append([]string{"kubectl"}, arguments...), os.Environ())
 		},
 	}
 }

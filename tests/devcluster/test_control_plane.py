@@ -38,7 +38,12 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str) -> str:
         command = [self.program, "kubectl", "--state", str(self.state), "--", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        # The caller's own choice of cluster must not matter.
+        environment = os.environ | {"KUBECONFIG": "/nonexistent/kubeconfig"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        if done.returncode != 0:
+            pytest.fail(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
 
     def pid(self, component: str) -> int:
         return int(json.loads((self.state / "run" / f"{component}.json").read_text())["pid"])

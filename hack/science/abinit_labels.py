@@ -1,4 +1,4 @@
-"""Single points by the operator's own ABINIT labeler, run from a shell: to measure settings before any label is paid."""
+"""Single points by the operator's own ABINIT labeler, from a shell: to measure settings before paying for labels."""
 
 from __future__ import annotations
 

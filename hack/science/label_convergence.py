@@ -21,7 +21,6 @@ from ase import Atoms
 from ase.io import read
 
 from pfd_operator.contract.settings import AbinitEngine
-from pfd_worker.frames import virial_of
 from pfd_worker.labelers.abinit import k_mesh
 
 CUTOFFS_EV = (200.0, 250.0, 300.0, 350.0, 400.0, 500.0)
@@ -75,7 +74,7 @@ def measure(frames: list[Atoms], options: argparse.Namespace) -> dict[str, Any]:
             results[key] = {
                 "energy": label.get_potential_energy(),
                 "forces": label.get_forces().tolist(),
-                "virial": virial_of(label).tolist(),
+                "virial": label.info["virial"].tolist(),
                 "seconds": seconds,
                 "mesh": k_mesh(frame, settings.k_spacing),
             }

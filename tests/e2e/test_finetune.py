@@ -66,10 +66,20 @@ def _no_pseudopotential(spec: dict[str, Any]) -> None:
     spec["labeling"]["engine"]["abinit"]["pseudopotentials"] = {"Ge": "Ge.psp8"}
 
 
+def _no_branch(spec: dict[str, Any]) -> None:
+    del spec["model"]["branch"]
+
+
+def _unknown_branch(spec: dict[str, Any]) -> None:
+    spec["model"]["branch"] = "Water"
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("change", "reason", "names"),
     [
+        (_no_branch, "BranchRequired", "Group_IV_Elements"),
+        (_unknown_branch, "UnknownBranch", "Group_IV_Elements"),
         (_unknown_element, "UnknownElement", "diamond"),
         (_unreadable, "StructureUnreadable", "diamond"),
         (_missing_model, "ModelNotFound", "nobody-put-this-here.pt"),

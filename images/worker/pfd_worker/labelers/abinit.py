@@ -146,7 +146,7 @@ def _single_point(atoms: Atoms, text: str) -> Atoms:
 
 def _rows(block: str, name: str, count: int) -> NDArray[np.float64]:
     lines = block.split(f"{name}:", 1)[1].splitlines()[1 : count + 1]
-    values = np.array([[float(x) for x in line.strip(" -[],").split(",")[:3]] for line in lines])
+    values = np.array([[float(x) for x in line[line.index("[") + 1 :].split(",")[:3]] for line in lines])
     if values.shape != (count, 3):
         raise ValueError(f"{name} has {values.shape} values, ({count}, 3) are expected")
     return values

@@ -9,13 +9,19 @@ from plan_cluster import Cluster, place
 from pfd_operator.api.conditions import Phase
 
 HAPPENINGS = (
-    *("thrive", "reconcile") * 5,
-    *("work", "deliver", "crash", "preempt", "fail") * 3,
-    *("control", "late", "wait", "lose_result", "lose_node", "delete_job", "suspend", "resume") * 2,
-    *("deliver_all", "terminate", "stop", "go_on", "restart"),
+    *("fail", "preempt", "work", "hear") * 5,
+    *("reconcile", "deliver", "crash") * 2,
+    *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node", "delete_job", "restart"),
+    *("suspend", "resume", "resume", "stop", "go_on", "go_on"),
 )
-UNSEEN_RESUME = (("resume", 0), ("reconcile", 0), ("reconcile", 0), ("control", 0))
-"""A job resumed before the Job that was created ahead of its suspension is seen."""
+HEARD = ("reconcile", 0), ("reconcile", 0)
+"""The first is told that the resource changed meanwhile, the second acts on it."""
+UNSEEN = (("reconcile", 0), ("suspend", 0), *HEARD, ("resume", 0), *HEARD, ("control", 0))
+"""Resumed before the Job that was created ahead of the suspension is seen."""
+RUNNING = (("deliver_all", 0), ("reconcile", 0), ("control", 0), ("work", 0), ("deliver_all", 0), ("reconcile", 0))
+RESUMED = (*RUNNING, ("suspend", 0), *HEARD, ("resume", 0), *HEARD, *RUNNING)
+SUSPENDED = (*RUNNING, ("suspend", 0), *HEARD, ("thrive", 2))
+PREEMPTED = (*RUNNING, ("preempt", 0), ("deliver_all", 0), ("reconcile", 0))
 Script = list[tuple[str, int]]
 
 
@@ -27,6 +33,12 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
             cluster.reconcile(crash=1 + number % 3)
         case "wait":
             cluster.seconds += (1, 5, 30, 400)[number % 4]
+        case "hear":
+            cluster.deliver_all()
+            cluster.reconcile()
+            cluster.control()
+        case "suspend":
+            cluster.edit(suspend=True)
         case "resume":
             cluster.edit(suspend=False)
         case "go_on":
@@ -39,22 +51,27 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
             getattr(cluster, what)(number)
 
 
-def play(script: Script) -> Cluster:
+def play(healthy: int, script: Script) -> Cluster:
     cluster = Cluster()
+    cluster.thrive(healthy)
     for what, number in script:
         happen(cluster, what, number)
         cluster.check()
     return cluster
 
 
-@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=10, max_size=40))
-@example([])
-@example([("reconcile", 0), ("suspend", 0), ("reconcile", 0), ("reconcile", 0), *UNSEEN_RESUME])
-@example([("thrive", 0), ("preempt", 0)] * 8)
-@example([("thrive", 1), ("lose_node", 0), ("wait", 3)] * 8)
-@example([("thrive", 2), ("crash", 0), ("thrive", 1), ("crash", 1), ("thrive", 1), ("crash", 2)] * 4)
-def test_the_end_is_the_same(script: Script) -> None:
-    cluster = play(script)
+@given(
+    st.integers(0, 12), st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=30, max_size=60)
+)
+@example(0, [])
+@example(0, [*UNSEEN])
+@example(0, [*RESUMED])
+@example(3, [*RESUMED])
+@example(0, [*SUSPENDED])
+@example(0, [*PREEMPTED] * 5)
+@example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
+def test_the_end_is_the_same(healthy: int, script: Script) -> None:
+    cluster = play(healthy, script)
     cluster.run_to_the_end()
     status = cluster.status
     assert (status.phase, status.iteration, status.labels.paid) == (Phase.CONVERGED, 2, 12)

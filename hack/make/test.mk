@@ -6,7 +6,7 @@ RUN_IN = hack/images/run-in.sh worker-test-deps
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy operator/pfd_operator images/worker/pfd_worker
+	$(VENV)/bin/mypy -p pfd_operator -p pfd_worker
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pfd_operator.api.crd --check crds
 	test -z "$$(gofmt -l hack/devcluster)"

@@ -9,16 +9,16 @@ from typing import cast
 
 import numpy as np
 from ase import Atoms
-from pfd_worker.errors import StageError
-from pfd_worker.stage_context import StageContext, StageOutput
 
 from pfd_operator.contract.digest import digest_of, seed_of
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import PreparedSystem, PrepareParams
+from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, is_labelled, labelled, read_frames, virial_of, write_frames
 from pfd_worker.models.checkpoint import CheckpointInfo, extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.pretrained import fetch_model
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import perturbed, read_structures
 from pfd_worker.training.settings import base_input, check_input
 

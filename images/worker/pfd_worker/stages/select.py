@@ -9,17 +9,17 @@ from typing import Any, cast
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from pfd_worker.errors import StageError
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Aimd
 from pfd_operator.contract.stage import SelectParams
+from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.selection.farthest import select_farthest
 from pfd_worker.selection.holdout import Candidate, select_holdout
 from pfd_worker.selection.quotas import fair_quotas
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
 from pfd_worker.structures import training_starts
 

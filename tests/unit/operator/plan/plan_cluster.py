@@ -131,7 +131,16 @@ class Cluster:
             self._act(action)
             if crash == 3:
                 return self.restart()
+        self._check_rest(observed)
         return None
+
+    def _check_rest(self, observed: Observed) -> None:
+        """What was seen to live while nothing should, is on its way out."""
+        if self.status.phase in (Phase.RUNNING, Phase.PENDING):
+            return
+        for seen in observed.jobs:
+            job = self.jobs.get(seen.name)
+            assert job is None or job.deleting or not job.live(self.now), f"{seen.name} lives on: {self.status.phase}"
 
     def restart(self) -> None:
         """A new operator lists everything before it decides anything."""

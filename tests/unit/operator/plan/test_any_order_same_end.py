@@ -21,7 +21,9 @@ UNSEEN = (("reconcile", 0), ("suspend", 0), *HEARD, ("resume", 0), *HEARD, ("con
 RUNNING = (("deliver_all", 0), ("reconcile", 0), ("control", 0), ("work", 0), ("deliver_all", 0), ("reconcile", 0))
 RESUMED = (*RUNNING, ("suspend", 0), *HEARD, ("resume", 0), *HEARD, *RUNNING)
 SUSPENDED = (*RUNNING, ("suspend", 0), *HEARD, ("thrive", 2))
-PREEMPTED = (*RUNNING, ("preempt", 0), ("deliver_all", 0), ("reconcile", 0))
+PREEMPTED = (*RUNNING, ("preempt", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 2))
+NO_PODS = (("reconcile", 0), ("suspend", 0), ("reconcile", 0), ("crash", 1), ("resume", 0), *HEARD, ("control", 0))
+"""The operator dies between writing that the attempt ended and deleting its Job, which has no pod yet."""
 Script = list[tuple[str, int]]
 
 
@@ -68,6 +70,7 @@ def play(healthy: int, script: Script) -> Cluster:
 @example(0, [*RESUMED])
 @example(3, [*RESUMED])
 @example(0, [*SUSPENDED])
+@example(0, [("reconcile", 0), ("deliver_all", 0), *NO_PODS])
 @example(0, [*PREEMPTED] * 5)
 @example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
 def test_the_end_is_the_same(healthy: int, script: Script) -> None:

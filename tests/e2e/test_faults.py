@@ -1,0 +1,92 @@
+"""The same short job while pods are deleted and the operator is killed: same end, no label paid twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import drive
+import pytest
+
+NAMESPACE = "pfd-e2e"
+
+
+def _jobs(name: str) -> list[dict[str, Any]]:
+    listed = drive.kubectl("get", "jobs", "--namespace", NAMESPACE, "-l", f"pfd.dev/job={name}", "-o", "json")
+    items: list[dict[str, Any]] = json.loads(listed)["items"]
+    return items
+
+
+def _live_doubles(jobs: list[dict[str, Any]]) -> dict[str, int]:
+    """Count Jobs of one (iteration, stage) that neither ended nor are being deleted; more than one is a double."""
+    live: dict[str, int] = defaultdict(int)
+    for job in jobs:
+        ended = any(each["type"] in ("Complete", "Failed") for each in job["status"].get("conditions", []))
+        if not ended and "deletionTimestamp" not in job["metadata"]:
+            labels = job["metadata"]["labels"]
+            live[f"{labels['pfd.dev/iteration']}/{labels['pfd.dev/stage']}"] += 1
+    return {key: count for key, count in live.items() if count > 1}
+
+
+def _delete_pod(selector: str, namespace: str = NAMESPACE) -> bool:
+    pods = json.loads(drive.kubectl("get", "pods", "--namespace", namespace, "-l", selector, "-o", "json"))["items"]
+    running = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+    if not running:
+        return False
+    drive.kubectl("delete", "pod", running[0], "--namespace", namespace, "--grace-period=5", "--wait=false")
+    return True
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., str]) -> None:
+    def longer_training(spec: dict[str, Any]) -> None:
+        spec["artifacts"]["s3"]["prefix"] += "/faults"
+        spec["training"] = {"steps": 400, "checkpointSeconds": 5}
+
+    name = submit("faults", longer_training)
+    operator_killed: set[tuple[int, str]] = set()
+    pods_deleted: set[str] = set()
+    deadline = time.monotonic() + 1500
+    while True:
+        status = drive.finetunejob(name, NAMESPACE).get("status", {})
+        if status.get("phase") in drive.TERMINAL:
+            break
+        assert time.monotonic() < deadline, drive.kubectl("describe", "finetunejob", name, "-n", NAMESPACE)
+        assert not _live_doubles(_jobs(name))
+        active = status.get("active")
+        if active is not None:
+            position = (active["iteration"], active["stage"])
+            if position not in operator_killed and active["state"] == "Created":
+                operator_killed.add(position)
+                selector = "app.kubernetes.io/name=pfd-operator"
+                drive.kubectl(
+                    "delete", "pod", "-n", drive.SYSTEM_NAMESPACE, "-l", selector, "--grace-period=0", "--force"
+                )
+            wanted = active["stage"] == "label" or (active["stage"] == "train" and active.get("percent", 0) >= 30)
+            if wanted and active["stage"] not in pods_deleted:
+                job = f"pfd.dev/job={name},pfd.dev/stage={active['stage']}"
+                if _delete_pod(job):
+                    pods_deleted.add(active["stage"])
+        time.sleep(0.5)
+
+    assert status["phase"] == "Converged", status
+    assert pods_deleted == {"label", "train"}
+    assert len(operator_killed) >= 7
+    positions = [(each["iteration"], each["stage"]) for each in status["stages"]]
+    assert len(positions) == len(set(positions)) == 9
+    # what the kill cut off may be computed again and is reported as wasted; nothing finished is paid for twice
+    assert status["labels"]["paid"] == 12
+    with drive.object_store() as s3:
+        resumed = [_resumed_from(s3, each["digest"]) for each in status["stages"] if each["stage"] == "train"]
+    assert max(resumed) > 0, "the deleted training started from step 0 again"
+
+
+def _resumed_from(s3: Any, digest: str) -> int:
+    keys = s3.list_objects_v2(Bucket=drive.BUCKET, Prefix="e2e/")["Contents"]
+    key = next(each["Key"] for each in keys if each["Key"].endswith(f"{digest}/manifest.json"))
+    manifest = json.loads(s3.get_object(Bucket=drive.BUCKET, Key=key)["Body"].read())
+    return int(manifest["result"]["counts"]["resumed_from_step"])

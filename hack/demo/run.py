@@ -55,7 +55,7 @@ def follow(name: str) -> dict[str, Any]:
         active = status.get("active") or {}
         line = (
             f"iteration {status.get('iteration', 0)}  {status.get('stage', ''):<8} {status.get('progress', ''):<6} "
-            f"labels {status.get('labels', {}).get('shown', '')}  {active.get('message', '')}"
+            f"labels {status.get('labels', {}).get('shown', '')}  {stuck(status) or active.get('message', '')}"
         )
         if line != shown:
             print(f"{time.monotonic() - started:7.0f} s  {line}", flush=True)
@@ -63,6 +63,12 @@ def follow(name: str) -> dict[str, Any]:
         if status.get("phase") in TERMINAL:
             return job
         time.sleep(1)
+
+
+def stuck(status: dict[str, Any]) -> str:
+    """Return why a pod cannot start, if one cannot."""
+    conditions = status.get("conditions", [])
+    return next((each["message"] for each in conditions if each["type"] == "Stuck" and each["status"] == "True"), "")
 
 
 def summarise(job: dict[str, Any], wall_seconds: float) -> dict[str, Any]:

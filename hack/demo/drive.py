@@ -22,11 +22,15 @@ BUCKET = "pfd"
 TERMINAL = ("Converged", "MaxIterations", "BudgetExhausted", "Cancelled", "Failed")
 
 
+def _program() -> str:
+    """Return kubectl: the cached one that `make install` sees to, else the one on PATH."""
+    cached = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "kubectl"
+    return str(cached) if cached.exists() else shutil.which("kubectl") or "kubectl"
+
+
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl and return what it prints."""
-    cached = Path(os.environ.get("PFD_CACHE", "")) / "bin" / "kubectl"
-    program = str(cached) if cached.exists() else shutil.which("kubectl") or "kubectl"
-    done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run([_program(), *arguments], input=stdin, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout if done.returncode == 0 else done.stdout + done.stderr
@@ -63,8 +67,7 @@ def wait_for_phase(name: str, namespace: str, phases: tuple[str, ...], seconds: 
 @contextlib.contextmanager
 def port_forward(service: str, port: int, namespace: str = SYSTEM_NAMESPACE) -> Iterator[str]:
     """Forward a free local port to a Service; yields its URL."""
-    program = shutil.which("kubectl") or "kubectl"
-    command = [program, "port-forward", "--namespace", namespace, f"service/{service}", f":{port}"]
+    command = [_program(), "port-forward", "--namespace", namespace, f"service/{service}", f":{port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -41,6 +41,7 @@ def short_job() -> dict[str, Any]:
     """The silicon example cut down: cheap labels, few frames, few steps, one iteration."""
     manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "silicon" / "finetune.yaml").read_text())
     spec = manifest["spec"]
+    spec["systems"][0]["perturb"]["supercell"] = [1, 1, 1]
     spec["aimd"] |= {"trajectories": 2, "steps": 2}
     spec["holdout"] = {"frames": 4}
     spec["exploration"]["stages"][0] |= {"temperaturesKelvin": [300], "steps": 60, "sampleEvery": 10, "replicas": 2}

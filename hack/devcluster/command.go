@@ -96,7 +96,9 @@ func (f *flags) locked(work func(ctx context.Context, selected *cluster.Cluster)
 	if err != nil {
 		return err
 	}
-	release, err := selected.Lock()
+	release, err := selected.Lock(func(file string) {
+		fmt.Fprintf(os.Stderr, "waiting: another program works on this cluster or guards it (fuser -v %s names it)\n", file)
+	})
 	if err != nil {
 		return err
 	}

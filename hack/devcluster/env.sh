@@ -2,6 +2,7 @@
 # Shared by the scripts of this folder: where things are cached. Sourced, never run.
 set -euo pipefail
 
+# shellcheck disable=SC2034
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PFD_CACHE=${PFD_CACHE:-$HOME/.cache/pfd-operator}
 BIN=$PFD_CACHE/bin

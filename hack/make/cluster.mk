@@ -28,5 +28,5 @@ helm kubectl:
 	@hack/devcluster/tools.sh $@
 
 test-devcluster: devcluster
-	cd hack/devcluster && go vet ./... && go test ./internal/...
-	python3 -m pytest -q tests/devcluster
+	cd hack/devcluster && go vet ./internal/... ./cmd/... && go test ./internal/...
+	$(or $(PYTHON),python3) -m pytest -q tests/devcluster

@@ -5,6 +5,7 @@ Runs a control plane of its own, in a directory and on ports of its own; it touc
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -31,7 +32,8 @@ class ControlPlane:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         selection = ["--control-plane-only", "--state", str(self.state), "--port", str(self.port)]
-        done = subprocess.run([self.program, *arguments, *selection], capture_output=True, text=True, timeout=300)
+        command = [self.program, *arguments, *selection]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if check and done.returncode != 0:
             pytest.fail(f"devcluster {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done
@@ -40,7 +42,7 @@ class ControlPlane:
         command = [self.program, "kubectl", "--state", str(self.state), "--", *arguments]
         # The caller's own choice of cluster must not matter.
         environment = os.environ | {"KUBECONFIG": "/nonexistent/kubeconfig"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
         if done.returncode != 0:
             pytest.fail(f"{' '.join(command)}: {done.stderr}")
         return done.stdout
@@ -140,6 +142,17 @@ def test_a_component_that_cannot_start_is_named_with_its_log(control_plane: Cont
     assert refused.returncode == 1
     assert "etcd ended by itself" in refused.stderr
     assert str(control_plane.state / "log" / "etcd.log") in refused.stderr
+
+
+def test_who_waits_for_the_lock_says_so(control_plane: ControlPlane) -> None:
+    lock = control_plane.state.with_name("state.lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = [control_plane.program, "up", "--control-plane-only", "--state", str(control_plane.state)]
+        with pytest.raises(subprocess.TimeoutExpired) as waited:
+            subprocess.run(command, capture_output=True, timeout=3, check=False)
+    assert str(lock).encode() in (waited.value.stderr or b"")
+    assert not (control_plane.state / "cluster.json").exists()
 
 
 def test_audit_log_says_who_did_what(control_plane: ControlPlane) -> None:

@@ -100,8 +100,9 @@ func (c *Cluster) ports() []int {
 	return ports
 }
 
-// Lock waits until no other devcluster works on this cluster; release undoes it.
-func (c *Cluster) Lock() (release func(), err error) {
+// Lock waits until nobody else works on this cluster, calling waiting with the lock's file first if it must; release
+// undoes it.
+func (c *Cluster) Lock(waiting func(file string)) (release func(), err error) {
 	if err := os.MkdirAll(c.State, 0o755); err != nil {
 		return nil, err
 	}
@@ -110,7 +111,12 @@ func (c *Cluster) Lock() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		waiting(file.Name())
+		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return func() { _ = file.Close() }, nil

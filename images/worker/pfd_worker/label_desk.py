@@ -71,7 +71,7 @@ class LabelDesk:
                 continue
             ours, restarted = self._labels.claim(entry.key)
             if restarted:
-                self._ledger.waste(entry.key, f"a{self.context.spec.attempt}", entry.task.labels)
+                self._ledger.waste(entry.key, entry.task.labels)
             # Its former owner may have stored the label between our look and our claim.
             if ours and not self._take_stored(entry):
                 self.ours.append(entry)
@@ -99,7 +99,8 @@ class LabelDesk:
             reason=verdict.reason,
             message=verdict.message,
         )
-        self._labels.save(record)
+        if not self._labels.save(record) and self._labels.get(entry.key) != record:
+            self._ledger.waste(entry.key, entry.task.labels)
         self._take_stored(entry)
         self._labels.release(entry.key)
         done = len(self.records)
@@ -112,10 +113,12 @@ class LabelDesk:
             self._labels.renew([entry.key for entry in self.ours if entry.key not in self.records])
             self._renewed = time.monotonic()
 
-    def give_up(self) -> None:
-        """Free what is not settled, so that the next attempt need not wait for the claims to expire."""
+    def give_up(self, cut_off: Sequence[Entry] = ()) -> None:
+        """Free what is not settled, so that the next attempt need not wait; enter what was cut off while running."""
         for entry in self.ours:
             if entry.key not in self.records:
+                if entry in cut_off:
+                    self._ledger.waste(entry.key, entry.task.labels)
                 self._labels.release(entry.key)
 
     def await_others(self) -> None:

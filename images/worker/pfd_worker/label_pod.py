@@ -88,19 +88,23 @@ def stage_out(context: StageContext) -> StageResult:
         if not waiting:
             break
         if context.stopping.is_set():
-            desk.give_up()
+            desk.give_up(_started(context.workdir, waiting))
             raise preempted(f"stopped with {len(waiting)} calculations to go")
         new_beat = _modified(context.workdir / "heartbeat")
         if new_beat != beat:
             beat, alive_at = new_beat, time.monotonic()
         if finished or time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS:
-            desk.give_up()
+            desk.give_up(_started(context.workdir, waiting))
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         desk.keep_claims()
         time.sleep(_POLL_SECONDS)
     desk.await_others()
     manifest = commit(context, desk.output(), time.monotonic() - started)
     return described(context, manifest, reused=False, seconds=time.monotonic() - started)
+
+
+def _started(workdir: Path, waiting: dict[int, Entry]) -> list[Entry]:
+    return [entry for entry in waiting.values() if (_folder(workdir, entry) / "engine.out").exists()]
 
 
 def _folder(workdir: Path, entry: Entry) -> Path:

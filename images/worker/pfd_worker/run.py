@@ -8,6 +8,7 @@ import logging
 import os
 import time
 import traceback
+import uuid
 from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
@@ -44,7 +45,8 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
     """Store a stage's files under this attempt's own prefix, then its manifest; if another attempt was first, its."""
     digest = output.digest or context.spec.digest
     folder = stage_folder(digest, context.index)
-    attempt = f"{context.spec.job.uid}-a{context.spec.attempt}"
+    # pods of one attempt may overlap (a lost node), so each has a prefix of its own
+    attempt = f"{context.spec.job.uid}-a{context.spec.attempt}-{uuid.uuid4().hex[:8]}"
     files = {
         name: store_file(context.store, path, f"{folder}attempts/{attempt}/{name}")
         for name, path in output.files.items()

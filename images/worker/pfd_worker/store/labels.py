@@ -66,41 +66,53 @@ class LabelStore:
     def claim(self, key: str) -> tuple[bool, bool]:
         """Try to become the one who computes a label.
 
+        A claim is taken over by one conditional put of the next generation. Deleting the expired one first would let
+        a slow second finder delete the claim that the first has just made.
+
         Returns
         -------
         ours
             Whether the claim is ours now.
         restarted
-            Whether an earlier claim (our own of a killed attempt, or an expired one) was taken over.
+            Whether we took over an earlier claim: our own of a killed attempt, or an expired one.
         """
-        if self._store.put_if_absent(_claim_key(key), self._claim()):
-            return True, False
-        content = self._store.get(_claim_key(key))
-        if content is None:  # released between the two calls
-            return self._store.put_if_absent(_claim_key(key), self._claim()), False
-        claim = json.loads(content)
-        if claim["owner"] == self._owner:
-            self._store.put(_claim_key(key), self._claim())
-            return True, True
-        if claim["expires"] > self._clock():
-            return False, False
-        # Two that find it expired at once both delete; the conditional put lets one of them have it.
-        self._store.delete(_claim_key(key))
-        return self._store.put_if_absent(_claim_key(key), self._claim()), True
+        last = self._generations(key)[-1:]
+        content = self._store.get(last[0]) if last else None
+        if last and content is not None:
+            claim = json.loads(content)
+            if claim["owner"] != self._owner and claim["expires"] > self._clock():
+                return False, False
+        number = int(last[0].rsplit("/", 1)[1]) + 1 if last else 0
+        name, ours = f"{_claim_prefix(key)}{number:06d}", self._claim()
+        # a put that was repeated because its answer got lost finds its own claim
+        won = self._store.put_if_absent(name, ours) or self._store.get(name) == ours
+        return won, won and content is not None
 
     def renew(self, keys: list[str]) -> None:
         """Keep claims alive while their calculations run or wait."""
         for key in keys:
-            self._store.put(_claim_key(key), self._claim())
+            for name in self._ours(key)[-1:]:
+                self._store.put(name, self._claim())
 
     def release(self, key: str) -> None:
         """Give a claim back: the verdict is stored, or nobody computes it any more."""
-        self._store.delete(_claim_key(key))
+        for last in self._ours(key)[-1:]:
+            # the newest goes last, so that nobody meanwhile sees an older, expired one in its place
+            for name in self._generations(key):
+                if name <= last:
+                    self._store.delete(name)
 
     def claimed(self, key: str) -> bool:
         """Tell whether somebody is computing a label right now."""
-        content = self._store.get(_claim_key(key))
-        return content is not None and json.loads(content)["expires"] > self._clock()
+        content = [self._store.get(name) for name in self._generations(key)[-1:]]
+        return any(json.loads(claim)["expires"] > self._clock() for claim in content if claim is not None)
+
+    def _generations(self, key: str) -> list[str]:
+        return self._store.list(_claim_prefix(key))
+
+    def _ours(self, key: str) -> list[str]:
+        found = ((name, self._store.get(name)) for name in self._generations(key))
+        return [name for name, claim in found if claim is not None and json.loads(claim)["owner"] == self._owner]
 
     def _claim(self) -> bytes:
         return json.dumps({"owner": self._owner, "expires": self._clock() + CLAIM_SECONDS}).encode()
@@ -110,5 +122,5 @@ def _label_key(key: str) -> str:
     return f"labels/{key[:2]}/{key}.json"
 
 
-def _claim_key(key: str) -> str:
-    return f"claims/{key}.json"
+def _claim_prefix(key: str) -> str:
+    return f"claims/{key}/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Literal
 
 from pfd_operator.contract.result import LabelCounts
@@ -28,9 +29,9 @@ class Ledger:
         ):
             self._store.put_if_absent(f"{self._prefix}{key}.{outcome}.{labels}", json.dumps({"key": key}).encode())
 
-    def waste(self, key: str, attempt: str, labels: int) -> None:
-        """Enter a calculation that a kill cut off."""
-        self._store.put_if_absent(f"{self._prefix}{key}-{attempt}.wasted.{labels}", b"{}")
+    def waste(self, key: str, labels: int) -> None:
+        """Enter a calculation that a kill cut off, or whose result came second; each time counts."""
+        self._store.put(f"{self._prefix}{key}-{uuid.uuid4().hex[:8]}.wasted.{labels}", b"{}")
 
     def count(self) -> LabelCounts:
         """Return what the job's labels add up to."""

@@ -28,7 +28,7 @@ class S3Store:
         self._bucket = location.bucket
         self._prefix = location.prefix.strip("/")
         self._where = f"s3://{location.bucket}" + (f" at {location.endpoint}" if location.endpoint else "")
-        self._client: Any = boto3.client(
+        self._client: Any = boto3.session.Session().client(
             "s3",
             endpoint_url=location.endpoint,
             region_name=location.region,

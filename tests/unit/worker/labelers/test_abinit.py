@@ -1,0 +1,120 @@
+"""ABINIT: inputs, verdicts on broken runs, and (marked engine) real runs against finite differences."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
+
+from pfd_operator.contract.settings import AbinitEngine
+from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
+from pfd_worker.labelers.base import LabelTask
+
+INFO = {"purpose": "training", "stratum": "s", "trajectory": "t", "system": "silicon"}
+SETTINGS = AbinitEngine(
+    cutoff_ev=300,
+    k_spacing=0.6,
+    pseudopotentials={"Si": "Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8"},
+    extra={"toldff": 1e-6},
+)
+PSEUDOPOTENTIALS = "/usr/share/abinit/psp"
+
+
+def distorted():
+    atoms = bulk("Si")
+    atoms.rattle(0.08, seed=2)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.01 * np.diag([1, -1, 0.5])), scale_atoms=True)
+    return atoms
+
+
+def test_divisions_follow_the_cell():
+    atoms = bulk("Si", cubic=True)
+    assert k_mesh(atoms, 2 * np.pi / 5.43 / 2) == [2, 2, 2]
+    assert k_mesh(atoms.repeat((2, 1, 1)), 2 * np.pi / 5.43 / 2) == [1, 2, 2]
+    assert k_mesh(atoms, 100) == [1, 1, 1]
+
+
+def test_inputs_name_types_in_order_of_appearance_and_extra_wins():
+    atoms = bulk("SiC", "zincblende", a=4.35)
+    settings = SETTINGS.model_copy(update={"pseudopotentials": {"C": "/abs/C.psp8", "Si": "Si.psp8"}})
+    variables = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    assert variables["znucl"] == [14, 6]
+    assert variables["typat"] == [1, 2]
+    assert variables["pseudos"] == '"@ABI_PSPDIR@/Si.psp8, /abs/C.psp8"'
+    assert variables["toldff"] == 1e-6
+    assert "ionmov" not in variables
+
+
+@pytest.mark.parametrize(
+    ("output", "exit_code", "reason"),
+    [
+        ("", 137, "EngineKilled"),
+        ("", 124, "TimedOut"),
+        ("nstep= 80 was not enough SCF cycles to converge;\n Calculation completed.", 0, "ScfNotConverged"),
+        ("half an output", 0, "EngineError"),
+        ("Calculation completed.", 14, "EngineError"),
+        ("Calculation completed.", 0, "OutputUnreadable"),
+    ],
+)
+def test_what_is_not_a_complete_converged_run_is_a_failed_label(tmp_path, output, exit_code, reason):
+    (tmp_path / "run.abo").write_text(output)
+    (tmp_path / "engine.out").write_text("early line\n" * 50 + "the last words\n")
+    verdict = AbinitLabeler(SETTINGS).read_outputs(LabelTask(distorted(), INFO), tmp_path, exit_code)
+    assert verdict.reason == reason
+    assert verdict.message.endswith("the last words")
+
+
+def run(task: LabelTask, folder: Path, settings: AbinitEngine = SETTINGS):
+    if shutil.which("abinit") is None:
+        pytest.fail("abinit is not here: run the engine tests where it is installed")
+    folder.mkdir(parents=True)
+    labeler = AbinitLabeler(settings)
+    labeler.write_inputs(task, folder)
+    environment = os.environ | {"ABI_PSPDIR": PSEUDOPOTENTIALS, "OMP_NUM_THREADS": "1"}
+    with (folder / "engine.out").open("w") as log:
+        command = ["sh", "./command.sh"]
+        ended = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    return labeler.read_outputs(task, folder, ended.returncode)
+
+
+@pytest.mark.engine
+def test_labels_are_derivatives_of_their_energy(tmp_path):
+    runs = iter(range(1000))
+
+    def compute(atoms):
+        verdict = run(LabelTask(atoms, INFO), tmp_path / str(next(runs)))
+        assert verdict.ok, verdict.message
+        return verdict.frames[0]
+
+    atoms = distorted()
+    assert np.abs(force_differences(compute, atoms, [(0, 0), (1, 2)], 0.01)).max() < 5e-3
+    # what is left is the Pulay stress that ecutsm does not remove, at this low cutoff
+    assert np.abs(virial_differences(compute, atoms, [(0, 0), (0, 1)], 2e-3)).max() < 5e-2
+
+
+@pytest.mark.engine
+def test_a_trajectory_has_its_steps_and_its_first_frame_is_the_single_point(tmp_path):
+    task = LabelTask(distorted(), INFO, steps=3, temperature_kelvin=600, timestep_fs=1, seed=4)
+    verdict = run(task, tmp_path / "aimd")
+    assert verdict.ok, verdict.message
+    first, second, _ = verdict.frames
+    single = run(LabelTask(task.atoms, INFO), tmp_path / "scf").frames[0]
+    np.testing.assert_allclose(first.positions, task.atoms.positions, atol=1e-6)
+    assert energy_of(first) == pytest.approx(energy_of(single), abs=1e-5)
+    np.testing.assert_allclose(first.get_forces(), single.get_forces(), atol=1e-3)
+    np.testing.assert_allclose(virial_of(first), virial_of(single), atol=1e-2)
+    # 1 fs at the velocities we drew, in ASE's units (Å and 10.18 fs), up to the acceleration
+    moved = second.positions - first.positions
+    np.testing.assert_allclose(moved, task.start().get_velocities() * 0.0982269, atol=1e-3)
+
+
+@pytest.mark.engine
+def test_too_few_cycles_are_a_failed_label(tmp_path):
+    settings = SETTINGS.model_copy(update={"extra": {"nstep": 2, "toldff": 1e-8}})
+    verdict = run(LabelTask(distorted(), INFO), tmp_path / "scf", settings)
+    assert verdict.reason == "ScfNotConverged"

@@ -1,0 +1,98 @@
+"""ASE calculators as labelers: derivatives, trajectories, errors."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
+
+from pfd_operator.contract.settings import AseEngine, XtbEngine
+from pfd_worker.errors import StageError
+from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
+
+INFO = {"purpose": "training", "stratum": "s", "trajectory": "t", "system": "copper"}
+EMT = AseEngine(calculator="ase.calculators.emt:EMT")
+
+
+def rattled(name="Cu", seed=3, **cell):
+    atoms = bulk(name, cubic=True, **cell)
+    atoms.rattle(0.1, seed=seed)
+    return atoms
+
+
+def computing(labeler):
+    def compute(atoms):
+        verdict = labeler.compute(LabelTask(atoms, INFO))
+        assert verdict.ok, verdict.message
+        return verdict.frames[0]
+
+    return compute
+
+
+def test_emt_labels_are_derivatives_of_their_energy():
+    compute = computing(AseLabeler.from_settings(EMT))
+    assert np.abs(force_differences(compute, rattled(), [(0, 0), (1, 2), (3, 1)], 1e-3)).max() < 1e-4
+    assert np.abs(virial_differences(compute, rattled(), [(0, 0), (1, 2), (2, 2)], 1e-4)).max() < 1e-4
+
+
+@pytest.mark.image
+def test_xtb_labels_are_derivatives_of_their_energy():
+    compute = computing(xtb_labeler(XtbEngine(accuracy=0.01)))
+    atoms = rattled("Si")
+    assert np.abs(force_differences(compute, atoms, [(0, 0), (5, 2)], 5e-3)).max() < 2e-3
+    assert np.abs(virial_differences(compute, atoms, [(0, 0), (0, 1)], 2e-3)).max() < 2e-2
+
+
+@pytest.mark.image
+def test_xtb_that_does_not_converge_is_a_failed_label():
+    verdict = xtb_labeler(XtbEngine(max_iterations=1)).compute(LabelTask(rattled("Si"), INFO))
+    assert not verdict.ok
+    assert verdict.message
+
+
+def test_a_trajectory_starts_at_the_start_and_conserves_energy():
+    task = LabelTask(rattled(), INFO, steps=20, temperature_kelvin=300, timestep_fs=1, seed=5)
+    labeler = AseLabeler.from_settings(EMT)
+    frames = labeler.compute(task).frames
+    assert len(frames) == task.labels == 20
+    np.testing.assert_allclose(frames[0].positions, task.atoms.positions)
+    first, second = frames[0], frames[1]
+    moved = second.positions - first.positions
+    velocities = task.start().get_velocities()
+    np.testing.assert_allclose(moved, velocities * 0.0982269, atol=2e-3)
+    again = labeler.compute(task).frames
+    assert [energy_of(frame) for frame in again] == [energy_of(frame) for frame in frames]
+    assert all(virial_of(frame) is not None for frame in frames)
+
+
+def test_no_virial_without_a_periodic_cell():
+    atoms = rattled()
+    atoms.pbc = False
+    assert virial_of(AseLabeler.from_settings(EMT).compute(LabelTask(atoms, INFO)).frames[0]) is None
+
+
+def test_an_element_the_calculator_lacks_is_a_failed_label():
+    verdict = AseLabeler.from_settings(EMT).compute(LabelTask(rattled("Si"), INFO))
+    assert not verdict.ok
+    assert "Si" in verdict.message
+
+
+@pytest.mark.parametrize("engine", [{"calculator": "no.such:Thing"}, {"calculator": "ase.calculators.emt:Nothing"}])
+def test_a_calculator_that_is_not_there_is_the_users_error(engine):
+    with pytest.raises(StageError, match=r"spec\.labeling\.engine\.ase\.calculator"):
+        AseLabeler.from_settings(AseEngine(**engine))
+
+
+def test_equal_content_has_an_equal_key_and_other_content_another():
+    task, engine = LabelTask(rattled(), INFO), {"ase": EMT.to_json()}
+    key = task.key(engine)
+    other_info = LabelTask(rattled(), {**INFO, "trajectory": "elsewhere"})
+    noisy = rattled()
+    noisy.positions += 1e-11
+    assert other_info.key(engine) == LabelTask(noisy, INFO).key(engine) == key
+    moved = rattled()
+    moved.positions[0, 0] += 1e-6
+    aimd = LabelTask(rattled(), INFO, steps=5, temperature_kelvin=300, timestep_fs=1, seed=5)
+    others = {LabelTask(moved, INFO).key(engine), task.key({"xtb": {}}), aimd.key(engine), key}
+    assert len(others) == 4

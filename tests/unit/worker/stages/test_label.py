@@ -1,0 +1,246 @@
+"""The label stage on a store in a folder: what is computed, reused, failed, taken over, counted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from tests.unit.worker.stages.loop import LABEL, Loop
+
+from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.stage import StageRef
+from pfd_worker import label_pod
+from pfd_worker.errors import StageError
+from pfd_worker.frames import energy_of, read_frames, write_frames
+from pfd_worker.label_desk import LabelDesk
+from pfd_worker.run import commit, failure_of
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.labels import LabelStore
+from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.manifests import manifest_key
+
+AIMD = {"steps": 4, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
+
+
+def select(loop: Loop, elements: tuple[str, ...] = ("Cu", "Cu", "Cu"), aimd: bool = True) -> StageRef:
+    """Commit a select stage with one single point per element, and an AIMD trajectory from the first frame."""
+    frames = []
+    for number, element in enumerate(elements):
+        frames.append(bulk(element, cubic=True))
+        frames[-1].rattle(0.05, seed=number)
+    tasks = [task("scf", number) for number in range(len(elements))]
+    tasks += [task("aimd", 0) | AIMD] if aimd else []
+    folder = loop.folder / "selected"
+    folder.mkdir(exist_ok=True)
+    write_frames(folder / "frames.extxyz", frames)
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
+    params = {"stage": "select", "purpose": "training", "frames": len(elements)}
+    spec = loop.spec(params, 1, {"prepare": StageRef(digest="1" * 64)})
+    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
+    return StageRef(digest=spec.digest)
+
+
+def task(kind: str, frame: int) -> dict:
+    named = {"purpose": "training", "stratum": "s", "trajectory": f"t{frame}", "system": "copper"}
+    return {"kind": kind, "frame": frame, **named}
+
+
+def label(loop: Loop, selected: StageRef, **changes) -> StageResult:
+    return loop.run(LABEL | changes, 1, {"select": selected}, index=0)
+
+
+def context_of(loop: Loop, selected: StageRef, name: str = "desk", params: dict | None = None) -> StageContext:
+    workdir = loop.folder / name
+    workdir.mkdir()
+    return StageContext(loop.spec(params or LABEL, 1, {"select": selected}), loop.store, workdir, index=0)
+
+
+def counts(loop: Loop, uid: str = "uid-1") -> dict[str, int]:
+    return Ledger(loop.store, uid).count().model_dump()
+
+
+def test_labels_are_the_calculators_and_are_counted(tmp_path):
+    loop = Loop(tmp_path)
+    result = label(loop, select(loop))
+    manifest = loop.manifest(result, 0)
+    assert result.counts == {"labels": 7, "failed": 0, "reused": 0}
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+    path = tmp_path / "labels.extxyz"
+    loop.store.download(manifest.files["labels.extxyz"].key, path)
+    for frame in read_frames(path):
+        check = frame.copy()
+        check.calc = EMT()
+        assert energy_of(frame) == pytest.approx(check.get_potential_energy(), abs=1e-5)
+        assert {"label_key", "purpose", "stratum", "trajectory", "system", "virial"} <= set(frame.info)
+    assert loop.store.list("claims/") == []
+
+
+def test_the_same_stage_of_another_job_pays_nothing(tmp_path):
+    loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
+    selected = select(loop)
+    label(loop, selected)
+    other.runs = 10
+    again = label(other, selected)
+    assert again.reused
+    assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
+
+
+def test_another_stage_with_the_same_frames_pays_nothing(tmp_path):
+    loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
+    selected = select(loop)
+    label(loop, selected)
+    other.runs = 10
+    again = label(other, selected, timeoutSeconds=61)
+    assert not again.reused
+    assert again.counts == {"labels": 7, "failed": 0, "reused": 7}
+    assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
+
+
+def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
+    loop = Loop(tmp_path)
+    result = label(loop, select(loop, ("Cu", "Si", "Cu"), aimd=False))
+    assert result.counts == {"labels": 2, "failed": 1, "reused": 0}
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 0}
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert failures[0]["task"] == 1
+    assert "Si" in failures[0]["message"]
+
+
+def test_jobs_at_the_same_time_compute_each_label_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
+    selected = select(Loop(tmp_path))
+
+    def work(number: int) -> None:
+        loop = Loop(tmp_path, uid=f"uid-{number}")
+        loop.runs = 100 * (number + 1)
+        label(loop, selected, timeoutSeconds=60 + number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    books = [counts(Loop(tmp_path), f"uid-{number}") for number in range(4)]
+    assert sum(book["paid"] for book in books) == 7
+    assert sum(book["reused"] for book in books) == 21
+    assert sum(book["wasted"] for book in books) == 0
+
+
+def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, monkeypatch):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            label(loop, selected)
+    assert counts(loop)["paid"] == 0
+    label(loop, selected)
+    # the stored one is not computed again; claims of those that had not begun cannot be told from begun ones
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 6}
+
+
+def test_a_killed_attempts_claims_are_taken_over_and_reported(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    LabelDesk(context_of(loop, selected)).triage()
+    label(loop, selected)
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 7}
+
+
+def test_sigterm_ends_between_calculations_and_frees_the_rest(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    stopping = threading.Event()
+    with pytest.raises(StageError) as caught:
+        loop.run(LABEL, 1, {"select": selected}, 0, stopping, progress=lambda *_: stopping.set())
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    assert counts(loop)["paid"] == 1
+    assert loop.store.list("claims/") == []
+    label(loop, selected)
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+
+
+ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
+POD = LABEL | {"engine": ABINIT}
+
+
+def run_script(workdir: Path) -> None:
+    subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
+
+
+def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    folders = sorted((context.workdir / "tasks").iterdir())
+    assert [(folder / "run.abi.in").exists() for folder in folders] == [True] * 3
+    for folder, ending in zip(folders, ("kill -9 $$", "echo last words; exit 3", "exit 0"), strict=True):
+        (folder / "command.sh").write_text(f"{ending}\n")
+    run_script(context.workdir)
+    assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
+    result = label_pod.stage_out(context)
+    assert result.counts == {"labels": 0, "failed": 3, "reused": 0}
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert [failure["reason"] for failure in failures] == ["EngineKilled", "EngineError", "EngineError"]
+    assert "last words" in failures[1]["message"]
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
+
+
+def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    with pytest.raises(StageError) as caught:
+        label_pod.stage_out(context)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
+    assert loop.store.list("claims/") == []
+    assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
+
+
+def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
+    loop = Loop(tmp_path)
+    spec = loop.spec(LABEL, 1, {"select": select(loop)})
+    payload = tmp_path / "labels.extxyz"
+    manifests = []
+    for text in ("first", "second"):
+        payload.write_text(text)
+        context = StageContext(spec, loop.store, tmp_path, index=0)
+        manifests.append(commit(context, StageOutput(files={payload.name: payload}), 1.0))
+    assert manifests[0] == manifests[1]
+    assert loop.store.get(manifests[1].files[payload.name].key) == b"first"
+    assert loop.store.exists(manifest_key(spec.digest, 0))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (MemoryError("12 GiB"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
+        (KeyError("forces"), ExitCode.TRANSIENT, Reason.INTERNAL_ERROR),
+        (StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no"), ExitCode.USER_ERROR, Reason.DATA_INVALID),
+    ],
+)
+def test_whatever_ends_a_stage_is_put_into_the_contracts_words(error, code, reason):
+    found, result = failure_of(error)
+    assert (found, result.reason, result.ok) == (code, reason, False)
+    assert result.message
+
+
+def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",), aimd=False)
+    key = LabelDesk(context_of(loop, selected)).entries[0].key
+    other = LabelStore(loop.store, "other")
+    other.claim(key)
+    threading.Timer(0.3, other.release, [key]).start()
+    with pytest.raises(StageError) as caught:
+        label(loop, selected)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
+    assert label(loop, selected).counts["labels"] == 1

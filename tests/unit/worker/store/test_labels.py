@@ -1,0 +1,122 @@
+"""Claims and ledger: one computes, nobody pays twice, nothing is forgotten."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfd_worker.store.labels import CLAIM_SECONDS, LabelRecord, LabelStore
+from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.objects import DirectoryStore
+
+KEY = "ab" * 32
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(paid_by: str, ok: bool = True, labels: int = 1) -> LabelRecord:
+    return LabelRecord(KEY, paid_by, labels, ok, [], {"xtb": {}}, 1.0, "" if ok else "ScfNotConverged")
+
+
+def at_once(count: int, action):
+    barrier = Barrier(count)
+
+    def wait_and_act(number: int):
+        barrier.wait()
+        return action(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(wait_and_act, range(count)))
+
+
+def test_of_many_who_claim_one_computes(store):
+    clock = Clock()
+    workers = [LabelStore(store, f"job-{n}", clock) for n in range(8)]
+    claims = at_once(8, lambda n: workers[n].claim(KEY))
+    assert sorted(claims) == [(False, False)] * 7 + [(True, False)]
+
+
+def test_of_many_who_find_an_expired_claim_one_takes_over(store):
+    clock = Clock()
+    assert LabelStore(store, "dead", clock).claim(KEY) == (True, False)
+    clock.now += CLAIM_SECONDS + 1
+    workers = [LabelStore(store, f"job-{n}", clock) for n in range(8)]
+    claims = at_once(8, lambda n: workers[n].claim(KEY))
+    assert sorted(claims) == [(False, False)] * 7 + [(True, True)]
+
+
+def test_a_renewed_claim_lasts_and_a_released_one_is_free(store):
+    clock = Clock()
+    first, second = LabelStore(store, "first", clock), LabelStore(store, "second", clock)
+    first.claim(KEY)
+    clock.now += CLAIM_SECONDS - 1
+    first.renew([KEY])
+    clock.now += CLAIM_SECONDS - 1
+    assert second.claim(KEY) == (False, False)
+    second.release(KEY)
+    assert second.claimed(KEY), "only its owner gives a claim back"
+    first.release(KEY)
+    assert not second.claimed(KEY)
+    assert second.claim(KEY) == (True, False)
+
+
+def test_the_next_attempt_of_the_same_index_takes_its_own_claim_back(store):
+    clock = Clock()
+    assert LabelStore(store, "job/stage/0", clock).claim(KEY) == (True, False)
+    assert LabelStore(store, "job/stage/0", clock).claim(KEY) == (True, True)
+
+
+def test_the_first_verdict_stays(store):
+    labels = LabelStore(store, "job")
+    assert labels.save(record("first"))
+    assert not labels.save(record("second"))
+    assert labels.get(KEY) == record("first")
+
+
+entries = st.lists(
+    st.tuples(st.sampled_from(["k1", "k2", "k3", "k4"]), st.sampled_from(["paid", "reused", "failed"]), st.just(1)),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(entries=entries)
+def test_a_label_counts_once_whatever_is_entered_again(tmp_path_factory, entries):
+    ledger = Ledger(DirectoryStore(tmp_path_factory.mktemp("ledger")), "uid")
+    first: dict[str, str] = {}
+    for key, outcome, labels in entries:
+        ledger.record(key, outcome, labels)
+        first.setdefault(key, outcome)
+    counts, outcomes = ledger.count(), list(first.values())
+    assert counts.paid == outcomes.count("paid") + outcomes.count("failed")
+    assert counts.failed == outcomes.count("failed")
+    assert counts.reused == outcomes.count("reused")
+
+
+def test_a_trajectory_counts_its_steps_and_waste_counts_each_time(store):
+    ledger = Ledger(store, "uid")
+    ledger.record("trajectory", "paid", 5)
+    ledger.record("scf", "failed", 1)
+    ledger.waste("scf", 1)
+    ledger.waste("scf", 1)
+    counts = ledger.count()
+    assert (counts.paid, counts.failed, counts.wasted, counts.reused) == (6, 1, 2, 0)
+    assert Ledger(store, "another").count().paid == 0
+
+
+@pytest.mark.parametrize("late", ["owner", "finder"])
+def test_a_claim_released_between_two_looks_is_free(store, late):
+    clock = Clock()
+    owner, finder = LabelStore(store, "owner", clock), LabelStore(store, "finder", clock)
+    owner.claim(KEY)
+    clock.now += CLAIM_SECONDS + 1
+    assert finder.claim(KEY) == (True, True)
+    (owner if late == "owner" else finder).release(KEY)
+    assert finder.claimed(KEY) == (late == "owner"), "a late owner must not free what its successor holds"

@@ -1,0 +1,100 @@
+"""What both stores promise: the same to stages, errors in the user's words."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.store.manifests import fetch_file, store_file
+from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.store.s3 import S3Store
+
+
+def test_what_is_put_is_got_and_listed(store):
+    assert store.get("a/b") is None
+    assert not store.exists("a/b")
+    assert store.list("a/") == []
+    store.put("a/b", b"one")
+    store.put("a/b", b"two")
+    store.put("a/c/d", b"")
+    store.put("ab", b"not below a/")
+    assert store.get("a/b") == b"two"
+    assert store.exists("a/c/d")
+    assert store.list("a/") == ["a/b", "a/c/d"]
+    store.delete("a/b")
+    store.delete("a/b")
+    assert store.get("a/b") is None
+
+
+def test_of_many_conditional_puts_one_succeeds(store):
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: store.put_if_absent("claims/x", str(n).encode()), range(16)))
+    assert won.count(True) == 1
+    assert store.get("claims/x") == str(won.index(True)).encode()
+
+
+def test_files_above_the_multipart_threshold_come_back_equal(store, tmp_path):
+    payload = tmp_path / "payload"
+    payload.write_bytes(bytes(range(256)) * 4096 * 10)
+    stored = store_file(store, payload, "big/payload")
+    fetch_file(store, stored, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == payload.read_bytes()
+    assert stored.bytes == payload.stat().st_size
+
+
+def test_a_changed_object_is_corrupt(store, tmp_path):
+    payload = tmp_path / "payload"
+    payload.write_bytes(b"forces")
+    stored = store_file(store, payload, "payload")
+    store.put("payload", b"farces")
+    with pytest.raises(StageError) as caught:
+        fetch_file(store, stored, tmp_path / "back")
+    assert caught.value.reason is Reason.OBJECT_CORRUPT
+    assert "payload" in caught.value.message
+
+
+def test_an_address_is_fetched_and_an_absent_one_is_the_users_error(store, tmp_path):
+    store.put("model.pt", b"weights")
+    store.download_uri(store.uri("model.pt"), tmp_path / "model.pt")
+    assert (tmp_path / "model.pt").read_bytes() == b"weights"
+    with pytest.raises(StageError) as caught:
+        store.download_uri(store.uri("absent.pt"), tmp_path / "absent.pt")
+    assert (caught.value.reason, caught.value.exit_code) == (Reason.MODEL_NOT_FOUND, ExitCode.USER_ERROR)
+
+
+def test_prefixes_keep_jobs_apart(s3_location):
+    here, there = S3Store(s3_location), S3Store(s3_location.model_copy(update={"prefix": "another"}))
+    here.put("key", b"1")
+    assert there.get("key") is None
+    assert there.list("") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "reason"),
+    [
+        ({"bucket": "no-such-bucket"}, "tester", Reason.BUCKET_NOT_FOUND),
+        ({}, "somebody-else", Reason.STORE_DENIED),
+    ],
+)
+def test_wrong_bucket_or_credentials_are_the_users_errors(s3_location, monkeypatch, change, key, reason):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    store = S3Store(s3_location.model_copy(update=change))
+    for use in (lambda: store.put("k", b""), lambda: store.list(""), lambda: store.get("k")):
+        with pytest.raises(StageError) as caught:
+            use()
+        assert (caught.value.reason, caught.value.exit_code) == (reason, ExitCode.USER_ERROR)
+        assert "spec.artifacts.s3" in caught.value.message
+
+
+def test_a_server_that_does_not_answer_is_transient(s3_location, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    store = S3Store(s3_location.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
+    with pytest.raises(StageError) as caught:
+        store.get("k")
+    assert (caught.value.reason, caught.value.exit_code) == (Reason.STORE_UNAVAILABLE, ExitCode.TRANSIENT)
+
+
+def test_a_folder_reads_no_s3_addresses(tmp_path):
+    with pytest.raises(StageError, match="file://"):
+        DirectoryStore(tmp_path).download_uri("s3://bucket/model.pt", tmp_path / "model.pt")

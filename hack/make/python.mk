@@ -7,7 +7,8 @@ export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/images/worker
 .PHONY: venv lock generate
 venv: $(VENV)/.complete ## the Python environment of tests and tools
 
-$(VENV)/.complete: requirements-dev.txt
+# Its name says which content it is of: a fresh clone's newer timestamps mean nothing.
+$(VENV)/.complete:
 	@mkdir -p $(PFD_CACHE)
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet uv==0.9.*

@@ -27,14 +27,17 @@ def labelled_loop(tmp_path_factory, pretrained):
     return loop, refs
 
 
-def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop):
+def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop, tmp_path, pretrained):
     loop, refs = labelled_loop
-    params = {**TRAIN, "maxFailedFraction": 0.21}  # another digest: nothing is there yet
+    # Long enough that no machine is done before it is told to stop.
+    training = {"steps": 1000, "checkpointSeconds": 5}
+    prepare = ref(loop.run(prepare_params(tmp_path, pretrained, training=training)))
+    refs, params = {**refs, "prepare": prepare}, {**TRAIN, "training": training}
     stopping, seen = threading.Event(), []
 
     def stop_midway(percent: float, message: str) -> None:
         seen.append(percent)
-        if percent > 40:
+        if percent > 20:
             stopping.set()
 
     with pytest.raises(StageError) as caught:
@@ -44,7 +47,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop):
     assert not loop.store.exists(manifest_key(digest))
     assert len(loop.store.list(f"stages/{digest}/checkpoints/")) == 1
     resumed = loop.run(params, 0, refs)
-    assert 0 < resumed.counts["resumed_from_step"] < 40
+    assert 0 < resumed.counts["resumed_from_step"] < 1000
     assert resumed.metrics["holdout"].force_rmse > 0
 
 

@@ -39,8 +39,12 @@ def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> 
     """
     if any(_pod_lives(pod, now, node_lost_after_seconds) for pod in job.pods):
         return True
-    if job.finished is not None or job.deleting:
+    if job.finished is not None:
         return False
+    if job.deleting:
+        # Deleted in the foreground, it is there until its pods are gone: with none in sight, the watch of the pods is
+        # behind that of the Jobs.
+        return not job.pods
     if job.completions is None:
         return not job.pods or any(pod.phase not in ENDED for pod in job.pods)
     return job.succeeded_indexes + job.failed_indexes < job.completions

@@ -127,6 +127,18 @@ def test_no_next_attempt_beside_a_terminating_pod_until_its_node_is_lost() -> No
     assert created(run.step(replace(hanging, deleting=True))).spec.attempt == 2
 
 
+def test_no_next_attempt_while_a_deleted_job_is_still_there_with_its_pods_not_seen_yet() -> None:
+    """The watch of the pods may be behind that of the Jobs: a Job deleted in the foreground outlives its pods."""
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    started = run.resource
+    run.resource = replace(started, spec=started.spec.model_copy(update={"suspend": True}))
+    run.step(job_of(planned))
+    run.resource = started
+    assert run.step(job_of(planned, deleting=True)).actions == ()
+    assert created(run.step()).spec.attempt == 2
+
+
 STUCK_PODS = [
     ("ErrImagePull", "not found", OperatorReason.IMAGE_PULL),
     ("ImagePullBackOff", "Back-off pulling image", OperatorReason.IMAGE_PULL),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from pfd_operator.contract.result import Progress
@@ -22,6 +24,9 @@ from .observe import (
     with_pods,
 )
 from .store import Key, ResourceStore
+
+GRACE_SECONDS = 1.5
+"""How much later than a Job's end the watch of pods may show a pod of it."""
 
 
 class Children:
@@ -49,6 +54,8 @@ class Children:
     ) -> None:
         self._store = store
         self._changed = changed
+        self._departed: dict[str, tuple[CachedJob, float]] = {}
+        """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
             Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
@@ -79,8 +86,9 @@ class Children:
 
     def observed(self, uid: str, progress: Progress | None) -> Observed:
         """Return what is known of the children of the resource with this uid."""
+        present = [self._with_pods(job) for informer in self.jobs for job in informer.owned_by(uid)]
         return Observed(
-            jobs=tuple(self._with_pods(job) for informer in self.jobs for job in informer.owned_by(uid)),
+            jobs=(*present, *self._departed_of(uid)),
             progress=progress,
             config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(uid)),
         )
@@ -96,7 +104,28 @@ class Children:
     def _with_pods(self, job: CachedJob) -> ObservedJob:
         return with_pods(job, (pod for informer in self.pods for pod in informer.owned_by(job.observed.uid)))
 
+    def _departed_of(self, uid: str) -> list[ObservedJob]:
+        """Return deleted Jobs that still have pods, or may: a pod made in the last moment is seen a little later."""
+        seen = []
+        for job_uid, (job, since) in list(self._departed.items()):
+            left = replace(self._with_pods(job), deleting=True)
+            if (
+                any(pod.phase not in ("Succeeded", "Failed") for pod in left.pods)
+                or monotonic() - since < GRACE_SECONDS
+            ):
+                if job.owner == uid:
+                    seen.append(left)
+            else:
+                del self._departed[job_uid]
+        return seen
+
     def _job_changed(self, job: CachedJob) -> None:
+        present = self.job(*job.key)
+        if present is None or present.observed.uid != job.observed.uid:
+            if job.observed.finished is None:
+                self._departed[job.observed.uid] = (job, monotonic())
+        else:
+            self._departed.pop(job.observed.uid, None)
         self._tell(job.owner)
 
     def _pod_changed(self, pod: CachedPod) -> None:

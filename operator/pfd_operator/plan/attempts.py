@@ -18,6 +18,9 @@ from .recipe import Position, Recipe, position_of
 from .retry import close_attempt, fail
 from .types import ObservedJob
 
+DELETION_LOOK_SECONDS = 1.0
+"""How soon to look again at a Job that is being deleted, in s."""
+
 
 def follow(draft: Draft, recipe: Recipe) -> None:
     """Bring the record of the running stage up to what is seen of its Job; record its outcome, once."""
@@ -28,6 +31,9 @@ def follow(draft: Draft, recipe: Recipe) -> None:
         if active.state is ActiveState.CREATED:
             fail(draft, lost(active.stage, active.job_name))
         return
+    if job.deleting:
+        # its last pods go without a word that would wake us
+        draft.wake(DELETION_LOOK_SECONDS)
     _note_job(draft, job)
     outcome = outcome_of(job, _memory_limit(draft, active.stage))
     if outcome is None and _hangs(draft, job):
@@ -181,6 +187,8 @@ def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
         for job in draft.observed.jobs
         if (job.iteration, job.stage) == (active.iteration, active.stage) and is_live(job, draft.now, patience)
     ]
+    if any(job.deleting for job in live):
+        draft.wake(DELETION_LOOK_SECONDS)
     for since in (hung_since(job) for job in live):
         if since is not None:
             draft.wake(patience - (draft.now - since).total_seconds())

@@ -7,7 +7,7 @@ install: cluster-up images-load helm kubectl ## the operator and its S3 into the
 	hack/demo/install.sh $(RELEASE) $(SYSTEM_NAMESPACE)
 
 uninstall: helm ## the operator out of the cluster; jobs and data stay
-	$(PFD_CACHE)/bin/helm uninstall $(RELEASE) --namespace $(SYSTEM_NAMESPACE) --kubeconfig $$($(MAKE) -s kubeconfig)
+	$(PFD_CACHE)/bin/helm uninstall $(RELEASE) --namespace $(SYSTEM_NAMESPACE) --kubeconfig $$(hack/devcluster/cluster.sh kubeconfig)
 
 demo: venv install ## silicon, from a pre-trained model to DFT accuracy, with a table at the end
-	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTHON) hack/demo/run.py
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTHON) hack/demo/run.py

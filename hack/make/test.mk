@@ -26,10 +26,10 @@ chart: venv helm ## helm lint and what the templates give
 	$(PYTEST) tests/chart -q
 
 e2e-short: venv install ## one short job with real pods and real DFT labels
-	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s
 
 e2e: venv install ## the same with pods and the operator killed on the way
-	KUBECONFIG=$$($(MAKE) -s kubeconfig) $(PYTEST) tests/e2e -m e2e -q -s
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m e2e -q -s
 
 test: ## everything CI runs
 	$(MAKE) lint

@@ -17,6 +17,7 @@ from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames
 from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
@@ -44,7 +45,8 @@ class LabelDesk:
     def __init__(self, context: StageContext) -> None:
         self.context = context
         self.params = cast(LabelParams, context.spec.params)
-        self._engine = self.params.engine.to_json()
+        # the spec names pseudopotentials and programs; what they are is known only where they are
+        self._engine = self.params.engine.to_json() | {"content": fingerprint(self.params.engine, context.workdir)}
         spec = context.spec
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)

@@ -11,8 +11,8 @@ from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedPod
 
-ENGINE_CONTAINER = "engine"
-"""Runs a foreign program: its exit codes are no contract."""
+ENGINE_CONTAINERS = frozenset({"engine", "engine-probe"})
+"""Run the engine's own image: their exit codes are no contract."""
 
 
 class Remedy(StrEnum):
@@ -51,7 +51,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     """
     reported = pod.result.reason if pod.result is not None else None
     words = pod.result.message if pod.result is not None else ""
-    exit_code = None if pod.container == ENGINE_CONTAINER else pod.exit_code
+    exit_code = None if pod.container in ENGINE_CONTAINERS else pod.exit_code
     if reported is Reason.OUT_OF_MEMORY or pod.container_reason == "OOMKilled":
         return Failure(Remedy.FAIL, OperatorReason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
     if exit_code == ExitCode.USER_ERROR:

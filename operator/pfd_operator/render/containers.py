@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pfd_operator.api.pods import PodOverrides
+from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
 from pfd_operator.contract.stage import LabelParams, StageSpec
 from pfd_operator.plan.types import PlannedJob, Settings
 
@@ -12,6 +13,7 @@ from .errors import RenderError
 from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
 
 STAGE = "stage"
+PROBE = "engine-probe"
 STAGE_IN = "stage-in"
 ENGINE = "engine"
 STAGE_OUT = "stage-out"
@@ -61,7 +63,8 @@ def containers(
     )
     for container in (stage_in, stage_out):
         container["resources"] = {"requests": dict(_COPY_REQUESTS)}
-    return [stage_in], [_engine(engine, job, settings, overrides), stage_out]
+    main = _engine(engine, job, settings, overrides)
+    return [_probe(main, job), stage_in], [main, stage_out]
 
 
 def _worker(
@@ -107,6 +110,19 @@ def _engine(engine: str, job: PlannedJob, settings: Settings, overrides: PodOver
         "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount()],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _CONTAINER_SECURITY,
+    }
+
+
+def _probe(engine: dict[str, Any], job: PlannedJob) -> dict[str, Any]:
+    """Return the init container that tells what the engine's image holds: label keys are made of it."""
+    if not isinstance(job.spec.params, LabelParams):
+        raise TypeError("only label stages have engines")
+    return {
+        **engine,
+        "name": PROBE,
+        "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(job.spec.params.engine)],
+        "resources": {"requests": dict(_COPY_REQUESTS)},
+        "volumeMounts": list(SCRATCH_MOUNTS),
     }
 
 

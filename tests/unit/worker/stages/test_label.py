@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -168,11 +169,49 @@ ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": 
 POD = LABEL | {"engine": ABINIT}
 
 
+@pytest.fixture
+def image(tmp_path, monkeypatch) -> Path:
+    """What the engine's image holds: a pseudopotential and the program."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Cu.psp8").write_text("a pseudopotential")
+    (folder / "abinit").write_text("#!/bin/sh\n")
+    (folder / "abinit").chmod(0o755)
+    monkeypatch.setenv("ABI_PSPDIR", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def keys(loop: Loop, selected: StageRef, name: str) -> list[str]:
+    return [entry.key for entry in LabelDesk(context_of(loop, selected, name, POD)).entries]
+
+
+def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    first = keys(loop, selected, "first")
+    assert keys(loop, selected, "same") == first
+    (image / "Cu.psp8").write_text("a better pseudopotential")
+    second = keys(loop, selected, "second")
+    (image / "abinit").write_text("#!/bin/sh\n# another version\n")
+    third = keys(loop, selected, "third")
+    assert not set(first) & set(second)
+    assert not set(second) & set(third)
+
+
+def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
+    (image / "Cu.psp8").unlink()
+    loop = Loop(tmp_path)
+    with pytest.raises(StageError, match=r"no readable file Cu\.psp8") as caught:
+        label_pod.stage_in(context_of(loop, select(loop), params=POD))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.PSEUDOPOTENTIAL_MISSING)
+
+
 def run_script(workdir: Path) -> None:
     subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
 
 
-def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path):
+def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path, image):
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, aimd=False), params=POD)
     label_pod.stage_in(context)
@@ -190,7 +229,7 @@ def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(t
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
 
 
-def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch):
+def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch, image):
     monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, aimd=False), params=POD)

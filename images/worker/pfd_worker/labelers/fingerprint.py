@@ -1,0 +1,54 @@
+"""What computes a label, by content: part of its key, so that another engine or pseudopotential is another label."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+from pathlib import Path
+
+from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, probe_arguments
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import Engine
+from pfd_worker.errors import user_error
+
+
+def fingerprint(engine: Engine, workdir: Path) -> dict[str, str]:
+    """Return item → digest or version of everything outside the spec that decides what a label is.
+
+    Parameters
+    ----------
+    engine
+        The spec's engine.
+    workdir
+        Folder in which the probe of an engine with an image of its own has left its answer. Without one (in a shell),
+        engine and worker share a machine, and it is asked here.
+
+    Raises
+    ------
+    StageError
+        PseudopotentialMissing, if the image lacks a file.
+    """
+    arguments = probe_arguments(engine)
+    return _probed(arguments, workdir) if arguments else _packages(engine)
+
+
+def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:
+    answer = workdir / PROBE_FILE
+    if not answer.exists():
+        subprocess.run(["sh", "-c", PROBE_SCRIPT, "probe", *arguments], cwd=workdir, check=True)
+    lines = (line.split(" ", 1) for line in answer.read_text().splitlines())
+    found = {item: digest for digest, item in lines}
+    for item, digest in found.items():
+        if digest == MISSING and item.startswith("file:"):
+            raise user_error(
+                Reason.PSEUDOPOTENTIAL_MISSING,
+                f"the engine's image has no readable file {item.removeprefix('file:')} (spec.labeling.engine, "
+                f"pseudopotentials). Names are below the image's ${arguments[0]}, or absolute.",
+            )
+    return {item: digest for item, digest in found.items() if digest != MISSING}
+
+
+def _packages(engine: Engine) -> dict[str, str]:
+    package = "tblite" if engine.ase is None else engine.ase.calculator.split(":")[0].split(".")[0]
+    distributions = importlib.metadata.packages_distributions().get(package, [])
+    return {name: importlib.metadata.version(name) for name in sorted(set(distributions))}

@@ -14,26 +14,24 @@ import pytest
 NAMESPACE = "pfd-e2e"
 
 
-def _jobs(name: str) -> list[dict[str, Any]]:
-    listed = drive.kubectl("get", "jobs", "--namespace", NAMESPACE, "-l", f"pfd.dev/job={name}", "-o", "json")
+def _pods(selector: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    listed = drive.kubectl("get", "pods", "--namespace", namespace, "-l", selector, "-o", "json")
     items: list[dict[str, Any]] = json.loads(listed)["items"]
     return items
 
 
-def _live_doubles(jobs: list[dict[str, Any]]) -> dict[str, int]:
-    """Count Jobs of one (iteration, stage) that neither ended nor are being deleted; more than one is a double."""
-    live: dict[str, int] = defaultdict(int)
-    for job in jobs:
-        ended = any(each["type"] in ("Complete", "Failed") for each in job["status"].get("conditions", []))
-        if not ended and "deletionTimestamp" not in job["metadata"]:
-            labels = job["metadata"]["labels"]
-            live[f"{labels['pfd.dev/iteration']}/{labels['pfd.dev/stage']}"] += 1
-    return {key: count for key, count in live.items() if count > 1}
+def _live_doubles(pods: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Return the (iteration, stage) for which two Jobs have pods that have not ended; one list is one instant."""
+    live: dict[str, set[str]] = defaultdict(set)
+    for pod in pods:
+        if pod["status"]["phase"] not in ("Succeeded", "Failed"):
+            labels = pod["metadata"]["labels"]
+            live[f"{labels['pfd.dev/iteration']}/{labels['pfd.dev/stage']}"].add(labels["job-name"])
+    return {key: names for key, names in live.items() if len(names) > 1}
 
 
 def _delete_pod(selector: str, namespace: str = NAMESPACE) -> bool:
-    pods = json.loads(drive.kubectl("get", "pods", "--namespace", namespace, "-l", selector, "-o", "json"))["items"]
-    running = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+    running = [pod["metadata"]["name"] for pod in _pods(selector, namespace) if pod["status"]["phase"] == "Running"]
     if not running:
         return False
     drive.kubectl("delete", "pod", running[0], "--namespace", namespace, "--grace-period=5", "--wait=false")
@@ -56,7 +54,7 @@ def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., s
         if status.get("phase") in drive.TERMINAL:
             break
         assert time.monotonic() < deadline, drive.kubectl("describe", "finetunejob", name, "-n", NAMESPACE)
-        assert not _live_doubles(_jobs(name))
+        assert not _live_doubles(_pods(f"pfd.dev/job={name}"))
         active = status.get("active")
         if active is not None:
             position = (active["iteration"], active["stage"])

@@ -43,7 +43,8 @@ def _delete_pod(selector: str, namespace: str = NAMESPACE) -> bool:
 def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., str]) -> None:
     def longer_training(spec: dict[str, Any]) -> None:
         spec["artifacts"]["s3"]["prefix"] += "/faults"
-        spec["training"] = {"steps": 400, "checkpointSeconds": 5}
+        # long enough that the pod is deleted while it trains, though progress is told every 10 s only
+        spec["training"] = {"steps": 2000, "checkpointSeconds": 5}
 
     name = submit("faults", longer_training)
     operator_killed: set[tuple[int, str]] = set()

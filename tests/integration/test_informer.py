@@ -113,7 +113,7 @@ async def test_notices_a_watch_that_went_silent(api: KubeApi, namespace: str, ku
 
 async def test_lists_anew_after_410(api: KubeApi, namespace: str, kubeconfig: Path, tmp_path: Path) -> None:
     # the server's memory of custom resources begins when they are defined: version 1 is before that, hence expired
-    collection = collection_path(namespace)
+    collection = collection_path("FineTuneJob", namespace)
     labels = {"pfd.dev/kind": "x"}
     await api.request("POST", collection, job_body("gone-meanwhile", labels=labels))
     async with (

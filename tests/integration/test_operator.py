@@ -61,7 +61,7 @@ async def kubelet(api: KubeApi, namespace: str, seconds: float = 0.0) -> AsyncIt
 
 
 async def status_of(api: KubeApi, namespace: str, name: str = "silicon") -> dict[str, Any]:
-    body = await api.request("GET", f"{collection_path(namespace)}/{name}")
+    body = await api.request("GET", f"{collection_path('FineTuneJob', namespace)}/{name}")
     return dict(body.get("status") or {})
 
 
@@ -87,7 +87,9 @@ async def event_of(api: KubeApi, namespace: str, reason: str) -> bool:
 
 
 async def create(api: KubeApi, namespace: str, **changes: Any) -> Snapshot:
-    return Snapshot(await api.request("POST", collection_path(namespace), job_body("silicon", **changes)))
+    return Snapshot(
+        await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon", **changes))
+    )
 
 
 async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
@@ -105,7 +107,7 @@ async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig
     assert ran == expected
     assert {attempt for _, _, attempt, _ in node.ran} == {1}
     assert set(node.most_live_jobs.values()) == {1}
-    body = await api.request("GET", f"{collection_path(namespace)}/silicon")
+    body = await api.request("GET", f"{collection_path('FineTuneJob', namespace)}/silicon")
     assert "finalizers" not in body["metadata"]
     assert "annotations" not in body["metadata"], "kopf left something behind"
 
@@ -155,7 +157,7 @@ async def test_user_error_fails_at_once_in_the_workers_words(api: KubeApi, names
 
 
 async def test_suspend_and_resume(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
-    path = f"{collection_path(namespace)}/silicon"
+    path = f"{collection_path('FineTuneJob', namespace)}/silicon"
     async with operator(namespace, kubeconfig), kubelet(api, namespace, seconds=0.5) as node:
         await create(api, namespace)
         await until(lambda: any(stage == "prepare" for _, stage, _, _ in node.ran))

@@ -27,11 +27,11 @@ def reconciler_for(api: KubeApi, namespace: str) -> Reconciler:
 
 
 async def create(api: KubeApi, namespace: str, **changes: Any) -> dict[str, Any]:
-    return await api.request("POST", collection_path(namespace), job_body("silicon", **changes))
+    return await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon", **changes))
 
 
 async def read(api: KubeApi, namespace: str) -> Snapshot:
-    return Snapshot(await api.request("GET", f"{collection_path(namespace)}/silicon"))
+    return Snapshot(await api.request("GET", f"{collection_path('FineTuneJob', namespace)}/silicon"))
 
 
 async def jobs(api: KubeApi, namespace: str) -> list[Any]:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 async def make(api: KubeApi, namespace: str, name: str = "silicon", **changes: Any) -> Snapshot:
-    return Snapshot(await api.request("POST", collection_path(namespace), job_body(name, **changes)))
+    return Snapshot(await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, **changes)))
 
 
 async def test_a_status_decided_on_an_old_version_is_refused(api: KubeApi, namespace: str) -> None:
@@ -83,7 +83,7 @@ async def test_children_go_with_their_resource(api: KubeApi, namespace: str) -> 
     snapshot = await make(api, namespace)
     collection = f"/api/v1/namespaces/{namespace}/configmaps"
     await create(api, collection, config_map_manifest("structures", snapshot.resource(), {}), snapshot.uid)
-    await api.request("DELETE", f"{collection_path(namespace)}/silicon")
+    await api.request("DELETE", f"{collection_path('FineTuneJob', namespace)}/silicon")
 
     async def gone() -> bool:
         items = (await api.request("GET", collection))["items"]

@@ -6,12 +6,13 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a job stands; the last five are terminal and mean different things."""
+    """Where a job stands; the last six are terminal and mean different things."""
 
     PENDING = "Pending"
     RUNNING = "Running"
     SUSPENDED = "Suspended"
     CONVERGED = "Converged"
+    REFUSED = "Refused"
     MAX_ITERATIONS = "MaxIterations"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     CANCELLED = "Cancelled"
@@ -43,6 +44,10 @@ class OperatorReason(StrEnum):
     STAGE_RUNNING = "StageRunning"
     STAGE_SUCCEEDED = "StageSucceeded"
     STAGE_RETRIED = "StageRetried"
+    TEACHER_PENDING = "TeacherPending"
+    TEACHER_FAILED = "TeacherFailed"
+    ACCEPTED = "Accepted"
+    REFUSED = "Refused"
     CONVERGED = "Converged"
     NOT_CONVERGED = "NotConverged"
     MAX_ITERATIONS = "MaxIterationsReached"

@@ -12,46 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
-from .finetune import GROUP, MUTABLE_FIELDS, VERSION, FineTuneJobSpec
-from .status import FineTuneJobStatus
+from .job import GROUP, MUTABLE_FIELDS, VERSION
+from .kinds import KINDS, Kind
 from .structural import structural_schema
 
-_COLUMNS: tuple[tuple[str, str, str, int], ...] = (
-    ("Phase", "string", ".status.phase", 0),
-    ("Iteration", "integer", ".status.iteration", 0),
-    ("Stage", "string", ".status.stage", 0),
-    ("Progress", "string", ".status.progress", 0),
-    ("Labels", "string", ".status.labels.shown", 0),
-    ("Force-RMSE", "string", ".status.model.errors.forceRMSE", 0),
-    ("Energy-RMSE", "string", ".status.model.errors.energyRMSEPerAtom", 1),
-    ("Model", "string", ".status.model.uri", 1),
-    ("Reason", "string", '.status.conditions[?(@.type=="Progressing")].reason', 1),
-    ("Age", "date", ".metadata.creationTimestamp", 0),
-)
 
-
-def finetunejob_crd() -> dict[str, Any]:
-    """Return the CustomResourceDefinition of FineTuneJob."""
-    return _definition("FineTuneJob", "ftj", FineTuneJobSpec, FineTuneJobStatus)
-
-
-def _definition(kind: str, short: str, spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Any]:
-    plural = f"{kind.lower()}s"
+def definition(kind: Kind) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of a kind."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": kind,
-                "listKind": f"{kind}List",
-                "plural": plural,
-                "singular": kind.lower(),
-                "shortNames": [short],
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": [kind.short],
                 "categories": ["pfd"],
             },
             "versions": [
@@ -61,48 +42,35 @@ def _definition(kind: str, short: str, spec: type[BaseModel], status: type[BaseM
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind_, "jsonPath": path, "priority": priority}
-                        for name, kind_, path, priority in _COLUMNS
+                        {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+                        for name, type_, path, priority in kind.columns
                     ],
-                    "schema": {"openAPIV3Schema": _root(spec, status)},
+                    "schema": {"openAPIV3Schema": _root(kind)},
                 }
             ],
         },
     }
 
 
-def _root(spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Any]:
-    spec_schema = structural_schema(spec)
-    spec_schema["x-kubernetes-validations"] = [
-        *spec_schema.get("x-kubernetes-validations", []),
-        {
-            "rule": "self.aimd.trajectories * self.aimd.steps + self.holdout.frames <= self.budget.maxLabels",
-            "message": "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames, "
-            "which the first iteration needs",
-        },
-        {
-            "rule": "self.aimd.trajectories > 0 || self.data.size() > 0",
-            "message": "aimd.trajectories = 0 leaves nothing to train on at first: give data, or let AIMD run",
-        },
-    ]
+def _root(kind: Kind) -> dict[str, Any]:
+    spec_schema = structural_schema(kind.spec)
+    spec_schema["x-kubernetes-validations"] = [*spec_schema.get("x-kubernetes-validations", []), *kind.rules]
     return {
         "type": "object",
-        "description": (spec.__doc__ or "").strip().splitlines()[0],
+        "description": (kind.spec.__doc__ or "").strip().splitlines()[0],
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec_schema,
-            "status": structural_schema(status),
+            "status": structural_schema(kind.status),
         },
         # Here and not at the fields, because whether the job has started is in its status.
         "x-kubernetes-validations": [
             {
-                "rule": "!has(oldSelf.status) || !has(oldSelf.status.specDigest) || "
-                f"self.spec.{name} == oldSelf.spec.{name}",
-                "message": f"spec.{name} cannot change once the job has started: make a new job, "
-                "which reuses every label and finished stage",
+                "rule": f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}",
+                "message": f"spec.{name} is frozen once the job has started; a new job reuses labels and stages",
             }
             for name in sorted(spec_schema["properties"])
             if name not in MUTABLE_FIELDS
@@ -112,11 +80,14 @@ def _root(spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Any]:
 
 def rendered() -> dict[str, str]:
     """Return file name → content of every CRD."""
-    # through JSON, so that no object is there twice and YAML needs no anchors
-    plain = json.loads(json.dumps(finetunejob_crd()))
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
     header = "# Generated from operator/pfd_operator/api by `make generate`. Do not edit.\n"
-    return {f"{GROUP}_finetunejobs.yaml": header + text}
+    files = {}
+    for kind in KINDS.values():
+        # through JSON, so that no object is there twice and YAML needs no anchors
+        plain = json.loads(json.dumps(definition(kind)))
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=200)
+        files[f"{GROUP}_{kind.plural}.yaml"] = header + text
+    return files
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,23 +12,21 @@ from pfd_operator.contract.base import Strict
 class Resources(Strict):
     """Compute resources of the stage's main container."""
 
-    requests: dict[str, str | int] = Field({}, max_length=16, description="Requests, e.g. {cpu: 1, memory: 2Gi}.")
-    limits: dict[str, str | int] = Field({}, max_length=16, description="Limits, e.g. {nvidia.com/gpu: 1}.")
+    requests: dict[str, str | int] = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
+    limits: dict[str, str | int] = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
 
 
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
-    resources: Resources = Field(
-        Resources(), description="Requests and limits of the main container (the engine's in label pods)."
-    )
-    node_selector: dict[str, str] = Field({}, max_length=32, description="Node labels the pods need.")
-    tolerations: list[dict[str, Any]] = Field([], max_length=32, description="Tolerations, as in a pod.")
-    affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod.")
-    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
-    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass of the pods.")
+    resources: Resources = Field(Resources(), description="Of the main container; in label pods, the engine's.")
+    node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of nodes.")
+    tolerations: list[dict[str, Any]] = Field([], max_length=32, description="As in a pod.")
+    affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
+    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
+    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")
     termination_grace_period_seconds: int = Field(
-        60, ge=1, le=3600, description="Time to upload a checkpoint after SIGTERM, in s. Default 60."
+        60, ge=1, le=3600, description="Time for a checkpoint after SIGTERM, in s. Default 60."
     )
 
 

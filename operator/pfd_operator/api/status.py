@@ -121,8 +121,8 @@ class ModelRecord(Strict):
     errors: Errors | None = None
 
 
-class FineTuneJobStatus(Strict):
-    """Everything the operator remembers; the planner needs nothing else."""
+class JobStatus(Strict):
+    """Everything the operator remembers of a job; the planner needs nothing else."""
 
     phase: Phase = Phase.PENDING
     observed_generation: int = 0
@@ -145,5 +145,37 @@ class FineTuneJobStatus(Strict):
     consecutive: int = 0
     """Iterations in a row that met all limits."""
     labels: Labels = Labels()
-    baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
     model: ModelRecord | None = None
+
+
+class FineTuneJobStatus(JobStatus):
+    """Status of a FineTuneJob."""
+
+    baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
+
+
+class TeacherRecord(Strict):
+    """The teacher as it was when the job started; it may be deleted since."""
+
+    name: str = Field(description="The FineTuneJob.")
+    model_uri: str
+    starts_uri: str = Field(description="Manifest of its prepare stage, whose start structures are used.")
+    holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
+    systems: list[str]
+    errors: Errors | None = Field(None, description="Its own errors on the DFT hold-out.")
+
+
+class Check(Strict):
+    """One limit of spec.acceptance, or one figure without a limit."""
+
+    name: str
+    met: bool
+    message: str = Field("", description="What was measured, and against which limit.")
+
+
+class DistillJobStatus(JobStatus):
+    """Status of a DistillJob."""
+
+    teacher: TeacherRecord | None = None
+    speedup: str = Field("", description="Over the teacher, at the first of spec.acceptance.sizes.")
+    acceptance: list[Check] = Field([], description="What the student was measured by.")

@@ -52,13 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--context", help="context of the kubeconfig")
     parser = argparse.ArgumentParser(
         prog="kubectl pfd",
-        description="Look at fine-tuning jobs: what runs, what it cost, how good the model is.",
+        description="Look at fine-tuning and distilling jobs: what runs, what it cost, how good the model is.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     status = commands.add_parser("status", parents=[common], help="stages, seconds, errors and labels of one job")
-    status.add_argument("name", metavar="NAME", help="name of the FineTuneJob")
+    status.add_argument("name", metavar="NAME", help="name of the job, or KIND/NAME where both kinds have one of it")
     status.add_argument("-w", "--watch", action="store_true", help="follow the job until it ends")
     models = commands.add_parser("models", parents=[common], help="the best model of every job")
     models.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")

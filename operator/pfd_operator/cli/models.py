@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 
 from .tables import table
 
-HEADER = ("NAMESPACE", "NAME", "PHASE", "FORCE-RMSE", "ENERGY-RMSE/ATOM", "LABELS", "ITERATION", "MODEL")
+HEADER = ("KIND", "NAMESPACE", "NAME", "PHASE", "FORCE-RMSE", "ENERGY-RMSE/ATOM", "LABELS", "ITERATION", "MODEL")
 
 
 async def show_models(api: KubeApi, namespace: str | None, out: TextIO) -> None:
     """Print one row for every job of a namespace, or of all; errors in eV/Å and eV, on the frozen hold-out."""
-    listed = await api.request("GET", collection_path(namespace))
-    rows = [_row(item) for item in listed["items"]]
-    out.write(table(HEADER, rows) + "\n" if rows else "No FineTuneJobs found.\n")
+    rows = []
+    for kind in KINDS:
+        listed = await api.request("GET", collection_path(kind, namespace))
+        # items of a list do not say their kind
+        rows += [_row({**item, "kind": kind}) for item in listed["items"]]
+    out.write(table(HEADER, rows) + "\n" if rows else "No FineTuneJobs or DistillJobs found.\n")
 
 
 def _row(item: Mapping[str, Any]) -> list[str]:

@@ -6,9 +6,10 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TextIO
 
-from pfd_operator.api.status import ActiveStage, Condition, Errors, FineTuneJobStatus
+from pfd_operator.api.kinds import KINDS
+from pfd_operator.api.status import ActiveStage, Condition, DistillJobStatus, Errors, FineTuneJobStatus, JobStatus
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.resources import Snapshot, collection_path
+from pfd_operator.kube.resources import Key, Snapshot, resource_path
 
 from .tables import duration, table
 
@@ -41,27 +42,36 @@ async def show_status(
         await asyncio.sleep(poll_seconds)
 
 
-def status_page(key: tuple[str, str], status: FineTuneJobStatus, now: datetime) -> str:
+def status_page(key: Key, status: JobStatus, now: datetime) -> str:
     """Return the page: where the job stands, errors by iteration, and time by stage."""
-    parts = [_head(key, status, now), _errors(status), _stages(status, now), _conditions(status.conditions)]
+    parts = [
+        _head(key, status, now),
+        _errors(status),
+        _acceptance(status),
+        _stages(status, now),
+        _conditions(status.conditions),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
-    try:
-        return Snapshot(await api.request("GET", f"{collection_path(namespace)}/{name}"))
-    except ApiError as error:
-        if error.status == 404:
-            message = f"no FineTuneJob {name} in namespace {namespace} (kubectl get finetunejobs -A lists all)"
-            raise ApiError(404, error.reason, message) from error
-        raise
+    """Read a job, of whatever kind; KIND/NAME tells which of two of one name."""
+    wanted, _, plain = name.rpartition("/")
+    kinds = [kind for kind in KINDS.values() if wanted.lower() in ("", kind.name.lower(), kind.plural, kind.short)]
+    for kind in kinds:
+        try:
+            return Snapshot(await api.request("GET", resource_path(Key(kind.name, namespace, plain))))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+    message = f"no {' or '.join(kind.name for kind in kinds) or wanted} {plain} in namespace {namespace}"
+    raise ApiError(404, "NotFound", f"{message} (kubectl get pfd -A lists all)")
 
 
-def _head(key: tuple[str, str], status: FineTuneJobStatus, now: datetime) -> str:
-    namespace, name = key
+def _head(key: Key, status: JobStatus, now: datetime) -> str:
     labels = status.labels
     lines = [
-        f"{namespace}/{name}: {status.phase.value}",
+        f"{key.kind} {key.namespace}/{key.name}: {status.phase.value}",
         f"labels: {labels.paid} of {labels.budget} paid, {labels.reused} reused, {labels.failed} failed, "
         f"{labels.wasted} wasted",
     ]
@@ -77,8 +87,9 @@ def _head(key: tuple[str, str], status: FineTuneJobStatus, now: datetime) -> str
     return "\n".join(lines)
 
 
-def _errors(status: FineTuneJobStatus) -> str:
-    rows = [_error_row(f"{name} (baseline)", "", errors) for name, errors in status.baselines.items()]
+def _errors(status: JobStatus) -> str:
+    baselines = status.baselines if isinstance(status, FineTuneJobStatus) else {}
+    rows = [_error_row(f"{name} (baseline)", "", errors) for name, errors in baselines.items()]
     for record in status.iterations:
         number = f"iteration {record.iteration}"
         if record.prequential is not None:
@@ -90,6 +101,13 @@ def _errors(status: FineTuneJobStatus) -> str:
         return ""
     header = ("ERRORS", "LABELS", "FORCE eV/Å", "INTERVAL", "ENERGY eV/ATOM", "VIRIAL eV/ATOM", "FRAMES", "LIMITS")
     return table(header, rows)
+
+
+def _acceptance(status: JobStatus) -> str:
+    if not isinstance(status, DistillJobStatus) or not status.acceptance:
+        return ""
+    rows = [[check.name, "met" if check.met else "not met", check.message] for check in status.acceptance]
+    return table(("ACCEPTANCE", "LIMIT", "MEASURED"), rows)
 
 
 def _error_row(name: str, labels: str, errors: Errors, verdict: str = "") -> list[str]:
@@ -105,7 +123,7 @@ def _error_row(name: str, labels: str, errors: Errors, verdict: str = "") -> lis
     ]
 
 
-def _stages(status: FineTuneJobStatus, now: datetime) -> str:
+def _stages(status: JobStatus, now: datetime) -> str:
     rows = [
         [
             str(record.iteration),

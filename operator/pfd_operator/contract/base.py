@@ -36,8 +36,10 @@ class ExactlyOne(Strict):
         schema = handler.resolve_ref_schema(handler(core))
         names = [cls.model_fields[name].alias or name for name in cls.union_members()]
         count = ", ".join(f"has(self.{name})" for name in names)
-        rule = f"[{count}].filter(x, x).size() == 1"
-        schema["x-kubernetes-validations"] = [{"rule": rule, "message": f"exactly one of {', '.join(names)} is needed"}]
+        few, words = ("<=", "at most") if cls.has_default() else ("==", "exactly")
+        rule = f"[{count}].filter(x, x).size() {few} 1"
+        message = f"{words} one of {', '.join(names)} is needed"
+        schema["x-kubernetes-validations"] = [{"rule": rule, "message": message}]
         return schema
 
     def chosen(self) -> tuple[str, Any]:
@@ -61,6 +63,11 @@ class ExactlyOne(Strict):
     def union_members(cls) -> tuple[str, ...]:
         """Names of the fields of which exactly one is set; all of them unless a subclass says otherwise."""
         return tuple(cls.model_fields)
+
+    @classmethod
+    def has_default(cls) -> bool:
+        """Whether a member is chosen when none is given; a subclass that says so chooses it before validation."""
+        return False
 
     def model_post_init(self, context: Any, /) -> None:
         """Check the union when the object is made, wherever it comes from."""

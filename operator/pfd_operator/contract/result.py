@@ -72,6 +72,14 @@ class ErrorMetrics(Strict):
     worst_stratum_force_rmse: float | None = None
 
 
+class AcceptanceCheck(Strict):
+    """One measure of a student, compared with its limit if it has one."""
+
+    name: Annotated[str, Field(max_length=48)]
+    met: bool
+    message: Annotated[str, Field(max_length=200)]
+
+
 class LabelCounts(Strict):
     """The job's labels, counted in the store's ledger."""
 
@@ -105,7 +113,11 @@ class StageResult(Strict):
     best_iteration: int | None = None
     """Of train: whose model is the best on the hold-out so far."""
     model_uri: str | None = None
-    """Of train: address of that best model."""
+    """Of train: address of that best model. Of accept: of the exported one."""
+    checks: Annotated[list[AcceptanceCheck], Field(max_length=12)] = []
+    """Of accept."""
+    figures: dict[str, float] = {}
+    """Of accept: `speedup_<atoms>`."""
     seconds: float = 0.0
 
     def to_termination_message(self) -> str:

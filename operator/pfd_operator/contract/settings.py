@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from .base import ExactlyOne, Name, Strict, Uri
 
@@ -350,16 +350,3 @@ class MdTask(Strict):
 
 
 Purpose = Literal["hold-out", "training"]
-
-
-class WithSystems(Strict):
-    """Base for specs whose systems have names that must differ."""
-
-    systems: list[System] = Field(min_length=1, max_length=64, description="The materials.")
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> WithSystems:
-        names = [system.name for system in self.systems]
-        if len(set(names)) != len(names):
-            raise ValueError("systems: names must differ")
-        return self

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from .base import Name, Strict, Uri
 from .digest import digest_of
+from .distill import Acceptance, StartFrom
 from .settings import (
     Aimd,
+    AseEngine,
     Engine,
     Exploration,
     LabelledData,
@@ -20,6 +22,7 @@ from .settings import (
     StoreLocation,
     Training,
 )
+from .student import Student
 
 STAGE_SPEC_MAX_BYTES = 16 * 1024
 STAGE_SPEC_FILE = "/etc/pfd/stage.json"
@@ -37,6 +40,7 @@ class StageKind(StrEnum):
     SELECT = "select"
     LABEL = "label"
     TRAIN = "train"
+    ACCEPT = "accept"
 
 
 class StageRef(Strict):
@@ -71,11 +75,18 @@ class PrepareParams(Strict):
     """Check and resolve everything the user gave; write perturbed starts."""
 
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
-    model: ModelSource
-    systems: list[PreparedSystem]
+    model: ModelSource | None = None
+    calculator: AseEngine | None = None
+    """An ASE calculator in place of a model; it can teach, not be trained."""
+    systems: list[PreparedSystem] = []
+    starts: Uri | None = None
+    """Manifest of a prepare stage whose start structures are taken, if no systems are given."""
     data: list[LabelledData] = []
     training: Training
-    engine: Engine
+    student: Student | None = None
+    """The model that is trained, if it is not the one given."""
+    engine: Engine | None = None
+    """What labels, if it is not the model."""
 
 
 class ExploreParams(Strict):
@@ -100,24 +111,45 @@ class SelectParams(Strict):
 
 
 class LabelParams(Strict):
-    """Compute labels; input: `select`. Index i does tasks i·frames_per_pod … of its task list."""
+    """Compute labels; inputs: `select`, `prepare`. Index i does tasks i·frames_per_pod … of its task list."""
 
     stage: Literal[StageKind.LABEL] = StageKind.LABEL
-    engine: Engine
+    engine: Engine | None = None
+    """None: the model of `prepare` is the teacher."""
     frames_per_pod: int
     timeout_seconds: int
 
 
 class TrainParams(Strict):
-    """Train and evaluate; inputs: `prepare`, `label`, `select`, and after iteration 0 `train` (the last one)."""
+    """Train and evaluate; inputs: `prepare`, `label`, `select`, and after the first time `train` (the last one).
+
+    The hold-out is among the labels of `label`, or, if that is another stage, of `holdout`.
+    """
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
     training: Training
     max_failed_fraction: float = Field(ge=0, le=1)
+    student: Student | None = None
+    """What is trained from scratch; None: the model of `prepare` is fine-tuned."""
+    start_from: StartFrom | None = None
+    """Of a student's rounds."""
+
+
+class AcceptParams(Strict):
+    """Judge and export the student; inputs: `prepare`, `train`."""
+
+    stage: Literal[StageKind.ACCEPT] = StageKind.ACCEPT
+    acceptance: Acceptance
+    student: Student
+    exploration: Exploration
+    """Its hottest and first conditions are those of the MD that the student has to survive."""
+    dft_holdout: Uri | None = None
+    """Manifest of a train stage that has the DFT hold-out."""
 
 
 StageParams = Annotated[
-    PrepareParams | ExploreParams | SelectParams | LabelParams | TrainParams, Field(discriminator="stage")
+    PrepareParams | ExploreParams | SelectParams | LabelParams | TrainParams | AcceptParams,
+    Field(discriminator="stage"),
 ]
 
 

@@ -23,7 +23,8 @@ from .observe import (
     parse_pod,
     with_pods,
 )
-from .store import Key, ResourceStore
+from .resources import Key
+from .store import ResourceStore
 
 GRACE_SECONDS = 1.5
 """How much later than a Job's end the watch of pods may show a pod of it."""

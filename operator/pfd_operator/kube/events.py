@@ -7,11 +7,11 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
 
-from pfd_operator.api.finetune import GROUP, VERSION
+from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.plan.types import Event
 
 from .api import MERGE_PATCH, ApiError, KubeApi
-from .resources import KIND, Snapshot
+from .resources import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class EventRecorder:
         key = (snapshot.uid, event.reason, event.message)
         name, count = self._emitted.get(key, ("", 0))
         try:
-            if not (count and await self._repeat(snapshot.key[0], name, count + 1)):
+            if not (count and await self._repeat(snapshot.key.namespace, name, count + 1)):
                 name, count = await self._create(snapshot, event), 0
         except ApiError as error:
             log.warning("event %s not written: %s", event.reason, error)
@@ -62,13 +62,13 @@ class EventRecorder:
         return True
 
     async def _create(self, snapshot: Snapshot, event: Event) -> str:
-        namespace, name = snapshot.key
+        kind, namespace, name = snapshot.key
         now = _now()
         body: dict[str, Any] = {
             "metadata": {"name": f"{name[:220]}.{now.timestamp() * 1e6:.0f}", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": KIND,
+                "kind": kind,
                 "namespace": namespace,
                 "name": name,
                 "uid": snapshot.uid,

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from pfd_operator.api.finetune import GROUP, VERSION, FineTuneJobSpec
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.api.kinds import FINE_TUNE_JOB, KINDS, Kind
+from pfd_operator.api.status import JobStatus
 from pfd_operator.plan.types import Resource
 
 from .api import MERGE_PATCH, KubeApi
 from .merge_patch import merge_patch
 
-PLURAL = "finetunejobs"
-KIND = "FineTuneJob"
+
+class Key(NamedTuple):
+    """Which custom resource."""
+
+    kind: str
+    namespace: str
+    name: str
 
 
 class SpecInvalid(ValueError):  # noqa: N818 - a state of the resource, named as its condition's reason is
@@ -30,9 +36,14 @@ class Snapshot:
     body: Mapping[str, Any]
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Namespace and name."""
-        return self.body["metadata"]["namespace"], self.body["metadata"]["name"]
+    def key(self) -> Key:
+        """Kind, namespace and name."""
+        return Key(self.body["kind"], self.body["metadata"]["namespace"], self.body["metadata"]["name"])
+
+    @property
+    def kind(self) -> Kind:
+        """What is known of its kind."""
+        return KINDS[self.body["kind"]]
 
     @property
     def uid(self) -> str:
@@ -55,6 +66,13 @@ class Snapshot:
         status: Mapping[str, Any] = self.body.get("status") or {}
         return status
 
+    @property
+    def teacher_key(self) -> Key | None:
+        """The FineTuneJob that the spec names as teacher, if it does."""
+        reference = ((self.body.get("spec") or {}).get("teacher") or {}).get("fineTuneJob") or {}
+        name = reference.get("name")
+        return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
+
     def resource(self) -> Resource:
         """Parse the spec.
 
@@ -65,11 +83,11 @@ class Snapshot:
         """
         metadata = self.body["metadata"]
         try:
-            spec = FineTuneJobSpec.model_validate(self.body.get("spec", {}))
+            spec = self.kind.spec.model_validate(self.body.get("spec", {}))
         except ValidationError as error:
             raise SpecInvalid(in_words(error)) from error
         return Resource(
-            kind=KIND,
+            kind=self.kind.name,
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
@@ -78,9 +96,9 @@ class Snapshot:
             deleting="deletionTimestamp" in metadata,
         )
 
-    def status(self) -> FineTuneJobStatus:
+    def status(self) -> JobStatus:
         """Parse the status."""
-        return FineTuneJobStatus.model_validate(self.raw_status)
+        return self.kind.status.model_validate(self.raw_status)
 
 
 def in_words(error: ValidationError) -> str:
@@ -92,13 +110,18 @@ def in_words(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-def collection_path(namespace: str | None = None) -> str:
-    """Return the path of all resources, or of those of a namespace."""
+def resource_path(key: Key) -> str:
+    """Return the path of one resource."""
+    return f"{collection_path(key.kind, key.namespace)}/{key.name}"
+
+
+def collection_path(kind: str, namespace: str | None = None) -> str:
+    """Return the path of all resources of a kind, or of those of a namespace."""
     scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}"
+    return f"/apis/{GROUP}/{VERSION}{scope}/{KINDS[kind].plural}"
 
 
-async def write_status(api: KubeApi, snapshot: Snapshot, status: FineTuneJobStatus) -> Snapshot:
+async def write_status(api: KubeApi, snapshot: Snapshot, status: JobStatus) -> Snapshot:
     """Write a status over the one in `snapshot`; nothing is sent if they are equal.
 
     Returns
@@ -114,8 +137,7 @@ async def write_status(api: KubeApi, snapshot: Snapshot, status: FineTuneJobStat
     patch = merge_patch(snapshot.raw_status, status.to_json())
     if not patch:
         return snapshot
-    namespace, name = snapshot.key
     guard = {"resourceVersion": snapshot.body["metadata"]["resourceVersion"], "uid": snapshot.uid}
     body = {"metadata": guard, "status": patch}
-    path = f"{collection_path(namespace)}/{name}/status"
-    return Snapshot(await api.request("PATCH", path, body, content_type=MERGE_PATCH))
+    answer = await api.request("PATCH", f"{resource_path(snapshot.key)}/status", body, content_type=MERGE_PATCH)
+    return Snapshot(answer)

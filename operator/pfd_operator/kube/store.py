@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from .resources import Snapshot
-
-Key = tuple[str, str]
+from .resources import Key, Snapshot
 
 
 class ResourceStore:
-    """Custom resources by namespace and name, and by uid."""
+    """Custom resources by kind, namespace and name, and by uid."""
 
     def __init__(self) -> None:
         self._snapshots: dict[Key, Snapshot] = {}
         self._keys: dict[str, Key] = {}
+        self._students: dict[Key, set[Key]] = {}
+        """DistillJobs by the FineTuneJob they name as teacher."""
 
     def __len__(self) -> int:
         return len(self._snapshots)
@@ -32,6 +32,9 @@ class ResourceStore:
             # a status write answers before the watch does: an event of an older version must not undo it
             self._snapshots[snapshot.key] = snapshot
             self._keys[snapshot.uid] = snapshot.key
+            teacher = snapshot.teacher_key
+            if teacher is not None:
+                self._students.setdefault(teacher, set()).add(snapshot.key)
         return snapshot.key
 
     def remove(self, key: Key, uid: str) -> None:
@@ -52,6 +55,17 @@ class ResourceStore:
     def key_of(self, uid: str) -> Key | None:
         """Return the key of the resource with this uid."""
         return self._keys.get(uid)
+
+    def students_of(self, teacher: Key) -> list[Key]:
+        """Return the jobs that wait for this one; those that have started go on without it."""
+        waiting = [key for key in self._students.get(teacher, ()) if self._waits(key)]
+        if not waiting:
+            self._students.pop(teacher, None)
+        return waiting
+
+    def _waits(self, key: Key) -> bool:
+        snapshot = self._snapshots.get(key)
+        return snapshot is not None and "startedAt" not in snapshot.raw_status
 
     def phases(self) -> Counter[str]:
         """Count the resources by phase."""

@@ -14,7 +14,7 @@ from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, ou
 from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
-from .recipe import Position, Recipe, position_of
+from .recipe import AnyRecipe, Position, position_of
 from .retry import close_attempt, fail
 from .types import ObservedJob
 
@@ -22,7 +22,7 @@ DELETION_LOOK_SECONDS = 1.0
 """How soon to look again at a Job that is being deleted, in s."""
 
 
-def follow(draft: Draft, recipe: Recipe) -> None:
+def follow(draft: Draft, recipe: AnyRecipe) -> None:
     """Bring the record of the running stage up to what is seen of its Job; record its outcome, once."""
     active, job = draft.active, draft.active_job
     if active is None or active.state is ActiveState.BACKOFF:
@@ -44,9 +44,9 @@ def follow(draft: Draft, recipe: Recipe) -> None:
         fail(draft, outcome)
 
 
-def begin_stage(draft: Draft, recipe: Recipe, position: Position) -> None:
+def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
     """Intend the first attempt at a stage."""
-    stage = recipe.stage(draft.resource, draft.status, draft.settings, position)
+    stage = recipe.stage(draft.spec, draft.status, draft.settings, position)
     draft.set(
         iteration=position.iteration,
         stage=position.stage.value,
@@ -65,21 +65,21 @@ def begin_stage(draft: Draft, recipe: Recipe, position: Position) -> None:
     ask_for_job(draft, stage)
 
 
-def create_again(draft: Draft, recipe: Recipe, active: ActiveStage) -> None:
+def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
-    stage = recipe.stage(draft.resource, draft.status, draft.settings, position_of(active))
+    stage = recipe.stage(draft.spec, draft.status, draft.settings, position_of(active))
     draft.set_active(digest=stage.digest, completions=stage.completions)
     ask_for_job(draft, stage)
 
 
-def next_attempt(draft: Draft, recipe: Recipe, active: ActiveStage) -> None:
+def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Intend the next attempt, as soon as its time has come and no pod of an earlier one can be alive."""
     if active.not_before is not None and draft.now < active.not_before:
         draft.wake((active.not_before - draft.now).total_seconds())
         return
     if _earlier_ones_live(draft, active):
         return
-    stage = recipe.stage(draft.resource, draft.status, draft.settings, position_of(active))
+    stage = recipe.stage(draft.spec, draft.status, draft.settings, position_of(active))
     attempt = active.attempt + 1
     draft.set(stage=active.stage.value)
     draft.set_active(
@@ -147,7 +147,7 @@ def _hangs(draft: Draft, job: ObservedJob) -> bool:
     return left <= 0
 
 
-def _record(draft: Draft, recipe: Recipe, success: Success) -> None:
+def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     active, job = draft.running, draft.running_job
     close_attempt(draft, job)
     position = position_of(active)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
-from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.job import JobSpec
 from pfd_operator.api.pods import PodOverrides
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedJob
@@ -25,20 +25,20 @@ class Exhausted:
     message: str
 
 
-def gpus_per_pod(spec: FineTuneJobSpec, stage: StageKind) -> int:
+def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     """Return how many GPUs a pod of a stage asks for."""
     overrides: PodOverrides = getattr(spec.pods, stage.value)
     return int(overrides.resources.limits.get(GPU_RESOURCE, 0))
 
 
-def gpu_seconds(spec: FineTuneJobSpec, job: ObservedJob, now: datetime) -> float:
+def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
     """Return the GPU time of a Job's pods so far, from container start to end, in s."""
     gpus = gpus_per_pod(spec, job.stage)
     spans = [(pod.finished_at or now) - pod.started_at for pod in job.pods if pod.started_at is not None]
     return gpus * sum(max(0.0, span.total_seconds()) for span in spans)
 
 
-def elapsed_seconds(status: FineTuneJobStatus, now: datetime) -> float:
+def elapsed_seconds(status: JobStatus, now: datetime) -> float:
     """Return the wall time since the first start, without suspended time, in s."""
     if status.started_at is None:
         return 0.0
@@ -48,13 +48,13 @@ def elapsed_seconds(status: FineTuneJobStatus, now: datetime) -> float:
     return max(0.0, elapsed)
 
 
-def deadline_left(spec: FineTuneJobSpec, status: FineTuneJobStatus, now: datetime) -> float:
+def deadline_left(spec: JobSpec, status: JobStatus, now: datetime) -> float:
     """Return the wall time left, in s; infinite without a deadline."""
     hours = spec.budget.deadline_hours
     return math.inf if hours is None else hours * 3600 - elapsed_seconds(status, now)
 
 
-def gpu_seconds_left(spec: FineTuneJobSpec, status: FineTuneJobStatus, running: float = 0.0) -> float:
+def gpu_seconds_left(spec: JobSpec, status: JobStatus, running: float = 0.0) -> float:
     """Return the GPU time left, in s; infinite without a limit.
 
     Parameters
@@ -66,13 +66,13 @@ def gpu_seconds_left(spec: FineTuneJobSpec, status: FineTuneJobStatus, running: 
     return math.inf if hours is None else hours * 3600 - status.gpu_seconds - running
 
 
-def labels_left(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> int:
+def labels_left(spec: JobSpec, status: JobStatus) -> int:
     """Return how many labels may still be paid for."""
     return max(0, spec.budget.max_labels - status.labels.paid)
 
 
 def time_exhausted(
-    spec: FineTuneJobSpec, status: FineTuneJobStatus, now: datetime, running_gpu_seconds: float = 0.0
+    spec: JobSpec, status: JobStatus, now: datetime, running_gpu_seconds: float = 0.0
 ) -> Exhausted | None:
     """Say whether the deadline or the GPU time is used up."""
     if deadline_left(spec, status, now) <= 0:
@@ -89,7 +89,7 @@ def time_exhausted(
 
 
 def pod_deadline_seconds(
-    spec: FineTuneJobSpec, status: FineTuneJobStatus, stage: StageKind, pods_at_a_time: int, now: datetime
+    spec: JobSpec, status: JobStatus, stage: StageKind, pods_at_a_time: int, now: datetime
 ) -> int | None:
     """Return how long each pod of a stage may run, so that the budget holds with no operator alive, in s."""
     left = deadline_left(spec, status, now)

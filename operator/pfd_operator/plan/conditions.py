@@ -5,26 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType
-from pfd_operator.api.status import Condition, FineTuneJobStatus
+from pfd_operator.api.status import Condition, JobStatus
 
 MESSAGE_MAX = 1024
 """Longer messages lose their middle: the end often says what to do."""
 
 
-def find_condition(status: FineTuneJobStatus, kind: ConditionType) -> Condition | None:
+def find_condition(status: JobStatus, kind: ConditionType) -> Condition | None:
     """Return a condition, if it was ever set."""
     return next((condition for condition in status.conditions if condition.type == kind), None)
 
 
 def with_condition(
-    status: FineTuneJobStatus,
+    status: JobStatus,
     kind: ConditionType,
     value: bool | None,
     reason: str,
     message: str,
     generation: int,
     now: datetime,
-) -> FineTuneJobStatus:
+) -> JobStatus:
     """Return the status with a condition set; its transition time moves only when its value changes.
 
     Parameters

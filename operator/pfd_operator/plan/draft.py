@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import ActiveStage, Condition, FineTuneJobStatus
+from pfd_operator.api.job import JobSpec
+from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import with_condition
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
@@ -19,7 +19,7 @@ class Draft:
     """What is known, and what has been decided so far."""
 
     resource: Resource
-    status: FineTuneJobStatus
+    status: JobStatus
     observed: Observed
     settings: Settings
     now: datetime
@@ -28,7 +28,7 @@ class Draft:
     _wakes: list[float] = field(default_factory=list)
 
     @property
-    def spec(self) -> FineTuneJobSpec:
+    def spec(self) -> JobSpec:
         """The spec as it is now."""
         return self.resource.spec
 

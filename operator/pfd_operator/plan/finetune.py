@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
-from pfd_operator.api.finetune import FineTuneJobSpec, Stop
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.job import Stop
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Purpose, System
+from pfd_operator.contract.settings import Purpose
 from pfd_operator.contract.stage import (
-    STRUCTURES_DIRECTORY,
     ExploreParams,
     LabelParams,
-    PreparedSystem,
     PrepareParams,
     SelectParams,
     StageKind,
@@ -23,15 +21,14 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
-from pfd_operator.contract.tasks import md_tasks
 
 from .budget import labels_left
-from .names import structures_key
-from .outcome import take_labels, take_training
-from .recipe import Ending, Position, StagePlan
-from .types import Resource, Settings
+from .convergence import errors_of
+from .outcome import take_training
+from .recipe import Ending, Hindrance, Position, StagePlan
+from .rounds import after, last_stages, last_words, pods_of, prepared, take_counts
+from .types import Observed, Settings
 
-ITERATION = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
 IN_WORKER = frozenset({"xtb", "ase"})
 """Engines that compute in the worker image; the others need one of their own."""
 
@@ -39,49 +36,38 @@ IN_WORKER = frozenset({"xtb", "ase"})
 class FineTune:
     """See the module."""
 
-    def complaint(self, spec: FineTuneJobSpec, settings: Settings) -> str | None:
+    def hindrance(self, spec: FineTuneJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
         """Return what makes a spec impossible that the schema cannot see."""
-        aimd, frames, most = spec.aimd, spec.holdout.frames, spec.budget.max_labels
-        needed = aimd.trajectories * aimd.steps + frames
-        if needed > most:
-            return (
-                f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: {aimd.trajectories} AIMD "
-                f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames). "
-                f"Raise the budget, or ask for less"
-            )
-        engine, _ = spec.labeling.engine.chosen()
-        if engine not in IN_WORKER and spec.labeling.image is None and engine not in settings.engine_images:
-            return (
-                f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the "
-                f"administrator to set one for all jobs"
-            )
-        return None
+        complaint = _complaint(spec, settings)
+        return None if complaint is None else Hindrance(OperatorReason.SPEC_INVALID, complaint)
 
-    def next(self, status: FineTuneJobStatus) -> Position:
+    def begun(self, status: FineTuneJobStatus, observed: Observed) -> FineTuneJobStatus:
+        """Nothing from outside has to be remembered."""
+        return status
+
+    def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""
         if not status.stages:
             return Position(0, StageKind.PREPARE)
-        last = status.stages[-1]
-        if last.stage is StageKind.PREPARE:
-            return Position(0, ITERATION[0])
-        place = ITERATION.index(last.stage) + 1
-        return (
-            Position(last.iteration + 1, ITERATION[0])
-            if place == len(ITERATION)
-            else Position(last.iteration, ITERATION[place])
-        )
+        return after(Position(status.stages[-1].iteration, status.stages[-1].stage))
 
-    def stage(self, resource: Resource, status: FineTuneJobStatus, settings: Settings, position: Position) -> StagePlan:
+    def stage(
+        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, settings: Settings, position: Position
+    ) -> StagePlan:
         """Return what a stage has to do."""
-        spec = resource.spec
-        seed = seed_of(spec.seed, position.iteration, position.stage.value)
-        completions, parallelism = _pods(spec, status, position.stage, seed)
+        labeling = spec.labeling
+        systems = [system.name for system in spec.systems]
+        completions, parallelism = pods_of(
+            position.stage, status, systems, spec.exploration, labeling.frames_per_pod, labeling.parallelism
+        )
+        worker_image, engine_image = _images(spec, settings, position.stage)
         return StagePlan(
             position=position,
             params=_params(spec, status, position),
-            seed=seed,
+            seed=seed_of(spec.seed, position.iteration, position.stage.value),
             inputs=_inputs(status, position),
-            image=_image(spec, settings, position.stage),
+            worker_image=worker_image,
+            engine_image=engine_image,
             completions=completions,
             parallelism=parallelism,
         )
@@ -90,14 +76,17 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
     ) -> FineTuneJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_labels(status, results)
-        counts = dict(status.counts)
-        for name in {name for result in results for name in result.counts}:
-            counts[name] = sum(result.counts.get(name, 0) for result in results)
-        status = status.model_copy(update={"counts": counts})
-        if position.stage is StageKind.TRAIN and results:
-            status = take_training(spec.convergence, status, position.iteration, results[0])
-        return status
+        status = take_counts(status, results)
+        if position.stage is not StageKind.TRAIN or not results:
+            return status
+        named = {name: errors_of(results[0].metrics.get(name)) for name in ("pretrained", "shifted")}
+        baselines = {name: errors for name, errors in named.items() if errors is not None}
+        status = status.model_copy(update={"baselines": status.baselines | baselines})
+        return take_training(spec.convergence, status, position.iteration, results[0])
+
+    def succeeded(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> bool:
+        """Say whether all limits held often enough."""
+        return bool(status.stages) and status.consecutive >= spec.convergence.consecutive
 
     def ending(
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, begun: bool
@@ -112,30 +101,44 @@ class FineTune:
         if labels_left(spec, status) == 0:
             message = (
                 f"all {spec.budget.max_labels} labels (spec.budget.maxLabels) are paid for and the model is not yet "
-                f"good enough: {_last_words(status)}. Raise the budget to go on"
+                f"good enough: {last_words(status)}. Raise the budget to go on"
             )
             return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
         return None
 
 
+def _complaint(spec: FineTuneJobSpec, settings: Settings) -> str | None:
+    aimd, frames, most = spec.aimd, spec.holdout.frames, spec.budget.max_labels
+    needed = aimd.trajectories * aimd.steps + frames
+    if needed > most:
+        return (
+            f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: {aimd.trajectories} AIMD "
+            f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames). "
+            f"Raise the budget, or ask for less"
+        )
+    engine, _ = spec.labeling.engine.chosen()
+    if engine not in IN_WORKER and spec.labeling.image is None and engine not in settings.engine_images:
+        return (
+            f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the "
+            f"administrator to set one for all jobs"
+        )
+    return None
+
+
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:
     if status.consecutive >= spec.convergence.consecutive:
-        message = f"all limits held in {status.consecutive} iterations in a row: {_last_words(status)}"
+        message = f"all limits held in {status.consecutive} iterations in a row: {last_words(status)}"
         return Ending(Phase.CONVERGED, OperatorReason.CONVERGED, message, ready=True)
     if upcoming > spec.budget.max_iterations:
         message = (
             f"{upcoming - 1} iterations (spec.budget.maxIterations is {spec.budget.max_iterations}) are done and the "
-            f"model is not yet good enough: {_last_words(status)}. Raise the budget to go on"
+            f"model is not yet good enough: {last_words(status)}. Raise the budget to go on"
         )
         return Ending(Phase.MAX_ITERATIONS, OperatorReason.MAX_ITERATIONS, message)
     if spec.stop is Stop.AFTER_ITERATION:
         message = f"stopped after iteration {upcoming - 1} (spec.stop); remove spec.stop to go on"
         return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
     return None
-
-
-def _last_words(status: FineTuneJobStatus) -> str:
-    return status.iterations[-1].message if status.iterations else "no iteration has ended"
 
 
 def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position) -> StageParams:
@@ -145,7 +148,7 @@ def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position
         case StageKind.PREPARE:
             return PrepareParams(
                 model=spec.model,
-                systems=[_prepared(system) for system in spec.systems],
+                systems=[prepared(system) for system in spec.systems],
                 data=spec.data,
                 training=spec.training,
                 engine=spec.labeling.engine,
@@ -173,56 +176,32 @@ def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position
             )
         case StageKind.TRAIN:
             return TrainParams(training=spec.training, max_failed_fraction=spec.labeling.max_failed_fraction)
+        case StageKind.ACCEPT:
+            raise ValueError("a fine-tuning has no accept stage")
 
 
 def _inputs(status: FineTuneJobStatus, position: Position) -> dict[str, StageRef]:
     """Return what a stage reads: names as the worker knows them → finished stages."""
-    last = status.inputs
-    match position.stage:
-        case StageKind.PREPARE:
-            return {}
-        case StageKind.EXPLORE:
-            model = StageKind.TRAIN if position.iteration else StageKind.PREPARE
-            return {"prepare": last[StageKind.PREPARE], "model": last[model]}
-        case StageKind.SELECT:
-            names = [StageKind.PREPARE, StageKind.EXPLORE]
-        case StageKind.LABEL:
-            names = [StageKind.SELECT]
-        case StageKind.TRAIN:
-            names = [StageKind.PREPARE, StageKind.LABEL, StageKind.SELECT]
-    if position.iteration and position.stage is not StageKind.LABEL:
-        names.append(StageKind.TRAIN)
-    return {name.value: last[name] for name in names}
+    if position.stage is StageKind.PREPARE:
+        return {}
+    if position.stage is StageKind.EXPLORE:
+        model = StageKind.TRAIN if position.iteration else StageKind.PREPARE
+        return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+    if position.stage is StageKind.LABEL:
+        return last_stages(status.inputs, [StageKind.SELECT])
+    names = [StageKind.PREPARE]
+    names += [StageKind.EXPLORE] if position.stage is StageKind.SELECT else [StageKind.LABEL, StageKind.SELECT]
+    names += [StageKind.TRAIN] if position.iteration else []
+    return last_stages(status.inputs, names)
 
 
-def _pods(spec: FineTuneJobSpec, status: FineTuneJobStatus, stage: StageKind, seed: int) -> tuple[int | None, int]:
-    """Return (completions, pods at a time) of a stage."""
-    if stage is StageKind.EXPLORE:
-        tasks = len(md_tasks([system.name for system in spec.systems], spec.exploration, seed))
-        pods = min(spec.exploration.pods, tasks)
-        return pods, pods
-    if stage is StageKind.LABEL:
-        pods = max(1, math.ceil(status.counts.get("tasks", 1) / spec.labeling.frames_per_pod))
-        return pods, min(spec.labeling.parallelism, pods)
-    return None, 1
-
-
-def _image(spec: FineTuneJobSpec, settings: Settings, stage: StageKind) -> str:
+def _images(spec: FineTuneJobSpec, settings: Settings, stage: StageKind) -> tuple[str, str | None]:
+    """Return the images of the worker and of an engine that has one of its own."""
     if stage is not StageKind.LABEL:
-        return settings.worker_image
+        return settings.worker_image, None
     engine, _ = spec.labeling.engine.chosen()
-    own = spec.labeling.image or settings.engine_images.get(engine, "")
-    return f"{settings.worker_image} {own}".strip()
-
-
-def _prepared(system: System) -> PreparedSystem:
-    given = system.structures
-    if given.uri is not None:
-        address = given.uri
-    else:
-        key = given.config_map.key if given.config_map is not None else structures_key(system.name)
-        address = f"{STRUCTURES_DIRECTORY}/{system.name}/{key}"
-    return PreparedSystem(name=system.name, structures=address, perturb=system.perturb)
+    own = spec.labeling.image or settings.engine_images.get(engine)
+    return (own or settings.worker_image, None) if engine in IN_WORKER else (settings.worker_image, own)
 
 
 FINE_TUNE = FineTune()

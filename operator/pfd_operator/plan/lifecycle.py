@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.finetune import Stop
+from pfd_operator.api.job import Stop
 
 from .attempts import halt, running_gpu_seconds
 from .budget import deadline_left, gpu_seconds_left, gpus_per_pod, time_exhausted
 from .conditions import find_condition
 from .draft import Draft
-from .recipe import Recipe, position_of
+from .recipe import AnyRecipe, Hindrance, position_of
 from .spec_digest import spec_digest
 
 
-def begin(draft: Draft, recipe: Recipe) -> None:
+def begin(draft: Draft, recipe: AnyRecipe) -> None:
     """Start a job that never ran, if its spec can be worked with."""
     if draft.status.phase.terminal or draft.status.started_at is not None:
         return
-    complaint = recipe.complaint(draft.spec, draft.settings)
-    if complaint is not None:
-        if (old := find_condition(draft.status, ConditionType.READY)) is None or old.message != complaint:
-            draft.tell(OperatorReason.SPEC_INVALID, complaint, warning=True)
-        draft.set(phase=Phase.PENDING)
-        draft.condition(ConditionType.READY, False, OperatorReason.SPEC_INVALID, complaint)
-        draft.condition(ConditionType.PROGRESSING, False, OperatorReason.SPEC_INVALID, complaint)
+    hindrance = recipe.hindrance(draft.spec, draft.observed, draft.settings)
+    if hindrance is not None:
+        _wait(draft, hindrance)
     elif draft.spec.stop is not None:
         draft.end(
             Phase.CANCELLED, OperatorReason.CANCELLED, "stopped before it started (spec.stop); remove it to start"
@@ -31,12 +27,26 @@ def begin(draft: Draft, recipe: Recipe) -> None:
     elif draft.spec.suspend:
         draft.set(phase=Phase.SUSPENDED)
     else:
+        draft.status = recipe.begun(draft.status, draft.observed)
         draft.set(phase=Phase.RUNNING, started_at=draft.now, spec_digest=spec_digest(draft.spec))
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "no model has been trained yet")
         draft.tell(OperatorReason.STARTED, "the job starts")
 
 
-def reopen(draft: Draft, recipe: Recipe) -> None:
+def _wait(draft: Draft, hindrance: Hindrance) -> None:
+    """Say why a job does not start; end it if it never can."""
+    if hindrance.final:
+        draft.end(Phase.FAILED, hindrance.reason, hindrance.message)
+        return
+    old = find_condition(draft.status, ConditionType.READY)
+    if old is None or old.message != hindrance.message:
+        draft.tell(hindrance.reason, hindrance.message, warning=hindrance.reason is OperatorReason.SPEC_INVALID)
+    draft.set(phase=Phase.PENDING)
+    for kind in (ConditionType.READY, ConditionType.PROGRESSING):
+        draft.condition(kind, False, hindrance.reason, hindrance.message)
+
+
+def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     """Go on with a job that had ended, if what ended it was taken away."""
     status = draft.status
     if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
@@ -52,7 +62,7 @@ def reopen(draft: Draft, recipe: Recipe) -> None:
         }
     )
     begun = status.active is not None
-    position = position_of(status.active) if status.active is not None else recipe.next(status)
+    position = position_of(status.active) if status.active is not None else recipe.next(draft.spec, status)
     ending = recipe.ending(draft.spec, reopened, position, begun)
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
@@ -65,7 +75,7 @@ def reopen(draft: Draft, recipe: Recipe) -> None:
     draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
 
 
-def obey(draft: Draft) -> None:
+def obey(draft: Draft, recipe: AnyRecipe) -> None:
     """Do what the user asks for at once, stop and suspend, and keep within the time that may be spent."""
     status, spec = draft.status, draft.spec
     if status.phase.terminal:
@@ -87,7 +97,7 @@ def obey(draft: Draft) -> None:
             _finish_suspension(draft)
             draft.set(phase=Phase.RUNNING)
             draft.tell(OperatorReason.RESUMED, "resumed")
-        _keep_time(draft)
+        _keep_time(draft, recipe)
 
 
 def _finish_suspension(draft: Draft) -> None:
@@ -97,8 +107,8 @@ def _finish_suspension(draft: Draft) -> None:
         draft.set(suspended_at=None, suspended_seconds=draft.status.suspended_seconds + seconds)
 
 
-def _keep_time(draft: Draft) -> None:
-    if draft.active is None and draft.status.stages and draft.status.consecutive >= draft.spec.convergence.consecutive:
+def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
+    if draft.active is None and recipe.succeeded(draft.spec, draft.status):
         # the last stage made it in time: that it ended late does not take the result away
         return
     running = running_gpu_seconds(draft)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.status import ActiveState, FineTuneJobStatus
+from pfd_operator.api.status import ActiveState, JobStatus
 
 from .attempts import begin_stage, create_again, follow, next_attempt
+from .distill import DISTILL
 from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
-from .recipe import Recipe, position_of
+from .recipe import AnyRecipe, position_of
 from .types import Decision, Observed, Resource, Settings
 from .upkeep import note_spec_change, show_progressing, spec_changed, tidy, watch_stuck
 
-RECIPES: dict[str, Recipe] = {"FineTuneJob": FINE_TUNE}
+RECIPES: dict[str, AnyRecipe] = {"FineTuneJob": FINE_TUNE, "DistillJob": DISTILL}
 
 
-def plan(
-    resource: Resource, status: FineTuneJobStatus, observed: Observed, settings: Settings, now: datetime
-) -> Decision:
+def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Settings, now: datetime) -> Decision:
     """Decide what to do about one resource.
 
     Parameters
@@ -53,7 +52,7 @@ def plan(
     begin(draft, recipe)
     if not draft.status.phase.terminal:
         follow(draft, recipe)
-    obey(draft)
+    obey(draft, recipe)
     note_spec_change(draft)
     _advance(draft, recipe)
     watch_stuck(draft)
@@ -62,7 +61,7 @@ def plan(
     return draft.decision()
 
 
-def _advance(draft: Draft, recipe: Recipe) -> None:
+def _advance(draft: Draft, recipe: AnyRecipe) -> None:
     """Start what comes next: a stage, an attempt, or the end."""
     if draft.status.phase is not Phase.RUNNING:
         return
@@ -70,7 +69,7 @@ def _advance(draft: Draft, recipe: Recipe) -> None:
     if active is not None and active.state is ActiveState.CREATED:
         return
     begun = active is not None
-    position = position_of(active) if active is not None else recipe.next(draft.status)
+    position = position_of(active) if active is not None else recipe.next(draft.spec, draft.status)
     intended = active is not None and active.state is ActiveState.INTENDED
     ending = None if intended else recipe.ending(draft.spec, draft.status, position, begun)
     if ending is not None:

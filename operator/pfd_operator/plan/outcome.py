@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from pfd_operator.api.status import (
     KEPT_ITERATIONS,
-    FineTuneJobStatus,
     IterationRecord,
+    JobStatus,
     Labels,
     ModelRecord,
     StageRecord,
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Convergence
 
 from .conditions import shortened
-from .convergence import errors_of, judge
+from .convergence import MEASURES, Limits, errors_of, judge
 
+AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
 _WORDS_MAX = 320
 
 
-def take_labels(status: FineTuneJobStatus, results: Sequence[StageResult]) -> FineTuneJobStatus:
+def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
     """Return the status with the newest count of labels.
 
     The pods of a stage count the same ledger at different moments, and it only grows: the largest is the newest.
@@ -41,10 +42,10 @@ def take_labels(status: FineTuneJobStatus, results: Sequence[StageResult]) -> Fi
 
 
 def take_training(
-    limits: Convergence, status: FineTuneJobStatus, iteration: int, result: StageResult
-) -> FineTuneJobStatus:
-    """Return the status with what a train stage measured: the iteration's record, the best model, the baselines."""
-    verdict = judge(limits, result.metrics)
+    limits: Limits, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
+) -> AnyStatus:
+    """Return the status with what a train stage measured: the iteration's record, the best model."""
+    verdict = judge(limits, result.metrics, measures)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
@@ -57,19 +58,16 @@ def take_training(
         met=verdict.met,
         message=shortened(message, _WORDS_MAX),
     )
-    named = {name: errors_of(result.metrics.get(name)) for name in ("pretrained", "shifted")}
-    baselines = {name: errors for name, errors in named.items() if errors is not None}
     return status.model_copy(
         update={
             "consecutive": consecutive,
             "iterations": [*status.iterations, record],
-            "baselines": status.baselines | baselines,
             "model": _best_model(status, result),
         }
     )
 
 
-def _best_model(status: FineTuneJobStatus, result: StageResult) -> ModelRecord | None:
+def _best_model(status: JobStatus, result: StageResult) -> ModelRecord | None:
     if result.model_uri is None:
         return status.model
     return ModelRecord(
@@ -80,7 +78,7 @@ def _best_model(status: FineTuneJobStatus, result: StageResult) -> ModelRecord |
     )
 
 
-def add_record(status: FineTuneJobStatus, record: StageRecord) -> FineTuneJobStatus:
+def add_record(status: AnyStatus, record: StageRecord) -> AnyStatus:
     """Return the status with a finished stage; the oldest history gives way, so that it stays small."""
     iterations = status.iterations[-KEPT_ITERATIONS:]
     stages = [*status.stages, record][-KEPT_ITERATIONS:]
@@ -90,5 +88,5 @@ def add_record(status: FineTuneJobStatus, record: StageRecord) -> FineTuneJobSta
     return status
 
 
-def _size(status: FineTuneJobStatus) -> int:
+def _size(status: JobStatus) -> int:
     return len(canonical_json(status.to_json()).encode())

@@ -36,6 +36,8 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         name=active.job_name,
         owner=resource,
         spec=spec,
+        worker_image=stage.worker_image,
+        engine_image=stage.engine_image,
         completions=stage.completions,
         parallelism=stage.parallelism,
         active_deadline_seconds=pod_deadline_seconds(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from pfd_operator.api.conditions import OperatorReason, Phase
-from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import ActiveStage, FineTuneJobStatus
+from pfd_operator.api.job import JobSpec
+from pfd_operator.api.status import ActiveStage, JobStatus
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind, StageParams, StageRef, stage_digest
 
-from .types import Resource, Settings
+from .types import Observed, Settings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class StagePlan:
     params: StageParams
     seed: int
     inputs: dict[str, StageRef]
-    image: str
+    worker_image: str
+    engine_image: str | None = None
+    """Image of an engine that does not run in the worker."""
     completions: int | None = None
     """Indexes; None for a stage of one pod."""
     parallelism: int = 1
@@ -49,7 +51,8 @@ class StagePlan:
     @property
     def digest(self) -> str:
         """Name of the stage's outputs."""
-        return stage_digest(self.params, self.seed, self.position.iteration, self.inputs, self.image)
+        image = f"{self.worker_image} {self.engine_image or ''}".strip()
+        return stage_digest(self.params, self.seed, self.position.iteration, self.inputs, image)
 
 
 @dataclass(frozen=True)
@@ -62,29 +65,51 @@ class Ending:
     ready: bool = False
 
 
-class Recipe(Protocol):
+@dataclass(frozen=True)
+class Hindrance:
+    """Why a job cannot start yet, or ever."""
+
+    reason: OperatorReason
+    message: str
+    final: bool = False
+    """Waiting or another spec will not help."""
+
+
+Spec_contra = TypeVar("Spec_contra", bound=JobSpec, contravariant=True)
+Status = TypeVar("Status", bound=JobStatus)
+
+
+class Recipe(Protocol[Spec_contra, Status]):
     """A workflow."""
 
-    def complaint(self, spec: FineTuneJobSpec, settings: Settings) -> str | None:
-        """Return what makes a spec impossible that the schema cannot see; None if it is fine."""
+    def hindrance(self, spec: Spec_contra, observed: Observed, settings: Settings) -> Hindrance | None:
+        """Return why a job cannot start, what the schema cannot see; None if it can."""
         ...
 
-    def next(self, status: FineTuneJobStatus) -> Position:
+    def begun(self, status: Status, observed: Observed) -> Status:
+        """Return the status of a job that starts now, with what has to be remembered from outside."""
+        ...
+
+    def next(self, spec: Spec_contra, status: Status) -> Position:
         """Return the stage after the last finished one."""
         ...
 
-    def stage(self, resource: Resource, status: FineTuneJobStatus, settings: Settings, position: Position) -> StagePlan:
+    def stage(self, spec: Spec_contra, status: Status, settings: Settings, position: Position) -> StagePlan:
         """Return what a stage has to do."""
         ...
 
-    def take(
-        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
-    ) -> FineTuneJobStatus:
+    def take(self, spec: Spec_contra, status: Status, position: Position, results: Sequence[StageResult]) -> Status:
         """Return the status with what a finished stage found out."""
         ...
 
-    def ending(
-        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, begun: bool
-    ) -> Ending | None:
+    def succeeded(self, spec: Spec_contra, status: Status) -> bool:
+        """Say whether what was asked for is there: then no budget can take it away."""
+        ...
+
+    def ending(self, spec: Spec_contra, status: Status, position: Position, begun: bool) -> Ending | None:
         """Say why a stage is not to be started, or, if `begun`, not to be attempted again; None if it is."""
         ...
+
+
+AnyRecipe = Recipe[Any, Any]
+"""The loop walks any of them, each with the spec and status of its kind."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pfd_operator.api.finetune import MUTABLE_FIELDS, FineTuneJobSpec
+from pfd_operator.api.job import MUTABLE_FIELDS, JobSpec
 from pfd_operator.contract.digest import digest_of
 
 
-def spec_digest(spec: FineTuneJobSpec) -> str:
+def spec_digest(spec: JobSpec) -> str:
     """Return the sha256 of a spec without its mutable fields.
 
     Defaults are left out: an operator that brings new fields must not see a change in old jobs.

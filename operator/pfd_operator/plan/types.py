@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.job import JobSpec
+from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 
@@ -18,6 +18,8 @@ class Settings:
     worker_image: str
     engine_images: dict[str, str]
     """Default image by engine key, e.g. {"abinit": …}."""
+    calculator_image: str | None = None
+    """Worker image with more ASE calculators, for teachers that are one; None: the worker image."""
     progress_url: str | None = None
     image_pull_policy: str = "IfNotPresent"
     max_counted_failures: int = 3
@@ -41,7 +43,7 @@ class Resource:
     name: str
     uid: str
     generation: int
-    spec: FineTuneJobSpec
+    spec: JobSpec
     deleting: bool = False
 
 
@@ -93,6 +95,17 @@ class ObservedJob:
 
 
 @dataclass(frozen=True)
+class ObservedTeacher:
+    """A FineTuneJob seen from a DistillJob that waits for it."""
+
+    ended: bool
+    failure: str = ""
+    """Why it failed, if it did."""
+    record: TeacherRecord | None = None
+    """What to go on with once it has ended, if it has a model."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """What the caches hold of one resource's children; it may be late, never invented."""
 
@@ -101,6 +114,8 @@ class Observed:
     """Last report of the active attempt."""
     config_maps: frozenset[str] = frozenset()
     """Names of the ConfigMaps we own for inline structures."""
+    teacher: ObservedTeacher | None = None
+    """The FineTuneJob that the spec names as teacher, if it exists."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,9 @@ class PlannedJob:
     name: str
     owner: Resource
     spec: StageSpec
+    worker_image: str
+    engine_image: str | None = None
+    """Image of an engine that does not run in the worker."""
     completions: int | None = None
     parallelism: int = 1
     active_deadline_seconds: int | None = None
@@ -154,7 +172,7 @@ class Event:
 class Decision:
     """The outcome of a plan: write the status first, then act, then tell."""
 
-    status: FineTuneJobStatus
+    status: JobStatus
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after_seconds: float | None = None

@@ -6,10 +6,9 @@ from typing import Any
 
 from pfd_operator.api.pods import PodOverrides
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
-from pfd_operator.contract.stage import LabelParams, StageSpec
+from pfd_operator.contract.stage import LabelParams
 from pfd_operator.plan.types import PlannedJob, Settings
 
-from .errors import RenderError
 from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
 
 STAGE = "stage"
@@ -17,9 +16,6 @@ PROBE = "engine-probe"
 STAGE_IN = "stage-in"
 ENGINE = "engine"
 STAGE_OUT = "stage-out"
-
-EXTERNAL_ENGINES = frozenset({"abinit"})
-"""Engines with an image of their own; the others compute inside the worker."""
 
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -31,48 +27,36 @@ _CONTAINER_SECURITY = {
 }
 
 
-def external_engine(spec: StageSpec) -> str | None:
-    """Return the engine's name if the stage runs it in an image of its own."""
-    if not isinstance(spec.params, LabelParams):
-        return None
-    name, _ = spec.params.engine.chosen()
-    return name if name in EXTERNAL_ENGINES else None
-
-
-def worker_containers(spec: StageSpec) -> tuple[str, ...]:
+def worker_containers(job: PlannedJob) -> tuple[str, ...]:
     """Return the names of the containers whose exit codes follow the contract."""
-    return (STAGE,) if external_engine(spec) is None else (STAGE_IN, STAGE_OUT)
+    return (STAGE,) if job.engine_image is None else (STAGE_IN, STAGE_OUT)
 
 
 def containers(
     job: PlannedJob, settings: Settings, overrides: PodOverrides, progress_token: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return (init containers, containers) of a stage's pod."""
-    engine = external_engine(job.spec)
-    if engine is None:
-        image = settings.worker_image
-        if isinstance(job.spec.params, LabelParams) and job.owner.spec.labeling.image:
-            image = job.owner.spec.labeling.image
-        main = _worker(STAGE, image, [], job, settings, progress_token)
-        main["resources"] = _resources(overrides, _DEFAULT_REQUESTS)
-        main["volumeMounts"].append(shared_memory_mount())
-        return [], [main]
+    if job.engine_image is None:
+        worker = _worker(STAGE, [], job, settings, progress_token)
+        worker["resources"] = _resources(overrides, _DEFAULT_REQUESTS)
+        worker["volumeMounts"].append(shared_memory_mount())
+        return [], [worker]
     stage_in, stage_out = (
-        _worker(name, settings.worker_image, [mode], job, settings, progress_token)
+        _worker(name, [mode], job, settings, progress_token)
         for name, mode in ((STAGE_IN, "label-in"), (STAGE_OUT, "label-out"))
     )
     for container in (stage_in, stage_out):
         container["resources"] = {"requests": dict(_COPY_REQUESTS)}
-    main = _engine(engine, job, settings, overrides)
-    return [_probe(main, job), stage_in], [main, stage_out]
+    engine = _engine(job.engine_image, settings, overrides)
+    return [_probe(engine, job), stage_in], [engine, stage_out]
 
 
 def _worker(
-    name: str, image: str, arguments: list[str], job: PlannedJob, settings: Settings, progress_token: str
+    name: str, arguments: list[str], job: PlannedJob, settings: Settings, progress_token: str
 ) -> dict[str, Any]:
     return {
         "name": name,
-        "image": image,
+        "image": job.worker_image,
         "imagePullPolicy": settings.image_pull_policy,
         # args, not command: the image's entry point is an init that reaps children and forwards signals
         "args": ["python", "-m", "pfd_worker", *arguments],
@@ -91,13 +75,7 @@ def _worker(
     }
 
 
-def _engine(engine: str, job: PlannedJob, settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
-    image = job.owner.spec.labeling.image or settings.engine_images.get(engine)
-    if image is None:
-        raise RenderError(
-            f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the administrator "
-            f"to set one for all jobs"
-        )
+def _engine(image: str, settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
     return {
         "name": ENGINE,
         "image": image,
@@ -115,12 +93,13 @@ def _engine(engine: str, job: PlannedJob, settings: Settings, overrides: PodOver
 
 def _probe(engine: dict[str, Any], job: PlannedJob) -> dict[str, Any]:
     """Return the init container that tells what the engine's image holds: label keys are made of it."""
-    if not isinstance(job.spec.params, LabelParams):
+    params = job.spec.params
+    if not isinstance(params, LabelParams) or params.engine is None:
         raise TypeError("only label stages have engines")
     return {
         **engine,
         "name": PROBE,
-        "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(job.spec.params.engine)],
+        "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
         "resources": {"requests": dict(_COPY_REQUESTS)},
         "volumeMounts": list(SCRATCH_MOUNTS),
     }

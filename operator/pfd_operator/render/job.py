@@ -37,7 +37,7 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
     Raises
     ------
     RenderError
-        If the StageSpec is larger than an annotation should be, or no image is known for the engine.
+        If the StageSpec is larger than an annotation should be.
     """
     labels = {
         **owner_labels(job.owner),
@@ -107,7 +107,7 @@ def _failure_rules(job: PlannedJob) -> list[dict[str, Any]]:
     by_exit_code = [
         {"action": action, "onExitCodes": {"containerName": name, "operator": "In", "values": [int(code)]}}
         for action, code in (("FailIndex", ExitCode.USER_ERROR), ("Ignore", ExitCode.PREEMPTED))
-        for name in worker_containers(job.spec)
+        for name in worker_containers(job)
     ]
     disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return [disrupted, *by_exit_code]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pfd_operator.api.finetune import GROUP, VERSION
+from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.plan.types import Resource
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import kopf
 
-from pfd_operator.api.finetune import GROUP, VERSION
+from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import KubeApi
-from pfd_operator.kube.resources import PLURAL
 
 from .operator import Operator
 from .settings import RuntimeSettings
@@ -35,9 +35,11 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
     async def cleanup(**_: Any) -> None:
         await operator.stop()
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource_changed(event: kopf.RawEvent, **_: Any) -> None:
         operator.resource_changed(dict(event["object"]), deleted=event["type"] == "DELETED")
+
+    for kind in KINDS.values():
+        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(resource_changed)
 
     return registry
 

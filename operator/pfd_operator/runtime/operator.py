@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pfd_operator.api.job import GROUP
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.children import Children
@@ -15,8 +17,8 @@ from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.informer import Informer
 from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.observe import CachedJob
-from pfd_operator.kube.resources import collection_path
-from pfd_operator.kube.store import Key, ResourceStore
+from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource_path
+from pfd_operator.kube.store import ResourceStore
 
 from .logs import about
 from .metrics import Metrics
@@ -99,13 +101,14 @@ class Operator:
 
     def resource_changed(self, body: dict[str, Any], deleted: bool) -> None:
         """Take an event of the custom resources' watch."""
-        metadata = body["metadata"]
-        key = (metadata["namespace"], metadata["name"])
+        key = Snapshot(body).key
         if deleted:
-            self.store.remove(key, metadata["uid"])
+            self.store.remove(key, body["metadata"]["uid"])
         else:
             self.store.keep(body)
         self.queue.add(key)
+        for student in self.store.students_of(key):
+            self.queue.add(student)
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""
@@ -160,9 +163,8 @@ class Operator:
 
     async def _refresh(self, key: Key, error: ApiError) -> str:
         """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
-        namespace, name = key
         try:
-            self.store.keep(await self.api.request("GET", f"{collection_path(namespace)}/{name}"))
+            self.store.keep(await self.api.request("GET", resource_path(key)))
         except ApiError as reading:
             if reading.status == 404:
                 self.store.forget(key)
@@ -181,18 +183,19 @@ class Operator:
         self._lost()
 
     async def _wait_for_definition(self) -> None:
-        """Wait until the CustomResourceDefinition is there, which Helm may install a moment later."""
+        """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""
         namespace = self.settings.namespaces[0] if self.settings.namespaces else None
-        told = False
-        while True:
-            try:
-                await self.api.request("GET", collection_path(namespace), query={"limit": "1"})
-                return
-            except ApiError as error:
-                if not told:
-                    log.warning("waiting for the API server to serve finetunejobs.pfd.dev: %s", error)
-                    told = True
-                await asyncio.sleep(1)
+        for kind in KINDS.values():
+            told = False
+            while True:
+                try:
+                    await self.api.request("GET", collection_path(kind.name, namespace), query={"limit": "1"})
+                    break
+                except ApiError as error:
+                    if not told:
+                        log.warning("waiting for the API server to serve %s.%s: %s", kind.plural, GROUP, error)
+                        told = True
+                    await asyncio.sleep(1)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pfd_operator.api.conditions import OperatorReason
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.status import JobStatus
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.apply import NameTaken, apply
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
-from pfd_operator.kube.resources import Snapshot, SpecInvalid, write_status
-from pfd_operator.kube.store import Key, ResourceStore
+from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, write_status
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import Decision, Event, Observed, Resource, Settings
 from pfd_operator.render import RenderError
@@ -65,13 +66,13 @@ class Reconciler:
             return None
         return decision.requeue_after_seconds
 
-    def _gather(self, snapshot: Snapshot, status: FineTuneJobStatus) -> Observed:
-        namespace, _ = snapshot.key
+    def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
+        namespace = snapshot.key.namespace
         active = status.active.job_name if status.active else None
         jobs = {job.observed.name for job in self.children.jobs_of(snapshot.uid)}
         self.progress.keep_only(namespace, jobs, active)
         shown = self.progress.shown(namespace, active) if active else None
-        return self.children.observed(snapshot.uid, shown)
+        return replace(self.children.observed(snapshot.uid, shown), teacher=teacher_of(snapshot, self.store))
 
     async def _apply(self, snapshot: Snapshot, resource: Resource, decision: Decision) -> None:
         active = decision.status.active

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
-from pfd_operator.api.status import Condition, FineTuneJobStatus
+from pfd_operator.api.status import Condition, JobStatus
 
 
-def refused_status(status: FineTuneJobStatus, message: str, generation: int, now: datetime) -> FineTuneJobStatus:
+def refused_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:
     """Return the status with Ready and Progressing false because of SpecInvalid; equal if it says so already."""
     conditions = {condition.type: condition for condition in status.conditions}
     for kind in (ConditionType.READY, ConditionType.PROGRESSING):

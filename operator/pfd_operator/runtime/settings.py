@@ -106,6 +106,7 @@ def _planner_settings(read: _Reader) -> Settings:
     return Settings(
         worker_image=read.required("WORKER_IMAGE"),
         engine_images={str(engine): str(image) for engine, image in engine_images.items()},
+        calculator_image=read.text("CALCULATOR_IMAGE", "") or None,
         progress_url=read.text("PROGRESS_URL", "") or None,
         image_pull_policy=read.text("IMAGE_PULL_POLICY", "IfNotPresent"),
         **limits,

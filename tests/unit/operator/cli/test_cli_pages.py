@@ -12,6 +12,7 @@ from pfd_operator.cli.main import main
 from pfd_operator.cli.status import status_page
 from pfd_operator.cli.tables import duration, table
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.kube.resources import Key
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -41,9 +42,9 @@ def test_page_of_a_running_job() -> None:
             message="900 K",
         ),
     )
-    lines = status_page(("lab", "silicon"), status, NOW).splitlines()
+    lines = status_page(Key("FineTuneJob", "lab", "silicon"), status, NOW).splitlines()
     assert lines[:3] == [
-        "lab/silicon: Running",
+        "FineTuneJob lab/silicon: Running",
         "labels: 24 of 60 paid, 2 reused, 0 failed, 0 wasted",
         "time: 12 min 00 s",
     ]
@@ -55,8 +56,8 @@ def test_page_of_a_running_job() -> None:
 
 
 def test_page_of_a_new_job() -> None:
-    page = status_page(("lab", "silicon"), FineTuneJobStatus(), NOW)
-    assert page == "lab/silicon: Pending\nlabels: 0 of 0 paid, 0 reused, 0 failed, 0 wasted\n"
+    page = status_page(Key("FineTuneJob", "lab", "silicon"), FineTuneJobStatus(), NOW)
+    assert page == "FineTuneJob lab/silicon: Pending\nlabels: 0 of 0 paid, 0 reused, 0 failed, 0 wasted\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pfd_operator.kube.resources import Snapshot, SpecInvalid
+from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 
 
@@ -18,7 +18,7 @@ def body(version: int, uid: str = "u", **fields: Any) -> dict[str, Any]:
         "resourceVersion": str(version),
         "managedFields": [1],
     }
-    return {"metadata": metadata, **fields}
+    return {"kind": "FineTuneJob", "metadata": metadata, **fields}
 
 
 def test_every_wrong_field_is_named() -> None:
@@ -38,7 +38,7 @@ def test_an_older_event_does_not_undo_a_write() -> None:
     store = ResourceStore()
     store.keep(body(5, status={"phase": "Running"}))
     store.keep(body(4, status={"phase": "Pending"}))
-    snapshot = store.get(("lab", "silicon"))
+    snapshot = store.get(Key("FineTuneJob", "lab", "silicon"))
     assert snapshot is not None
     assert snapshot.raw_status == {"phase": "Running"}
     assert "managedFields" not in snapshot.body["metadata"]
@@ -49,8 +49,8 @@ def test_a_new_resource_of_the_same_name_is_another() -> None:
     store = ResourceStore()
     store.keep(body(5))
     store.keep(body(9, uid="v"))
-    store.remove(("lab", "silicon"), "u")
+    store.remove(Key("FineTuneJob", "lab", "silicon"), "u")
     assert store.key_of("u") is None
-    assert store.key_of("v") == ("lab", "silicon")
-    store.remove(("lab", "silicon"), "v")
+    assert store.key_of("v") == Key("FineTuneJob", "lab", "silicon")
+    store.remove(Key("FineTuneJob", "lab", "silicon"), "v")
     assert len(store) == 0

@@ -10,7 +10,8 @@ from itertools import pairwise
 from plan_samples import SETTINGS, after, good_result, resource
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.finetune import FineTuneJobSpec, Stop
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.job import Stop
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind

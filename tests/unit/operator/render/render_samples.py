@@ -73,7 +73,8 @@ def planned(params: StageParams, owner: Resource, **changes: Any) -> PlannedJob:
         params=params,
         progress_url="http://pfd-operator.pfd.svc:8080/progress/lab/silicon-5f0c-i002-x-a1",
     )
-    return PlannedJob(name=f"silicon-5f0c-i002-{params.stage.value}-a1", owner=owner, spec=stage, **changes)
+    images = {"worker_image": SETTINGS.worker_image, "engine_image": None} | changes.pop("images", {})
+    return PlannedJob(name=f"silicon-5f0c-i002-{params.stage.value}-a1", owner=owner, spec=stage, **images, **changes)
 
 
 def prepare_job(owner: Resource) -> PlannedJob:
@@ -89,7 +90,9 @@ def prepare_job(owner: Resource) -> PlannedJob:
 
 def label_job(owner: Resource, completions: int = 12, parallelism: int = 4) -> PlannedJob:
     params = LabelParams(engine=owner.spec.labeling.engine, frames_per_pod=1, timeout_seconds=600)
-    return planned(params, owner, completions=completions, parallelism=parallelism)
+    engine, _ = owner.spec.labeling.engine.chosen()
+    images = {"engine_image": owner.spec.labeling.image or SETTINGS.engine_images.get(engine)}
+    return planned(params, owner, completions=completions, parallelism=parallelism, images=images)
 
 
 def train_job(owner: Resource) -> PlannedJob:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from render_samples import SETTINGS, SPEC, label_job, prepare_job, resource, select_job, train_job
 
-from pfd_operator.plan.types import PlannedJob, Resource, Settings
+from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest
 from pfd_operator.render.labels import label_value
 
@@ -89,12 +89,6 @@ def test_parallelism_is_no_larger_than_completions() -> None:
 def test_default_requests_do_not_undercut_given_limits() -> None:
     (container,) = all_containers(draw("train"))
     assert container["resources"] == {"requests": {"memory": "512Mi"}, "limits": {"nvidia.com/gpu": 1, "cpu": "4"}}
-
-
-def test_engine_without_image_is_named() -> None:
-    settings = Settings(worker_image="w", engine_images={})
-    with pytest.raises(RenderError, match=r"spec\.labeling\.image: no image is known for the engine abinit"):
-        job_manifest(label_job(resource()), settings, "token")
 
 
 def test_too_large_spec_names_its_largest_part() -> None:

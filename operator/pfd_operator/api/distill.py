@@ -1,0 +1,121 @@
+"""DistillJob: a teacher becomes a light student that is fast, right, and runs in LAMMPS."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pfd_operator.contract.base import ExactlyOne, Strict, Uri
+from pfd_operator.contract.distill import Acceptance, RoundTraining
+from pfd_operator.contract.settings import AseEngine, HoldOut, Selection, System
+from pfd_operator.contract.student import Preset, Student
+
+from .job import Budget, JobSpec
+from .pods import PodOverrides, Pods
+
+
+class FineTuneJobRef(Strict):
+    """A FineTuneJob of the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Its name. It need not exist yet: it is waited for.")
+
+
+class Teacher(ExactlyOne):
+    """Who labels and, in the first round, explores."""
+
+    fine_tune_job: FineTuneJobRef | None = Field(
+        None, description="The best model of a FineTuneJob, once that has ended; with its systems and its DFT hold-out."
+    )
+    uri: Uri | None = Field(None, description="Checkpoint (.pt) in the object store.")
+    pretrained: str | None = Field(
+        None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name known to `dp pretrained download`, e.g. DPA-3.1-3M; fetched once into the store.",
+    )
+    calculator: AseEngine | None = Field(
+        None, description="Any ASE calculator of the worker image, e.g. sevenn.calculator:SevenNetCalculator."
+    )
+    branch: str | None = Field(
+        None, max_length=64, description="Model branch (head); required when the checkpoint has several."
+    )
+    image: str | None = Field(
+        None,
+        max_length=512,
+        description="Worker image that holds the calculator. Default: the chart's image for calculators.",
+    )
+
+    @classmethod
+    def union_members(cls) -> tuple[str, ...]:
+        """Branch and image go with any of them."""
+        return ("fine_tune_job", "uri", "pretrained", "calculator")
+
+
+class TeacherLabeling(Strict):
+    """How the teacher labels: in batches."""
+
+    frames_per_pod: int = Field(2000, ge=1, le=100_000, description="Frames labelled by one pod. Default 2000.")
+    parallelism: int = Field(1, ge=1, le=1000, description="Label pods at a time. Default 1.")
+
+
+class DistillBudget(Budget):
+    """What the job may cost; may be raised while it runs."""
+
+    max_iterations: int = Field(4, ge=1, le=1000, description="Rounds. Default 4.")
+    max_labels: int = Field(
+        20000, ge=1, le=10_000_000, description="Frames the teacher labels in all, hold-out included. Default 20000."
+    )
+
+
+class DistillSelection(Selection):
+    """How candidate frames become the frames the teacher labels."""
+
+    frames_per_iteration: int = Field(400, ge=1, le=100_000, description="Frames labelled in each round. Default 400.")
+
+
+class DistillHoldOut(HoldOut):
+    """The frozen hold-out: teacher-labelled frames of trajectories of their own, never trained on."""
+
+    frames: int = Field(
+        64, ge=4, le=20000, description="Number of frames, spread evenly over systems and conditions. Default 64."
+    )
+
+
+class DistillPods(Pods):
+    """Overrides by stage."""
+
+    accept: PodOverrides = Field(PodOverrides(), description="Pods of accept.")
+
+
+class DistillJobSpec(JobSpec):
+    """What a DistillJob is asked to do."""
+
+    teacher: Teacher = Field(description="Who teaches: exactly one of fineTuneJob, uri, pretrained, calculator.")
+    systems: list[System] = Field(
+        [], max_length=64, description="The materials. Default: those of teacher.fineTuneJob, with its starts."
+    )
+    student: Student = Field(Student(preset=Preset.SMALL), description="The light model.")
+    holdout: DistillHoldOut = Field(DistillHoldOut(), description="The frozen hold-out, labelled by the teacher.")
+    selection: DistillSelection = Field(DistillSelection(), description="Which configurations are labelled.")
+    labeling: TeacherLabeling = Field(TeacherLabeling(), description="How the teacher labels.")
+    training: RoundTraining = Field(RoundTraining(), description="Training of the student.")
+    acceptance: Acceptance = Field(description="When the student is accepted.")
+    budget: DistillBudget = Field(DistillBudget(), description="What it may cost.")
+    pods: DistillPods = Field(DistillPods(), description="Resources and scheduling by stage.")
+
+
+RULES = (
+    {
+        "rule": "has(self.teacher.fineTuneJob) || self.systems.size() > 0",
+        "message": "systems is needed unless the teacher is a FineTuneJob, whose systems are taken then",
+    },
+    {
+        "rule": "self.holdout.frames + self.selection.framesPerIteration <= self.budget.maxLabels",
+        "message": "budget.maxLabels is less than holdout.frames + selection.framesPerIteration, "
+        "which the first round needs",
+    },
+    {
+        "rule": "!has(self.acceptance.dftForceRatio) || has(self.teacher.fineTuneJob)",
+        "message": "acceptance.dftForceRatio needs a DFT hold-out, which only teacher.fineTuneJob brings",
+    },
+)
+"""What the API server checks across fields."""

@@ -1,0 +1,88 @@
+"""What every kind of job has in common: what it may cost, where its results go, how it is stopped."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, model_validator
+
+from pfd_operator.contract.base import Strict
+from pfd_operator.contract.settings import Exploration, S3Location, Selection, System
+
+from .pods import Pods
+
+GROUP = "pfd.dev"
+VERSION = "v1alpha1"
+
+
+class Stop(StrEnum):
+    """How a job is stopped; removing it lets the job go on."""
+
+    NOW = "Now"
+    AFTER_ITERATION = "AfterIteration"
+
+
+class Budget(Strict):
+    """What the job may cost; may be raised at any time, also after it was exhausted."""
+
+    max_iterations: int = Field(8, ge=1, le=1000, description="Iterations after the initial one. Default 8.")
+    max_labels: int = Field(
+        300,
+        ge=1,
+        le=10_000_000,
+        description="Calculations paid for in all, AIMD steps and hold-out included. Default 300.",
+    )
+    gpu_hours: float | None = Field(
+        None, gt=0, description="GPU time of all pods, container start to end, in h. Default: no limit."
+    )
+    deadline_hours: float | None = Field(
+        None,
+        gt=0,
+        description="Wall time since the first start, without suspended time, in h. Default: no limit.",
+    )
+
+
+class S3Artifacts(S3Location):
+    """S3 with its credentials."""
+
+    credentials_secret: str | None = Field(
+        None,
+        max_length=253,
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: the default credential chain.",
+    )
+    ca_bundle_config_map: str | None = Field(
+        None,
+        max_length=253,
+        description="ConfigMap whose key ca.crt holds the CA bundle of the endpoint. Default: the image's.",
+    )
+
+
+class Artifacts(Strict):
+    """Where everything computed is kept."""
+
+    s3: S3Artifacts = Field(description="S3 bucket and prefix.")
+
+
+class JobSpec(Strict):
+    """Fields that every kind of job has; the loop needs no others."""
+
+    systems: list[System] = Field(min_length=1, max_length=64, description="The materials.")
+    exploration: Exploration = Field(description="MD that finds new configurations.")
+    selection: Selection = Field(Selection(), description="Which configurations are labelled.")
+    budget: Budget = Field(Budget(), description="What it may cost.")
+    artifacts: Artifacts = Field(description="Where results are kept.")
+    pods: Pods = Field(Pods(), description="Resources and scheduling by stage.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice follows from it. Default 0.")
+    suspend: bool = Field(False, description="Stop the running stage (with a checkpoint) and wait. Default false.")
+    stop: Stop | None = Field(None, description="End the job as Cancelled: Now, or AfterIteration. Remove it to go on.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> JobSpec:
+        names = [system.name for system in self.systems]
+        if len(set(names)) != len(names):
+            raise ValueError("systems: names must differ")
+        return self
+
+
+MUTABLE_FIELDS = frozenset({"suspend", "stop", "budget", "pods"})
+"""Fields that may change while a job runs; everything else is part of status.specDigest."""

@@ -1,0 +1,71 @@
+"""What a distillation computes: how the student is judged. Written by users, read by stage containers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from .base import Strict
+from .settings import Positive
+from .student import StudentTraining
+
+
+class StartFrom(StrEnum):
+    """What each round's training starts from."""
+
+    SCRATCH = "Scratch"
+    LAST_ROUND = "LastRound"
+
+
+class RoundTraining(StudentTraining):
+    """Training of the student by deepmd-kit's PyTorch backend, in every round."""
+
+    start_from: StartFrom = Field(
+        StartFrom.SCRATCH, description="Each round trains from Scratch, or goes on from LastRound. Default Scratch."
+    )
+
+
+class Acceptance(Strict):
+    """When the student is good enough; every limit given must hold, and what it was is in the status."""
+
+    force_rmse: Positive = Field(
+        alias="forceRMSE",
+        description="Largest force RMSE against the teacher on the frozen hold-out, in eV/Å; also ends the rounds.",
+    )
+    energy_rmse_per_atom: Positive | None = Field(
+        None, alias="energyRMSEPerAtom", description="Largest energy RMSE per atom against the teacher, in eV."
+    )
+    virial_rmse_per_atom: Positive | None = Field(
+        None, alias="virialRMSEPerAtom", description="Largest virial RMSE per atom against the teacher, in eV."
+    )
+    consecutive: int = Field(1, ge=1, le=100, description="Rounds in a row in which these errors hold. Default 1.")
+    dft_force_ratio: Positive | None = Field(
+        None,
+        description="Largest force RMSE against the teacher's DFT hold-out, as a multiple of the teacher's own there. "
+        "Needs a teacher that is a FineTuneJob.",
+    )
+    speedup: Positive | None = Field(
+        None, description="Least speed-up over the teacher at the first of `sizes`, one MD engine for both."
+    )
+    sizes: list[int] = Field(
+        [108, 500, 4000],
+        min_length=1,
+        max_length=8,
+        description="Numbers of atoms at which both are timed, about. Default [108, 500, 4000].",
+    )
+    stable_md_picoseconds: float = Field(
+        5.0,
+        alias="stableMDPicoseconds",
+        gt=0,
+        le=100000,
+        description="MD it must survive, in ps. Default 5.",
+    )
+    nve_drift_mev_per_atom_ps: Positive | None = Field(
+        None,
+        alias="nveDriftMeVPerAtomPs",
+        description="Largest drift of the energy in NVE MD, in meV per atom and ps.",
+    )
+    rdf_overlap: float | None = Field(
+        None, gt=0, le=1, description="Least overlap of radial distribution functions with the teacher's MD, 0 to 1."
+    )

@@ -1,0 +1,52 @@
+"""A FineTuneJob as the teacher of a DistillJob: what the student's job needs to know of it."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.status import JobStatus, TeacherRecord
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.types import ObservedTeacher
+
+from .resources import Snapshot
+from .store import ResourceStore
+
+
+def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | None:
+    """Return what is known of the FineTuneJob that a resource names as its teacher; None if it does not exist."""
+    key = snapshot.teacher_key
+    teacher = store.get(key) if key is not None else None
+    if key is None or teacher is None:
+        return None
+    try:
+        spec = FineTuneJobSpec.model_validate(teacher.body.get("spec", {}))
+        status = teacher.status()
+    except ValidationError:
+        return ObservedTeacher(ended=False)
+    if not status.phase.terminal:
+        return ObservedTeacher(ended=False)
+    record = _record(key.name, spec, status)
+    return ObservedTeacher(ended=True, failure=_failure(status), record=record)
+
+
+def _record(name: str, spec: FineTuneJobSpec, status: JobStatus) -> TeacherRecord | None:
+    prepare, train = (status.inputs.get(stage.value) for stage in (StageKind.PREPARE, StageKind.TRAIN))
+    if status.model is None or prepare is None or train is None:
+        return None
+    s3 = spec.artifacts.s3
+    root = f"s3://{s3.bucket}/{s3.prefix.strip('/')}".rstrip("/")
+    return TeacherRecord(
+        name=name,
+        model_uri=status.model.uri,
+        starts_uri=f"{root}/stages/{prepare.digest}/manifest.json",
+        holdout_uri=f"{root}/stages/{train.digest}/manifest.json",
+        systems=[system.name for system in spec.systems],
+        errors=status.model.errors,
+    )
+
+
+def _failure(status: JobStatus) -> str:
+    ready = next((item for item in status.conditions if item.type == ConditionType.READY), None)
+    return f"it ended as {status.phase.value}" + (f" ({ready.message})" if ready is not None else "")

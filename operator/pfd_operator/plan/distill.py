@@ -1,0 +1,282 @@
+"""The distilling recipe: prepare, a hold-out by the teacher, rounds of explore → select → label → train, then accept.
+
+The teacher explores in the first round, the student from then on: what it gets wrong shows where it goes itself
+(on-policy distillation; Agarwal et al., ICLR 2024, for language models; the source system's loop for potentials).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pfd_operator.api.conditions import OperatorReason, Phase
+from pfd_operator.api.distill import DistillJobSpec
+from pfd_operator.api.job import Stop
+from pfd_operator.api.status import Check, DistillJobStatus, ModelRecord
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.settings import ModelSource, Purpose, Training
+from pfd_operator.contract.stage import (
+    AcceptParams,
+    ExploreParams,
+    LabelParams,
+    PrepareParams,
+    SelectParams,
+    StageKind,
+    StageParams,
+    StageRef,
+    TrainParams,
+)
+
+from .budget import labels_left
+from .convergence import decimal
+from .outcome import take_training
+from .recipe import Ending, Hindrance, Position, StagePlan
+from .rounds import after, last_stages, last_words, pods_of, prepared, take_counts
+from .types import Observed, Settings
+
+MEASURES = {"holdout": "against the teacher on the hold-out"}
+FIRST_ON_POLICY_ROUND = 2
+LABEL_TIMEOUT_SECONDS = 3600
+
+
+class Distill:
+    """See the module."""
+
+    def hindrance(self, spec: DistillJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
+        """Return what makes a spec impossible that the schema cannot see, or that its teacher is not there yet."""
+        needed = spec.holdout.frames + spec.selection.frames_per_iteration
+        if needed > spec.budget.max_labels:
+            return Hindrance(
+                OperatorReason.SPEC_INVALID,
+                f"spec.budget.maxLabels is {spec.budget.max_labels}, but the first round needs {needed}: "
+                f"{spec.holdout.frames} hold-out frames (spec.holdout.frames) and "
+                f"{spec.selection.frames_per_iteration} to train on (spec.selection.framesPerIteration)",
+            )
+        if spec.teacher.fine_tune_job is not None:
+            return _teacher_hindrance(spec.teacher.fine_tune_job.name, observed)
+        if not spec.systems:
+            message = "spec.systems is needed, since the teacher is no FineTuneJob whose systems could be taken"
+            return Hindrance(OperatorReason.SPEC_INVALID, message)
+        return None
+
+    def begun(self, status: DistillJobStatus, observed: Observed) -> DistillJobStatus:
+        """Remember the teacher as it is now: the job goes on with it, whatever becomes of the FineTuneJob."""
+        record = observed.teacher.record if observed.teacher is not None else None
+        return status.model_copy(update={"teacher": record})
+
+    def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
+        """Return the stage after the last finished one; accept after the last round."""
+        if not status.stages:
+            return Position(0, StageKind.PREPARE)
+        last = Position(status.stages[-1].iteration, status.stages[-1].stage)
+        if last == Position(0, StageKind.LABEL):
+            # nothing to train on yet: the first round brings it
+            return Position(1, StageKind.EXPLORE)
+        if last.stage is StageKind.ACCEPT or (last.stage is StageKind.TRAIN and _enough(spec, status, last.iteration)):
+            return Position(last.iteration, StageKind.ACCEPT)
+        return after(last)
+
+    def stage(
+        self, spec: DistillJobSpec, status: DistillJobStatus, settings: Settings, position: Position
+    ) -> StagePlan:
+        """Return what a stage has to do."""
+        completions, parallelism = pods_of(
+            position.stage,
+            status,
+            _systems(spec, status),
+            spec.exploration,
+            spec.labeling.frames_per_pod,
+            spec.labeling.parallelism,
+        )
+        return StagePlan(
+            position=position,
+            params=_params(spec, status, position),
+            seed=seed_of(spec.seed, position.iteration, position.stage.value),
+            inputs=_inputs(status, position),
+            worker_image=_image(spec, settings),
+            completions=completions,
+            parallelism=parallelism,
+        )
+
+    def take(
+        self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
+    ) -> DistillJobStatus:
+        """Return the status with what a finished stage found out."""
+        status = take_counts(status, results)
+        if position.stage is StageKind.TRAIN and results:
+            return take_training(spec.acceptance, status, position.iteration, results[0], MEASURES)
+        if position.stage is StageKind.ACCEPT and results:
+            return _take_acceptance(spec, status, results[0])
+        return status
+
+    def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
+        """Say whether the student was judged: an end that comes late does not take the verdict away."""
+        return bool(status.acceptance)
+
+    def ending(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, begun: bool) -> Ending | None:
+        """Say why a stage is not to be started or attempted again."""
+        if status.acceptance:
+            return _verdict(status)
+        if position.stage is StageKind.EXPLORE and not begun and position.iteration > 1 and _stops(spec):
+            message = f"stopped after round {position.iteration - 1} (spec.stop); remove spec.stop to go on"
+            return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
+        exploring = position.iteration > 0 and position.stage in (StageKind.EXPLORE, StageKind.SELECT)
+        if exploring and labels_left(spec, status) == 0:
+            message = (
+                f"all {spec.budget.max_labels} frames (spec.budget.maxLabels) are labelled: {last_words(status)}. "
+                "Raise the budget to go on"
+            )
+            return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
+        return None
+
+
+def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
+    teacher = observed.teacher
+    if teacher is None:
+        message = f"waits for the teacher: there is no FineTuneJob {name} in this namespace (spec.teacher.fineTuneJob)"
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if not teacher.ended:
+        message = f"waits for the teacher: FineTuneJob {name} has not ended"
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if teacher.record is None:
+        message = f"the teacher, FineTuneJob {name}, has no model: {teacher.failure}"
+        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
+    return None
+
+
+def _stops(spec: DistillJobSpec) -> bool:
+    return spec.stop is Stop.AFTER_ITERATION
+
+
+def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
+    """Say whether no further round is needed, or none is left."""
+    # good on frames of the teacher's MD only says nothing about where the student itself goes
+    good = status.consecutive >= spec.acceptance.consecutive and iteration >= FIRST_ON_POLICY_ROUND
+    return good or iteration >= spec.budget.max_iterations or labels_left(spec, status) == 0
+
+
+def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:
+    if spec.systems or status.teacher is None:
+        return [system.name for system in spec.systems]
+    return status.teacher.systems
+
+
+def _image(spec: DistillJobSpec, settings: Settings) -> str:
+    if spec.teacher.calculator is None:
+        return spec.teacher.image or settings.worker_image
+    return spec.teacher.image or settings.calculator_image or settings.worker_image
+
+
+def _params(spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
+    first = position.iteration == 0
+    purpose: Purpose = "hold-out" if first else "training"
+    match position.stage:
+        case StageKind.PREPARE:
+            return PrepareParams(
+                model=_model(spec, status),
+                calculator=spec.teacher.calculator,
+                systems=[prepared(system) for system in spec.systems],
+                starts=status.teacher.starts_uri if status.teacher is not None and not spec.systems else None,
+                training=_training(spec),
+                student=spec.student,
+            )
+        case StageKind.EXPLORE:
+            return ExploreParams(
+                purpose=purpose,
+                systems=_systems(spec, status),
+                exploration=spec.exploration,
+                min_distance_factor=spec.selection.min_distance_factor,
+            )
+        case StageKind.SELECT:
+            asked = min(spec.selection.frames_per_iteration, labels_left(spec, status))
+            return SelectParams(purpose=purpose, frames=spec.holdout.frames if first else max(1, asked))
+        case StageKind.LABEL:
+            return LabelParams(
+                frames_per_pod=spec.labeling.frames_per_pod,
+                timeout_seconds=LABEL_TIMEOUT_SECONDS,
+            )
+        case StageKind.TRAIN:
+            return TrainParams(
+                training=_training(spec),
+                max_failed_fraction=0.0,
+                student=spec.student,
+                start_from=spec.training.start_from,
+            )
+        case StageKind.ACCEPT:
+            return AcceptParams(
+                acceptance=spec.acceptance,
+                student=spec.student,
+                exploration=spec.exploration,
+                dft_holdout=status.teacher.holdout_uri if status.teacher is not None else None,
+            )
+
+
+def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None:
+    teacher = spec.teacher
+    if teacher.calculator is not None:
+        return None
+    if status.teacher is not None:
+        # one branch only: train cut it out
+        return ModelSource(uri=status.teacher.model_uri)
+    return ModelSource(uri=teacher.uri, pretrained=teacher.pretrained, branch=teacher.branch)
+
+
+def _training(spec: DistillJobSpec) -> Training:
+    return Training(**spec.training.model_dump(include=set(Training.model_fields)))
+
+
+def _inputs(status: DistillJobStatus, position: Position) -> dict[str, StageRef]:
+    """Return what a stage reads: names as the worker knows them → finished stages."""
+    student_there = position.iteration > 1
+    match position.stage:
+        case StageKind.PREPARE:
+            return {}
+        case StageKind.EXPLORE:
+            model = StageKind.TRAIN if student_there else StageKind.PREPARE
+            return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+        case StageKind.SELECT:
+            names = [StageKind.PREPARE, StageKind.EXPLORE]
+        case StageKind.LABEL:
+            return last_stages(status.inputs, [StageKind.PREPARE, StageKind.SELECT])
+        case StageKind.TRAIN:
+            names = [StageKind.PREPARE, StageKind.LABEL, StageKind.SELECT]
+        case StageKind.ACCEPT:
+            return last_stages(status.inputs, [StageKind.PREPARE, StageKind.TRAIN])
+    if student_there:
+        return last_stages(status.inputs, [*names, StageKind.TRAIN])
+    inputs = last_stages(status.inputs, names)
+    if position.stage is StageKind.TRAIN:
+        inputs["holdout"] = _holdout_labels(status)
+    return inputs
+
+
+def _holdout_labels(status: DistillJobStatus) -> StageRef:
+    record = next(r for r in status.stages if (r.iteration, r.stage) == (0, StageKind.LABEL))
+    return StageRef(digest=record.digest, completions=record.completions)
+
+
+def _take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: StageResult) -> DistillJobStatus:
+    atoms = spec.acceptance.sizes[0]
+    speedup = result.figures.get(f"speedup_{atoms}")
+    best = status.model
+    model = None
+    if result.model_uri is not None and best is not None:
+        model = ModelRecord(uri=result.model_uri, iteration=best.iteration, errors=best.errors)
+    return status.model_copy(
+        update={
+            "acceptance": [Check(**check.model_dump()) for check in result.checks],
+            "speedup": f"{decimal(speedup)}× at {atoms} atoms" if speedup is not None else "",
+            "model": model or best,
+        }
+    )
+
+
+def _verdict(status: DistillJobStatus) -> Ending:
+    refused = [check.message for check in status.acceptance if not check.met]
+    if refused:
+        message = "the student is refused: " + "; ".join(refused) + ". Its model is kept at status.model.uri"
+        return Ending(Phase.REFUSED, OperatorReason.REFUSED, message)
+    return Ending(Phase.CONVERGED, OperatorReason.ACCEPTED, "the student is accepted: every limit holds", ready=True)
+
+
+DISTILL = Distill()

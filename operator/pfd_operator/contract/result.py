@@ -50,6 +50,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     PREEMPTED = "Preempted"
     TRAINING_FAILED = "TrainingFailed"
+    STUDENT_NOT_COMPRESSIBLE = "StudentNotCompressible"
     INTERNAL_ERROR = "InternalError"
 
 

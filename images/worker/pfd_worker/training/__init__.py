@@ -1,1 +1,1 @@
-"""Fine-tuning by deepmd-kit as a child process."""
+"""Training by deepmd-kit as a child process: fine-tuning and students."""

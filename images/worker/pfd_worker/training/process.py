@@ -40,14 +40,17 @@ class TrainingProcess:
     folder: Path
     """Holds input.json; the child runs here."""
     start_from: list[str]
-    """--finetune FILE or --restart FILE."""
+    """--finetune, --init-model or --restart and a file; nothing to start from random parameters."""
     checkpoint_seconds: float
+    neighbour_statistics: bool = False
+    """Let it look at the neighbours in the data first."""
     gpus: int = 0
     """With several, one process on each."""
 
     def command(self) -> list[str]:
         """Return the command line."""
-        arguments = ["dp", "--pt", "train", "input.json", "--skip-neighbor-stat", *self.start_from]
+        statistics = [] if self.neighbour_statistics else ["--skip-neighbor-stat"]
+        arguments = ["dp", "--pt", "train", "input.json", *statistics, *self.start_from]
         if self.gpus > 1:
             return ["torchrun", "--standalone", f"--nproc_per_node={self.gpus}", "--no-python", *arguments]
         return arguments

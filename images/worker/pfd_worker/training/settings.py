@@ -1,4 +1,4 @@
-"""The deepmd-kit input of a fine-tuning: ours, with the user's template laid over it, checked against its schema."""
+"""The deepmd-kit input of a training: ours, with the user's template laid over it, checked against its schema."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
+from pfd_worker.training.recipe import RECIPES, Purpose
 
 CHECKPOINTS_PER_TRAINING = 40
 LONGEST_STEPS_BETWEEN_CHECKPOINTS = 2000
@@ -24,40 +25,49 @@ OWNED_KEYS = {
     ("training", "save_freq"): "set spec.training.checkpointSeconds instead",
     ("training", "max_ckpt_keep"): "the best checkpoint is kept anyway",
     ("training", "disp_file"): "progress is read from it",
-    ("model", "type_map"): "the pre-trained model decides it",
-    ("model", "descriptor"): "the pre-trained model decides it",
-    ("model", "type"): "the pre-trained model decides it",
+    ("model", "type_map"): "the model that is trained decides it",
+    ("model", "descriptor"): "the model that is trained decides it",
+    ("model", "type"): "the model that is trained decides it",
 }
 """Keys of the input that the template must not touch, and what to do instead."""
 
 
-def base_input(training: Training, model_section: Mapping[str, Any]) -> dict[str, Any]:
+def base_input(
+    training: Training, model_section: Mapping[str, Any], purpose: Purpose = Purpose.FINE_TUNING
+) -> dict[str, Any]:
     """Return the input without data: what `prepare` checks and `train` completes.
 
-    The model section is the pre-trained model's own, in full: a restart needs it as much as a start does.
+    Parameters
+    ----------
+    training
+        Steps, batch size, learning rates and the user's template.
+    model_section
+        In full, since a restart needs it as much as a start does: that of the checkpoint training starts from, or of
+        `student_model_section`.
+    purpose
+        Decides the loss, the meaning of the batch size and the largest first learning rate, see `recipe`.
+
+    Raises
+    ------
+    StageError
+        TrainingTemplateInvalid, if the template sets a key of `OWNED_KEYS`.
     """
+    recipe = RECIPES[purpose]
+    first_rate = min(training.learning_rate_start, recipe.highest_learning_rate)
     save_freq = min(max(1, training.steps // CHECKPOINTS_PER_TRAINING), LONGEST_STEPS_BETWEEN_CHECKPOINTS)
     model = {key: copy.deepcopy(value) for key, value in model_section.items() if key != "info"}
     ours: dict[str, Any] = {
         "model": model,
         "learning_rate": {
             "type": "exp",
-            "start_lr": training.learning_rate_start,
-            "stop_lr": min(training.learning_rate_stop, training.learning_rate_start),
+            "start_lr": first_rate,
+            "stop_lr": min(training.learning_rate_stop, first_rate),
             "decay_steps": max(1, training.steps // 100),
         },
-        "loss": {
-            "type": "ener",
-            "start_pref_e": 0.2,
-            "limit_pref_e": 20,
-            "start_pref_f": 100,
-            "limit_pref_f": 60,
-            "start_pref_v": 0.02,
-            "limit_pref_v": 1,
-        },
+        "loss": recipe.loss(),
         "training": {
             "numb_steps": training.steps,
-            "training_data": {"systems": ["data"], "batch_size": training.batch_size},
+            "training_data": {"systems": ["data"], "batch_size": recipe.batch_size(training.batch_size)},
             "disp_file": CURVE_FILE,
             "disp_freq": max(1, min(100, training.steps // 50)),
             "save_ckpt": CHECKPOINT_PREFIX,

@@ -1,0 +1,73 @@
+"""What differs between fine-tuning, training from scratch and going on with an earlier student: all of it is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    """Why a model is trained, hence where it starts."""
+
+    FINE_TUNING = "fine-tuning"
+    """From a pre-trained checkpoint."""
+    SCRATCH = "scratch"
+    """From random parameters."""
+    CONTINUATION = "continuation"
+    """From the student of an earlier round, with more labels."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of deepmd-kit that follow from the purpose."""
+
+    start_option: str | None
+    """Option of `dp train` that names the checkpoint it starts from; None if there is none."""
+    neighbour_statistics: bool
+    """Count neighbours in the data first: needed for `sel: auto`, and compression needs the smallest distance."""
+    atoms_per_batch: int | None
+    """Unit of the batch size; None if it counts frames."""
+    highest_learning_rate: float
+    """Cap on the first learning rate."""
+    prefactors: tuple[float, float, float, float, float, float]
+    """Of the loss: start and limit for energy, force and virial."""
+
+    def batch_size(self, given: int) -> int | str:
+        """Return it as deepmd-kit takes it: `auto:N` is the fewest frames of a system that hold N atoms."""
+        return given if self.atoms_per_batch is None else f"auto:{given * self.atoms_per_batch}"
+
+    def loss(self) -> dict[str, float | str]:
+        """Return the loss section."""
+        names = [f"{when}_pref_{what}" for what in "efv" for when in ("start", "limit")]
+        return {"type": "ener", **dict(zip(names, self.prefactors, strict=True))}
+
+
+_FROM_DEEPMD_KIT = (0.02, 1, 1000, 1, 0.02, 1)
+"""Energy and force of deepmd-kit's examples/water/se_e2_a/input.json (section 'Fit energy' of its manual, r3.1); there the
+virial has no weight because the data has none. 0.02 → 1 gives it that of the energy, as PFD fine-tuning does."""
+
+RECIPES = {
+    Purpose.FINE_TUNING: Recipe(
+        start_option="--finetune",
+        neighbour_statistics=False,
+        atoms_per_batch=None,
+        highest_learning_rate=1.0,
+        prefactors=(0.2, 20, 100, 60, 0.02, 1),
+    ),
+    Purpose.SCRATCH: Recipe(
+        start_option=None,
+        neighbour_statistics=True,
+        atoms_per_batch=32,
+        highest_learning_rate=1.0,
+        prefactors=_FROM_DEEPMD_KIT,
+    ),
+    # Learning rate and prefactors as DP-GEN 2 has them for a training that goes on (init_model_start_lr 1e-4,
+    # init_model_start_pref_e 0.1, init_model_start_pref_f 100): at 1e-3 it forgets what it knew.
+    Purpose.CONTINUATION: Recipe(
+        start_option="--init-model",
+        neighbour_statistics=True,
+        atoms_per_batch=32,
+        highest_learning_rate=1e-4,
+        prefactors=(0.1, 1, 100, 1, 0.02, 1),
+    ),
+}

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import Engine
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames
@@ -42,11 +43,11 @@ class LabelDesk:
     paid, and the next attempt enters it.
     """
 
-    def __init__(self, context: StageContext) -> None:
+    def __init__(self, context: StageContext, engine: Engine) -> None:
         self.context = context
         self.params = cast(LabelParams, context.spec.params)
         # the spec names pseudopotentials and programs; what they are is known only where they are
-        self._engine = self.params.engine.to_json() | {"content": fingerprint(self.params.engine, context.workdir)}
+        self._engine = engine.to_json() | {"content": fingerprint(engine, context.workdir)}
         spec = context.spec
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)

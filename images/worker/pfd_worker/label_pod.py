@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import cast
 
 from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.contract.settings import Engine
+from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.label_desk import Entry, LabelDesk
 from pfd_worker.labelers.registry import external_labeler
@@ -45,8 +48,9 @@ def stage_in(context: StageContext) -> None:
     """Write the inputs of every calculation that is ours, and the script that runs them."""
     todo: list[Entry] = []
     if read_manifest(context.store, context.spec.digest, context.index) is None:
-        desk = LabelDesk(context)
-        labeler = external_labeler(desk.params.engine)
+        engine = _engine(context)
+        desk = LabelDesk(context, engine)
+        labeler = external_labeler(engine)
         todo = desk.triage()
         for entry in todo:
             folder = _folder(context.workdir, entry)
@@ -68,9 +72,10 @@ def stage_out(context: StageContext) -> StageResult:
     if read_manifest(context.store, context.spec.digest, context.index) is not None:
         return run_stage(context)
     started = time.monotonic()
-    desk = LabelDesk(context)
+    engine = _engine(context)
+    desk = LabelDesk(context, engine)
     desk.adopt(json.loads((context.workdir / "ours.json").read_text()))
-    labeler = external_labeler(desk.params.engine)
+    labeler = external_labeler(engine)
     waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
     last_settled = time.monotonic()
     alive_at = time.monotonic()
@@ -101,6 +106,13 @@ def stage_out(context: StageContext) -> StageResult:
     desk.await_others()
     manifest = commit(context, desk.output(), time.monotonic() - started)
     return described(context, manifest, reused=False, seconds=time.monotonic() - started)
+
+
+def _engine(context: StageContext) -> Engine:
+    engine = cast(LabelParams, context.spec.params).engine
+    if engine is None:
+        raise ValueError("a teacher labels in the worker")
+    return engine
 
 
 def _started(workdir: Path, waiting: dict[int, Entry]) -> list[Entry]:

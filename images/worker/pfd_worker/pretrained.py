@@ -11,8 +11,8 @@ from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
 
 
-def fetch_model(context: StageContext, source: ModelSource) -> Path:
-    """Return the checkpoint as a local file.
+def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
+    """Return the checkpoint as a local file; `where` is the field of the spec that names it, for messages.
 
     Raises
     ------
@@ -27,12 +27,12 @@ def fetch_model(context: StageContext, source: ModelSource) -> Path:
     if context.store.exists(key):
         context.store.download(key, path)
         return path
-    _download(name, path, context.workdir / "catalogue")
+    _download(name, path, context.workdir / "catalogue", where)
     context.store.upload(path, key)
     return path
 
 
-def _download(name: str, path: Path, cache: Path) -> None:
+def _download(name: str, path: Path, cache: Path, where: str) -> None:
     from deepmd.pretrained.registry import available_model_names
 
     known = available_model_names()
@@ -40,7 +40,7 @@ def _download(name: str, path: Path, cache: Path) -> None:
         raise StageError(
             ExitCode.USER_ERROR,
             Reason.MODEL_NOT_FOUND,
-            f"spec.model.pretrained: deepmd-kit knows no model {name!r}. It knows: {', '.join(known)}.",
+            f"{where}.pretrained: deepmd-kit knows no model {name!r}. It knows: {', '.join(known)}.",
         )
     child = subprocess.run(
         ["dp", "pretrained", "download", name, "--cache-dir", str(cache)], capture_output=True, text=True, check=False
@@ -50,7 +50,7 @@ def _download(name: str, path: Path, cache: Path) -> None:
         raise StageError(
             ExitCode.TRANSIENT,
             Reason.MODEL_NOT_FOUND,
-            f"spec.model.pretrained: {name} could not be downloaded: {child.stderr.strip()[-500:]}. "
-            "If this cluster has no way out, put the file into the object store and name it by spec.model.uri.",
+            f"{where}.pretrained: {name} could not be downloaded: {child.stderr.strip()[-500:]}. "
+            f"If this cluster has no way out, put the file into the object store and name it by {where}.uri.",
         )
     found[0].rename(path)

@@ -51,7 +51,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
         name: store_file(context.store, path, f"{folder}attempts/{attempt}/{name}")
         for name, path in output.files.items()
     }
-    model = files.get("best.pt")
+    model = files[output.model] if output.model is not None else None
     manifest = Manifest(
         digest=digest,
         stage=context.spec.stage.value,
@@ -64,6 +64,8 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             counts=output.counts,
             metrics=output.metrics,
             best_iteration=output.best_iteration,
+            checks=output.checks,
+            figures=output.figures,
             model_uri=context.store.uri(model.key) if model else None,
             seconds=round(seconds, 3),
         ),

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import ErrorMetrics, Reason
+from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, Reason
 from pfd_operator.contract.stage import StageSpec
 from pfd_worker.errors import transient
-from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest
+from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
 from pfd_worker.store.objects import ObjectStore
 
 __all__ = ["Manifest", "StageContext", "StageOutput"]
@@ -29,6 +29,10 @@ class StageOutput:
     counts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
     best_iteration: int | None = None
+    model: str | None = None
+    """Name of the file that is the stage's model for users."""
+    checks: list[AcceptanceCheck] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
     digest: str | None = None
     """Where to commit if not under the asked digest: prepare adds what it read."""
 
@@ -82,6 +86,16 @@ class StageContext:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.store.download_uri(uri, path)
+        return path
+
+    def fetch_from(self, manifest_uri: str, name: str) -> Path:
+        """Return a local, checked copy of a file of another job's stage, by the address of its manifest."""
+        manifest = Manifest.from_bytes(self.fetch_uri(manifest_uri).read_bytes())
+        root = manifest_uri.partition(f"stages/{manifest.digest}")[0]
+        stored = manifest.files[name]
+        path = self.fetch_uri(root + stored.key)
+        if sha256_of(path) != stored.sha256:
+            raise transient(Reason.OBJECT_CORRUPT, f"{root}{stored.key} is not what was stored there")
         return path
 
     def _read(self, name: str) -> dict[int, Manifest | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +10,12 @@ from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
-from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import AseEngine, XtbEngine
-from pfd_worker.errors import user_error
 from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.models.calculator import make_calculator
 
+CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
 _ENGINE_ERRORS = (CalculationFailed, SCFError, RuntimeError, ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
@@ -41,17 +40,8 @@ class AseLabeler:
         StageError
             If it cannot be imported or does not take the parameters.
         """
-        module_name, class_name = settings.calculator.split(":")
-        try:
-            factory = getattr(importlib.import_module(module_name), class_name)
-            factory(**settings.parameters)
-        except Exception as error:  # whatever a third-party constructor raises, the user's spec asked for it
-            raise user_error(
-                Reason.DATA_INVALID,
-                f"spec.labeling.engine.ase.calculator: {settings.calculator} cannot be made: "
-                f"{type(error).__name__}: {error}. The worker image must hold it, and it must take these parameters.",
-            ) from error
-        return cls(lambda: factory(**settings.parameters))
+        make_calculator(settings, CALCULATOR_FIELD)
+        return cls(lambda: make_calculator(settings, CALCULATOR_FIELD))
 
     def compute(self, task: LabelTask) -> Verdict:
         """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start."""

@@ -25,12 +25,7 @@ class Prediction:
 
 
 class AtomisticModel(Protocol):
-    """A potential-energy model with descriptors."""
-
-    @property
-    def type_map(self) -> list[str]:
-        """Elements the model knows, in its own order."""
-        ...
+    """A potential-energy model with features."""
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given."""

@@ -10,6 +10,8 @@ from typing import Any
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 
+MODEL_FIELD = "spec.model"
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -31,7 +33,7 @@ class CheckpointInfo:
         return list(self.model_section.get("info", {}).get("observed_type", self.type_map))
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, where: str = MODEL_FIELD) -> dict[str, Any]:
     """Load a checkpoint without running any code it may contain.
 
     Raises
@@ -52,13 +54,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise StageError(
             ExitCode.USER_ERROR,
             Reason.NOT_A_CHECKPOINT,
-            f"spec.model: {path.name} is not a deepmd-kit PyTorch checkpoint ({message[:200]}). "
+            f"{where}: {path.name} is not a deepmd-kit PyTorch checkpoint ({message[:200]}). "
             "Give the .pt file that `dp --pt train` wrote; frozen .pth and TensorFlow .pb models cannot be fine-tuned.",
         ) from error
     return dict(state)
 
 
-def inspect_checkpoint(path: Path, branch: str | None = None) -> CheckpointInfo:
+def inspect_checkpoint(path: Path, branch: str | None = None, where: str = MODEL_FIELD) -> CheckpointInfo:
     """Return branches and model section of a checkpoint.
 
     Parameters
@@ -67,26 +69,28 @@ def inspect_checkpoint(path: Path, branch: str | None = None) -> CheckpointInfo:
         The .pt file.
     branch
         Branch or one of its aliases; must be given if there are several.
+    where
+        Field of the spec that names the checkpoint, for messages.
 
     Raises
     ------
     StageError
         NotACheckpoint, BranchRequired or UnknownBranch.
     """
-    params = load_checkpoint(path)["_extra_state"]["model_params"]
+    params = load_checkpoint(path, where)["_extra_state"]["model_params"]
     branches = list(params.get("model_dict", {}))
     if not branches:
         if branch not in (None, "Default"):
             raise StageError(
                 ExitCode.USER_ERROR,
                 Reason.UNKNOWN_BRANCH,
-                f"spec.model.branch: the checkpoint has a single model and no branch {branch!r}. Leave branch out.",
+                f"{where}.branch: the checkpoint has a single model and no branch {branch!r}. Leave branch out.",
             )
         return CheckpointInfo([], params)
-    return CheckpointInfo(branches, params["model_dict"][_resolve_branch(params["model_dict"], branch)])
+    return CheckpointInfo(branches, params["model_dict"][_resolve_branch(params["model_dict"], branch, where)])
 
 
-def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None) -> str:
+def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None, where: str = MODEL_FIELD) -> str:
     names = ", ".join(model_dict)
     if branch is None:
         if len(model_dict) == 1:
@@ -94,7 +98,7 @@ def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None) -> str:
         raise StageError(
             ExitCode.USER_ERROR,
             Reason.BRANCH_REQUIRED,
-            f"spec.model.branch: the checkpoint has {len(model_dict)} branches and none is chosen; without one the "
+            f"{where}.branch: the checkpoint has {len(model_dict)} branches and none is chosen; without one the "
             f"fitting net would start from random numbers. Set branch to one of: {names}.",
         )
     for name, section in model_dict.items():
@@ -103,11 +107,11 @@ def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None) -> str:
     raise StageError(
         ExitCode.USER_ERROR,
         Reason.UNKNOWN_BRANCH,
-        f"spec.model.branch: the checkpoint has no branch {branch!r}. Set branch to one of: {names}.",
+        f"{where}.branch: the checkpoint has no branch {branch!r}. Set branch to one of: {names}.",
     )
 
 
-def extract_branch(path: Path, branch: str | None, output: Path) -> CheckpointInfo:
+def extract_branch(path: Path, branch: str | None, output: Path, where: str = MODEL_FIELD) -> CheckpointInfo:
     """Write one branch as a single-task checkpoint, without optimizer state.
 
     A single-task checkpoint cannot be fine-tuned from the wrong branch, nor from none: deepmd-kit re-initialises the
@@ -115,7 +119,7 @@ def extract_branch(path: Path, branch: str | None, output: Path) -> CheckpointIn
     """
     import torch
 
-    info = inspect_checkpoint(path, branch)
+    info = inspect_checkpoint(path, branch, where)
     state = load_checkpoint(path)
     extra = {**state["_extra_state"], "model_params": info.model_section}
     if info.branches:

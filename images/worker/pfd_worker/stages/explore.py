@@ -20,7 +20,8 @@ from pfd_operator.contract.tasks import md_tasks, tasks_of_index
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
-from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.models.base import AtomisticModel
+from pfd_worker.models.opening import open_model
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import holdout_starts, training_starts
 
@@ -33,7 +34,7 @@ def run(context: StageContext) -> StageOutput:
     prepared = context.input("prepare")[0]
     starts = read_frames(context.fetch(prepared, "starts.extxyz"))
     elements: list[str] = prepared.summary["elements"]
-    model = DeepmdModel(context.fetch(context.input("model")[0], "model.pt"))
+    model = open_model(context, context.input("model")[0])
     tasks = _tasks(context, params)
     pace = _Pace(context, sum(task.steps for task, _ in tasks))
     calculator = model.calculator()
@@ -93,7 +94,7 @@ def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -
 
 
 def _output(
-    folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: DeepmdModel, elements: list[str]
+    folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: AtomisticModel, elements: list[str]
 ) -> StageOutput:
     keys = ("system", "stratum", "trajectory", "step")
     files = {name: folder / name for name in (CANDIDATES, FEATURES, ROWS)}

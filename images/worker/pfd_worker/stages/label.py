@@ -6,17 +6,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
+from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.registry import in_process_labeler
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.teacher import label_by_teacher
 
 
 def run(context: StageContext) -> StageOutput:
     """Compute what is not stored yet, one task after another; every finished label is safe at once."""
-    desk = LabelDesk(context)
-    labeler = in_process_labeler(desk.params.engine)
+    engine = cast(LabelParams, context.spec.params).engine
+    if engine is None:
+        return label_by_teacher(context)
+    desk = LabelDesk(context, engine)
+    labeler = in_process_labeler(engine)
     with _claims_kept(desk):
         for entry in list(desk.triage()):
             if context.stopping.is_set():

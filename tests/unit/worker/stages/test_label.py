@@ -63,6 +63,12 @@ def context_of(loop: Loop, selected: StageRef, name: str = "desk", params: dict 
     return StageContext(loop.spec(params or LABEL, 1, {"select": selected}), loop.store, workdir, index=0)
 
 
+def desk_of(context: StageContext) -> LabelDesk:
+    engine = context.spec.params.engine
+    assert engine is not None
+    return LabelDesk(context, engine)
+
+
 def counts(loop: Loop, uid: str = "uid-1") -> dict[str, int]:
     return Ledger(loop.store, uid).count().model_dump()
 
@@ -147,7 +153,7 @@ def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, mon
 def test_a_killed_attempts_claims_are_taken_over_and_reported(tmp_path):
     loop = Loop(tmp_path)
     selected = select(loop)
-    LabelDesk(context_of(loop, selected)).triage()
+    desk_of(context_of(loop, selected)).triage()
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 7}
 
@@ -183,7 +189,7 @@ def image(tmp_path, monkeypatch) -> Path:
 
 
 def keys(loop: Loop, selected: StageRef, name: str) -> list[str]:
-    return [entry.key for entry in LabelDesk(context_of(loop, selected, name, POD)).entries]
+    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD)).entries]
 
 
 def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
@@ -275,7 +281,7 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
     monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
     loop = Loop(tmp_path)
     selected = select(loop, ("Cu",), aimd=False)
-    key = LabelDesk(context_of(loop, selected)).entries[0].key
+    key = desk_of(context_of(loop, selected)).entries[0].key
     other = LabelStore(loop.store, "other")
     other.claim(key)
     threading.Timer(0.3, other.release, [key]).start()

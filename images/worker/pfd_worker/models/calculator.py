@@ -1,0 +1,113 @@
+"""Any ASE calculator as a model: it can explore and teach, and is not trained."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
+
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import AseEngine
+from pfd_worker.errors import user_error
+from pfd_worker.models.base import Prediction
+
+FEATURE_CUTOFF_ANGSTROM = 6.0
+_SHELLS = 12
+
+
+def make_calculator(settings: AseEngine, where: str) -> Calculator:
+    """Import a calculator and make it.
+
+    Parameters
+    ----------
+    settings
+        Where it is, and the arguments of its constructor.
+    where
+        The field of the spec, for messages.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, if it cannot be imported or does not take the parameters.
+    """
+    module_name, class_name = settings.calculator.split(":")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)(**settings.parameters)
+    except Exception as error:  # whatever a third-party constructor raises, the user's spec asked for it
+        raise user_error(
+            Reason.DATA_INVALID,
+            f"{where}: {settings.calculator} cannot be made: {type(error).__name__}: {error}. "
+            "The worker image must hold it, and it must take these parameters.",
+        ) from error
+
+
+class CalculatorModel:
+    """A calculator behind what stages ask of a model.
+
+    Parameters
+    ----------
+    calculator
+        With energy, forces and, for periodic frames, stress.
+    """
+
+    def __init__(self, calculator: Calculator) -> None:
+        self._calculator = calculator
+
+    def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
+        """Return energy, forces and virial of every frame, in the order given."""
+        return [self._predict(atoms.copy()) for atoms in frames]
+
+    def _predict(self, atoms: Atoms) -> Prediction:
+        atoms.calc = self._calculator
+        virial = np.zeros((3, 3))
+        if atoms.pbc.any():
+            virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
+        return Prediction(float(atoms.get_potential_energy()), np.array(atoms.get_forces()), virial)
+
+    def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector per frame: a calculator tells no descriptors, so radial ones stand in, see below."""
+        return np.array([radial_features(atoms, elements) for atoms in frames], dtype=np.float32)
+
+    def calculator(self) -> Calculator:
+        """Return the calculator itself."""
+        return self._calculator
+
+
+def radial_features(atoms: Atoms, elements: Sequence[str]) -> NDArray[np.float32]:
+    """Return mean and spread, over the atoms of each element, of radial symmetry functions.
+
+    The functions are G2 of Behler and Parrinello (Phys. Rev. Lett. 98, 146401, 2007), by element of the neighbour, with
+    centres spread evenly up to the cutoff and widths of one spacing.
+
+    Parameters
+    ----------
+    atoms
+        The frame.
+    elements
+        Elements of all systems, in a fixed order.
+
+    Returns
+    -------
+    NDArray
+        (2 * n_elements * n_elements * 12,), float32; zeros for elements the frame does not have.
+    """
+    i, j, distance = neighbor_list("ijd", atoms, FEATURE_CUTOFF_ANGSTROM)
+    kinds = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
+    spacing = FEATURE_CUTOFF_ANGSTROM / _SHELLS
+    centres = spacing * (np.arange(_SHELLS) + 0.5)
+    smooth = 0.5 * (1 + np.cos(np.pi * distance / FEATURE_CUTOFF_ANGSTROM))
+    values = np.exp(-0.5 * ((distance[:, None] - centres) / spacing) ** 2) * smooth[:, None]
+    atomic = np.zeros((len(atoms), len(elements), _SHELLS))
+    np.add.at(atomic, (i, kinds[j]), values)
+    flat: NDArray[Any] = atomic.reshape(len(atoms), -1)
+    parts: list[NDArray[Any]] = []
+    for element in range(len(elements)):
+        mine = flat[kinds == element]
+        parts += [mine.mean(axis=0), mine.std(axis=0)] if len(mine) else [np.zeros(flat.shape[1])] * 2
+    return np.concatenate(parts).astype(np.float32)

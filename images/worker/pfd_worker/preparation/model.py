@@ -1,0 +1,120 @@
+"""The model a job starts from: its branch cut out, its elements and itself tried."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import AseEngine, ModelSource
+from pfd_operator.contract.stage import PrepareParams
+from pfd_worker.errors import StageError
+from pfd_worker.models.base import AtomisticModel
+from pfd_worker.models.calculator import CalculatorModel, make_calculator
+from pfd_worker.models.checkpoint import CheckpointInfo, extract_branch
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.models.opening import CALCULATOR_FILE, MODEL_FILE
+from pfd_worker.pretrained import fetch_model
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import sha256_of
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """What was found out about the model."""
+
+    file: Path
+    family: str
+    section: dict[str, Any] | None
+    """Model section of the deepmd-kit input it was made with; None if it cannot be trained."""
+    summary: dict[str, Any]
+
+
+def prepare_model(
+    context: StageContext, params: PrepareParams, frames: list[Atoms], digests: dict[str, str]
+) -> PreparedModel:
+    """Fetch the model and try it.
+
+    Parameters
+    ----------
+    frames
+        Start structures and data: all elements it has to know.
+    digests
+        Takes the sha256 of the checkpoint.
+
+    Raises
+    ------
+    StageError
+        ModelNotFound, NotACheckpoint, BranchRequired, UnknownBranch, UnknownElement or DataInvalid.
+    """
+    where = "spec.teacher" if params.student is not None else "spec.model"
+    if params.calculator is not None:
+        return _prepare_calculator(context, params.calculator, frames, where)
+    if params.model is None:
+        raise ValueError("prepare needs a model or a calculator")
+    return _prepare_checkpoint(context, params.model, frames, digests, where)
+
+
+def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list[Atoms], where: str) -> PreparedModel:
+    model = CalculatorModel(make_calculator(settings, f"{where}.calculator"))
+    _check_model_runs(model, frames, where)
+    file = context.workdir / CALCULATOR_FILE
+    file.write_text(json.dumps(settings.to_json()))
+    return PreparedModel(file, "calculator", None, {"calculator": settings.calculator})
+
+
+def _prepare_checkpoint(
+    context: StageContext, source: ModelSource, frames: list[Atoms], digests: dict[str, str], where: str
+) -> PreparedModel:
+    checkpoint = fetch_model(context, source, where)
+    digests["model"] = sha256_of(checkpoint)
+    file = context.workdir / MODEL_FILE
+    info = extract_branch(checkpoint, source.branch, file, where)
+    _check_elements(info, frames, where)
+    _check_model_runs(DeepmdModel(file), frames, where)
+    elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
+    summary = {
+        "unobserved_elements": sorted(elements - set(info.observed_elements)),
+        "branch": source.branch,
+        "branches": info.branches,
+    }
+    return PreparedModel(file, "deepmd", info.model_section, summary)
+
+
+def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> None:
+    for atoms in frames:
+        for symbol in sorted(set(atoms.get_chemical_symbols())):
+            if symbol not in info.type_map:
+                known = ", ".join(info.type_map[:40]) + (", …" if len(info.type_map) > 40 else "")
+                raise StageError(
+                    ExitCode.USER_ERROR,
+                    Reason.UNKNOWN_ELEMENT,
+                    f"system {atoms.info['system']} contains {symbol}, which the model ({where}) does not know. "
+                    f"It knows: {known}. Choose another model or remove the system.",
+                )
+
+
+def _check_model_runs(model: AtomisticModel, starts: list[Atoms], where: str) -> None:
+    """Predict a start of each composition: what a model cannot do shows only here, and in seconds."""
+    first = {tuple(sorted(set(atoms.get_chemical_symbols()))): atoms for atoms in reversed(starts)}
+    try:
+        predictions = model.predict(list(first.values()))
+    except Exception as error:  # models of third parties raise whatever they like
+        raise _not_usable(f"{type(error).__name__}: {error}", where) from error
+    for prediction in predictions:
+        if not np.isfinite(prediction.energy) or not np.isfinite(prediction.forces).all():
+            raise _not_usable("it predicts values that are not numbers", where)
+
+
+def _not_usable(why: str, where: str) -> StageError:
+    return StageError(
+        ExitCode.USER_ERROR,
+        Reason.NOT_A_CHECKPOINT,
+        f"{where}: the model loads, but cannot predict the start structures: {why[:300]}. "
+        "It must give energy, forces and stress for the elements of all systems.",
+    )

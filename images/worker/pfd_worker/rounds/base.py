@@ -1,0 +1,171 @@
+"""A round of training: labels in, a measured model out. What starts it and what it must beat, subclasses say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.stage import TrainParams
+from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
+from pfd_worker.evaluation.report import error_report
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.rounds.labels import collect_labels, holdout_labels
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stages.select import DATASET_FEATURES
+from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.recipe import Purpose
+from pfd_worker.training.runner import Trained, TrainingRun
+from pfd_worker.training.settings import CURVE_FILE
+
+BEST_FILE = "best.pt"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model with its errors on the hold-out."""
+
+    file: Path
+    metrics: ErrorMetrics
+    iteration: int | None
+    """None: it was not trained by us."""
+
+
+class Round(ABC):
+    """State of one train stage: frames, metrics and reports as they come."""
+
+    def __init__(self, context: StageContext, params: TrainParams) -> None:
+        self.context = context
+        self.params = params
+        self.prepare = context.input("prepare")[0]
+        self.previous: Manifest | None = context.input("train")[0] if "train" in context.spec.inputs else None
+        self.folder = context.workdir
+        self.metrics: dict[str, ErrorMetrics] = {}
+        self.reports: dict[str, Any] = {}
+        self.seed = seed_of(context.spec.seed, "bootstrap")
+        if self.previous is not None:
+            # the previous stage has its manifest: nobody will go on from its checkpoints
+            CheckpointStore(context.store, self.previous.digest).clear()
+
+    @abstractmethod
+    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
+        """Do what comes before the training, baselines for example."""
+
+    @abstractmethod
+    def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
+        """Train on the dataset and write the model; None if there was nothing to train on."""
+
+    @abstractmethod
+    def first_contender(self) -> Contender | None:
+        """Return what the first trained model has to beat; None if nothing."""
+
+    def run(self) -> StageOutput:
+        """Do the whole round."""
+        labels = collect_labels(self.context, self.params.max_failed_fraction)
+        new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
+        dataset, holdout = self._datasets(new, labels)
+        self.begin(dataset, holdout)
+        if self.previous is not None and new:
+            explorer = DeepmdModel(self.context.fetch(self.previous, "model.pt"))
+            self.measure("prequential", frame_errors(new, explorer.predict(new)))
+        outcome = self.train(dataset, self.folder / "model.pt")
+        model = DeepmdModel(self.folder / "model.pt")
+        self.measure("holdout", frame_errors(holdout, model.predict(holdout)))
+        best = self._choose_best()
+        elements: list[str] = self.prepare.summary["elements"]
+        features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
+        return self._output(dataset, holdout, features, outcome, best)
+
+    def measure(self, name: str, errors: list[FrameError]) -> None:
+        """Keep the metrics of a model, and its full report."""
+        self.metrics[name] = summarise(errors, self.seed)
+        self.reports[name] = error_report(errors, self.seed)
+
+    def training_run(self, base_input: dict[str, Any], start: Path | None, purpose: Purpose) -> TrainingRun:
+        """Return a training that goes on where an earlier attempt at this stage was stopped."""
+        spec, training = self.context.spec, self.params.training
+        return TrainingRun(
+            folder=self.folder / "training",
+            base_input=base_input,
+            start=start,
+            checkpoints=CheckpointStore(self.context.store, spec.digest),
+            checkpoint_seconds=training.checkpoint_seconds,
+            validation_fraction=training.validation_fraction,
+            seed=seed_of(spec.seed, "train", spec.iteration),
+            progress=self.context.progress,
+            stopping=self.context.stopping,
+            purpose=purpose,
+        )
+
+    def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
+        if self.previous is not None:
+            before = read_frames(self.context.fetch(self.previous, "dataset.extxyz"))
+            return before + new, read_frames(self.context.fetch(self.previous, "holdout.extxyz"))
+        given = []
+        if "data.extxyz" in self.prepare.files:
+            given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
+        return given + new, holdout_labels(self.context, labels)
+
+    def _choose_best(self) -> Contender:
+        """Put the best model so far into best.pt: by the frozen hold-out, and never one worse than what was there."""
+        contender = Contender(self.folder / "model.pt", self.metrics["holdout"], self.context.spec.iteration)
+        best = self._best_before()
+        if best is None or contender.metrics.force_rmse < best.metrics.force_rmse:
+            best = contender
+        shutil.copyfile(best.file, self.folder / BEST_FILE)
+        self.metrics["best"] = best.metrics
+        return best
+
+    def _best_before(self) -> Contender | None:
+        if self.previous is None:
+            return self.first_contender()
+        return Contender(
+            self.context.fetch(self.previous, BEST_FILE),
+            ErrorMetrics.model_validate(self.previous.summary["metrics"]["best"]),
+            self.previous.summary["best_iteration"],
+        )
+
+    def _output(
+        self, dataset: list[Atoms], holdout: list[Atoms], features: Any, outcome: Trained | None, best: Contender
+    ) -> StageOutput:
+        names = ("model.pt", BEST_FILE, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
+        files = {name: self.folder / name for name in names}
+        write_frames(files["dataset.extxyz"], dataset)
+        write_frames(files["holdout.extxyz"], holdout)
+        np.save(files[DATASET_FEATURES], features)
+        training = {} if outcome is None else vars(outcome)
+        report = {"iteration": self.context.spec.iteration, **self.reports, "training": training}
+        files["evaluation.json"].write_text(json.dumps(report, indent=1))
+        curve = self.folder / "training" / CURVE_FILE
+        if curve.exists():
+            files[CURVE_FILE] = curve
+        before = {} if self.previous is None else self.previous.summary["metrics"]
+        baselines = {name: before[name] for name in ("pretrained", "shifted") if name in before}
+        return StageOutput(
+            files=files,
+            summary={
+                "branch": None,
+                "best_iteration": best.iteration,
+                "type_map": self.prepare.summary["type_map"],
+                "elements": self.prepare.summary["elements"],
+                "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
+                "kept_step": 0 if outcome is None else outcome.step,
+            },
+            counts={
+                "dataset": len(dataset),
+                "holdout": len(holdout),
+                "resumed_from_step": 0 if outcome is None else outcome.resumed_from_step,
+            },
+            metrics=self.metrics,
+            best_iteration=best.iteration,
+            model=BEST_FILE,
+        )

@@ -1,0 +1,65 @@
+"""The labels of a label stage, all indexes together."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ase import Atoms
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.frames import read_frames
+from pfd_worker.stage_context import StageContext
+
+
+def collect_labels(context: StageContext, max_failed_fraction: float) -> list[Atoms]:
+    """Return the labelled frames of all indexes of the label stage.
+
+    Raises
+    ------
+    StageError
+        LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
+    """
+    tasks = json.loads(context.fetch(context.input("select")[0], "tasks.json").read_text())
+    frames: list[Atoms] = []
+    failures: list[dict[str, Any]] = []
+    for manifest in context.input("label"):
+        frames += read_frames(context.fetch(manifest, "labels.extxyz"))
+        failures += json.loads(context.fetch(manifest, "failures.json").read_text())
+    done = len({str(atoms.info["label_key"]) for atoms in frames})
+    failed = max(len(failures), len(tasks) - done)
+    if tasks and failed / len(tasks) > max_failed_fraction:
+        last = failures[-1]["message"] if failures else "label pods ended without a verdict"
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.LABELS_FAILED,
+            f"{failed} of {len(tasks)} reference calculations have no usable result, more than the fraction "
+            f"{max_failed_fraction:g} that is allowed (spec.labeling.maxFailedFraction of a FineTuneJob). "
+            f"Last words of the engine:\n{last}",
+        )
+    return frames
+
+
+def holdout_labels(context: StageContext, labels: list[Atoms]) -> list[Atoms]:
+    """Return the frozen hold-out: among these labels, or those of the stage named `holdout`.
+
+    Raises
+    ------
+    StageError
+        LabelsFailed, if there is none.
+    """
+    if "holdout" in context.spec.inputs:
+        labels = [
+            atoms
+            for manifest in context.input("holdout")
+            for atoms in read_frames(context.fetch(manifest, "labels.extxyz"))
+        ]
+    holdout = [atoms for atoms in labels if atoms.info["purpose"] == "hold-out"]
+    if not holdout:
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.LABELS_FAILED,
+            "no hold-out frame has a label, so no model can be measured. See failures.json of the label stage.",
+        )
+    return holdout

@@ -1,0 +1,40 @@
+"""A student: trained from scratch, or on from the last round's, on labels of the teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ase import Atoms
+
+from pfd_operator.contract.distill import StartFrom
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import user_error
+from pfd_worker.rounds.base import Contender, Round
+from pfd_worker.training.recipe import Purpose
+from pfd_worker.training.runner import Trained
+from pfd_worker.training.settings import base_input
+from pfd_worker.training.student import student_model_section
+
+
+class StudentRound(Round):
+    """See the module."""
+
+    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
+        """Refuse to train on nothing; there is no baseline: the teacher's labels are the truth."""
+        if not dataset:
+            raise user_error(Reason.LABELS_FAILED, "the teacher has labelled no frame to train on.")
+
+    def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
+        """Train from scratch, or from the last round's student."""
+        if self.params.student is None:
+            raise ValueError("a student's round needs a student")
+        goes_on = self.previous is not None and self.params.start_from is StartFrom.LAST_ROUND
+        purpose = Purpose.CONTINUATION if goes_on else Purpose.SCRATCH
+        start = self.context.fetch(self.previous, "model.pt") if goes_on and self.previous is not None else None
+        section = student_model_section(self.params.student, self.prepare.summary["type_map"])
+        settings = base_input(self.params.training, section, purpose)
+        return self.training_run(settings, start, purpose).run(dataset, output)
+
+    def first_contender(self) -> Contender | None:
+        """There is none: the first student is the best so far."""
+        return None

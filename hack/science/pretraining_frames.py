@@ -24,7 +24,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.md.langevin import Langevin
 from ase.md.nptberendsen import NPTBerendsen
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.spacegroup import crystal
 from sevenn.calculator import SevenNetCalculator
 
@@ -106,7 +106,7 @@ def start_of(trajectory: Trajectory) -> Atoms:
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     atoms.rattle(0.25 if trajectory.material.endswith("melt") else 0.05, rng=rng)
     # Half of the kinetic energy of a crystal at rest goes into its springs.
-    MaxwellBoltzmannDistribution(atoms, temperature_K=1.8 * trajectory.temperature_kelvin, rng=rng)
+    thermalize_momenta(atoms, 1.8 * trajectory.temperature_kelvin, rng=rng)
     Stationary(atoms)
     return atoms
 

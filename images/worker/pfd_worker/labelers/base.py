@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from pfd_operator.contract.digest import digest_of
 
@@ -63,7 +63,7 @@ class LabelTask:
         """Return the start of an AIMD trajectory with velocities drawn from the task's seed, total momentum zero."""
         atoms: Atoms = self.atoms.copy()
         rng = np.random.default_rng(self.seed)
-        MaxwellBoltzmannDistribution(atoms, temperature_K=self.temperature_kelvin, rng=rng)
+        thermalize_momenta(atoms, self.temperature_kelvin, rng=rng)
         Stationary(atoms)
         return atoms
 

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
@@ -35,7 +35,7 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
         What is really run, for systems that cannot be run at constant pressure.
     """
     rng = np.random.default_rng(task.seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=task.temperature_kelvin, rng=rng)
+    thermalize_momenta(atoms, task.temperature_kelvin, rng=rng)
     Stationary(atoms)
     timestep = task.timestep_fs * units.fs
     if ensemble is Ensemble.NVE:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
-from plan_samples import SETTINGS, after, good_result, resource
+from plan_samples import SETTINGS, TEACHER, after, distill_resource, distill_result, good_result, resource
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.job import Stop
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.status import DistillJobStatus, FineTuneJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
@@ -23,6 +22,7 @@ from pfd_operator.plan.types import (
     Observed,
     ObservedJob,
     ObservedPod,
+    ObservedTeacher,
     PlannedJob,
     Resource,
 )
@@ -92,14 +92,46 @@ class TrueJob:
         )
 
 
+@dataclass(frozen=True)
+class Workflow:
+    """A job, what its stages answer, and the order in which they must come."""
+
+    resource: Resource
+    status: type[JobStatus]
+    answer: Callable[..., StageResult]
+    order: tuple[tuple[int, StageKind], ...]
+    teacher: ObservedTeacher | None = None
+
+
+FINE_TUNING = Workflow(
+    resource(),
+    FineTuneJobStatus,
+    good_result,
+    ((0, StageKind.PREPARE), *((iteration, stage) for iteration in range(3) for stage in ORDER)),
+)
+DISTILLING = Workflow(
+    distill_resource(),
+    DistillJobStatus,
+    distill_result,
+    (
+        (0, StageKind.PREPARE),
+        *((0, stage) for stage in ORDER[:3]),
+        *((iteration, stage) for iteration in (1, 2) for stage in ORDER),
+        (2, StageKind.ACCEPT),
+    ),
+    TEACHER,
+)
+
+
 class Cluster:
     """Truth, the operator's view of it, and everything that can happen to either."""
 
-    def __init__(self) -> None:
+    def __init__(self, workflow: Workflow = FINE_TUNING) -> None:
         self.seconds = 0.0
-        self.resource: Resource = resource()
+        self.workflow = workflow
+        self.resource: Resource = workflow.resource
         self.seen_resource = self.resource
-        self.status = FineTuneJobStatus()
+        self.status = workflow.status()
         self.jobs: dict[str, TrueJob] = {}
         self.view: dict[str, ObservedJob] = {}
         self.committed: set[tuple[str, int | None]] = set()
@@ -115,7 +147,7 @@ class Cluster:
 
     def reconcile(self, crash: int = 0) -> None:
         """Gather, plan, apply. crash 1: before the status is written; 2: after it; 3: after the first action."""
-        observed = Observed(jobs=tuple(self.view.values()))
+        observed = Observed(jobs=tuple(self.view.values()), teacher=self.workflow.teacher)
         decision = plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
         again = plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
         assert decision == again
@@ -173,14 +205,14 @@ class Cluster:
         else:
             self.view.pop(name, None)
 
-    def _write(self, status: FineTuneJobStatus) -> None:
+    def _write(self, status: JobStatus) -> None:
         old = [(record.iteration, record.stage) for record in self.status.stages]
         new = [(record.iteration, record.stage) for record in status.stages]
         assert new[: len(old)] == old, "history was rewritten"
         self.recorded += new[len(old) :]
         assert len(set(self.recorded)) == len(self.recorded), "an outcome was recorded twice"
         # what is stored is what was written, not the objects
-        self.status = FineTuneJobStatus.model_validate(status.to_json())
+        self.status = self.workflow.status.model_validate(status.to_json())
 
     def _act(self, action: Action) -> None:
         if isinstance(action, CreateJob) and action.job.name not in self.jobs:
@@ -225,7 +257,7 @@ class Cluster:
             return None
         spec = job.planned.spec
         commit = (spec.digest, pod.index)
-        result = good_result(spec, reused=commit in self.committed)
+        result = self.workflow.answer(spec, reused=commit in self.committed)
         self.committed.add(commit)
         self._end(job, pod, "Succeeded", 0, result)
         return None
@@ -310,7 +342,7 @@ class Cluster:
     # the user
 
     def edit(self, **changes: object) -> None:
-        spec = FineTuneJobSpec.model_validate(self.resource.spec.model_copy(update=changes).to_json())
+        spec = type(self.resource.spec).model_validate(self.resource.spec.model_copy(update=changes).to_json())
         self.resource = replace(self.resource, spec=spec, generation=self.resource.generation + 1)
 
     def stop(self, number: int) -> None:
@@ -322,7 +354,11 @@ class Cluster:
         live = [job.key for job in self.jobs.values() if job.live(self.now)]
         assert len(set(live)) == len(live), f"two live Jobs for one stage: {live}"
         for one, next_one in pairwise(self.recorded):
-            assert place(one) + 1 == place(next_one), f"{one} → {next_one}"
+            assert self.place(one) + 1 == self.place(next_one), f"{one} → {next_one}"
+
+    def place(self, key: tuple[int, StageKind]) -> int:
+        """Number of a stage in the order of all."""
+        return self.workflow.order.index(key)
 
     def run_to_the_end(self) -> None:
         """Nothing happens any more but good work: the job must come to its end."""
@@ -367,9 +403,3 @@ class Cluster:
                 self.terminate(0)
         assert not [job for job in self.jobs.values() if job.live(self.now)], "something still runs"
         assert self.status.phase is Phase.CONVERGED
-
-
-def place(key: tuple[int, StageKind]) -> int:
-    """Number of a stage in the order of all."""
-    iteration, stage = key
-    return 0 if stage is StageKind.PREPARE else 1 + 4 * iteration + ORDER.index(stage)

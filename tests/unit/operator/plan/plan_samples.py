@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import Condition, FineTuneJobStatus
-from pfd_operator.contract.result import ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
+from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, LabelCounts, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
@@ -18,11 +20,13 @@ from pfd_operator.plan.types import (
     Observed,
     ObservedJob,
     ObservedPod,
+    ObservedTeacher,
     PlannedJob,
     Resource,
     Settings,
 )
 
+Answer = Callable[..., StageResult]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
 SPEC: dict[str, Any] = {
@@ -37,6 +41,27 @@ SPEC: dict[str, Any] = {
     "budget": {"maxIterations": 4, "maxLabels": 40},
     "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon", "endpoint": "http://s3:7070"}},
 }
+DISTILL_SPEC: dict[str, Any] = {
+    "teacher": {"fineTuneJob": {"name": "silicon"}},
+    "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}], "pods": 2},
+    "holdout": {"frames": 4},
+    "selection": {"framesPerIteration": 3},
+    "labeling": {"framesPerPod": 2, "parallelism": 2},
+    "acceptance": {"forceRMSE": 0.08, "speedup": 6},
+    "budget": {"maxIterations": 4, "maxLabels": 40},
+    "artifacts": {"s3": {"bucket": "pfd", "prefix": "light", "endpoint": "http://s3:7070"}},
+}
+EXPORTED = "s3://pfd/light/stages/accept/model.pth"
+TEACHER = ObservedTeacher(
+    ended=True,
+    record=TeacherRecord(
+        name="silicon",
+        model_uri="s3://pfd/silicon/stages/2/best.pt",
+        starts_uri="s3://pfd/silicon/stages/0/manifest.json",
+        holdout_uri="s3://pfd/silicon/stages/2/manifest.json",
+        systems=["diamond"],
+    ),
+)
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "4Gi"}}}
 
 
@@ -90,6 +115,25 @@ def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
     return result
 
 
+def distill_resource(**changes: Any) -> Resource:
+    spec = DistillJobSpec.model_validate(DISTILL_SPEC | changes)
+    return Resource("DistillJob", "lab", "light", "6a1d2a4e-0000-4000-8000-000000000001", 1, spec)
+
+
+def distill_result(spec: StageSpec, reused: bool = False, refused: bool = False) -> StageResult:
+    """What a worker would say of a distillation's stage that went well."""
+    if spec.stage is StageKind.ACCEPT:
+        checks = [
+            AcceptanceCheck(name="forceRMSE", met=True, message="0.04 eV/Å, within 0.08"),
+            AcceptanceCheck(name="speedup", met=not refused, message="9.5× at 108 atoms, at least 6 are asked for"),
+        ]
+        figures = {"speedup_108": 9.5}
+        return StageResult(
+            ok=True, digest=spec.digest, reused=reused, model_uri=EXPORTED, checks=checks, figures=figures
+        )
+    return good_result(spec, reused)
+
+
 def created(decision: Decision) -> PlannedJob:
     """The one Job that a decision creates."""
     (job,) = [action.job for action in decision.actions if isinstance(action, CreateJob)]
@@ -120,18 +164,18 @@ def failed_pod(exit_code: int | None = 1, **changes: Any) -> ObservedPod:
     return pod("Failed", exit_code=exit_code, finished_at=START, container="stage", **changes)
 
 
-def succeeded(planned: PlannedJob) -> ObservedJob:
+def succeeded(planned: PlannedJob, answer: Answer = good_result) -> ObservedJob:
     """A Job all of whose pods ended well."""
     if planned.completions is None:
-        return job_of(planned, pod("Succeeded", exit_code=0, finished_at=START, result=good_result(planned.spec)))
+        return job_of(planned, pod("Succeeded", exit_code=0, finished_at=START, result=answer(planned.spec)))
     pods = [
-        pod("Succeeded", name=f"pod-{i}", index=i, exit_code=0, finished_at=START, result=good_result(planned.spec))
+        pod("Succeeded", name=f"pod-{i}", index=i, exit_code=0, finished_at=START, result=answer(planned.spec))
         for i in range(planned.completions)
     ]
     return job_of(planned, *pods, succeeded_indexes=planned.completions)
 
 
-def condition(status: FineTuneJobStatus, kind: ConditionType) -> Condition:
+def condition(status: JobStatus, kind: ConditionType) -> Condition:
     return next(item for item in status.conditions if item.type == kind)
 
 
@@ -141,14 +185,17 @@ class Run:
     def __init__(self, owner: Resource | None = None, settings: Settings = SETTINGS) -> None:
         self.resource = owner or resource()
         self.settings = settings
-        self.status = FineTuneJobStatus()
+        distills = self.resource.kind == "DistillJob"
+        self.status: JobStatus = DistillJobStatus() if distills else FineTuneJobStatus()
+        self.teacher = TEACHER if distills else None
+        self.answer = distill_result if distills else good_result
         self.seconds = 0.0
         self.decision = Decision(self.status)
 
     def step(self, *jobs: ObservedJob, seconds: float = 0.0, **observed: Any) -> Decision:
         """Decide once, `seconds` later than before."""
         self.seconds += seconds
-        seen = Observed(jobs=jobs, **observed)
+        seen = Observed(jobs=jobs, **{"teacher": self.teacher} | observed)
         self.decision = plan(self.resource, self.status, seen, self.settings, after(self.seconds))
         self.status = self.decision.status
         return self.decision
@@ -161,19 +208,19 @@ class Run:
             planned = created(self.decision)
             if (planned.spec.iteration, planned.spec.stage) == (iteration, stage):
                 return planned
-            self.step(succeeded(planned), seconds=1)
+            self.step(succeeded(planned, self.answer), seconds=1)
 
-    def to_the_end(self) -> FineTuneJobStatus:
+    def to_the_end(self) -> JobStatus:
         """Let every stage end well until nothing is started any more."""
         if self.status.active is None:
             self.step()
         while any(isinstance(action, CreateJob) for action in self.decision.actions):
-            self.step(succeeded(created(self.decision)), seconds=1)
+            self.step(succeeded(created(self.decision), self.answer), seconds=1)
         return self.status
 
     def edit(self, **changes: Any) -> None:
         """Change the spec as a user would."""
         spec = self.resource.spec.to_json() | changes
         self.resource = replace(
-            self.resource, spec=FineTuneJobSpec.model_validate(spec), generation=self.resource.generation + 1
+            self.resource, spec=type(self.resource.spec).model_validate(spec), generation=self.resource.generation + 1
         )

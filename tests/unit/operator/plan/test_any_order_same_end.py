@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plan_cluster import Cluster, place
+from plan_cluster import DISTILLING, FINE_TUNING, Cluster, Workflow
+from plan_samples import EXPORTED
 
 from pfd_operator.api.conditions import Phase
 
@@ -53,8 +54,8 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
             getattr(cluster, what)(number)
 
 
-def play(healthy: int, script: Script) -> Cluster:
-    cluster = Cluster()
+def play(workflow: Workflow, healthy: int, script: Script) -> Cluster:
+    cluster = Cluster(workflow)
     cluster.thrive(healthy)
     for what, number in script:
         happen(cluster, what, number)
@@ -62,9 +63,10 @@ def play(healthy: int, script: Script) -> Cluster:
     return cluster
 
 
-@given(
-    st.integers(0, 12), st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=30, max_size=60)
-)
+HISTORIES = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), min_size=30, max_size=60)
+
+
+@given(st.integers(0, 12), HISTORIES)
 @example(0, [])
 @example(0, [*UNSEEN])
 @example(0, [*RESUMED])
@@ -74,12 +76,25 @@ def play(healthy: int, script: Script) -> Cluster:
 @example(0, [*PREEMPTED] * 5)
 @example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
 def test_the_end_is_the_same(healthy: int, script: Script) -> None:
-    cluster = play(healthy, script)
+    cluster = play(FINE_TUNING, healthy, script)
     cluster.run_to_the_end()
     status = cluster.status
     assert (status.phase, status.iteration, status.labels.paid) == (Phase.CONVERGED, 2, 12)
     assert [record.met for record in status.iterations] == [False, True, True]
-    assert [place(key) for key in cluster.recorded] == list(range(13))
+    assert [cluster.place(key) for key in cluster.recorded] == list(range(13))
     assert status.model is not None
     assert status.model.iteration == 2
+    cluster.settle()
+
+
+@given(st.integers(0, 12), HISTORIES)
+@example(0, [*RESUMED])
+def test_the_end_of_a_distillation_is_the_same(healthy: int, script: Script) -> None:
+    cluster = play(DISTILLING, healthy, script)
+    cluster.run_to_the_end()
+    status = cluster.status
+    assert (status.phase, status.iteration) == (Phase.CONVERGED, 2)
+    assert [cluster.place(key) for key in cluster.recorded] == list(range(13))
+    assert status.model is not None
+    assert status.model.uri == EXPORTED
     cluster.settle()

@@ -1,0 +1,171 @@
+"""The distilling recipe: who explores, what each stage reads, when it ends, and how it waits for its teacher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from plan_samples import TEACHER, Run, condition, distill_resource, distill_result, succeeded
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.stage import (
+    AcceptParams,
+    ExploreParams,
+    LabelParams,
+    PrepareParams,
+    SelectParams,
+    StageKind,
+    TrainParams,
+)
+from pfd_operator.plan.types import CreateJob, ObservedTeacher
+
+
+def stages(status: DistillJobStatus) -> list[tuple[int, str]]:
+    return [(record.iteration, record.stage.value) for record in status.stages]
+
+
+def test_the_student_is_accepted_after_a_round_it_explored_itself() -> None:
+    run = Run(distill_resource())
+    status = run.to_the_end()
+    assert isinstance(status, DistillJobStatus)
+    assert status.phase is Phase.CONVERGED
+    iteration = ["explore", "select", "label", "train"]
+    assert stages(status) == [
+        (0, "prepare"),
+        *((0, stage) for stage in iteration[:3]),
+        *((1, stage) for stage in iteration),
+        *((2, stage) for stage in iteration),
+        (2, "accept"),
+    ]
+    assert status.speedup == "9.5× at 108 atoms"
+    assert status.model is not None
+    assert status.model.uri.endswith("model.pth")
+    assert condition(status, ConditionType.READY).reason == "Accepted"
+
+
+def test_a_refused_student_is_kept_and_said_why() -> None:
+    run = Run(distill_resource())
+    run.answer = partial(distill_result, refused=True)
+    status = run.to_the_end()
+    assert status.phase is Phase.REFUSED
+    assert status.model is not None
+    assert "at least 6 are asked for" in condition(status, ConditionType.READY).message
+    assert not [action for action in run.step(seconds=10).actions if isinstance(action, CreateJob)]
+
+
+def test_the_teacher_explores_first_then_the_student() -> None:
+    run = Run(distill_resource())
+    first = run.until(1, StageKind.EXPLORE).spec
+    assert first.inputs["model"] == first.inputs["prepare"]
+    second = run.until(2, StageKind.EXPLORE).spec
+    assert second.inputs["model"] == run.status.inputs["train"]
+    assert isinstance(second.params, ExploreParams)
+    assert second.params.systems == ["diamond"], "the systems of the FineTuneJob"
+
+
+def test_the_first_training_gets_the_hold_out_and_later_ones_the_last_round() -> None:
+    run = Run(distill_resource())
+    run.until(0, StageKind.LABEL)
+    holdout = run.until(1, StageKind.EXPLORE) and run.status.inputs["label"]
+    first = run.until(1, StageKind.TRAIN).spec
+    assert first.inputs["holdout"] == holdout
+    assert first.inputs["label"] != holdout
+    assert "train" not in first.inputs
+    second = run.until(2, StageKind.TRAIN).spec
+    assert "holdout" not in second.inputs
+    assert "train" in second.inputs
+    assert isinstance(second.params, TrainParams)
+    assert second.params.student is not None
+
+
+def test_what_the_stages_are_told() -> None:
+    run = Run(distill_resource())
+    prepare = run.until(0, StageKind.PREPARE).spec.params
+    assert isinstance(prepare, PrepareParams)
+    assert prepare.model is not None
+    assert TEACHER.record is not None
+    assert (prepare.model.uri, prepare.starts) == (TEACHER.record.model_uri, TEACHER.record.starts_uri)
+    assert (prepare.systems, prepare.engine) == ([], None)
+    select = run.until(0, StageKind.SELECT).spec.params
+    assert isinstance(select, SelectParams)
+    assert (select.purpose, select.frames, select.aimd) == ("hold-out", 4, None)
+    label = run.until(0, StageKind.LABEL)
+    assert isinstance(label.spec.params, LabelParams)
+    assert label.spec.params.engine is None
+    assert (label.engine_image, label.completions) == (None, 3)
+    accept = run.until(2, StageKind.ACCEPT).spec.params
+    assert isinstance(accept, AcceptParams)
+    assert accept.dft_holdout == TEACHER.record.holdout_uri
+
+
+@pytest.mark.parametrize(
+    ("teacher", "words"),
+    [
+        (None, "there is no FineTuneJob silicon"),
+        (ObservedTeacher(ended=False), "has not ended"),
+    ],
+)
+def test_it_waits_for_its_teacher_and_says_so_once(teacher: ObservedTeacher | None, words: str) -> None:
+    run = Run(distill_resource())
+    run.teacher = teacher
+    decision = run.step()
+    assert (decision.actions, run.status.phase) == ((), Phase.PENDING)
+    ready = condition(run.status, ConditionType.READY)
+    assert (ready.reason, words in ready.message) == ("TeacherPending", True)
+    assert [event.warning for event in decision.events] == [False]
+    assert run.step(seconds=60).events == ()
+    run.teacher = TEACHER
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_a_teacher_without_a_model_ends_the_job() -> None:
+    run = Run(distill_resource())
+    run.teacher = ObservedTeacher(ended=True, failure="it ended as Failed (prepare: no branch)")
+    run.step()
+    assert run.status.phase is Phase.FAILED
+    ready = condition(run.status, ConditionType.READY)
+    assert ready.reason == "TeacherFailed"
+    assert "no branch" in ready.message
+
+
+def test_a_teacher_that_is_deleted_later_is_not_missed() -> None:
+    run = Run(distill_resource())
+    run.step()
+    run.teacher = None
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_a_round_limit_leads_to_acceptance_too() -> None:
+    run = Run(distill_resource(budget={"maxIterations": 1, "maxLabels": 40}))
+    status = run.to_the_end()
+    assert (status.phase, status.iteration) == (Phase.CONVERGED, 1)
+
+
+def test_labels_that_run_out_lead_to_acceptance() -> None:
+    run = Run(distill_resource(budget={"maxIterations": 9, "maxLabels": 9}, acceptance={"forceRMSE": 1e-6}))
+    status = run.to_the_end()
+    assert status.phase is Phase.CONVERGED, "the worker's checks decide"
+    assert status.iteration == 1
+
+
+def test_a_calculator_teaches_in_its_own_image() -> None:
+    calculator = {"calculator": "sevenn.calculator:SevenNetCalculator", "parameters": {"model": "7net-0"}}
+    systems = [{"name": "diamond", "structures": {"uri": "s3://pfd/si.extxyz"}}]
+    run = Run(distill_resource(teacher={"calculator": calculator}, systems=systems))
+    run.settings = replace(run.settings, calculator_image="worker-sevennet:1")
+    run.teacher = None
+    job = run.until(0, StageKind.PREPARE)
+    assert job.worker_image == "worker-sevennet:1"
+    assert isinstance(job.spec.params, PrepareParams)
+    assert job.spec.params.calculator is not None
+    run.step(succeeded(job, run.answer))
+    assert run.status.phase is Phase.RUNNING
+
+
+def test_systems_are_needed_without_a_fine_tune_job() -> None:
+    run = Run(distill_resource(teacher={"uri": "s3://pfd/models/dpa2.pt"}))
+    run.step()
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.PENDING, "SpecInvalid")

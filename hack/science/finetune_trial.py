@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the trials")
     parser.add_argument("--trials", nargs="*", default=[], help="FRAMES:STEPS:LEARNING_RATE:BATCH_SIZE …")
     options = parser.parse_args(arguments)
+    options.workdir = options.workdir.resolve()
     options.workdir.mkdir(parents=True, exist_ok=True)
     start = options.workdir / "branch.pt"
     extract_branch(options.model, options.branch, start)

@@ -36,10 +36,13 @@ def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def test_crds_are_those_of_the_repository_and_are_kept() -> None:
-    (crd,) = of_kind(render(), "CustomResourceDefinition")
-    source = yaml.safe_load((ROOT / "crds" / "pfd.dev_finetunejobs.yaml").read_text())
-    assert crd["spec"] == source["spec"]
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    sources = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml")}
+    crds = of_kind(render(), "CustomResourceDefinition")
+    assert {crd["metadata"]["name"] for crd in crds} == {source["metadata"]["name"] for source in sources.values()}
+    for crd in crds:
+        group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+        assert crd["spec"] == sources[f"{group}_{plural}.yaml"]["spec"]
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert not of_kind(render("--set", "crds.enabled=false"), "CustomResourceDefinition")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pfd_operator.contract.result import ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, LabelCounts, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 
 SPEC: dict[str, Any] = {
@@ -23,6 +23,27 @@ SPEC: dict[str, Any] = {
     "budget": {"maxIterations": 4, "maxLabels": 40},
     "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon", "endpoint": "http://s3:7070"}},
 }
+
+
+DISTILL_SPEC: dict[str, Any] = {
+    "teacher": {"fineTuneJob": {"name": "silicon"}},
+    "exploration": SPEC["exploration"],
+    "holdout": {"frames": 4},
+    "selection": {"framesPerIteration": 3},
+    "labeling": {"framesPerPod": 2, "parallelism": 2},
+    "acceptance": {"forceRMSE": 0.08, "speedup": 6},
+    "budget": {"maxIterations": 4, "maxLabels": 40},
+    "artifacts": SPEC["artifacts"],
+}
+
+
+def distill_body(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "pfd.dev/v1alpha1",
+        "kind": "DistillJob",
+        "metadata": {"name": name},
+        "spec": DISTILL_SPEC | changes,
+    }
 
 
 def job_body(name: str, labels: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
@@ -139,6 +160,11 @@ def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, Stag
     result = StageResult(ok=True, digest="cd" * 32 if stage == "prepare" else None, counts=counts)
     if stage == "prepare":
         return 0, result
+    if stage == "accept":
+        checks = [AcceptanceCheck(name="speedup", met=True, message="9.5× at 108 atoms, at least 6 are asked for")]
+        figures = {"speedup_108": 9.5}
+        exported = {"checks": checks, "figures": figures, "model_uri": "s3://pfd/light/compressed.pth"}
+        return 0, result.model_copy(update=exported)
     update: dict[str, Any] = {"labels": LabelCounts(paid=paid)}
     if stage == "train":
         error = _errors(0.2 / (1 + 2 * iteration))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from cluster_parts import Kubelet, good_result, job_body, until
+from cluster_parts import Kubelet, distill_body, good_result, job_body, until
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, KubeApi
@@ -154,6 +154,36 @@ async def test_user_error_fails_at_once_in_the_workers_words(api: KubeApi, names
     assert ready["reason"] == "BranchRequired"
     assert message in ready["message"]
     assert len(node.ran) == 1
+
+
+async def test_a_distillation_waits_for_its_teacher_and_outlives_it(
+    api: KubeApi, namespace: str, kubeconfig: Path
+) -> None:
+    students, teachers = (collection_path(kind, namespace) for kind in ("DistillJob", "FineTuneJob"))
+
+    async def phase() -> str:
+        return str(((await api.request("GET", f"{students}/light")).get("status") or {}).get("phase"))
+
+    async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
+        await api.request("POST", students, distill_body("light"))
+        await until(_is(phase, "Pending"))
+        await create(api, namespace)
+        await until_phase(api, namespace, "Converged")
+        await until(_is(phase, "Running"), 10, "the start of the student's job, once its teacher has ended")
+        await api.request("DELETE", f"{teachers}/silicon")
+        await until(_is(phase, "Converged"), 60)
+    status = (await api.request("GET", f"{students}/light"))["status"]
+    assert status["teacher"]["modelUri"] == "s3://pfd/silicon/stages/2/best.pt"
+    assert status["speedup"] == "9.5× at 108 atoms"
+    assert [check["met"] for check in status["acceptance"]] == [True]
+    assert (2, "accept", 1, None) in node.ran
+
+
+def _is(phase: Callable[[], Awaitable[str]], wanted: str) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        return await phase() == wanted
+
+    return reached
 
 
 async def test_suspend_and_resume(api: KubeApi, namespace: str, kubeconfig: Path) -> None:

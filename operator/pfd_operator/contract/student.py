@@ -1,4 +1,4 @@
-"""The student of a distillation: which deepmd-kit model it is, and how it is trained. Written by users."""
+"""The student of a distillation: which model it is and how it is trained. Written by users, read by stages."""
 
 from __future__ import annotations
 

@@ -43,8 +43,9 @@ class Recipe:
 
 
 _FROM_DEEPMD_KIT = (0.02, 1, 1000, 1, 0.02, 1)
-"""Energy and force of deepmd-kit's examples/water/se_e2_a/input.json (section 'Fit energy' of its manual, r3.1); there the
-virial has no weight because the data has none. 0.02 → 1 gives it that of the energy, as PFD fine-tuning does."""
+"""Start and limit for energy and force as in deepmd-kit's examples/water/se_e2_a/input.json, explained in its manual
+under 'Fit energy' (docs.deepmodeling.com/projects/deepmd/en/master/model/train-energy.html): forces first, then all
+alike. That example leaves virials out; here they come in like the energy."""
 
 RECIPES = {
     Purpose.FINE_TUNING: Recipe(
@@ -61,8 +62,8 @@ RECIPES = {
         highest_learning_rate=1.0,
         prefactors=_FROM_DEEPMD_KIT,
     ),
-    # Learning rate and prefactors as DP-GEN 2 has them for a training that goes on (init_model_start_lr 1e-4,
-    # init_model_start_pref_e 0.1, init_model_start_pref_f 100): at 1e-3 it forgets what it knew.
+    # Learning rate and prefactors that DP-GEN 2 has for a training that goes on (init_model_start_lr 1e-4,
+    # init_model_start_pref_e 0.1, init_model_start_pref_f 100): 1e-3 would undo what was learned.
     Purpose.CONTINUATION: Recipe(
         start_option="--init-model",
         neighbour_statistics=True,

@@ -13,7 +13,7 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_worker.models.checkpoint import strip_checkpoint
+from pfd_worker.models.checkpoint import load_checkpoint, strip_checkpoint
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.choice import score_checkpoints
 from pfd_worker.training.curve import CurvePoint
@@ -111,7 +111,18 @@ class TrainingRun:
         if resumed is not None:
             return ["--restart", str(resumed)]
         option = RECIPES[self.purpose].start_option
-        return [] if option is None else [option, str(self.start)]
+        if option is None or self.start is None:
+            return []
+        start = self.folder / "start.pt"
+        copy_for_init(self.start, start)
+        return [option, str(start)]
+
+
+def copy_for_init(checkpoint: Path, output: Path) -> None:
+    """Write a checkpoint with the key `optimizer`: `--init-model` wants it to be there, and does not read it."""
+    import torch
+
+    torch.save({"model": load_checkpoint(checkpoint), "optimizer": {}}, output)
 
 
 class _Watcher:

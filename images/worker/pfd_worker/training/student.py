@@ -11,8 +11,8 @@ from pfd_operator.contract.student import Preset, Student
 from pfd_worker.errors import user_error
 
 NEIGHBOURS = "auto:1.5"
-"""Room for half as many neighbours again as the training frames have: later rounds and MD meet denser places, and neighbours
-beyond `sel` are dropped without a word. A compressed model skips what is not filled."""
+"""Room for half as many neighbours again as the training frames have: later rounds and MD meet denser places, and
+neighbours beyond `sel` are dropped without a word. A compressed model skips what is not filled."""
 
 _SE_A = {
     "type": "se_e2_a",

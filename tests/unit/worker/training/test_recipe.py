@@ -1,0 +1,66 @@
+import threading
+
+import pytest
+
+from pfd_operator.contract.settings import Training
+from pfd_operator.contract.student import StudentTraining
+from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.process import TrainingProcess
+from pfd_worker.training.recipe import Purpose
+from pfd_worker.training.runner import TrainingRun
+from pfd_worker.training.settings import base_input
+
+MODEL = {"type_map": ["Si"], "descriptor": {"type": "se_e2_a"}, "fitting_net": {}}
+
+
+def test_a_student_batches_small_frames_and_forces_come_first():
+    settings = base_input(StudentTraining(batch_size=2), MODEL, Purpose.SCRATCH)
+    assert settings["training"]["training_data"]["batch_size"] == "auto:64"
+    loss = settings["loss"]
+    assert loss["start_pref_f"] / loss["start_pref_e"] > 1e4 and loss["limit_pref_f"] == loss["limit_pref_e"]
+    assert settings["learning_rate"]["start_lr"] == 1e-3 and settings["learning_rate"]["stop_lr"] == 1e-5
+
+
+def test_going_on_with_a_student_does_not_start_as_hot_as_from_scratch():
+    hot = base_input(StudentTraining(), MODEL, Purpose.CONTINUATION)["learning_rate"]
+    assert hot["start_lr"] == 1e-4
+    cold = base_input(StudentTraining(learning_rate_start=5e-6), MODEL, Purpose.CONTINUATION)["learning_rate"]
+    assert cold["start_lr"] == cold["stop_lr"] == 5e-6
+
+
+def test_fine_tuning_is_the_default_and_counts_frames():
+    settings = base_input(Training(batch_size=3), MODEL)
+    assert settings == base_input(Training(batch_size=3), MODEL, Purpose.FINE_TUNING)
+    assert settings["training"]["training_data"]["batch_size"] == 3
+    assert settings["loss"] == {
+        "type": "ener", "start_pref_e": 0.2, "limit_pref_e": 20, "start_pref_f": 100, "limit_pref_f": 60,
+        "start_pref_v": 0.02, "limit_pref_v": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("several", [0, 2])
+def test_only_students_count_their_neighbours(tmp_path, several):
+    student = TrainingProcess(tmp_path, [], 1, neighbour_statistics=True, gpus=several).command()
+    tuned = TrainingProcess(tmp_path, ["--finetune", "a.pt"], 1, gpus=several).command()
+    assert "--skip-neighbor-stat" in tuned and "--skip-neighbor-stat" not in student
+    assert (student[0] == "torchrun") == (several > 1)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "named"), [(Purpose.SCRATCH, True), (Purpose.FINE_TUNING, False), (Purpose.CONTINUATION, False)]
+)
+def test_a_start_that_does_not_fit_the_purpose_is_refused(tmp_path, purpose, named):
+    with pytest.raises(ValueError, match=purpose.value):
+        TrainingRun(
+            folder=tmp_path,
+            base_input=base_input(StudentTraining(), MODEL, purpose),
+            start=tmp_path / "start.pt" if named else None,
+            checkpoints=CheckpointStore(DirectoryStore(tmp_path), "0" * 64),
+            checkpoint_seconds=1,
+            validation_fraction=0,
+            seed=1,
+            progress=lambda percent, message: None,
+            stopping=threading.Event(),
+            purpose=purpose,
+        )

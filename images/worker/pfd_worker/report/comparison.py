@@ -134,7 +134,7 @@ def _thinned(label: Floats, predicted: Floats, systems: Sequence[str], seed: int
         worst = int(np.argmax(np.abs(predicted - label)))
         if worst not in rows:
             rows = np.sort(np.append(rows[1:], worst))
-    return Parity(label[rows], predicted[rows], tuple(systems[row] for row in rows), total)
+    return Parity(label[rows], predicted[rows], tuple(systems[int(row)] for row in rows), total)
 
 
 def force_bins(labels: Floats, forces: Floats) -> ForceBins:

@@ -63,15 +63,17 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
     with rc_context(_STYLE):
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata=_NO_METADATA)
-    svg = stream.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", stream.getvalue(), flags=re.DOTALL)
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    view_box = re.search(r'viewBox="([^"]*)"', svg)
-    body = svg[svg.index(">") + 1 :]
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = body.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
-    body = body.replace(INK, "currentColor")
+    width, height = 72 * figure.get_size_inches()
+    body = svg[svg.index(">") + 1 :].rstrip()
+    # Only what is markup: a tick label is no coordinate
+    body = re.sub(r"<[^>]+>", lambda tag: _fit_into_page(tag.group(), name), body)
+    return f'<svg role="img" aria-label="{title}" viewBox="0 0 {width:g} {height:g}">{body}'
+
+
+def _fit_into_page(tag: str, name: str) -> str:
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = tag.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-').replace(INK, "currentColor")
     # A hundredth of a point is less than anyone sees, and a third of the bytes
-    body = re.sub(r"(\d\.\d{2})\d+", r"\1", body)
-    box = view_box.group(1) if view_box else "0 0 360 274"
-    return f'<svg role="img" aria-label="{title}" viewBox="{box}">{body}'.rstrip()
+    return re.sub(r"(\d\.\d{2})\d+", r"\1", tag)

@@ -130,9 +130,7 @@ def _fit(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.flo
     return np.stack([mean_y - slope * mean_x, -slope], axis=1)
 
 
-def _labels(
-    log_amplitude: ArrayLike, exponent: NDArray[np.float64], target: float
-) -> NDArray[np.float64]:
+def _labels(log_amplitude: ArrayLike, exponent: NDArray[np.float64], target: float) -> NDArray[np.float64]:
     """Return the labels at which each law meets the target; infinite where the error does not fall."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         labels = np.exp((np.asarray(log_amplitude) - np.log(target)) / exponent)

@@ -20,6 +20,7 @@ from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.models.checkpoint import shift_energy_bias
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.report.writing import Trained, write_report
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
 from pfd_worker.training.checkpoints import CheckpointStore
@@ -64,11 +65,24 @@ class _TrainStage:
             self._measure("prequential", frame_errors(new, explorer.predict(new)))
         outcome = self._fine_tune(dataset, shifted)
         model = DeepmdModel(self.folder / "model.pt")
-        self._measure("holdout", frame_errors(holdout, model.predict(holdout)))
+        predictions = model.predict(holdout)
+        self._measure("holdout", frame_errors(holdout, predictions))
         best_iteration = self._choose_best(shifted)
+        if best_iteration != self.context.spec.iteration:
+            predictions = DeepmdModel(self.folder / "best.pt").predict(holdout)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
-        return self._output(dataset, holdout, features, outcome, best_iteration, shifts)
+        trained = Trained(
+            reports=self.reports,
+            holdout=holdout,
+            best_predictions=predictions,
+            best_iteration=best_iteration,
+            features=features,
+            new_frames=len(new),
+            error_seed=self.seed,
+        )
+        files = write_report(self.context, self.previous, trained)
+        return self._output(dataset, holdout, features, outcome, best_iteration, shifts, files)
 
     def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
         if self.previous is not None:
@@ -138,9 +152,10 @@ class _TrainStage:
         outcome: FineTuned | None,
         best_iteration: int | None,
         shifts: dict[str, float],
+        report_files: dict[str, Path],
     ) -> StageOutput:
         names = ("model.pt", "best.pt", "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
-        files = {name: self.folder / name for name in names}
+        files = {**report_files, **{name: self.folder / name for name in names}}
         write_frames(files["dataset.extxyz"], dataset)
         write_frames(files["holdout.extxyz"], holdout)
         np.save(files[DATASET_FEATURES], features)

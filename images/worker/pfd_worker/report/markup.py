@@ -37,10 +37,10 @@ def figures(*parts: str) -> str:
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[Cell | str]], best: int | None = None, left: bool = False
+    header: Sequence[Cell | str], rows: Sequence[Sequence[Cell | str]], best: int | None = None, left: bool = False
 ) -> str:
-    """Return a table; row number `best` is marked."""
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
+    """Return a table; row number `best` is marked, and text instead of numbers goes to the left."""
+    head = "".join(f'<th scope="col">{_content(cell)}</th>' for cell in header)
     body = "".join(_row(row, number == best) for number, row in enumerate(rows))
     kind = ' class="left"' if left else ""
     return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
@@ -58,10 +58,9 @@ def preformatted(text: str) -> str:
 
 def _row(row: Sequence[Cell | str], best: bool) -> str:
     kind = ' class="best"' if best else ""
-    return f"<tr{kind}>{''.join(map(_cell, row))}</tr>"
+    return f"<tr{kind}>{''.join(f'<td>{_content(cell)}</td>' for cell in row)}</tr>"
 
 
-def _cell(content: Cell | str) -> str:
+def _content(content: Cell | str) -> str:
     cell = Cell(content) if isinstance(content, str) else content
-    below = f"<small>{escape(cell.below)}</small>" if cell.below else ""
-    return f"<td>{escape(cell.text)}{below}</td>"
+    return escape(cell.text) + (f"<small>{escape(cell.below)}</small>" if cell.below else "")

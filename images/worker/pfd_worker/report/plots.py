@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from pfd_worker.report.comparison import Comparison, Parity
 from pfd_worker.report.data import LearningCurve
@@ -25,8 +25,8 @@ def errors_by_iteration(history: History) -> str:
     with drawing() as (figure, axes):
         drawn: list[float] = []
         for name, label, color, shift in (
-            ("holdout", "hold-out, after training", PALETTE[0], -0.06),
-            ("prequential", "new frames, before training", PALETTE[1], 0.06),
+            ("holdout", "hold-out", PALETTE[0], -0.06),
+            ("prequential", "new frames", PALETTE[1], 0.06),
         ):
             known = [(r.iteration + shift, r.errors[name]) for r in history.iterations if name in r.errors]
             if known:
@@ -35,36 +35,37 @@ def errors_by_iteration(history: History) -> str:
         # Moving the energy moves no force: one line stands for both baselines
         if "pretrained" in history.baselines:
             value = history.baselines["pretrained"]["forceRmse"]
-            axes.axhline(value, color=INK, linestyle="--", linewidth=1, label="pre-trained, hold-out")
+            axes.axhline(value, color=INK, linestyle="--", linewidth=1, label="pre-trained")
             drawn.append(value)
         _error_scale(axes, drawn)
         axes.set_xlabel("iteration")
         axes.set_ylabel(FORCE_RMSE)
+        axes.set_xlim(history.iterations[0].iteration - 0.5, history.last.iteration + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend()
+        figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, "errors", "force error by iteration")
 
 
 def learning_curve(history: History, curve: LearningCurve) -> str:
     """Hold-out force RMSE against labels, with the fitted power law."""
     with drawing() as (figure, axes):
-        labels = [record.training_labels for record in history.iterations]
-        errors = [record.errors["holdout"] for record in history.iterations]
+        records = [record for record in history.iterations if record.training_labels]
+        labels = [record.training_labels for record in records]
+        errors = [record.errors["holdout"] for record in records]
         last = max(labels) * 2.0
         if curve.halving is not None and curve.halving.labels < 10 * max(labels):
             last = curve.halving.labels
-        grid = np.geomspace(min(label for label in labels if label), last, 60)
+        grid = np.geomspace(min(labels), last, 60)
         low, high = curve.law.band(grid)
-        axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval of the fit")
-        fit = f"{curve.law.amplitude:.3g} · labels^(−{curve.law.exponent:.2f})"
-        axes.plot(grid, curve.law.error_at(grid), color=PALETTE[0], linestyle="--", linewidth=1, label=fit)
+        axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval")
+        axes.plot(grid, curve.law.error_at(grid), color=PALETTE[0], linestyle="--", linewidth=1, label="fit")
         _with_intervals(axes, labels, errors, "hold-out", PALETTE[0], line=False)
         axes.set_xscale("log")
         axes.set_yscale("log")
         _plain_log_ticks(axes)
         axes.set_xlabel("labels in the training set")
         axes.set_ylabel(FORCE_RMSE)
-        axes.legend()
+        figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, "learning", "learning curve")
 
 
@@ -78,18 +79,21 @@ def parity(points: Parity, name: str, quantity: str, unit: str) -> str:
         axes.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
         systems = sorted(set(points.systems))
         of_point = np.array([systems.index(system) for system in points.systems])
+        size = 9 if len(of_point) > 300 else 20
         for number, system in enumerate(systems):
             own = of_point == number
             axes.scatter(
-                points.label[own], points.predicted[own], s=9, alpha=0.5, linewidths=0,
+                points.label[own], points.predicted[own], s=size, alpha=0.5, linewidths=0,
                 color=PALETTE[number % len(PALETTE)], label=system if number < len(PALETTE) else None,
             )  # fmt: skip
         axes.set_xlim(ends)
         axes.set_ylim(ends)
         axes.set_aspect("equal")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(f"{quantity}, label ({unit})")
         axes.set_ylabel(f"{quantity}, model ({unit})")
-        axes.legend(markerscale=2, loc="upper left")
+        axes.legend(markerscale=1.5, loc="upper left")
         return to_svg(figure, name, f"parity of {quantity}")
 
 
@@ -113,6 +117,7 @@ def force_error_histogram(comparison: Comparison) -> str:
         axes.stairs(errors.counts, errors.edges, fill=True, color=PALETTE[0], alpha=0.35)
         axes.stairs(errors.counts, errors.edges, color=PALETTE[0])
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(_plain))
         axes.set_ylim(bottom=0.7)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("force component, model − label (eV/Å)")
@@ -159,7 +164,8 @@ def map_of_features(features: FeatureMap) -> str:
         first, second = (f"{100 * fraction:.0f} % of the variance" for fraction in features.explained)
         axes.set_xlabel(f"first component ({first})")
         axes.set_ylabel(f"second component ({second})")
-        axes.legend()
+        axes.set_aspect("equal", adjustable="datalim")
+        figure.legend(loc="outside upper right", ncols=2)
         return to_svg(figure, "map", "map of the training set")
 
 
@@ -185,11 +191,12 @@ def _error_scale(axes: Axes, values: list[float]) -> None:
 
 
 def _plain_log_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    plain = FuncFormatter(lambda value, position: f"{value:g}")
     for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
         if scale == "log":
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(plain)
-            axis.set_minor_formatter(FuncFormatter(lambda value, position: ""))
+            axis.set_major_formatter(FuncFormatter(_plain))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, position: int | None = None) -> str:
+    return f"{value:g}"

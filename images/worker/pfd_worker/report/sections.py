@@ -12,7 +12,8 @@ from pfd_worker.report.markup import Cell, details, figure, figures, paragraph, 
 
 MAX_INPUT_ROWS = 200
 _BASELINE_NAMES = {"pretrained": "pre-trained", "shifted": "pre-trained, energy shifted"}
-_ERROR_COLUMNS = ("force RMSE (eV/Å)", "energy RMSE (eV/atom)", "virial RMSE (eV/atom)")
+_ERROR_COLUMNS = (Cell("force RMSE", "eV/Å"), Cell("energy RMSE", "eV/atom"), Cell("virial RMSE", "eV/atom"))
+_LABELS_COLUMN = Cell("labels", "trained on")
 
 
 def headline(data: ReportData) -> str:
@@ -43,7 +44,7 @@ def summary(data: ReportData) -> str:
     return section(
         "summary",
         "Errors on the hold-out",
-        table(["model", *_ERROR_COLUMNS, "training labels"], rows, best),
+        table(["model", *_ERROR_COLUMNS, _LABELS_COLUMN], rows, best),
         paragraph(
             f"Root-mean-square errors on {_frames(data.best)} that no training saw, with the 95 % bootstrap interval "
             "of the force error over frames.",
@@ -143,10 +144,10 @@ def training_set(data: ReportData) -> str:
 def origin(data: ReportData) -> str:
     """Digests, versions and settings."""
     given = data.provenance
-    facts = [["stage digest", given.digest], ["seed", str(given.seed)]]
+    facts: list[list[Cell | str]] = [["stage digest", given.digest], ["seed", str(given.seed)]]
     facts += [[f"input {name}", digest] for name, digest in given.stages.items()]
     facts += [[name, version] for name, version in given.packages.items()]
-    rows = [
+    rows: list[list[Cell | str]] = [
         [file.stage if file.index is None else f"{file.stage} {file.index}", file.name, file.sha256]
         for file in given.inputs
     ]
@@ -180,7 +181,7 @@ def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
 
 
 def _iterations(data: ReportData) -> str:
-    header = ["iteration", "training labels", *_ERROR_COLUMNS, "force RMSE on new frames (eV/Å)"]
+    header: list[Cell | str] = ["iteration", _LABELS_COLUMN, *_ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
     records = data.history.iterations
     best = next((n for n, record in enumerate(records) if record.iteration == data.best_iteration), None)
     return table(header, [_iteration_row(record) for record in records], best)
@@ -200,7 +201,8 @@ def _curve_caption(curve: LearningCurve) -> str:
     low, high = curve.law.exponent_interval
     text = (
         f"Hold-out force RMSE in eV/Å against labels, with the power law fitted to {curve.law.points} iterations: "
-        f"exponent {curve.law.exponent:.2f} ({low:.2f} to {high:.2f})."
+        f"{number(curve.law.amplitude)} eV/Å times labels to the power of −{curve.law.exponent:.2f} "
+        f"(95 % interval {low:.2f} to {high:.2f})."
     )
     if curve.halving is None:
         return f"{text} By this fit, more labels of this kind will not halve the error."

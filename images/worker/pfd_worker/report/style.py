@@ -13,16 +13,17 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; padding-top: 0.75rem; border-top: 1px solid var(--line); }
 p { margin: 0.5rem 0; }
 .quiet, figcaption { color: var(--quiet); font-size: 0.9rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin: 0.75rem 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.35rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: normal; }
 th { font-weight: 600; font-size: 0.9rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0.3rem; }
-td small { display: block; color: var(--quiet); white-space: nowrap; }
+td small, th small { display: block; color: var(--quiet); font-weight: 400; }
+td small { white-space: nowrap; }
 tr.best td { background: var(--good); font-weight: 600; }
-tr.best td small { font-weight: 400; }
-.left td, .left th { text-align: left; overflow-wrap: anywhere; }
+.left td, .left th { text-align: left; }
+.left td:last-child { overflow-wrap: anywhere; }
 .figures { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; min-width: 0; max-width: 36rem; }
 figure svg { display: block; width: 100%; height: auto; }
@@ -30,6 +31,13 @@ code { font-size: 0.8rem; }
 pre { font-size: 0.8rem; white-space: pre-wrap; }
 details { margin: 0.5rem 0; }
 summary { cursor: pointer; }
+@media (max-width: 40rem) {
+  body { padding: 0.6rem; }
+  table { font-size: 0.78rem; }
+  th { font-size: inherit; }
+  th, td { padding: 0.3rem 0.2rem; }
+  small { font-size: 0.64rem; }
+}
 @media print {
   :root { --ink: #000; --quiet: #444; --line: #bbb; --paper: #fff; --good: #eee; }
   body { max-width: none; padding: 0; font-size: 11px; }

@@ -78,14 +78,15 @@ def parity(points: Parity, name: str, quantity: str, unit: str) -> str:
         ends = (low - margin, high + margin)
         axes.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
         systems = sorted(set(points.systems))
-        of_point = np.array([systems.index(system) for system in points.systems])
-        size = 9 if len(of_point) > 300 else 20
-        for number, system in enumerate(systems):
-            own = of_point == number
-            axes.scatter(
-                points.label[own], points.predicted[own], s=size, alpha=0.5, linewidths=0,
-                color=PALETTE[number % len(PALETTE)], label=system if number < len(PALETTE) else None,
-            )  # fmt: skip
+        colors = [PALETTE[systems.index(system) % len(PALETTE)] for system in points.systems]
+        # In any order of systems the last would cover the others
+        order = np.random.default_rng(0).permutation(len(colors))
+        axes.scatter(
+            points.label[order], points.predicted[order], s=9 if len(order) > 300 else 20, alpha=0.5, linewidths=0,
+            c=[colors[point] for point in order],
+        )  # fmt: skip
+        for system, color in zip(systems, PALETTE, strict=False):
+            axes.scatter([], [], s=20, color=color, label=system)
         axes.set_xlim(ends)
         axes.set_ylim(ends)
         axes.set_aspect("equal")
@@ -93,7 +94,7 @@ def parity(points: Parity, name: str, quantity: str, unit: str) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(f"{quantity}, label ({unit})")
         axes.set_ylabel(f"{quantity}, model ({unit})")
-        axes.legend(markerscale=1.5, loc="upper left")
+        axes.legend(loc="upper left")
         return to_svg(figure, name, f"parity of {quantity}")
 
 

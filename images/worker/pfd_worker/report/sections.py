@@ -220,7 +220,7 @@ def _best_name(data: ReportData) -> str:
 
 
 def _frames(errors: dict[str, Any]) -> str:
-    return f"{errors['frames']} hold-out frames"
+    return f"{errors['frames']} hold-out frame{'' if errors['frames'] == 1 else 's'}"
 
 
 def _points(parity: Any, what: str) -> str:

@@ -33,9 +33,9 @@ details { margin: 0.5rem 0; }
 summary { cursor: pointer; }
 @media (max-width: 40rem) {
   body { padding: 0.6rem; }
-  table { font-size: 0.78rem; }
+  table { font-size: 0.73rem; }
   th { font-size: inherit; }
-  th, td { padding: 0.3rem 0.2rem; }
+  th, td { padding: 0.3rem 0.15rem; }
   small { font-size: 0.64rem; }
 }
 @media print {

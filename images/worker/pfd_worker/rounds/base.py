@@ -19,6 +19,8 @@ from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.report.writing import Trained as Shown
+from pfd_worker.report.writing import write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
@@ -79,11 +81,24 @@ class Round(ABC):
             self.measure("prequential", frame_errors(new, explorer.predict(new)))
         outcome = self.train(dataset, self.folder / "model.pt")
         model = DeepmdModel(self.folder / "model.pt")
-        self.measure("holdout", frame_errors(holdout, model.predict(holdout)))
+        predictions = model.predict(holdout)
+        self.measure("holdout", frame_errors(holdout, predictions))
         best = self._choose_best()
+        if best.iteration != self.context.spec.iteration:
+            predictions = DeepmdModel(self.folder / BEST_FILE).predict(holdout)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
-        return self._output(dataset, holdout, features, outcome, best)
+        shown = Shown(
+            reports=self.reports,
+            holdout=holdout,
+            best_predictions=predictions,
+            best_iteration=best.iteration,
+            features=features,
+            new_frames=len(new),
+            error_seed=self.seed,
+        )
+        files = write_report(self.context, self.previous, shown)
+        return self._output(dataset, holdout, features, outcome, best, files)
 
     def measure(self, name: str, errors: list[FrameError]) -> None:
         """Keep the metrics of a model, and its full report."""
@@ -135,10 +150,16 @@ class Round(ABC):
         )
 
     def _output(
-        self, dataset: list[Atoms], holdout: list[Atoms], features: Any, outcome: Trained | None, best: Contender
+        self,
+        dataset: list[Atoms],
+        holdout: list[Atoms],
+        features: Any,
+        outcome: Trained | None,
+        best: Contender,
+        report_files: dict[str, Path],
     ) -> StageOutput:
         names = ("model.pt", BEST_FILE, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
-        files = {name: self.folder / name for name in names}
+        files = {**report_files, **{name: self.folder / name for name in names}}
         write_frames(files["dataset.extxyz"], dataset)
         write_frames(files["holdout.extxyz"], holdout)
         np.save(files[DATASET_FEATURES], features)

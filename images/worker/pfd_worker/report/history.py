@@ -1,0 +1,127 @@
+"""The history of a job: baselines and one record for each iteration, carried from train stage to train stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pfd_worker.stage_context import Manifest, StageContext
+
+HISTORY = "history.json"
+BASELINES = ("pretrained", "shifted")
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class IterationRecord:
+    """What one train stage had and measured."""
+
+    iteration: int
+    training_labels: int
+    """Labelled frames in the training set."""
+    holdout_labels: int
+    best_iteration: int | None
+    """Whose model was the best on the hold-out by then; None while no training had beaten the shifted model."""
+    errors: dict[str, dict[str, Any]]
+    """`holdout` and `prequential`, as `error_report` gives them: whole set, strata, elements."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "iteration": self.iteration,
+            "trainingLabels": self.training_labels,
+            "holdoutLabels": self.holdout_labels,
+            "bestIteration": self.best_iteration,
+            "errors": self.errors,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> IterationRecord:
+        """Read what `to_json` gave."""
+        return cls(
+            iteration=content["iteration"],
+            training_labels=content["trainingLabels"],
+            holdout_labels=content["holdoutLabels"],
+            best_iteration=content["bestIteration"],
+            errors=content["errors"],
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """All train stages of a job so far, in order."""
+
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training."""
+    iterations: tuple[IterationRecord, ...] = ()
+
+    @property
+    def last(self) -> IterationRecord:
+        """The newest iteration."""
+        return self.iterations[-1]
+
+    def record(self, iteration: int | None) -> IterationRecord | None:
+        """Return the record of an iteration, None if there is none."""
+        return next((record for record in self.iterations if record.iteration == iteration), None)
+
+    def extended(self, record: IterationRecord, reports: Mapping[str, dict[str, Any]]) -> History:
+        """Return the history with one more iteration; a record of the same or a later one gives way to it.
+
+        Parameters
+        ----------
+        record
+            The new iteration.
+        reports
+            Reports by name, of which the baselines are kept.
+        """
+        earlier = tuple(known for known in self.iterations if known.iteration < record.iteration)
+        measured = {name: reports[name] for name in BASELINES if name in reports}
+        return History({**self.baselines, **measured}, (*earlier, record))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "version": _VERSION,
+            "baselines": self.baselines,
+            "iterations": [record.to_json() for record in self.iterations],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> History:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If another version wrote it.
+        """
+        if content["version"] != _VERSION:
+            raise ValueError(
+                f"{HISTORY} is of version {content['version']}, this worker reads version {_VERSION}: "
+                "the job was begun with another version of the worker image; finish it with that one"
+            )
+        return cls(
+            baselines=content["baselines"],
+            iterations=tuple(IterationRecord.from_json(record) for record in content["iterations"]),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the history as JSON."""
+        path.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False))
+
+
+def history_before(context: StageContext, previous: Manifest | None) -> History:
+    """Return the history up to the previous train stage.
+
+    A previous stage without the file was run by a worker that did not write it yet: its baselines are known from its
+    summary, its earlier iterations are not.
+    """
+    if previous is None:
+        return History()
+    if HISTORY in previous.files:
+        return History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+    metrics = previous.summary["metrics"]
+    return History(baselines={name: metrics[name] for name in BASELINES if name in metrics})

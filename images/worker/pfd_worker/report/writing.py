@@ -1,0 +1,74 @@
+"""Write the report of a train stage: history.json, report.json and report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pfd_operator.contract.digest import seed_of
+from pfd_worker.evaluation.errors import frame_errors
+from pfd_worker.evaluation.report import error_report
+from pfd_worker.models.base import Prediction
+from pfd_worker.report.comparison import compare
+from pfd_worker.report.data import JobName, ReportData, learning_curve
+from pfd_worker.report.feature_map import feature_map
+from pfd_worker.report.history import HISTORY, IterationRecord, history_before
+from pfd_worker.report.page import render_page
+from pfd_worker.report.provenance import provenance_of
+from pfd_worker.stage_context import Manifest, StageContext
+
+REPORT_JSON = "report.json"
+REPORT_PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a train stage has when it is done."""
+
+    reports: dict[str, dict[str, Any]]
+    """By name (pretrained, shifted, prequential, holdout), as `error_report` gives them."""
+    holdout: Sequence[Atoms]
+    best_predictions: Sequence[Prediction]
+    """Of the best model so far, for the hold-out."""
+    best_iteration: int | None
+    features: NDArray[Any]
+    """(n_frames, n_features) of the training set, new frames last."""
+    new_frames: int
+    error_seed: int
+    """Of the bootstrap of the reports."""
+
+
+def write_report(context: StageContext, previous: Manifest | None, trained: Trained) -> dict[str, Path]:
+    """Write the three files into the stage's folder and return them by name."""
+    spec = context.spec
+    record = IterationRecord(
+        iteration=spec.iteration,
+        training_labels=len(trained.features),
+        holdout_labels=len(trained.holdout),
+        best_iteration=trained.best_iteration,
+        errors={name: trained.reports[name] for name in ("holdout", "prequential") if name in trained.reports},
+    )
+    history = history_before(context, previous).extended(record, trained.reports)
+    seed = seed_of(spec.seed, "report")
+    errors = frame_errors(trained.holdout, trained.best_predictions)
+    data = ReportData(
+        job=JobName(spec.job.namespace, spec.job.kind, spec.job.name),
+        history=history,
+        best_iteration=trained.best_iteration,
+        best=error_report(errors, trained.error_seed),
+        comparison=compare(trained.holdout, trained.best_predictions, seed),
+        features=feature_map(trained.features, trained.new_frames, seed),
+        learning_curve=learning_curve(history, seed),
+        provenance=provenance_of(context),
+    )
+    files = {name: context.workdir / name for name in (HISTORY, REPORT_JSON, REPORT_PAGE)}
+    history.write(files[HISTORY])
+    files[REPORT_JSON].write_text(json.dumps(data.to_json(), allow_nan=False))
+    files[REPORT_PAGE].write_text(render_page(data), encoding="utf-8")
+    return files

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from pfd_operator.contract.result import StageResult
+from pfd_worker.report.history import HISTORY, History, IterationRecord, history_before
+from pfd_worker.stage_context import Manifest
+
+
+def record(iteration: int, labels: int = 10) -> IterationRecord:
+    return IterationRecord(iteration, labels, 6, None, {"holdout": {"forceRmse": 0.1}})
+
+
+def test_it_grows_and_keeps_the_baselines_of_iteration_zero():
+    history = History().extended(record(0), {"pretrained": {"forceRmse": 0.5}, "holdout": {}})
+    history = history.extended(record(1, 20), {"holdout": {}, "prequential": {}})
+    assert history.baselines == {"pretrained": {"forceRmse": 0.5}}
+    assert [r.training_labels for r in history.iterations] == [10, 20]
+    assert history.last.iteration == 1 and history.record(0) == record(0) and history.record(None) is None
+
+
+def test_an_iteration_that_is_run_again_replaces_what_was_from_there_on():
+    history = History().extended(record(0), {}).extended(record(1), {}).extended(record(2), {})
+    again = history.extended(record(1, 99), {})
+    assert [(r.iteration, r.training_labels) for r in again.iterations] == [(0, 10), (1, 99)]
+
+
+def test_it_comes_back_from_its_file(tmp_path):
+    history = History().extended(record(0), {"shifted": {"forceRmse": 0.5}}).extended(record(1), {})
+    history.write(tmp_path / HISTORY)
+    assert History.from_json(json.loads((tmp_path / HISTORY).read_text())) == history
+
+
+def test_another_version_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"version 9.*another version of the worker image"):
+        History.from_json({"version": 9, "baselines": {}, "iterations": []})
+
+
+def test_a_job_begun_before_there_was_a_history_has_its_baselines():
+    summary = {"metrics": {"pretrained": {"forceRmse": 0.4}, "shifted": {"forceRmse": 0.4}, "holdout": {}}}
+    previous = Manifest("a" * 64, "train", None, {}, summary, StageResult(ok=True))
+    history = history_before(None, previous)
+    assert set(history.baselines) == {"pretrained", "shifted"} and history.iterations == ()
+    assert history_before(None, None) == History()

@@ -1,0 +1,163 @@
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.unit.worker.report.parsed import ParsedPage
+from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, sample_report
+
+from pfd_worker.frames import energy_of
+from pfd_worker.models.base import Prediction
+from pfd_worker.report import plots
+from pfd_worker.report.comparison import compare
+from pfd_worker.report.data import ReportData
+from pfd_worker.report.history import History
+from pfd_worker.report.page import render_page
+
+FIGURES = {
+    "figure-errors", "figure-learning", "figure-parity-energy", "figure-parity-forces", "figure-parity-virial",
+    "figure-by-stratum", "figure-by-element", "figure-by-force", "figure-histogram", "figure-map",
+}  # fmt: skip
+NASTY = "<script>alert('x')</script> & \"$\\frac{a}$ ${b}$"
+
+
+@pytest.fixture(scope="module")
+def report() -> ReportData:
+    return sample_report()
+
+
+@pytest.fixture(scope="module")
+def html(report) -> str:
+    return render_page(report)
+
+
+@pytest.fixture(scope="module")
+def page(html) -> ParsedPage:
+    return ParsedPage(html)
+
+
+def test_every_figure_is_there_with_a_caption(page):
+    assert set(page.figures) == FIGURES
+    for name, tags in page.figures.items():
+        assert tags.count("svg") == 1 and tags.count("figcaption") == 1, name
+        assert {"path", "text"} <= set(tags), name
+
+
+def test_nothing_is_fetched_from_anywhere(html, page):
+    assert "http:" not in html and "https:" not in html
+    assert not {"script", "link", "img", "iframe", "image", "object"} & set(page.tags)
+    for tag, name, value in page.attributes:
+        if name in ("href", "src", "xlink:href"):
+            assert value.startswith("#"), (tag, name, value)
+    assert not re.search(r"@import|url\((?!#)", html)
+
+
+def test_ids_are_unique_and_references_find_them(page):
+    assert len(page.ids) == len(set(page.ids))
+    used = {value[1:] for _, name, value in page.attributes if name == "xlink:href"}
+    used |= {found for _, _, value in page.attributes for found in re.findall(r"url\(#([^)]*)\)", value)}
+    assert used and used <= set(page.ids)
+
+
+def test_the_table_says_what_report_json_says(report, page):
+    content = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    before, best = content["history"]["baselines"]["pretrained"], content["best"]
+    for row, errors in ((page.row("pre-trained"), before), (page.row("fine-tuned, iteration 3 (best)"), best)):
+        force, low, high = (float(part) for part in re.findall(r"[\d.]+", row[1]))
+        assert force == pytest.approx(errors["forceRmse"], rel=6e-3)
+        assert (low, high) == pytest.approx((errors["forceRmseLow"], errors["forceRmseHigh"]), rel=6e-3)
+        assert float(row[2]) == pytest.approx(errors["energyRmsePerAtom"], rel=6e-3)
+        assert float(row[3]) == pytest.approx(errors["virialRmsePerAtom"], rel=6e-3)
+    assert page.row("fine-tuned, iteration 3 (best)")[4] == "80"
+    halving = content["learningCurve"]["halving"]
+    assert f"about {halving['labels']:.0f} labels" in page.text
+    assert all(system in page.text for system in SYSTEMS)
+    assert content["provenance"]["digest"] in page.text
+
+
+def test_numbers_on_axes_keep_their_digits():
+    """Coordinates are rounded to two decimals; numbers that are read are not."""
+    frames = holdout_frames(6)
+    exact = [Prediction(energy_of(atoms), atoms.get_forces() + 0.001, np.zeros((3, 3))) for atoms in frames]
+    text = ParsedPage(plots.force_error_histogram(compare(frames, exact, seed=1))).text
+    assert {"0.0005", "0.0010"} <= set(text.split())
+
+
+def test_names_are_text_wherever_they_come_from(report):
+    best = json.loads(json.dumps(report.best))
+    best["strata"][NASTY] = next(iter(best["strata"].values()))
+    points = dataclasses.replace(report.comparison.forces, systems=(NASTY,) * len(report.comparison.forces.label))
+    nasty = dataclasses.replace(
+        report,
+        job=dataclasses.replace(report.job, name=NASTY, namespace=NASTY),
+        best=best,
+        comparison=dataclasses.replace(report.comparison, forces=points),
+        provenance=dataclasses.replace(
+            report.provenance, packages={NASTY: NASTY}, settings={NASTY: NASTY}, stages={NASTY: "00"}
+        ),
+    )
+    html = render_page(nasty)
+    page = ParsedPage(html)
+    assert "script" not in page.tags and "<script" not in html
+    # title, heading, origin, stratum, system, package, version, settings (escaped once more, as JSON), stage
+    assert page.text.count(NASTY) >= 7
+    assert set(page.figures) == FIGURES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "words"),
+    [
+        ({"iterations": 1}, {"figure-learning"}, "three different numbers of labels"),
+        ({"virial": False}, {"figure-parity-virial"}, "No hold-out frame has a virial"),
+        ({"best": None}, set(), "no training has beaten the shifted pre-trained model"),
+        ({"best": 1}, set(), "fine-tuned, iteration 3"),
+        ({"frames_count": 1}, set(), "on 1 hold-out frame that"),
+    ],
+    ids=["first iteration", "no virials", "nothing better", "an earlier one is best", "one frame"],
+)
+def test_what_cannot_be_drawn_is_said(arguments, missing, words):
+    report = sample_report(**arguments)
+    page = ParsedPage(render_page(report))
+    assert set(page.figures) == FIGURES - missing
+    assert words in page.text
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):
+    bare = dataclasses.replace(report, history=History({}, report.history.iterations), features=None)
+    page = ParsedPage(render_page(bare))
+    assert set(page.figures) == FIGURES - {"figure-map"}
+    assert "too few different training frames" in page.text and "pre-trained" not in page.text
+
+
+def test_equal_data_gives_equal_bytes_in_another_process(html):
+    code = (
+        "import sys; from tests.unit.worker.report.samples import sample_report\n"
+        "from pfd_worker.report.page import render_page\n"
+        "sys.stdout.buffer.write(render_page(sample_report()).encode())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": os.pathsep.join(sys.path)}
+    other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout
+    assert other == html.encode()
+
+
+def test_two_thousand_holdout_frames_fit_two_megabytes():
+    report = sample_report(frames_count=2000, iterations=1)
+    assert report.comparison.forces.total == 2000 * 24
+    assert len(render_page(report).encode()) < 2_000_000
+    assert len(json.dumps(report.to_json())) < 2_000_000
+
+
+def test_more_strata_than_fit_are_cut_to_the_worst(report, html):
+    best = json.loads(json.dumps(report.best))
+    errors = next(iter(best["strata"].values()))
+    best["strata"] = {f"system-{n:03d}/300K": {**errors, "forceRmse": 0.1 + 0.001 * n} for n in range(200)}
+    many = render_page(dataclasses.replace(report, best=best))
+    text = ParsedPage(many).text
+    assert "system-199/300K" in text and "system-176/300K" in text and "system-175/300K" not in text
+    assert "The 24 worst of 200 are drawn." in text
+    assert len(many) < len(html) + 100_000

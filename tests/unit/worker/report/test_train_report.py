@@ -1,0 +1,51 @@
+"""What real train stages write: two iterations with a real model, labels and training."""
+
+import numpy as np
+import pytest
+from tests.unit.worker.report.parsed import ParsedPage
+from tests.unit.worker.stages.loop import Loop, iteration_zero, later_iteration, prepare_params, ref
+
+from pfd_worker.evaluation.errors import force_rmse, frame_errors
+from pfd_worker.frames import read_frames
+from pfd_worker.models.deepmd import DeepmdModel
+
+pytestmark = pytest.mark.image
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, pretrained):
+    folder = tmp_path_factory.mktemp("reported")
+    loop = Loop(folder)
+    prepare = ref(loop.run(prepare_params(folder, pretrained)))
+    _, first = iteration_zero(loop, prepare)
+    _, second = later_iteration(loop, 1, prepare, ref(first))
+    return loop, first, second
+
+
+def test_both_stages_leave_a_report_with_their_own_numbers(trained, tmp_path):
+    loop, first, second = trained
+    history = loop.load_json(ref(second), "history.json")
+    assert [r["trainingLabels"] for r in history["iterations"]] == [10, 18]
+    for record, result in zip(history["iterations"], (first, second), strict=True):
+        assert record["errors"]["holdout"]["forceRmse"] == result.metrics["holdout"].force_rmse
+        assert record["bestIteration"] == result.best_iteration
+    assert history["baselines"]["pretrained"]["forceRmse"] == first.metrics["pretrained"].force_rmse
+    path = tmp_path / "report.html"
+    loop.store.download(loop.manifest(second).files["report.html"].key, path)
+    page = ParsedPage(path.read_text())
+    assert {"figure-errors", "figure-parity-forces", "figure-parity-virial", "figure-map"} <= set(page.figures)
+    assert "default/copper" in page.text and "copper/300K" in page.text
+
+
+def test_the_points_of_the_report_are_those_of_the_model_that_is_handed_over(trained, tmp_path):
+    loop, _, second = trained
+    files = loop.manifest(second).files
+    for name in ("best.pt", "holdout.extxyz"):
+        loop.store.download(files[name].key, tmp_path / name)
+    holdout = read_frames(tmp_path / "holdout.extxyz")
+    predictions = DeepmdModel(tmp_path / "best.pt").predict(holdout)
+    report = loop.load_json(ref(second), "report.json")
+    forces = np.concatenate([predicted.forces.ravel() for predicted in predictions])
+    np.testing.assert_allclose(report["holdout"]["forceComponents"]["predicted"], forces, rtol=1e-4, atol=1e-5)
+    assert report["best"]["forceRmse"] == pytest.approx(force_rmse(frame_errors(holdout, predictions)), rel=1e-5)
+    assert report["best"]["forceRmse"] == pytest.approx(second.metrics["best"].force_rmse, rel=1e-5)

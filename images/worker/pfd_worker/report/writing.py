@@ -28,7 +28,7 @@ REPORT_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
-class Trained:
+class RoundResult:
     """What a train stage has when it is done."""
 
     reports: dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ class Trained:
     """Of the bootstrap of the reports."""
 
 
-def write_report(context: StageContext, previous: Manifest | None, trained: Trained) -> dict[str, Path]:
+def write_report(context: StageContext, previous: Manifest | None, trained: RoundResult) -> dict[str, Path]:
     """Write the three files into the stage's folder and return them by name."""
     spec = context.spec
     record = IterationRecord(

@@ -19,8 +19,7 @@ from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.report.writing import Trained as Shown
-from pfd_worker.report.writing import write_report
+from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
@@ -88,7 +87,7 @@ class Round(ABC):
             predictions = DeepmdModel(self.folder / BEST_FILE).predict(holdout)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
-        shown = Shown(
+        result = RoundResult(
             reports=self.reports,
             holdout=holdout,
             best_predictions=predictions,
@@ -97,7 +96,7 @@ class Round(ABC):
             new_frames=len(new),
             error_seed=self.seed,
         )
-        files = write_report(self.context, self.previous, shown)
+        files = write_report(self.context, self.previous, result)
         return self._output(dataset, holdout, features, outcome, best, files)
 
     def measure(self, name: str, errors: list[FrameError]) -> None:

@@ -9,7 +9,7 @@ from tests.unit.worker.report.samples import errors_of, holdout_frames, predicti
 
 from pfd_operator.contract.settings import StoreLocation
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec
-from pfd_worker.report.writing import Trained, write_report
+from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.location import open_store
@@ -30,7 +30,7 @@ def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
     )  # fmt: skip
     context = StageContext(spec=spec, store=open_store(location), workdir=workdir)
     names = ("pretrained", "shifted", "holdout") if previous is None else ("prequential", "holdout")
-    trained = Trained(
+    trained = RoundResult(
         reports={name: errors_of(HOLDOUT, force_error) for name in names},
         holdout=HOLDOUT,
         best_predictions=predictions_for(HOLDOUT, force_error),

@@ -40,6 +40,8 @@ class Loop:
         self.job = JobIdentity(namespace="default", kind="FineTuneJob", name="copper", uid=uid)
         self.runs = 0
         self.last_workdir = folder
+        self.inputs: dict[str, dict[str, StageRef]] = {}
+        """Of every stage run, by digest."""
 
     def spec(self, params: dict[str, Any], iteration: int, inputs: dict[str, StageRef]) -> StageSpec:
         draft = StageSpec.model_validate(
@@ -70,6 +72,7 @@ class Loop:
         self.last_workdir = self.folder / f"work-{self.runs}"
         self.last_workdir.mkdir(parents=True)
         spec = self.spec(params, iteration, inputs or {})
+        self.inputs[spec.digest] = inputs or {}
         context = StageContext(
             spec=spec, store=self.store, workdir=self.last_workdir, index=index, progress=progress,
             stopping=stopping or threading.Event(),

@@ -1,0 +1,188 @@
+"""Two rounds of a distillation: the teacher labels, the student learns, explores itself, and is exported."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.unit.worker.stages.loop import (
+    Loop,
+    explore_params,
+    iteration_zero,
+    later_iteration,
+    prepare_params,
+    ref,
+)
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.frames import read_frames, virial_of
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.store.ledger import Ledger
+
+pytestmark = pytest.mark.image
+
+STUDENT = {
+    "model": {
+        "descriptor": {
+            "type": "se_e2_a", "sel": "auto:1.5", "rcut": 4.0, "rcut_smth": 0.5, "neuron": [4, 8], "axis_neuron": 4,
+            "type_one_side": True,
+        },
+        "fitting_net": {"neuron": [16, 16]},
+    },
+    "compress": True,
+}  # fmt: skip
+TRAINING = {"steps": 60, "checkpointSeconds": 5, "learningRateStart": 1e-3, "learningRateStop": 1e-5}
+LABEL = {"stage": "label", "framesPerPod": 4, "timeoutSeconds": 60}
+TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "student": STUDENT, "startFrom": "Scratch"}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory, pretrained):
+    """A finished fine-tuning, in a store of its own."""
+    folder = tmp_path_factory.mktemp("teacher")
+    loop = Loop(folder, store="teacher-store")
+    prepare = ref(loop.run(prepare_params(folder, pretrained)))
+    _, train = iteration_zero(loop, prepare)
+    _, last = later_iteration(loop, 1, prepare, ref(train))
+    return loop, prepare, last
+
+
+def manifest_uri(loop, digest):
+    return loop.store.uri(f"stages/{digest}/manifest.json")
+
+
+def distill_prepare(teacher):
+    loop, prepare, last = teacher
+    return {
+        "stage": "prepare",
+        "model": {"uri": last.model_uri},
+        "systems": [],
+        "starts": manifest_uri(loop, prepare.digest),
+        "training": TRAINING,
+        "student": STUDENT,
+    }
+
+
+def select(loop, iteration, inputs, frames, purpose):
+    params = {"stage": "select", "purpose": purpose, "frames": frames}
+    return ref(loop.run(params, iteration, inputs))
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory, teacher):
+    """Prepare, the hold-out, one round of the teacher's exploring, one of the student's."""
+    loop = Loop(tmp_path_factory.mktemp("student"), uid="uid-student", seed=11)
+    prepare = ref(loop.run(distill_prepare(teacher)))
+    explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
+    chosen = select(loop, 0, {"prepare": prepare, "explore": explore}, 6, "hold-out")
+    holdout = loop.indexed(LABEL, 0, {"select": chosen, "prepare": prepare}, 2)
+    trains = []
+    for iteration in (1, 2):
+        before = {"train": ref(trains[-1])} if trains else {}
+        model = before.get("train", prepare)
+        explore = loop.indexed(explore_params("training"), iteration, {"prepare": prepare, "model": model}, 2)
+        chosen = select(loop, iteration, {"prepare": prepare, "explore": explore, **before}, 8, "training")
+        labels = loop.indexed(LABEL, iteration, {"select": chosen, "prepare": prepare}, 2)
+        inputs = {"prepare": prepare, "label": labels, "select": chosen, **(before or {"holdout": holdout})}
+        trains.append(loop.run(TRAIN, iteration, inputs))
+    return loop, prepare, holdout, trains
+
+
+def test_starts_are_the_teachers(teacher, rounds, tmp_path):
+    theirs, ours = (
+        path_of(loop, prepare, "starts.extxyz", tmp_path / name)
+        for loop, prepare, name in ((teacher[0], teacher[1], "a"), (rounds[0], rounds[1], "b"))
+    )
+    assert theirs.read_bytes() == ours.read_bytes()
+    assert rounds[0].manifest(rounds[1]).summary["type_map"] == ["Cu"], "the student knows what it needs"
+
+
+def path_of(loop, result, name, path, index=None):
+    loop.store.download(loop.manifest(result, index).files[name].key, path)
+    return path
+
+
+def test_labels_are_the_teachers_predictions_and_are_counted(teacher, rounds, tmp_path):
+    loop, _, holdout, _ = rounds
+    model = DeepmdModel(path_of(teacher[0], teacher[2], "best.pt", tmp_path / "best.pt"))
+    frames = [
+        frame
+        for index in range(2)
+        for frame in read_frames(path_of(loop, holdout, "labels.extxyz", tmp_path / "labels.extxyz", index))
+    ]
+    assert len(frames) == 6
+    assert {str(frame.info["purpose"]) for frame in frames} == {"hold-out"}
+    for frame, predicted in zip(frames, model.predict(frames), strict=True):
+        np.testing.assert_allclose(frame.get_forces(), predicted.forces, atol=1e-6)
+        np.testing.assert_allclose(virial_of(frame), predicted.virial, atol=1e-6)
+    assert Ledger(loop.store, "uid-student").count().model_dump() == {
+        "paid": 6 + 8 + 8, "reused": 0, "failed": 0, "wasted": 0,
+    }  # fmt: skip
+
+
+def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(rounds, tmp_path):
+    loop, _, _, (first, second) = rounds
+    assert set(first.metrics) == {"holdout", "best"}
+    assert set(second.metrics) == {"prequential", "holdout", "best"}
+    assert (first.counts["dataset"], second.counts["dataset"]) == (8, 16)
+    held = [
+        path_of(loop, train, "holdout.extxyz", tmp_path / f"{n}").read_bytes()
+        for n, train in enumerate((first, second))
+    ]
+    assert held[0] == held[1]
+    assert second.best_iteration in (1, 2)
+    assert json.loads(loop.store.get(loop.manifest(second).files["report.json"].key) or b"")["bestIteration"] in (1, 2)
+
+
+def test_the_last_round_can_be_gone_on_from(rounds):
+    loop, _, _, (_, second) = rounds
+    inputs = loop.inputs[str(second.digest)]
+    again = loop.run({**TRAIN, "startFrom": "LastRound"}, 2, inputs)
+    assert again.digest != second.digest
+    assert again.counts["dataset"] == 16
+
+
+def test_a_student_that_cannot_be_compressed_is_refused_by_prepare(teacher, tmp_path):
+    loop = Loop(tmp_path)
+    model = {**STUDENT["model"], "descriptor": {**STUDENT["model"]["descriptor"], "resnet_dt": True}}
+    params = {**distill_prepare(teacher), "student": {"model": model, "compress": True}}
+    with pytest.raises(StageError) as caught:
+        loop.run(params)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STUDENT_NOT_COMPRESSIBLE)
+
+
+def test_a_calculator_can_teach(tmp_path):
+    loop = Loop(tmp_path)
+    systems = prepare_params(tmp_path, tmp_path)["systems"]
+    calculator = {"calculator": "ase.calculators.emt:EMT"}
+    params = {
+        "stage": "prepare",
+        "calculator": calculator,
+        "systems": systems,
+        "training": TRAINING,
+        "student": STUDENT,
+    }
+    prepare = ref(loop.run(params))
+    explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
+    chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
+    labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
+    assert loop.manifest(labels, 0).result.counts["labels"] == 4
+
+
+def test_a_calculator_that_cannot_do_the_elements_is_refused_in_seconds(tmp_path):
+    loop = Loop(tmp_path)
+    systems = [{"name": "silicon", "structures": str(tmp_path / "si.extxyz"), "perturb": {"count": 2}}]
+    (tmp_path / "si.extxyz").write_text(
+        '2\nLattice="2.7 2.7 0 0 2.7 2.7 2.7 0 2.7" pbc="T T T"\nSi 0 0 0\nSi 1.35 1.35 1.35\n'
+    )
+    calculator = {"calculator": "ase.calculators.emt:EMT"}
+    params = {
+        "stage": "prepare",
+        "calculator": calculator,
+        "systems": systems,
+        "training": TRAINING,
+        "student": STUDENT,
+    }
+    with pytest.raises(StageError, match=r"spec\.teacher") as caught:
+        loop.run(params)
+    assert caught.value.exit_code is ExitCode.USER_ERROR

@@ -88,5 +88,5 @@ class StudentTraining(Training):
         description="Batch size in units of 32 atoms: frames of fewer atoms are batched until they hold so many. "
         "Default 1.",
     )
-    learning_rate_start: Positive = Field(1e-3, lt=1, description="First learning rate. Default 1e-3.")
+    learning_rate_start: Positive = Field(5e-3, lt=1, description="First learning rate. Default 5e-3.")
     learning_rate_stop: Positive = Field(1e-5, lt=1, description="Last learning rate. Default 1e-5.")

@@ -42,10 +42,11 @@ class Recipe:
         return {"type": "ener", **dict(zip(names, self.prefactors, strict=True))}
 
 
-_FROM_DEEPMD_KIT = (0.02, 1, 1000, 1, 0.02, 1)
-"""Start and limit for energy and force as in deepmd-kit's examples/water/se_e2_a/input.json, explained in its manual
-under 'Fit energy' (docs.deepmodeling.com/projects/deepmd/en/master/model/train-energy.html): forces first, then all
-alike. That example leaves virials out; here they come in like the energy."""
+_ALL_ALONG = (0.2, 20, 100, 60, 0.02, 1)
+"""Forces weigh to the end. deepmd-kit's examples/water/se_e2_a/input.json, explained in its manual under 'Fit energy'
+(docs.deepmodeling.com/projects/deepmd/en/master/model/train-energy.html), goes from 0.02 to 1 for the energy and from
+1000 to 1 for forces, in a million steps. In a few thousand that left a student with 0.42 eV/Å where this left 0.28
+(docs/students.md), since the force error grew again when its weight fell."""
 
 RECIPES = {
     Purpose.FINE_TUNING: Recipe(
@@ -53,22 +54,22 @@ RECIPES = {
         neighbour_statistics=False,
         atoms_per_batch=None,
         highest_learning_rate=1.0,
-        prefactors=(0.2, 20, 100, 60, 0.02, 1),
+        prefactors=_ALL_ALONG,
     ),
     Purpose.SCRATCH: Recipe(
         start_option=None,
         neighbour_statistics=True,
         atoms_per_batch=32,
         highest_learning_rate=1.0,
-        prefactors=_FROM_DEEPMD_KIT,
+        prefactors=_ALL_ALONG,
     ),
-    # Learning rate and prefactors that DP-GEN 2 has for a training that goes on (init_model_start_lr 1e-4,
-    # init_model_start_pref_e 0.1, init_model_start_pref_f 100): 1e-3 would undo what was learned.
+    # The learning rate DP-GEN 2 has for a training that goes on (init_model_start_lr): the first one of a training from
+    # scratch would undo what was learned.
     Purpose.CONTINUATION: Recipe(
         start_option="--init-model",
         neighbour_statistics=True,
         atoms_per_batch=32,
         highest_learning_rate=1e-4,
-        prefactors=(0.1, 1, 100, 1, 0.02, 1),
+        prefactors=_ALL_ALONG,
     ),
 }

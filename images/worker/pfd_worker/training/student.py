@@ -23,14 +23,15 @@ _SE_A = {
     "type_one_side": True,
 }
 
+# Widths and not depths decide the speed of a compressed model: see the table in docs/students.md
 _SECTIONS: dict[Preset, dict[str, Any]] = {
     Preset.SMALL: {
-        "descriptor": {**_SE_A, "rcut": 5.0, "neuron": [8, 16, 32], "axis_neuron": 8},
-        "fitting_net": {"neuron": [64, 64, 64], "resnet_dt": True},
+        "descriptor": {**_SE_A, "rcut": 5.0, "neuron": [16, 16, 16], "axis_neuron": 4},
+        "fitting_net": {"neuron": [32, 32, 32], "resnet_dt": True},
     },
     Preset.MEDIUM: {
-        "descriptor": {**_SE_A, "rcut": 6.0, "neuron": [25, 50, 100], "axis_neuron": 12},
-        "fitting_net": {"neuron": [120, 120, 120], "resnet_dt": True},
+        "descriptor": {**_SE_A, "rcut": 6.0, "neuron": [16, 32, 32], "axis_neuron": 8},
+        "fitting_net": {"neuron": [64, 64, 64], "resnet_dt": True},
     },
     Preset.LARGE: {
         "descriptor": {
@@ -38,8 +39,8 @@ _SECTIONS: dict[Preset, dict[str, Any]] = {
             "sel": NEIGHBOURS,
             "rcut": 6.0,
             "rcut_smth": 0.5,
-            "neuron": [25, 50, 100],
-            "axis_neuron": 12,
+            "neuron": [16, 32, 64],
+            "axis_neuron": 8,
             "attn_layer": 0,
             "tebd_dim": 8,
             # only a type embedding with a net of its own can be tabulated; smooth, else a neighbour that crosses the
@@ -49,7 +50,7 @@ _SECTIONS: dict[Preset, dict[str, Any]] = {
             "type_one_side": True,
             "resnet_dt": False,
         },
-        "fitting_net": {"neuron": [240, 240, 240], "resnet_dt": True},
+        "fitting_net": {"neuron": [120, 120, 120], "resnet_dt": True},
     },
 }
 

@@ -14,12 +14,12 @@ from pfd_worker.training.settings import base_input
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "se_e2_a"}, "fitting_net": {}}
 
 
-def test_a_student_batches_small_frames_and_forces_come_first():
+def test_a_student_batches_small_frames_and_forces_weigh_most_to_the_end():
     settings = base_input(StudentTraining(batch_size=2), MODEL, Purpose.SCRATCH)
     assert settings["training"]["training_data"]["batch_size"] == "auto:64"
     loss = settings["loss"]
-    assert loss["start_pref_f"] / loss["start_pref_e"] > 1e4 and loss["limit_pref_f"] == loss["limit_pref_e"]
-    assert settings["learning_rate"]["start_lr"] == 1e-3 and settings["learning_rate"]["stop_lr"] == 1e-5
+    assert loss["start_pref_f"] > loss["start_pref_e"] and loss["limit_pref_f"] > loss["limit_pref_e"]
+    assert settings["learning_rate"]["start_lr"] == 5e-3 and settings["learning_rate"]["stop_lr"] == 1e-5
 
 
 def test_going_on_with_a_student_does_not_start_as_hot_as_from_scratch():

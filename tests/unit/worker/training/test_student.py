@@ -96,4 +96,4 @@ def test_defaults_of_fine_tuning_do_not_leak_into_a_student_on_its_way_through_j
     given = StudentTraining.model_validate({"steps": 500})
     arrived = TrainParams.model_validate(TrainParams(training=given, max_failed_fraction=0).to_json()).training
     assert type(arrived) is Training
-    assert arrived == Training(steps=500, batch_size=1, learning_rate_start=1e-3, learning_rate_stop=1e-5)
+    assert arrived == Training(steps=500, batch_size=1, learning_rate_start=5e-3, learning_rate_stop=1e-5)

@@ -162,7 +162,6 @@ class TeacherRecord(Strict):
     starts_uri: str = Field(description="Manifest of its prepare stage, whose start structures are used.")
     holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
     systems: list[str]
-    errors: Errors | None = Field(None, description="Its own errors on the DFT hold-out.")
 
 
 class Check(Strict):
@@ -179,3 +178,4 @@ class DistillJobStatus(JobStatus):
     teacher: TeacherRecord | None = None
     speedup: str = Field("", description="Over the teacher, at the first of spec.acceptance.sizes.")
     acceptance: list[Check] = Field([], description="What the student was measured by.")
+    dft: dict[str, Errors] = Field({}, description="teacher and student on the teacher's DFT hold-out.")

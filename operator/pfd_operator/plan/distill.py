@@ -28,7 +28,7 @@ from pfd_operator.contract.stage import (
 )
 
 from .budget import labels_left
-from .convergence import decimal
+from .convergence import decimal, errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Position, StagePlan
 from .rounds import after, last_stages, last_words, pods_of, prepared, take_counts
@@ -261,12 +261,15 @@ def _take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: Sta
     best = status.model
     model = None
     if result.model_uri is not None and best is not None:
-        model = ModelRecord(uri=result.model_uri, iteration=best.iteration, errors=best.errors)
+        errors = errors_of(result.metrics.get("holdout")) or best.errors
+        model = ModelRecord(uri=result.model_uri, iteration=best.iteration, errors=errors)
+    dft = {name: errors_of(result.metrics.get(key)) for name, key in (("teacher", "teacherDft"), ("student", "dft"))}
     return status.model_copy(
         update={
             "acceptance": [Check(**check.model_dump()) for check in result.checks],
             "speedup": f"{decimal(speedup)}× at {atoms} atoms" if speedup is not None else "",
             "model": model or best,
+            "dft": {name: errors for name, errors in dft.items() if errors is not None},
         }
     )
 

@@ -45,8 +45,8 @@ class Recipe:
 _ALL_ALONG = (0.2, 20, 100, 60, 0.02, 1)
 """Forces weigh to the end. deepmd-kit's examples/water/se_e2_a/input.json, explained in its manual under 'Fit energy'
 (docs.deepmodeling.com/projects/deepmd/en/master/model/train-energy.html), goes from 0.02 to 1 for the energy and from
-1000 to 1 for forces, in a million steps. In a few thousand that left a student with 0.42 eV/Å where this left 0.28
-(docs/students.md), since the force error grew again when its weight fell."""
+1000 to 1 for forces, in a million steps. In 3000 steps, one run each, that left 0.42 eV/Å where this left 0.28
+(docs/students.md, with what speaks against taking that gap at its word)."""
 
 RECIPES = {
     Purpose.FINE_TUNING: Recipe(

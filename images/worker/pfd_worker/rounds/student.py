@@ -9,6 +9,7 @@ from ase import Atoms
 from pfd_operator.contract.distill import StartFrom
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
+from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.rounds.base import Contender, Round
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import Trained
@@ -28,10 +29,13 @@ class StudentRound(Round):
         """Train from scratch, or from the last round's student."""
         if self.params.student is None:
             raise ValueError("a student's round needs a student")
-        goes_on = self.previous is not None and self.params.start_from is StartFrom.LAST_ROUND
-        purpose = Purpose.CONTINUATION if goes_on else Purpose.SCRATCH
-        start = self.context.fetch(self.previous, "model.pt") if goes_on and self.previous is not None else None
-        section = student_model_section(self.params.student, self.prepare.summary["type_map"])
+        if self.previous is not None and self.params.start_from is StartFrom.LAST_ROUND:
+            purpose, start = Purpose.CONTINUATION, self.context.fetch(self.previous, "model.pt")
+            # its own: the sizes that "auto" stood for are fixed in it
+            section = inspect_checkpoint(start).model_section
+        else:
+            purpose, start = Purpose.SCRATCH, None
+            section = student_model_section(self.params.student, self.prepare.summary["type_map"])
         settings = base_input(self.params.training, section, purpose)
         return self.training_run(settings, start, purpose).run(dataset, output)
 

@@ -62,7 +62,7 @@ def errors_of(frames: Sequence[Atoms], force_error: float) -> dict[str, Any]:
 
 def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = None) -> History:
     """Iterations of 20, 40, 60, … labels with errors that fall about as labels^-0.5."""
-    baselines = {name: errors_of(frames, 0.3) for name in ("pretrained", "shifted")}
+    baselines = dict.fromkeys(("pretrained", "shifted"), errors_of(frames, 0.3))
     history = History()
     for number in range(iterations):
         labels = 20 * (number + 1)

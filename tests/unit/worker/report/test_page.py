@@ -84,7 +84,7 @@ def test_numbers_on_axes_keep_their_digits():
     frames = holdout_frames(6)
     exact = [Prediction(energy_of(atoms), atoms.get_forces() + 0.001, np.zeros((3, 3))) for atoms in frames]
     text = ParsedPage(plots.force_error_histogram(compare(frames, exact, seed=1))).text
-    assert {"0.0005", "0.0010"} <= set(text.split())
+    assert {"0.00050", "0.00075"} <= set(text.split())
 
 
 def test_names_are_text_wherever_they_come_from(report):

@@ -67,7 +67,7 @@ class ReportData:
 
 
 def learning_curve(history: History, seed: int) -> LearningCurve | None:
-    """Fit the hold-out force RMSE of all iterations; None with fewer than three different numbers of labels."""
+    """Fit the hold-out force RMSE of all iterations; None if `fit_power_law` has too little."""
     labels = [record.training_labels for record in history.iterations]
     law = fit_power_law(labels, [record.errors["holdout"]["forceRmse"] for record in history.iterations], seed)
     if law is None:
@@ -85,7 +85,8 @@ def rounded(values: NDArray[Any]) -> list[Any]:
 def _curve_json(curve: LearningCurve) -> dict[str, Any]:
     law = curve.law
     return {
-        "amplitude": law.amplitude,
+        "referenceLabels": law.reference_labels,
+        "referenceError": law.reference_error,
         "exponent": law.exponent,
         "exponentInterval": law.exponent_interval,
         "points": law.points,

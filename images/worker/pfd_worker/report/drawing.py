@@ -75,5 +75,5 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
 def _fit_into_page(tag: str, name: str) -> str:
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = tag.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-').replace(INK, "currentColor")
-    # A hundredth of a point is less than anyone sees, and a third of the bytes
+    # A hundredth of a point is less than anyone sees, and half of the bytes
     return re.sub(r"(\d\.\d{2})\d+", r"\1", tag)

@@ -10,9 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 BOOTSTRAP_SAMPLES = 1000
 MIN_POINTS = 3
+MIN_SPAN = 1.5
+"""Largest number of labels over the smallest: a slope over less is noise."""
 MOST_LABELS = 1e7
 """A prediction beyond this is a statement about the fit, not about the material."""
 _QUANTILES = (0.025, 0.975)
+_LARGEST_LOG = 600.0
+"""Its exponential is still a number, and so are a thousand times that."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,30 @@ class LabelEstimate:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """error = amplitude · labels^(-exponent)."""
+    """error = reference_error · (labels / reference_labels)^(-exponent)."""
 
-    amplitude: float
-    """In the unit of the error, at one label."""
+    reference_labels: float
+    """Geometric mean of the labels fitted to, where the law is known best."""
+    reference_error: float
+    """In the unit of the error."""
     exponent: float
     exponent_interval: tuple[float, float]
     """95 % bootstrap interval."""
     points: int
     samples: NDArray[np.float64]
-    """(n_samples, 2): log(amplitude) and exponent of each bootstrap sample."""
+    """(n_samples, 2): log(reference_error) and exponent of each bootstrap sample."""
 
     def error_at(self, labels: ArrayLike) -> NDArray[np.float64]:
         """Return the error the law gives at these numbers of labels."""
-        result: NDArray[np.float64] = self.amplitude * np.asarray(labels, dtype=float) ** -self.exponent
+        ratio = np.asarray(labels, dtype=float) / self.reference_labels
+        result: NDArray[np.float64] = self.reference_error * ratio**-self.exponent
         return result
 
     def band(self, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return both ends of the 95 % bootstrap interval of the error at these numbers of labels."""
-        logs = self.samples[:, :1] - self.samples[:, 1:] * np.log(np.asarray(labels, dtype=float))[None, :]
-        low, high = np.quantile(np.exp(logs), _QUANTILES, axis=0)
+        distance = np.log(np.asarray(labels, dtype=float) / self.reference_labels)
+        logs = self.samples[:, :1] - self.samples[:, 1:] * distance[None, :]
+        low, high = np.exp(np.clip(np.quantile(logs, _QUANTILES, axis=0), -_LARGEST_LOG, _LARGEST_LOG))
         return low, high
 
     def labels_for(self, target: float) -> LabelEstimate | None:
@@ -61,19 +69,26 @@ class PowerLaw:
         """
         if not (np.isfinite(target) and target > 0):
             raise ValueError(f"target error {target}: a power law reaches positive numbers only, give one above 0")
-        needed = _labels(np.log(self.amplitude), np.array([self.exponent]), target)[0]
+        fitted = np.array([[np.log(self.reference_error), self.exponent]])
+        needed = float(self._labels_for(fitted, target)[0])
         if needed > MOST_LABELS:
             return None
-        spread = _labels(self.samples[:, 0], self.samples[:, 1], target)
+        spread = self._labels_for(self.samples, target)
         # No interpolation: between a number and infinity there is nothing
         low, high = (float(np.quantile(spread, q, method="inverted_cdf")) for q in _QUANTILES)
         # A percentile interval of few points can lie beside the estimate
         return LabelEstimate(
-            target=target,
-            labels=float(needed),
-            low=min(low, float(needed)),
-            high=None if high > MOST_LABELS else max(high, float(needed)),
+            target=target, labels=needed, low=min(low, needed), high=None if high > MOST_LABELS else max(high, needed)
         )
+
+    def _labels_for(self, laws: NDArray[np.float64], target: float) -> NDArray[np.float64]:
+        """Return the labels at which each law meets the target; infinite where the error does not fall."""
+        log_error, exponent = laws.T
+        falling = exponent > 0
+        logs = np.full(len(laws), np.inf)
+        np.divide(log_error - np.log(target), exponent, out=logs, where=falling)
+        labels: NDArray[np.float64] = np.exp(np.minimum(logs, _LARGEST_LOG)) * self.reference_labels
+        return labels
 
 
 def fit_power_law(labels: Sequence[float], errors: Sequence[float], seed: int) -> PowerLaw | None:
@@ -91,8 +106,9 @@ def fit_power_law(labels: Sequence[float], errors: Sequence[float], seed: int) -
     Returns
     -------
     PowerLaw or None
-        None with fewer than three different numbers of labels: two points fit any power law. Points without labels or
-        without a positive error have no logarithm and are left out.
+        None with fewer than three different numbers of labels, as two points fit any power law, or when the largest
+        is not `MIN_SPAN` times the smallest. Points without labels or without a positive error have no logarithm and
+        are left out.
 
     References
     ----------
@@ -102,18 +118,20 @@ def fit_power_law(labels: Sequence[float], errors: Sequence[float], seed: int) -
     x, y = np.asarray(labels, dtype=float), np.asarray(errors, dtype=float)
     usable = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
     x, y = np.log(x[usable]), np.log(y[usable])
-    if len(np.unique(x)) < MIN_POINTS:
-        return None
     n = len(x)
-    log_amplitude, exponent = _fit(x, y, np.ones((1, n)))[0]
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES).astype(float)
+    if len(np.unique(x)) < MIN_POINTS or np.ptp(x) < np.log(MIN_SPAN):
+        return None
+    centre = x.mean()
+    log_error, exponent = _fit(x - centre, y, np.ones((1, n)))[0]
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
     # A sample of equal labels only has no slope
-    different = np.array([len(np.unique(x[row > 0])) > 1 for row in weights])
-    samples = _fit(x, y, weights[different])
+    taken = weights > 0
+    different = np.where(taken, x, -np.inf).max(axis=1) > np.where(taken, x, np.inf).min(axis=1)
+    samples = _fit(x - centre, y, weights[different].astype(float))
     low, high = np.quantile(samples[:, 1], _QUANTILES)
     return PowerLaw(
-        amplitude=float(np.exp(log_amplitude)),
+        reference_labels=float(np.exp(centre)),
+        reference_error=float(np.exp(log_error)),
         exponent=float(exponent),
         exponent_interval=(float(low), float(high)),
         points=n,
@@ -128,10 +146,3 @@ def _fit(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.flo
     dx, dy = x[None, :] - mean_x[:, None], y[None, :] - mean_y[:, None]
     slope = (weights * dx * dy).sum(axis=1) / (weights * dx**2).sum(axis=1)
     return np.stack([mean_y - slope * mean_x, -slope], axis=1)
-
-
-def _labels(log_amplitude: ArrayLike, exponent: NDArray[np.float64], target: float) -> NDArray[np.float64]:
-    """Return the labels at which each law meets the target; infinite where the error does not fall."""
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        labels = np.exp((np.asarray(log_amplitude) - np.log(target)) / exponent)
-    return np.where(exponent > 0, labels, np.inf)

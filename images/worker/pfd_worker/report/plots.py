@@ -57,11 +57,15 @@ def learning_curve(history: History, curve: LearningCurve) -> str:
             last = curve.halving.labels
         grid = np.geomspace(min(labels), last, 60)
         low, high = curve.law.band(grid)
+        fitted = curve.law.error_at(grid)
+        shown = [*fitted, *(error[end] for error in errors for end in ("forceRmseLow", "forceRmseHigh"))]
         axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval")
-        axes.plot(grid, curve.law.error_at(grid), color=PALETTE[0], linestyle="--", linewidth=1, label="fit")
+        axes.plot(grid, fitted, color=PALETTE[0], linestyle="--", linewidth=1, label="fit")
         _with_intervals(axes, labels, errors, "hold-out", PALETTE[0], line=False)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        # The band of a loose fit reaches beyond anything worth seeing
+        axes.set_ylim(0.7 * min(value for value in shown if value > 0), 1.4 * max(shown))
         _plain_log_ticks(axes)
         axes.set_xlabel("labels in the training set")
         axes.set_ylabel(FORCE_RMSE)

@@ -8,6 +8,7 @@ from typing import Any
 from pfd_worker.report import plots
 from pfd_worker.report.data import LearningCurve, ReportData
 from pfd_worker.report.history import IterationRecord
+from pfd_worker.report.learning_curve import MIN_SPAN
 from pfd_worker.report.markup import Cell, details, figure, figures, paragraph, preformatted, section, table
 
 MAX_INPUT_ROWS = 200
@@ -38,7 +39,7 @@ def summary(data: ReportData) -> str:
         labels = "" if record is None else str(record.training_labels)
         best = len(rows)
         rows.append([f"fine-tuned, iteration {data.best_iteration} (best)", *error_cells(data.best), labels])
-    if data.best_iteration != last.iteration:
+    if data.best_iteration != last.iteration and last.training_labels:
         labels = str(last.training_labels)
         rows.append([f"fine-tuned, iteration {last.iteration}", *error_cells(last.errors["holdout"]), labels])
     return section(
@@ -65,7 +66,10 @@ def progress(data: ReportData) -> str:
     ]
     curve = data.learning_curve
     if curve is None:
-        text = "A learning curve needs iterations with three different numbers of labels."
+        text = (
+            "A learning curve needs iterations with three different numbers of labels, the largest "
+            f"{MIN_SPAN:g} times the smallest."
+        )
         return section("progress", "Progress", figures(*parts), paragraph(text, quiet=True), _iterations(data))
     parts.append(figure("learning", plots.learning_curve(data.history, curve), _curve_caption(curve)))
     return section("progress", "Progress", figures(*parts), _iterations(data))
@@ -201,8 +205,8 @@ def _curve_caption(curve: LearningCurve) -> str:
     low, high = curve.law.exponent_interval
     text = (
         f"Hold-out force RMSE in eV/Å against labels, with the power law fitted to {curve.law.points} iterations: "
-        f"{number(curve.law.amplitude)} eV/Å times labels to the power of −{curve.law.exponent:.2f} "
-        f"(95 % interval {low:.2f} to {high:.2f})."
+        f"{number(curve.law.reference_error)} eV/Å at {curve.law.reference_labels:.0f} labels, falling as labels to "
+        f"the power of −b with b = {curve.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})."
     )
     if curve.halving is None:
         return f"{text} By this fit, more labels of this kind will not halve the error."

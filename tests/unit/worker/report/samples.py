@@ -60,13 +60,18 @@ def errors_of(frames: Sequence[Atoms], force_error: float) -> dict[str, Any]:
     return error_report(frame_errors(frames, predictions_for(frames, force_error)), seed=1)
 
 
+def force_error_after(iteration: int) -> float:
+    """Falls about as labels^-0.5, in eV/Å."""
+    return 0.6 * (20 * (iteration + 1)) ** -0.5 * (1.08 if iteration % 2 else 0.95)
+
+
 def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = None) -> History:
     """Iterations of 20, 40, 60, … labels with errors that fall about as labels^-0.5."""
-    baselines = {name: errors_of(frames, 0.3) for name in ("pretrained", "shifted")}
+    baselines = dict.fromkeys(("pretrained", "shifted"), errors_of(frames, 0.3))
     history = History()
     for number in range(iterations):
         labels = 20 * (number + 1)
-        errors = {"holdout": errors_of(frames, 0.6 * labels**-0.5 * (1.08 if number % 2 else 0.95))}
+        errors = {"holdout": errors_of(frames, force_error_after(number))}
         if number:
             errors["prequential"] = errors_of(frames[:30], 0.8 * (labels - 20) ** -0.5)
         record = IterationRecord(number, labels, len(frames), best, errors)
@@ -81,7 +86,7 @@ def sample_report(
     frames = holdout_frames(frames_count, virial)
     best = iterations - 1 if best == -1 else best
     history = history_of(frames, iterations, best)
-    error = 0.3 if best is None else 0.6 * (20 * (best + 1)) ** -0.5
+    error = 0.3 if best is None else force_error_after(best)
     predictions = predictions_for(frames, error)
     rng = np.random.default_rng(5)
     features = rng.normal(size=(history.last.training_labels, 2)) @ rng.normal(size=(2, 48)) + rng.normal(

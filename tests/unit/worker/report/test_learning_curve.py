@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfd_worker.report.learning_curve import fit_power_law
+from pfd_worker.report.learning_curve import MIN_SPAN, fit_power_law
 
-LABELS = st.lists(st.integers(1, 10_000), min_size=3, max_size=12, unique=True)
+LABELS = st.lists(st.integers(1, 10_000), min_size=3, max_size=12, unique=True).filter(
+    lambda labels: max(labels) >= MIN_SPAN * min(labels)
+)
 
 
 @given(LABELS, st.floats(0.01, 100), st.floats(0.05, 1.5), st.integers(0, 2**32))
@@ -15,7 +17,7 @@ def test_an_exact_power_law_is_found_and_inverted(labels, amplitude, exponent, s
     law = fit_power_law(labels, [amplitude * n**-exponent for n in labels], seed)
     assert law is not None
     assert law.exponent == pytest.approx(exponent, rel=1e-6)
-    assert law.amplitude == pytest.approx(amplitude, rel=1e-5)
+    assert law.error_at([1, 500]) == pytest.approx([amplitude, amplitude * 500**-exponent], rel=1e-5)
     assert law.exponent_interval == pytest.approx((exponent, exponent), rel=1e-6)
     estimate = law.labels_for(amplitude * 500**-exponent)
     assert estimate is not None and estimate.labels == pytest.approx(500, rel=1e-4)
@@ -30,6 +32,8 @@ def test_whatever_the_errors_an_estimate_meets_its_target_inside_its_interval(la
     if estimate is None:
         return
     assert law.error_at(estimate.labels) == pytest.approx(target, rel=1e-6)
+    low, high = law.band([1, estimate.labels, 1e7])
+    assert np.isfinite([low, high]).all()
     assert 0 <= estimate.low <= estimate.labels <= (math.inf if estimate.high is None else estimate.high)
 
 
@@ -40,10 +44,19 @@ def test_whatever_the_errors_an_estimate_meets_its_target_inside_its_interval(la
         ([10, 20], [0.3, 0.2]),
         ([10, 20, 20, 20], [0.3, 0.2, 0.19, 0.2]),
         ([0, 10, 20], [0.5, 0.3, 0.2]),
+        ([1000, 1001, 1002], [0.05, 0.04, 0.05]),
         ([10, 20, 30], [0.3, math.nan, 0.2]),
         ([10, 20, 30], [0.3, 0.0, 0.2]),
     ],
-    ids=["nothing", "two points", "two numbers of labels", "one without labels", "not a number", "no error"],
+    ids=[
+        "nothing",
+        "two points",
+        "two numbers of labels",
+        "one without labels",
+        "hardly any difference",
+        "not a number",
+        "no error",
+    ],
 )
 def test_fewer_than_three_usable_points_give_no_law(labels, errors):
     assert fit_power_law(labels, errors, 1) is None

@@ -15,6 +15,7 @@ from pfd_worker.models.base import Prediction
 from pfd_worker.report import plots
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
+from pfd_worker.report.feature_map import feature_map
 from pfd_worker.report.history import History
 from pfd_worker.report.page import render_page
 
@@ -84,7 +85,7 @@ def test_numbers_on_axes_keep_their_digits():
     frames = holdout_frames(6)
     exact = [Prediction(energy_of(atoms), atoms.get_forces() + 0.001, np.zeros((3, 3))) for atoms in frames]
     text = ParsedPage(plots.force_error_histogram(compare(frames, exact, seed=1))).text
-    assert {"0.0005", "0.0010"} <= set(text.split())
+    assert {"0.00050", "0.00075"} <= set(text.split())
 
 
 def test_names_are_text_wherever_they_come_from(report):
@@ -146,7 +147,10 @@ def test_equal_data_gives_equal_bytes_in_another_process(html):
 
 
 def test_two_thousand_holdout_frames_fit_two_megabytes():
-    report = sample_report(frames_count=2000, iterations=1)
+    frames = np.random.default_rng(1).normal(size=(5000, 8)).astype(np.float32)
+    report = dataclasses.replace(
+        sample_report(frames_count=2000, iterations=1), features=feature_map(frames, new=30, seed=1)
+    )
     assert report.comparison.forces.total == 2000 * 24
     assert len(render_page(report).encode()) < 2_000_000
     assert len(json.dumps(report.to_json())) < 2_000_000

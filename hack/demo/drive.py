@@ -19,7 +19,7 @@ import yaml
 
 SYSTEM_NAMESPACE = "pfd-system"
 BUCKET = "pfd"
-TERMINAL = ("Converged", "MaxIterations", "BudgetExhausted", "Cancelled", "Failed")
+TERMINAL = ("Converged", "Refused", "MaxIterations", "BudgetExhausted", "Cancelled", "Failed")
 
 
 def _program() -> str:
@@ -43,11 +43,18 @@ def apply(manifest: dict[str, Any], namespace: str) -> None:
 
 def finetunejob(name: str, namespace: str) -> dict[str, Any]:
     """Return a FineTuneJob as it is now."""
-    job: dict[str, Any] = json.loads(kubectl("get", "finetunejob", name, "--namespace", namespace, "-o", "json"))
-    return job
+    return job("finetunejob", name, namespace)
 
 
-def wait_for_phase(name: str, namespace: str, phases: tuple[str, ...], seconds: float) -> dict[str, Any]:
+def job(kind: str, name: str, namespace: str) -> dict[str, Any]:
+    """Return a job as it is now; `kind` is finetunejob or distilljob."""
+    found: dict[str, Any] = json.loads(kubectl("get", kind, name, "--namespace", namespace, "-o", "json"))
+    return found
+
+
+def wait_for_phase(
+    name: str, namespace: str, phases: tuple[str, ...], seconds: float, kind: str = "finetunejob"
+) -> dict[str, Any]:
     """Return the job once its phase is one of these.
 
     Raises
@@ -57,11 +64,11 @@ def wait_for_phase(name: str, namespace: str, phases: tuple[str, ...], seconds: 
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        job = finetunejob(name, namespace)
-        if job.get("status", {}).get("phase") in phases:
-            return job
+        found = job(kind, name, namespace)
+        if found.get("status", {}).get("phase") in phases:
+            return found
         time.sleep(1)
-    raise TimeoutError(kubectl("describe", "finetunejob", name, "--namespace", namespace))
+    raise TimeoutError(kubectl("describe", kind, name, "--namespace", namespace))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, virial_of
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.models.frozen import FrozenModel
 from pfd_worker.store.ledger import Ledger
 
 pytestmark = pytest.mark.image
@@ -186,3 +187,37 @@ def test_a_calculator_that_cannot_do_the_elements_is_refused_in_seconds(tmp_path
     with pytest.raises(StageError, match=r"spec\.teacher") as caught:
         loop.run(params)
     assert caught.value.exit_code is ExitCode.USER_ERROR
+
+
+ACCEPT = {
+    "stage": "accept",
+    "student": STUDENT,
+    "exploration": {"stages": [{"ensemble": "NVT", "temperaturesKelvin": [100], "timestepFs": 2}]},
+    "acceptance": {
+        "forceRMSE": 100, "dftForceRatio": 1e-6, "speedup": 0.001, "sizes": [8, 32], "stableMDPicoseconds": 0.05,
+        "rdfOverlap": 0.01,
+    },
+}  # fmt: skip
+
+
+def test_the_student_is_judged_and_exported_whatever_the_verdict(teacher, rounds, tmp_path):
+    loop, prepare, _, (_, last) = rounds
+    their_loop, _, their_train = teacher
+    params = {**ACCEPT, "dftHoldout": manifest_uri(their_loop, their_train.digest)}
+    result = loop.run(params, 2, {"prepare": prepare, "train": ref(last)})
+    met = {check.name: check.met for check in result.checks}
+    assert met["ForceRmseAgainstTeacher"]
+    assert met["SpeedUpAt8Atoms"]
+    assert not met["ForceRmseAgainstDftOverTeacher"], "1e-6 of the teacher's own error cannot be reached"
+    assert set(result.figures) == {"speedup_8", "speedup_32"}
+    assert set(result.metrics) == {"holdout", "dft", "teacherDft"}
+    assert result.model_uri is not None
+    assert result.model_uri.endswith("compressed.pth")
+    # the teacher's own error is what its own job said of it
+    assert result.metrics["teacherDft"].force_rmse == pytest.approx(their_train.metrics["best"].force_rmse, rel=1e-4)
+    assert len(result.to_termination_message()) < 3584
+    exported = FrozenModel(path_of(loop, result, "compressed.pth", tmp_path / "compressed.pth"))
+    trained = DeepmdModel(path_of(loop, last, "best.pt", tmp_path / "best.pt"))
+    frames = read_frames(path_of(loop, last, "holdout.extxyz", tmp_path / "holdout.extxyz"))
+    for one, other in zip(exported.predict(frames), trained.predict(frames), strict=True):
+        np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import logging
 import os
 import time
@@ -17,9 +16,9 @@ from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger, Outcome
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest, stage_folder, store_file
+from pfd_worker.versions import package_versions
 
 TERMINATION_LOG = "/dev/termination-log"
-_PACKAGES = ("deepmd-kit", "torch", "ase", "dpdata", "numpy", "sevenn", "tblite")
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +68,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             model_uri=context.store.uri(model.key) if model else None,
             seconds=round(seconds, 3),
         ),
-        packages=_versions(),
+        packages=package_versions(),
     )
     if context.store.put_if_absent(manifest_key(digest, context.index), manifest.to_bytes()):
         return manifest
@@ -93,16 +92,6 @@ def _enter_reused(context: StageContext, manifest: Manifest) -> None:
         paid = entry["paid_by"] == context.spec.job.uid
         outcome: Outcome = ("paid" if entry["ok"] else "failed") if paid else "reused"
         ledger.record(entry["key"], outcome, entry["labels"])
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:

@@ -1,4 +1,4 @@
-"""Does MD at constant energy keep it?"""
+"""Whether MD at constant energy keeps it."""
 
 from __future__ import annotations
 

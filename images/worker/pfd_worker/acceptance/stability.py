@@ -1,4 +1,4 @@
-"""How long does MD with a model last at constant temperature and pressure?"""
+"""How long MD with a model lasts at constant temperature and pressure."""
 
 from __future__ import annotations
 

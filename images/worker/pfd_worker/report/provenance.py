@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 from pfd_worker.stage_context import StageContext
-
-_PACKAGES = ("deepmd-kit", "torch", "ase", "dpdata", "numpy", "scipy", "matplotlib")
+from pfd_worker.versions import package_versions
 
 
 @dataclass(frozen=True)
@@ -49,18 +47,7 @@ def provenance_of(context: StageContext) -> Provenance:
         digest=spec.digest,
         seed=spec.seed,
         settings=spec.params.to_json(),
-        packages=_versions(),
+        packages=package_versions(),
         stages={name: ref.digest for name, ref in sorted(spec.inputs.items())},
         inputs=tuple(files),
     )
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            # Not every image has every one
-            continue
-    return versions

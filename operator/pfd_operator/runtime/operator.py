@@ -28,6 +28,9 @@ from .settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
+COALESCE_SECONDS = 2.0
+"""How long the status may lag behind a child that goes the way it should; Job to container start takes about 1 s."""
+
 
 class Operator:
     """Caches, queue, workers, server and lease.
@@ -54,15 +57,15 @@ class Operator:
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self.store = ResourceStore()
         self.metrics = Metrics()
-        self.children = Children(api, self.store, self.queue.add, settings.namespaces)
+        self.children = Children(api, self.store, self.queue.add, settings.namespaces, moved_on=self._look_soon)
         self.server = Server(self, settings.port)
         self._lost = lost
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
-        recorder = EventRecorder(api, settings.identity)
-        self._reconciler = Reconciler(api, self.store, self.children, self._progress, recorder, settings.planner)
+        self._recorder = EventRecorder(api, settings.identity)
+        self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
         self.metrics.follow(self)
 
     @property
@@ -92,6 +95,7 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.queue.close()
+        await self._recorder.close()
         if self.settings.lease_name:
             await self._lease.release()
         await self.server.close()
@@ -103,9 +107,19 @@ class Operator:
         key = (metadata["namespace"], metadata["name"])
         if deleted:
             self.store.remove(key, metadata["uid"])
+            self.queue.add(key)
+            return
+        held = self.store.get(key)
+        self.store.keep(body)
+        if held is not None and self.store.get(key) is held:
+            # the echo of our own write
+            self._look_soon(key)
         else:
-            self.store.keep(body)
-        self.queue.add(key)
+            self.queue.add(key)
+
+    def _look_soon(self, key: Key) -> None:
+        """Reconcile after a moment: what comes until then costs one look and one write together."""
+        self.queue.add_after(key, COALESCE_SECONDS)
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""

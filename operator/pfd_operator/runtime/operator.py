@@ -111,8 +111,8 @@ class Operator:
             return
         held = self.store.get(key)
         self.store.keep(body)
-        if held is not None and self.store.get(key) is held:
-            # the echo of our own write
+        if held is not None and held.asks_the_same_as(body):
+            # most often the echo of our own write, which may even come before the answer to it
             self._look_soon(key)
         else:
             self.queue.add(key)

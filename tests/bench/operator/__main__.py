@@ -41,7 +41,7 @@ async def _measure(plane: ControlPlane, options: argparse.Namespace) -> dict[str
         operator = MeasuredOperator(
             plane.operator_kubeconfig, options.port + 7, plane.state / "operator.log", tuple(options.prefix.split())
         )
-        nodes = Nodes(api, lambda name: not name.startswith("fleet-"))
+        nodes = Nodes(api, lambda name: not name.startswith(("fleet-", "floor-")))
         bench = scenarios.Bench(plane, api, operator, nodes, options.crs)
         bench.results["machine"] = _machine()
         following = asyncio.create_task(nodes.run())
@@ -53,6 +53,7 @@ async def _measure(plane: ControlPlane, options: argparse.Namespace) -> dict[str
                 ("steady", lambda: scenarios.steady(bench, options.steady_seconds)),
                 ("idle", lambda: scenarios.idle(bench, options.samples)),
                 ("burst", lambda: scenarios.burst(bench, min(options.burst, options.crs))),
+                ("floor", lambda: scenarios.floor(bench, options.samples, min(options.burst, options.crs))),
                 ("iterations", lambda: scenarios.iterations(bench, options.iterations)),
                 ("finished", lambda: scenarios.finished(bench, options.finished)),
             ):

@@ -39,7 +39,7 @@ def _received(event: dict[str, Any]) -> datetime:
 
 
 def _counts(event: dict[str, Any]) -> bool:
-    return event["verb"] != "watch" and event.get("objectRef", {}).get("resource") != "leases"
+    return bool(event["verb"] != "watch" and event.get("objectRef", {}).get("resource") != "leases")
 
 
 def _name(event: dict[str, Any]) -> str:

@@ -58,6 +58,9 @@ class MeasuredOperator:
             "PFD_PORT": str(self._port),
             "PFD_WORKER_IMAGE": "worker",
             "PFD_PROGRESS_URL": f"http://pfd-operator.{NAMESPACE}.svc:8080",
+            # compiled once, as in the image, whatever the caller's shell says
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self._log.parent / "pycache"),
         }
         with self._log.open("ab") as log:
             self.started_at = time.monotonic()
@@ -81,6 +84,10 @@ class MeasuredOperator:
         """Return user and system time since its start, in s."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def waited_for_cpu_seconds(self) -> float:
+        """Return how long it was ready to run and had no core since its start, in s."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
     async def gauges(self, session: aiohttp.ClientSession) -> dict[str, float]:
         """Return what /metrics says: the name, with the path of an informer where there is one → value."""

@@ -18,6 +18,7 @@ from pfd_operator.kube.resources import collection_path
 
 from . import audit
 from .control_plane import NAMESPACE, ControlPlane
+from .floor import Floor, manifest
 from .measured_process import MeasuredOperator
 from .nodes import Nodes
 from .watcher import Watcher
@@ -85,6 +86,7 @@ async def restart(bench: Bench, repeats: int) -> None:
         bench.operator.stop()
         bench.operator.start()
         seconds.append(await bench.operator.settled(bench.crs, bench.crs, 120) - bench.operator.started_at)
+    bench.results["restart_waited_for_cpu_seconds"] = round(bench.operator.waited_for_cpu_seconds(), 2)
     bench.results["restart_seconds"] = round(statistics.median(seconds), 2)
     bench.results["restart_seconds_each"] = [round(value, 2) for value in seconds]
     bench.results["restart_cpu_seconds"] = round(bench.operator.cpu_seconds(), 2)
@@ -121,7 +123,7 @@ async def burst(bench: Bench, size: int) -> None:
     """End many stages at once."""
     names = bench.fleet[-size:]
     watcher = Watcher(bench.plane.kubeconfig, bench.plane.state / "burst.json")
-    start, cpu = datetime.now(UTC), bench.operator.cpu_seconds()
+    start, cpu, waited = datetime.now(UTC), bench.operator.cpu_seconds(), bench.operator.waited_for_cpu_seconds()
     await bench.nodes.finish_all(names)
     await bench.all_run(300)
     await asyncio.sleep(SETTLE_SECONDS)
@@ -129,8 +131,40 @@ async def burst(bench: Bench, size: int) -> None:
     measured = {**percentiles(found), "pods_ended_within_ms": round(1000 * (ended[-1] - ended[0]))}
     bench.results.setdefault("gap_ms", {})[f"burst{size}"] = measured
     bench.results["burst_cpu_ms_per_stage"] = round(1000 * (bench.operator.cpu_seconds() - cpu) / len(names), 2)
+    bench.results["burst_waited_for_cpu_seconds"] = round(bench.operator.waited_for_cpu_seconds() - waited, 2)
     bench.results["rss_mib_after_burst"] = round(bench.operator.rss_mib(), 1)
     _count_writes(bench, f"burst{size}", start, len(names))
+
+
+async def floor(bench: Bench, samples: int, size: int) -> None:
+    """Do the idle scenario and the burst with a bare watcher in the operator's place."""
+    jobs = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+    like = (await bench.api.request("GET", jobs, query={"limit": "1"}))["items"][0]
+    names = [f"floor-{number:05d}" for number in range(samples + size)]
+    slots = asyncio.Semaphore(CREATED_AT_A_TIME)
+
+    async def create(name: str) -> None:
+        async with slots:
+            await bench.api.request("POST", jobs, manifest(like, name, name, suspend=False))
+
+    await asyncio.gather(*(create(name) for name in names))
+    await until(lambda: bench.nodes.running.keys() >= set(names), 300, "a running pod for each bare Job")
+    await asyncio.sleep(SETTLE_SECONDS)
+    bare = Floor(bench.plane.kubeconfig)
+    for scenario, ending, pause in (("idle", names[:samples], 0.5), (f"burst{size}", names[samples:], 0.0)):
+        watcher = Watcher(bench.plane.kubeconfig, bench.plane.state / "floor.json")
+        if pause:
+            for name in ending:
+                await bench.nodes.finish(name)
+                await asyncio.sleep(pause)
+        else:
+            await bench.nodes.finish_all(ending)
+        await asyncio.sleep(2 * SETTLE_SECONDS)
+        found, _ = watcher.finish()
+        if len(found) < len(ending):
+            raise RuntimeError(f"the bare watcher made {len(found)} Jobs after {len(ending)} pods")
+        bench.results.setdefault("floor_gap_ms", {})[scenario] = percentiles(found)
+    bare.stop()
 
 
 async def iterations(bench: Bench, count: int) -> None:

@@ -9,6 +9,7 @@ include hack/make/cluster.mk
 include hack/make/images.mk
 include hack/make/test.mk
 include hack/make/demo.mk
+include hack/make/bench.mk
 
 .PHONY: help
 help: ## list the targets

@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit image-tests integration chart e2e e2e-short test bench-operator
+.PHONY: lint unit image-tests integration chart e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

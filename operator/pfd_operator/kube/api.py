@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -46,6 +47,10 @@ class KubeApi:
         self.default_namespace = default_namespace
         # one quiet watch per informer must never keep requests waiting for a connection
         self._client.rest_client.maxsize = 0
+        # a session that trusts the environment looks for a netrc file in another thread before every request
+        configuration = api_client.configuration
+        self._client.rest_client.proxy = configuration.proxy or _proxy_for(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> KubeApi:
@@ -165,6 +170,11 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         buffer = bytearray(rest)
         for line in complete:
             yield bytes(line)
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _decode(status: int, payload: bytes) -> dict[str, Any]:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pfd_operator.plan.types import Action, CreateConfigMap, CreateJob, Decision, DeleteJob, Resource, Settings
+from pfd_operator.plan.types import (
+    Action,
+    CreateConfigMap,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    Event,
+    Resource,
+    Settings,
+)
 from pfd_operator.render import config_map_manifest, job_manifest
 
 from .api import ApiError, KubeApi
@@ -56,8 +65,15 @@ async def apply(
             await delete_job(api, resource.namespace, action)
         else:
             await create(api, _collection(action, resource.namespace), manifest, resource.uid)
-    for event in decision.events:
-        await recorder.emit(after, event)
+    for event in in_one(decision.events):
+        recorder.emit_later(after, event)
+
+
+def in_one(events: Sequence[Event]) -> list[Event]:
+    """Return the warnings, and all other Events of a decision as one: each is a write."""
+    normal = [event for event in events if not event.warning]
+    joined = [Event(normal[-1].reason, "; ".join(event.message for event in normal))] if normal else []
+    return [*(event for event in events if event.warning), *joined]
 
 
 async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], owner_uid: str) -> None:

@@ -40,9 +40,11 @@ class Children:
     store
         Custom resources, to find whose child an object is.
     changed
-        Called with the key of a resource when one of its children changed.
+        Called with the key of a resource when one of its children changed so that something may have to be done.
     namespaces
         Namespaces to watch; empty for all.
+    moved_on
+        Called instead when a child merely goes the way it should and the status only has to say so; none: `changed`.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class Children:
         changed: Callable[[Key], None],
         namespaces: Sequence[str] = (),
         silence_seconds: float = SILENCE_SECONDS,
+        moved_on: Callable[[Key], None] | None = None,
     ) -> None:
         self._store = store
         self._changed = changed
+        self._moved_on = moved_on or changed
         self._departed: dict[str, tuple[CachedJob, float]] = {}
         """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
@@ -127,15 +131,17 @@ class Children:
                 self._departed[job.observed.uid] = (job, monotonic())
         else:
             self._departed.pop(job.observed.uid, None)
-        self._tell(job.owner)
+        self._tell(job.owner, urgent=present is None or job.observed.deleting)
 
     def _pod_changed(self, pod: CachedPod) -> None:
-        self._tell(pod.resource_uid)
+        present = any(informer.get(*pod.key) for informer in self.pods)
+        ended = pod.observed.phase in ("Succeeded", "Failed")
+        self._tell(pod.resource_uid, urgent=ended or not present or pod.observed.deleting_since is not None)
 
     def _config_map_changed(self, config_map: CachedConfigMap) -> None:
-        self._tell(config_map.owner)
+        self._tell(config_map.owner, urgent=False)
 
-    def _tell(self, uid: str) -> None:
+    def _tell(self, uid: str, urgent: bool) -> None:
         key = self._store.key_of(uid)
         if key is not None:
-            self._changed(key)
+            (self._changed if urgent else self._moved_on)(key)

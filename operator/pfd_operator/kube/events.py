@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 COMPONENT = "pfd-operator"
 MESSAGE_MAX = 1024
+CLOSING_SECONDS = 2.0
 _REMEMBERED = 4096
 
 
@@ -35,6 +37,25 @@ class EventRecorder:
         self._api = api
         self._instance = instance
         self._emitted: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def emit_later(self, snapshot: Snapshot, event: Event) -> None:
+        """Emit one Event when its turn comes: one at a time, so that no Job waits for a connection behind Events."""
+        task = asyncio.create_task(self._emit_in_turn(snapshot, event))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def close(self) -> None:
+        """Emit what is pending, for a short while."""
+        if self._pending:
+            _, late = await asyncio.wait(self._pending, timeout=CLOSING_SECONDS)
+            for task in late:
+                task.cancel()
+
+    async def _emit_in_turn(self, snapshot: Snapshot, event: Event) -> None:
+        async with self._turn:
+            await self.emit(snapshot, event)
 
     async def emit(self, snapshot: Snapshot, event: Event) -> None:
         """Emit one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""

@@ -170,6 +170,9 @@ class Informer(Generic[T]):
             return
         if kind == "DELETED":
             self._remove(parsed.key)
+        elif self._objects.get(parsed.key) == parsed:
+            # a change of what nobody here decides on, such as a finalizer or a heartbeat
+            return
         else:
             self._keep(parsed)
         self._changed(parsed)

@@ -73,6 +73,11 @@ class Snapshot:
         name = reference.get("name")
         return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
 
+    def asks_the_same_as(self, body: Mapping[str, Any]) -> bool:
+        """Return True if `body` is this resource with neither spec nor deletion changed."""
+        ours, theirs = self.body["metadata"], body["metadata"]
+        return all(ours.get(name) == theirs.get(name) for name in ("uid", "generation", "deletionTimestamp"))
+
     def resource(self) -> Resource:
         """Parse the spec.
 

@@ -30,6 +30,9 @@ from .settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
+COALESCE_SECONDS = 2.0
+"""How long the status may lag behind a child that goes the way it should; Job to container start takes about 1 s."""
+
 
 class Operator:
     """Caches, queue, workers, server and lease.
@@ -56,15 +59,15 @@ class Operator:
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self.store = ResourceStore()
         self.metrics = Metrics()
-        self.children = Children(api, self.store, self.queue.add, settings.namespaces)
+        self.children = Children(api, self.store, self.queue.add, settings.namespaces, moved_on=self._look_soon)
         self.server = Server(self, settings.port)
         self._lost = lost
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
-        recorder = EventRecorder(api, settings.identity)
-        self._reconciler = Reconciler(api, self.store, self.children, self._progress, recorder, settings.planner)
+        self._recorder = EventRecorder(api, settings.identity)
+        self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
         self.metrics.follow(self)
 
     @property
@@ -94,6 +97,7 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.queue.close()
+        await self._recorder.close()
         if self.settings.lease_name:
             await self._lease.release()
         await self.server.close()
@@ -104,11 +108,21 @@ class Operator:
         key = Snapshot(body).key
         if deleted:
             self.store.remove(key, body["metadata"]["uid"])
+            self.queue.add(key)
         else:
+            held = self.store.get(key)
             self.store.keep(body)
-        self.queue.add(key)
+            if held is not None and held.asks_the_same_as(body):
+                # most often the echo of our own write, which may even come before the answer to it
+                self._look_soon(key)
+            else:
+                self.queue.add(key)
         for student in self.store.students_of(key):
-            self.queue.add(student)
+            self._look_soon(student)
+
+    def _look_soon(self, key: Key) -> None:
+        """Reconcile after a moment: what comes until then costs one look and one write together."""
+        self.queue.add_after(key, COALESCE_SECONDS)
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""

@@ -16,7 +16,7 @@ from .pods import PodOverrides, Pods
 class FineTuneJobRef(Strict):
     """A FineTuneJob of the same namespace."""
 
-    name: str = Field(min_length=1, max_length=253, description="Its name. It need not exist yet: it is waited for.")
+    name: str = Field(min_length=1, max_length=253, description="Its name; waited for if it does not exist yet.")
 
 
 class Teacher(ExactlyOne):
@@ -41,7 +41,7 @@ class Teacher(ExactlyOne):
     image: str | None = Field(
         None,
         max_length=512,
-        description="Worker image that holds the calculator. Default: the chart's image for calculators.",
+        description="Worker image with the calculator. Default: the chart's for calculators.",
     )
 
     @classmethod

@@ -19,7 +19,7 @@ class Resources(Strict):
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
-    resources: Resources = Field(Resources(), description="Of the main container; in label pods, the engine's.")
+    resources: Resources = Field(Resources(), description="Of the main container (label: the engine's).")
     node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of nodes.")
     tolerations: list[dict[str, Any]] = Field([], max_length=32, description="As in a pod.")
     affinity: dict[str, Any] | None = Field(None, description="As in a pod.")

@@ -42,17 +42,15 @@ class Acceptance(Strict):
     consecutive: int = Field(1, ge=1, le=100, description="Rounds in a row in which these errors hold. Default 1.")
     dft_force_ratio: Positive | None = Field(
         None,
-        description="Largest force RMSE against the teacher's DFT hold-out, as a multiple of the teacher's own there. "
-        "Needs a teacher that is a FineTuneJob.",
+        description="Largest force RMSE on the teacher's DFT hold-out, as a multiple of the teacher's own. "
+        "Needs teacher.fineTuneJob.",
     )
-    speedup: Positive | None = Field(
-        None, description="Least speed-up over the teacher at the first of `sizes`, one MD engine for both."
-    )
+    speedup: Positive | None = Field(None, description="Least speed-up over the teacher at the first of `sizes`.")
     sizes: list[int] = Field(
         [108, 500, 4000],
         min_length=1,
         max_length=8,
-        description="Numbers of atoms at which both are timed, about. Default [108, 500, 4000].",
+        description="Atoms at which both are timed, about. Default [108, 500, 4000].",
     )
     stable_md_picoseconds: float = Field(
         5.0,

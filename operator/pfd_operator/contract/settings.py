@@ -129,6 +129,15 @@ class Ensemble(StrEnum):
     NPT = "NPT"
 
 
+class Barostat(StrEnum):
+    """What of the cell NPT lets move."""
+
+    ISOTROPIC = "Isotropic"
+    """The volume: liquids have no shape to keep, and small cells shear themselves into nonsense."""
+    FLEXIBLE = "Flexible"
+    """Lengths and angles."""
+
+
 class ExplorationStage(Strict):
     """One set of MD conditions; every combination of temperature and pressure is run for every system."""
 
@@ -136,6 +145,10 @@ class ExplorationStage(Strict):
     temperatures_kelvin: list[Positive] = Field(min_length=1, max_length=32, description="Temperatures, in K.")
     pressures_bar: list[float] = Field(
         [1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1]."
+    )
+    barostat: Barostat = Field(
+        Barostat.ISOTROPIC,
+        description="What NPT moves: the volume, or with Flexible the whole cell. Default Isotropic.",
     )
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
     steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
@@ -336,6 +349,7 @@ class MdTask(Strict):
     ensemble: Ensemble
     temperature_kelvin: float
     pressure_bar: float | None
+    barostat: Barostat = Barostat.ISOTROPIC
     timestep_fs: float
     steps: int
     sample_every: int

@@ -33,7 +33,7 @@ class Student(ExactlyOne):
     )
     compress: bool = Field(
         True,
-        description="Tabulate the embedding nets after training, which makes MD several times faster. Default true.",
+        description="Tabulate the embedding nets, which makes MD several times faster. Default true.",
     )
     cutoff: Positive | None = Field(
         None,
@@ -85,8 +85,7 @@ class StudentTraining(Training):
         1,
         ge=1,
         le=4096,
-        description="Batch size in units of 32 atoms: frames of fewer atoms are batched until they hold so many. "
-        "Default 1.",
+        description="Batch size in units of 32 atoms. Default 1.",
     )
     learning_rate_start: Positive = Field(5e-3, lt=1, description="First learning rate. Default 5e-3.")
     learning_rate_stop: Positive = Field(1e-5, lt=1, description="Last learning rate. Default 1e-5.")

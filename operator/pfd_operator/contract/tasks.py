@@ -24,6 +24,7 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
                                 ensemble=stage.ensemble,
                                 temperature_kelvin=temperature,
                                 pressure_bar=pressure,
+                                barostat=stage.barostat,
                                 timestep_fs=stage.timestep_fs,
                                 steps=stage.steps,
                                 sample_every=stage.sample_every,

@@ -110,7 +110,7 @@ class ControlPlane:
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(ApiError):
-                    await api.request("GET", collection_path(NAMESPACE))
+                    await api.request("GET", collection_path("FineTuneJob", NAMESPACE))
                     return
                 await asyncio.sleep(0.1)
 

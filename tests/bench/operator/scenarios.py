@@ -55,7 +55,9 @@ class Bench:
 
         async def one(name: str) -> None:
             async with slots:
-                await self.api.request("POST", collection_path(NAMESPACE), job_body(name, **(ONE_POD | changes)))
+                await self.api.request(
+                    "POST", collection_path("FineTuneJob", NAMESPACE), job_body(name, **(ONE_POD | changes))
+                )
 
         await asyncio.gather(*(one(name) for name in names))
 
@@ -215,7 +217,9 @@ async def ended(bench: Bench, name: str, seconds: float) -> dict[str, Any]:
 
     async def status() -> dict[str, Any] | None:
         await asyncio.sleep(0.2)
-        found = (await bench.api.request("GET", f"{collection_path(NAMESPACE)}/{name}")).get("status") or {}
+        found = (await bench.api.request("GET", f"{collection_path('FineTuneJob', NAMESPACE)}/{name}")).get(
+            "status"
+        ) or {}
         return found if "finishedAt" in found else None
 
     found: dict[str, Any] = await until(status, seconds, f"the end of {name}")

@@ -10,9 +10,8 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
-from numpy.typing import NDArray
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.settings import Barostat, Ensemble, MdTask
 
 THERMOSTAT_FS = 100.0
 BAROSTAT_FS = 1000.0
@@ -21,8 +20,8 @@ BAROSTAT_FS = 1000.0
 def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDynamics:
     """Give the atoms velocities and return the integrator of an ensemble.
 
-    NVT and NPT are Langevin dynamics (BAOAB splitting; the barostat of Quigley and Probert with a fully variable cell):
-    a stochastic thermostat is ergodic for cells of a few atoms, where a Nosé-Hoover chain oscillates instead, and it
+    NVT and NPT are Langevin dynamics (BAOAB splitting; the barostat of Quigley and Probert, for the volume or the whole
+    cell): a stochastic thermostat is ergodic for cells of a few atoms, where a Nosé-Hoover chain oscillates instead, and it
     takes heat out as fast as a wrong model puts it in. NVE is velocity Verlet.
 
     Parameters
@@ -42,20 +41,21 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
         return VelocityVerlet(atoms, timestep)
     pressure = None
     if ensemble is Ensemble.NPT:
-        pressure = np.full(3, -(task.pressure_bar or 0.0) * 1e5 * units.Pascal)
+        pressure = -(task.pressure_bar or 0.0) * 1e5 * units.Pascal
     with warnings.catch_warnings():  # it says which mass it derives from P_tau; that is what we want it to do
         warnings.simplefilter("ignore", UserWarning)
         return _langevin(atoms, task, timestep, pressure, rng)
 
 
 def _langevin(
-    atoms: Atoms, task: MdTask, timestep: float, pressure: NDArray[np.float64] | None, rng: np.random.Generator
+    atoms: Atoms, task: MdTask, timestep: float, pressure: float | None, rng: np.random.Generator
 ) -> MolecularDynamics:
     return LangevinBAOAB(
         atoms,
         timestep,
         temperature_K=task.temperature_kelvin,
         externalstress=pressure,
+        hydrostatic=pressure is not None and task.barostat is Barostat.ISOTROPIC,
         T_tau=THERMOSTAT_FS * units.fs,
         P_tau=BAROSTAT_FS * units.fs,
         rng=rng,

@@ -21,7 +21,7 @@ from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource
 from pfd_operator.kube.store import ResourceStore
 
 from .logs import about
-from .metrics import Metrics
+from .metrics import MeteredApi, Metrics
 from .progress import INTERVAL_SECONDS, ProgressBoard
 from .queue import KeyedQueue
 from .reconcile import Reconciler
@@ -51,11 +51,11 @@ class Operator:
         lost: Callable[[], None],
         progress_interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
-        self.api = api
-        self.settings = settings
-        self.queue: KeyedQueue[Key] = KeyedQueue()
-        self.store = ResourceStore()
         self.metrics = Metrics()
+        self.api = api = MeteredApi(api, self.metrics)
+        self.settings = settings
+        self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
+        self.store = ResourceStore()
         self.children = Children(api, self.store, self.queue.add, settings.namespaces)
         self.server = Server(self, settings.port)
         self._lost = lost
@@ -79,6 +79,7 @@ class Operator:
         if self.settings.lease_name:
             await self._lease.acquire()
             self._spawn(self._keep_lease())
+        self.metrics.lease_held.set(1)
         started = time.monotonic()
         for informer in self.informers:
             self._spawn(informer.run())
@@ -106,6 +107,7 @@ class Operator:
             self.store.remove(key, body["metadata"]["uid"])
         else:
             self.store.keep(body)
+        self.metrics.heard(key)
         self.queue.add(key)
         for student in self.store.students_of(key):
             self.queue.add(student)
@@ -168,6 +170,7 @@ class Operator:
         except ApiError as reading:
             if reading.status == 404:
                 self.store.forget(key)
+                self.queue.succeeded(key)
                 return "gone"
             log.warning("%s; again in %.1f s", reading, self.queue.failed(key))
             return "refused"
@@ -180,6 +183,7 @@ class Operator:
 
     async def _keep_lease(self) -> None:
         await self._lease.keep()
+        self.metrics.lease_held.set(0)
         self._lost()
 
     async def _wait_for_definition(self) -> None:

@@ -2,37 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-from typing import Any
-
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
-HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "helm"
-
-
-def render(*arguments: str) -> list[dict[str, Any]]:
-    command = [
-        str(HELM),
-        "template",
-        "pfd",
-        str(ROOT / "charts/pfd-operator"),
-        "--namespace",
-        "pfd-system",
-        "--kube-version",
-        "1.34.0",
-        *arguments,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [document for document in documents if document["kind"] == kind]
+from chart_rendering import ROOT, of_kind, refusal, render
 
 
 def test_crds_are_those_of_the_repository_and_are_kept() -> None:
@@ -81,16 +53,46 @@ def test_one_operator_at_a_time() -> None:
 
 
 def test_values_are_checked() -> None:
-    command = [
-        str(HELM),
-        "template",
-        "pfd",
-        str(ROOT / "charts/pfd-operator"),
-        "--kube-version",
-        "1.34.0",
-        "--set",
-        "operator.worker=3",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "worker" in done.stderr
+    assert "worker" in refusal("--set", "operator.worker=3")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={a,b}")])
+def test_both_kinds_have_the_same_rights(arguments: tuple[str, ...]) -> None:
+    documents = render(*arguments)
+    roles = of_kind(documents, "ClusterRole") + of_kind(documents, "Role")
+    for role in roles:
+        rights = {
+            (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+        }
+        of_one, of_other = (
+            {(resource.removeprefix(plural), verb) for resource, verb in rights if resource.startswith(plural)}
+            for plural in ("finetunejobs", "distilljobs")
+        )
+        assert of_one == of_other
+        if not role["metadata"]["name"].endswith("-lease"):
+            assert of_one == {("", "get"), ("", "list"), ("", "watch"), ("/status", "patch")}
+
+
+def test_namespaced_mode_grants_in_each_namespace_what_the_whole_cluster_would_get() -> None:
+    documents = render("--set", "namespaces={a,b}")
+    (whole,) = of_kind(render(), "ClusterRole")
+    # definitions of resources are of the cluster: no Role can grant them
+    wanted = [rule for rule in whole["rules"] if rule["apiGroups"] != ["apiextensions.k8s.io"]]
+    for namespace in ("a", "b"):
+        (role,) = (each for each in of_kind(documents, "Role") if each["metadata"].get("namespace") == namespace)
+        (binding,) = (
+            each for each in of_kind(documents, "RoleBinding") if each["metadata"].get("namespace") == namespace
+        )
+        assert role["rules"] == wanted
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "pfd", "namespace": "pfd-system"}]
+    operator = next(each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "pfd")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    assert {"name": "PFD_NAMESPACES", "value": "a,b"} in container["env"]
+
+
+def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:
+    documents = render("--set", "s3.enabled=true,images.pullSecrets[0].name=registry")
+    pods = [each["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for each in of_kind(documents, kind)]
+    assert len(pods) == 3
+    assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods)

@@ -21,3 +21,20 @@ runAsGroup: 65532
 fsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
+{{- define "pfd.s3Selector" -}}
+app.kubernetes.io/name: pfd-s3
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+{{- /* The labels that the operator puts on every pod of a stage. */}}
+{{- define "pfd.stagePods" -}}
+matchExpressions:
+- {key: pfd.dev/kind, operator: Exists}
+- {key: pfd.dev/stage, operator: Exists}
+{{- end }}
+{{- define "pfd.dnsEgress" -}}
+- ports:
+  {{- range .Values.networkPolicies.dnsPorts }}
+  - {port: {{ . }}, protocol: UDP}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+{{- end }}

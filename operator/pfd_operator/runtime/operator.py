@@ -21,7 +21,7 @@ from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource
 from pfd_operator.kube.store import ResourceStore
 
 from .logs import about
-from .metrics import Metrics
+from .metrics import MeteredApi, Metrics
 from .progress import INTERVAL_SECONDS, ProgressBoard
 from .queue import KeyedQueue
 from .reconcile import Reconciler
@@ -54,11 +54,11 @@ class Operator:
         lost: Callable[[], None],
         progress_interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
-        self.api = api
-        self.settings = settings
-        self.queue: KeyedQueue[Key] = KeyedQueue()
-        self.store = ResourceStore()
         self.metrics = Metrics()
+        self.api = api = MeteredApi(api, self.metrics)
+        self.settings = settings
+        self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
+        self.store = ResourceStore()
         self.children = Children(api, self.store, self.queue.add, settings.namespaces, moved_on=self._look_soon)
         self.server = Server(self, settings.port)
         self._lost = lost
@@ -82,6 +82,7 @@ class Operator:
         if self.settings.lease_name:
             await self._lease.acquire()
             self._spawn(self._keep_lease())
+        self.metrics.lease_held.set(1)
         started = time.monotonic()
         for informer in self.informers:
             self._spawn(informer.run())
@@ -106,6 +107,7 @@ class Operator:
     def resource_changed(self, body: dict[str, Any], deleted: bool) -> None:
         """Take an event of the custom resources' watch."""
         key = Snapshot(body).key
+        self.metrics.heard(key)
         if deleted:
             self.store.remove(key, body["metadata"]["uid"])
             self.queue.add(key)
@@ -182,6 +184,7 @@ class Operator:
         except ApiError as reading:
             if reading.status == 404:
                 self.store.forget(key)
+                self.queue.succeeded(key)
                 return "gone"
             log.warning("%s; again in %.1f s", reading, self.queue.failed(key))
             return "refused"
@@ -194,6 +197,7 @@ class Operator:
 
     async def _keep_lease(self) -> None:
         await self._lease.keep()
+        self.metrics.lease_held.set(0)
         self._lost()
 
     async def _wait_for_definition(self) -> None:

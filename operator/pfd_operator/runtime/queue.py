@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -17,7 +17,9 @@ LONGEST_BACKOFF_SECONDS = 300.0
 class KeyedQueue(Generic[K]):
     """Keys to reconcile; adding one that is being worked on makes it come again afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, waited: Callable[[float], None] = lambda seconds: None) -> None:
+        self._waited = waited
+        self.retries = 0
         self._ready: deque[K] = deque()
         self._since: dict[K, float] = {}
         self._running: dict[K, float] = {}
@@ -28,6 +30,11 @@ class KeyedQueue(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._ready)
+
+    @property
+    def failing(self) -> int:
+        """Keys whose last reconcile failed."""
+        return len(self._failures)
 
     def add(self, key: K) -> None:
         """Add a key now."""
@@ -66,8 +73,8 @@ class KeyedQueue(Generic[K]):
                     self._wake()
                 raise
         key = self._ready.popleft()
-        self._since.pop(key)
         self._running[key] = time.monotonic()
+        self._waited(self._running[key] - self._since.pop(key))
         return key
 
     def done(self, key: K) -> None:
@@ -85,6 +92,7 @@ class KeyedQueue(Generic[K]):
         """Count a failure and add the key after a wait; return the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self.retries += 1
         seconds = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 20))
         self.add_after(key, seconds)
         return seconds

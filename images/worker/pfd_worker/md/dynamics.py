@@ -21,8 +21,8 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
     """Give the atoms velocities and return the integrator of an ensemble.
 
     NVT and NPT are Langevin dynamics (BAOAB splitting; the barostat of Quigley and Probert, for the volume or the whole
-    cell): a stochastic thermostat is ergodic for cells of a few atoms, where a Nosé-Hoover chain oscillates instead, and
-    it takes heat out as fast as a wrong model puts it in. NVE is velocity Verlet.
+    cell): a stochastic thermostat is ergodic for cells of a few atoms, where a Nosé-Hoover chain oscillates instead,
+    and it takes heat out as fast as a wrong model puts it in. NVE is velocity Verlet.
 
     Parameters
     ----------

@@ -1,0 +1,47 @@
+"""The chart's templates as documents, without a cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/pfd-operator"
+HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "helm"
+
+
+def helm_template(*arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
+    place = ["--namespace", "pfd-system", "--kube-version", "1.34.0"]
+    command = [str(HELM), "template", "pfd", str(chart), *place, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def render(*arguments: str, chart: Path = CHART) -> list[dict[str, Any]]:
+    done = helm_template(*arguments, chart=chart)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def refusal(*arguments: str) -> str:
+    done = helm_template(*arguments)
+    assert done.returncode != 0, "the chart accepts this"
+    return done.stderr
+
+
+def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def notes(folder: Path, *arguments: str) -> str:
+    """Return NOTES.txt, which helm itself renders for an install only, and that needs a cluster."""
+    chart = folder / "chart"
+    shutil.copytree(CHART, chart)
+    text = (chart / "templates/NOTES.txt").read_text()
+    (chart / "templates/_notes.tpl").write_text('{{- define "notes" -}}\n' + text + "{{- end -}}\n")
+    (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ include "notes" . | toJson }}\n')
+    return str(of_kind(render(*arguments, chart=chart), "Notes")[0]["text"])

@@ -1,0 +1,90 @@
+"""Who may talk to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chart_rendering import of_kind, refusal, render
+
+from pfd_operator.render.labels import KIND_LABEL, STAGE_LABEL
+
+ON = ("--set", "networkPolicies.enabled=true")
+STAGE_PODS = {"matchExpressions": [{"key": label, "operator": "Exists"} for label in (KIND_LABEL, STAGE_LABEL)]}
+
+
+def policies(*arguments: str) -> dict[str, dict[str, Any]]:
+    found = of_kind(render(*ON, *arguments), "NetworkPolicy")
+    return {policy["metadata"]["name"]: policy for policy in found}
+
+
+def reachable_ports(rules: list[dict[str, Any]]) -> set[int]:
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_none_unless_asked_for() -> None:
+    assert not of_kind(render("--set", "s3.enabled=true,networkPolicies.jobNamespaces={lab}"), "NetworkPolicy")
+
+
+def test_the_operator_reaches_dns_and_the_api_server_and_is_reached_by_stages_and_prometheus() -> None:
+    arguments = "networkPolicies.apiServer.cidrs={10.0.0.1/32},networkPolicies.apiServer.ports={16443}"
+    spec = policies("--set", arguments)["pfd"]["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    dns, api_server = spec["egress"]
+    assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert api_server["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    assert reachable_ports([api_server]) == {16443}
+    (ingress,) = spec["ingress"]
+    stages, prometheus = ingress["from"]
+    assert stages == {"namespaceSelector": {}, "podSelector": STAGE_PODS}
+    assert prometheus["namespaceSelector"]["matchExpressions"][0]["values"] == ["monitoring"]
+    assert reachable_ports([ingress]) == {8080}
+
+
+def test_policies_select_the_pods_they_are_meant_for() -> None:
+    documents = render(*ON, "--set", "s3.enabled=true")
+    for name in ("pfd", "pfd-s3"):
+        (policy,) = (each for each in of_kind(documents, "NetworkPolicy") if each["metadata"]["name"] == name)
+        (deployment,) = (each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == name)
+        template = deployment["spec"]["template"]
+        assert policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        ports = {port["containerPort"] for each in template["spec"]["containers"] for port in each["ports"]}
+        assert reachable_ports(policy["spec"]["ingress"]) == ports
+
+
+def test_s3_is_reached_by_stages_and_by_the_job_that_makes_the_bucket() -> None:
+    documents = render(*ON, "--set", "s3.enabled=true")
+    (bucket,) = of_kind(documents, "Job")
+    stages, maker = policies("--set", "s3.enabled=true")["pfd-s3"]["spec"]["ingress"][0]["from"]
+    assert stages["podSelector"] == STAGE_PODS
+    assert maker["podSelector"]["matchLabels"] == bucket["spec"]["template"]["metadata"]["labels"]
+
+
+def test_with_named_namespaces_only_their_stages_reach_the_operator() -> None:
+    stages = policies("--set", "namespaces={a,b}")["pfd"]["spec"]["ingress"][0]["from"][0]
+    assert stages["namespaceSelector"]["matchExpressions"][0]["values"] == ["a", "b"]
+
+
+def test_stage_pods_reach_dns_s3_and_the_operator_and_are_reached_by_nobody() -> None:
+    documents = render(*ON, "--set", "s3.enabled=true,networkPolicies.jobNamespaces={lab,group}")
+    found = [each for each in of_kind(documents, "NetworkPolicy") if each["metadata"].get("namespace")]
+    assert [each["metadata"]["namespace"] for each in found] == ["lab", "group"]
+    pods = {each["metadata"]["name"]: each["spec"]["template"] for each in of_kind(documents, "Deployment")}
+    for policy in found:
+        spec = policy["spec"]
+        assert (spec["podSelector"], spec["policyTypes"], spec["ingress"]) == (STAGE_PODS, ["Ingress", "Egress"], [])
+        dns, operator, s3 = spec["egress"]
+        assert reachable_ports([dns]) == {53}
+        for rule, name, port in ((operator, "pfd", 8080), (s3, "pfd-s3", 7070)):
+            (to,) = rule["to"]
+            assert to["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "pfd-system"}}
+            assert to["podSelector"]["matchLabels"].items() <= pods[name]["metadata"]["labels"].items()
+            assert reachable_ports([rule]) == {port}
+
+
+def test_s3_elsewhere() -> None:
+    namespaces = "networkPolicies.jobNamespaces={lab}"
+    assert "would reach no S3" in refusal(*ON, "--set", namespaces)
+    outside = "networkPolicies.s3[0].cidr=10.1.0.0/24,networkPolicies.s3[0].ports={443}"
+    egress = policies("--set", namespaces, "--set", outside)["pfd-pfd-system-stages"]["spec"]["egress"]
+    assert egress[2:] == [{"to": [{"ipBlock": {"cidr": "10.1.0.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]
+    assert "cidr" in refusal("--set", "networkPolicies.s3[0].cidr=anywhere,networkPolicies.s3[0].ports={443}")

@@ -1,0 +1,229 @@
+"""What a scrape of the operator says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.resources import Key
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.metrics import Metrics
+from pfd_operator.runtime.operator import Operator
+from pfd_operator.runtime.queue import KeyedQueue
+from pfd_operator.runtime.settings import RuntimeSettings
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
+    operator = await operator_at("http://127.0.0.1:1", tmp_path)
+    yield operator
+    operator.queue.close()
+    await operator.api.close()
+
+
+async def operator_at(server: str, folder: Path, namespaces: tuple[str, ...] = ()) -> Operator:
+    path = folder / "kubeconfig"
+    path.write_text(
+        f"""{{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{{"name": "c", "cluster": {{"server": "{server}"}}}}],
+        "users": [{{"name": "u", "user": {{"token": "t"}}}}],
+        "contexts": [{{"name": "c", "context": {{"cluster": "c", "user": "u"}}}}]}}"""
+    )
+    settings = RuntimeSettings(planner=Settings(worker_image="worker", engine_images={}), namespaces=namespaces)
+    return Operator(await KubeApi.connect(path), settings, lambda: None)
+
+
+def body(name: str, kind: str = "FineTuneJob", **status: Any) -> dict[str, Any]:
+    metadata = {"namespace": "lab", "name": name, "uid": f"{kind}-{name}", "resourceVersion": "1"}
+    return {"kind": kind, "metadata": metadata, "spec": {}, "status": status}
+
+
+def scrape(operator: Operator) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    """Return the values by sample name and labels."""
+    values: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for family in text_string_to_metric_families(generate_latest(operator.metrics.registry).decode()):
+        for sample in family.samples:
+            values.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return values
+
+
+def at(values: Mapping[frozenset[tuple[str, str]], float], **labels: str) -> float:
+    return values[frozenset(labels.items())]
+
+
+def condition(kind: str, status: str, reason: str, seconds_ago: float = 0.0) -> dict[str, str]:
+    since = (NOW - timedelta(seconds=seconds_ago)).isoformat()
+    return {"type": kind, "status": status, "reason": reason, "lastTransitionTime": since}
+
+
+async def test_jobs_by_kind_phase_and_stage(operator: Operator) -> None:
+    for index in range(3):
+        operator.resource_changed(body(f"t{index}", phase="Running", active={"stage": "train"}), deleted=False)
+    operator.resource_changed(body("light", "DistillJob", phase="Running", active={"stage": "train"}), deleted=False)
+    operator.resource_changed(body("new"), deleted=False)
+    values = scrape(operator)
+    jobs = values["pfd_jobs"]
+    assert at(jobs, kind="FineTuneJob", phase="Running", stage="train") == 3
+    assert at(jobs, kind="DistillJob", phase="Running", stage="train") == 1
+    assert at(jobs, kind="FineTuneJob", phase="Pending", stage="") == 1
+    assert values["pfd_finetunejobs"] == {
+        frozenset({("phase", "Running")}): 3,
+        frozenset({("phase", "Pending")}): 1,
+    }
+    assert at(values["pfd_resource_events_total"], kind="FineTuneJob") == 4
+
+
+async def test_a_deleted_job_is_no_longer_counted(operator: Operator) -> None:
+    kept, deleted = (body(name, phase="Running", labels={"paid": 5}, gpuSeconds=60) for name in ("kept", "gone"))
+    operator.resource_changed(kept, deleted=False)
+    operator.resource_changed(deleted, deleted=False)
+    assert at(scrape(operator)["pfd_jobs_labels"], kind="FineTuneJob", result="paid") == 10
+    operator.resource_changed(deleted, deleted=True)
+    values = scrape(operator)
+    assert at(values["pfd_jobs_labels"], kind="FineTuneJob", result="paid") == 5
+    assert at(values["pfd_jobs_gpu_seconds"], kind="FineTuneJob") == 60
+    assert sum(values["pfd_jobs"].values()) == 1
+
+
+async def test_costs_are_summed_by_kind_and_are_there_from_the_start(operator: Operator) -> None:
+    assert at(scrape(operator)["pfd_jobs_labels"], kind="DistillJob", result="wasted") == 0
+    counts = {"paid": 20, "reused": 4, "failed": 2, "wasted": 1, "budget": 60}
+    operator.resource_changed(body("a", labels=counts, gpuSeconds=100), deleted=False)
+    operator.resource_changed(body("b", labels=counts, gpuSeconds=23), deleted=False)
+    values = scrape(operator)
+    shown = {
+        result: at(values["pfd_jobs_labels"], kind="FineTuneJob", result=result)
+        for result in counts
+        if result != "budget"
+    }
+    assert shown == {"paid": 40, "reused": 8, "failed": 4, "wasted": 2}
+    assert at(values["pfd_jobs_label_budget"], kind="FineTuneJob") == 120
+    assert at(values["pfd_jobs_gpu_seconds"], kind="FineTuneJob") == 123
+    assert at(values["pfd_jobs_gpu_seconds"], kind="DistillJob") == 0
+
+
+async def test_stuck_and_failed_jobs_say_why_and_since_when(operator: Operator) -> None:
+    for name, seconds in (("a", 50.0), ("b", 700.0)):
+        conditions = [
+            condition("Stuck", "True", "Unschedulable", seconds),
+            condition("Progressing", "False", "Unschedulable"),
+        ]
+        operator.resource_changed(body(name, phase="Running", conditions=conditions), deleted=False)
+    for name, seconds in (("c", 5000.0), ("d", 100.0)):
+        finished = (NOW - timedelta(seconds=seconds)).isoformat()
+        conditions = [condition("Stuck", "False", "PodsStart"), condition("Progressing", "False", "OutOfMemory")]
+        operator.resource_changed(body(name, phase="Failed", finishedAt=finished, conditions=conditions), deleted=False)
+    values = scrape(operator)
+    assert values["pfd_jobs_stuck"] == {frozenset({("kind", "FineTuneJob"), ("reason", "Unschedulable")}): 2}
+    longest = values["pfd_jobs_longest_stuck_seconds"]
+    assert at(longest, kind="FineTuneJob") == pytest.approx(700, abs=30)
+    assert at(longest, kind="DistillJob") == 0
+    assert at(values["pfd_jobs_not_progressing"], kind="FineTuneJob", phase="Failed", reason="OutOfMemory") == 2
+    failed_at = at(values["pfd_jobs_last_failed_timestamp_seconds"], kind="FineTuneJob")
+    assert failed_at == pytest.approx(NOW.timestamp() - 100)
+
+
+async def test_the_number_of_series_does_not_grow_with_the_number_of_jobs(operator: Operator) -> None:
+    def series() -> int:
+        return sum(len(values) for values in scrape(operator).values())
+
+    status = {"phase": "Running", "active": {"stage": "train"}, "labels": {"paid": 3}}
+    operator.resource_changed(body("j0", **status), deleted=False)
+    one = series()
+    for index in range(1, 200):
+        operator.resource_changed(body(f"j{index}", **status), deleted=False)
+    assert series() == one
+
+
+async def test_watches_of_all_namespaces_are_one_series(tmp_path: Path) -> None:
+    operator = await operator_at("http://127.0.0.1:1", tmp_path, namespaces=("a", "b"))
+    values = scrape(operator)
+    assert at(values["pfd_watch_unsynced"], resource="jobs") == 2
+    assert "pfd_watch_silent_seconds" not in values, "a watch that waits for the lease is not silent"
+    first, second = operator.children.jobs
+    for informer in (first, second):
+        informer.synced.set()
+    first.heard_at -= 100
+    values = scrape(operator)
+    assert at(values["pfd_watch_silent_seconds"], resource="jobs") == pytest.approx(100, abs=10)
+    assert at(values["pfd_watch_unsynced"], resource="jobs") == 0
+    assert at(values["pfd_watch_unsynced"], resource="pods") == 2
+    await operator.api.close()
+
+
+async def test_queue_waits_and_retries() -> None:
+    waits: list[float] = []
+    queue: KeyedQueue[str] = KeyedQueue(waits.append)
+    queue.add("a")
+    await asyncio.sleep(0.02)
+    assert await queue.get() == "a"
+    assert len(waits) == 1
+    assert waits[0] >= 0.02
+    queue.failed("a")
+    queue.failed("a")
+    assert (queue.retries, queue.failing) == (2, 1)
+    queue.succeeded("a")
+    assert (queue.retries, queue.failing) == (2, 0)
+    queue.close()
+
+
+async def test_requests_are_counted_by_verb_and_answer(operator: Operator, tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        status = {"POST": 201, "DELETE": 404}.get(request.method, 200)
+        return web.json_response({"reason": "R", "message": "m"}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    metered = await operator_at(f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path)
+    try:
+        await metered.api.request("GET", "/apis/x/y")
+        await metered.api.request("GET", "/apis/x", query={"limit": "500"})
+        await metered.api.request("POST", "/apis/x", {})
+        with pytest.raises(ApiError):
+            await metered.api.request("DELETE", "/apis/x/y")
+        assert b"" in [line async for line in metered.api.lines("/apis/x", {"watch": "true"}, 1.0)]
+    finally:
+        await metered.api.close()
+        await runner.cleanup()
+    counted = scrape(metered)["pfd_api_requests_total"]
+    wanted = {("get", "200"), ("list", "200"), ("create", "201"), ("delete", "404"), ("watch", "200")}
+    assert counted == {frozenset({("verb", verb), ("code", code)}): 1 for verb, code in wanted}
+    with pytest.raises(ApiError):
+        await operator.api.request("GET", "/apis/x/y")
+    assert at(scrape(operator)["pfd_api_requests_total"], verb="get", code="none") == 1
+
+
+async def test_a_resource_that_is_gone_no_longer_fails(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = Key("FineTuneJob", "lab", "silicon")
+    operator.resource_changed(body("silicon"), deleted=False)
+
+    async def not_found(*_: Any, **__: Any) -> Any:
+        raise ApiError(404, "NotFound", "gone")
+
+    monkeypatch.setattr(operator.api, "request", not_found)
+    monkeypatch.setattr(operator._reconciler, "reconcile", not_found)
+    operator.queue.failed(key)
+    assert at(scrape(operator)["pfd_queue_failing"]) == 1
+    assert await operator._reconcile(key) == "gone"
+    assert at(scrape(operator)["pfd_queue_failing"]) == 0
+
+
+def test_every_metric_says_what_it_is_and_in_which_unit() -> None:
+    for family in Metrics().registry.collect():
+        assert family.documentation
+        if family.name.startswith("pfd_") and family.name.endswith("_seconds"):
+            assert "second" in family.documentation, family.name

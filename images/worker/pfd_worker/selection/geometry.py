@@ -157,10 +157,10 @@ def _cell_faults(
     steepness = np.min(heights / edges, axis=1, where=periodic[solid], initial=1.0)
     longest = np.max(edges, axis=1, where=periodic[solid], initial=0.0)
     ratios = longest / np.min(edges, axis=1, where=periodic[solid], initial=np.inf)
-    for row, number in enumerate(numbers[i] for i in solid):
+    for place, number in enumerate(numbers[i] for i in solid):
         start = start_volumes[number]
         volume = abs(frames[number].cell.volume)
-        faults[number] = _box_fault(thinnest[row], steepness[row], ratios[row], limits)
+        faults[number] = _box_fault(thinnest[place], steepness[place], ratios[place], limits)
         if faults[number] is None and start and not _within(volume / start, limits.volume_change_factor):
             faults[number] = f"the volume went from {start:.0f} to {volume:.0f} Å³"
     return faults

@@ -1,58 +1,77 @@
-"""Frames no reference calculation should be wasted on: overlapping atoms, collapsed or torn cells, NaN."""
+"""Frames no reference calculation should be wasted on: overlapping atoms, broken cells, exploding energy or forces."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
 
-SMALLEST_CELL_HEIGHT_ANGSTROM = 1.0
-VOLUME_CHANGE_FACTOR = 2.0
-"""MD whose cell grew or shrank by more than this has evaporated or collapsed."""
+from pfd_worker.selection.overlaps import Overlap, closest_overlap, closest_overlaps, periodic_cells
+
+__all__ = [
+    "GeometryLimits",
+    "Overlap",
+    "closest_overlap",
+    "energy_faults",
+    "force_faults",
+    "geometry_fault",
+    "geometry_faults",
+]
+
+FEWEST_FRAMES_TO_COMPARE = 5
+SMALLEST_VOLUME = 1e-3
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Two atoms that are too close."""
+class GeometryLimits:
+    """What a frame worth a label keeps to."""
 
-    first: int
-    second: int
-    distance_angstrom: float
-    allowed_angstrom: float
+    min_distance_factor: float
+    """Smallest distance of a pair, in units of the sum of its covalent radii."""
+    smallest_height_angstrom: float = 1.0
+    """Smallest distance of opposite faces of the cell."""
+    smallest_height_over_edge: float = 0.2
+    """Sine of the angle between an edge and the opposite face: 1 is a right angle. Rhombohedral cells of layered
+    crystals (Bi2Te3: 0.36) pass."""
+    largest_edge_ratio: float = 20.0
+    """Longest edge over the shortest. PFD-kit's 5 drops slabs with vacuum and long supercells."""
+    volume_change_factor: float = 2.0
+    """MD whose cell grew or shrank by more than this has evaporated or collapsed."""
+    largest_force_ev_per_angstrom: float = 50.0
+    """As in the OMat24 data set (arXiv:2410.12771)."""
+    energy_deviation_ev_per_atom: float = 3.0
+    """From the median of the frames of the same atoms: ten times the thermal energy 3/2 kT at 2300 K."""
 
-    def describe(self, atoms: Atoms) -> str:
-        """Return the pair in words, with atom numbers from 0."""
-        symbols = atoms.get_chemical_symbols()
-        return (
-            f"atoms {self.first} ({symbols[self.first]}) and {self.second} ({symbols[self.second]}) "
-            f"are {self.distance_angstrom:.2f} Å apart, less than {self.allowed_angstrom:.2f} Å"
-        )
 
-
-def closest_overlap(atoms: Atoms, min_distance_factor: float) -> Overlap | None:
-    """Return the pair that is closest, measured by its covalent radii, if it is too close; periodic images count.
+def geometry_faults(
+    frames: Sequence[Atoms], limits: GeometryLimits, start_volumes: Sequence[float | None] | None = None
+) -> list[str | None]:
+    """Say in words what is wrong with each frame of a shard, None if nothing is.
 
     Parameters
     ----------
-    atoms
-        The frame.
-    min_distance_factor
-        Smallest distance allowed, in units of the sum of the two covalent radii.
+    frames
+        Of any sizes and elements.
+    limits
+        See `GeometryLimits`; only axes that are periodic have a length and a height.
+    start_volumes
+        Volume at the start of each frame's MD, in Å³, where it should be compared with.
     """
-    radii = covalent_radii[atoms.numbers] * min_distance_factor
-    first, second, distances = neighbor_list("ijd", atoms, radii)
-    if not len(distances):
-        return None
-    allowed = radii[first] + radii[second]
-    worst = int(np.argmin(distances / allowed))
-    return Overlap(int(first[worst]), int(second[worst]), float(distances[worst]), float(allowed[worst]))
+    volumes = start_volumes or [None] * len(frames)
+    faults = _cell_faults(frames, limits, volumes)
+    sound = [number for number, fault in enumerate(faults) if fault is None]
+    overlaps = closest_overlaps([frames[number] for number in sound], limits.min_distance_factor)
+    for number, overlap in zip(sound, overlaps, strict=True):
+        if overlap is not None:
+            faults[number] = overlap.describe(frames[number])
+    return faults
 
 
 def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float | None = None) -> str | None:
-    """Say in words what is wrong with a frame, None if nothing is.
+    """Say in words what is wrong with one frame: see `geometry_faults`.
 
     Parameters
     ----------
@@ -63,16 +82,99 @@ def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float
     start_volume
         Volume at the start of MD, in Å³, if it should be compared with.
     """
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        return "positions or cell are not numbers"
-    if atoms.pbc.any():
-        volume = abs(atoms.cell.volume)
-        if volume < 1e-3:
-            return "the cell has no volume"
-        lengths_of_reciprocal = np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-        if (1 / lengths_of_reciprocal).min() < SMALLEST_CELL_HEIGHT_ANGSTROM:
-            return f"the cell is thinner than {SMALLEST_CELL_HEIGHT_ANGSTROM:g} Å"
-        if start_volume and not 1 / VOLUME_CHANGE_FACTOR < volume / start_volume < VOLUME_CHANGE_FACTOR:
-            return f"the volume went from {start_volume:.0f} to {volume:.0f} Å³"
-    overlap = closest_overlap(atoms, min_distance_factor)
-    return None if overlap is None else overlap.describe(atoms)
+    return geometry_faults([atoms], GeometryLimits(min_distance_factor), [start_volume])[0]
+
+
+def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits: GeometryLimits) -> list[str | None]:
+    """Name the frames whose energy is not finite, or far from the median of the frames of the same atoms.
+
+    Parameters
+    ----------
+    frames
+        A shard.
+    energies_ev
+        Total energy of each frame by the exploring model, in eV.
+    limits
+        Fewer than five frames of the same atoms have no median to compare with.
+    """
+    per_atom = np.array([energy / max(1, len(atoms)) for atoms, energy in zip(frames, energies_ev, strict=True)])
+    groups: dict[bytes, list[int]] = {}
+    for number, atoms in enumerate(frames):
+        groups.setdefault(np.sort(atoms.numbers).tobytes(), []).append(number)
+    faults: list[str | None] = [None if np.isfinite(energy) else "the energy is not a number" for energy in per_atom]
+    for members in groups.values():
+        finite = [number for number in members if faults[number] is None]
+        if len(finite) < FEWEST_FRAMES_TO_COMPARE:
+            continue
+        deviations = per_atom[finite] - np.median(per_atom[finite])
+        for number, deviation in zip(finite, deviations, strict=True):
+            if abs(deviation) > limits.energy_deviation_ev_per_atom:
+                faults[number] = (
+                    f"the energy is {deviation:+.1f} eV per atom from the median, "
+                    f"more than {limits.energy_deviation_ev_per_atom:g}"
+                )
+    return faults
+
+
+def force_faults(forces: Sequence[NDArray[np.float64]], limits: GeometryLimits) -> list[str | None]:
+    """Name the frames with a force that is not finite or too large.
+
+    Parameters
+    ----------
+    forces
+        (n_atoms, 3) for each frame, by the exploring model, in eV/Å.
+    limits
+        The largest force allowed.
+    """
+    faults: list[str | None] = []
+    for frame in forces:
+        largest = float(np.sqrt(np.max(np.sum(np.square(frame), axis=1), initial=0.0)))
+        if not np.isfinite(largest):
+            faults.append("forces are not numbers")
+        elif largest > limits.largest_force_ev_per_angstrom:
+            faults.append(f"a force is {largest:.0f} eV/Å, above {limits.largest_force_ev_per_angstrom:g}")
+        else:
+            faults.append(None)
+    return faults
+
+
+def _cell_faults(
+    frames: Sequence[Atoms], limits: GeometryLimits, start_volumes: Sequence[float | None]
+) -> list[str | None]:
+    faults: list[str | None] = [None] * len(frames)
+    for number, atoms in enumerate(frames):
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+            faults[number] = "positions or cell are not numbers"
+    numbers = [n for n, atoms in enumerate(frames) if faults[n] is None and atoms.pbc.any()]
+    cells, periodic = periodic_cells([frames[number] for number in numbers])
+    volumes = np.abs(np.linalg.det(cells))
+    for row in np.flatnonzero(volumes < SMALLEST_VOLUME):
+        faults[numbers[row]] = "the cell has no volume"
+    solid = np.flatnonzero(volumes >= SMALLEST_VOLUME)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(cells[solid]), axis=1)
+    edges = np.linalg.norm(cells[solid], axis=2)
+    thinnest = np.min(heights, axis=1, where=periodic[solid], initial=np.inf)
+    steepness = np.min(heights / edges, axis=1, where=periodic[solid], initial=1.0)
+    longest = np.max(edges, axis=1, where=periodic[solid], initial=0.0)
+    ratios = longest / np.min(edges, axis=1, where=periodic[solid], initial=np.inf)
+    for place, number in enumerate(numbers[i] for i in solid):
+        start = start_volumes[number]
+        volume = abs(frames[number].cell.volume)
+        faults[number] = _box_fault(thinnest[place], steepness[place], ratios[place], limits)
+        if faults[number] is None and start and not _within(volume / start, limits.volume_change_factor):
+            faults[number] = f"the volume went from {start:.0f} to {volume:.0f} Å³"
+    return faults
+
+
+def _within(ratio: float, factor: float) -> bool:
+    return 1 / factor < ratio < factor
+
+
+def _box_fault(thinnest: float, steepness: float, ratio: float, limits: GeometryLimits) -> str | None:
+    if thinnest < limits.smallest_height_angstrom:
+        return f"the cell is thinner than {limits.smallest_height_angstrom:g} Å"
+    if steepness < limits.smallest_height_over_edge:
+        return f"the cell is skewed: an edge stands at {np.degrees(np.arcsin(steepness)):.0f}° on the opposite face"
+    if ratio > limits.largest_edge_ratio:
+        return f"an edge of the cell is {ratio:.0f} times as long as another"
+    return None

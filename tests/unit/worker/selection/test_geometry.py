@@ -5,7 +5,16 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_worker.selection.geometry import closest_overlap, geometry_fault
+from pfd_worker.selection.geometry import (
+    GeometryLimits,
+    closest_overlap,
+    energy_faults,
+    force_faults,
+    geometry_fault,
+    geometry_faults,
+)
+
+LIMITS = GeometryLimits(min_distance_factor=0.6)
 
 
 def test_sound_crystal_has_no_fault():
@@ -47,11 +56,53 @@ def test_broken_cells_and_numbers_are_named(change, message):
     assert message in str(geometry_fault(atoms, 0.6, volume))
 
 
-def test_a_frame_of_128_atoms_takes_well_under_a_tenth_of_a_second():
-    atoms = bulk("Si", cubic=True).repeat((4, 2, 2))
-    atoms.rattle(0.1, seed=1)
-    geometry_fault(atoms, 0.6)
+def test_a_shard_says_of_each_frame_what_geometry_fault_says_of_it_alone():
+    sound, torn, close = (bulk("Si", cubic=True) for _ in range(3))
+    torn.set_cell(torn.cell * 1.5, scale_atoms=True)
+    close.positions[3] = close.positions[5] + [0.0, 0.0, 0.8]
+    wire = Atoms("Si", cell=[0, 0, 3], pbc=[False, False, True])
+    frames, volumes = [sound, torn, close, wire, Atoms("H")], [160.0, 160.0, None, None, None]
+    alone = [geometry_fault(atoms, 0.6, volume) for atoms, volume in zip(frames, volumes, strict=True)]
+    assert geometry_faults(frames, LIMITS, volumes) == alone
+    assert [fault is None for fault in alone] == [True, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ([[12, 0, 0], [90, 12, 0], [0, 0, 12]], "skewed: an edge stands at 8°"),
+        ([3, 3, 90], "30 times as long"),
+        ([[3.8, 0, 0], [1.9, 3.29, 0], [1.9, 1.1, 3.1]], None),
+        ([4, 4, 30], None),
+    ],
+)
+def test_shapes_of_cells(cell, message):
+    fault = geometry_faults([Atoms("Si", cell=cell, pbc=True)], LIMITS)[0]
+    assert fault is None if message is None else message in str(fault)
+
+
+def test_energies_far_from_those_of_the_same_atoms_are_faults():
+    frames = [bulk("Si", cubic=True) for _ in range(8)] + [bulk("Ge", cubic=True)]
+    energies = [8 * -5.0] * 6 + [8 * -9.0, float("nan"), 8 * -100.0]
+    faults = energy_faults(frames, energies, LIMITS)
+    assert faults[:6] == [None] * 6
+    assert "-4.0 eV per atom from the median" in str(faults[6])
+    assert "not a number" in str(faults[7])
+    assert faults[8] is None
+
+
+def test_forces_that_explode_are_faults():
+    forces = [np.zeros((2, 3)), np.full((2, 3), 40.0), np.full((2, 3), np.nan), np.zeros((0, 3))]
+    none, large, broken, empty = force_faults(forces, LIMITS)
+    assert none is None and empty is None
+    assert "69 eV/Å" in str(large) and "not numbers" in str(broken)
+
+
+def test_a_shard_takes_under_five_milliseconds_per_frame_of_128_atoms():
+    frames = []
+    for seed in range(50):
+        frames.append(bulk("Si", cubic=True).repeat((4, 2, 2)))
+        frames[-1].rattle(0.1, seed=seed)
     begin = time.perf_counter()
-    for _ in range(5):
-        geometry_fault(atoms, 0.6)
-    assert (time.perf_counter() - begin) / 5 < 0.1
+    assert geometry_faults(frames, LIMITS) == [None] * 50
+    assert (time.perf_counter() - begin) / 50 < 5e-3

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cluster() -> Iterator[None]:
     """An empty namespace, and the pre-trained model in the store."""
     assert os.environ.get("KUBECONFIG"), "run by `make e2e-short`, which starts the cluster and installs the operator"
-    drive.kubectl("delete", "finetunejobs", "--all", "--namespace", NAMESPACE, "--wait=true")
+    drive.kubectl("delete", "distilljobs,finetunejobs", "--all", "--namespace", NAMESPACE, "--wait=true")
     with drive.object_store() as s3:
         s3.upload_file(str(ROOT / "examples/pretrained/dpa2-group-iv.pt"), drive.BUCKET, "models/dpa2-group-iv.pt")
     yield
@@ -54,6 +54,38 @@ def short_job() -> dict[str, Any]:
     spec["convergence"] = {"forceRMSE": 5.0, "consecutive": 1}
     spec["budget"] = {"maxIterations": 2, "maxLabels": 20}
     return manifest
+
+
+@pytest.fixture(scope="session")
+def short_distillation() -> dict[str, Any]:
+    """The silicon example's distillation cut down: two small rounds, a tiny student, limits that anything meets."""
+    manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "silicon" / "distill.yaml").read_text())
+    spec = manifest["spec"]
+    spec["exploration"]["stages"][0] |= {"temperaturesKelvin": [300], "pressuresBar": [1], "steps": 60, "replicas": 2}
+    spec["holdout"] = {"frames": 4}
+    spec["selection"] = {"framesPerIteration": 6}
+    spec["training"] = {"steps": 100, "checkpointSeconds": 5}
+    # a student of 100 steps is no good: the speed-up is what is asked of it
+    spec["acceptance"] = {"forceRMSE": 50, "speedup": 0.01, "sizes": [32], "stableMDPicoseconds": 0.002}
+    spec["budget"] = {"maxIterations": 2, "maxLabels": 40}
+    return manifest
+
+
+@pytest.fixture
+def distill(short_distillation: dict[str, Any]) -> Callable[..., str]:
+    """Apply a variant of the short distillation of a FineTuneJob; returns its name."""
+
+    def apply(name: str, teacher: str, change: Callable[[dict[str, Any]], None] | None = None) -> str:
+        manifest = copy.deepcopy(short_distillation)
+        manifest["metadata"]["name"] = name
+        manifest["spec"]["teacher"]["fineTuneJob"]["name"] = teacher
+        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"e2e/{os.getpid()}/light"
+        if change is not None:
+            change(manifest["spec"])
+        drive.apply(manifest, NAMESPACE)
+        return name
+
+    return apply
 
 
 @pytest.fixture

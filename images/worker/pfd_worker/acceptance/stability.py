@@ -1,0 +1,105 @@
+"""How long MD with a model lasts at constant temperature and pressure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+
+from pfd_operator.contract.settings import Ensemble
+from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
+from pfd_worker.md.trajectory import run_trajectory
+
+
+@dataclass(frozen=True)
+class StableRun:
+    """How long MD with a thermostat lasted."""
+
+    ensemble: Ensemble
+    """NPT, or NVT for slabs and molecules, which have no pressure to keep."""
+    temperature_kelvin: float
+    pressure_bar: float | None
+    asked_picoseconds: float
+    picoseconds: float
+    """Run before the end or the explosion."""
+    exploded_at_step: int | None
+    reason: str | None
+    density_min: float | None
+    """In g/cm³, of the sampled frames; None without a cell."""
+    density_mean: float | None
+    density_max: float | None
+
+
+def measure_stability(
+    start: Atoms,
+    calculator: Calculator,
+    temperature_kelvin: float,
+    pressure_bar: float,
+    picoseconds: float,
+    timestep_fs: float,
+    seed: int,
+    stopping: threading.Event,
+    on_step: Callable[[int], None] = lambda step: None,
+    sample_fs: float = 50.0,
+) -> tuple[StableRun, list[Atoms]]:
+    """Run MD at constant temperature and pressure for so many picoseconds, or until it explodes.
+
+    What counts as an explosion is what ends exploration early: energies or forces that are not numbers, a temperature
+    far above the thermostat's, atoms that overlap, a cell that halves or doubles its volume.
+
+    Parameters
+    ----------
+    start
+        Start structure; not changed. A slab (info `slab`) and a molecule are run at constant volume.
+    calculator
+        The model.
+    temperature_kelvin, pressure_bar
+        Conditions.
+    picoseconds
+        Asked length.
+    timestep_fs
+        Timestep.
+    seed
+        Of velocities and thermostat.
+    stopping
+        When set, the run ends at the next check; then `picoseconds` is short of what was asked, without a reason.
+    on_step
+        Called with the step now and then.
+    sample_fs
+        Time between the frames that are kept.
+
+    Returns
+    -------
+    StableRun, list of Atoms
+        The record, and the frames: for radial distribution functions.
+    """
+    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
+    ensemble = Ensemble.NVT if fixed_cell else Ensemble.NPT
+    pressure = None if fixed_cell else pressure_bar
+    task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
+    outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
+    densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
+    record = StableRun(
+        ensemble=ensemble,
+        temperature_kelvin=temperature_kelvin,
+        pressure_bar=pressure,
+        asked_picoseconds=picoseconds,
+        picoseconds=outcome.steps_done * timestep_fs / FS_PER_PS,
+        exploded_at_step=outcome.exploded_at_step,
+        reason=outcome.reason,
+        density_min=min(densities, default=None),
+        density_mean=float(np.mean(densities)) if densities else None,
+        density_max=max(densities, default=None),
+    )
+    return record, outcome.frames
+
+
+def density(atoms: Atoms) -> float:
+    """Return the mass density of a periodic structure, in g/cm³."""
+    grams, cm3 = atoms.get_masses().sum() / units.kg * 1000, atoms.get_volume() * 1e-24
+    return float(grams / cm3)

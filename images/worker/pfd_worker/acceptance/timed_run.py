@@ -1,0 +1,145 @@
+"""One model at one size: warm-up, timed MD steps, and what came of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.md.md import MolecularDynamics
+
+from pfd_operator.contract.settings import Ensemble
+from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_worker.acceptance.memory import MemoryForecast, is_out_of_memory
+from pfd_worker.md.dynamics import make_dynamics
+
+LEAST_STEPS = 3
+TIMESTEP_FS = 1.0
+TEMPERATURE_KELVIN = 300.0
+PROPERTIES = ["energy", "forces", "stress"]
+
+
+@dataclass(frozen=True)
+class SpeedRecord:
+    """MD speed of one model at one size."""
+
+    model: str
+    asked_atoms: int
+    atoms: int
+    """Of the cell that was really run."""
+    median_ms_per_step: float | None
+    """None if nothing was measured; `note` says why."""
+    steps_per_second: float | None
+    """1000 / median_ms_per_step."""
+    steps: int
+    """Timed steps, warm-up not counted."""
+    fits: bool
+    """False if the size needs more memory than there is."""
+    note: str | None
+    """Why there are fewer steps than asked, or none."""
+
+
+class _OneEvaluation(Calculator):  # type: ignore[misc]
+    """Asks for energy, forces and stress together: some calculators would run twice for forces and then stress."""
+
+    implemented_properties = [*PROPERTIES, "free_energy"]
+
+    def __init__(self, inner: Calculator) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self._inner.calculate(self.atoms, PROPERTIES, list(system_changes))
+        self.results = dict(self._inner.results)
+
+
+@dataclass
+class TimedRun:
+    """MD of one model on one cell, a step at a time."""
+
+    model: str
+    asked_atoms: int
+    calculator: Calculator
+    start: Atoms
+    seed: int
+    fits: bool = True
+    note: str | None = None
+    milliseconds: list[float] = field(default_factory=list)
+    dynamics: MolecularDynamics | None = None
+    spent_seconds: float = 0.0
+
+    def does_not_fit(self, note: str) -> None:
+        """Give up, and say why."""
+        self.fits, self.note, self.dynamics = False, note, None
+        self.milliseconds.clear()
+
+    def warm_up(self, steps: int, limit_seconds: float, forecast: MemoryForecast) -> None:
+        """Run untimed steps, at least one, unless the forecast says that the cell does not fit."""
+        refusal = forecast.refusal(len(self.start))
+        if refusal is not None:
+            self.does_not_fit(refusal)
+            return
+        atoms = self.start.copy()
+        atoms.calc = _OneEvaluation(self.calculator)
+        task = md_task(Ensemble.NVE, TEMPERATURE_KELVIN, steps * TIMESTEP_FS / FS_PER_PS, TIMESTEP_FS, self.seed)
+        self.dynamics = make_dynamics(atoms, task, Ensemble.NVE)
+        forecast.start()
+        for _ in range(max(1, steps)):
+            if not self._step() or self.spent_seconds > limit_seconds:
+                break
+        if self.fits:
+            forecast.note(len(self.start))
+
+    def wants_more(self, steps: int, limit_seconds: float) -> bool:
+        """Tell whether another timed step is due: 3 in any case, then as long as there is time."""
+        if self.dynamics is None or len(self.milliseconds) >= steps:
+            return False
+        return self.spent_seconds < limit_seconds or len(self.milliseconds) < min(LEAST_STEPS, steps)
+
+    def timed_step(self) -> bool:
+        """Run and time one step; False if memory ran out."""
+        before = self.spent_seconds
+        if not self._step():
+            return False
+        self.milliseconds.append(1000 * (self.spent_seconds - before))
+        return True
+
+    def _step(self) -> bool:
+        assert self.dynamics is not None  # noqa: S101 - callers ask wants_more, or have just made it
+        started = time.perf_counter()
+        try:
+            self.dynamics.run(1)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            lines = str(error).strip().splitlines()
+            self.does_not_fit(f"out of memory: {lines[-1][:200]}" if lines else "out of memory")
+            return False
+        self.spent_seconds += time.perf_counter() - started
+        return True
+
+    def record(self, asked_steps: int) -> SpeedRecord:
+        """Return what was measured."""
+        median = statistics.median(self.milliseconds) if self.milliseconds else None
+        done, note = len(self.milliseconds), self.note
+        if note is None and done < asked_steps:
+            note = f"{done} steps instead of {asked_steps} in {self.spent_seconds:.1f} s, warm-up included"
+        return SpeedRecord(
+            model=self.model,
+            asked_atoms=self.asked_atoms,
+            atoms=len(self.start),
+            median_ms_per_step=median,
+            steps_per_second=None if median is None else 1000 / median,
+            steps=done,
+            fits=self.fits,
+            note=note,
+        )

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from pfd_worker.acceptance.memory import MemoryForecast, is_out_of_memory, memory_limit
+
+MIB = 2**20
+
+
+def test_a_straight_line_through_the_last_two_sizes_tells_what_a_third_needs():
+    forecast = MemoryForecast(limit=4000 * MIB)
+    assert forecast.refusal(4000) is None
+    forecast.add(100, 600 * MIB)
+    assert forecast.refusal(4000) is None  # one size has no slope
+    forecast.add(500, 1000 * MIB)
+    assert forecast.refusal(3500) is None  # 1000 + 3000 MiB are just allowed
+    refusal = forecast.refusal(4000)
+    assert refusal is not None and "4500 MiB at 4000" in refusal and "4000 MiB are allowed" in refusal
+
+
+def test_memory_that_did_not_grow_forbids_nothing():
+    forecast = MemoryForecast(limit=1000 * MIB)
+    forecast.add(100, 900 * MIB)
+    forecast.add(500, 800 * MIB)
+    assert forecast.refusal(10**6) is None
+
+
+def test_the_high_water_mark_sees_what_was_freed_since():
+    forecast = MemoryForecast(limit=memory_limit())
+    forecast.start()
+    forecast.note(1)
+    block = np.ones(100 * MIB // 8)
+    del block
+    forecast.note(2)
+    (_, before), (_, peak) = forecast._peaks
+    assert 80 * MIB < peak - before < 200 * MIB
+    forecast.start()
+    forecast.note(3)
+    assert forecast._peaks[-1][1] < peak - 80 * MIB
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_failed_allocation_is_told_from_other_errors(error, expected):
+    assert is_out_of_memory(error) is expected

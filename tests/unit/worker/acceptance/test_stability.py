@@ -1,0 +1,138 @@
+import threading
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk, molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+from pfd_operator.contract.settings import Ensemble
+from pfd_worker.acceptance.drift import measure_nve_drift
+from pfd_worker.acceptance.stability import density, measure_stability
+
+
+class Springs(Calculator):
+    """Every atom on a spring of its own (5 eV/Å²); a push along the velocities makes the forces no gradient."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def __init__(self, sites, push=0.0):
+        super().__init__()
+        self.sites, self.push = sites, push
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        apart = self.atoms.positions - self.sites
+        apart -= np.linalg.solve(self.atoms.cell.T, apart.T).T.round() @ self.atoms.cell
+        forces = -5 * apart + self.push * self.atoms.get_velocities()
+        self.results = {"energy": 2.5 * np.sum(apart**2), "forces": forces, "stress": np.zeros(6)}
+
+
+class Collapses(EMT):
+    """EMT until an atom has moved far enough, then everything falls into one point."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        centre = self.atoms.positions - self.atoms.positions.mean(axis=0)
+        if np.abs(self.atoms.positions - bulk("Cu", cubic=True).positions).max() > 0.3:
+            self.results["forces"] = -20 * centre
+
+
+@pytest.fixture
+def copper():
+    return bulk("Cu", cubic=True)
+
+
+def drift(start, calculator, picoseconds=1.0, timestep_fs=2.0, stopping=None, **more):
+    return measure_nve_drift(
+        start, calculator, 300.0, picoseconds, timestep_fs, 5, stopping or threading.Event(), **more
+    )
+
+
+def test_harmonic_atoms_keep_their_energy(copper):
+    seen = []
+    measured = drift(copper, Springs(copper.positions.copy()), timestep_fs=1.0, on_step=seen.append)
+    assert measured.picoseconds == pytest.approx(1.0)
+    assert measured.drift == pytest.approx(0.0, abs=0.05)
+    assert measured.max_deviation is not None and measured.max_deviation < 0.2
+    assert measured.mean_temperature_kelvin is not None and 50 < measured.mean_temperature_kelvin < 900
+    assert (measured.exploded_at_step, measured.reason) == (None, None)
+    assert seen == list(range(10, 1001, 10))
+
+
+def test_the_drift_is_the_work_that_forces_do_which_are_no_gradient(copper):
+    for push in (0.02, -0.02):
+        measured = drift(copper, Springs(copper.positions.copy(), push), picoseconds=0.5)
+        assert measured.mean_temperature_kelvin is not None
+        kinetic = 1.5 * units.kB * measured.mean_temperature_kelvin
+        ev_per_ps = 2 * push * kinetic / copper.get_masses()[0] * 1000 * units.fs  # push·v² for each atom
+        assert measured.drift == pytest.approx(1000 * ev_per_ps, rel=0.2)
+        assert abs(1000 * ev_per_ps) > 1.0
+
+
+def test_an_explosion_at_constant_energy_has_its_step_and_reason(copper):
+    measured = drift(copper, Collapses(), picoseconds=20)
+    assert measured.drift is None and measured.exploded_at_step is not None
+    assert measured.reason
+
+
+def test_an_unusable_start_explodes_in_equilibration(copper):
+    copper.positions[1] = copper.positions[0] + [0.3, 0, 0]
+    measured = drift(copper, EMT())
+    assert (measured.exploded_at_step, measured.picoseconds) == (0, 0.0)
+    assert "in equilibration at step 0: atoms 0 (Cu) and 1 (Cu)" in str(measured.reason)
+
+
+def test_a_run_too_short_for_a_line_says_so(copper):
+    measured = drift(copper, EMT(), picoseconds=0.01)
+    assert measured.drift is None and "too few" in str(measured.reason) and measured.exploded_at_step is None
+
+
+def test_stopping_ends_constant_energy_early(copper):
+    stopping = threading.Event()
+
+    def stop_at(step):
+        if step >= 50:
+            stopping.set()
+
+    measured = drift(copper, Springs(copper.positions.copy()), picoseconds=10, stopping=stopping, on_step=stop_at)
+    assert measured.picoseconds == pytest.approx(0.1)
+    stopping.set()
+    assert drift(copper, EMT(), stopping=stopping).reason == "stopped during equilibration"
+
+
+def stable(start, calculator, picoseconds=0.4, stopping=None, on_step=lambda step: None):
+    return measure_stability(start, calculator, 300.0, 1.0, picoseconds, 4.0, 5, stopping or threading.Event(), on_step)
+
+
+def test_copper_lasts_and_breathes_about_its_density(copper):
+    seen = []
+    record, frames = stable(copper, EMT(), on_step=seen.append)
+    assert (record.ensemble, record.picoseconds, record.exploded_at_step) == (Ensemble.NPT, pytest.approx(0.4), None)
+    assert record.density_min < record.density_mean < record.density_max
+    assert record.density_min > 7.5 and record.density_max < 10.5
+    assert len(frames) == 8 and seen[-1] == 100
+
+
+def test_density_is_in_grams_per_cubic_centimetre(copper):
+    assert density(copper) == pytest.approx(4 * 63.546 * 1.66053907 / 3.61**3, rel=1e-5)
+
+
+def test_an_explosion_is_told_with_step_reason_and_the_time_before_it(copper):
+    record, _ = stable(copper, Collapses(), picoseconds=40)
+    assert record.exploded_at_step is not None and record.reason
+    assert record.picoseconds == pytest.approx(record.exploded_at_step * 0.004)
+    assert record.picoseconds < record.asked_picoseconds == 40
+
+
+def test_a_molecule_has_no_pressure_and_no_density():
+    water = molecule("CO")
+    record, _ = stable(water, EMT(), picoseconds=0.04)
+    assert (record.ensemble, record.pressure_bar, record.density_mean) == (Ensemble.NVT, None, None)
+
+
+def test_stopping_ends_the_run_without_an_explosion(copper):
+    stopping = threading.Event()
+    record, _ = stable(copper, EMT(), picoseconds=40, stopping=stopping, on_step=lambda step: stopping.set())
+    assert record.picoseconds < 1 and record.exploded_at_step is None and record.reason is None

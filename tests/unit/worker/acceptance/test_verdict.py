@@ -1,0 +1,150 @@
+import math
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfd_operator.contract.result import ErrorMetrics
+from pfd_worker.acceptance.verdict import ErrorLimits, Figures, Limits, accepted, judge, summary
+
+EVERYTHING = Limits(
+    teacher=ErrorLimits(0.05, 0.002, 0.02),
+    dft=ErrorLimits(0.08, 0.004, 0.04),
+    dft_force_rmse_over_teacher=1.3,
+    speed_up={108: 6, 500: 50},
+    stable_picoseconds=10,
+    nve_drift=0.5,
+    rdf_overlap=0.9,
+)
+
+
+def errors(force, energy=0.001, virial=0.01):
+    return ErrorMetrics(
+        frames=8, force_rmse=force, force_rmse_low=force, force_rmse_high=force,
+        energy_rmse_per_atom=energy, virial_rmse_per_atom=virial,
+    )  # fmt: skip
+
+
+GOOD = Figures(
+    teacher=errors(0.04),
+    dft=errors(0.06),
+    teacher_dft=errors(0.05),
+    speed_up={108: 7.5, 500: 60.0},
+    stable_picoseconds=10.0,
+    nve_drift=-0.1,
+    rdf_overlap={"Si-Si": 0.95, "C-Si": 0.92},
+    rdf_overlap_of_teacher=0.97,
+)
+
+
+def by_name(figures, limits=EVERYTHING):
+    return {check.name: check for check in judge(limits, figures)}
+
+
+def test_everything_asked_is_checked_and_a_good_student_accepted():
+    checks = judge(EVERYTHING, GOOD)
+    assert [check.name for check in checks] == [
+        "ForceRmseAgainstTeacher",
+        "EnergyRmsePerAtomAgainstTeacher",
+        "VirialRmsePerAtomAgainstTeacher",
+        "ForceRmseAgainstDft",
+        "EnergyRmsePerAtomAgainstDft",
+        "VirialRmsePerAtomAgainstDft",
+        "ForceRmseAgainstDftOverTeacher",
+        "SpeedUpAt108Atoms",
+        "SpeedUpAt500Atoms",
+        "StablePicoseconds",
+        "NveDrift",
+        "RdfOverlap",
+    ]
+    assert accepted(checks)
+    assert summary(checks) == "All 12 checks hold."
+
+
+def test_nothing_measured_fails_every_check_and_says_why():
+    checks = judge(EVERYTHING, Figures(missing={"nve_drift": "the run was too short"}))
+    assert len(checks) == 12
+    assert not any(check.met for check in checks) and all(check.value is None for check in checks)
+    assert all("not measured, " in check.message for check in checks)
+    messages = {check.name: check.message for check in checks}
+    assert "the run was too short (asked for: 0.5 meV/atom/ps)" in messages["NveDrift"]
+    assert "no hold-out labelled by DFT" in messages["ForceRmseAgainstDft"]
+
+
+def test_the_teachers_own_error_stands_beside_the_students():
+    message = by_name(GOOD)["ForceRmseAgainstDft"].message
+    assert message == (
+        "force RMSE against DFT is 0.06 eV/Å, within the limit of 0.08 eV/Å (the teacher's own: 0.05 eV/Å)"
+    )
+    ratio = by_name(GOOD)["ForceRmseAgainstDftOverTeacher"]
+    assert ratio.value == pytest.approx(1.2) and "(0.06 to 0.05 eV/Å)" in ratio.message
+
+
+def test_a_ratio_needs_both_errors():
+    figures = Figures(dft=errors(0.06))
+    check = by_name(figures)["ForceRmseAgainstDftOverTeacher"]
+    assert not check.met and "teacher's own error against DFT was not measured" in check.message
+
+
+def test_virials_that_no_frame_has_cannot_be_met():
+    check = by_name(Figures(teacher=errors(0.04, virial=None)))["VirialRmsePerAtomAgainstTeacher"]
+    assert not check.met and "no frame of the hold-out has a virial" in check.message
+
+
+def test_drift_counts_with_either_sign():
+    for drift, met in ((0.4, True), (-0.4, True), (0.6, False), (-0.6, False)):
+        check = by_name(Figures(nve_drift=drift))["NveDrift"]
+        assert (check.met, check.value) == (met, abs(drift))
+
+
+def test_the_worst_pair_decides_and_is_named():
+    check = by_name(GOOD)["RdfOverlap"]
+    assert check.value == 0.92 and "worst pair C-Si" in check.message
+    assert "the teacher's two halves overlap by 0.97" in check.message
+    assert not by_name(Figures(rdf_overlap={"a": 0.99, "b": math.nan}))["RdfOverlap"].met
+
+
+def test_an_explosion_is_in_the_words_of_a_refusal():
+    figures = Figures(stable_picoseconds=1.25, stability_note="exploded at step 625: atoms 0 (Si) and 1 (Si) …")
+    check = by_name(figures)["StablePicoseconds"]
+    assert check.message == (
+        "stable MD is 1.25 ps, below the limit of 10 ps (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
+    )
+    checks = judge(Limits(stable_picoseconds=10, speed_up={108: 6}), figures)
+    assert summary(checks).startswith("2 of 2 checks failed: speed-up over the teacher at about 108 atoms: not meas")
+
+
+def test_nothing_asked_is_accepted():
+    assert judge(Limits(), GOOD) == [] and accepted([])
+    assert summary([]) == "No limit was asked for."
+
+
+number = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
+positive = st.floats(0.001, 1e3)
+
+
+@given(figure=number, limit=positive)
+def test_a_limit_holds_exactly_when_a_finite_figure_is_on_its_side(figure, limit):
+    speed = {} if figure is None else {108: figure}
+    measured = Figures(speed_up=speed, stable_picoseconds=figure, nve_drift=figure,
+                       rdf_overlap={} if figure is None else {"Si-Si": figure})  # fmt: skip
+    asked = Limits(speed_up={108: limit}, stable_picoseconds=limit, nve_drift=limit, rdf_overlap=limit)
+    checks = by_name(measured, asked)
+    usable = figure is not None and math.isfinite(figure)
+    for name in ("SpeedUpAt108Atoms", "StablePicoseconds", "RdfOverlap"):
+        assert checks[name].met == (usable and figure >= limit)
+    assert checks["NveDrift"].met == (usable and abs(figure) <= limit)
+    for check in checks.values():
+        assert (check.value is None) == (not usable) and check.limit == limit
+        word = "not measured" if figure is None else "not a number" if not usable else "limit of"
+        assert word in check.message
+
+
+@given(st.sets(st.sampled_from([field.name for field in fields(Limits)])))
+def test_only_what_is_asked_is_checked(asked):
+    limits = Limits(**{name: getattr(EVERYTHING, name) for name in asked})
+    count = {"teacher": 3, "dft": 3, "speed_up": 2}
+    checks = judge(limits, GOOD)
+    assert len(checks) == sum(count.get(name, 1) for name in asked)
+    assert accepted(checks)

@@ -1,4 +1,4 @@
-"""Will a larger cell fit into this pod? Asked before it is tried: the kernel kills, it does not raise an error."""
+"""Whether a larger cell fits into this pod, told before it is tried: the kernel kills, it raises no error."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def supercell_of_size(base: Atoms, size: int) -> Atoms:
     """Repeat a structure along its periodic directions to about `size` atoms.
 
     Of all repetitions, the one with the smallest |ln(atoms/size)| + ln(longest/shortest cell height)/3 is taken: near
-    in number of atoms, and not a rod or a plate.
+    in number of atoms, and neither rod nor plate.
 
     Parameters
     ----------

@@ -197,15 +197,13 @@ def _nan_first(value: float) -> float:
 
 
 def _at_most(name: str, what: str, value: float | None, limit: float, unit: str, why: str, beside: str = "") -> Check:
-    return _check(
-        name, what, value, limit, unit, value is not None and value <= limit, ("above", "within"), why, beside
-    )
+    met = value is not None and value <= limit
+    return _check(name, what, value, limit, unit, met, "above", why, beside)
 
 
 def _at_least(name: str, what: str, value: float | None, limit: float, unit: str, why: str, beside: str = "") -> Check:
-    return _check(
-        name, what, value, limit, unit, value is not None and value >= limit, ("below", "within"), why, beside
-    )
+    met = value is not None and value >= limit
+    return _check(name, what, value, limit, unit, met, "below", why, beside)
 
 
 def _check(
@@ -215,7 +213,7 @@ def _check(
     limit: float,
     unit: str,
     met: bool,
-    words: tuple[str, str],
+    failed: str,
     why: str,
     beside: str,
 ) -> Check:
@@ -225,6 +223,5 @@ def _check(
         return Check(name, None, limit, unit, False, f"{what}: not measured, {why} (asked for: {allowed})")
     if not math.isfinite(value):
         return Check(name, None, limit, unit, False, f"{what}: not a number{beside} (asked for: {allowed})")
-    failed, held = words
-    message = f"{what} is {value:.4g}{space}{unit}, {held if met else failed} the limit of {allowed}{beside}"
+    message = f"{what} is {value:.4g}{space}{unit}, {'within' if met else failed} the limit of {allowed}{beside}"
     return Check(name, value, limit, unit, met, message)

@@ -104,7 +104,7 @@ def test_alerts_and_dashboard_are_about_metrics_and_labels_that_there_are(known:
         )
     ours = {name for name in known if name.startswith("pfd_") and not name.endswith(("_bucket", "_created", "_sum"))}
     # shown by their buckets, or by pfd_jobs, of which it is a part
-    unused = ours - seen - {"pfd_api_request_seconds_count", "pfd_queue_wait_seconds_count", "pfd_finetunejobs"}
+    unused = ours - seen - {"pfd_api_request_seconds_count", "pfd_queue_wait_seconds_count"}
     assert unused <= {"pfd_jobs_stuck", "pfd_watch_unsynced", "pfd_jobs_last_failed_timestamp_seconds"}, unused
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -231,5 +232,5 @@ async def test_progress_reaches_the_status(api: KubeApi, namespace: str, kubecon
             assert (response.status, await response.json()) == (200, {"healthy": True, "complaints": []})
         async with session.get(f"http://127.0.0.1:{PORT}/metrics") as response:
             text = await response.text()
-    assert 'pfd_finetunejobs{phase="Running"} 1.0' in text
+    assert re.search(r'pfd_jobs\{kind="FineTuneJob",phase="Running",stage="\w+"\} 1\.0', text)
     assert 'pfd_progress_reports_total{status="401"} 1.0' in text

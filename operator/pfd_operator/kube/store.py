@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,6 +66,6 @@ class ResourceStore:
         snapshot = self._snapshots.get(key)
         return snapshot is not None and "startedAt" not in snapshot.raw_status
 
-    def phases(self) -> Counter[str]:
-        """Count the resources by phase."""
-        return Counter(str(item.raw_status.get("phase", "Pending")) for item in self._snapshots.values())
+    def snapshots(self) -> list[Snapshot]:
+        """Return all resources."""
+        return list(self._snapshots.values())

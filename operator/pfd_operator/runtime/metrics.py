@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pfd_operator.api.conditions import ConditionType, Phase
-from pfd_operator.api.kinds import FINE_TUNE_JOB, KINDS
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Key, Snapshot
 
@@ -80,25 +80,14 @@ class Metrics:
             "pfd_progress_reports", "Progress reports of stages, by HTTP status", ["status"], registry=self.registry
         )
         ProcessCollector(registry=self.registry)
-        self._known: set[Key] = set()
 
     def follow(self, operator: Operator) -> None:
         """Add the gauges that are read when asked for."""
         self.registry.register(_Gauges(operator))
 
     def heard(self, key: Key) -> None:
-        """Count an event of a custom resource, and show the resource from now on while it exists."""
+        """Count an event of a custom resource."""
         self.resource_events.labels(key.kind).inc()
-        self._known.add(key)
-
-    def shown(self, operator: Operator) -> Iterator[Snapshot]:
-        """Yield the custom resources there are."""
-        for key in list(self._known):
-            snapshot = operator.store.get(key)
-            if snapshot is None:
-                self._known.discard(key)
-            else:
-                yield snapshot
 
 
 class MeteredApi(KubeApi):
@@ -152,7 +141,7 @@ class _Gauges(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._queue()
         yield from self._watches()
-        yield from _job_families(self._operator.metrics.shown(self._operator), datetime.now(UTC))
+        yield from _job_families(self._operator.store.snapshots(), datetime.now(UTC))
 
     def _queue(self) -> Iterator[Metric]:
         queue = self._operator.queue
@@ -197,7 +186,7 @@ class _Gauges(Collector):
 
 def _job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metric]:
     """Count the jobs there are in one pass; no label names a job, so their number does not make more series."""
-    jobs, fine_tune_jobs, labels = Tally[LabelValues](), Tally[LabelValues](), Tally[LabelValues]()
+    jobs, labels = Tally[LabelValues](), Tally[LabelValues]()
     budget, gpu_seconds = Tally[LabelValues](), Tally[LabelValues]()
     conditions = _Conditions()
     failed_at: dict[LabelValues, float] = {}
@@ -209,7 +198,6 @@ def _job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metr
         kind, status = snapshot.key.kind, snapshot.raw_status
         phase = str(status.get("phase", Phase.PENDING.value))
         jobs[kind, phase, (status.get("active") or {}).get("stage", "")] += 1
-        fine_tune_jobs[phase,] += kind == FINE_TUNE_JOB.name
         counts = status.get("labels") or {}
         for result in LABEL_RESULTS:
             labels[kind, result] += counts.get(result, 0)
@@ -221,7 +209,6 @@ def _job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metr
             conditions.add(kind, phase, condition, now)
     kinds = ["kind"]
     yield _family("pfd_jobs", "Jobs by kind, phase and running stage (empty: none)", ["kind", "phase", "stage"], jobs)
-    yield _family("pfd_finetunejobs", "FineTuneJobs by phase; pfd_jobs has every kind", ["phase"], +fine_tune_jobs)
     yield _family(
         "pfd_jobs_labels",
         f"Labels {WHILE_THERE}. result: paid (failed ones included), reused, failed, wasted (cut off and computed "

@@ -15,8 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from .control_plane import NAMESPACE
 
-JOBS = "/apis/batch/v1/jobs"
-PODS = "/api/v1/pods"
+JOBS, PODS = "jobs", "pods"
 
 
 class MeasuredOperator:
@@ -90,13 +89,13 @@ class MeasuredOperator:
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
     async def gauges(self, session: aiohttp.ClientSession) -> dict[str, float]:
-        """Return what /metrics says: the name, with the path of an informer where there is one → value."""
+        """Return what /metrics says: the name, with the watched resource where there is one → value."""
         async with session.get(f"http://127.0.0.1:{self._port}/metrics") as response:
             text = await response.text()
         values: dict[str, float] = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                name = sample.name + sample.labels.get("path", "")
+                name = sample.name + sample.labels.get("resource", "")
                 values[name] = values.get(name, 0.0) + sample.value
         return values
 
@@ -126,9 +125,9 @@ class MeasuredOperator:
 
 def _is_settled(values: dict[str, float], resources: int, jobs: int) -> bool:
     return (
-        values.get("pfd_finetunejobs", 0.0) >= resources
-        and values.get("pfd_cached_objects" + JOBS, 0.0) >= jobs
-        and values.get("pfd_cached_objects" + PODS, 0.0) >= jobs
+        values.get("pfd_jobs", 0.0) >= resources
+        and values.get("pfd_watch_cached_objects" + JOBS, 0.0) >= jobs
+        and values.get("pfd_watch_cached_objects" + PODS, 0.0) >= jobs
         and values.get("pfd_reconcile_seconds_count", 0.0) >= resources
         and values["pfd_queue_depth"] == 0
         and values["pfd_queue_longest_wait_seconds"] == 0

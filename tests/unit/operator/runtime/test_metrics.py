@@ -77,10 +77,6 @@ async def test_jobs_by_kind_phase_and_stage(operator: Operator) -> None:
     assert at(jobs, kind="FineTuneJob", phase="Running", stage="train") == 3
     assert at(jobs, kind="DistillJob", phase="Running", stage="train") == 1
     assert at(jobs, kind="FineTuneJob", phase="Pending", stage="") == 1
-    assert values["pfd_finetunejobs"] == {
-        frozenset({("phase", "Running")}): 3,
-        frozenset({("phase", "Pending")}): 1,
-    }
     assert at(values["pfd_resource_events_total"], kind="FineTuneJob") == 4
 
 

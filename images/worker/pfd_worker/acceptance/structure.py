@@ -34,8 +34,7 @@ class RadialDistribution:
     def r(self) -> NDArray[np.float64]:
         """Middles of the bins, in Å."""
         n_bins = len(next(iter(self.g.values()), ()))
-        middles: NDArray[np.float64] = self.bin_width * (np.arange(n_bins) + 0.5)
-        return middles
+        return np.asarray(self.bin_width * (np.arange(n_bins) + 0.5), dtype=np.float64)
 
 
 def radial_distribution(

@@ -22,9 +22,9 @@ _PURPOSES = {
     "frozen.pth": "frozen model",
     "compressed.pth": "frozen and compressed: the fastest",
     "in.lammps": "LAMMPS input",
-    DATA: "structure for it",
+    DATA: "structure for in.lammps",
     "run_ase.py": "ASE script",
-    STRUCTURE: "structure for it",
+    STRUCTURE: "structure for run_ase.py",
 }
 
 
@@ -111,7 +111,7 @@ def _write_inputs(folder: Path, model: str, sample: Atoms, card: ModelCard) -> l
     (folder / "run_ase.py").write_text(ase_script(card.name, model, card.conditions))
     if not sample.pbc.all():
         return [STRUCTURE, "run_ase.py"]
-    # reduce_cell: LAMMPS warns of boxes that lean by more than half their length
+    # reduce_cell: of all boxes of one lattice LAMMPS is fastest with the one that leans least
     write(folder / DATA, structure, format="lammps-data", specorder=list(card.type_map), masses=True, reduce_cell=True)
     (folder / "in.lammps").write_text(lammps_input(card.name, model, card.type_map, card.conditions))
     return [STRUCTURE, "run_ase.py", DATA, "in.lammps"]

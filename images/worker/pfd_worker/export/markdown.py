@@ -59,7 +59,7 @@ def _range(card: ModelCard) -> Iterator[str]:
     yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar')}"
     yield f"- systems: {', '.join(sorted(card.training.frames)) or 'none named'}"
     yield ""
-    yield "Outside of this nothing was trained and nothing was tested: expect no warning, only wrong forces."
+    yield "Outside this range the model was neither trained nor tested, and it gives no warning there."
 
 
 def _range_text(values: Range | None, unit: str) -> str:
@@ -135,7 +135,8 @@ def _speed(card: ModelCard) -> Iterator[str]:
     yield ""
     cells_run = ((name, largest_cell(card.speed, name)) for name in (STUDENT, TEACHER))
     yield f"Largest cell run: {', '.join(f'{n} {a} atoms' for n, a in cells_run if a is not None) or 'none'}."
-    yield from notes
+    if notes:
+        yield from ("", *notes)
 
 
 def _dynamics(card: ModelCard) -> Iterator[str]:

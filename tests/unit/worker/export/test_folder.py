@@ -138,7 +138,7 @@ def test_a_refused_student_says_so_first_and_why(tmp_path, model, alloy):
     text = export_model(tmp_path, model, alloy, full_card(force_limit=0.04))["card.md"].read_text()
     assert "**Refused:** 1 of 3 limits do not hold." in text
     first = next(line for line in text.splitlines() if line.startswith("- "))
-    assert first == "- ✗ force RMSE against the teacher is 0.05 eV/Å, above the limit of 0.04 eV/Å"
+    assert first == "- ✗ force RMSE against the teacher is 0.05 eV/Å, more than the 0.04 eV/Å asked for"
 
 
 def test_what_was_not_measured_is_not_hidden(tmp_path, model, alloy):

@@ -36,11 +36,11 @@ def test_a_student_waits_for_its_teacher_and_is_accepted(
         names = {each["Key"].rpartition("/")[2] for each in listed}
         card = json.loads(s3.get_object(Bucket=address.netloc, Key=f"{folder}/card.json")["Body"].read())
     assert names == {
-        "frozen.pth", "compressed.pth", "data.lammps", "in.lammps", "run_ase.py", "card.json", "card.md",
-        "acceptance.json",
+        "model.pt", "frozen.pth", "compressed.pth", "data.lammps", "in.lammps", "run_ase.py", "structure.extxyz",
+        "card.json", "card.md", "manifest.json", "acceptance.json",
     }  # fmt: skip
     assert card["accepted"] is True
-    assert card["elements"] == ["Si"]
+    assert card["typeMap"] == ["Si"]
 
 
 def _ready(status: dict[str, Any]) -> dict[str, Any]:

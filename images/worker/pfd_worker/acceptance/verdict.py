@@ -198,12 +198,12 @@ def _nan_first(value: float) -> float:
 
 def _at_most(name: str, what: str, value: float | None, limit: float, unit: str, why: str, beside: str = "") -> Check:
     met = value is not None and value <= limit
-    return _check(name, what, value, limit, unit, met, "above", why, beside)
+    return _check(name, what, value, limit, unit, met, "at most" if met else "more than", why, beside)
 
 
 def _at_least(name: str, what: str, value: float | None, limit: float, unit: str, why: str, beside: str = "") -> Check:
     met = value is not None and value >= limit
-    return _check(name, what, value, limit, unit, met, "below", why, beside)
+    return _check(name, what, value, limit, unit, met, "at least" if met else "less than", why, beside)
 
 
 def _check(
@@ -213,7 +213,7 @@ def _check(
     limit: float,
     unit: str,
     met: bool,
-    failed: str,
+    relation: str,
     why: str,
     beside: str,
 ) -> Check:
@@ -223,5 +223,5 @@ def _check(
         return Check(name, None, limit, unit, False, f"{what}: not measured, {why} (asked for: {allowed})")
     if not math.isfinite(value):
         return Check(name, None, limit, unit, False, f"{what}: not a number{beside} (asked for: {allowed})")
-    message = f"{what} is {value:.4g}{space}{unit}, {'within' if met else failed} the limit of {allowed}{beside}"
+    message = f"{what} is {value:.4g}{space}{unit}, {relation} the {allowed} asked for{beside}"
     return Check(name, value, limit, unit, met, message)

@@ -1,1 +1,1 @@
-"""What a user takes away: the student with inputs that run it, and a card that says what it is."""
+"""What leaves the loop: a folder with the model, inputs that run it, and a card that says what it is good for."""

@@ -1,98 +1,105 @@
-"""The model card: what the student was trained on, how good and how fast it is, and where it holds."""
+"""What is known of a model, for people and programs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+
 from pfd_operator.contract.result import ErrorMetrics
+from pfd_worker.acceptance.drift import NveDrift
+from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import Check
-from pfd_worker.store.manifests import sha256_of
-
-CARD_JSON, CARD_TEXT = "card.json", "card.md"
-_WHERE = {
-    "holdout": "student against teacher, frozen hold-out",
-    "dft": "student against DFT, frozen hold-out",
-    "teacherDft": "teacher against DFT, the same frames",
-}
 
 
 @dataclass(frozen=True)
-class Card:
-    """All that a card says."""
+class Range:
+    """From the lowest to the highest value."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TrainingCard:
+    """What the model was trained on."""
+
+    teacher: str
+    """Name or address of the model whose labels it learned."""
+    teacher_sha256: str | None
+    reference: str | None
+    """What the teacher itself was fitted to: engine, functional, pseudopotentials."""
+    frames: Mapping[str, int]
+    """System → labelled frames in the training set."""
+    temperatures_kelvin: Range | None
+    """Of the MD that the frames come from; None if they come from elsewhere."""
+    pressures_bar: Range | None
+    rounds: int
+    """Of exploration and training."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class MdConditions:
+    """What the inputs in the folder run; inside the range of the training data."""
+
+    temperature_kelvin: float
+    pressure_bar: float | None
+    """None: constant volume."""
+    timestep_fs: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that goes into card.json and card.md. What was not measured is None or empty, and the card says so."""
 
     name: str
-    """Namespace and name of the job."""
-    accepted: bool
-    elements: Sequence[str]
-    teacher: str
-    """Its family, and the digest of the stage that prepared it."""
-    training_frames: int
-    conditions: Sequence[str]
-    """Of the MD that the training frames are from: ensemble, temperatures (K), pressures (bar)."""
-    errors: Mapping[str, ErrorMetrics]
-    speed: Sequence[SpeedRecord]
-    checks: Sequence[Check]
-    model_section: Mapping[str, Any]
-    """Of the deepmd-kit input."""
-    packages: Mapping[str, str]
-
-    def write(self, folder: Path, files: Sequence[str]) -> list[str]:
-        """Write the card as JSON and Markdown, with the sha256 of the files beside it; return both names."""
-        digests = {name: sha256_of(folder / name) for name in files}
-        content = {**asdict(self), "errors": {k: v.to_json() for k, v in self.errors.items()}, "sha256": digests}
-        (folder / CARD_JSON).write_text(json.dumps(content, indent=1, allow_nan=False))
-        (folder / CARD_TEXT).write_text("\n".join(self._lines(digests)) + "\n")
-        return [CARD_JSON, CARD_TEXT]
-
-    def _lines(self, digests: Mapping[str, str]) -> list[str]:
-        return [
-            f"# {self.name}",
-            "",
-            f"{'Accepted' if self.accepted else '**Refused**'}. Elements {', '.join(self.elements)}; trained on "
-            f"{self.training_frames} frames that its teacher labelled ({self.teacher}).",
-            "",
-            "Made for the conditions it was explored at; elsewhere nothing is known of it:",
-            "",
-            *(f"- {condition}" for condition in self.conditions),
-            "",
-            "## Errors",
-            "",
-            "| | frames | force RMSE, eV/Å (95 % interval) | energy RMSE, eV/atom | virial RMSE, eV/atom |",
-            "|---|---|---|---|---|",
-            *(_error_row(_WHERE.get(name, name), metrics) for name, metrics in self.errors.items()),
-            "",
-            "## Speed",
-            "",
-            "MD by ASE, energy, forces and stress in each step; median of the steps timed.",
-            "",
-            "| model | atoms | ms per step | steps per second | |",
-            "|---|---|---|---|---|",
-            *(_speed_row(record) for record in self.speed),
-            "",
-            "## Verdict",
-            "",
-            *(f"- {'met' if check.met else '**not met**'}: {check.message}" for check in self.checks),
-            "",
-            "## Files",
-            "",
-            *(f"- `{name}` sha256 {digest}" for name, digest in digests.items()),
-            "",
-            "Made with " + ", ".join(f"{name} {version}" for name, version in self.packages.items()) + ".",
-        ]
+    created: str
+    """Date or date and time, ISO 8601."""
+    architecture: str
+    """Descriptor, cutoff and sizes in words."""
+    type_map: Sequence[str]
+    """Elements in the model's order, which is LAMMPS' order of atom types."""
+    training: TrainingCard
+    conditions: MdConditions
+    against_teacher: ErrorMetrics | None = None
+    against_dft: ErrorMetrics | None = None
+    teacher_against_dft: ErrorMetrics | None = None
+    speed: Sequence[SpeedRecord] = ()
+    """Of models named `student` and `teacher`."""
+    machine: str | None = None
+    """What the speed was measured on: processor or GPU, threads."""
+    drift: Mapping[str, NveDrift] = field(default_factory=dict)
+    """System → drift."""
+    stability: Mapping[str, StableRun] = field(default_factory=dict)
+    """System → run."""
+    rdf_overlap: Mapping[str, float] = field(default_factory=dict)
+    """Pair of elements → overlap of g(r) with the teacher's."""
+    checks: Sequence[Check] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package → version."""
 
 
-def _error_row(where: str, metrics: ErrorMetrics) -> str:
-    force = f"{metrics.force_rmse:.4f} ({metrics.force_rmse_low:.4f}–{metrics.force_rmse_high:.4f})"
-    virial = "" if metrics.virial_rmse_per_atom is None else f"{metrics.virial_rmse_per_atom:.4f}"
-    return f"| {where} | {metrics.frames} | {force} | {metrics.energy_rmse_per_atom:.5f} | {virial} |"
+STUDENT, TEACHER = "student", "teacher"
+"""Names of the two models in `ModelCard.speed`."""
 
 
-def _speed_row(record: SpeedRecord) -> str:
-    speed = "" if record.steps_per_second is None else f"{record.steps_per_second:.1f}"
-    time = "" if record.median_ms_per_step is None else f"{record.median_ms_per_step:.1f}"
-    return f"| {record.model} | {record.atoms} | {time} | {speed} | {record.note or ''} |"
+def as_json(value: Any) -> Any:
+    """Return dataclasses, pydantic models and mappings as JSON: fields in camelCase, keys of mappings as given."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if is_dataclass(value):
+        return {to_camel(f.name): as_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return value

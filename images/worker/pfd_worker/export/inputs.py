@@ -1,103 +1,128 @@
-"""Inputs that run the exported model at once: LAMMPS, and a script for ASE."""
+"""Inputs that run the exported model as they are: LAMMPS and ASE."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
-from ase.io import write
 
-DATA_FILE, LAMMPS_FILE, ASE_FILE = "data.lammps", "in.lammps", "run_ase.py"
+from pfd_worker.export.card import MdConditions
 
-_LAMMPS = """\
-# Runs {model} in LAMMPS with deepmd-kit's plugin (package USER-DEEPMD); units metal: eV, Å, ps, K, bar.
-units           metal
-boundary        p p p
-atom_style      atomic
-read_data       {data}
-{masses}
-pair_style      deepmd {model}
-pair_coeff      * * {elements}
-neighbor        1.0 bin
-velocity        all create {temperature:g} {seed} mom yes rot no
-timestep        {timestep_ps:g}
-thermo          100
-thermo_style    custom step temp pe etotal press vol
-fix             1 all npt temp {temperature:g} {temperature:g} {temperature_damping_ps:g} &
-                iso {pressure:g} {pressure:g} {pressure_damping_ps:g}
-run             1000
-"""
-
-_ASE = '''\
-"""Runs {model} by ASE: single point, then 100 steps of MD at constant energy. Needs deepmd-kit >= 3.2 with PyTorch."""
-
-from pathlib import Path
-
-import torch
-from ase import units
-from ase.io import read
-from ase.md.velocitydistribution import thermalize_momenta
-from ase.md.verlet import VelocityVerlet
-from deepmd.calculator import DP
-
-# some builds of torch compile for minutes at the first call otherwise
-torch._C._jit_set_texpr_fuser_enabled(False)
-
-here = Path(__file__).parent
-atoms = read(here / "{data}", format="lammps-data", atom_style="atomic")
-atoms.calc = DP(model=here / "{model}")
-print(f"energy {{atoms.get_potential_energy():.6f}} eV, largest force {{abs(atoms.get_forces()).max():.4f}} eV/Å")
-thermalize_momenta(atoms, {temperature:g})
-VelocityVerlet(atoms, timestep={timestep_fs:g} * units.fs).run(100)
-print(f"energy {{atoms.get_potential_energy():.6f}} eV, temperature {{atoms.get_temperature():.0f}} K after 100 steps")
-'''
+STRUCTURE, DATA = "structure.extxyz", "data.lammps"
+_THERMOSTAT_PS, _BAROSTAT_PS = 0.1, 1.0
 
 
-def write_inputs(
-    folder: Path,
-    atoms: Atoms,
-    type_map: Sequence[str],
-    model: str,
-    temperature_kelvin: float,
-    pressure_bar: float,
-    timestep_fs: float,
-    seed: int,
-) -> list[str]:
-    """Write data and inputs beside the model; return the files' names.
+def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdConditions) -> str:
+    """Return in.lammps: MD at constant pressure, or at constant volume if the conditions name no pressure.
 
     Parameters
     ----------
-    folder
-        Where the model is.
-    atoms
-        The structure they start from, periodic.
-    type_map
-        Elements in the model's order: LAMMPS types 1, 2, ….
+    name
+        Of the model, for the first comment.
     model
-        File name of the model.
-    temperature_kelvin, pressure_bar, timestep_fs, seed
-        Of the MD. Damping times are 100 and 1000 timesteps, LAMMPS' own advice for fix npt.
+        File of the model in the same folder.
+    type_map
+        Elements in the model's order: atom type 1, 2, … of data.lammps.
+    conditions
+        Temperature, pressure, timestep and seed.
     """
-    # the masses make ASE recognise the elements when it reads the file back
-    write(folder / DATA_FILE, atoms, format="lammps-data", specorder=list(type_map), masses=True, atom_style="atomic")
-    lines = [f"mass            {n} {atomic_masses[atomic_numbers[e]]:.6f}" for n, e in enumerate(type_map, 1)]
-    (folder / LAMMPS_FILE).write_text(
-        _LAMMPS.format(
-            model=model,
-            data=DATA_FILE,
-            masses="\n".join(lines),
-            elements=" ".join(type_map),
-            temperature=temperature_kelvin,
-            pressure=pressure_bar,
-            seed=seed % 900_000_000 + 1,
-            timestep_ps=timestep_fs / 1000,
-            temperature_damping_ps=0.1 * timestep_fs,
-            pressure_damping_ps=timestep_fs,
-        )
+    types = "\n".join(
+        f"mass {number} {atomic_masses[atomic_numbers[element]]:.4f}  # {element}"
+        for number, element in enumerate(type_map, start=1)
     )
-    (folder / ASE_FILE).write_text(
-        _ASE.format(model=model, data=DATA_FILE, temperature=temperature_kelvin, timestep_fs=timestep_fs)
-    )
-    return [DATA_FILE, LAMMPS_FILE, ASE_FILE]
+    integrator = f"nvt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g}"
+    pressure = ""
+    if conditions.pressure_bar is not None:
+        pressure = f"variable pressure index {conditions.pressure_bar:g}  # bar\n"
+        integrator = f"npt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g} iso ${{pressure}} ${{pressure}}"
+        integrator += f" {_BAROSTAT_PS:g}"
+    # LAMMPS takes seeds from 1 to 900 million, other than Python
+    seed = conditions.seed % 900_000_000 + 1
+    return f"""\
+# MD with {name}. In this folder:  lmp -in in.lammps
+# Any variable can be given on the command line:  lmp -in in.lammps -var steps 10000 -var temperature 600
+# If your LAMMPS has deepmd-kit as a plugin, set LAMMPS_PLUGIN_PATH to the folder of dpplugin.so, or uncomment:
+# plugin load libdeepmd_lmp.so
+
+variable model index {model}
+variable temperature index {conditions.temperature_kelvin:g}  # K
+{pressure}variable steps index 100
+
+units metal
+boundary p p p
+atom_style atomic
+read_data {DATA}
+{types}
+
+pair_style deepmd ${{model}}
+pair_coeff * * {" ".join(type_map)}
+
+neighbor 2.0 bin
+timestep {conditions.timestep_fs / 1000:g}  # ps
+velocity all create ${{temperature}} {seed} mom yes rot no dist gaussian
+fix integrate all {integrator}
+
+thermo 10
+thermo_style custom step temp pe ke etotal press vol density
+run ${{steps}}
+"""
+
+
+def ase_script(name: str, model: str, conditions: MdConditions) -> str:
+    """Return run_ase.py: energy, forces and stress of the structure, then MD at constant temperature.
+
+    Parameters
+    ----------
+    name
+        Of the model, for the first line.
+    model
+        File of the model in the same folder.
+    conditions
+        Temperature, timestep and seed.
+    """
+    return f'''\
+"""Energy, forces, stress and MD with {name}. Needs deepmd-kit (PyTorch) and ASE:  python run_ase.py --help"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import units
+from ase.io import read
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from deepmd.calculator import DP
+
+here = Path(__file__).parent
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--model", type=Path, default=here / "{model}")
+parser.add_argument("--structure", type=Path, default=here / "{STRUCTURE}", help="any file that ASE reads")
+parser.add_argument("--steps", type=int, default=20)
+parser.add_argument("--temperature", type=float, default={conditions.temperature_kelvin:g}, help="K")
+arguments = parser.parse_args()
+
+# Some builds of torch compile for minutes at the first call unless this fuser is off
+torch._C._jit_set_texpr_fuser_enabled(False)
+
+atoms = read(arguments.structure)
+atoms.calc = DP(model=arguments.model)
+print(f"energy    {{atoms.get_potential_energy():.8f}} eV for {{len(atoms)}} atoms")
+print(f"forces    {{np.abs(atoms.get_forces()).max():.6f}} eV/Å at most")
+print(f"pressure  {{-atoms.get_stress()[:3].mean() / units.GPa:.4f}} GPa, without the ideal-gas part")
+
+rng = np.random.default_rng({conditions.seed})
+MaxwellBoltzmannDistribution(atoms, temperature_K=arguments.temperature, rng=rng)
+dynamics = Langevin(
+    atoms, {conditions.timestep_fs:g} * units.fs, temperature_K=arguments.temperature, friction=0.01 / units.fs, rng=rng
+)
+
+
+def report():
+    total = atoms.get_total_energy() / len(atoms)
+    print(f"step {{dynamics.nsteps:6d}}  {{atoms.get_temperature():8.1f}} K  {{total:12.6f}} eV/atom")
+
+
+dynamics.attach(report, interval=10)
+dynamics.run(arguments.steps)
+'''

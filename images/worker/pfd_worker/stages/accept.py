@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble, ExplorationStage
+from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
-from pfd_worker.export.card import Card
-from pfd_worker.export.inputs import write_inputs
+from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
+from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.frames import read_frames
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.models.opening import open_model
@@ -50,8 +55,10 @@ def run(context: StageContext) -> StageOutput:
     dft = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz")) if params.dft_holdout else []
     figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
     checks = judge(limits_of(params.acceptance), figures)
-    names = _export(context, params, prepare, train, examination, checks, list(files))
-    files |= {name: context.workdir / name for name in names}
+    card = _card(context, params, prepare, train, examination, checks)
+    exported = ModelFiles(context.fetch(train, BEST_FILE), files["frozen.pth"], files.get("compressed.pth"))
+    sample = supercell_of_size(examination.start, params.acceptance.sizes[0])
+    files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
     files["acceptance.json"] = context.workdir / "acceptance.json"
     files["acceptance.json"].write_text(json.dumps(report, indent=1))
@@ -67,50 +74,69 @@ def run(context: StageContext) -> StageOutput:
     )
 
 
-def _export(
+def _card(
     context: StageContext,
     params: AcceptParams,
     prepare: Manifest,
     train: Manifest,
     examination: Examination,
     checks: list[Check],
-    models: list[str],
-) -> list[str]:
-    """Write inputs and card beside the models; return their names."""
-    stage = params.exploration.stages[0]
+) -> ModelCard:
+    """Return what is known of the student."""
+    spec, stages = context.spec, params.exploration.stages
     elements: list[str] = prepare.summary["type_map"]
-    inputs = write_inputs(
-        context.workdir,
-        supercell_of_size(examination.start, params.acceptance.sizes[0]),
-        elements,
-        models[-1],
-        stage.temperatures_kelvin[0],
-        stage.pressures_bar[0],
-        stage.timestep_fs,
-        context.spec.seed,
-    )
-    section = student_model_section(params.student, elements)
-    card = Card(
-        name=f"{context.spec.job.namespace}/{context.spec.job.name}",
-        accepted=all(check.met for check in checks),
-        elements=elements,
-        teacher=f"family {prepare.summary['family']}, prepared as {prepare.digest[:12]}",
-        training_frames=int(train.result.counts["dataset"]),
-        conditions=[_condition(each) for each in params.exploration.stages],
-        errors=examination.metrics,
+    system = str(examination.start.info["system"])
+    metrics = examination.metrics
+    first = stages[0]
+    constant_pressure = first.ensemble is Ensemble.NPT
+    return ModelCard(
+        name=f"{spec.job.namespace}/{spec.job.name}",
+        created=datetime.now(UTC).date().isoformat(),
+        architecture=_architecture(student_model_section(params.student, elements)),
+        type_map=elements,
+        training=_training_card(context, params, prepare, train),
+        conditions=MdConditions(
+            first.temperatures_kelvin[0],
+            first.pressures_bar[0] if constant_pressure else None,
+            first.timestep_fs,
+            spec.seed,
+        ),
+        against_teacher=metrics["holdout"],
+        against_dft=metrics.get("dft"),
+        teacher_against_dft=metrics.get("teacherDft"),
         speed=examination.speed,
+        machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
+        drift={} if examination.drift is None else {system: examination.drift},
+        stability={} if examination.stability is None else {system: examination.stability},
+        rdf_overlap=examination.overlap,
         checks=checks,
-        model_section=section,
-        packages=package_versions(),
+        versions=package_versions(),
     )
-    return [*inputs, *card.write(context.workdir, [*models, *inputs])]
 
 
-def _condition(stage: ExplorationStage) -> str:
-    temperatures = ", ".join(f"{value:g}" for value in stage.temperatures_kelvin)
-    pressures = ", ".join(f"{value:g}" for value in stage.pressures_bar)
-    at = f" at {pressures} bar" if stage.ensemble is Ensemble.NPT else ""
-    return f"{stage.ensemble.value}, {temperatures} K{at}"
+def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
+    frames = Counter(str(a.info["system"]) for a in read_frames(context.fetch(train, "dataset.extxyz")))
+    stages = params.exploration.stages
+    temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
+    pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
+    family = prepare.summary["family"]
+    return TrainingCard(
+        teacher=str(prepare.summary.get("calculator", f"{family} model prepared as stage {prepare.digest[:12]}")),
+        teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
+        reference=None,
+        frames=dict(frames),
+        temperatures_kelvin=Range(min(temperatures), max(temperatures)),
+        pressures_bar=Range(min(pressures), max(pressures)) if pressures else None,
+        rounds=context.spec.iteration,
+        seed=context.spec.seed,
+    )
+
+
+def _architecture(section: Mapping[str, Any]) -> str:
+    descriptor = section["descriptor"]
+    sizes = "-".join(map(str, descriptor.get("neuron", [])))
+    fitting = "-".join(map(str, section["fitting_net"].get("neuron", [])))
+    return f"{descriptor['type']}, cutoff {descriptor.get('rcut', '?')} Å, embedding {sizes}, fitting {fitting}"
 
 
 def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]:

@@ -75,7 +75,7 @@ def test_nothing_measured_fails_every_check_and_says_why():
 def test_the_teachers_own_error_stands_beside_the_students():
     message = by_name(GOOD)["ForceRmseAgainstDft"].message
     assert message == (
-        "force RMSE against DFT is 0.06 eV/Å, within the limit of 0.08 eV/Å (the teacher's own: 0.05 eV/Å)"
+        "force RMSE against DFT is 0.06 eV/Å, at most the 0.08 eV/Å asked for (the teacher's own: 0.05 eV/Å)"
     )
     ratio = by_name(GOOD)["ForceRmseAgainstDftOverTeacher"]
     assert ratio.value == pytest.approx(1.2) and "(0.06 to 0.05 eV/Å)" in ratio.message
@@ -109,7 +109,7 @@ def test_an_explosion_is_in_the_words_of_a_refusal():
     figures = Figures(stable_picoseconds=1.25, stability_note="exploded at step 625: atoms 0 (Si) and 1 (Si) …")
     check = by_name(figures)["StablePicoseconds"]
     assert check.message == (
-        "stable MD is 1.25 ps, below the limit of 10 ps (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
+        "stable MD is 1.25 ps, less than the 10 ps asked for (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
     )
     checks = judge(Limits(stable_picoseconds=10, speed_up={108: 6}), figures)
     assert summary(checks).startswith("2 of 2 checks failed: speed-up over the teacher at about 108 atoms: not meas")
@@ -137,7 +137,7 @@ def test_a_limit_holds_exactly_when_a_finite_figure_is_on_its_side(figure, limit
     assert checks["NveDrift"].met == (usable and abs(figure) <= limit)
     for check in checks.values():
         assert (check.value is None) == (not usable) and check.limit == limit
-        word = "not measured" if figure is None else "not a number" if not usable else "limit of"
+        word = "not measured" if figure is None else "not a number" if not usable else "asked for"
         assert word in check.message
 
 

@@ -1,0 +1,190 @@
+"""The model card in Markdown: the page someone reads before using the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pfd_operator.contract.result import ErrorMetrics
+from pfd_worker.acceptance.speed import largest_cell, speed_ups
+from pfd_worker.acceptance.verdict import accepted
+from pfd_worker.export.card import STUDENT, TEACHER, ModelCard, Range
+from pfd_worker.store.manifests import StoredFile
+
+_UNMEASURED = "–"
+
+
+def card_markdown(card: ModelCard, files: Mapping[str, StoredFile], purposes: Mapping[str, str]) -> str:
+    """Return card.md.
+
+    Parameters
+    ----------
+    card
+        What is known.
+    files
+        Name → digest and size of the other files in the folder.
+    purposes
+        Name → what the file is for.
+    """
+    sections = (_head, _verdict, _range, _training, _errors, _speed, _dynamics)
+    lines = [line for section in sections for line in (*section(card), "")]
+    return "\n".join([*lines, *_use(files), "", *_files(files, purposes), "", *_versions(card)]).rstrip() + "\n"
+
+
+def _head(card: ModelCard) -> Iterator[str]:
+    yield f"# {card.name}"
+    yield ""
+    yield f"A potential for **{', '.join(card.type_map)}**, distilled from {card.training.teacher} on {card.created}."
+    yield f"Architecture: {card.architecture}."
+
+
+def _verdict(card: ModelCard) -> Iterator[str]:
+    if not card.checks:
+        yield "**Accepted without conditions:** no limit was asked for. Read the errors below before use."
+        return
+    failed = [check for check in card.checks if not check.met]
+    if accepted(card.checks):
+        yield f"**Accepted:** all {len(card.checks)} limits hold."
+    else:
+        yield f"**Refused:** {len(failed)} of {len(card.checks)} limits do not hold. Use it only if you know why."
+    yield ""
+    for check in (*failed, *(check for check in card.checks if check.met)):
+        yield f"- {'✓' if check.met else '✗'} {check.message}"
+
+
+def _range(card: ModelCard) -> Iterator[str]:
+    yield "## Where it may be used"
+    yield ""
+    yield f"- elements: {', '.join(card.type_map)}"
+    yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K')}"
+    yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar')}"
+    yield f"- systems: {', '.join(sorted(card.training.frames)) or 'none named'}"
+    yield ""
+    yield "Outside this range the model was neither trained nor tested, and it gives no warning there."
+
+
+def _range_text(values: Range | None, unit: str) -> str:
+    if values is None:
+        return "not recorded"
+    same = values.low == values.high
+    return f"{values.low:g} {unit}" if same else f"{values.low:g} to {values.high:g} {unit}"
+
+
+def _training(card: ModelCard) -> Iterator[str]:
+    training = card.training
+    digest = f" (sha256 `{training.teacher_sha256}`)" if training.teacher_sha256 else ""
+    yield "## What it was trained on"
+    yield ""
+    rounds = f"{training.rounds} round{'' if training.rounds == 1 else 's'}"
+    yield f"{sum(training.frames.values())} frames with energies, forces and virials of the teacher, {rounds}."
+    yield f"Teacher: {training.teacher}{digest}. Its reference: {training.reference or 'not recorded'}."
+    yield f"Seed {training.seed}."
+    yield ""
+    yield from _table(("system", "frames"), [(name, str(count)) for name, count in sorted(training.frames.items())])
+
+
+def _errors(card: ModelCard) -> Iterator[str]:
+    rows = [
+        ("student against teacher", card.against_teacher),
+        ("student against DFT", card.against_dft),
+        ("teacher against DFT", card.teacher_against_dft),
+    ]
+    yield "## Errors on frames never trained on"
+    yield ""
+    header = ("RMSE", "frames", "force, eV/Å (95 %)", "energy, meV/atom", "virial, meV/atom", "worst part, eV/Å")
+    yield from _table(header, [_error_row(name, errors) for name, errors in rows])
+
+
+def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
+    if errors is None:
+        return (name, "not measured", *[_UNMEASURED] * 4)
+    virial = errors.virial_rmse_per_atom
+    worst = _UNMEASURED
+    if errors.worst_stratum_force_rmse is not None:
+        worst = f"{errors.worst_stratum_force_rmse:.4f} ({errors.worst_stratum})"
+    return (
+        name,
+        str(errors.frames),
+        f"{errors.force_rmse:.4f} ({errors.force_rmse_low:.4f} to {errors.force_rmse_high:.4f})",
+        f"{1000 * errors.energy_rmse_per_atom:.2f}",
+        _UNMEASURED if virial is None else f"{1000 * virial:.2f}",
+        worst,
+    )
+
+
+def _speed(card: ModelCard) -> Iterator[str]:
+    yield "## Speed"
+    yield ""
+    if not card.speed:
+        yield "Not measured."
+        return
+    machine = f" on {card.machine}" if card.machine else ""
+    yield f"Median of MD steps with energy, forces and stress, both models in one run{machine}."
+    yield ""
+    factors = speed_ups(card.speed, STUDENT, over=TEACHER)
+    rows, notes = [], []
+    for asked in sorted({record.asked_atoms for record in card.speed}):
+        here = {record.model: record for record in card.speed if record.asked_atoms == asked}
+        cells = [
+            _UNMEASURED if r is None or r.median_ms_per_step is None else f"{r.median_ms_per_step:.4g}"
+            for r in (here.get(STUDENT), here.get(TEACHER))
+        ]
+        atoms = next(iter(here.values())).atoms
+        rows.append((str(atoms), *cells, f"{factors[asked]:.1f}×" if asked in factors else _UNMEASURED))
+        notes += [f"- {r.model}, {atoms} atoms: {r.note}" for r in here.values() if r.note]
+    yield from _table(("atoms", "student, ms/step", "teacher, ms/step", "speed-up"), rows)
+    yield ""
+    cells_run = ((name, largest_cell(card.speed, name)) for name in (STUDENT, TEACHER))
+    yield f"Largest cell run: {', '.join(f'{n} {a} atoms' for n, a in cells_run if a is not None) or 'none'}."
+    if notes:
+        yield from ("", *notes)
+
+
+def _dynamics(card: ModelCard) -> Iterator[str]:
+    yield "## Molecular dynamics"
+    yield ""
+    if not (card.stability or card.drift or card.rdf_overlap):
+        yield "Not measured."
+    for name, run in sorted(card.stability.items()):
+        pressure = "" if run.pressure_bar is None else f", {run.pressure_bar:g} bar"
+        density = ""
+        if run.density_min is not None and run.density_max is not None:
+            density = f", density {run.density_min:.3f} to {run.density_max:.3f} g/cm³"
+        asked = f"{run.picoseconds:g} of {run.asked_picoseconds:g} ps"
+        end = f"; exploded at step {run.exploded_at_step}: {run.reason}" if run.exploded_at_step is not None else ""
+        yield f"- {name}, {run.ensemble}, {run.temperature_kelvin:g} K{pressure}: {asked}{density}{end}"
+    for name, drift in sorted(card.drift.items()):
+        measured = f"not measured ({drift.reason})"
+        if drift.drift is not None and drift.max_deviation is not None:
+            measured = f"{drift.drift:+.3g} meV/atom/ps (within {drift.max_deviation:.3g} meV/atom of a straight line)"
+        yield f"- {name}, drift of the total energy at constant energy over {drift.picoseconds:g} ps: {measured}"
+    for pair, overlap in sorted(card.rdf_overlap.items()):
+        yield f"- g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
+
+
+def _use(files: Mapping[str, StoredFile]) -> Iterator[str]:
+    yield "## How to run it"
+    yield ""
+    yield "```sh"
+    if "in.lammps" in files:
+        yield "lmp -in in.lammps          # LAMMPS with deepmd-kit's pair_style"
+    yield "python run_ase.py          # ASE with deepmd-kit's calculator"
+    yield "```"
+
+
+def _files(files: Mapping[str, StoredFile], purposes: Mapping[str, str]) -> Iterator[str]:
+    yield "## Files"
+    yield ""
+    rows = [(f"`{n}`", purposes.get(n, ""), f"{f.bytes}", f"`{f.sha256}`") for n, f in sorted(files.items())]
+    yield from _table(("file", "what", "bytes", "sha256"), rows)
+
+
+def _versions(card: ModelCard) -> Iterator[str]:
+    if card.versions:
+        yield "## Versions"
+        yield ""
+        yield ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (header, ["---"] * len(header), *rows):
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

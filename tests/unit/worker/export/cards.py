@@ -1,0 +1,64 @@
+"""A card with everything on it, for tests of what is written from it."""
+
+from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.settings import Ensemble
+from pfd_worker.acceptance.drift import NveDrift
+from pfd_worker.acceptance.stability import StableRun
+from pfd_worker.acceptance.timed_run import SpeedRecord
+from pfd_worker.acceptance.verdict import ErrorLimits, Figures, Limits, judge
+from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
+
+
+def errors(force):
+    return ErrorMetrics(
+        frames=16,
+        force_rmse=force,
+        force_rmse_low=0.9 * force,
+        force_rmse_high=1.1 * force,
+        energy_rmse_per_atom=0.0021,
+        virial_rmse_per_atom=0.013,
+        worst_stratum="alloy/900K/1bar",
+        worst_stratum_force_rmse=1.5 * force,
+    )
+
+
+def record(model, atoms, milliseconds, note=None):
+    per_second = None if milliseconds is None else 1000 / milliseconds
+    return SpeedRecord(model, atoms, atoms, milliseconds, per_second, 20, milliseconds is not None, note)
+
+
+def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
+    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, nve_drift=0.02)
+    limits = Limits(teacher=ErrorLimits(force_rmse=force_limit), speed_up={108: 6.0}, nve_drift=0.5)
+    return ModelCard(
+        name="alloy-small",
+        created="2026-11-23",
+        architecture="se_e2_a, cutoff 4.5 Å, embedding 4-8, fitting 8-8",
+        type_map=type_map,
+        training=TrainingCard(
+            "FineTuneJob alloy",
+            "ab" * 32,
+            "ABINIT, PBE, 600 eV",
+            {"alloy": 300, "nickel": 80},
+            Range(300, 900),
+            Range(1, 1),
+            rounds=3,
+            seed=7,
+        ),
+        conditions=MdConditions(300, pressure_bar, 2.0, 7),
+        against_teacher=errors(0.05),
+        against_dft=errors(0.08),
+        teacher_against_dft=errors(0.07),
+        speed=(
+            record("student", 108, 12.5),
+            record("teacher", 108, 100.0),
+            record("student", 4000, 500.0),
+            record("teacher", 4000, None, "out of memory: CUDA out of memory"),
+        ),
+        machine="one core",
+        drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
+        stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
+        rdf_overlap={"Cu-Ni": 0.97},
+        checks=judge(limits, figures),
+        versions={"deepmd-kit": "3.2.0"},
+    )

@@ -1,0 +1,152 @@
+import ast
+import hashlib
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.geometry import get_distances
+from ase.io import read
+from tests.unit.worker.export.cards import full_card
+
+from pfd_worker.export.folder import ModelFiles, export_model
+
+
+@pytest.fixture
+def model(tmp_path):
+    files = {name: tmp_path / f"source-{name}" for name in ("checkpoint", "frozen", "compressed")}
+    for name, path in files.items():
+        path.write_bytes(f"the {name} model".encode())
+    return ModelFiles(**files)
+
+
+@pytest.fixture
+def alloy():
+    atoms = bulk("Cu", a=3.6).repeat((3, 3, 2))
+    atoms.symbols[::3] = "Ni"
+    atoms.rattle(0.05, seed=1)
+    atoms.info["stratum"] = "alloy/900K"
+    return atoms
+
+
+def test_the_manifest_holds_digest_and_size_of_every_other_file(tmp_path, model, alloy):
+    written = export_model(tmp_path / "model", model, alloy, full_card())
+    assert set(written) == {path.name for path in (tmp_path / "model").iterdir()} == {
+        "model.pt", "frozen.pth", "compressed.pth", "structure.extxyz", "run_ase.py", "data.lammps", "in.lammps",
+        "card.json", "card.md", "manifest.json",
+    }  # fmt: skip
+    manifest = json.loads(written["manifest.json"].read_text())
+    assert set(manifest["files"]) == set(written) - {"manifest.json"}
+    for name, entry in manifest["files"].items():
+        content = written[name].read_bytes()
+        assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    assert written["compressed.pth"].read_bytes() == b"the compressed model"
+
+
+def test_the_same_model_is_exported_to_the_same_bytes(tmp_path, model, alloy):
+    first = export_model(tmp_path / "one", model, alloy, full_card())
+    second = export_model(tmp_path / "two", model, alloy, full_card())
+    assert first["manifest.json"].read_bytes() == second["manifest.json"].read_bytes()
+
+
+def test_lammps_reads_the_same_atoms_in_the_models_order_of_types(tmp_path, model, alloy):
+    written = export_model(tmp_path / "model", model, alloy, full_card(type_map=("Ni", "Al", "Cu")))
+    text = written["in.lammps"].read_text()
+    assert "mass 1 58.6934  # Ni\nmass 2 26.9815  # Al\nmass 3 63.5460  # Cu\n" in text
+    assert "pair_coeff * * Ni Al Cu\n" in text and "units metal\n" in text
+    assert "variable model index compressed.pth" in text and "timestep 0.002 " in text
+    assert "npt temp ${temperature} ${temperature} 0.1 iso ${pressure} ${pressure} 1" in text
+    assert "3 atom types" in written["data.lammps"].read_text()
+    back = read(written["data.lammps"], format="lammps-data", Z_of_type={1: 28, 2: 13, 3: 29}, units="metal")
+    np.testing.assert_array_equal(back.numbers, alloy.numbers)
+    assert back.get_volume() == pytest.approx(alloy.get_volume())
+    # the box is turned and reduced, distances stay
+    there = get_distances(back.positions, cell=back.cell, pbc=True)[1]
+    here = get_distances(alloy.positions, cell=alloy.cell, pbc=True)[1]
+    np.testing.assert_allclose(there, here, atol=1e-8)
+
+
+def test_the_energy_of_the_lammps_structure_is_that_of_the_sample(tmp_path, model, alloy):
+    written = export_model(tmp_path / "model", model, alloy, full_card())
+    back = read(written["data.lammps"], format="lammps-data", Z_of_type={1: 28, 2: 29}, units="metal")
+    energies = []
+    for atoms in (alloy, back, read(written["structure.extxyz"])):
+        atoms.calc = EMT()
+        energies.append(atoms.get_potential_energy())
+    np.testing.assert_allclose(energies, energies[0], atol=1e-6)
+
+
+def test_constant_volume_without_a_pressure_and_the_frozen_model_without_a_compressed_one(tmp_path, model, alloy):
+    written = export_model(tmp_path, replace(model, compressed=None), alloy, full_card(pressure_bar=None))
+    text = written["in.lammps"].read_text()
+    assert "fix integrate all nvt temp" in text and "pressure" not in text
+    assert "variable model index frozen.pth" in text and "compressed.pth" not in written
+    assert 'here / "frozen.pth"' in written["run_ase.py"].read_text()
+
+
+def test_a_molecule_has_no_lammps_box(tmp_path, model):
+    written = export_model(tmp_path, model, molecule("CO"), full_card(type_map=("C", "O")))
+    assert not {"in.lammps", "data.lammps"} & set(written)
+    assert "lmp -in" not in written["card.md"].read_text()
+
+
+def test_an_element_the_model_does_not_know_is_named(tmp_path, model):
+    with pytest.raises(ValueError, match=r"contains Al, which the model does not know \(it knows Ni, Cu\)"):
+        export_model(tmp_path, model, Atoms("AlCu", cell=[4] * 3, pbc=True), full_card())
+
+
+def test_card_json_says_what_the_card_knows(tmp_path, model, alloy):
+    card = json.loads(export_model(tmp_path, model, alloy, full_card())["card.json"].read_text())
+    assert card["accepted"] is True and card["summary"] == "All 3 checks hold."
+    assert card["typeMap"] == ["Ni", "Cu"] and card["training"]["frames"] == {"alloy": 300, "nickel": 80}
+    assert card["againstTeacher"]["forceRmse"] == 0.05
+    assert card["speed"][0]["medianMsPerStep"] == 12.5 and card["speed"][3]["fits"] is False
+    assert card["stability"]["alloy"]["ensemble"] == "NPT" and card["rdfOverlap"] == {"Cu-Ni": 0.97}
+    assert card["training"]["temperaturesKelvin"] == {"low": 300, "high": 900}
+    assert card["files"]["frozen.pth"]["sha256"] == hashlib.sha256(b"the frozen model").hexdigest()
+
+
+def test_a_value_that_is_not_a_number_is_refused(tmp_path, model, alloy):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        export_model(tmp_path, model, alloy, replace(full_card(), rdf_overlap={"Cu-Ni": math.nan}))
+
+
+def test_the_card_in_words(tmp_path, model, alloy):
+    text = export_model(tmp_path, model, alloy, full_card())["card.md"].read_text()
+    for words in (
+        "# alloy-small\n",
+        "**Accepted:** all 3 limits hold.",
+        "- temperature: 300 to 900 K\n- pressure: 1 bar\n",
+        "380 frames with energies, forces and virials of the teacher, 3 rounds.",
+        "| student against teacher | 16 | 0.0500 (0.0450 to 0.0550) | 2.10 | 13.00 | 0.0750 (alloy/900K/1bar) |",
+        "| 108 | 12.5 | 100 | 8.0× |",
+        "| 4000 | 500 | – | – |",
+        "- teacher, 4000 atoms: out of memory: CUDA out of memory",
+        "Largest cell run: student 4000 atoms, teacher 108 atoms.",
+        "10 of 10 ps, density 8.100 to 8.600 g/cm³",
+        "+0.02 meV/atom/ps (within 0.11 meV/atom of a straight line)",
+        f"`{hashlib.sha256(b'the frozen model').hexdigest()}`",
+    ):
+        assert words in text
+
+
+def test_a_refused_student_says_so_first_and_why(tmp_path, model, alloy):
+    text = export_model(tmp_path, model, alloy, full_card(force_limit=0.04))["card.md"].read_text()
+    assert "**Refused:** 1 of 3 limits do not hold." in text
+    first = next(line for line in text.splitlines() if line.startswith("- "))
+    assert first == "- ✗ force RMSE against the teacher is 0.05 eV/Å, more than the 0.04 eV/Å asked for"
+
+
+def test_what_was_not_measured_is_not_hidden(tmp_path, model, alloy):
+    bare = replace(full_card(), against_dft=None, speed=(), drift={}, stability={}, rdf_overlap={}, checks=())
+    text = export_model(tmp_path, model, alloy, bare)["card.md"].read_text()
+    assert "| student against DFT | not measured |" in text and text.count("Not measured.") == 2
+    assert "no limit was asked for" in text
+
+
+def test_the_script_is_python(tmp_path, model, alloy):
+    ast.parse(export_model(tmp_path, model, alloy, full_card())["run_ase.py"].read_text())

@@ -50,7 +50,7 @@ def measure_speed(
         Of the velocities.
     limit_seconds
         Time for one model at one size, warm-up included. A model that reaches it ends with fewer steps, though never
-        fewer than 3 (and one of warm-up), and its record says so.
+        fewer than 3, and its record says so: it may overrun by three evaluations.
     stopping
         When set, no further turn is started.
     on_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ase import Atoms
@@ -83,7 +83,7 @@ class TimedRun:
         self.milliseconds.clear()
 
     def warm_up(self, steps: int, limit_seconds: float, forecast: MemoryForecast) -> None:
-        """Run untimed steps, at least one, unless the forecast says that the cell does not fit."""
+        """Run one evaluation and untimed steps while there is time; nothing if the forecast says that it will not fit."""
         refusal = forecast.refusal(len(self.start))
         if refusal is not None:
             self.does_not_fit(refusal)
@@ -91,11 +91,13 @@ class TimedRun:
         atoms = self.start.copy()
         atoms.calc = _OneEvaluation(self.calculator)
         task = md_task(Ensemble.NVE, TEMPERATURE_KELVIN, steps * TIMESTEP_FS / FS_PER_PS, TIMESTEP_FS, self.seed)
-        self.dynamics = make_dynamics(atoms, task, Ensemble.NVE)
+        self.dynamics = dynamics = make_dynamics(atoms, task, Ensemble.NVE)
         forecast.start()
-        for _ in range(max(1, steps)):
-            if not self._step() or self.spent_seconds > limit_seconds:
-                break
+        # a first evaluation by itself: where it takes all the time there is, no step of warm-up follows
+        if self._spend(atoms.get_forces):
+            for _ in range(steps):
+                if self.spent_seconds >= limit_seconds or not self._spend(lambda: dynamics.run(1)):
+                    break
         if self.fits:
             forecast.note(len(self.start))
 
@@ -107,17 +109,16 @@ class TimedRun:
 
     def timed_step(self) -> bool:
         """Run and time one step; False if memory ran out."""
-        before = self.spent_seconds
-        if not self._step():
+        before, dynamics = self.spent_seconds, self.dynamics
+        if dynamics is None or not self._spend(lambda: dynamics.run(1)):
             return False
         self.milliseconds.append(1000 * (self.spent_seconds - before))
         return True
 
-    def _step(self) -> bool:
-        assert self.dynamics is not None  # noqa: S101 - callers ask wants_more, or have just made it
+    def _spend(self, work: Callable[[], object]) -> bool:
         started = time.perf_counter()
         try:
-            self.dynamics.run(1)
+            work()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

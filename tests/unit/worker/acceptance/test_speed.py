@@ -91,6 +91,12 @@ def test_a_slow_model_gets_fewer_steps_but_three_and_says_so(copper):
     assert sum(name == "slow" for name, _, _ in log) == 5
 
 
+def test_a_model_whose_first_evaluation_takes_all_the_time_has_no_further_warm_up(copper):
+    log = []
+    (record,) = measure_speed({"slow": Timed("slow", 0.03, log)}, copper, sizes=(4,), limit_seconds=0.01)
+    assert (record.steps, len(log)) == (3, 4)
+
+
 def test_a_size_that_does_not_fit_is_a_record_and_larger_ones_are_not_tried(copper):
     log = []
     models = {"big": Timed("big", log=log, fails_above=40), "light": Timed("light", log=log)}

@@ -83,7 +83,7 @@ class TimedRun:
         self.milliseconds.clear()
 
     def warm_up(self, steps: int, limit_seconds: float, forecast: MemoryForecast) -> None:
-        """Run one evaluation and untimed steps while there is time; nothing if the forecast says that it will not fit."""
+        """Run one evaluation and untimed steps while there is time; nothing if the forecast sees it not fit."""
         refusal = forecast.refusal(len(self.start))
         if refusal is not None:
             self.does_not_fit(refusal)

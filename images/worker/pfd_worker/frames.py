@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,17 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread, write
 from numpy.typing import NDArray
+
+
+class Sampling(StrEnum):
+    """How a frame came to be labelled."""
+
+    REPRESENTATIVE = "representative"
+    """One of an even sample of the MD."""
+    FARTHEST = "farthest"
+    """Far from the training set."""
+    AIMD = "aimd"
+    """A step of ab-initio MD."""
 
 
 def read_frames(path: Path) -> list[Atoms]:

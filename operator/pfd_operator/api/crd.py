@@ -70,7 +70,7 @@ def _root(kind: Kind) -> dict[str, Any]:
         "x-kubernetes-validations": [
             {
                 "rule": f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}",
-                "message": f"spec.{name} is frozen once started; a new job reuses labels and stages",
+                "message": f"spec.{name} is frozen once started; a new job reuses labels",
             }
             for name in sorted(spec_schema["properties"])
             if name not in MUTABLE_FIELDS

@@ -110,7 +110,7 @@ class StageResult(Strict):
     counts: dict[str, int] = {}
     """Sizes the planner needs (`tasks` and `labels` of select) and others to read (candidates, …)."""
     metrics: dict[str, ErrorMetrics] = {}
-    """Of train: pretrained, shifted (iteration 0), prequential (later ones), holdout, best."""
+    """Of train: pretrained, shifted (iteration 0), prequential and farthest (later ones), holdout, best."""
     best_iteration: int | None = None
     """Of train: whose model is the best on the hold-out so far."""
     model_uri: str | None = None

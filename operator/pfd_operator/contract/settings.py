@@ -172,6 +172,13 @@ class Selection(Strict):
     """How candidate frames become the frames that are labelled."""
 
     frames_per_iteration: int = Field(20, ge=1, le=10000, description="Frames labelled in each iteration. Default 20.")
+    representative_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share sampled evenly from the MD, to measure the model; the rest is farthest from training. "
+        "Default 0.5.",
+    )
     min_distance_factor: float = Field(
         0.6,
         gt=0,

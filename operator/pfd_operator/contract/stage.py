@@ -106,6 +106,8 @@ class SelectParams(Strict):
     purpose: Purpose
     frames: int = Field(ge=0)
     """Frames chosen out of MD, exactly this many if there are as many candidates."""
+    representative_fraction: float = Field(ge=0, le=1)
+    """Share of them that is an even sample of the MD; the others are far from the training set and one another."""
     aimd: Aimd | None = None
     """AIMD trajectories asked for on top, from the perturbed starts."""
 

@@ -189,7 +189,11 @@ def _params(spec: DistillJobSpec, status: DistillJobStatus, position: Position) 
             )
         case StageKind.SELECT:
             asked = min(spec.selection.frames_per_iteration, labels_left(spec, status))
-            return SelectParams(purpose=purpose, frames=spec.holdout.frames if first else max(1, asked))
+            return SelectParams(
+                purpose=purpose,
+                frames=spec.holdout.frames if first else max(1, asked),
+                representative_fraction=1.0 if first else spec.selection.representative_fraction,
+            )
         case StageKind.LABEL:
             return LabelParams(
                 frames_per_pod=spec.labeling.frames_per_pod,

@@ -166,6 +166,7 @@ def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position
                 purpose=purpose,
                 # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
                 frames=spec.holdout.frames if first else max(1, asked),
+                representative_fraction=1.0 if first else spec.selection.representative_fraction,
                 aimd=spec.aimd if first and spec.aimd.trajectories else None,
             )
         case StageKind.LABEL:

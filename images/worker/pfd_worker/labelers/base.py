@@ -13,7 +13,8 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from pfd_operator.contract.digest import digest_of
 
-INFO_KEYS = ("purpose", "stratum", "trajectory", "system")
+INFO_KEYS = ("purpose", "sampling", "stratum", "trajectory", "system")
+"""Where a frame comes from and what it is for, as select says it."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class LabelTask:
 
     atoms: Atoms
     info: Mapping[str, str]
-    """purpose, stratum, trajectory and system of its frames."""
+    """INFO_KEYS of its frames."""
     steps: int | None = None
     temperature_kelvin: float = 0.0
     timestep_fs: float = 0.0

@@ -26,7 +26,7 @@ class IterationRecord:
     best_iteration: int | None
     """Whose model was the best on the hold-out by then; None while no training had beaten the shifted model."""
     errors: dict[str, dict[str, Any]]
-    """`holdout` and `prequential`, as `error_report` gives them: whole set, strata, elements."""
+    """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""

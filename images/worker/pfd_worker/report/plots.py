@@ -27,6 +27,7 @@ def errors_by_iteration(history: History) -> str:
         for name, label, color, shift in (
             ("holdout", "hold-out", PALETTE[0], -0.06),
             ("prequential", "new frames", PALETTE[1], 0.06),
+            ("farthest", "new frames far from training", PALETTE[2], 0.12),
         ):
             known = [(r.iteration + shift, r.errors[name]) for r in history.iterations if name in r.errors]
             if known:

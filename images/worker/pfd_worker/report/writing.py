@@ -25,6 +25,8 @@ from pfd_worker.stage_context import Manifest, StageContext
 
 REPORT_JSON = "report.json"
 REPORT_PAGE = "report.html"
+MEASURED = ("holdout", "prequential", "farthest")
+"""Sets of frames that a round measures a model on."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class RoundResult:
     """What a train stage has when it is done."""
 
     reports: dict[str, dict[str, Any]]
-    """By name (pretrained, shifted, prequential, holdout), as `error_report` gives them."""
+    """By name (pretrained, shifted, prequential, farthest, holdout), as `error_report` gives them."""
     holdout: Sequence[Atoms]
     best_predictions: Sequence[Prediction]
     """Of the best model so far, for the hold-out."""
@@ -52,7 +54,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         training_labels=len(trained.features),
         holdout_labels=len(trained.holdout),
         best_iteration=trained.best_iteration,
-        errors={name: trained.reports[name] for name in ("holdout", "prequential") if name in trained.reports},
+        errors={name: trained.reports[name] for name in MEASURED if name in trained.reports},
     )
     history = history_before(context, previous).extended(record, trained.reports)
     seed = seed_of(spec.seed, "report")

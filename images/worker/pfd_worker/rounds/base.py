@@ -17,7 +17,7 @@ from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
@@ -76,8 +76,7 @@ class Round(ABC):
         dataset, holdout = self._datasets(new, labels)
         self.begin(dataset, holdout)
         if self.previous is not None and new:
-            explorer = DeepmdModel(self.context.fetch(self.previous, "model.pt"))
-            self.measure("prequential", frame_errors(new, explorer.predict(new)))
+            self._measure_explorer(DeepmdModel(self.context.fetch(self.previous, "model.pt")), new)
         outcome = self.train(dataset, self.folder / "model.pt")
         model = DeepmdModel(self.folder / "model.pt")
         predictions = model.predict(holdout)
@@ -103,6 +102,20 @@ class Round(ABC):
         """Keep the metrics of a model, and its full report."""
         self.metrics[name] = summarise(errors, self.seed)
         self.reports[name] = error_report(errors, self.seed)
+
+    def _measure_explorer(self, explorer: DeepmdModel, new: list[Atoms]) -> None:
+        """Measure the model that explored on labels it has never seen.
+
+        Frames chosen for being far from the training set are harder than what MD visits, whatever the model: on them
+        alone no model would ever be good. They count only where nothing else was asked for.
+        """
+        errors = frame_errors(new, explorer.predict(new))
+        samples = [Sampling(atoms.info["sampling"]) for atoms in new]
+        even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
+        far = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.FARTHEST]
+        self.measure("prequential", even or far)
+        if even and far:
+            self.measure("farthest", far)
 
     def training_run(self, base_input: dict[str, Any], start: Path | None, purpose: Purpose) -> TrainingRun:
         """Return a training that goes on where an earlier attempt at this stage was stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -15,10 +16,10 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.selection.farthest import select_farthest
-from pfd_worker.selection.holdout import Candidate, select_holdout
 from pfd_worker.selection.quotas import fair_quotas
+from pfd_worker.selection.representative import Candidate, select_representative
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
 from pfd_worker.structures import training_starts
@@ -35,11 +36,11 @@ def run(context: StageContext) -> StageOutput:
         for shard, manifest in enumerate(shards)
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
-    chosen = _choose(context, params, shards, [row for _, _, row in rows]) if params.frames else []
+    chosen = _choose(context, params, shards, [row for _, _, row in rows]) if params.frames else {}
     frames = _fetch_frames(context, shards, [rows[number][:2] for number in chosen])
     tasks: list[dict[str, Any]] = [
-        {"kind": "scf", "frame": number, "purpose": params.purpose, **_origin(atoms)}
-        for number, atoms in enumerate(frames)
+        {"kind": "scf", "frame": number, "purpose": params.purpose, "sampling": sampling, **_origin(atoms)}
+        for number, (atoms, sampling) in enumerate(zip(frames, chosen.values(), strict=True))
     ]
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], "starts.extxyz"))
@@ -68,17 +69,23 @@ def _origin(atoms: Atoms) -> dict[str, str]:
 
 def _choose(
     context: StageContext, params: SelectParams, shards: Sequence[Manifest], rows: Sequence[dict[str, Any]]
-) -> list[int]:
+) -> dict[int, Sampling]:
+    """Return rows of the candidates, and how each was sampled."""
     if not rows:
         raise _no_candidates(shards)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    if params.purpose == "hold-out":
-        candidates = [Candidate(row["stratum"], row["trajectory"], row["step"]) for row in rows]
-        return select_holdout(candidates, params.frames, seed)
+    candidates = [Candidate(row["stratum"], row["trajectory"], row["step"]) for row in rows]
+    even = select_representative(candidates, math.ceil(params.representative_fraction * params.frames), seed)
+    chosen = dict.fromkeys(even, Sampling.REPRESENTATIVE)
+    if len(chosen) == params.frames:
+        return chosen
     parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
     features = np.concatenate([part for part in parts if len(part)])
-    training = _training_features(context, features.shape[1])
-    return select_farthest(features, [row["stratum"] for row in rows], params.frames, training, seed)
+    known = np.concatenate([_training_features(context, features.shape[1]), features[even]])
+    rest = np.setdiff1d(np.arange(len(rows)), even)
+    strata = [candidates[number].stratum for number in rest]
+    far = select_farthest(features[rest], strata, params.frames - len(chosen), known, seed)
+    return chosen | dict.fromkeys(rest[far].tolist(), Sampling.FARTHEST)
 
 
 def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:
@@ -114,6 +121,7 @@ def _aimd_tasks(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[At
                     _with_origin(atoms, system, stratum, trajectory),
                     {
                         "purpose": "training",
+                        "sampling": Sampling.AIMD,
                         "stratum": stratum,
                         "trajectory": trajectory,
                         "system": system,

@@ -52,6 +52,7 @@ def test_what_the_stages_are_told() -> None:
     select = run.until(0, StageKind.SELECT)
     assert isinstance(select.spec.params, SelectParams)
     assert (select.spec.params.frames, select.spec.params.aimd is not None) == (4, True)
+    assert select.spec.params.representative_fraction == 1
     assert select.spec.inputs["explore"].completions == 2
     label = run.until(0, StageKind.LABEL)
     assert (label.completions, label.parallelism) == (3, 2)
@@ -63,6 +64,7 @@ def test_what_the_stages_are_told() -> None:
     select = run.until(1, StageKind.SELECT)
     assert isinstance(select.spec.params, SelectParams)
     assert (select.spec.params.purpose, select.spec.params.frames, select.spec.params.aimd) == ("training", 3, None)
+    assert select.spec.params.representative_fraction == 0.5
     assert "train" in run.until(1, StageKind.TRAIN).spec.inputs
 
 

@@ -101,4 +101,4 @@ def train_job(owner: Resource) -> PlannedJob:
 
 
 def select_job(owner: Resource) -> PlannedJob:
-    return planned(SelectParams(purpose="hold-out", frames=16, aimd=Aimd()), owner)
+    return planned(SelectParams(purpose="hold-out", frames=16, representative_fraction=1.0, aimd=Aimd()), owner)

@@ -15,7 +15,7 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
 from pfd_worker.labelers.base import LabelTask
 
-INFO = {"purpose": "training", "stratum": "s", "trajectory": "t", "system": "silicon"}
+INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "silicon"}
 SETTINGS = AbinitEngine(
     cutoff_ev=300,
     k_spacing=0.6,

@@ -11,7 +11,7 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.base import LabelTask
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
 
-INFO = {"purpose": "training", "stratum": "s", "trajectory": "t", "system": "copper"}
+INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
 EMT = AseEngine(calculator="ase.calculators.emt:EMT")
 
 

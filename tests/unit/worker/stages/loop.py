@@ -130,7 +130,13 @@ def iteration_zero(loop: Loop, prepare: StageRef) -> tuple[dict[str, StageRef], 
     """Run explore, select and label of iteration 0 and its train; return its refs and the train result."""
     explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
     select = loop.run(
-        {"stage": "select", "purpose": "hold-out", "frames": 6, "aimd": {"trajectories": 2, "steps": 5}},
+        {
+            "stage": "select",
+            "purpose": "hold-out",
+            "frames": 6,
+            "representativeFraction": 1,
+            "aimd": {"trajectories": 2, "steps": 5},
+        },
         0,
         {"prepare": prepare, "explore": explore},
     )
@@ -145,7 +151,7 @@ def later_iteration(
     """Run one training iteration after `train`."""
     explore = loop.indexed(explore_params("training"), number, {"prepare": prepare, "model": train}, 2)
     select = loop.run(
-        {"stage": "select", "purpose": "training", "frames": 8},
+        {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.5},
         number,
         {"prepare": prepare, "explore": explore, "train": train},
     )

@@ -45,8 +45,8 @@ def test_iteration_zero_measures_baselines_and_trains(finished):
 
 def test_later_iterations_measure_the_exploring_model_first(finished):
     loop, _, _, _, refs1, train1 = finished
-    assert set(train1.metrics) == {"prequential", "holdout", "best"}
-    assert train1.metrics["prequential"].frames == 8
+    assert set(train1.metrics) == {"prequential", "farthest", "holdout", "best"}
+    assert (train1.metrics["prequential"].frames, train1.metrics["farthest"].frames) == (4, 4)
     assert train1.counts["dataset"] == 18
     report = loop.load_json(ref(train1), "evaluation.json")
     assert {"copper/300K", "copper/600K"} == set(report["prequential"]["strata"])

@@ -68,7 +68,8 @@ def distill_prepare(teacher):
 
 
 def select(loop, iteration, inputs, frames, purpose):
-    params = {"stage": "select", "purpose": purpose, "frames": frames}
+    fraction = 1.0 if purpose == "hold-out" else 0.5
+    params = {"stage": "select", "purpose": purpose, "frames": frames, "representativeFraction": fraction}
     return ref(loop.run(params, iteration, inputs))
 
 

@@ -42,14 +42,15 @@ def select(loop: Loop, elements: tuple[str, ...] = ("Cu", "Cu", "Cu"), aimd: boo
     write_frames(folder / "frames.extxyz", frames)
     (folder / "tasks.json").write_text(json.dumps(tasks))
     files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
-    params = {"stage": "select", "purpose": "training", "frames": len(elements)}
+    params = {"stage": "select", "purpose": "training", "frames": len(elements), "representativeFraction": 0}
     spec = loop.spec(params, 1, {"prepare": StageRef(digest="1" * 64)})
     commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
     return StageRef(digest=spec.digest)
 
 
 def task(kind: str, frame: int) -> dict:
-    named = {"purpose": "training", "stratum": "s", "trajectory": f"t{frame}", "system": "copper"}
+    named = {"purpose": "training", "sampling": "farthest"}
+    named |= {"stratum": "s", "trajectory": f"t{frame}", "system": "copper"}
     return {"kind": kind, "frame": frame, **named}
 
 
@@ -85,7 +86,7 @@ def test_labels_are_the_calculators_and_are_counted(tmp_path):
         check = frame.copy()
         check.calc = EMT()
         assert energy_of(frame) == pytest.approx(check.get_potential_energy(), abs=1e-5)
-        assert {"label_key", "purpose", "stratum", "trajectory", "system", "virial"} <= set(frame.info)
+        assert {"label_key", "purpose", "sampling", "stratum", "trajectory", "system", "virial"} <= set(frame.info)
     assert loop.store.list("claims/") == []
 
 

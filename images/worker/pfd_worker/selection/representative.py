@@ -1,4 +1,4 @@
-"""Hold-out frames: spread over conditions and trajectories, and far apart in time, not chosen for being hard."""
+"""Representative frames: an even sample of what MD visited, not chosen for being hard."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Candidate:
     step: int
 
 
-def select_holdout(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:
-    """Choose hold-out frames evenly over strata, then over trajectories, then over time.
+def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:
+    """Choose frames evenly over strata, then over trajectories, then over time.
 
-    The hold-out says how good the model is where the user looks, so it is an even sample of what MD visits; selection
-    by distance would fill it with outliers.
+    An error measured on them says how good the model is where MD goes; on frames chosen by distance it would say how
+    good it is on outliers.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 
-from pfd_worker.selection.holdout import Candidate, select_holdout
+from pfd_worker.selection.representative import Candidate, select_representative
 
 CANDIDATES = [
     Candidate(f"si/{kelvin}K", f"t{kelvin}-{replica}", step)
@@ -13,7 +13,7 @@ CANDIDATES = [
 
 
 def test_frames_are_spread_over_strata_trajectories_and_time():
-    chosen = select_holdout(CANDIDATES, 24, seed=1)
+    chosen = select_representative(CANDIDATES, 24, seed=1)
     assert len(chosen) == len(set(chosen)) == 24
     assert set(Counter(CANDIDATES[row].stratum for row in chosen).values()) == {8}
     trajectories = Counter(CANDIDATES[row].trajectory for row in chosen)
@@ -25,14 +25,14 @@ def test_frames_are_spread_over_strata_trajectories_and_time():
 
 
 def test_few_frames_still_cover_different_strata():
-    chosen = select_holdout(CANDIDATES, 3, seed=2)
+    chosen = select_representative(CANDIDATES, 3, seed=2)
     assert len({CANDIDATES[row].stratum for row in chosen}) == 3
 
 
 def test_an_exploded_trajectory_is_made_up_for_by_the_others():
     short = [c for c in CANDIDATES if c.trajectory != "t900-1"] + [Candidate("si/900K", "t900-1", 10)]
-    assert len(select_holdout(short, 60, seed=3)) == 60
+    assert len(select_representative(short, 60, seed=3)) == 60
 
 
 def test_more_asked_than_there_is_gives_all():
-    assert select_holdout(CANDIDATES[:5], 9, seed=4) == [0, 1, 2, 3, 4]
+    assert select_representative(CANDIDATES[:5], 9, seed=4) == [0, 1, 2, 3, 4]

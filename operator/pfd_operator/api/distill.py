@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pfd_operator.contract.base import ExactlyOne, Strict, Uri
+from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
-from pfd_operator.contract.settings import AseEngine, HoldOut, Selection, System
+from pfd_operator.contract.settings import AseEngine, HoldOut, ModelSource, Selection, System
 from pfd_operator.contract.student import Preset, Student
 
 from .job import Budget, JobSpec
@@ -19,24 +19,14 @@ class FineTuneJobRef(Strict):
     name: str = Field(min_length=1, max_length=253, description="Its name; waited for if it does not exist yet.")
 
 
-class Teacher(ExactlyOne):
+class Teacher(ModelSource):
     """Who labels and, in the first round, explores."""
 
     fine_tune_job: FineTuneJobRef | None = Field(
         None, description="The best model of a FineTuneJob, once that has ended; with its systems and its DFT hold-out."
     )
-    uri: Uri | None = Field(None, description="Checkpoint (.pt) in the object store.")
-    pretrained: str | None = Field(
-        None,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9._-]+$",
-        description="Name known to `dp pretrained download`, e.g. DPA-3.1-3M; fetched once into the store.",
-    )
     calculator: AseEngine | None = Field(
         None, description="Any ASE calculator of the worker image, e.g. sevenn.calculator:SevenNetCalculator."
-    )
-    branch: str | None = Field(
-        None, max_length=64, description="Model branch (head); required when the checkpoint has several."
     )
     image: str | None = Field(
         None,
@@ -47,7 +37,7 @@ class Teacher(ExactlyOne):
     @classmethod
     def union_members(cls) -> tuple[str, ...]:
         """Branch and image go with any of them."""
-        return ("fine_tune_job", "uri", "pretrained", "calculator")
+        return (*super().union_members(), "fine_tune_job", "calculator")
 
 
 class TeacherLabeling(Strict):
@@ -98,7 +88,9 @@ class DistillJobSpec(JobSpec):
     selection: DistillSelection = Field(DistillSelection(), description="Which configurations are labelled.")
     labeling: TeacherLabeling = Field(TeacherLabeling(), description="How the teacher labels.")
     training: RoundTraining = Field(RoundTraining(), description="Training of the student.")
-    acceptance: Acceptance = Field(description="When the student is accepted.")
+    acceptance: Acceptance = Field(
+        description="When the student is accepted; the RMSEs are against the teacher on the hold-out."
+    )
     budget: DistillBudget = Field(DistillBudget(), description="What it may cost.")
     pods: DistillPods = Field(DistillPods(), description="Resources and scheduling by stage.")
 

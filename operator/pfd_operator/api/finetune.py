@@ -7,7 +7,6 @@ from pydantic import Field
 from pfd_operator.contract.settings import (
     Aimd,
     Convergence,
-    HoldOut,
     Labeling,
     LabelledData,
     ModelSource,
@@ -23,7 +22,6 @@ class FineTuneJobSpec(JobSpec):
     model: ModelSource = Field(description="The pre-trained model: exactly one of uri, pretrained; and its branch.")
     data: list[LabelledData] = Field([], max_length=64, description="Labelled frames to start from, if there are any.")
     aimd: Aimd = Field(Aimd(), description="Short ab-initio MD whose steps are the first training frames.")
-    holdout: HoldOut = Field(HoldOut(), description="The frozen hold-out.")
     labeling: Labeling = Field(description="The reference method.")
     training: Training = Field(Training(), description="Fine-tuning.")
     convergence: Convergence = Field(description="When the model is good.")

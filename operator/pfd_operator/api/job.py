@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from pfd_operator.contract.base import Strict
-from pfd_operator.contract.settings import Exploration, S3Location, Selection, System
+from pfd_operator.contract.settings import Exploration, HoldOut, S3Location, Selection, System
 
 from .pods import Pods
 
@@ -67,6 +67,7 @@ class JobSpec(Strict):
     """Fields that every kind of job has; the loop needs no others."""
 
     systems: list[System] = Field(min_length=1, max_length=64, description="The materials.")
+    holdout: HoldOut = Field(HoldOut(), description="The frozen hold-out.")
     exploration: Exploration = Field(description="MD that finds new configurations.")
     selection: Selection = Field(Selection(), description="Which configurations are labelled.")
     budget: Budget = Field(Budget(), description="What it may cost.")

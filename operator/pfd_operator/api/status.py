@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pfd_operator.contract.base import Strict
+from pfd_operator.contract.result import AcceptanceCheck
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .conditions import Phase
@@ -164,18 +165,10 @@ class TeacherRecord(Strict):
     systems: list[str]
 
 
-class Check(Strict):
-    """One limit of spec.acceptance, or one figure without a limit."""
-
-    name: str
-    met: bool
-    message: str = Field("", description="What was measured, and against which limit.")
-
-
 class DistillJobStatus(JobStatus):
     """Status of a DistillJob."""
 
     teacher: TeacherRecord | None = None
     speedup: str = Field("", description="Over the teacher, at the first of spec.acceptance.sizes.")
-    acceptance: list[Check] = Field([], description="What the student was measured by.")
+    acceptance: list[AcceptanceCheck] = Field([], description="What the student was measured by.")
     dft: dict[str, Errors] = Field({}, description="teacher and student on the teacher's DFT hold-out.")

@@ -6,8 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .base import Strict
-from .settings import Positive
+from .settings import Convergence, Positive
 from .student import StudentTraining
 
 
@@ -26,19 +25,12 @@ class RoundTraining(StudentTraining):
     )
 
 
-class Acceptance(Strict):
-    """When the student is good enough; every limit given must hold, and what it was is in the status."""
+class Acceptance(Convergence):
+    """When the student is good enough; every limit given must hold, and what it was is in the status.
 
-    force_rmse: Positive = Field(
-        alias="forceRMSE",
-        description="Largest force RMSE against the teacher on the frozen hold-out, in eV/Å; also ends the rounds.",
-    )
-    energy_rmse_per_atom: Positive | None = Field(
-        None, alias="energyRMSEPerAtom", description="Largest energy RMSE per atom against the teacher, in eV."
-    )
-    virial_rmse_per_atom: Positive | None = Field(
-        None, alias="virialRMSEPerAtom", description="Largest virial RMSE per atom against the teacher, in eV."
-    )
+    The errors are those against the teacher on the frozen hold-out. In a row they also end the rounds.
+    """
+
     consecutive: int = Field(1, ge=1, le=100, description="Rounds in a row in which these errors hold. Default 1.")
     dft_force_ratio: Positive | None = Field(
         None,

@@ -8,6 +8,7 @@ from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import ObservedTeacher
 
 from .resources import Snapshot
@@ -47,5 +48,5 @@ def _record(name: str, spec: FineTuneJobSpec, status: JobStatus) -> TeacherRecor
 
 
 def _failure(status: JobStatus) -> str:
-    ready = next((item for item in status.conditions if item.type == ConditionType.READY), None)
+    ready = find_condition(status, ConditionType.READY)
     return f"it ended as {status.phase.value}" + (f" ({ready.message})" if ready is not None else "")

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from pfd_operator.api.status import Errors
 from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.settings import Convergence
 
 MEASURES = {"prequential": "on the new labels", "holdout": "on the hold-out"}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
-
-
-class Limits(Protocol):
-    """What may be limited: FineTuneJob's convergence, DistillJob's acceptance."""
-
-    @property
-    def force_rmse(self) -> float:
-        """In eV/Å."""
-        ...
-
-    @property
-    def energy_rmse_per_atom(self) -> float | None:
-        """In eV."""
-        ...
-
-    @property
-    def virial_rmse_per_atom(self) -> float | None:
-        """In eV."""
-        ...
-
-    @property
-    def consecutive(self) -> int:
-        """Iterations in a row."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +39,7 @@ class _Check:
         return f"{size}, {100 * (self.ratio - 1):.0f} % above the limit of {self.limit:g}"
 
 
-def judge(limits: Limits, metrics: Mapping[str, ErrorMetrics], measures: Mapping[str, str] = MEASURES) -> Verdict:
+def judge(limits: Convergence, metrics: Mapping[str, ErrorMetrics], measures: Mapping[str, str] = MEASURES) -> Verdict:
     """Compare an iteration's errors with the limits.
 
     Parameters
@@ -93,7 +69,7 @@ def judge(limits: Limits, metrics: Mapping[str, ErrorMetrics], measures: Mapping
     return Verdict(worst is not None and worst.ratio <= 1, str(worst))
 
 
-def _criteria(limits: Limits, measured: ErrorMetrics) -> list[tuple[str, float | None, float, str]]:
+def _criteria(limits: Convergence, measured: ErrorMetrics) -> list[tuple[str, float | None, float, str]]:
     given = [
         ("force RMSE", measured.force_rmse, limits.force_rmse, "eV/Å"),
         ("energy RMSE per atom", measured.energy_rmse_per_atom, limits.energy_rmse_per_atom, "eV"),

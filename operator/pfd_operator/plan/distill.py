@@ -8,30 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pfd_operator.api.conditions import OperatorReason, Phase
+from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
-from pfd_operator.api.job import Stop
-from pfd_operator.api.status import Check, DistillJobStatus, ModelRecord
+from pfd_operator.api.status import DistillJobStatus
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import ModelSource, Purpose, Training
+from pfd_operator.contract.settings import ModelSource, Training
 from pfd_operator.contract.stage import (
     AcceptParams,
-    ExploreParams,
     LabelParams,
     PrepareParams,
-    SelectParams,
     StageKind,
     StageParams,
     StageRef,
     TrainParams,
 )
 
+from .acceptance import take_acceptance, verdict
 from .budget import labels_left
-from .convergence import decimal, errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Position, StagePlan
-from .rounds import after, last_stages, last_words, pods_of, prepared, take_counts
+from .rounds import after, explored, last_stages, pods_of, prepared, selected, stopped, take_counts
 from .types import Observed, Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
@@ -106,7 +103,7 @@ class Distill:
         if position.stage is StageKind.TRAIN and results:
             return take_training(spec.acceptance, status, position.iteration, results[0], MEASURES)
         if position.stage is StageKind.ACCEPT and results:
-            return _take_acceptance(spec, status, results[0])
+            return take_acceptance(spec, status, results[0])
         return status
 
     def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
@@ -116,18 +113,8 @@ class Distill:
     def ending(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, begun: bool) -> Ending | None:
         """Say why a stage is not to be started or attempted again."""
         if status.acceptance:
-            return _verdict(status)
-        if position.stage is StageKind.EXPLORE and not begun and position.iteration > 1 and _stops(spec):
-            message = f"stopped after round {position.iteration - 1} (spec.stop); remove spec.stop to go on"
-            return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
-        exploring = position.iteration > 0 and position.stage in (StageKind.EXPLORE, StageKind.SELECT)
-        if exploring and labels_left(spec, status) == 0:
-            message = (
-                f"all {spec.budget.max_labels} frames (spec.budget.maxLabels) are labelled: {last_words(status)}. "
-                "Raise the budget to go on"
-            )
-            return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
-        return None
+            return verdict(status)
+        return stopped(spec, status, position, begun)
 
 
 def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
@@ -142,10 +129,6 @@ def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
         message = f"the teacher, FineTuneJob {name}, has no model: {teacher.failure}"
         return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
     return None
-
-
-def _stops(spec: DistillJobSpec) -> bool:
-    return spec.stop is Stop.AFTER_ITERATION
 
 
 def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
@@ -168,8 +151,6 @@ def _image(spec: DistillJobSpec, settings: Settings) -> str:
 
 
 def _params(spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
-    first = position.iteration == 0
-    purpose: Purpose = "hold-out" if first else "training"
     match position.stage:
         case StageKind.PREPARE:
             return PrepareParams(
@@ -181,19 +162,9 @@ def _params(spec: DistillJobSpec, status: DistillJobStatus, position: Position) 
                 student=spec.student,
             )
         case StageKind.EXPLORE:
-            return ExploreParams(
-                purpose=purpose,
-                systems=_systems(spec, status),
-                exploration=spec.exploration,
-                min_distance_factor=spec.selection.min_distance_factor,
-            )
+            return explored(spec, _systems(spec, status), position.iteration)
         case StageKind.SELECT:
-            asked = min(spec.selection.frames_per_iteration, labels_left(spec, status))
-            return SelectParams(
-                purpose=purpose,
-                frames=spec.holdout.frames if first else max(1, asked),
-                representative_fraction=1.0 if first else spec.selection.representative_fraction,
-            )
+            return selected(spec, status, position.iteration)
         case StageKind.LABEL:
             return LabelParams(
                 frames_per_pod=spec.labeling.frames_per_pod,
@@ -257,33 +228,6 @@ def _inputs(status: DistillJobStatus, position: Position) -> dict[str, StageRef]
 def _holdout_labels(status: DistillJobStatus) -> StageRef:
     record = next(r for r in status.stages if (r.iteration, r.stage) == (0, StageKind.LABEL))
     return StageRef(digest=record.digest, completions=record.completions)
-
-
-def _take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: StageResult) -> DistillJobStatus:
-    atoms = spec.acceptance.sizes[0]
-    speedup = result.figures.get(f"speedup_{atoms}")
-    best = status.model
-    model = None
-    if result.model_uri is not None and best is not None:
-        errors = errors_of(result.metrics.get("holdout")) or best.errors
-        model = ModelRecord(uri=result.model_uri, iteration=best.iteration, errors=errors)
-    dft = {name: errors_of(result.metrics.get(key)) for name, key in (("teacher", "teacherDft"), ("student", "dft"))}
-    return status.model_copy(
-        update={
-            "acceptance": [Check(**check.model_dump()) for check in result.checks],
-            "speedup": f"{decimal(speedup)}× at {atoms} atoms" if speedup is not None else "",
-            "model": model or best,
-            "dft": {name: errors for name, errors in dft.items() if errors is not None},
-        }
-    )
-
-
-def _verdict(status: DistillJobStatus) -> Ending:
-    refused = [check.message for check in status.acceptance if not check.met]
-    if refused:
-        message = "the student is refused: " + "; ".join(refused) + ". Its model is kept at status.model.uri"
-        return Ending(Phase.REFUSED, OperatorReason.REFUSED, message)
-    return Ending(Phase.CONVERGED, OperatorReason.ACCEPTED, "the student is accepted: every limit holds", ready=True)
 
 
 DISTILL = Distill()

@@ -6,27 +6,22 @@ from collections.abc import Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.job import Stop
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Purpose
 from pfd_operator.contract.stage import (
-    ExploreParams,
     LabelParams,
     PrepareParams,
-    SelectParams,
     StageKind,
     StageParams,
     StageRef,
     TrainParams,
 )
 
-from .budget import labels_left
 from .convergence import errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Position, StagePlan
-from .rounds import after, last_stages, last_words, pods_of, prepared, take_counts
+from .rounds import after, explored, last_stages, last_words, pods_of, prepared, selected, stopped, take_counts
 from .types import Observed, Settings
 
 IN_WORKER = frozenset({"xtb", "ase"})
@@ -92,19 +87,11 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, begun: bool
     ) -> Ending | None:
         """Say why a stage is not to be started or attempted again."""
-        if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
-            return None
-        if position.stage is StageKind.EXPLORE and not begun:
+        if position.stage is StageKind.EXPLORE and position.iteration > 0 and not begun:
             ending = _after_iteration(spec, status, position.iteration)
             if ending is not None:
                 return ending
-        if labels_left(spec, status) == 0:
-            message = (
-                f"all {spec.budget.max_labels} labels (spec.budget.maxLabels) are paid for and the model is not yet "
-                f"good enough: {last_words(status)}. Raise the budget to go on"
-            )
-            return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
-        return None
+        return stopped(spec, status, position, begun)
 
 
 def _complaint(spec: FineTuneJobSpec, settings: Settings) -> str | None:
@@ -135,15 +122,10 @@ def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming:
             f"model is not yet good enough: {last_words(status)}. Raise the budget to go on"
         )
         return Ending(Phase.MAX_ITERATIONS, OperatorReason.MAX_ITERATIONS, message)
-    if spec.stop is Stop.AFTER_ITERATION:
-        message = f"stopped after iteration {upcoming - 1} (spec.stop); remove spec.stop to go on"
-        return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
     return None
 
 
 def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position) -> StageParams:
-    first = position.iteration == 0
-    purpose: Purpose = "hold-out" if first else "training"
     match position.stage:
         case StageKind.PREPARE:
             return PrepareParams(
@@ -154,21 +136,9 @@ def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position
                 engine=spec.labeling.engine,
             )
         case StageKind.EXPLORE:
-            return ExploreParams(
-                purpose=purpose,
-                systems=[system.name for system in spec.systems],
-                exploration=spec.exploration,
-                min_distance_factor=spec.selection.min_distance_factor,
-            )
+            return explored(spec, [system.name for system in spec.systems], position.iteration)
         case StageKind.SELECT:
-            asked = min(spec.selection.frames_per_iteration, labels_left(spec, status))
-            return SelectParams(
-                purpose=purpose,
-                # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
-                frames=spec.holdout.frames if first else max(1, asked),
-                representative_fraction=1.0 if first else spec.selection.representative_fraction,
-                aimd=spec.aimd if first and spec.aimd.trajectories else None,
-            )
+            return selected(spec, status, position.iteration, spec.aimd if spec.aimd.trajectories else None)
         case StageKind.LABEL:
             return LabelParams(
                 engine=spec.labeling.engine,

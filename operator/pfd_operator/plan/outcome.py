@@ -15,9 +15,10 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.settings import Convergence
 
 from .conditions import shortened
-from .convergence import MEASURES, Limits, errors_of, judge
+from .convergence import MEASURES, errors_of, judge
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
@@ -42,7 +43,7 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
 
 
 def take_training(
-    limits: Limits, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
+    limits: Convergence, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
 ) -> AnyStatus:
     """Return the status with what a train stage measured: the iteration's record, the best model."""
     verdict = judge(limits, result.metrics, measures)

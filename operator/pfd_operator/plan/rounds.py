@@ -1,19 +1,29 @@
-"""What the recipes share: how stages are dealt over pods, and how results are taken."""
+"""What the recipes share: how a round goes, how stages are dealt over pods, and how results are taken."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
+from pfd_operator.api.conditions import OperatorReason, Phase
+from pfd_operator.api.job import JobSpec, Stop
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Exploration, System
-from pfd_operator.contract.stage import STRUCTURES_DIRECTORY, PreparedSystem, StageKind, StageRef
+from pfd_operator.contract.settings import Aimd, Exploration, Purpose, System
+from pfd_operator.contract.stage import (
+    STRUCTURES_DIRECTORY,
+    ExploreParams,
+    PreparedSystem,
+    SelectParams,
+    StageKind,
+    StageRef,
+)
 from pfd_operator.contract.tasks import md_tasks
 
+from .budget import labels_left
 from .names import structures_key
 from .outcome import AnyStatus, take_labels
-from .recipe import Position
+from .recipe import Ending, Position
 
 ITERATION = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
 
@@ -53,6 +63,51 @@ def pods_of(
         pods = max(1, math.ceil(status.counts.get("tasks", 1) / frames_per_pod))
         return pods, min(parallelism, pods)
     return None, 1
+
+
+def purpose_of(iteration: int) -> Purpose:
+    """Return what the frames of an iteration are for: the first one's are never trained on."""
+    return "training" if iteration else "hold-out"
+
+
+def explored(spec: JobSpec, systems: Sequence[str], iteration: int) -> ExploreParams:
+    """Return what explore is told."""
+    return ExploreParams(
+        purpose=purpose_of(iteration),
+        systems=list(systems),
+        exploration=spec.exploration,
+        min_distance_factor=spec.selection.min_distance_factor,
+    )
+
+
+def selected(spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None = None) -> SelectParams:
+    """Return what select is told; `aimd` is what the hold-out's labels come with."""
+    if iteration == 0:
+        return SelectParams(
+            purpose=purpose_of(iteration), frames=spec.holdout.frames, representative_fraction=1.0, aimd=aimd
+        )
+    return SelectParams(
+        purpose=purpose_of(iteration),
+        # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
+        frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status))),
+        representative_fraction=spec.selection.representative_fraction,
+    )
+
+
+def stopped(spec: JobSpec, status: JobStatus, position: Position, begun: bool) -> Ending | None:
+    """Say why a round does not begin, or stops before it costs labels: the user's wish, or no label left."""
+    if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
+        return None
+    if position.stage is StageKind.EXPLORE and not begun and spec.stop is Stop.AFTER_ITERATION:
+        message = f"stopped after iteration {position.iteration - 1} (spec.stop); remove spec.stop to go on"
+        return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
+    if labels_left(spec, status) == 0:
+        message = (
+            f"all {spec.budget.max_labels} labels (spec.budget.maxLabels) are paid for and the model is not yet "
+            f"good enough: {last_words(status)}. Raise the budget to go on"
+        )
+        return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
+    return None
 
 
 def prepared(system: System) -> PreparedSystem:

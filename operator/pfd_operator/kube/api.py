@@ -81,6 +81,10 @@ class KubeApi:
         """Server, certificates and token in use."""
         return self._client.configuration
 
+    def trace(self, config: aiohttp.TraceConfig) -> None:
+        """Have requests followed; before the first of them."""
+        self._client.configuration.trace_configs = [config]
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()

@@ -73,6 +73,11 @@ class Snapshot:
         name = reference.get("name")
         return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
 
+    @property
+    def waits(self) -> bool:
+        """True until the job has started."""
+        return "startedAt" not in self.raw_status
+
     def asks_the_same_as(self, body: Mapping[str, Any]) -> bool:
         """Return True if `body` is this resource with neither spec nor deletion changed."""
         ours, theirs = self.body["metadata"], body["metadata"]

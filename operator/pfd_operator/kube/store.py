@@ -32,7 +32,7 @@ class ResourceStore:
             self._snapshots[snapshot.key] = snapshot
             self._keys[snapshot.uid] = snapshot.key
             teacher = snapshot.teacher_key
-            if teacher is not None:
+            if teacher is not None and snapshot.waits:
                 self._students.setdefault(teacher, set()).add(snapshot.key)
         return snapshot.key
 
@@ -57,14 +57,11 @@ class ResourceStore:
 
     def students_of(self, teacher: Key) -> list[Key]:
         """Return the jobs that wait for this one; those that have started go on without it."""
-        waiting = [key for key in self._students.get(teacher, ()) if self._waits(key)]
+        students = (self._snapshots.get(key) for key in self._students.get(teacher, ()))
+        waiting = [student.key for student in students if student is not None and student.waits]
         if not waiting:
             self._students.pop(teacher, None)
         return waiting
-
-    def _waits(self, key: Key) -> bool:
-        snapshot = self._snapshots.get(key)
-        return snapshot is not None and "startedAt" not in snapshot.raw_status
 
     def snapshots(self) -> list[Snapshot]:
         """Return all resources."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -21,7 +22,7 @@ from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource
 from pfd_operator.kube.store import ResourceStore
 
 from .logs import about
-from .metrics import MeteredApi, Metrics
+from .metrics import Metrics
 from .progress import INTERVAL_SECONDS, ProgressBoard
 from .queue import KeyedQueue
 from .reconcile import Reconciler
@@ -55,7 +56,8 @@ class Operator:
         progress_interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self.metrics = Metrics()
-        self.api = api = MeteredApi(api, self.metrics)
+        self.api = api
+        api.trace(self.metrics.request_trace())
         self.settings = settings
         self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
         self.store = ResourceStore()
@@ -107,7 +109,7 @@ class Operator:
     def resource_changed(self, body: dict[str, Any], deleted: bool) -> None:
         """Take an event of the custom resources' watch."""
         key = Snapshot(body).key
-        self.metrics.heard(key)
+        self.metrics.resource_events.labels(key.kind).inc()
         if deleted:
             self.store.remove(key, body["metadata"]["uid"])
             self.queue.add(key)
@@ -203,17 +205,18 @@ class Operator:
     async def _wait_for_definition(self) -> None:
         """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""
         namespace = self.settings.namespaces[0] if self.settings.namespaces else None
-        for kind in KINDS.values():
-            told = False
-            while True:
+        waiting = {kind: collection_path(kind.name, namespace) for kind in KINDS.values()}
+        for attempt in itertools.count():
+            for kind, path in list(waiting.items()):
                 try:
-                    await self.api.request("GET", collection_path(kind.name, namespace), query={"limit": "1"})
-                    break
+                    await self.api.request("GET", path, query={"limit": "1"})
+                    del waiting[kind]
                 except ApiError as error:
-                    if not told:
+                    if attempt == 0:
                         log.warning("waiting for the API server to serve %s.%s: %s", kind.plural, GROUP, error)
-                        told = True
-                    await asyncio.sleep(1)
+            if not waiting:
+                return
+            await asyncio.sleep(1)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.settings import Ensemble, MdTask
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
 from pfd_worker.md.dynamics import make_dynamics
-from pfd_worker.md.trajectory import HOT_FACTOR, HOT_MARGIN_KELVIN, run_trajectory
-from pfd_worker.selection.geometry import geometry_fault
+from pfd_worker.md.trajectory import advance, run_trajectory
 
 EQUILIBRATION_PS = 0.2
 LEAST_SAMPLES = 3
@@ -94,16 +93,8 @@ def _nve(
     done, exploded_at_step, reason = 0, None, None
     while done < task.steps and reason is None and not stopping.is_set():
         chunk = min(task.sample_every, task.steps - done)
-        with np.errstate(all="ignore"):
-            try:
-                dynamics.run(chunk)
-            except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
-                # with positions gone to infinity, neighbour lists fail in ways of their own; anything else is a bug
-                if geometry_fault(atoms, MIN_DISTANCE_FACTOR) is None:
-                    raise
-                reason = f"the integrator failed: {error}"
+        reason = advance(dynamics, chunk, task, MIN_DISTANCE_FACTOR)
         done += chunk
-        reason = reason or _nve_fault(atoms, task)
         if reason is not None:
             exploded_at_step = done
             break
@@ -123,12 +114,3 @@ def _fitted(samples: NDArray[np.float64], run: float, exploded_at_step: int | No
     slope, offset = np.polyfit(time, energy, 1)
     deviation = np.abs(energy - (slope * time + offset)).max()
     return NveDrift(run, 1000 * float(slope), 1000 * float(deviation), float(temperature.mean()), None, None)
-
-
-def _nve_fault(atoms: Atoms, task: MdTask) -> str | None:
-    if not np.isfinite(atoms.get_total_energy()) or not np.isfinite(atoms.get_forces()).all():
-        return "energy or forces are not numbers"
-    limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
-    if atoms.get_temperature() > limit:
-        return f"the temperature is {atoms.get_temperature():.0f} K, above {limit:.0f} K: the model gives energy away"
-    return geometry_fault(atoms, MIN_DISTANCE_FACTOR)

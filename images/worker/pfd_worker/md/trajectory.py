@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble, MdTask
 from pfd_worker.md.dynamics import make_dynamics
@@ -40,6 +41,38 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume:
     if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
     return geometry_fault(atoms, min_distance_factor, start_volume)
+
+
+def advance(
+    dynamics: MolecularDynamics,
+    steps: int,
+    task: MdTask,
+    min_distance_factor: float,
+    start_volume: float | None = None,
+) -> str | None:
+    """Go on by some steps.
+
+    Parameters
+    ----------
+    start_volume
+        Volume of the start in Å³, if the cell may change.
+
+    Returns
+    -------
+    str or None
+        Why the trajectory exploded; None if it did not.
+    """
+    atoms = dynamics.atoms
+    with np.errstate(all="ignore"):
+        try:
+            dynamics.run(steps)
+        except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
+            # with positions gone to infinity, neighbour lists and matrix functions fail in ways of their own; anything
+            # else is a bug
+            if geometry_fault(atoms, min_distance_factor, start_volume) is None:
+                raise
+            return f"the integrator failed: {error}"
+    return _fault(atoms, task, min_distance_factor, start_volume)
 
 
 def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
@@ -103,16 +136,8 @@ def run_trajectory(
         # checks and samples share one grid: the next check is never beyond the next sample
         to_sample = task.sample_every - outcome.steps_done % task.sample_every
         chunk = min(stride, to_sample, task.steps - outcome.steps_done)
-        with np.errstate(all="ignore"):
-            try:
-                dynamics.run(chunk)
-            except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
-                # with positions gone to infinity, neighbour lists and matrix functions fail in ways of their own
-                if geometry_fault(atoms, min_distance_factor, start_volume) is None:
-                    raise
-                outcome.reason = f"the integrator failed: {error}"
+        outcome.reason = advance(dynamics, chunk, task, min_distance_factor, start_volume)
         outcome.steps_done += chunk
-        outcome.reason = outcome.reason or _fault(atoms, task, min_distance_factor, start_volume)
         if outcome.reason is not None:
             outcome.exploded_at_step = outcome.steps_done
             break

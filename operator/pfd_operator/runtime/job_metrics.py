@@ -1,0 +1,110 @@
+"""Gauges of the jobs there are, read out of the operator's cache at a scrape."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.kinds import KINDS
+from pfd_operator.kube.resources import Snapshot
+
+LABEL_RESULTS = ("paid", "reused", "failed", "wasted")
+WHILE_THERE = "of the jobs there are: falls when a job is deleted"
+
+LabelValues = tuple[str, ...]
+"""Values of a metric's labels."""
+
+
+def gauge_family(name: str, text: str, labels: list[str], values: Mapping[LabelValues, float]) -> GaugeMetricFamily:
+    """Return a gauge with one value for each combination of labels."""
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metric]:
+    """Count the jobs there are in one pass; no label names a job, so their number does not make more series."""
+    jobs, labels = Tally[LabelValues](), Tally[LabelValues]()
+    budget, gpu_seconds = Tally[LabelValues](), Tally[LabelValues]()
+    conditions = _Conditions()
+    failed_at: dict[LabelValues, float] = {}
+    for kind in KINDS:
+        # there from the start: what appears only with its first value has no increase
+        labels.update({(kind, result): 0 for result in LABEL_RESULTS})
+        budget[kind,] = gpu_seconds[kind,] = 0
+    for snapshot in snapshots:
+        kind, status = snapshot.key.kind, snapshot.raw_status
+        phase = str(status.get("phase", Phase.PENDING.value))
+        jobs[kind, phase, (status.get("active") or {}).get("stage", "")] += 1
+        counts = status.get("labels") or {}
+        for result in LABEL_RESULTS:
+            labels[kind, result] += counts.get(result, 0)
+        budget[kind,] += counts.get("budget", 0)
+        gpu_seconds[kind,] += status.get("gpuSeconds", 0)
+        if phase == Phase.FAILED and "finishedAt" in status:
+            failed_at[kind,] = max(failed_at.get((kind,), 0.0), _moment(status["finishedAt"]).timestamp())
+        for condition in status.get("conditions") or ():
+            conditions.add(kind, phase, condition, now)
+    kinds = ["kind"]
+    yield gauge_family(
+        "pfd_jobs", "Jobs by kind, phase and running stage (empty: none)", ["kind", "phase", "stage"], jobs
+    )
+    yield gauge_family(
+        "pfd_jobs_labels",
+        f"Labels {WHILE_THERE}. result: paid (failed ones included), reused, failed, wasted (cut off and computed "
+        "again; not in paid)",
+        ["kind", "result"],
+        labels,
+    )
+    yield gauge_family("pfd_jobs_label_budget", f"Labels that may be paid, {WHILE_THERE}", kinds, budget)
+    yield gauge_family("pfd_jobs_gpu_seconds", f"GPU time used, in seconds, {WHILE_THERE}", kinds, gpu_seconds)
+    yield gauge_family(
+        "pfd_jobs_last_failed_timestamp_seconds",
+        "When the last of the failed jobs failed, in seconds since 1970; none if there is no failed job",
+        kinds,
+        failed_at,
+    )
+    yield from conditions.families()
+
+
+class _Conditions:
+    """Jobs by what their conditions say."""
+
+    def __init__(self) -> None:
+        self._not_progressing, self._stuck = Tally[LabelValues](), Tally[LabelValues]()
+        self._stuck_seconds: dict[LabelValues, float] = {(kind,): 0.0 for kind in KINDS}
+
+    def add(self, kind: str, phase: str, condition: Mapping[str, str], now: datetime) -> None:
+        said = condition["type"], condition["status"]
+        if said == (ConditionType.PROGRESSING, "False"):
+            self._not_progressing[kind, phase, condition["reason"]] += 1
+        elif said == (ConditionType.STUCK, "True"):
+            self._stuck[kind, condition["reason"]] += 1
+            seconds = (now - _moment(condition["lastTransitionTime"])).total_seconds()
+            self._stuck_seconds[kind,] = max(self._stuck_seconds[kind,], seconds)
+
+    def families(self) -> Iterator[Metric]:
+        yield gauge_family(
+            "pfd_jobs_not_progressing",
+            "Jobs whose condition Progressing is false, by kind, phase and reason",
+            ["kind", "phase", "reason"],
+            self._not_progressing,
+        )
+        yield gauge_family(
+            "pfd_jobs_stuck", "Jobs whose pods cannot start, by kind and reason", ["kind", "reason"], self._stuck
+        )
+        yield gauge_family(
+            "pfd_jobs_longest_stuck_seconds",
+            "Longest time that a job's pods cannot start by now, in seconds; 0: none is stuck",
+            ["kind"],
+            self._stuck_seconds,
+        )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -3,7 +3,8 @@ RELEASE ?= pfd-operator
 SYSTEM_NAMESPACE ?= pfd-system
 
 .PHONY: install uninstall demo
-install: cluster-up images-load helm kubectl ## the operator and its S3 into the cluster
+install: ## the operator and its S3 into the cluster
+	$(MAKE) --jobs=2 images-load helm kubectl
 	hack/demo/install.sh $(RELEASE) $(SYSTEM_NAMESPACE)
 
 uninstall: helm ## the operator out of the cluster; jobs and data stay

@@ -24,9 +24,10 @@ image-%:
 	hack/images/build.sh $*
 
 ifeq ($(CLUSTER),current)
-images-load: images
+images-load: cluster-up images
 else
-images-load:
+# the cluster comes up, with its programs compiled the first time, while the images are built
+images-load: cluster-up images
 	CLUSTER=$(or $(CLUSTER),embedded) hack/images/load.sh $(IMAGES)
 endif
 

@@ -23,7 +23,8 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
     def login(**options: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**options) or _same_connection(operator.api)
 
-    @kopf.on.startup(registry=registry)
+    # a start that failed ends the process: tried again in it, it would find its own server's port taken
+    @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
         # nothing of kopf is ever written into the users' objects
         settings.posting.enabled = False

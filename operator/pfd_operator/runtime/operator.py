@@ -205,15 +205,15 @@ class Operator:
     async def _wait_for_definition(self) -> None:
         """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""
         namespace = self.settings.namespaces[0] if self.settings.namespaces else None
-        waiting = {kind: collection_path(kind.name, namespace) for kind in KINDS.values()}
+        waiting = list(KINDS)
         for attempt in itertools.count():
-            for kind, path in list(waiting.items()):
+            for kind in list(waiting):
                 try:
-                    await self.api.request("GET", path, query={"limit": "1"})
-                    del waiting[kind]
+                    await self.api.request("GET", collection_path(kind, namespace), query={"limit": "1"})
+                    waiting.remove(kind)
                 except ApiError as error:
                     if attempt == 0:
-                        log.warning("waiting for the API server to serve %s.%s: %s", kind.plural, GROUP, error)
+                        log.warning("waiting for the API server to serve %s in %s: %s", kind, GROUP, error)
             if not waiting:
                 return
             await asyncio.sleep(1)

@@ -16,6 +16,7 @@ from .outcome import add_record
 from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
 from .retry import close_attempt, fail
+from .stages import plan_stage
 from .types import ObservedJob
 
 DELETION_LOOK_SECONDS = 1.0
@@ -46,7 +47,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
     """Intend the first attempt at a stage."""
-    stage = recipe.stage(draft.spec, draft.status, draft.settings, position)
+    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
     draft.set(
         iteration=position.iteration,
         stage=position.stage.value,
@@ -67,7 +68,7 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
 
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
-    stage = recipe.stage(draft.spec, draft.status, draft.settings, position_of(active))
+    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
     draft.set_active(digest=stage.digest, completions=stage.completions)
     ask_for_job(draft, stage)
 
@@ -79,7 +80,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         return
     if _earlier_ones_live(draft, active):
         return
-    stage = recipe.stage(draft.spec, draft.status, draft.settings, position_of(active))
+    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
     attempt = active.attempt + 1
     draft.set(stage=active.stage.value)
     draft.set_active(

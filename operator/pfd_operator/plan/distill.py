@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
-from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.settings import ModelSource, Training
 from pfd_operator.contract.stage import (
@@ -27,8 +26,8 @@ from pfd_operator.contract.stage import (
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
 from .outcome import take_training
-from .recipe import Ending, Hindrance, Position, StagePlan
-from .rounds import after, explored, last_stages, pods_of, prepared, selected, stopped, take_counts
+from .recipe import Ending, Hindrance, Images, Position
+from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .types import Observed, Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
@@ -73,27 +72,75 @@ class Distill:
             return Position(last.iteration, StageKind.ACCEPT)
         return after(last)
 
-    def stage(
-        self, spec: DistillJobSpec, status: DistillJobStatus, settings: Settings, position: Position
-    ) -> StagePlan:
-        """Return what a stage has to do."""
-        completions, parallelism = pods_of(
-            position.stage,
-            status,
-            _systems(spec, status),
-            spec.exploration,
-            spec.labeling.frames_per_pod,
-            spec.labeling.parallelism,
-        )
-        return StagePlan(
-            position=position,
-            params=_params(spec, status, position),
-            seed=seed_of(spec.seed, position.iteration, position.stage.value),
-            inputs=_inputs(status, position),
-            worker_image=_image(spec, settings),
-            completions=completions,
-            parallelism=parallelism,
-        )
+    def params(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
+        """Return what a stage is told."""
+        match position.stage:
+            case StageKind.PREPARE:
+                return PrepareParams(
+                    model=_model(spec, status),
+                    calculator=spec.teacher.calculator,
+                    systems=[prepared(system) for system in spec.systems],
+                    starts=status.teacher.starts_uri if status.teacher is not None and not spec.systems else None,
+                    training=_training(spec),
+                    student=spec.student,
+                )
+            case StageKind.EXPLORE:
+                return explored(spec, _systems(spec, status), position.iteration)
+            case StageKind.SELECT:
+                return selected(spec, status, position.iteration)
+            case StageKind.LABEL:
+                return LabelParams(
+                    frames_per_pod=spec.labeling.frames_per_pod,
+                    timeout_seconds=LABEL_TIMEOUT_SECONDS,
+                )
+            case StageKind.TRAIN:
+                return TrainParams(
+                    training=_training(spec),
+                    max_failed_fraction=0.0,
+                    student=spec.student,
+                    start_from=spec.training.start_from,
+                )
+            case StageKind.ACCEPT:
+                return AcceptParams(
+                    acceptance=spec.acceptance,
+                    student=spec.student,
+                    exploration=spec.exploration,
+                    dft_holdout=status.teacher.holdout_uri if status.teacher is not None else None,
+                )
+
+    def inputs(self, status: DistillJobStatus, position: Position) -> dict[str, StageRef]:
+        """Return what a stage reads: names as the worker knows them → finished stages."""
+        student_there = position.iteration > 1
+        match position.stage:
+            case StageKind.PREPARE:
+                return {}
+            case StageKind.EXPLORE:
+                model = StageKind.TRAIN if student_there else StageKind.PREPARE
+                return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+            case StageKind.SELECT:
+                names = [StageKind.PREPARE, StageKind.EXPLORE]
+            case StageKind.LABEL:
+                return last_stages(status.inputs, [StageKind.PREPARE, StageKind.SELECT])
+            case StageKind.TRAIN:
+                names = [StageKind.PREPARE, StageKind.LABEL, StageKind.SELECT]
+            case StageKind.ACCEPT:
+                return last_stages(status.inputs, [StageKind.PREPARE, StageKind.TRAIN])
+        if student_there:
+            return last_stages(status.inputs, [*names, StageKind.TRAIN])
+        inputs = last_stages(status.inputs, names)
+        if position.stage is StageKind.TRAIN:
+            inputs["holdout"] = _holdout_labels(status)
+        return inputs
+
+    def images(self, spec: DistillJobSpec, settings: Settings, stage: StageKind) -> Images:
+        """Return the image that has the teacher: every stage may have to ask it."""
+        if spec.teacher.calculator is None:
+            return Images(spec.teacher.image or settings.worker_image)
+        return Images(spec.teacher.image or settings.calculator_image or settings.worker_image)
+
+    def label_pods(self, spec: DistillJobSpec) -> int:
+        """Return how many label pods may run at a time."""
+        return spec.labeling.parallelism
 
     def take(
         self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
@@ -144,48 +191,6 @@ def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:
     return status.teacher.systems
 
 
-def _image(spec: DistillJobSpec, settings: Settings) -> str:
-    if spec.teacher.calculator is None:
-        return spec.teacher.image or settings.worker_image
-    return spec.teacher.image or settings.calculator_image or settings.worker_image
-
-
-def _params(spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
-    match position.stage:
-        case StageKind.PREPARE:
-            return PrepareParams(
-                model=_model(spec, status),
-                calculator=spec.teacher.calculator,
-                systems=[prepared(system) for system in spec.systems],
-                starts=status.teacher.starts_uri if status.teacher is not None and not spec.systems else None,
-                training=_training(spec),
-                student=spec.student,
-            )
-        case StageKind.EXPLORE:
-            return explored(spec, _systems(spec, status), position.iteration)
-        case StageKind.SELECT:
-            return selected(spec, status, position.iteration)
-        case StageKind.LABEL:
-            return LabelParams(
-                frames_per_pod=spec.labeling.frames_per_pod,
-                timeout_seconds=LABEL_TIMEOUT_SECONDS,
-            )
-        case StageKind.TRAIN:
-            return TrainParams(
-                training=_training(spec),
-                max_failed_fraction=0.0,
-                student=spec.student,
-                start_from=spec.training.start_from,
-            )
-        case StageKind.ACCEPT:
-            return AcceptParams(
-                acceptance=spec.acceptance,
-                student=spec.student,
-                exploration=spec.exploration,
-                dft_holdout=status.teacher.holdout_uri if status.teacher is not None else None,
-            )
-
-
 def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None:
     teacher = spec.teacher
     if teacher.calculator is not None:
@@ -198,31 +203,6 @@ def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None
 
 def _training(spec: DistillJobSpec) -> Training:
     return Training(**spec.training.model_dump(include=set(Training.model_fields)))
-
-
-def _inputs(status: DistillJobStatus, position: Position) -> dict[str, StageRef]:
-    """Return what a stage reads: names as the worker knows them → finished stages."""
-    student_there = position.iteration > 1
-    match position.stage:
-        case StageKind.PREPARE:
-            return {}
-        case StageKind.EXPLORE:
-            model = StageKind.TRAIN if student_there else StageKind.PREPARE
-            return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
-        case StageKind.SELECT:
-            names = [StageKind.PREPARE, StageKind.EXPLORE]
-        case StageKind.LABEL:
-            return last_stages(status.inputs, [StageKind.PREPARE, StageKind.SELECT])
-        case StageKind.TRAIN:
-            names = [StageKind.PREPARE, StageKind.LABEL, StageKind.SELECT]
-        case StageKind.ACCEPT:
-            return last_stages(status.inputs, [StageKind.PREPARE, StageKind.TRAIN])
-    if student_there:
-        return last_stages(status.inputs, [*names, StageKind.TRAIN])
-    inputs = last_stages(status.inputs, names)
-    if position.stage is StageKind.TRAIN:
-        inputs["holdout"] = _holdout_labels(status)
-    return inputs
 
 
 def _holdout_labels(status: DistillJobStatus) -> StageRef:

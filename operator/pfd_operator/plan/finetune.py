@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import FineTuneJobStatus
-from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import (
     LabelParams,
@@ -20,8 +19,8 @@ from pfd_operator.contract.stage import (
 
 from .convergence import errors_of
 from .outcome import take_training
-from .recipe import Ending, Hindrance, Position, StagePlan
-from .rounds import after, explored, last_stages, last_words, pods_of, prepared, selected, stopped, take_counts
+from .recipe import Ending, Hindrance, Images, Position
+from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
 from .types import Observed, Settings
 
 IN_WORKER = frozenset({"xtb", "ase"})
@@ -46,26 +45,59 @@ class FineTune:
             return Position(0, StageKind.PREPARE)
         return after(Position(status.stages[-1].iteration, status.stages[-1].stage))
 
-    def stage(
-        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, settings: Settings, position: Position
-    ) -> StagePlan:
-        """Return what a stage has to do."""
-        labeling = spec.labeling
-        systems = [system.name for system in spec.systems]
-        completions, parallelism = pods_of(
-            position.stage, status, systems, spec.exploration, labeling.frames_per_pod, labeling.parallelism
-        )
-        worker_image, engine_image = _images(spec, settings, position.stage)
-        return StagePlan(
-            position=position,
-            params=_params(spec, status, position),
-            seed=seed_of(spec.seed, position.iteration, position.stage.value),
-            inputs=_inputs(status, position),
-            worker_image=worker_image,
-            engine_image=engine_image,
-            completions=completions,
-            parallelism=parallelism,
-        )
+    def params(self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position) -> StageParams:
+        """Return what a stage is told."""
+        match position.stage:
+            case StageKind.PREPARE:
+                return PrepareParams(
+                    model=spec.model,
+                    systems=[prepared(system) for system in spec.systems],
+                    data=spec.data,
+                    training=spec.training,
+                    engine=spec.labeling.engine,
+                )
+            case StageKind.EXPLORE:
+                return explored(spec, [system.name for system in spec.systems], position.iteration)
+            case StageKind.SELECT:
+                return selected(spec, status, position.iteration, spec.aimd if spec.aimd.trajectories else None)
+            case StageKind.LABEL:
+                return LabelParams(
+                    engine=spec.labeling.engine,
+                    frames_per_pod=spec.labeling.frames_per_pod,
+                    timeout_seconds=spec.labeling.timeout_seconds,
+                )
+            case StageKind.TRAIN:
+                return TrainParams(training=spec.training, max_failed_fraction=spec.labeling.max_failed_fraction)
+            case StageKind.ACCEPT:
+                raise ValueError("a fine-tuning has no accept stage")
+
+    def inputs(self, status: FineTuneJobStatus, position: Position) -> dict[str, StageRef]:
+        """Return what a stage reads: names as the worker knows them → finished stages."""
+        if position.stage is StageKind.PREPARE:
+            return {}
+        if position.stage is StageKind.EXPLORE:
+            model = StageKind.TRAIN if position.iteration else StageKind.PREPARE
+            return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+        if position.stage is StageKind.LABEL:
+            return last_stages(status.inputs, [StageKind.SELECT])
+        names = [StageKind.PREPARE]
+        names += [StageKind.EXPLORE] if position.stage is StageKind.SELECT else [StageKind.LABEL, StageKind.SELECT]
+        names += [StageKind.TRAIN] if position.iteration else []
+        return last_stages(status.inputs, names)
+
+    def images(self, spec: FineTuneJobSpec, settings: Settings, stage: StageKind) -> Images:
+        """Return the images of the worker and of an engine that has one of its own."""
+        if stage is not StageKind.LABEL:
+            return Images(settings.worker_image)
+        engine, _ = spec.labeling.engine.chosen()
+        own = spec.labeling.image or settings.engine_images.get(engine)
+        if engine in IN_WORKER:
+            return Images(own or settings.worker_image)
+        return Images(settings.worker_image, own)
+
+    def label_pods(self, spec: FineTuneJobSpec) -> int:
+        """Return how many label pods may run at a time."""
+        return spec.labeling.parallelism
 
     def take(
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
@@ -123,56 +155,6 @@ def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming:
         )
         return Ending(Phase.MAX_ITERATIONS, OperatorReason.MAX_ITERATIONS, message)
     return None
-
-
-def _params(spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position) -> StageParams:
-    match position.stage:
-        case StageKind.PREPARE:
-            return PrepareParams(
-                model=spec.model,
-                systems=[prepared(system) for system in spec.systems],
-                data=spec.data,
-                training=spec.training,
-                engine=spec.labeling.engine,
-            )
-        case StageKind.EXPLORE:
-            return explored(spec, [system.name for system in spec.systems], position.iteration)
-        case StageKind.SELECT:
-            return selected(spec, status, position.iteration, spec.aimd if spec.aimd.trajectories else None)
-        case StageKind.LABEL:
-            return LabelParams(
-                engine=spec.labeling.engine,
-                frames_per_pod=spec.labeling.frames_per_pod,
-                timeout_seconds=spec.labeling.timeout_seconds,
-            )
-        case StageKind.TRAIN:
-            return TrainParams(training=spec.training, max_failed_fraction=spec.labeling.max_failed_fraction)
-        case StageKind.ACCEPT:
-            raise ValueError("a fine-tuning has no accept stage")
-
-
-def _inputs(status: FineTuneJobStatus, position: Position) -> dict[str, StageRef]:
-    """Return what a stage reads: names as the worker knows them → finished stages."""
-    if position.stage is StageKind.PREPARE:
-        return {}
-    if position.stage is StageKind.EXPLORE:
-        model = StageKind.TRAIN if position.iteration else StageKind.PREPARE
-        return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
-    if position.stage is StageKind.LABEL:
-        return last_stages(status.inputs, [StageKind.SELECT])
-    names = [StageKind.PREPARE]
-    names += [StageKind.EXPLORE] if position.stage is StageKind.SELECT else [StageKind.LABEL, StageKind.SELECT]
-    names += [StageKind.TRAIN] if position.iteration else []
-    return last_stages(status.inputs, names)
-
-
-def _images(spec: FineTuneJobSpec, settings: Settings, stage: StageKind) -> tuple[str, str | None]:
-    """Return the images of the worker and of an engine that has one of its own."""
-    if stage is not StageKind.LABEL:
-        return settings.worker_image, None
-    engine, _ = spec.labeling.engine.chosen()
-    own = spec.labeling.image or settings.engine_images.get(engine)
-    return (own or settings.worker_image, None) if engine in IN_WORKER else (settings.worker_image, own)
 
 
 FINE_TUNE = FineTune()

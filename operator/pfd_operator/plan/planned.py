@@ -9,7 +9,7 @@ from pfd_operator.contract.stage import JobIdentity, StageKind, StageSpec
 from .budget import pod_deadline_seconds
 from .draft import Draft
 from .names import structures_key, structures_name
-from .recipe import StagePlan
+from .stages import StagePlan
 from .types import CreateConfigMap, CreateJob, PlannedJob
 
 
@@ -36,8 +36,8 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         name=active.job_name,
         owner=resource,
         spec=spec,
-        worker_image=stage.worker_image,
-        engine_image=stage.engine_image,
+        worker_image=stage.images.worker,
+        engine_image=stage.images.engine,
         completions=stage.completions,
         parallelism=stage.parallelism,
         active_deadline_seconds=pod_deadline_seconds(

@@ -10,7 +10,7 @@ from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, JobStatus
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import StageKind, StageParams, StageRef, stage_digest
+from pfd_operator.contract.stage import StageKind, StageParams, StageRef
 
 from .types import Observed, Settings
 
@@ -34,25 +34,12 @@ def position_of(active: ActiveStage) -> Position:
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """Everything that decides what a stage computes, and in how many pods."""
+class Images:
+    """What a stage's pods run."""
 
-    position: Position
-    params: StageParams
-    seed: int
-    inputs: dict[str, StageRef]
-    worker_image: str
-    engine_image: str | None = None
-    """Image of an engine that does not run in the worker."""
-    completions: int | None = None
-    """Indexes; None for a stage of one pod."""
-    parallelism: int = 1
-
-    @property
-    def digest(self) -> str:
-        """Name of the stage's outputs."""
-        image = f"{self.worker_image} {self.engine_image or ''}".strip()
-        return stage_digest(self.params, self.seed, self.position.iteration, self.inputs, image)
+    worker: str
+    engine: str | None = None
+    """Of an engine that does not run in the worker."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +81,20 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return the stage after the last finished one."""
         ...
 
-    def stage(self, spec: Spec_contra, status: Status, settings: Settings, position: Position) -> StagePlan:
-        """Return what a stage has to do."""
+    def params(self, spec: Spec_contra, status: Status, position: Position) -> StageParams:
+        """Return what a stage is told."""
+        ...
+
+    def inputs(self, status: Status, position: Position) -> dict[str, StageRef]:
+        """Return what a stage reads: names as the worker knows them → finished stages."""
+        ...
+
+    def images(self, spec: Spec_contra, settings: Settings, stage: StageKind) -> Images:
+        """Return what a stage runs in."""
+        ...
+
+    def label_pods(self, spec: Spec_contra) -> int:
+        """Return how many label pods may run at a time."""
         ...
 
     def take(self, spec: Spec_contra, status: Status, position: Position, results: Sequence[StageResult]) -> Status:

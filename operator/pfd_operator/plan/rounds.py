@@ -1,15 +1,14 @@
-"""What the recipes share: how a round goes, how stages are dealt over pods, and how results are taken."""
+"""What the recipes share: how a round goes, and how results are taken."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Aimd, Exploration, Purpose, System
+from pfd_operator.contract.settings import Aimd, Purpose, System
 from pfd_operator.contract.stage import (
     STRUCTURES_DIRECTORY,
     ExploreParams,
@@ -18,7 +17,6 @@ from pfd_operator.contract.stage import (
     StageKind,
     StageRef,
 )
-from pfd_operator.contract.tasks import md_tasks
 
 from .budget import labels_left
 from .names import structures_key
@@ -36,33 +34,6 @@ def after(last: Position) -> Position:
     if place == len(ITERATION):
         return Position(last.iteration + 1, ITERATION[0])
     return Position(last.iteration, ITERATION[place])
-
-
-def pods_of(
-    stage: StageKind,
-    status: JobStatus,
-    systems: Sequence[str],
-    exploration: Exploration,
-    frames_per_pod: int,
-    parallelism: int,
-) -> tuple[int | None, int]:
-    """Return (completions, pods at a time) of a stage.
-
-    Parameters
-    ----------
-    systems
-        Names of the systems that are explored.
-    frames_per_pod, parallelism
-        Of label stages.
-    """
-    if stage is StageKind.EXPLORE:
-        # how many there are does not depend on the seed
-        pods = min(exploration.pods, len(md_tasks(systems, exploration, 0)))
-        return pods, pods
-    if stage is StageKind.LABEL:
-        pods = max(1, math.ceil(status.counts.get("tasks", 1) / frames_per_pod))
-        return pods, min(parallelism, pods)
-    return None, 1
 
 
 def purpose_of(iteration: int) -> Purpose:

@@ -1,0 +1,62 @@
+"""What a stage computes and in how many pods, out of what its recipe declares."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pfd_operator.api.job import JobSpec
+from pfd_operator.api.status import JobStatus
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, stage_digest
+from pfd_operator.contract.tasks import md_tasks
+
+from .recipe import AnyRecipe, Images, Position
+from .types import Settings
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Everything that decides what a stage computes, and in how many pods."""
+
+    position: Position
+    params: StageParams
+    seed: int
+    inputs: dict[str, StageRef]
+    images: Images
+    completions: int | None = None
+    """Indexes; None for a stage of one pod."""
+    parallelism: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Name of the stage's outputs."""
+        image = f"{self.images.worker} {self.images.engine or ''}".strip()
+        return stage_digest(self.params, self.seed, self.position.iteration, self.inputs, image)
+
+
+def plan_stage(
+    recipe: AnyRecipe, spec: JobSpec, status: JobStatus, settings: Settings, position: Position
+) -> StagePlan:
+    """Return what a stage has to do."""
+    params = recipe.params(spec, status, position)
+    completions = _completions(params, status)
+    pods = completions or 1
+    return StagePlan(
+        position=position,
+        params=params,
+        seed=seed_of(spec.seed, position.iteration, position.stage.value),
+        inputs=recipe.inputs(status, position),
+        images=recipe.images(spec, settings, position.stage),
+        completions=completions,
+        parallelism=min(pods, recipe.label_pods(spec)) if isinstance(params, LabelParams) else pods,
+    )
+
+
+def _completions(params: StageParams, status: JobStatus) -> int | None:
+    if isinstance(params, ExploreParams):
+        # how many there are does not depend on the seed
+        return min(params.exploration.pods, len(md_tasks(params.systems, params.exploration, 0)))
+    if isinstance(params, LabelParams):
+        return max(1, math.ceil(status.counts.get("tasks", 1) / params.frames_per_pod))
+    return None

@@ -1,4 +1,8 @@
 # Benchmarks. Arguments of one run: make bench-operator BENCH='--crs 200'
-.PHONY: bench-operator
+.PHONY: bench-operator bench-labels
 bench-operator: venv devcluster ## the operator's cost at scale, against a real kube-apiserver
 	PYTHONPATH=$(PYTHONPATH):tests:tests/integration $(PYTHON) -m bench.operator $(BENCH)
+
+bench-labels: venv kubectl image-abinit ## the demo's labels against the next k-mesh and the next cutoff
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) PYTHONPATH=$(PYTHONPATH):tests:hack/demo:hack/science \
+	  $(PYTHON) -m bench.labels $(BENCH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -14,11 +13,12 @@ from pfd_operator.contract.settings import AbinitEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import LabelTask
 
+ROOT = Path(__file__).resolve().parents[2]
 INFO = {"purpose": "training", "stratum": "", "trajectory": "", "system": ""}
 
 
-def run_abinit(atoms: Atoms, settings: AbinitEngine, directory: str, workdir: Path) -> tuple[Atoms, float]:
-    """Compute one label on one core of this machine.
+def run_abinit(atoms: Atoms, settings: AbinitEngine, workdir: Path) -> tuple[Atoms, float]:
+    """Compute one label on one core, in the image that label pods run.
 
     Parameters
     ----------
@@ -26,14 +26,12 @@ def run_abinit(atoms: Atoms, settings: AbinitEngine, directory: str, workdir: Pa
         The frame.
     settings
         Engine settings as a FineTuneJob has them.
-    directory
-        Folder of the pseudopotentials.
     workdir
-        Emptied, then used for ABINIT's files.
+        Emptied, then used for ABINIT's files; in this repository's folder, which the image sees.
 
     Returns
     -------
-    The labelled frame and the seconds ABINIT took.
+    The labelled frame and the seconds ABINIT took, the container's start included.
 
     Raises
     ------
@@ -44,12 +42,11 @@ def run_abinit(atoms: Atoms, settings: AbinitEngine, directory: str, workdir: Pa
     workdir.mkdir(parents=True)
     labeler, task = AbinitLabeler(settings), LabelTask(atoms, INFO)
     labeler.write_inputs(task, workdir)
-    environment = {**os.environ, "ABI_PSPDIR": directory, "OMP_NUM_THREADS": "1"}
-    environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    seen_inside = Path("/src") / workdir.resolve().relative_to(ROOT)
+    command = [str(ROOT / "hack/images/run-in.sh"), "abinit", "sh", "-c", f"cd {seen_inside} && exec sh command.sh"]
     begin = time.perf_counter()
     with (workdir / "engine.out").open("w") as log:
-        command = ["sh", "command.sh"]
-        code = subprocess.run(command, cwd=workdir, stdout=log, stderr=log, env=environment, check=False).returncode
+        code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
     seconds = time.perf_counter() - begin
     verdict = labeler.read_outputs(task, workdir, code)
     if not verdict.ok:

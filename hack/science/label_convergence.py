@@ -1,10 +1,10 @@
 """How far ABINIT's labels of a material are from the next k-mesh and the next cutoff, and what they cost.
 
 Runs every setting on the same hot frames and prints two tables. Results are kept in a file, so that an interrupted
-measurement goes on where it stopped. ABINIT runs on the host, on one core.
+measurement goes on where it stopped. ABINIT runs in its image, on one core.
 
     label_convergence.py --frames build/pretraining/Si-diamond-*K-?.extxyz --count 5 --workdir build/convergence \
-        --pseudopotentials Si=Si.psp8 --directory /usr/share/abinit/psp/…
+        --pseudopotentials Si=Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def measure(frames: list[Atoms], options: argparse.Namespace) -> dict[str, Any]:
             if key in results:
                 continue
             engine = settings.engine(pseudopotentials)
-            label, seconds = run_abinit(frame, engine, options.directory, options.workdir / "run")
+            label, seconds = run_abinit(frame, engine, options.workdir / "run")
             results[key] = {
                 "energy": label.get_potential_energy(),
                 "forces": label.get_forces().tolist(),
@@ -127,7 +127,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=5, help="number of frames")
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the calculations and their results")
     parser.add_argument("--pseudopotentials", nargs="+", required=True, help="ELEMENT=FILE …")
-    parser.add_argument("--directory", required=True, help="folder of the pseudopotentials")
     options = parser.parse_args(arguments)
     options.workdir.mkdir(parents=True, exist_ok=True)
     frames = hot_frames(options.frames, options.count)

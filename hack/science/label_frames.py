@@ -1,7 +1,7 @@
 """Label frames by ABINIT on the host, one after another; frames that have a label already are not computed again.
 
     label_frames.py --frames a.extxyz b.extxyz --indices 0,5,10 --output labels.extxyz --cutoff-ev 250 --k-spacing 0.8 \
-        --pseudopotentials Si=Si.psp8 --directory /usr/share/abinit/psp/…
+        --pseudopotentials Si=Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cutoff-ev", type=float, required=True, help="plane-wave cutoff in eV")
     parser.add_argument("--k-spacing", type=float, required=True, help="largest spacing of k-points in 1/Å")
     parser.add_argument("--pseudopotentials", nargs="+", required=True, help="ELEMENT=FILE …")
-    parser.add_argument("--directory", required=True, help="folder of the pseudopotentials")
     options = parser.parse_args(arguments)
     settings = AbinitEngine(
         cutoff_ev=options.cutoff_ev,
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             bare = frames[i].copy()
             bare.info = {}
-            label, seconds = run_abinit(bare, settings, options.directory, options.output.with_suffix(".run"))
+            label, seconds = run_abinit(bare, settings, options.output.with_suffix(".run"))
             label.info["origin"] = origin
             write_frames(options.output, [label], append=True)
             print(f"{origin}: {seconds:.1f} s", flush=True)

@@ -1,0 +1,1 @@
+"""How well the example's labels are converged: `make bench-labels`."""

@@ -1,4 +1,4 @@
-"""Label frames by ABINIT on the host, one after another; frames that have a label already are not computed again.
+"""Label frames by ABINIT in its image, one after another; frames that have a label already are not computed again.
 
     label_frames.py --frames a.extxyz b.extxyz --indices 0,5,10 --output labels.extxyz --cutoff-ev 250 --k-spacing 0.8 \
         --pseudopotentials Si=Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8

@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit image-tests integration chart e2e e2e-short test
+.PHONY: lint unit image-tests lammps integration chart e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -17,6 +17,9 @@ unit: venv ## pure code: under a minute
 image-tests: ## torch and engines, in the worker's image
 	hack/images/build.sh worker-test-deps
 	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5
+
+lammps: venv image-worker-test-deps image-lammps ## an exported student in LAMMPS; builds an image of its own
+	$(PYTEST) tests/lammps -q
 
 integration: venv devcluster ## against a real kube-apiserver
 	$(PYTEST) tests/integration -q --durations=5

@@ -1,56 +1,28 @@
 """The exported scripts with a real, tiny model: what they print is what our own code predicts."""
 
-import copy
 import re
 import subprocess
 import sys
 
 import pytest
-from ase.build import bulk
 from ase.io import read
 from tests.unit.worker.export.cards import full_card
+from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
-from pfd_worker.export.folder import ModelFiles, export_model
+from pfd_worker.export.folder import export_model
 
 pytestmark = pytest.mark.image
-
-SECTION = {
-    "type_map": ["Ni", "Cu"],
-    "descriptor": {
-        "type": "se_e2_a", "sel": [50, 50], "rcut": 4.5, "rcut_smth": 0.5, "neuron": [4, 8], "axis_neuron": 4,
-        "type_one_side": True, "seed": 1,
-    },
-    "fitting_net": {"neuron": [8, 8], "seed": 1},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """An untrained student: its numbers mean nothing, but they are the same wherever it runs."""
-    import torch
-    from deepmd.pt.entrypoints.compress import enable_compression
-    from deepmd.pt.entrypoints.main import freeze
-    from deepmd.pt.model.model import get_model
-    from deepmd.pt.train.wrapper import ModelWrapper
-
-    torch._C._jit_set_texpr_fuser_enabled(False)
-    folder = tmp_path_factory.mktemp("student")
-    student = get_model(copy.deepcopy(SECTION))
-    student.min_nbor_dist = torch.tensor(1.5, dtype=torch.float64)
-    files = ModelFiles(folder / "student.pt", folder / "frozen.pth", folder / "compressed.pth")
-    torch.save({"model": ModelWrapper(student, model_params=SECTION).state_dict()}, files.checkpoint)
-    freeze(model=str(files.checkpoint), output=str(files.frozen))
-    enable_compression(str(files.frozen), str(files.compressed))
-    return files
+    return make_student(tmp_path_factory.mktemp("student"))
 
 
 @pytest.fixture
 def alloy():
-    atoms = bulk("Cu", cubic=True).repeat(2)
-    atoms.symbols[::3] = "Ni"
-    atoms.rattle(0.05, seed=1)
-    return atoms
+    return make_alloy()
 
 
 def test_the_ase_script_runs_and_tells_the_energy_of_the_checkpoint(model, alloy, tmp_path):

@@ -128,7 +128,7 @@ def test_labels_are_the_teachers_predictions_and_are_counted(teacher, rounds, tm
 def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(rounds, tmp_path):
     loop, _, _, (first, second) = rounds
     assert set(first.metrics) == {"holdout", "best"}
-    assert set(second.metrics) == {"prequential", "holdout", "best"}
+    assert set(second.metrics) == {"prequential", "farthest", "holdout", "best"}
     assert (first.counts["dataset"], second.counts["dataset"]) == (8, 16)
     held = [
         path_of(loop, train, "holdout.extxyz", tmp_path / f"{n}").read_bytes()

@@ -1,0 +1,22 @@
+"""Runs in the worker's image: exports a student into the folder given, and writes what Python predicts with it."""
+
+import json
+import sys
+from pathlib import Path
+
+from tests.unit.worker.export.cards import full_card
+from tests.unit.worker.export.tiny_student import make_alloy, make_student
+
+from pfd_worker.export.folder import export_model
+from pfd_worker.frames import read_frames
+from pfd_worker.models.frozen import FrozenModel
+
+folder = Path(sys.argv[1])
+made = folder / "made"
+made.mkdir(parents=True, exist_ok=True)
+written = export_model(folder, make_student(made), make_alloy(), full_card())
+expected = {}
+for name in ("frozen.pth", "compressed.pth"):
+    (predicted,) = FrozenModel(written[name]).predict(read_frames(written["structure.extxyz"]))
+    expected[name] = {"energy": predicted.energy, "forces": predicted.forces.tolist()}
+(folder / "expected.json").write_text(json.dumps(expected))

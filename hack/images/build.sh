@@ -123,7 +123,8 @@ if [[ $tool == buildah ]]; then
   "$REPO/hack/images/install-packages.sh"
   use_buildah_storage
 fi
-ca_bundle=${PFD_CA_BUNDLE-${SSL_CERT_FILE:-}}
+# make exports the variable empty where nobody set it
+ca_bundle=${PFD_CA_BUNDLE:-${SSL_CERT_FILE:-}}
 [[ -z $ca_bundle || -r $ca_bundle ]] || die "PFD_CA_BUNDLE: cannot read $ca_bundle"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -52,9 +52,10 @@ def test_energy_and_forces_are_those_of_python(expected, model):
     row = next(number for number, line in enumerate(lines) if line.split() == ["Step", "PotEng"])
     energy = float(lines[row + 1].split()[1])
     forces = np.loadtxt(FOLDER / "forces.dump", skiprows=9)[:, 1:]
-    assert energy == pytest.approx(expected[model]["energy"], abs=1e-6 * len(forces))
-    np.testing.assert_allclose(forces, expected[model]["forces"], atol=1e-5)
-    assert np.abs(forces).max() > 1e-3, "forces of zero would agree with anything"
+    # an untrained model has small forces, so the limits are far below what a real one needs (1e-6 eV/atom, 1e-5 eV/Å)
+    assert energy == pytest.approx(expected[model]["energy"], abs=1e-9 * len(forces))
+    np.testing.assert_allclose(forces, expected[model]["forces"], atol=1e-9)
+    assert np.abs(forces).max() > 1e-5
 
 
 def test_the_exported_input_runs(expected):

@@ -100,3 +100,10 @@ def object_store(release: str = "pfd-operator") -> Iterator[Any]:
             aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
         )
+
+
+def stage_manifest(s3: Any, prefix: str, digest: str) -> dict[str, Any]:
+    """Return what a finished stage left in the store; `prefix` is the job's, and keys in it are relative to that."""
+    body = s3.get_object(Bucket=BUCKET, Key=f"{prefix}/stages/{digest}/manifest.json")["Body"].read()
+    manifest: dict[str, Any] = json.loads(body)
+    return manifest

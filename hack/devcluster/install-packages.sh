@@ -17,10 +17,4 @@ mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
   die "the embedded cluster needs ${missing[*]}: install them with your package manager, or use CLUSTER=kind or CLUSTER=current"
 fi
-say "installing ${missing[*]}"
-# The image builder's packages are installed at the same time, and apt-get update does not wait for its lock.
-install_missing() {
-  flock 9
-  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
-}
-install_missing 9>"$PFD_CACHE/apt.lock" >"$BIN/apt.log" 2>&1 || { tail -n 20 "$BIN/apt.log" >&2; die "apt-get failed, see $BIN/apt.log"; }
+exec "$HERE/../apt-install.sh" "$BIN/apt.log" "${missing[@]}"

@@ -80,12 +80,7 @@ def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., s
     # what the kill cut off may be computed again and is reported as wasted; nothing finished is paid for twice
     assert status["labels"]["paid"] == 12
     with drive.object_store() as s3:
-        resumed = [_resumed_from(s3, each["digest"]) for each in status["stages"] if each["stage"] == "train"]
-    assert max(resumed) > 0, "the deleted training started from step 0 again"
-
-
-def _resumed_from(s3: Any, digest: str) -> int:
-    keys = s3.list_objects_v2(Bucket=drive.BUCKET, Prefix="e2e/")["Contents"]
-    key = next(each["Key"] for each in keys if each["Key"].endswith(f"{digest}/manifest.json"))
-    manifest = json.loads(s3.get_object(Bucket=drive.BUCKET, Key=key)["Body"].read())
-    return int(manifest["result"]["counts"]["resumed_from_step"])
+        prefix = drive.finetunejob(name, NAMESPACE)["spec"]["artifacts"]["s3"]["prefix"]
+        trained = [each["digest"] for each in status["stages"] if each["stage"] == "train"]
+        counts = [drive.stage_manifest(s3, prefix, digest)["result"]["counts"] for digest in trained]
+    assert max(int(each["resumed_from_step"]) for each in counts) > 0, "the deleted training started from step 0 again"

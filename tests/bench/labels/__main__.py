@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from abinit_labels import run_abinit
 from ase import Atoms
-from drive import BUCKET, job, object_store
+from drive import BUCKET, job, object_store, stage_manifest
 
 from pfd_operator.contract.settings import AbinitEngine
 from pfd_worker.frames import read_frames
@@ -80,17 +80,13 @@ def _rms(values: Any) -> float:
 
 def holdout_of(name: str, namespace: str, workdir: Path) -> list[Atoms]:
     """Return the frozen hold-out of a FineTuneJob, out of the cluster's store."""
-    status = job("finetunejob", name, namespace)["status"]
-    digest = status["inputs"]["train"]["digest"]
+    found = job("finetunejob", name, namespace)
+    prefix = found["spec"]["artifacts"]["s3"]["prefix"]
     path = workdir / "holdout.extxyz"
     with object_store() as s3:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
-            manifest = next((e["Key"] for e in page["Contents"] if e["Key"].endswith(f"{digest}/manifest.json")), None)
-            if manifest is not None:
-                files = json.loads(s3.get_object(Bucket=BUCKET, Key=manifest)["Body"].read())["files"]
-                s3.download_file(BUCKET, files["holdout.extxyz"]["key"], str(path))
-                return read_frames(path)
-    raise SystemExit(f"the store has no train stage {digest} of finetunejob/{name}")
+        files = stage_manifest(s3, prefix, found["status"]["inputs"]["train"]["digest"])["files"]
+        s3.download_file(BUCKET, f"{prefix}/{files['holdout.extxyz']['key']}", str(path))
+    return read_frames(path)
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ the model as it is, with its energies shifted, and for every setting.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.settings import Training, family_of_file
 from pfd_worker.evaluation.errors import (
     FrameError,
     energy_rmse_per_atom,
@@ -30,11 +29,8 @@ from pfd_worker.evaluation.errors import (
     virial_rmse_per_atom,
 )
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.families import FAMILIES, Family
 from pfd_worker.frames import read_frames
-from pfd_worker.models.checkpoint import extract_branch
-from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.training.dataset import write_deepmd_sets
-from pfd_worker.training.settings import base_input, complete_input
 
 SEED = 7
 
@@ -49,30 +45,29 @@ def report(name: str, errors: list[FrameError], seconds: float = 0.0) -> None:
     )
 
 
-def errors_of(model: Path, frames: list[Atoms]) -> list[FrameError]:
+def errors_of(family: Family, model: Path, frames: list[Atoms]) -> list[FrameError]:
     """Return the errors of a single-task model."""
-    return frame_errors(frames, DeepmdModel(model).predict(frames))
+    return frame_errors(frames, family.open(model).predict(frames))
 
 
-def fine_tune(start: Path, frames: list[Atoms], training: Training, folder: Path) -> Path:
-    """Train and return the last checkpoint."""
+def fine_tune(family: Family, start: Path, frames: list[Atoms], training: Training, folder: Path) -> Path:
+    """Train, from a model whose energy is shifted to the labels, and return the last checkpoint."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    info = extract_branch(start, None, folder / "start.pt")
-    systems = write_deepmd_sets(frames, info.type_map, folder / "data")
-    settings = complete_input(base_input(training, info.model_section), systems, len(frames), SEED)
-    (folder / "input.json").write_text(json.dumps(settings, indent=1))
-    command = ["dp", "--pt", "train", "input.json", "--skip-neighbor-stat", "--finetune", "start.pt"]
+    model, shifted = folder / f"start{family.kind.suffix}", folder / f"shifted{family.kind.suffix}"
+    info = family.extract(start, None, model, "--model")
+    family.shift_energy(model, fit_energy_shift(errors_of(family, model, frames)), shifted)
+    session = family.fine_tune(folder, family.base_input(training, info.model_section), shifted, frames, SEED)
     with (folder / "log").open("w") as log:
         environment = {**os.environ, "NUM_WORKERS": "0"}
-        subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log, env=environment)
-    return folder / (folder / "checkpoint").read_text().split()[-1]
+        subprocess.run(session.command(None), cwd=folder, check=True, stdout=log, stderr=log, env=environment)
+    return session.checkpoints()[-1]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="the pre-trained model (.pt)")
+    parser.add_argument("--model", type=Path, required=True, help="the pre-trained model (.pt, or SevenNet's .pth)")
     parser.add_argument("--branch", help="its branch")
     parser.add_argument("--training", type=Path, required=True, help="labelled frames (extended XYZ)")
     parser.add_argument("--hold-out", type=Path, required=True, help="labelled frames of other trajectories")
@@ -81,22 +76,23 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.workdir = options.workdir.resolve()
     options.workdir.mkdir(parents=True, exist_ok=True)
-    start = options.workdir / "branch.pt"
-    extract_branch(options.model, options.branch, start)
+    family = FAMILIES[family_of_file(options.model.name)]
+    start = options.workdir / f"branch{family.kind.suffix}"
+    family.extract(options.model, options.branch, start, "--model")
     training, hold_out = read_frames(options.training), read_frames(options.hold_out)
     scale = np.sqrt(np.mean(np.concatenate([atoms.get_forces().ravel() for atoms in hold_out]) ** 2))
     print(f"{len(training)} labels, {len(hold_out)} hold-out frames, their RMS force {scale:.3f} eV/Å")
-    errors = errors_of(start, hold_out)
+    errors = errors_of(family, start, hold_out)
     report("pre-trained", errors)
-    report("energy shifted", apply_energy_shift(errors, fit_energy_shift(errors_of(start, training))))
+    report("energy shifted", apply_energy_shift(errors, fit_energy_shift(errors_of(family, start, training))))
     order = np.random.default_rng(SEED).permutation(len(training))
     for trial in options.trials:
         count, steps, rate, batch = trial.split(":")
         settings = Training(steps=int(steps), learning_rate_start=float(rate), batch_size=int(batch))
         begin = time.perf_counter()
         chosen = [training[i] for i in order[: int(count)]]
-        model = fine_tune(start, chosen, settings, options.workdir / trial.replace(":", "-"))
-        report(trial, errors_of(model, hold_out), time.perf_counter() - begin)
+        model = fine_tune(family, start, chosen, settings, options.workdir / trial.replace(":", "-"))
+        report(trial, errors_of(family, model, hold_out), time.perf_counter() - begin)
     return 0
 
 

@@ -1,12 +1,13 @@
-"""Where the pre-trained model comes from: the store, or deepmd-kit's own catalogue, fetched once into the store."""
+"""Where the pre-trained model comes from: the store, or its program's own catalogue, fetched once into the store."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import ModelSource
+from pfd_operator.contract.settings import ModelFamily, ModelSource
 from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
 
@@ -17,19 +18,51 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     Raises
     ------
     StageError
-        ModelNotFound, if neither store nor catalogue has it.
+        ModelNotFound, if neither store nor catalogue has it, or the image has not the program.
     """
+    if source.family is ModelFamily.SEVENNET:
+        _require_sevennet(where)
     if source.uri is not None:
         return context.fetch_uri(source.uri)
-    name = str(source.pretrained)
-    path = context.workdir / f"{name}.pt"
-    key = f"models/{name}.pt"
+    name = f"{source.pretrained}{source.family.suffix}"
+    path = context.workdir / name
+    key = f"models/{name}"
     if context.store.exists(key):
         context.store.download(key, path)
         return path
-    _download(name, path, context.workdir / "catalogue", where)
+    if source.family is ModelFamily.SEVENNET:
+        _sevennet(str(source.pretrained), path, where)
+    else:
+        _download(str(source.pretrained), path, context.workdir / "catalogue", where)
     context.store.upload(path, key)
     return path
+
+
+def _require_sevennet(where: str) -> None:
+    try:
+        import sevenn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.MODEL_NOT_FOUND,
+            f"{where} is SevenNet's, which this worker image does not hold. Whoever runs the operator can set "
+            "images.calculators of the chart to one that does (target sevennet of images/worker).",
+        ) from error
+
+
+def _sevennet(name: str, path: Path, where: str) -> None:
+    from sevenn.util import pretrained_name_to_path
+
+    try:
+        shutil.copyfile(pretrained_name_to_path(name), path)
+    except ValueError as error:
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.MODEL_NOT_FOUND,
+            f"{where}.pretrained: SevenNet knows no model {name!r}. Its wheel brings 7net-0 and 7net-l3i5.",
+        ) from error
+    except OSError as error:
+        raise _not_downloaded(name, str(error), where) from error
 
 
 def _download(name: str, path: Path, cache: Path, where: str) -> None:
@@ -47,10 +80,14 @@ def _download(name: str, path: Path, cache: Path, where: str) -> None:
     )
     found = sorted(cache.rglob("*.pt"))
     if child.returncode != 0 or not found:
-        raise StageError(
-            ExitCode.TRANSIENT,
-            Reason.MODEL_NOT_FOUND,
-            f"{where}.pretrained: {name} could not be downloaded: {child.stderr.strip()[-500:]}. "
-            f"If this cluster has no way out, put the file into the object store and name it by {where}.uri.",
-        )
+        raise _not_downloaded(name, child.stderr.strip(), where)
     found[0].rename(path)
+
+
+def _not_downloaded(name: str, why: str, where: str) -> StageError:
+    return StageError(
+        ExitCode.TRANSIENT,
+        Reason.MODEL_NOT_FOUND,
+        f"{where}.pretrained: {name} could not be downloaded: {why[-500:]}. "
+        f"If this cluster has no way out, put the file into the object store and name it by {where}.uri.",
+    )

@@ -11,10 +11,10 @@ from ase import Atoms
 
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
+from pfd_worker.families import open_model
 from pfd_worker.frames import labelled, read_frames, write_frames
 from pfd_worker.labelers.base import INFO_KEYS
 from pfd_worker.models.base import AtomisticModel, Prediction
-from pfd_worker.models.opening import open_model
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
 

@@ -12,15 +12,33 @@ from .base import ExactlyOne, Name, Strict, Uri
 Positive = Annotated[float, Field(gt=0)]
 
 
-class ModelSource(ExactlyOne):
-    """The pre-trained model: an object in the store, or a name that deepmd-kit knows."""
+class ModelFamily(StrEnum):
+    """Whose checkpoint it is: that program runs and fine-tunes it."""
 
-    uri: Uri | None = Field(None, description="Checkpoint (.pt) in the object store, e.g. s3://pfd/models/dpa2.pt.")
+    DEEPMD = "deepmd"
+    SEVENNET = "sevennet"
+
+    @property
+    def suffix(self) -> str:
+        """The ending by which the family's checkpoints are known, wherever they lie."""
+        return {ModelFamily.DEEPMD: ".pt", ModelFamily.SEVENNET: ".pth"}[self]
+
+
+def family_of_file(name: str) -> ModelFamily:
+    """Return the family of a checkpoint by the ending of its name."""
+    sevennet = name.endswith(ModelFamily.SEVENNET.suffix)
+    return ModelFamily.SEVENNET if sevennet else ModelFamily.DEEPMD
+
+
+class ModelSource(ExactlyOne):
+    """The pre-trained model: an object in the store, or a name that deepmd-kit or SevenNet knows."""
+
+    uri: Uri | None = Field(None, description="Checkpoint in the object store, of deepmd-kit (.pt) or SevenNet (.pth).")
     pretrained: str | None = Field(
         None,
         max_length=64,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="Name known to `dp pretrained download`, e.g. DPA-3.1-3M; fetched once into the store.",
+        description="Name known to `dp pretrained download` or SevenNet, e.g. DPA-3.1-3M, 7net-0.",
     )
     branch: str | None = Field(
         None,
@@ -32,6 +50,14 @@ class ModelSource(ExactlyOne):
     def union_members(cls) -> tuple[str, ...]:
         """The branch goes with either source."""
         return ("uri", "pretrained")
+
+    @property
+    def family(self) -> ModelFamily:
+        """Whose model it is: told by the ending of the file, or by the name."""
+        if self.uri is not None:
+            return family_of_file(self.uri)
+        sevennet = (self.pretrained or "").lower().startswith("7net")
+        return ModelFamily.SEVENNET if sevennet else ModelFamily.DEEPMD
 
 
 class ConfigMapKey(Strict):
@@ -280,7 +306,7 @@ class Labeling(Strict):
 
 
 class Training(Strict):
-    """Fine-tuning by deepmd-kit's PyTorch backend."""
+    """Fine-tuning by the program of the model: deepmd-kit (PyTorch backend) or SevenNet."""
 
     steps: int = Field(2000, ge=1, le=100_000_000, description="Training steps in each iteration. Default 2000.")
     batch_size: int = Field(1, ge=1, le=4096, description="Frames in a batch. Default 1.")
@@ -298,7 +324,7 @@ class Training(Strict):
         300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300."
     )
     template: dict[str, Any] = Field(
-        {}, description="Any part of a deepmd-kit input, laid over ours; checked against its schema."
+        {}, description="Any part of the training program's input, laid over ours; unknown keys are refused."
     )
 
 

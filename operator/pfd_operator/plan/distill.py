@@ -132,11 +132,10 @@ class Distill:
             inputs["holdout"] = _holdout_labels(status)
         return inputs
 
-    def images(self, spec: DistillJobSpec, settings: Settings, stage: StageKind) -> Images:
+    def images(self, spec: DistillJobSpec, status: DistillJobStatus, settings: Settings, stage: StageKind) -> Images:
         """Return the image that has the teacher: every stage may have to ask it."""
-        if spec.teacher.calculator is None:
-            return Images(spec.teacher.image or settings.worker_image)
-        return Images(spec.teacher.image or settings.calculator_image or settings.worker_image)
+        model = _model(spec, status)
+        return Images(spec.teacher.image or settings.image_of(None if model is None else model.family))
 
     def label_pods(self, spec: DistillJobSpec) -> int:
         """Return how many label pods may run at a time."""

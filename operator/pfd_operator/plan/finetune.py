@@ -85,10 +85,10 @@ class FineTune:
         names += [StageKind.TRAIN] if position.iteration else []
         return last_stages(status.inputs, names)
 
-    def images(self, spec: FineTuneJobSpec, settings: Settings, stage: StageKind) -> Images:
-        """Return the images of the worker and of an engine that has one of its own."""
+    def images(self, spec: FineTuneJobSpec, status: FineTuneJobStatus, settings: Settings, stage: StageKind) -> Images:
+        """Return the images of the worker that has the model's program, and of an engine that has one of its own."""
         if stage is not StageKind.LABEL:
-            return Images(settings.worker_image)
+            return Images(settings.image_of(spec.model.family))
         engine, _ = spec.labeling.engine.chosen()
         own = spec.labeling.image or settings.engine_images.get(engine)
         if engine in IN_WORKER:

@@ -89,7 +89,7 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return what a stage reads: names as the worker knows them → finished stages."""
         ...
 
-    def images(self, spec: Spec_contra, settings: Settings, stage: StageKind) -> Images:
+    def images(self, spec: Spec_contra, status: Status, settings: Settings, stage: StageKind) -> Images:
         """Return what a stage runs in."""
         ...
 

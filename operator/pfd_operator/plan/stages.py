@@ -47,7 +47,7 @@ def plan_stage(
         params=params,
         seed=seed_of(spec.seed, position.iteration, position.stage.value),
         inputs=recipe.inputs(status, position),
-        images=recipe.images(spec, settings, position.stage),
+        images=recipe.images(spec, status, settings, position.stage),
         completions=completions,
         parallelism=min(pods, recipe.label_pods(spec)) if isinstance(params, LabelParams) else pods,
     )

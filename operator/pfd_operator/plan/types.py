@@ -8,6 +8,7 @@ from datetime import datetime
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.result import Progress, StageResult
+from pfd_operator.contract.settings import ModelFamily
 from pfd_operator.contract.stage import StageKind, StageSpec
 
 
@@ -19,7 +20,7 @@ class Settings:
     engine_images: dict[str, str]
     """Default image by engine key, e.g. {"abinit": …}."""
     calculator_image: str | None = None
-    """Worker image with more ASE calculators, for teachers that are one; None: the worker image."""
+    """Worker image with more ASE calculators and with SevenNet; None: the worker image."""
     progress_url: str | None = None
     image_pull_policy: str = "IfNotPresent"
     max_counted_failures: int = 3
@@ -32,6 +33,12 @@ class Settings:
     """A pod that is being deleted for this long, or whose node is gone, no longer blocks the next attempt."""
     index_retries: int = 3
     """Retries of one index of an indexed stage."""
+
+    def image_of(self, family: ModelFamily | None) -> str:
+        """Return the worker image that has the program of a model; None: of a calculator."""
+        if family is ModelFamily.DEEPMD:
+            return self.worker_image
+        return self.calculator_image or self.worker_image
 
 
 @dataclass(frozen=True)

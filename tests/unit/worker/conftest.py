@@ -10,6 +10,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
+def tiny_sevennet(tmp_path_factory) -> Path:
+    """A SevenNet checkpoint for Al and Cu, made once."""
+    from tests.unit.worker.tiny_sevennet import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("sevennet"))
+
+
+@pytest.fixture(scope="session")
 def pretrained(tmp_path_factory) -> Path:
     """A checkpoint with branches Cold and Hot, made once."""
     from tests.unit.worker.tiny_pretrained import make_pretrained

@@ -13,9 +13,10 @@ from tests.unit.worker.tiny_pretrained import emt_frames
 from pfd_operator.contract.student import StudentTraining
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.deepmd_session import DeepmdSession
+from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import TrainingRun
-from pfd_worker.training.settings import base_input
 
 TYPE_MAP = ["Al", "Cu"]
 SE_A = {
@@ -53,15 +54,14 @@ def student_run(
     """Return a training in `folder`/training with checkpoints in `folder`/store."""
     purpose = Purpose.SCRATCH if start is None else Purpose.CONTINUATION
     settings = StudentTraining(**{"steps": 40, **training})
+    given = base_input(settings, section, purpose)
     return TrainingRun(
         folder=folder / "training",
-        base_input=base_input(settings, section, purpose),
-        start=start,
+        begin=lambda frames, seed: DeepmdSession(folder / "training", given, purpose, start, frames, seed),
         checkpoints=CheckpointStore(DirectoryStore(folder / "store"), "0" * 64),
         checkpoint_seconds=settings.checkpoint_seconds,
         validation_fraction=settings.validation_fraction,
         seed=7,
         progress=progress,
         stopping=stopping or threading.Event(),
-        purpose=purpose,
     )

@@ -14,11 +14,10 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import AseEngine, ModelSource
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
+from pfd_worker.families import CALCULATOR_FILE, FAMILIES, Family
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel, make_calculator
-from pfd_worker.models.checkpoint import CheckpointInfo, extract_branch
-from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.models.opening import CALCULATOR_FILE, MODEL_FILE
+from pfd_worker.models.checkpoint import CheckpointInfo
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
@@ -29,9 +28,10 @@ class PreparedModel:
     """What was found out about the model."""
 
     file: Path
-    family: str
-    section: dict[str, Any] | None
-    """Model section of the deepmd-kit input it was made with; None if it cannot be trained."""
+    family: Family | None
+    """None: a calculator, which cannot be trained."""
+    section: dict[str, Any]
+    """Model section of the input it was made with; empty for a calculator."""
     summary: dict[str, Any]
 
 
@@ -65,25 +65,26 @@ def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list
     _check_model_runs(model, frames, where)
     file = context.workdir / CALCULATOR_FILE
     file.write_text(json.dumps(settings.to_json()))
-    return PreparedModel(file, "calculator", None, {"calculator": settings.calculator})
+    return PreparedModel(file, None, {}, {"calculator": settings.calculator})
 
 
 def _prepare_checkpoint(
     context: StageContext, source: ModelSource, frames: list[Atoms], digests: dict[str, str], where: str
 ) -> PreparedModel:
+    family = FAMILIES[source.family]
     checkpoint = fetch_model(context, source, where)
     digests["model"] = sha256_of(checkpoint)
-    file = context.workdir / MODEL_FILE
-    info = extract_branch(checkpoint, source.branch, file, where)
+    file = context.workdir / family.model_file
+    info = family.extract(checkpoint, source.branch, file, where)
     _check_elements(info, frames, where)
-    _check_model_runs(DeepmdModel(file), frames, where)
+    _check_model_runs(family.open(file), frames, where)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
     summary = {
         "unobserved_elements": sorted(elements - set(info.observed_elements)),
         "branch": source.branch,
         "branches": info.branches,
     }
-    return PreparedModel(file, "deepmd", info.model_section, summary)
+    return PreparedModel(file, family, info.model_section, summary)
 
 
 def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> None:

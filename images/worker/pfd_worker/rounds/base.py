@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,16 @@ from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
+from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
-from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
 from pfd_worker.training.checkpoints import CheckpointStore
-from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import Trained, TrainingRun
-from pfd_worker.training.settings import CURVE_FILE
-
-BEST_FILE = "best.pt"
+from pfd_worker.training.session import TrainingSession
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ class Contender:
 class Round(ABC):
     """State of one train stage: frames, metrics and reports as they come."""
 
-    def __init__(self, context: StageContext, params: TrainParams) -> None:
+    def __init__(self, context: StageContext, params: TrainParams, family: Family) -> None:
         self.context = context
         self.params = params
+        self.family = family
         self.prepare = context.input("prepare")[0]
         self.previous: Manifest | None = context.input("train")[0] if "train" in context.spec.inputs else None
         self.folder = context.workdir
@@ -76,14 +76,15 @@ class Round(ABC):
         dataset, holdout = self._datasets(new, labels)
         self.begin(dataset, holdout)
         if self.previous is not None and new:
-            self._measure_explorer(DeepmdModel(self.context.fetch(self.previous, "model.pt")), new)
-        outcome = self.train(dataset, self.folder / "model.pt")
-        model = DeepmdModel(self.folder / "model.pt")
+            self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
+        trained = self.folder / self.family.model_file
+        outcome = self.train(dataset, trained)
+        model = self.family.open(trained)
         predictions = model.predict(holdout)
         self.measure("holdout", frame_errors(holdout, predictions))
         best = self._choose_best()
         if best.iteration != self.context.spec.iteration:
-            predictions = DeepmdModel(self.folder / BEST_FILE).predict(holdout)
+            predictions = self.family.open(self.folder / self.family.best_file).predict(holdout)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
@@ -103,7 +104,7 @@ class Round(ABC):
         self.metrics[name] = summarise(errors, self.seed)
         self.reports[name] = error_report(errors, self.seed)
 
-    def _measure_explorer(self, explorer: DeepmdModel, new: list[Atoms]) -> None:
+    def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         """Measure the model that explored on labels it has never seen.
 
         Frames chosen for being far from the training set are harder than what MD visits, whatever the model: on them
@@ -117,20 +118,29 @@ class Round(ABC):
         if even and far:
             self.measure("farthest", far)
 
-    def training_run(self, base_input: dict[str, Any], start: Path | None, purpose: Purpose) -> TrainingRun:
-        """Return a training that goes on where an earlier attempt at this stage was stopped."""
+    @property
+    def training_folder(self) -> Path:
+        """Where the training program runs."""
+        return self.folder / "training"
+
+    def training_run(self, begin: Callable[[Sequence[Atoms], int], TrainingSession]) -> TrainingRun:
+        """Return a training that goes on where an earlier attempt at this stage was stopped.
+
+        Parameters
+        ----------
+        begin
+            Frames to train on, seed → the program's session in `training_folder`.
+        """
         spec, training = self.context.spec, self.params.training
         return TrainingRun(
-            folder=self.folder / "training",
-            base_input=base_input,
-            start=start,
+            folder=self.training_folder,
+            begin=begin,
             checkpoints=CheckpointStore(self.context.store, spec.digest),
             checkpoint_seconds=training.checkpoint_seconds,
             validation_fraction=training.validation_fraction,
             seed=seed_of(spec.seed, "train", spec.iteration),
             progress=self.context.progress,
             stopping=self.context.stopping,
-            purpose=purpose,
         )
 
     def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
@@ -143,12 +153,14 @@ class Round(ABC):
         return given + new, holdout_labels(self.context, labels)
 
     def _choose_best(self) -> Contender:
-        """Put the best model so far into best.pt: by the frozen hold-out, and never one worse than what was there."""
-        contender = Contender(self.folder / "model.pt", self.metrics["holdout"], self.context.spec.iteration)
+        """Put the best model so far into its file: by the frozen hold-out, never one worse than what was there."""
+        contender = Contender(
+            self.folder / self.family.model_file, self.metrics["holdout"], self.context.spec.iteration
+        )
         best = self._best_before()
         if best is None or contender.metrics.force_rmse < best.metrics.force_rmse:
             best = contender
-        shutil.copyfile(best.file, self.folder / BEST_FILE)
+        shutil.copyfile(best.file, self.folder / self.family.best_file)
         self.metrics["best"] = best.metrics
         return best
 
@@ -156,7 +168,7 @@ class Round(ABC):
         if self.previous is None:
             return self.first_contender()
         return Contender(
-            self.context.fetch(self.previous, BEST_FILE),
+            self.context.fetch(self.previous, self.family.best_file),
             ErrorMetrics.model_validate(self.previous.summary["metrics"]["best"]),
             self.previous.summary["best_iteration"],
         )
@@ -170,17 +182,17 @@ class Round(ABC):
         best: Contender,
         report_files: dict[str, Path],
     ) -> StageOutput:
-        names = ("model.pt", BEST_FILE, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
+        models = (self.family.model_file, self.family.best_file)
+        names = (*models, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
         files = {**report_files, **{name: self.folder / name for name in names}}
         write_frames(files["dataset.extxyz"], dataset)
         write_frames(files["holdout.extxyz"], holdout)
         np.save(files[DATASET_FEATURES], features)
-        training = {} if outcome is None else vars(outcome)
+        training = {} if outcome is None else outcome.to_json()
         report = {"iteration": self.context.spec.iteration, **self.reports, "training": training}
         files["evaluation.json"].write_text(json.dumps(report, indent=1))
-        curve = self.folder / "training" / CURVE_FILE
-        if curve.exists():
-            files[CURVE_FILE] = curve
+        if outcome is not None:
+            files[outcome.curve.name] = outcome.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]
         baselines = {name: before[name] for name in ("pretrained", "shifted") if name in before}
         return StageOutput(
@@ -200,5 +212,5 @@ class Round(ABC):
             },
             metrics=self.metrics,
             best_iteration=best.iteration,
-            model=BEST_FILE,
+            model=self.family.best_file,
         )

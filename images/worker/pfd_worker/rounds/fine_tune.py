@@ -10,11 +10,11 @@ from ase import Atoms
 
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.models.checkpoint import shift_energy_bias
-from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.rounds.base import Contender, Round
-from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import Trained
+
+TRAINING_INPUT_FILE = "training_input.json"
+"""What prepare has checked: the training program's input, without data."""
 
 
 class FineTuneRound(Round):
@@ -22,12 +22,12 @@ class FineTuneRound(Round):
 
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
         """Shift the energy; at first, measure what is there before any training."""
-        source = self.context.fetch(self.prepare, "model.pt")
-        pretrained = DeepmdModel(source)
+        source = self.context.fetch(self.prepare, self.family.model_file)
+        pretrained = self.family.open(source)
         shifts = fit_energy_shift(frame_errors(dataset, pretrained.predict(dataset)))
         self.reports["energyShiftsEv"] = shifts
-        self.shifted = self.folder / "shifted.pt"
-        shift_energy_bias(source, shifts, self.shifted)
+        self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
+        self.family.shift_energy(source, shifts, self.shifted)
         if self.previous is None:
             errors = frame_errors(holdout, pretrained.predict(holdout))
             self.measure("pretrained", errors)
@@ -38,8 +38,11 @@ class FineTuneRound(Round):
         if not dataset:
             shutil.copyfile(self.shifted, output)
             return None
-        base_input = json.loads(self.context.fetch(self.prepare, "deepmd_input.json").read_text())
-        return self.training_run(base_input, self.shifted, Purpose.FINE_TUNING).run(dataset, output)
+        settings = json.loads(self.context.fetch(self.prepare, TRAINING_INPUT_FILE).read_text())
+        run = self.training_run(
+            lambda frames, seed: self.family.fine_tune(self.training_folder, settings, self.shifted, frames, seed)
+        )
+        return run.run(dataset, output)
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""

@@ -11,9 +11,10 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.rounds.base import Contender, Round
+from pfd_worker.training.deepmd_session import DeepmdSession
+from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import Trained
-from pfd_worker.training.settings import base_input
 from pfd_worker.training.student import student_model_section
 
 
@@ -30,14 +31,17 @@ class StudentRound(Round):
         if self.params.student is None:
             raise ValueError("a student's round needs a student")
         if self.previous is not None and self.params.start_from is StartFrom.LAST_ROUND:
-            purpose, start = Purpose.CONTINUATION, self.context.fetch(self.previous, "model.pt")
+            purpose, start = Purpose.CONTINUATION, self.context.fetch(self.previous, self.family.model_file)
             # its own: the sizes that "auto" stood for are fixed in it
             section = inspect_checkpoint(start).model_section
         else:
             purpose, start = Purpose.SCRATCH, None
             section = student_model_section(self.params.student, self.prepare.summary["type_map"])
         settings = base_input(self.params.training, section, purpose)
-        return self.training_run(settings, start, purpose).run(dataset, output)
+        run = self.training_run(
+            lambda frames, seed: DeepmdSession(self.training_folder, settings, purpose, start, frames, seed)
+        )
+        return run.run(dataset, output)
 
     def first_contender(self) -> Contender | None:
         """There is none: the first student is the best so far."""

@@ -22,11 +22,10 @@ from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
+from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
-from pfd_worker.models.opening import open_model
 from pfd_worker.preparation.starts import STARTS_FILE
-from pfd_worker.rounds.base import BEST_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import holdout_starts
 from pfd_worker.training.student import student_model_section
@@ -39,7 +38,7 @@ def run(context: StageContext) -> StageOutput:
     """Judge the student; a refused one is exported, too."""
     params = cast(AcceptParams, context.spec.params)
     prepare, train = context.input("prepare")[0], context.input("train")[0]
-    files = _frozen(context.fetch(train, BEST_FILE), context.workdir, params.student.compress)
+    files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
     model = next(reversed(files))
     context.progress(3, "the student is frozen" + (" and compressed" if params.student.compress else ""))
     examination = Examination(
@@ -56,7 +55,7 @@ def run(context: StageContext) -> StageOutput:
     figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
     checks = judge(limits_of(params.acceptance), figures)
     card = _card(context, params, prepare, train, examination, checks)
-    exported = ModelFiles(context.fetch(train, BEST_FILE), files["frozen.pth"], files.get("compressed.pth"))
+    exported = ModelFiles(context.fetch(train, DEEPMD.best_file), files["frozen.pth"], files.get("compressed.pth"))
     sample = supercell_of_size(examination.start, params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
@@ -119,9 +118,8 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
     stages = params.exploration.stages
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
     pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
-    family = prepare.summary["family"]
     return TrainingCard(
-        teacher=str(prepare.summary.get("calculator", f"{family} model prepared as stage {prepare.digest[:12]}")),
+        teacher=str(prepare.summary.get("calculator", f"the model prepared as stage {prepare.digest[:12]}")),
         teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
         reference=None,
         frames=dict(frames),

@@ -18,10 +18,10 @@ from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import md_tasks, tasks_of_index
 from pfd_worker.errors import StageError
+from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
-from pfd_worker.models.opening import open_model
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import holdout_starts, training_starts
 

@@ -15,9 +15,10 @@ from pfd_worker.frames import write_frames
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import STARTS_FILE, starts_of
+from pfd_worker.rounds.fine_tune import TRAINING_INPUT_FILE
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
-from pfd_worker.training.settings import base_input, check_input
 from pfd_worker.training.student import student_model_section
 
 
@@ -32,12 +33,11 @@ def run(context: StageContext) -> StageOutput:
     context.progress(30, "structures read")
 
     model = prepare_model(context, params, [*starts, *data], digests)
-    settings = _training_input(params, model, elements)
-    check_input(settings)
+    type_map, settings = _training_input(params, model, elements)
     context.progress(80, "model and training input checked")
 
-    files = {name: context.workdir / name for name in (model.file.name, STARTS_FILE, "deepmd_input.json")}
-    files["deepmd_input.json"].write_text(json.dumps(settings, indent=1))
+    files = {name: context.workdir / name for name in (model.file.name, STARTS_FILE, TRAINING_INPUT_FILE)}
+    files[TRAINING_INPUT_FILE].write_text(json.dumps(settings, indent=1))
     write_frames(files[STARTS_FILE], starts)
     if params.data:
         files["data.extxyz"] = context.workdir / "data.extxyz"
@@ -46,9 +46,8 @@ def run(context: StageContext) -> StageOutput:
         files=files,
         summary={
             **model.summary,
-            "type_map": settings["model"]["type_map"],
+            "type_map": type_map,
             "elements": elements,
-            "family": model.family,
             "systems": systems,
             "data_frames": len(data),
             "inputs_sha256": digests,
@@ -58,14 +57,21 @@ def run(context: StageContext) -> StageOutput:
     )
 
 
-def _training_input(params: PrepareParams, model: PreparedModel, elements: list[str]) -> dict[str, Any]:
-    """Return the input of what will be trained: the student if there is one, else the model itself."""
+def _training_input(
+    params: PrepareParams, model: PreparedModel, elements: list[str]
+) -> tuple[list[str], dict[str, Any]]:
+    """Return elements and checked input of what will be trained: the student if there is one, else the model itself."""
     if params.student is not None:
         section = student_model_section(params.student, elements)
-        return base_input(params.training, section, Purpose.SCRATCH)
-    if model.section is None:
-        raise ValueError(f"a model of family {model.family} cannot be fine-tuned")
-    return base_input(params.training, model.section)
+        settings = base_input(params.training, section, Purpose.SCRATCH)
+        check_input(settings)
+    elif model.family is not None:
+        section = model.section
+        settings = model.family.base_input(params.training, section)
+        model.family.check_input(settings)
+    else:
+        raise ValueError("a calculator cannot be fine-tuned")
+    return section["type_map"], settings
 
 
 def _check_pseudopotentials(params: PrepareParams, starts: list[Atoms]) -> None:

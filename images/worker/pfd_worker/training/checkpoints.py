@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from pfd_worker.store.objects import ObjectStore
-from pfd_worker.training.settings import CHECKPOINT_PREFIX
 
 
 class CheckpointStore:
@@ -40,13 +40,13 @@ class CheckpointStore:
             if older < step:
                 self._objects.delete(key)
 
-    def fetch_newest(self, folder: Path) -> Path | None:
-        """Download the newest checkpoint under the name deepmd-kit gives it; None if there is none."""
+    def fetch_newest(self, path_of: Callable[[int], Path]) -> Path | None:
+        """Download the newest checkpoint to where the program looks for one of its step; None if there is none."""
         steps = self.steps()
         if not steps:
             return None
         newest = max(steps)
-        path = folder / f"{CHECKPOINT_PREFIX}-{newest}.pt"
+        path = path_of(newest)
         self._objects.download(steps[newest], path)
         return path
 

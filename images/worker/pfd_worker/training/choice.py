@@ -9,8 +9,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_worker.evaluation.errors import energy_rmse_per_atom, force_rmse, frame_errors
-from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.training.process import step_of
+from pfd_worker.training.session import TrainingSession
 
 ENERGY_WEIGHT_PER_ANGSTROM = 1.0
 """1 meV per atom of energy error weighs as much as 1 meV/Å of force error.
@@ -36,10 +35,10 @@ class CheckpointScore:
         return self.force_rmse + ENERGY_WEIGHT_PER_ANGSTROM * self.energy_rmse_per_atom
 
 
-def score_checkpoints(checkpoints: Sequence[Path], validation: Sequence[Atoms]) -> list[CheckpointScore]:
+def score_checkpoints(session: TrainingSession, validation: Sequence[Atoms]) -> list[CheckpointScore]:
     """Evaluate every checkpoint on the validation frames, in this process."""
     scores = []
-    for path in checkpoints:
-        errors = frame_errors(validation, DeepmdModel(path).predict(validation))
-        scores.append(CheckpointScore(path, step_of(path), force_rmse(errors), energy_rmse_per_atom(errors)))
+    for path in session.checkpoints():
+        errors = frame_errors(validation, session.open(path).predict(validation))
+        scores.append(CheckpointScore(path, session.step_of(path), force_rmse(errors), energy_rmse_per_atom(errors)))
     return scores

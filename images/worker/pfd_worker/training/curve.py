@@ -1,4 +1,4 @@
-"""Reading deepmd-kit's learning curve while it grows."""
+"""Reading a learning curve while it grows."""
 
 from __future__ import annotations
 
@@ -9,32 +9,38 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One line of lcurve.out."""
+    """One line of a learning curve."""
 
     step: int
-    values: dict[str, float]
-    """Column → value, e.g. rmse_f_trn (eV/Å)."""
+    loss: float
+    """Of the training batches; its unit is the program's."""
+    force_rmse: float | None
+    """On the training batches, in eV/Å; None if it is not told."""
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss is not a number; columns without reference data are NaN by themselves."""
-        loss = self.values.get("rmse_trn", 0.0)
-        return not math.isfinite(loss)
+        """Whether the loss is not a number."""
+        return not math.isfinite(self.loss)
 
 
-def last_point(path: Path) -> CurvePoint | None:
-    """Return the last complete line, None if there is none yet."""
+def last_row(path: Path, delimiter: str | None = None) -> dict[str, str] | None:
+    """Return the last complete line of a table with a header, column → text; None if there is none yet.
+
+    Parameters
+    ----------
+    path
+        The table; lines that begin with # are comments, but the first one that names a step is the header.
+    delimiter
+        Between columns; None for white space.
+    """
     if not path.exists():
         return None
     text = path.read_text(errors="replace")
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    header = next((line for line in lines if line.startswith("#") and "step" in line), None)
-    rows = [line for line in lines if line.strip() and not line.startswith("#")]
+    lines = [line for line in text[: text.rfind("\n") + 1].splitlines() if line.strip()]
+    header = next((line for line in lines if "step" in line or "epoch" in line), None)
+    rows = [line for line in lines if line is not header and not line.startswith("#")]
     if header is None or not rows:
         return None
-    names = header.lstrip("# ").split()
-    fields = rows[-1].split()
-    if len(fields) != len(names):
-        return None
-    numbers = dict(zip(names, map(float, fields), strict=True))
-    return CurvePoint(int(numbers.pop("step")), numbers)
+    names = header.lstrip("# ").split(delimiter)
+    fields = rows[-1].split(delimiter)
+    return dict(zip(names, fields, strict=True)) if len(fields) == len(names) else None

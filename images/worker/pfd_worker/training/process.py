@@ -1,4 +1,4 @@
-"""One `dp train` child process: watched, its checkpoints handed over while it runs, stopped without losing them."""
+"""One training child process: watched, its checkpoints handed over while it runs, stopped without losing them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.training.curve import CurvePoint, last_point
-from pfd_worker.training.settings import CHECKPOINT_PREFIX, CURVE_FILE
+from pfd_worker.training.curve import CurvePoint
+from pfd_worker.training.session import TrainingSession
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
@@ -35,28 +35,18 @@ class Watcher(Protocol):
 
 @dataclass
 class TrainingProcess:
-    """How the child is started and how long its checkpoints may wait."""
+    """What runs and how long its checkpoints may wait."""
 
-    folder: Path
-    """Holds input.json; the child runs here."""
-    start_from: list[str]
-    """--finetune, --init-model or --restart and a file; nothing to start from random parameters."""
+    session: TrainingSession
     checkpoint_seconds: float
-    neighbour_statistics: bool = False
-    """Let it look at the neighbours in the data first."""
-    gpus: int = 0
-    """With several, one process on each."""
 
-    def command(self) -> list[str]:
-        """Return the command line."""
-        statistics = [] if self.neighbour_statistics else ["--skip-neighbor-stat"]
-        arguments = ["dp", "--pt", "train", "input.json", *statistics, *self.start_from]
-        if self.gpus > 1:
-            return ["torchrun", "--standalone", f"--nproc_per_node={self.gpus}", "--no-python", *arguments]
-        return arguments
-
-    def run(self, watcher: Watcher, stopping: threading.Event) -> None:
+    def run(self, resumed: Path | None, watcher: Watcher, stopping: threading.Event) -> None:
         """Run to the end.
+
+        Parameters
+        ----------
+        resumed
+            Checkpoint of an earlier attempt to go on from; None to start at the beginning.
 
         Raises
         ------
@@ -65,10 +55,11 @@ class TrainingProcess:
             or TrainingFailed with the last lines of the log.
         """
         kills_before = _out_of_memory_kills()
-        with (self.folder / LOG_FILE).open("wb") as log:
+        command = self.session.command(resumed)
+        with (self.session.folder / LOG_FILE).open("wb") as log:
             child = subprocess.Popen(
-                self.command(),
-                cwd=self.folder,
+                command,
+                cwd=self.session.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "NUM_WORKERS": "0"},
@@ -82,16 +73,16 @@ class TrainingProcess:
             raise self._failure(child.returncode, _out_of_memory_kills() > kills_before)
 
     def _watch(self, child: subprocess.Popen[bytes], watcher: Watcher, stopping: threading.Event) -> None:
-        seen_step, saved, saved_at = -1, newest_checkpoint(self.folder), time.monotonic()
+        seen_step, saved, saved_at = -1, self._newest(), time.monotonic()
         while child.poll() is None:
             stopped = stopping.wait(POLL_SECONDS)
-            point = last_point(self.folder / CURVE_FILE)
+            point = self.session.last_point()
             if point is not None and point.step != seen_step:
                 seen_step = point.step
                 if point.diverged:
                     raise _diverged(point)
                 watcher.on_point(point)
-            newest = newest_checkpoint(self.folder)
+            newest = self._newest()
             due = stopped or time.monotonic() - saved_at >= self.checkpoint_seconds
             if due and newest is not None and newest != saved:
                 if stopped:
@@ -102,8 +93,12 @@ class TrainingProcess:
                 at = f"step {saved[1]}" if saved else "the start"
                 raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped; training goes on from {at}.")
 
+    def _newest(self) -> tuple[Path, int] | None:
+        found = self.session.checkpoints()
+        return (found[-1], self.session.step_of(found[-1])) if found else None
+
     def _failure(self, code: int, kernel_killed: bool) -> StageError:
-        tail = (self.folder / LOG_FILE).read_text(errors="replace").splitlines()[-12:]
+        tail = (self.session.folder / LOG_FILE).read_text(errors="replace").splitlines()[-12:]
         text = "\n".join(tail)
         if any(sign in text for sign in OUT_OF_MEMORY_SIGNS) or (code == -signal.SIGKILL and kernel_killed):
             return StageError(
@@ -113,7 +108,9 @@ class TrainingProcess:
                 f"spec.training.batchSize.\n{text}",
             )
         exit_code = ExitCode.TRANSIENT if code < 0 else ExitCode.USER_ERROR
-        return StageError(exit_code, Reason.TRAINING_FAILED, f"`dp train` ended with code {code}:\n{text}")
+        return StageError(
+            exit_code, Reason.TRAINING_FAILED, f"`{self.session.program}` ended with code {code}:\n{text}"
+        )
 
 
 def _diverged(point: CurvePoint) -> StageError:
@@ -147,27 +144,3 @@ def _out_of_memory_kills() -> int:
         except (OSError, ValueError):
             continue
     return 0
-
-
-def newest_checkpoint(folder: Path) -> tuple[Path, int] | None:
-    """Return the newest complete checkpoint and its step, None if there is none.
-
-    deepmd-kit names a checkpoint in the file `checkpoint` once it is written out; the newest file may be half done.
-    """
-    try:
-        path = folder / (folder / "checkpoint").read_text().strip()
-    except OSError:
-        return None
-    if not path.is_file():
-        return None
-    return path, step_of(path)
-
-
-def step_of(path: Path) -> int:
-    """Return the step in the name of a checkpoint, model.ckpt-<step>.pt."""
-    return int(path.stem.removeprefix(f"{CHECKPOINT_PREFIX}-"))
-
-
-def all_checkpoints(folder: Path) -> list[Path]:
-    """Return the numbered checkpoints in a folder, oldest first."""
-    return sorted((p for p in folder.glob(f"{CHECKPOINT_PREFIX}-*.pt") if not p.is_symlink()), key=step_of)

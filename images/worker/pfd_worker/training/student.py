@@ -85,7 +85,7 @@ def student_model_section(student: Student, type_map: Sequence[str]) -> dict[str
     Returns
     -------
     dict
-        For `training.settings.base_input`.
+        For `training.deepmd_settings.base_input`.
 
     Raises
     ------

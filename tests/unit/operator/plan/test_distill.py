@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from plan_samples import TEACHER, Run, condition, distill_resource, distill_result, succeeded
@@ -162,6 +163,25 @@ def test_a_calculator_teaches_in_its_own_image() -> None:
     assert job.spec.params.calculator is not None
     run.step(succeeded(job, run.answer))
     assert run.status.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("teacher", "record", "image"),
+    [
+        ({"fineTuneJob": {"name": "silicon"}}, "s3://pfd/silicon/stages/2/best.pth", "worker-sevennet:1"),
+        ({"fineTuneJob": {"name": "silicon"}}, "s3://pfd/silicon/stages/2/best.pt", "worker:1"),
+        ({"pretrained": "7net-0"}, None, "worker-sevennet:1"),
+        ({"pretrained": "DPA-3.1-3M", "branch": "Omat24"}, None, "worker:1"),
+    ],
+)
+def test_the_image_has_the_program_of_the_teacher(teacher: dict[str, Any], record: str | None, image: str) -> None:
+    systems = [] if record else [{"name": "diamond", "structures": {"uri": "s3://pfd/si.extxyz"}}]
+    run = Run(distill_resource(teacher=teacher, systems=systems))
+    run.settings = replace(run.settings, calculator_image="worker-sevennet:1")
+    assert TEACHER.record is not None
+    known = replace(TEACHER, record=TEACHER.record.model_copy(update={"model_uri": record}))
+    run.teacher = known if record else None
+    assert run.until(0, StageKind.PREPARE).worker_image == image
 
 
 def test_systems_are_needed_without_a_fine_tune_job() -> None:

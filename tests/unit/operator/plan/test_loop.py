@@ -117,6 +117,19 @@ def test_a_start_that_does_not_fit_the_budget_is_refused_until_it_does() -> None
     assert created(run.step()).spec.stage is StageKind.PREPARE
 
 
+def test_sevennet_runs_in_its_own_image_and_its_labels_where_they_always_do() -> None:
+    run = Run(resource(model={"pretrained": "7net-0"}))
+    run.settings = replace(run.settings, calculator_image="worker-sevennet:1")
+    images = {}
+    for iteration, stage in [(0, StageKind.PREPARE), (0, StageKind.LABEL), (0, StageKind.TRAIN)]:
+        images[stage] = run.until(iteration, stage).worker_image
+    assert images == {
+        StageKind.PREPARE: "worker-sevennet:1",
+        StageKind.LABEL: "worker:1",
+        StageKind.TRAIN: "worker-sevennet:1",
+    }
+
+
 def test_an_engine_without_image_is_refused() -> None:
     engine = {"abinit": {"cutoffEv": 300, "kSpacing": 0.3, "pseudopotentials": {"Si": "Si.psp8"}}}
     run = Run(resource(labeling={"engine": engine}))

@@ -1,6 +1,5 @@
 """Real `dp train` children that end badly, and what is said of them."""
 
-import json
 import threading
 
 import pytest
@@ -11,9 +10,10 @@ from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.training.dataset import write_deepmd_sets
+from pfd_worker.training.deepmd_session import DeepmdSession
+from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.process import TrainingProcess
-from pfd_worker.training.settings import base_input, complete_input
+from pfd_worker.training.recipe import Purpose
 
 pytestmark = pytest.mark.image
 
@@ -33,39 +33,43 @@ def single(pretrained, tmp_path_factory):
     return folder / "single.pt", info
 
 
-def process(folder, single, training, **changes):
+def run(folder, single, training, frames=None):
     path, info = single
-    systems = write_deepmd_sets(emt_frames("Cu", 8, 0.1, seed=1), info.type_map, folder / "data")
-    settings = complete_input(base_input(training, info.model_section), systems, 8, seed=1)
-    settings["training"].update(changes)
-    (folder / "input.json").write_text(json.dumps(settings))
-    return TrainingProcess(folder, ["--finetune", str(path)], checkpoint_seconds=60)
+    frames = frames or emt_frames("Cu", 8, 0.1, seed=1)
+    settings = base_input(training, info.model_section)
+    session = DeepmdSession(folder, settings, Purpose.FINE_TUNING, path, frames, seed=1)
+    TrainingProcess(session, checkpoint_seconds=60).run(None, Silent(), threading.Event())
+    return session
 
 
 def test_a_diverging_training_is_ended_at_once(tmp_path, single):
     training = Training(steps=100000, learning_rate_start=0.99, template={"loss": {"start_pref_f": 1e300}})
     with pytest.raises(StageError) as caught:
-        process(tmp_path, single, training).run(Silent(), threading.Event())
+        run(tmp_path, single, training)
     assert caught.value.reason in (Reason.NOT_A_NUMBER, Reason.TRAINING_FAILED)
     assert caught.value.exit_code is ExitCode.USER_ERROR
 
 
 def test_a_failing_child_is_reported_with_its_last_lines(tmp_path, single):
-    training = Training(steps=10)
-    child = process(tmp_path, single, training, training_data={"systems": [str(tmp_path / "nothing")], "batch_size": 1})
+    wrong = Training(steps=10, template={"learning_rate": {"type": "nothing of the kind"}})
     with pytest.raises(StageError) as caught:
-        child.run(Silent(), threading.Event())
+        run(tmp_path, single, wrong)
     assert caught.value.reason is Reason.TRAINING_FAILED
-    assert "nothing" in str(caught.value)
+    assert "`dp train` ended" in str(caught.value) and "nothing of the kind" in str(caught.value)
 
 
 def test_fine_tuning_starts_from_what_the_branch_knows(tmp_path, single):
     """One step at a learning rate of next to nothing must leave the forces of the branch as they are."""
-    training = Training(steps=1, learning_rate_start=1e-12, learning_rate_stop=1e-13)
-    child = process(tmp_path, single, training)
-    child.run(Silent(), threading.Event())
+    session = run(tmp_path, single, Training(steps=1, learning_rate_start=1e-12, learning_rate_stop=1e-13))
     frames = emt_frames("Cu", 3, 0.1, seed=2)
     before = DeepmdModel(single[0]).predict(frames)
-    after = DeepmdModel(tmp_path / "model.ckpt-1.pt").predict(frames)
+    after = session.open(session.checkpoint(1)).predict(frames)
     for old, new in zip(before, after, strict=True):
         assert abs(old.forces - new.forces).max() < 1e-6
+
+
+def test_a_checkpoint_that_is_being_written_does_not_count(tmp_path, single):
+    session = run(tmp_path, single, Training(steps=2))
+    whole = session.checkpoint(2).read_bytes()
+    session.checkpoint(3).write_bytes(whole[: len(whole) // 2])
+    assert session.checkpoints()[-1] == session.checkpoint(2)

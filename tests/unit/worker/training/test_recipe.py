@@ -1,15 +1,10 @@
-import threading
-
 import pytest
 
 from pfd_operator.contract.settings import Training
 from pfd_operator.contract.student import StudentTraining
-from pfd_worker.store.objects import DirectoryStore
-from pfd_worker.training.checkpoints import CheckpointStore
-from pfd_worker.training.process import TrainingProcess
+from pfd_worker.training.deepmd_session import DeepmdSession, train_command
+from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
-from pfd_worker.training.runner import TrainingRun
-from pfd_worker.training.settings import base_input
 
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "se_e2_a"}, "fitting_net": {}}
 
@@ -40,9 +35,9 @@ def test_fine_tuning_is_the_default_and_counts_frames():
 
 
 @pytest.mark.parametrize("several", [0, 2])
-def test_only_students_count_their_neighbours(tmp_path, several):
-    student = TrainingProcess(tmp_path, [], 1, neighbour_statistics=True, gpus=several).command()
-    tuned = TrainingProcess(tmp_path, ["--finetune", "a.pt"], 1, gpus=several).command()
+def test_only_students_count_their_neighbours(several):
+    student = train_command(Purpose.SCRATCH, [], several)
+    tuned = train_command(Purpose.FINE_TUNING, ["--finetune", "a.pt"], several)
     assert "--skip-neighbor-stat" in tuned and "--skip-neighbor-stat" not in student
     assert (student[0] == "torchrun") == (several > 1)
 
@@ -51,16 +46,6 @@ def test_only_students_count_their_neighbours(tmp_path, several):
     ("purpose", "named"), [(Purpose.SCRATCH, True), (Purpose.FINE_TUNING, False), (Purpose.CONTINUATION, False)]
 )
 def test_a_start_that_does_not_fit_the_purpose_is_refused(tmp_path, purpose, named):
+    start = tmp_path / "start.pt" if named else None
     with pytest.raises(ValueError, match=purpose.value):
-        TrainingRun(
-            folder=tmp_path,
-            base_input=base_input(StudentTraining(), MODEL, purpose),
-            start=tmp_path / "start.pt" if named else None,
-            checkpoints=CheckpointStore(DirectoryStore(tmp_path), "0" * 64),
-            checkpoint_seconds=1,
-            validation_fraction=0,
-            seed=1,
-            progress=lambda percent, message: None,
-            stopping=threading.Event(),
-            purpose=purpose,
-        )
+        DeepmdSession(tmp_path, base_input(StudentTraining(), MODEL, purpose), purpose, start, [], seed=1)

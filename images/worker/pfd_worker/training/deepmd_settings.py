@@ -6,17 +6,16 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Training
-from pfd_worker.errors import StageError
 from pfd_worker.training.recipe import RECIPES, Purpose
+from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 
 CHECKPOINTS_PER_TRAINING = 40
 LONGEST_STEPS_BETWEEN_CHECKPOINTS = 2000
 CHECKPOINT_PREFIX = "model.ckpt"
 CURVE_FILE = "lcurve.out"
 
-OWNED_KEYS = {
+OWNED_KEYS: dict[tuple[str, ...], str] = {
     ("training", "training_data"): "spec.data and the labels decide it",
     ("training", "validation_data"): "set spec.training.validationFraction instead",
     ("training", "numb_steps"): "set spec.training.steps instead",
@@ -75,30 +74,8 @@ def base_input(
             "max_ckpt_keep": CHECKPOINTS_PER_TRAINING,
         },
     }
-    _refuse_owned_keys(training.template)
+    refuse_owned_keys(training.template, OWNED_KEYS)
     return merged(ours, training.template)
-
-
-def _refuse_owned_keys(template: Mapping[str, Any]) -> None:
-    for path, advice in OWNED_KEYS.items():
-        value: Any = template
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None:
-            raise _invalid(f"{'.'.join(path)} cannot be set: {advice}.")
-
-
-def _invalid(message: str) -> StageError:
-    return StageError(ExitCode.USER_ERROR, Reason.TRAINING_TEMPLATE_INVALID, f"spec.training.template: {message}")
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one JSON object over another, key by key; lists and numbers replace each other whole."""
-    result = dict(below)
-    for key, value in above.items():
-        old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def check_input(settings: Mapping[str, Any]) -> None:
@@ -117,9 +94,9 @@ def check_input(settings: Mapping[str, Any]) -> None:
         normalize(update_deepmd_input(copy.deepcopy(dict(settings)), warning=False))
     except ArgumentError as error:
         where = getattr(error, "path", None)
-        raise _invalid(f"deepmd-kit refuses {where or 'the input'}: {error}") from error
+        raise invalid_template(f"deepmd-kit refuses {where or 'the input'}: {error}") from error
     except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise _invalid(f"deepmd-kit refuses the input: {error}") from error
+        raise invalid_template(f"deepmd-kit refuses the input: {error}") from error
 
 
 def complete_input(base: Mapping[str, Any], training_systems: Sequence[str], frames: int, seed: int) -> dict[str, Any]:

@@ -3,8 +3,8 @@ import pytest
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
-from pfd_worker.training.curve import last_point
-from pfd_worker.training.settings import OWNED_KEYS, base_input, complete_input, merged
+from pfd_worker.training.deepmd_settings import OWNED_KEYS, base_input, complete_input
+from pfd_worker.training.template import merged
 
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, "info": {"observed_type": ["Si"]}}
 
@@ -36,22 +36,3 @@ def test_merging_changes_neither_side():
     below, above = {"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}
     assert merged(below, above) == {"a": {"b": 1, "c": [2]}}
     assert below == {"a": {"b": 1, "c": [1]}}
-
-
-CURVE = "# step rmse_trn rmse_e_trn rmse_f_trn lr\n# nan means no data\n 1 2.0 0.1 0.5 1e-3\n 10 1.0 nan 0.25 1e-4\n"
-
-
-def test_the_last_complete_line_of_a_growing_curve_is_read(tmp_path):
-    path = tmp_path / "lcurve.out"
-    assert last_point(path) is None
-    path.write_text(CURVE + " 20 0.9")
-    point = last_point(path)
-    assert point is not None and point.step == 10 and point.values["rmse_f_trn"] == 0.25
-    assert not point.diverged
-
-
-def test_a_loss_that_is_not_a_number_is_seen(tmp_path):
-    path = tmp_path / "lcurve.out"
-    path.write_text(CURVE + " 20 nan 0.1 0.2 1e-5\n")
-    point = last_point(path)
-    assert point is not None and point.diverged

@@ -1,0 +1,112 @@
+"""`dp --pt train`: fine-tuning of deepmd-kit's models, and all students."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from pfd_worker.models.checkpoint import load_checkpoint, strip_checkpoint
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.training.curve import CurvePoint, last_row
+from pfd_worker.training.dataset import write_deepmd_sets
+from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, complete_input
+from pfd_worker.training.recipe import RECIPES, Purpose
+from pfd_worker.training.session import written_out
+
+
+@dataclass(frozen=True)
+class DeepmdSession:
+    """See the module."""
+
+    folder: Path
+    base_input: dict[str, Any]
+    """Of `training.deepmd_settings.base_input`."""
+    purpose: Purpose
+    """The one `base_input` was made for."""
+    start: Path | None
+    """Single-task checkpoint to start from; None if the purpose is to start from scratch."""
+    frames: Sequence[Atoms]
+    """Trained on."""
+    seed: int
+    program: str = "dp train"
+    curve_file: str = CURVE_FILE
+
+    def __post_init__(self) -> None:
+        """Refuse a start that does not fit the purpose."""
+        if (self.start is None) != (RECIPES[self.purpose].start_option is None):
+            raise ValueError(f"a training for {self.purpose} cannot start from {self.start}")
+
+    @property
+    def steps(self) -> int:
+        """Training ends after so many."""
+        return int(self.base_input["training"]["numb_steps"])
+
+    def command(self, resumed: Path | None) -> list[str]:
+        """Write data and input; return the command line, with one process on each of several GPUs."""
+        import torch
+
+        systems = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
+        settings = complete_input(self.base_input, systems, len(self.frames), self.seed % 2**31)
+        (self.folder / "input.json").write_text(json.dumps(settings, indent=1))
+        return train_command(self.purpose, self._start_from(resumed), torch.cuda.device_count())
+
+    def _start_from(self, resumed: Path | None) -> list[str]:
+        if resumed is not None:
+            return ["--restart", str(resumed)]
+        option = RECIPES[self.purpose].start_option
+        if option is None or self.start is None:
+            return []
+        start = self.folder / "start.pt"
+        copy_for_init(self.start, start)
+        return [option, str(start)]
+
+    def last_point(self) -> CurvePoint | None:
+        """Return the end of lcurve.out."""
+        row = last_row(self.folder / CURVE_FILE)
+        if row is None:
+            return None
+        numbers = {name: float(text) for name, text in row.items()}
+        # columns without reference data are NaN by themselves
+        return CurvePoint(int(numbers["step"]), numbers.get("rmse_trn", 0.0), numbers.get("rmse_f_trn"))
+
+    def checkpoints(self) -> list[Path]:
+        """Return the complete checkpoints, oldest first."""
+        files = (path for path in self.folder.glob(f"{CHECKPOINT_PREFIX}-*.pt") if not path.is_symlink())
+        return written_out(sorted(files, key=self.step_of))
+
+    def checkpoint(self, step: int) -> Path:
+        """Return where the checkpoint of a step is."""
+        return self.folder / f"{CHECKPOINT_PREFIX}-{step}.pt"
+
+    def step_of(self, checkpoint: Path) -> int:
+        """Return the step in the name of a checkpoint, model.ckpt-<step>.pt."""
+        return int(checkpoint.stem.removeprefix(f"{CHECKPOINT_PREFIX}-"))
+
+    def open(self, checkpoint: Path) -> DeepmdModel:
+        """Load a checkpoint for prediction."""
+        return DeepmdModel(checkpoint)
+
+    def strip(self, checkpoint: Path, output: Path) -> None:
+        """Write the model of a checkpoint alone."""
+        strip_checkpoint(checkpoint, output)
+
+
+def train_command(purpose: Purpose, start_from: Sequence[str], gpus: int) -> list[str]:
+    """Return the command line of a training in the folder that holds input.json."""
+    statistics = [] if RECIPES[purpose].neighbour_statistics else ["--skip-neighbor-stat"]
+    arguments = ["dp", "--pt", "train", "input.json", *statistics, *start_from]
+    if gpus > 1:
+        return ["torchrun", "--standalone", f"--nproc_per_node={gpus}", "--no-python", *arguments]
+    return arguments
+
+
+def copy_for_init(checkpoint: Path, output: Path) -> None:
+    """Write a checkpoint with the key `optimizer`: `--init-model` wants it to be there, and does not read it."""
+    import torch
+
+    torch.save({"model": load_checkpoint(checkpoint), "optimizer": {}}, output)

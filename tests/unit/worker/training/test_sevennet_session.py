@@ -1,0 +1,91 @@
+"""Real trainings of a tiny SevenNet by sevenn's own trainer: to the end, stopped half-way, and failing."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from tests.unit.worker.tiny_pretrained import emt_frames
+
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import Training
+from pfd_worker.errors import StageError
+from pfd_worker.families import SEVENNET
+from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.runner import TrainingRun
+
+pytestmark = pytest.mark.image
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sevennet, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.pth"
+    return path, SEVENNET.extract(tiny_sevennet, None, path, "spec.model").model_section
+
+
+def training_run(folder, model, progress=lambda percent, message: None, stopping=None, **training):
+    path, section = model
+    settings = Training(**{"batch_size": 8, "validation_fraction": 0.2, **training})
+    given = SEVENNET.base_input(settings, section)
+    return TrainingRun(
+        folder=folder / "training",
+        begin=lambda frames, seed: SEVENNET.fine_tune(folder / "training", given, path, frames, seed),
+        checkpoints=CheckpointStore(DirectoryStore(folder / "store"), "0" * 64),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        validation_fraction=settings.validation_fraction,
+        seed=7,
+        progress=progress,
+        stopping=stopping or threading.Event(),
+    )
+
+
+def force_rmse(path, frames):
+    predicted = SEVENNET.open(path).predict(frames)
+    return np.sqrt(np.mean([(p.forces - a.get_forces()) ** 2 for p, a in zip(predicted, frames, strict=True)]))
+
+
+def test_it_learns_and_keeps_the_best_by_validation(model, tmp_path):
+    seen = []
+    run = training_run(
+        tmp_path, model, lambda percent, message: seen.append(message), steps=300, learning_rate_start=0.02
+    )
+    outcome = run.run(emt_frames("Cu", 10, 0.1, seed=3), tmp_path / "model.pth")
+    frames = emt_frames("Cu", 4, 0.1, seed=9)
+    assert force_rmse(tmp_path / "model.pth", frames) < 0.5 * force_rmse(model[0], frames)
+    assert (outcome.training_frames, outcome.validation_frames) == (8, 2)
+    assert len(outcome.validation) == 20 and outcome.validation[-1]["step"] == 300
+    assert outcome.step in {point["step"] for point in outcome.validation}
+    assert outcome.curve.read_text().startswith("epoch,lr,trainset_")
+    assert any("of 300" in message and "force RMSE" in message for message in seen)
+
+
+def test_steps_are_rounded_up_to_whole_epochs_and_the_last_has_a_checkpoint(model, tmp_path):
+    session = training_run(tmp_path, model, steps=119, batch_size=4).begin(emt_frames("Cu", 8, 0.1, seed=3), 1)
+    assert session.steps == 120
+    assert session.step_of(session.checkpoint(120)) == 120
+
+
+def test_a_stopped_training_goes_on_from_its_checkpoint(model, tmp_path):
+    stopping = threading.Event()
+    frames = emt_frames("Cu", 10, 0.1, seed=3)
+
+    def stop_midway(percent, message):
+        if percent > 20:
+            stopping.set()
+
+    long = {"steps": 400, "checkpoint_seconds": 5}
+    with pytest.raises(StageError) as caught:
+        training_run(tmp_path, model, stop_midway, stopping, **long).run(frames, tmp_path / "model.pth")
+    assert caught.value.reason is Reason.PREEMPTED
+    shutil.rmtree(tmp_path / "training")
+    outcome = training_run(tmp_path, model, **long).run(frames, tmp_path / "model.pth")
+    assert 0 < outcome.resumed_from_step < 400 <= outcome.validation[-1]["step"]
+
+
+def test_a_failing_training_is_reported_with_its_last_lines(model, tmp_path):
+    wrong = {"template": {"train": {"optimizer": "downhill"}}}
+    with pytest.raises(StageError, match="downhill") as caught:
+        training_run(tmp_path, model, steps=4, **wrong).run(emt_frames("Cu", 4, 0.1, seed=3), tmp_path / "model.pth")
+    assert caught.value.reason is Reason.TRAINING_FAILED
+    assert "`sevenn train` ended" in str(caught.value)

@@ -12,7 +12,7 @@ lint: venv ## style, types, layers, generated files
 	test -z "$$(gofmt -l hack/devcluster)"
 
 unit: venv ## pure code: under a minute
-	$(PYTEST) tests/unit -m "not image and not engine" -q --durations=5
+	$(PYTEST) tests/unit -m "not image and not engine" -q -n 2 --dist loadfile --durations=5
 
 image-tests: ## torch and engines, in the worker's image
 	hack/images/build.sh worker-test-deps

@@ -83,8 +83,8 @@ def test_all_models_start_from_the_same_positions_and_velocities(copper):
 
 def test_a_slow_model_gets_fewer_steps_but_three_and_says_so(copper):
     log = []
-    models = {"slow": Timed("slow", 0.03, log), "fast": Timed("fast", 0.0, log)}
-    slow, fast = measure_speed(models, copper, sizes=(4,), steps=20, warmup=3, limit_seconds=0.05)
+    models = {"slow": Timed("slow", 0.3, log), "fast": Timed("fast", 0.0, log)}
+    slow, fast = measure_speed(models, copper, sizes=(4,), steps=20, warmup=3, limit_seconds=0.5)
     assert (slow.steps, fast.steps) == (3, 20)
     assert slow.note is not None and "3 steps instead of 20" in slow.note and fast.note is None
     assert slow.median_ms_per_step is not None

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import bulk
 from tests.unit.worker.tiny_pretrained import emt_frames
@@ -95,6 +94,8 @@ class Malicious:
 
 
 def test_a_file_that_would_run_code_is_refused_without_running_it(tmp_path):
+    import torch
+
     torch.save({"config": Malicious(tmp_path / "owned"), "model_state_dict": {}}, tmp_path / "bad.pth")
     with pytest.raises(StageError) as caught:
         load_checkpoint(tmp_path / "bad.pth")

@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit image-tests lammps integration chart e2e e2e-short test
+.PHONY: lint unit image-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -27,6 +27,9 @@ integration: venv devcluster ## against a real kube-apiserver
 chart: venv helm ## helm lint and what the templates give
 	$(PFD_CACHE)/bin/helm lint charts/pfd-operator
 	$(PYTEST) tests/chart -q
+
+chaos: venv devcluster helm ## the operator killed 200 times, API server and pods failing; CHAOS='--seed 3 --kills 20'
+	PYTHONPATH=$(PYTHONPATH):tests:tests/integration:tests/chart $(PYTHON) -m chaos $(CHAOS)
 
 e2e-short: venv install ## one short job with real pods and real DFT labels
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s

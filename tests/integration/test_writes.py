@@ -9,18 +9,27 @@ from cluster_parts import job_body, until
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.apply import NameTaken, create, delete_job
+from pfd_operator.kube.apply import NameTaken, apply, create, delete_job
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.resources import Snapshot, collection_path, write_status
-from pfd_operator.plan.types import DeleteJob, Event
+from pfd_operator.plan.types import Decision, DeleteJob, Event, Settings
 from pfd_operator.render import config_map_manifest
 
 pytestmark = pytest.mark.integration
+SETTINGS = Settings(worker_image="worker", engine_images={})
 
 
 async def make(api: KubeApi, namespace: str, name: str = "silicon", **changes: Any) -> Snapshot:
     return Snapshot(await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, **changes)))
+
+
+async def _create_job(api: KubeApi, namespace: str, name: str) -> str:
+    """Create a Job; return its path."""
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    await api.request("POST", jobs, {"metadata": {"name": name}, "spec": {"template": {"spec": pod}}})
+    return f"{jobs}/{name}"
 
 
 async def test_a_status_decided_on_an_old_version_is_refused(api: KubeApi, namespace: str) -> None:
@@ -40,6 +49,23 @@ async def test_an_equal_status_is_not_sent(api: KubeApi, namespace: str) -> None
     assert await write_status(api, after, after.status()) is after
 
 
+async def test_no_action_on_an_old_status(api: KubeApi, namespace: str) -> None:
+    old = await make(api, namespace)
+    await write_status(api, old, old.status().model_copy(update={"phase": Phase.RUNNING}))
+    await _create_job(api, namespace, "wanted")
+    decision = Decision(old.status(), (DeleteJob("wanted", "uid"),))
+    with pytest.raises(ApiError) as refused:
+        await apply(api, EventRecorder(api, "test"), old, old.resource(), decision, SETTINGS, lambda snapshot: None)
+    assert (refused.value.status, refused.value.reason) == (409, "Conflict")
+
+
+async def test_an_action_on_the_newest_status_writes_nothing_of_it(api: KubeApi, namespace: str) -> None:
+    made = await make(api, namespace)
+    first = await write_status(api, made, made.status())
+    again = await write_status(api, first, first.status(), always=True)
+    assert again.version == first.version
+
+
 async def test_an_existing_child_of_ours_is_adopted(api: KubeApi, namespace: str) -> None:
     ours = (await make(api, namespace)).resource()
     theirs = (await make(api, namespace, "other")).resource()
@@ -52,11 +78,9 @@ async def test_an_existing_child_of_ours_is_adopted(api: KubeApi, namespace: str
 
 async def test_deleting_what_is_gone_or_replaced_is_no_error(api: KubeApi, namespace: str) -> None:
     await delete_job(api, namespace, DeleteJob("nothing", "uid"))
-    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
-    await api.request("POST", jobs, {"metadata": {"name": "replaced"}, "spec": {"template": {"spec": pod}}})
+    job = await _create_job(api, namespace, "replaced")
     await delete_job(api, namespace, DeleteJob("replaced", "uid of the one before"))
-    assert "deletionTimestamp" not in (await api.request("GET", f"{jobs}/replaced"))["metadata"]
+    assert "deletionTimestamp" not in (await api.request("GET", job))["metadata"]
 
 
 async def test_the_same_event_again_is_counted(api: KubeApi, namespace: str) -> None:

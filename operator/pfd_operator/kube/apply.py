@@ -56,7 +56,8 @@ async def apply(
     """
     # drawn before anything is written: a stage that cannot be drawn must not be intended
     manifests = [_manifest(action, resource, settings) for action in decision.actions]
-    after = await write_status(api, snapshot, decision.status)
+    # no action on any status but the server's newest: a decision that changes nothing of it is checked all the same
+    after = await write_status(api, snapshot, decision.status, always=bool(manifests))
     if after is not snapshot:
         written(after)
     # deletions first: the next attempt's pods may need the room of the last one's

@@ -10,6 +10,7 @@ from typing import Any
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.plan.types import Observed, ObservedJob
+from pfd_operator.render.labels import UID_LABEL
 
 from .api import KubeApi
 from .informer import SILENCE_SECONDS, Informer, Watched
@@ -18,6 +19,7 @@ from .observe import (
     CachedConfigMap,
     CachedJob,
     CachedPod,
+    observed_jobs,
     parse_config_map,
     parse_job,
     parse_pod,
@@ -56,6 +58,7 @@ class Children:
         silence_seconds: float = SILENCE_SECONDS,
         moved_on: Callable[[Key], None] | None = None,
     ) -> None:
+        self._api = api
         self._store = store
         self._changed = changed
         self._moved_on = moved_on or changed
@@ -97,6 +100,20 @@ class Children:
             progress=progress,
             config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(uid)),
         )
+
+    async def asked(self, namespace: str, uid: str, observed: Observed) -> Observed:
+        """Return what is known of a resource's children, its Jobs and pods by asking the server instead of the caches.
+
+        Raises
+        ------
+        ApiError
+            If it does not answer.
+        """
+        query = {"labelSelector": f"{UID_LABEL}={uid}"}
+        # Jobs first: a pod that comes in between is seen
+        jobs = (await self._api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=query))["items"]
+        pods = (await self._api.request("GET", f"/api/v1/namespaces/{namespace}/pods", query=query))["items"]
+        return replace(observed, jobs=observed_jobs(jobs, pods))
 
     def job(self, namespace: str, name: str) -> CachedJob | None:
         """Return a Job of ours by name."""

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 DURATION_SECONDS = 15
 RENEW_SECONDS = 4.0
 RETRY_SECONDS = 1.0
+TRY_SECONDS = 3.0
+"""One request without an answer neither costs the lease, nor keeps an operator acting after it has expired."""
 
 
 class Lease:
@@ -48,11 +50,13 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew the lease; returns when it is lost, and then this operator must stop acting."""
-        renewed = time.monotonic()
+        renewed, wait = time.monotonic(), RENEW_SECONDS
         while time.monotonic() - renewed < DURATION_SECONDS * 0.7:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(wait)
+            asked, wait = time.monotonic(), RETRY_SECONDS
             if await self._try(self._take):
-                renewed = time.monotonic()
+                # counted from the question: what was written is not younger
+                renewed, wait = asked, RENEW_SECONDS
             elif self._lease.get("spec", {}).get("holderIdentity") not in (self._identity, "", None):
                 break
         log.error("the lease %s is lost", self._name)
@@ -64,7 +68,11 @@ class Lease:
 
     async def _try(self, step: Any) -> bool:
         try:
-            return bool(await step())
+            async with asyncio.timeout(TRY_SECONDS):
+                return bool(await step())
+        except TimeoutError:
+            log.warning("lease %s: no answer within %.0f s", self._name, TRY_SECONDS)
+            return False
         except ApiError as error:
             # 409: somebody else was quicker; anything else: the next try tells
             if error.status != 409:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -127,6 +128,24 @@ def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
     return replace(job.observed, pods=observed, succeeded_indexes=succeeded)
 
 
+def observed_jobs(jobs: Sequence[Object], pods: Sequence[Object]) -> tuple[ObservedJob, ...]:
+    """Join the Jobs and pods of a resource; of a Job that is gone, what its live pods say."""
+    parsed_pods = [(pod, parsed) for pod in pods if (parsed := parse_pod(pod)) is not None]
+    by_job: dict[str, list[CachedPod]] = defaultdict(list)
+    for _, parsed in parsed_pods:
+        by_job[parsed.owner].append(parsed)
+    present = [job for job in map(parse_job, jobs) if job is not None]
+    known = {job.observed.uid for job in present}
+    # deleted in the background, a Job is gone before its pods
+    gone = {parsed.owner: pod for pod, parsed in parsed_pods if parsed.owner not in known and _lives(parsed)}
+    orphaned = [job for pod in gone.values() if (job := _job_of_orphan(pod)) is not None]
+    return (
+        *(with_pods(job, by_job[job.observed.uid]) for job in present),
+        # only those that live: how many indexes there were is gone with the Job, so the rest may not be judged
+        *(replace(job, pods=tuple(pod.observed for pod in by_job[job.uid] if _lives(pod))) for job in orphaned),
+    )
+
+
 def observed_pod(pod: Object) -> ObservedPod:
     """Return what decides about a pod."""
     metadata, status = pod["metadata"], pod.get("status", {})
@@ -164,6 +183,19 @@ def timestamp(text: str | None) -> datetime | None:
 
 def _controller(metadata: Object) -> Mapping[str, str] | None:
     return next((owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
+
+
+def _lives(pod: CachedPod) -> bool:
+    return pod.observed.phase not in ("Succeeded", "Failed")
+
+
+def _job_of_orphan(pod: Object) -> ObservedJob | None:
+    """Return a Job that is gone as its pod knows it."""
+    owner, identity = _controller(pod["metadata"]), _identity(pod["metadata"].get("labels", {}))
+    if owner is None or identity is None:
+        return None
+    iteration, stage, attempt = identity
+    return ObservedJob(owner["name"], owner["uid"], iteration, stage, attempt, deleting=True)
 
 
 def _identity(labels: Mapping[str, str]) -> tuple[int, StageKind, int] | None:

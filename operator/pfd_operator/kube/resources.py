@@ -131,8 +131,13 @@ def collection_path(kind: str, namespace: str | None = None) -> str:
     return f"/apis/{GROUP}/{VERSION}{scope}/{KINDS[kind].plural}"
 
 
-async def write_status(api: KubeApi, snapshot: Snapshot, status: JobStatus) -> Snapshot:
+async def write_status(api: KubeApi, snapshot: Snapshot, status: JobStatus, always: bool = False) -> Snapshot:
     """Write a status over the one in `snapshot`; nothing is sent if they are equal.
+
+    Parameters
+    ----------
+    always
+        Send it even then: the server changes nothing, and refuses if `snapshot` is not the newest.
 
     Returns
     -------
@@ -145,7 +150,7 @@ async def write_status(api: KubeApi, snapshot: Snapshot, status: JobStatus) -> S
         409 if the resource changed since the snapshot was taken: what was decided on it no longer counts.
     """
     patch = merge_patch(snapshot.raw_status, status.to_json())
-    if not patch:
+    if not patch and not always:
         return snapshot
     guard = {"resourceVersion": snapshot.body["metadata"]["resourceVersion"], "uid": snapshot.uid}
     body = {"metadata": guard, "status": patch}

@@ -80,6 +80,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         return
     if _earlier_ones_live(draft, active):
         return
+    draft.unseen = True
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
     attempt = active.attempt + 1
     draft.set(stage=active.stage.value)

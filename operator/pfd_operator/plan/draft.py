@@ -25,6 +25,8 @@ class Draft:
     now: datetime
     actions: list[Action] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    unseen: bool = False
+    """Something was decided because something is not seen."""
     _wakes: list[float] = field(default_factory=list)
 
     @property
@@ -101,4 +103,5 @@ class Draft:
             actions=tuple(self.actions),
             events=tuple(self.events),
             requeue_after_seconds=min(self._wakes, default=None),
+            unseen=self.unseen,
         )

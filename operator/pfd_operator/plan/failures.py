@@ -35,6 +35,8 @@ class Failure:
     remedy: Remedy
     reason: str
     message: str
+    unseen: bool = False
+    """Nothing says so: what would say otherwise is not seen."""
 
 
 def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Failure:
@@ -72,7 +74,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
 def lost(stage: StageKind, job_name: str) -> Failure:
     """Say what a Job means that vanished, or whose pod did, without an outcome."""
     message = f"Job {job_name} of the {stage.value} stage is gone without an outcome (deleted, or its node was lost)"
-    return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
+    return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message, unseen=True)
 
 
 def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None, words: str) -> str:

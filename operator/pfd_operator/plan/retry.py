@@ -21,6 +21,7 @@ DEADLINE_TOLERANCE_SECONDS = 60
 def fail(draft: Draft, failure: Failure) -> None:
     """End the running attempt as failed and decide what follows from it."""
     active, job = draft.running, draft.active_job
+    draft.unseen = draft.unseen or failure.unseen
     if job is not None:
         close_attempt(draft, job)
     match failure.remedy:

@@ -183,3 +183,5 @@ class Decision:
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after_seconds: float | None = None
+    unseen: bool = False
+    """It rests on something not being there. Caches may be behind: it holds if the API server itself says the same."""

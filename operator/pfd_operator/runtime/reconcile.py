@@ -60,6 +60,9 @@ class Reconciler:
             status = snapshot.status()
             observed = self._gather(snapshot, status)
             decision = plan(resource, status, observed, self.settings, self.clock())
+            if decision.unseen:
+                observed = await self.children.asked(snapshot.key.namespace, snapshot.uid, observed)
+                decision = plan(resource, status, observed, self.settings, self.clock())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:
             await self._refuse(snapshot, str(error))

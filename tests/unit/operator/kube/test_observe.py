@@ -7,7 +7,7 @@ from typing import Any
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.kube.observe import observed_pod, parse_config_map, parse_job, parse_pod, with_pods
+from pfd_operator.kube.observe import observed_jobs, observed_pod, parse_config_map, parse_job, parse_pod, with_pods
 
 LABELS = {
     "pfd.dev/job": "silicon",
@@ -159,3 +159,14 @@ def test_disrupted_and_deleted() -> None:
     seen = observed_pod(pod({"phase": "Running", "conditions": [condition]}, **deletion))
     assert seen.disrupted
     assert seen.deleting_since == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
+    running, done = pod({"phase": "Running"}), pod({"phase": "Succeeded"}, name="silicon-y")
+    (gone,) = observed_jobs([], [running, done])
+    assert (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting) == ("j", 2, StageKind.LABEL, 1, True)
+    # how many indexes there were is not known any more: what one of them said must not end the stage
+    assert [each.phase for each in gone.pods] == ["Running"]
+    assert observed_jobs([], [done]) == ()
+    (present,) = observed_jobs([job()], [running, done])
+    assert (len(present.pods), present.deleting) == (2, False)

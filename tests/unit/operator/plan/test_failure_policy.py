@@ -231,3 +231,20 @@ def test_a_pod_that_succeeded_counts_before_its_job_says_so_and_doubles_change_n
     run.step(doubled)
     assert [record.stage for record in run.status.stages] == [StageKind.PREPARE]
     assert run.status.inputs["prepare"].digest == "cd" * 32
+
+
+def test_only_what_is_not_seen_has_to_be_asked_for() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    assert not run.decision.unseen
+    run.step(job_of(planned, pod()))
+    assert not run.decision.unseen
+    before = run.status
+    # a Job that was seen, and one that is complete without a pod: perhaps the caches are behind
+    assert run.step().unseen
+    run.status = before
+    assert run.step(job_of(planned, finished="Complete")).unseen
+    run.status = before
+    # a pod says so; but that none of an earlier attempt lives, which the next one rests on, is not seen
+    assert not run.step(job_of(planned, failed_pod(75))).unseen
+    assert run.step(job_of(planned, failed_pod(75)), seconds=60).unseen

@@ -1,0 +1,187 @@
+"""The judge: from what instruments outside the operator saw to counts that must be 0. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+BUSINESS_AS_USUAL = frozenset({404, 409, 410, 429})
+"""Refusals that are part of working with an API server; any other 4xx is a mistake or a missing right."""
+_ATTEMPT = re.compile(r"-a\d+$")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The terminal state of a resource, as far as it must not depend on faults."""
+
+    phase: str
+    reason: str
+    iteration: int
+    labels: int
+    """Paid by this job, or reused of another's."""
+    stages: tuple[str, ...]
+    met: tuple[bool, ...]
+    model_iteration: int | None
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> Ending:
+        """Return the ending that a status shows."""
+        ready: Mapping[str, Any] = next((item for item in status.get("conditions", ()) if item["type"] == "Ready"), {})
+        labels = status.get("labels", {})
+        return cls(
+            phase=status.get("phase", ""),
+            reason=ready.get("reason", ""),
+            iteration=status.get("iteration", 0),
+            labels=labels.get("paid", 0) + labels.get("reused", 0),
+            stages=tuple(f"{record.get('iteration', 0)}/{record['stage']}" for record in status.get("stages", ())),
+            met=tuple(record.get("met", False) for record in status.get("iterations", ())),
+            model_iteration=status["model"].get("iteration") if status.get("model") else None,
+        )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A resource that came to its end."""
+
+    name: str
+    expected: Ending
+    found: Ending
+    prefix: str
+    digests: frozenset[str] = frozenset()
+    """Of its recorded stages."""
+
+
+@dataclass
+class Evidence:
+    """What was seen."""
+
+    operator_user: str
+    audit: Sequence[Mapping[str, Any]] = ()
+    """Events of the API server's audit log, the oldest first."""
+    ended_attempts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By Job: what was done to it, or to its pods, so that its attempt may have ended."""
+    overlaps: Sequence[str] = ()
+    """Pods that the kubelet saw at work on the same at the same time."""
+    label_lines: Sequence[Mapping[str, Any]] = ()
+    """A line for each calculation of a label."""
+    entered_labels: frozenset[str] = frozenset()
+    """Keys of the labels in any ledger."""
+    ended: Sequence[Ended] = ()
+    committed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By prefix: digests of the stages whose result is in the store."""
+    stuck: Sequence[str] = ()
+    leftovers: Sequence[str] = ()
+
+
+def judge(evidence: Evidence) -> dict[str, list[str]]:
+    """Return by count what is wrong, an entry for each object."""
+    return {
+        "duplicate_jobs": _duplicate_jobs(evidence),
+        "duplicate_labels": _duplicate_labels(evidence.label_lines),
+        "lost_results": _lost_results(evidence),
+        "stuck": sorted(evidence.stuck),
+        "different_terminal_state": [
+            f"{each.name}: {_difference(each.expected, each.found)}"
+            for each in evidence.ended
+            if each.expected != each.found
+        ],
+        "leftovers": sorted(evidence.leftovers),
+        "refused_requests": _refused(evidence),
+    }
+
+
+def jobs_created(audit: Iterable[Mapping[str, Any]], user: str) -> list[str]:
+    """Return the names of the Jobs that a user created, in order."""
+    return [_name(event) for event in audit if _by(event, user) and _did(event, "create", "jobs", {201})]
+
+
+def _duplicate_jobs(evidence: Evidence) -> list[str]:
+    """Find Jobs of a stage that had one to which nothing was done."""
+    created = jobs_created(evidence.audit, evidence.operator_user)
+    deleted = Counter(
+        _name(event)
+        for event in evidence.audit
+        if not _by(event, evidence.operator_user) and _did(event, "delete", "jobs", {200, 202})
+    )
+    found = list(evidence.overlaps)
+    found += [
+        f"{name} was created {count} times and deleted by hand {deleted[name]} times"
+        for name, count in Counter(created).items()
+        if count > 1 + deleted[name]
+    ]
+    stages: defaultdict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(created):
+        stages[_ATTEMPT.sub("", name)].append(name)
+    for names in stages.values():
+        found += [
+            f"{after} was created though nothing had been done to {before}"
+            for before, after in pairwise(names)
+            if not evidence.ended_attempts.get(before)
+        ]
+    return found
+
+
+def _duplicate_labels(lines: Iterable[Mapping[str, Any]]) -> list[str]:
+    payers: defaultdict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        payers[line["key"]].append(line["job"])
+    return [f"label {key[:12]} was computed for {', '.join(jobs)}" for key, jobs in payers.items() if len(jobs) > 1]
+
+
+def _lost_results(evidence: Evidence) -> list[str]:
+    found = [
+        f"label {line['key'][:12]} of {line['job']} is in no ledger"
+        for line in evidence.label_lines
+        if line["key"] not in evidence.entered_labels
+    ]
+    recorded: defaultdict[str, set[str]] = defaultdict(set)
+    for each in evidence.ended:
+        recorded[each.prefix] |= each.digests
+    for prefix, digests in evidence.committed.items():
+        if prefix in recorded:
+            found += [f"stage {digest[:12]} of {prefix} is in no status" for digest in digests - recorded[prefix]]
+    return found
+
+
+def _refused(evidence: Evidence) -> list[str]:
+    counts = Counter(
+        f"{_code(event)} {event['verb']} {event['requestURI'].partition('?')[0]}"
+        for event in evidence.audit
+        if _by(event, evidence.operator_user) and 400 <= _code(event) < 500 and _code(event) not in BUSINESS_AS_USUAL
+    )
+    return [f"{what}, {count} times" for what, count in sorted(counts.items())]
+
+
+def _difference(expected: Ending, found: Ending) -> str:
+    parts = (
+        f"{name} is {getattr(found, name)!r}, without faults {getattr(expected, name)!r}"
+        for name in vars(expected)
+        if getattr(found, name) != getattr(expected, name)
+    )
+    return "; ".join(parts)
+
+
+def _by(event: Mapping[str, Any], user: str) -> bool:
+    return bool(event["user"]["username"] == user)
+
+
+def _did(event: Mapping[str, Any], verb: str, resource: str, codes: set[int]) -> bool:
+    target = event.get("objectRef", {})
+    return (
+        event["verb"] == verb
+        and target.get("resource") == resource
+        and "subresource" not in target
+        and _code(event) in codes
+    )
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    return str(event["objectRef"].get("name", ""))
+
+
+def _code(event: Mapping[str, Any]) -> int:
+    return int(event.get("responseStatus", {}).get("code", 0))

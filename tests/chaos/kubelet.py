@@ -1,0 +1,214 @@
+"""All nodes of the cluster: pods are bound, run a worker in miniature, end as pods end, and suffer what pods suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from collections import defaultdict
+from typing import Any
+
+from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_worker.errors import StageError
+
+from .faults import Book, Fault, Weather
+from .pods import Pod, now, pod_from, terminated
+from .worker import Worker
+
+NODES = ("node-0", "node-1", "node-2")
+HEARTBEAT_SECONDS = 15.0
+COUNTED_MAX = 2
+"""Failures of one stage, or of one index, that count: one more and the job rightly fails."""
+_COUNTED = (Fault.EXIT_TRANSIENT, Fault.EXIT_UNKNOWN, Fault.RESULT_LOST)
+_DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+
+
+class Kubelets:
+    """Follow the pods of a namespace and run them."""
+
+    def __init__(self, api: KubeApi, namespace: str, worker: Worker, weather: Weather, book: Book) -> None:
+        self._api = api
+        self.path = f"/api/v1/namespaces/{namespace}/pods"
+        self._worker = worker
+        self._weather = weather
+        self._book = book
+        self._random: random.Random = weather.random
+        self._counted: defaultdict[tuple[Any, ...], int] = defaultdict(int)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seen: set[str] = set()
+        self._working: defaultdict[tuple[Any, ...], dict[str, str]] = defaultdict(dict)
+        self.pods: dict[str, Pod] = {}
+        """Those that have not ended, by uid."""
+        self.lost_nodes: set[str] = set()
+        self.overlaps: list[str] = []
+        """Stages of which two pods worked at one instant."""
+        self.ran = 0
+
+    async def run(self) -> None:
+        """Follow the pods until cancelled."""
+        self._start(self._heartbeats())
+        while True:
+            with contextlib.suppress(ApiError):
+                listed = await self._api.request("GET", self.path)
+                for pod in listed["items"]:
+                    self._take(pod)
+                query = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
+                async for line in self._api.lines(self.path, query, 300):
+                    event = json.loads(line) if line else {}
+                    if event.get("type") in ("ADDED", "MODIFIED"):
+                        self._take(event["object"])
+
+    async def close(self) -> None:
+        """End all pods' processes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _take(self, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        uid = metadata["uid"]
+        if "deletionTimestamp" in metadata:
+            pod = self.pods.get(uid)
+            if pod is not None and pod.node not in self.lost_nodes:
+                pod.stopping.set()
+        elif uid not in self._seen and body["status"].get("phase") == "Pending":
+            self._seen.add(uid)
+            pod = pod_from(body, self._random.choice([node for node in NODES if node not in self.lost_nodes]))
+            self.pods[uid] = pod
+            pod.task = self._start(self._run(pod))
+
+    async def _run(self, pod: Pod) -> None:
+        try:
+            await self._bind(pod)
+            pod.started_at = now()
+            await self._write(pod, "Running", {"running": {"startedAt": pod.started_at}})
+            code, message, pressed = await self._process(pod)
+            if pressed:
+                words = {"reason": "Evicted", "message": "The node was low on resource: memory"}
+                pressure = {**_DISRUPTED, "reason": "TerminationByKubelet"}
+                await self._write(pod, "Failed", terminated(pod, 137, ""), conditions=[pressure], **words)
+            else:
+                await self._write(pod, "Succeeded" if code == 0 else "Failed", terminated(pod, code, message))
+            self.ran += 1
+        except ApiError as error:
+            # 404, 409: it was deleted before it ran
+            if error.status not in (404, 409):
+                raise
+        del self.pods[pod.uid]
+        if pod.stopping.is_set():
+            await self.remove(pod)
+
+    async def _process(self, pod: Pod) -> tuple[int, str, bool]:
+        """Return exit code, termination message, and whether the kubelet evicts the pod."""
+        working = self._working[pod.work]
+        if working:
+            self.overlaps.append(f"{pod.job} while {', '.join(working.values())} works")
+        working[pod.uid] = pod.job
+        try:
+            fault = self._fault(pod)
+            if fault is Fault.EXIT_TRANSIENT:
+                result = StageResult(ok=False, reason=Reason.STORE_UNAVAILABLE, message="no answer from s3:7070")
+                return ExitCode.TRANSIENT, result.to_termination_message(), False
+            if fault is Fault.EXIT_PREEMPTED:
+                result = StageResult(ok=False, reason=Reason.PREEMPTED, message="stopped")
+                return ExitCode.PREEMPTED, result.to_termination_message(), False
+            try:
+                result = await self._worker.run(pod.spec, pod.index, pod.stopping)
+            except StageError as error:
+                failed = StageResult(ok=False, reason=error.reason, message=error.message)
+                return int(error.exit_code), failed.to_termination_message(), False
+            if fault is Fault.EXIT_UNKNOWN:
+                return 1, "", False
+            if fault is Fault.RESULT_LOST:
+                return 0, "", False
+            return 0, result.to_termination_message(), fault is Fault.NODE_PRESSURE
+        finally:
+            del working[pod.uid]
+
+    def _fault(self, pod: Pod) -> Fault | None:
+        fault = self._weather.of_pod()
+        if fault is None:
+            return None
+        if fault in _COUNTED:
+            if self._counted[pod.work] >= COUNTED_MAX:
+                return None
+            self._counted[pod.work] += 1
+        self._book.note(fault)
+        if pod.index is None:
+            # of an indexed stage, Kubernetes itself tries the index again, in the same Job
+            self._book.note_job(fault, pod.job)
+        return fault
+
+    async def power_cut(self, node: str, seconds: float) -> None:
+        """Let a node and its pods vanish; after a while the control plane takes its pods for dead."""
+        self.lost_nodes.add(node)
+        victims = [pod for pod in self.pods.values() if pod.node == node]
+        for pod in victims:
+            self._book.note_job(Fault.NODE_LOST, pod.job)
+            if pod.task is not None:
+                pod.task.cancel()
+            with contextlib.suppress(ApiError):
+                await self._api.request("DELETE", f"{self.path}/{pod.name}", {"gracePeriodSeconds": 5})
+        await asyncio.sleep(seconds)
+        for pod in victims:
+            # what the garbage collector of pods does about a node that is out of service
+            with contextlib.suppress(ApiError):
+                await self._write(pod, "Failed", None, conditions=[_DISRUPTED])
+            await self.remove(pod)
+            self.pods.pop(pod.uid, None)
+        self.lost_nodes.discard(node)
+
+    async def remove(self, pod: Pod) -> None:
+        """Remove a pod's object for good."""
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
+        with contextlib.suppress(ApiError):
+            await self._api.request("DELETE", f"{self.path}/{pod.name}", body)
+
+    async def _bind(self, pod: Pod) -> None:
+        target = {"apiVersion": "v1", "kind": "Node", "name": pod.node}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name}, "target": target}
+        await self._api.request("POST", f"{self.path}/{pod.name}/binding", body)
+
+    async def _write(
+        self,
+        pod: Pod,
+        phase: str,
+        state: dict[str, Any] | None,
+        conditions: list[dict[str, Any]] | None = None,
+        **words: str,
+    ) -> None:
+        status: dict[str, Any] = {"phase": phase, **words}
+        if state is not None:
+            container = {"name": "stage", "image": "worker", "imageID": "", "ready": False, "restartCount": 0}
+            status["containerStatuses"] = [{**container, "state": state}]
+        scheduled = {"type": "PodScheduled", "status": "True"}
+        body = {"metadata": {"uid": pod.uid}, "status": status}
+        status["conditions"] = [scheduled, *(conditions or await self._conditions(pod))]
+        await self._api.request("PATCH", f"{self.path}/{pod.name}/status", body, content_type=MERGE_PATCH)
+
+    async def _conditions(self, pod: Pod) -> list[dict[str, Any]]:
+        """Return what others wrote of it: a merge patch replaces the list."""
+        if not pod.stopping.is_set():
+            return []
+        found = (await self._api.request("GET", f"{self.path}/{pod.name}"))["status"].get("conditions", ())
+        return [condition for condition in found if condition["type"] == "DisruptionTarget"]
+
+    async def _heartbeats(self) -> None:
+        for node in NODES:
+            with contextlib.suppress(ApiError):
+                await self._api.request("POST", "/api/v1/nodes", {"metadata": {"name": node}})
+        while True:
+            ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now()}
+            for node in NODES:
+                body = {"status": {"conditions": [ready]}}
+                with contextlib.suppress(ApiError):
+                    await self._api.request("PATCH", f"/api/v1/nodes/{node}/status", body, content_type=MERGE_PATCH)
+            await asyncio.sleep(HEARTBEAT_SECONDS)

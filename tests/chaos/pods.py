@@ -1,0 +1,50 @@
+"""A pod on a node, as its kubelet knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
+
+
+@dataclass
+class Pod:
+    """A pod on a node."""
+
+    name: str
+    uid: str
+    job: str
+    index: int | None
+    spec: StageSpec
+    node: str
+    started_at: str = ""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def work(self) -> tuple[str, int, str, int | None]:
+        """What it does: two live pods must never do the same."""
+        return self.spec.job.uid, self.spec.iteration, self.spec.stage.value, self.index
+
+
+def pod_from(body: dict[str, Any], node: str) -> Pod:
+    """Return a pod as it was bound to a node."""
+    metadata = body["metadata"]
+    index = metadata["annotations"].get("batch.kubernetes.io/job-completion-index")
+    spec = StageSpec.model_validate_json(metadata["annotations"][STAGE_SPEC_ANNOTATION])
+    job = metadata["labels"]["batch.kubernetes.io/job-name"]
+    return Pod(metadata["name"], metadata["uid"], job, None if index is None else int(index), spec, node)
+
+
+def terminated(pod: Pod, code: int, message: str) -> dict[str, Any]:
+    """Return the state of its container after the end."""
+    words = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}
+    return {"terminated": {**words, "startedAt": pod.started_at, "finishedAt": now()}}
+
+
+def now() -> str:
+    """Return the time as Kubernetes writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

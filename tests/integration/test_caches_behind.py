@@ -1,0 +1,76 @@
+"""Caches that are behind the API server: nothing is built on what they do not show."""
+
+from __future__ import annotations
+
+import pytest
+from cluster_parts import Kubelet, job_body, until
+
+from pfd_operator.api.status import JobStatus
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.resources import Key, Snapshot, collection_path, write_status
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.reconcile import Reconciler
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+class Blind:
+    """An operator whose caches of Jobs and pods stay empty."""
+
+    def __init__(self, api: KubeApi, namespace: str) -> None:
+        self._api = api
+        self._path = f"{collection_path('FineTuneJob', namespace)}/silicon"
+        store = ResourceStore()
+        children = Children(api, store, lambda key: None, (namespace,))
+        settings = Settings(worker_image="worker", engine_images={})
+        self._reconciler = Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
+
+    async def status(self) -> JobStatus:
+        """Return the status as it is."""
+        return Snapshot(await self._api.request("GET", self._path)).status()
+
+    async def reconcile(self, **active: object) -> JobStatus:
+        """Reconcile once, after the running stage's record was changed; return the status then."""
+        snapshot = Snapshot(await self._api.request("GET", self._path))
+        status = snapshot.status()
+        if active:
+            assert status.active is not None
+            changed = status.model_copy(update={"active": status.active.model_copy(update=active)})
+            snapshot = await write_status(self._api, snapshot, changed)
+        key: Key = self._reconciler.store.keep(snapshot.body)
+        await self._reconciler.reconcile(key)
+        return await self.status()
+
+
+async def test_a_job_that_no_cache_shows_is_not_lost_while_it_lives(api: KubeApi, namespace: str) -> None:
+    await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon"))
+    blind = Blind(api, namespace)
+    begun = (await blind.reconcile()).active
+    assert begun is not None
+    status = await blind.reconcile(state="Created")
+    assert status.active is not None
+    assert (status.active.attempt, status.active.job_name) == (1, begun.job_name)
+    assert [item["metadata"]["name"] for item in await _jobs(api, namespace)] == [begun.job_name]
+
+
+async def test_a_result_that_no_cache_shows_is_taken(api: KubeApi, namespace: str) -> None:
+    await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon"))
+    blind, node = Blind(api, namespace), Kubelet(api, namespace)
+    await blind.reconcile()
+    (pod,) = await until(lambda: _pods(api, namespace))
+    await node._run_pod(pod)
+    status = await blind.reconcile(state="Created")
+    assert [record.stage for record in status.stages] == [StageKind.PREPARE]
+
+
+async def _jobs(api: KubeApi, namespace: str) -> list[dict[str, dict[str, str]]]:
+    return list((await api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs"))["items"])
+
+
+async def _pods(api: KubeApi, namespace: str) -> list[dict[str, dict[str, str]]]:
+    return list((await api.request("GET", f"/api/v1/namespaces/{namespace}/pods"))["items"])

@@ -1,0 +1,93 @@
+"""The judge finds what is wrong and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.chaos.judge import Ended, Ending, Evidence, judge
+
+OPERATOR = "system:serviceaccount:pfd-system:pfd"
+GOOD = Ending("Converged", "Converged", 2, 12, ("0/prepare", "0/train"), (True,), 2)
+
+
+def event(verb: str, name: str, code: int = 201, user: str = OPERATOR, resource: str = "jobs") -> dict[str, Any]:
+    return {
+        "verb": verb,
+        "user": {"username": user},
+        "objectRef": {"resource": resource, "name": name},
+        "requestURI": f"/apis/{resource}/{name}?x=y",
+        "responseStatus": {"code": code},
+    }
+
+
+def found(**changes: Any) -> dict[str, list[str]]:
+    evidence = replace(Evidence(OPERATOR), **changes)
+    return {name: objects for name, objects in judge(evidence).items() if objects}
+
+
+def test_nothing_is_wrong_with_nothing() -> None:
+    assert found() == {}
+
+
+def test_a_second_attempt_needs_a_reason() -> None:
+    audit = [event("create", "si-5f0c-i000-train-a1"), event("create", "si-5f0c-i000-train-a2")]
+    assert "train-a2 was created" in found(audit=audit)["duplicate_jobs"][0]
+    assert found(audit=audit, ended_attempts={"si-5f0c-i000-train-a1": ["node-drained"]}) == {}
+
+
+def test_stages_and_jobs_are_told_apart() -> None:
+    names = ("a-5f0c-i000-train-a1", "a-5f0c-i001-train-a1", "a-5f0c-i001-label-a1", "b-5f0c-i000-train-a1")
+    assert found(audit=[event("create", name) for name in names]) == {}
+
+
+def test_the_same_name_twice_needs_a_deletion_by_another_hand() -> None:
+    twice = [event("create", "si-5f0c-i000-train-a1")] * 2
+    by_itself = event("delete", "si-5f0c-i000-train-a1", 200)
+    assert "created 2 times" in found(audit=[*twice, by_itself])["duplicate_jobs"][0]
+    assert found(audit=[*twice, event("delete", "si-5f0c-i000-train-a1", 200, "admin")]) == {}
+
+
+def test_what_the_server_refused_was_not_created() -> None:
+    audit = [event("create", "si-5f0c-i000-train-a1"), event("create", "si-5f0c-i000-train-a1", 409)]
+    assert found(audit=audit) == {}
+
+
+def test_a_label_is_computed_once() -> None:
+    lines = [{"key": "ab" * 32, "job": "one"}, {"key": "ab" * 32, "job": "two"}]
+    wrong = found(label_lines=lines, entered_labels=frozenset({"ab" * 32}))
+    assert wrong == {"duplicate_labels": ["label abababababab was computed for one, two"]}
+
+
+def test_a_label_in_no_ledger_and_a_stage_in_no_status_are_lost() -> None:
+    ended = [Ended("si", GOOD, GOOD, "si", frozenset({"d1"}))]
+    wrong = found(
+        label_lines=[{"key": "k1", "job": "si"}],
+        ended=ended,
+        committed={"si": frozenset({"d1", "d2"}), "other": {"d3"}},
+    )
+    assert wrong == {"lost_results": ["label k1 of si is in no ledger", "stage d2 of si is in no status"]}
+
+
+def test_another_end_is_described() -> None:
+    other = replace(GOOD, phase="Failed", labels=9)
+    (words,) = found(ended=[Ended("si", GOOD, other, "si")])["different_terminal_state"]
+    assert words == "si: phase is 'Failed', without faults 'Converged'; labels is 9, without faults 12"
+
+
+def test_refusals_that_are_no_business_as_usual() -> None:
+    audit = [event("get", "x", 404), event("patch", "x", 403, resource="pods"), event("patch", "x", 403, "somebody")]
+    assert found(audit=audit) == {"refused_requests": ["403 patch /apis/pods/x, 1 times"]}
+
+
+def test_an_ending_is_read_from_a_status() -> None:
+    status = {
+        "phase": "Converged",
+        "iteration": 2,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Converged"}],
+        "labels": {"paid": 9, "reused": 3},
+        "stages": [{"iteration": 0, "stage": "prepare"}, {"iteration": 0, "stage": "train"}],
+        "iterations": [{"iteration": 0, "met": True}],
+        "model": {"iteration": 2},
+    }
+    assert Ending.of(status) == GOOD

@@ -174,6 +174,19 @@ async def test_queue_waits_and_retries() -> None:
     queue.close()
 
 
+async def test_a_scrape_of_named_samples_reads_no_job(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator.resource_changed(body("silicon"), deleted=False)
+
+    def read() -> None:
+        raise AssertionError("the jobs were read")
+
+    monkeypatch.setattr(operator.store, "snapshots", read)
+    names = ["pfd_queue_depth", "pfd_resource_events_total"]
+    text = generate_latest(operator.metrics.named(names)).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert {sample.name: sample.value for sample in samples} == dict.fromkeys(names, 1)
+
+
 async def test_requests_are_counted_by_verb_and_answer(operator: Operator, tmp_path: Path) -> None:
     async def answer(request: web.Request) -> web.Response:
         status = {"POST": 201, "DELETE": 404}.get(request.method, 200)

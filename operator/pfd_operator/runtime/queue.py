@@ -27,6 +27,8 @@ class KeyedQueue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -44,6 +46,7 @@ class KeyedQueue(Generic[K]):
         elif key not in self._since:
             self._since[key] = time.monotonic()
             self._ready.append(key)
+            self._empty.clear()
             self._wake()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -73,6 +76,8 @@ class KeyedQueue(Generic[K]):
                     self._wake()
                 raise
         key = self._ready.popleft()
+        if not self._ready:
+            self._empty.set()
         self._running[key] = time.monotonic()
         self._waited(self._running[key] - self._since.pop(key))
         return key
@@ -102,10 +107,15 @@ class KeyedQueue(Generic[K]):
         oldest = min([*self._since.values(), *self._running.values()], default=None)
         return 0.0 if oldest is None else time.monotonic() - oldest
 
+    async def idle(self) -> None:
+        """Wait until no key waits for a worker."""
+        await self._empty.wait()
+
     def close(self) -> None:
-        """Cancel everything that would come later."""
+        """Cancel everything that would come later; nobody takes what waits, so nobody waits for that."""
         for key in list(self._timers):
             self._cancel_timer(key)
+        self._empty.set()
 
     def _wake(self) -> None:
         while self._waiters:

@@ -106,3 +106,18 @@ async def test_the_oldest_entry_is_timed() -> None:
     assert queue.longest_wait() >= 0.01
     queue.done(key)
     assert queue.longest_wait() == 0
+
+
+async def test_idle_means_that_no_key_waits() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    await asyncio.wait_for(queue.idle(), 1)
+    queue.add("a")
+    waiting = asyncio.create_task(queue.idle())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await queue.get()
+    await asyncio.wait_for(waiting, 1)
+    queue.add("b")
+    queue.close()
+    # its workers are gone
+    await asyncio.wait_for(queue.idle(), 1)

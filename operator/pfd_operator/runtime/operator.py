@@ -64,6 +64,8 @@ class Operator:
         self._lost = lost
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
+        self._heard: dict[Key, int] = {}
+        """The newest version that the watch brought of each resource while it is worked on; 0: none."""
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
@@ -116,8 +118,10 @@ class Operator:
             self.store.keep(body)
             if held is None or not held.asks_the_same_as(body):
                 self.queue.add(key)
+            elif key in self._heard:
+                # often the echo of a write that comes before the answer to it: known when the work is done
+                self._heard[key] = Snapshot(body).version
             elif not held.covers(body):
-                # not the echo of what we wrote, or an echo that comes before the answer
                 self.queue.add_after(key, SOON_SECONDS)
         for student in self.store.students_of(key):
             self.queue.add_after(student, SOON_SECONDS)
@@ -149,10 +153,13 @@ class Operator:
         while True:
             key = await self.queue.get()
             started = time.monotonic()
+            self._heard[key] = 0
             try:
                 with about(job="/".join(key)):
                     outcome = await self._reconcile(key)
             finally:
+                if self._heard.pop(key) > self.store.written(key):
+                    self.queue.add_after(key, SOON_SECONDS)
                 self.queue.done(key)
             self.metrics.reconciles.labels(outcome).observe(time.monotonic() - started)
 

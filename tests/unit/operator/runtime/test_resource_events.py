@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def version(number: int, generation: int = 1, name: str = "silicon", **status: A
 def test_the_echo_of_an_own_write_asks_for_nothing(operator: Operator, looks: list[tuple[Key, float]]) -> None:
     operator.resource_changed(version(1), deleted=False)
     looks.clear()
-    operator._reconciler._written(Snapshot(version(2, stage="explore")))
+    operator.store.keep_written(Snapshot(version(2, stage="explore")))
     operator.resource_changed(version(2, stage="explore"), deleted=False)
     assert looks == []
 
@@ -55,6 +56,29 @@ def test_a_student_hears_of_its_teacher_also_by_an_echo(operator: Operator, look
     operator.resource_changed(student, deleted=False)
     operator.resource_changed(version(1), deleted=False)
     looks.clear()
-    operator._reconciler._written(Snapshot(version(2, phase="Converged")))
+    operator.store.keep_written(Snapshot(version(2, phase="Converged")))
     operator.resource_changed(version(2, phase="Converged"), deleted=False)
     assert looks == [(Key("DistillJob", "lab", "light"), SOON_SECONDS)]
+
+
+@pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])
+async def test_an_echo_before_the_answer(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, newest: int, looked_at: bool
+) -> None:
+    """Version 2 is our own write, of which the watch tells first; 3 is somebody else's."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    later: list[Key] = []
+
+    async def reconcile(key: Key) -> None:
+        for number in range(2, newest + 1):
+            operator.resource_changed(version(number), deleted=False)
+        operator.store.keep_written(Snapshot(version(2)))
+
+    monkeypatch.setattr(operator._reconciler, "reconcile", reconcile)
+    monkeypatch.setattr(operator.queue, "add_after", lambda key, seconds: later.append(key))
+    monkeypatch.setattr(operator.queue, "done", lambda key: done.set_result(None))
+    operator.resource_changed(version(1), deleted=False)
+    worker = asyncio.create_task(operator._work())
+    await asyncio.wait_for(done, 5)
+    worker.cancel()
+    assert later == ([SILICON] if looked_at else [])

@@ -38,7 +38,7 @@ async def running(
     api: KubeApi, namespace: str, silence_seconds: float = 90, path: str | None = None
 ) -> AsyncIterator[Informer[Seen]]:
     watched = Watched(path or f"/api/v1/namespaces/{namespace}/configmaps", "pfd.dev/kind", parse)
-    informer = Informer(api, watched, lambda item: None, silence_seconds)
+    informer = Informer(api, watched, lambda item, before: None, silence_seconds)
     task = asyncio.create_task(informer.run())
     await asyncio.wait_for(informer.synced.wait(), 10)
     try:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 def reconciler_for(api: KubeApi, namespace: str) -> Reconciler:
     store = ResourceStore()
-    children = Children(api, store, lambda key: None, (namespace,))
+    children = Children(api, store, lambda key, seconds: None, (namespace,))
     settings = Settings(worker_image="worker", engine_images={})
     return Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
@@ -21,6 +21,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, allow_inf_nan=False
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return itself: it is frozen, and pydantic copies a default deeply for every object that takes it."""
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form as users and stage containers see it: camelCase, without unset optional fields."""

@@ -25,8 +25,9 @@ from .observe import (
     parse_pod,
     with_pods,
 )
-from .resources import Key
+from .resources import Key, Snapshot
 from .store import ResourceStore
+from .urgency import LATER_SECONDS, after_job, after_pod
 
 GRACE_SECONDS = 1.5
 """How much later than a Job's end the watch of pods may show a pod of it."""
@@ -41,27 +42,23 @@ class Children:
         Where to list and watch.
     store
         Custom resources, to find whose child an object is.
-    changed
-        Called with the key of a resource when one of its children changed so that something may have to be done.
+    look
+        Called when a child changed, with the key of its resource and the seconds after which to look at it.
     namespaces
         Namespaces to watch; empty for all.
-    moved_on
-        Called instead when a child merely goes the way it should and the status only has to say so; none: `changed`.
     """
 
     def __init__(
         self,
         api: KubeApi,
         store: ResourceStore,
-        changed: Callable[[Key], None],
+        look: Callable[[Key, float], None],
         namespaces: Sequence[str] = (),
         silence_seconds: float = SILENCE_SECONDS,
-        moved_on: Callable[[Key], None] | None = None,
     ) -> None:
         self._api = api
         self._store = store
-        self._changed = changed
-        self._moved_on = moved_on or changed
+        self._look = look
         self._departed: dict[str, tuple[CachedJob, float]] = {}
         """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
@@ -141,24 +138,29 @@ class Children:
                 del self._departed[job_uid]
         return seen
 
-    def _job_changed(self, job: CachedJob) -> None:
+    def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
         present = self.job(*job.key)
-        if present is None or present.observed.uid != job.observed.uid:
-            if job.observed.finished is None:
-                self._departed[job.observed.uid] = (job, monotonic())
-        else:
+        gone = present is None or present.observed.uid != job.observed.uid
+        if not gone:
             self._departed.pop(job.observed.uid, None)
-        self._tell(job.owner, urgent=present is None or job.observed.deleting)
+        elif job.observed.finished is None:
+            self._departed[job.observed.uid] = (job, monotonic())
+        snapshot = self._snapshot_of(job.owner)
+        if snapshot is not None:
+            active = snapshot.active_job == job.observed.name
+            self._look(snapshot.key, after_job(job, gone=gone, active=active))
 
-    def _pod_changed(self, pod: CachedPod) -> None:
-        present = any(informer.get(*pod.key) for informer in self.pods)
-        ended = pod.observed.phase in ("Succeeded", "Failed")
-        self._tell(pod.resource_uid, urgent=ended or not present or pod.observed.deleting_since is not None)
+    def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
+        gone = not any(informer.get(*pod.key) for informer in self.pods)
+        snapshot = self._snapshot_of(pod.resource_uid)
+        if snapshot is not None:
+            self._look(snapshot.key, after_pod(pod, before, gone))
 
-    def _config_map_changed(self, config_map: CachedConfigMap) -> None:
-        self._tell(config_map.owner, urgent=False)
+    def _config_map_changed(self, config_map: CachedConfigMap, before: CachedConfigMap | None) -> None:
+        snapshot = self._snapshot_of(config_map.owner)
+        if snapshot is not None:
+            self._look(snapshot.key, LATER_SECONDS)
 
-    def _tell(self, uid: str, urgent: bool) -> None:
+    def _snapshot_of(self, uid: str) -> Snapshot | None:
         key = self._store.key_of(uid)
-        if key is not None:
-            (self._changed if urgent else self._moved_on)(key)
+        return None if key is None else self._store.get(key)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 COMPONENT = "pfd-operator"
 MESSAGE_MAX = 1024
 CLOSING_SECONDS = 2.0
+LONGEST_HOLD_SECONDS = 10.0
+"""An Event waits no longer than this for the work that goes before it."""
 _REMEMBERED = 4096
 
 
@@ -31,39 +35,50 @@ class EventRecorder:
         Where to write.
     instance
         Name of this operator pod.
+    idle
+        Waits until nothing is to be done that is more urgent than Events: each is a write, as the next Job is.
     """
 
-    def __init__(self, api: KubeApi, instance: str) -> None:
+    def __init__(self, api: KubeApi, instance: str, idle: Callable[[], Awaitable[None]] | None = None) -> None:
         self._api = api
         self._instance = instance
+        self._idle = idle
         self._emitted: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
-        self._turn = asyncio.Lock()
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: deque[tuple[Snapshot, Event, datetime]] = deque()
+        self._writer: asyncio.Task[None] | None = None
 
     def emit_later(self, snapshot: Snapshot, event: Event) -> None:
-        """Emit one Event when its turn comes: one at a time, so that no Job waits for a connection behind Events."""
-        task = asyncio.create_task(self._emit_in_turn(snapshot, event))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        """Emit one Event when its turn comes: one at a time, and after what is more urgent."""
+        self._pending.append((snapshot, event, _now()))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_pending())
 
     async def close(self) -> None:
         """Emit what is pending, for a short while."""
-        if self._pending:
-            _, late = await asyncio.wait(self._pending, timeout=CLOSING_SECONDS)
+        if self._writer is not None:
+            _, late = await asyncio.wait([self._writer], timeout=CLOSING_SECONDS)
             for task in late:
                 task.cancel()
 
-    async def _emit_in_turn(self, snapshot: Snapshot, event: Event) -> None:
-        async with self._turn:
-            await self.emit(snapshot, event)
+    async def _write_pending(self) -> None:
+        while self._pending:
+            snapshot, event, at = self._pending[0]
+            if self._idle is not None:
+                held = (_now() - at).total_seconds()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LONGEST_HOLD_SECONDS - held):
+                        await self._idle()
+            self._pending.popleft()
+            await self.emit(snapshot, event, at)
 
-    async def emit(self, snapshot: Snapshot, event: Event) -> None:
+    async def emit(self, snapshot: Snapshot, event: Event, at: datetime | None = None) -> None:
         """Emit one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""
+        at = at or _now()
         key = (snapshot.uid, event.reason, event.message)
         name, count = self._emitted.get(key, ("", 0))
         try:
-            if not (count and await self._repeat(snapshot.key.namespace, name, count + 1)):
-                name, count = await self._create(snapshot, event), 0
+            if not (count and await self._repeat(snapshot.key.namespace, name, count + 1, at)):
+                name, count = await self._create(snapshot, event, at), 0
         except ApiError as error:
             log.warning("event %s not written: %s", event.reason, error)
             return
@@ -72,8 +87,8 @@ class EventRecorder:
         if len(self._emitted) > _REMEMBERED:
             self._emitted.popitem(last=False)
 
-    async def _repeat(self, namespace: str, name: str, count: int) -> bool:
-        body = {"count": count, "lastTimestamp": _now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+    async def _repeat(self, namespace: str, name: str, count: int, at: datetime) -> bool:
+        body = {"count": count, "lastTimestamp": _text(at)}
         try:
             await self._api.request("PATCH", f"{_path(namespace)}/{name}", body, content_type=MERGE_PATCH)
         except ApiError as error:
@@ -82,11 +97,10 @@ class EventRecorder:
             raise
         return True
 
-    async def _create(self, snapshot: Snapshot, event: Event) -> str:
+    async def _create(self, snapshot: Snapshot, event: Event, at: datetime) -> str:
         kind, namespace, name = snapshot.key
-        now = _now()
         body: dict[str, Any] = {
-            "metadata": {"name": f"{name[:220]}.{now.timestamp() * 1e6:.0f}", "namespace": namespace},
+            "metadata": {"name": f"{name[:220]}.{_now().timestamp() * 1e6:.0f}", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
                 "kind": kind,
@@ -98,8 +112,8 @@ class EventRecorder:
             "reason": event.reason,
             "message": event.message[:MESSAGE_MAX],
             "count": 1,
-            "firstTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "lastTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "firstTimestamp": _text(at),
+            "lastTimestamp": _text(at),
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
             "reportingInstance": self._instance,
@@ -114,3 +128,7 @@ def _path(namespace: str) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _text(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

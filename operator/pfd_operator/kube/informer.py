@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -66,13 +66,18 @@ class Informer(Generic[T]):
     watched
         What to list and watch.
     changed
-        Called with the old or the new form of an object whenever it came, changed or went.
+        Called whenever an object came, changed or went, with its newest form that is known and the one before (None
+        for one that came).
     silence_seconds
         A watch that sends nothing for this long, bookmarks included, is opened anew.
     """
 
     def __init__(
-        self, api: KubeApi, watched: Watched[T], changed: Callable[[T], None], silence_seconds: float = SILENCE_SECONDS
+        self,
+        api: KubeApi,
+        watched: Watched[T],
+        changed: Callable[[T, T | None], None],
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._api = api
         self._watched = watched
@@ -168,27 +173,26 @@ class Informer(Generic[T]):
         parsed = self._watched.parse(item)
         if parsed is None:
             return
+        before = self._objects.get(parsed.key)
         if kind == "DELETED":
             self._remove(parsed.key)
-        elif self._objects.get(parsed.key) == parsed:
+        elif before == parsed:
             # a change of what nobody here decides on, such as a finalizer or a heartbeat
             return
         else:
             self._keep(parsed)
-        self._changed(parsed)
+        self._changed(parsed, before)
 
     def _replace(self, listed: Mapping[tuple[str, str], T]) -> None:
-        gone = [self._objects[key] for key in self._objects.keys() - listed.keys()]
-        for item in gone:
+        gone = [(item, item) for key, item in self._objects.items() if key not in listed]
+        news = [(item, self._objects.get(key)) for key, item in listed.items() if self._objects.get(key) != item]
+        for item, _ in gone:
             self._remove(item.key)
-        news = [item for key, item in listed.items() if self._objects.get(key) != item]
-        for item in news:
+        for item, _ in news:
             self._keep(item)
-        self._tell([*gone, *news])
-
-    def _tell(self, items: Iterable[T]) -> None:
-        for item in items:
-            self._changed(item)
+        # told when all is known, since whoever is told looks at the whole
+        for item, before in [*gone, *news]:
+            self._changed(item, before)
 
     def _keep(self, item: T) -> None:
         self._remove(item.key)

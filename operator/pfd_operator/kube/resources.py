@@ -67,6 +67,11 @@ class Snapshot:
         return status
 
     @property
+    def active_job(self) -> str | None:
+        """Name of the running stage's Job."""
+        return (self.raw_status.get("active") or {}).get("jobName")
+
+    @property
     def teacher_key(self) -> Key | None:
         """The FineTuneJob that the spec names as teacher, if it does."""
         reference = ((self.body.get("spec") or {}).get("teacher") or {}).get("fineTuneJob") or {}
@@ -77,6 +82,11 @@ class Snapshot:
     def waits(self) -> bool:
         """True until the job has started."""
         return "startedAt" not in self.raw_status
+
+    def covers(self, body: Mapping[str, Any]) -> bool:
+        """Return True if `body` is this version of the same resource, or an older one."""
+        metadata = body["metadata"]
+        return self.uid == metadata["uid"] and self.version >= int(metadata["resourceVersion"])
 
     def asks_the_same_as(self, body: Mapping[str, Any]) -> bool:
         """Return True if `body` is this resource with neither spec nor deletion changed."""

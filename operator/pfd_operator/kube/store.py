@@ -14,6 +14,8 @@ class ResourceStore:
     def __init__(self) -> None:
         self._snapshots: dict[Key, Snapshot] = {}
         self._keys: dict[str, Key] = {}
+        self._written: dict[Key, int] = {}
+        """Versions that this operator's own last writes made."""
         self._students: dict[Key, set[Key]] = {}
         """DistillJobs by the FineTuneJob they name as teacher."""
 
@@ -36,14 +38,24 @@ class ResourceStore:
                 self._students.setdefault(teacher, set()).add(snapshot.key)
         return snapshot.key
 
+    def keep_written(self, snapshot: Snapshot) -> None:
+        """Keep a resource as a write of ours left it."""
+        self._written[self.keep(snapshot.body)] = snapshot.version
+
+    def written(self, key: Key) -> int:
+        """Return the version that our last write of a resource made; 0 if there was none."""
+        return self._written.get(key, 0)
+
     def remove(self, key: Key, uid: str) -> None:
         """Forget a deleted resource, unless a new one has its name already."""
         if self._keys.pop(uid, None) is not None:
             del self._snapshots[key]
+            self._written.pop(key, None)
 
     def forget(self, key: Key) -> None:
         """Forget a resource that is known to be gone."""
         snapshot = self._snapshots.pop(key, None)
+        self._written.pop(key, None)
         if snapshot is not None:
             self._keys.pop(snapshot.uid, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import JobStatus
@@ -28,7 +29,7 @@ class StagePlan:
     """Indexes; None for a stage of one pod."""
     parallelism: int = 1
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Name of the stage's outputs."""
         image = f"{self.images.worker} {self.images.engine or ''}".strip()

@@ -13,6 +13,7 @@ from pfd_operator.kube.api import KubeApi
 
 from .operator import Operator
 from .settings import RuntimeSettings
+from .stateless import NoDiffBase, NoProgress
 
 
 def registry_for(operator: Operator) -> kopf.OperatorRegistry:
@@ -28,6 +29,8 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
     async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
         # nothing of kopf is ever written into the users' objects
         settings.posting.enabled = False
+        settings.persistence.diffbase_storage = NoDiffBase()
+        settings.persistence.progress_storage = NoProgress()
         # watching namespaces and definitions would need rights that nothing else does
         settings.scanning.disabled = True
         await operator.start()

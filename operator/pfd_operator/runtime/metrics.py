@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -77,6 +77,11 @@ class Metrics:
     def follow(self, operator: Operator) -> None:
         """Add the gauges that are read when asked for."""
         self.registry.register(_Gauges(operator))
+        self.registry.register(_JobGauges(operator))
+
+    def named(self, samples: Sequence[str]) -> Collector:
+        """Return what collects these samples only, all if none is named; the others are not even computed."""
+        return self.registry.restricted_registry(samples) if samples else self.registry
 
     def request_trace(self) -> aiohttp.TraceConfig:
         """Return what counts the requests of a connection to the API server."""
@@ -113,17 +118,31 @@ def _verb(method: str, query: Mapping[str, str]) -> str:
     return {"POST": "create", "PUT": "update"}.get(method, method.lower())
 
 
-class _Gauges(Collector):
+class _JobGauges(Collector):
+    """Those of the jobs there are: they read every job, which takes a while when there are thousands."""
+
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
 
-    def describe(self) -> list[Metric]:
-        return []
+    def describe(self) -> Iterator[Metric]:
+        return job_families((), datetime.now(UTC))
+
+    def collect(self) -> Iterator[Metric]:
+        return job_families(self._operator.store.snapshots(), datetime.now(UTC))
+
+
+class _Gauges(Collector):
+    """Those of the operator's own parts."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+
+    def describe(self) -> Iterator[Metric]:
+        return self.collect()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._queue()
         yield from self._watches()
-        yield from job_families(self._operator.store.snapshots(), datetime.now(UTC))
 
     def _queue(self) -> Iterator[Metric]:
         queue = self._operator.queue

@@ -20,6 +20,7 @@ from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.observe import CachedJob
 from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource_path
 from pfd_operator.kube.store import ResourceStore
+from pfd_operator.kube.urgency import SOON_SECONDS
 
 from .logs import about
 from .metrics import Metrics
@@ -30,9 +31,6 @@ from .server import Server
 from .settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
-
-COALESCE_SECONDS = 2.0
-"""How long the status may lag behind a child that goes the way it should; Job to container start takes about 1 s."""
 
 
 class Operator:
@@ -61,14 +59,16 @@ class Operator:
         self.settings = settings
         self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
         self.store = ResourceStore()
-        self.children = Children(api, self.store, self.queue.add, settings.namespaces, moved_on=self._look_soon)
+        self.children = Children(api, self.store, self.queue.add_after, settings.namespaces)
         self.server = Server(self, settings.port)
         self._lost = lost
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
+        self._heard: dict[Key, int] = {}
+        """The newest version that the watch brought of each resource while it is worked on; 0: none."""
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
-        self._recorder = EventRecorder(api, settings.identity)
+        self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
         self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
         self.metrics.follow(self)
 
@@ -116,17 +116,15 @@ class Operator:
         else:
             held = self.store.get(key)
             self.store.keep(body)
-            if held is not None and held.asks_the_same_as(body):
-                # most often the echo of our own write, which may even come before the answer to it
-                self._look_soon(key)
-            else:
+            if held is None or not held.asks_the_same_as(body):
                 self.queue.add(key)
+            elif key in self._heard:
+                # often the echo of a write that comes before the answer to it: known when the work is done
+                self._heard[key] = Snapshot(body).version
+            elif not held.covers(body):
+                self.queue.add_after(key, SOON_SECONDS)
         for student in self.store.students_of(key):
-            self._look_soon(student)
-
-    def _look_soon(self, key: Key) -> None:
-        """Reconcile after a moment: what comes until then costs one look and one write together."""
-        self.queue.add_after(key, COALESCE_SECONDS)
+            self.queue.add_after(student, SOON_SECONDS)
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""
@@ -155,10 +153,13 @@ class Operator:
         while True:
             key = await self.queue.get()
             started = time.monotonic()
+            self._heard[key] = 0
             try:
                 with about(job="/".join(key)):
                     outcome = await self._reconcile(key)
             finally:
+                if self._heard.pop(key) > self.store.written(key):
+                    self.queue.add_after(key, SOON_SECONDS)
                 self.queue.done(key)
             self.metrics.reconciles.labels(outcome).observe(time.monotonic() - started)
 

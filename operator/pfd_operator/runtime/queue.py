@@ -1,4 +1,8 @@
-"""A queue of keys: each is in it once, none is worked on twice at a time, and failures wait ever longer."""
+"""A queue of keys: each is in it once, none is worked on twice at a time, and failures wait ever longer.
+
+What was added for now goes before what was added for later and has become due: the next Job before the look that only
+brings a status up to date. In a burst such looks wait until it is over, and find more to write at once.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 300.0
+PASSED_OVER_MAX = 16
+"""So many keys in a row may go before one that is due: it must come to its turn in the longest burst."""
 
 
 class KeyedQueue(Generic[K]):
@@ -21,15 +27,20 @@ class KeyedQueue(Generic[K]):
         self._waited = waited
         self.retries = 0
         self._ready: deque[K] = deque()
+        self._due: dict[K, None] = {}
+        """In the order in which they became due."""
+        self._passed_over = 0
         self._since: dict[K, float] = {}
         self._running: dict[K, float] = {}
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._ready) + len(self._due)
 
     @property
     def failing(self) -> int:
@@ -41,10 +52,12 @@ class KeyedQueue(Generic[K]):
         self._cancel_timer(key)
         if key in self._running:
             self._again.add(key)
-        elif key not in self._since:
-            self._since[key] = time.monotonic()
+        elif key in self._due:
+            del self._due[key]
             self._ready.append(key)
-            self._wake()
+        elif key not in self._since:
+            self._ready.append(key)
+            self._came(key)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Add a key later; of several times the earliest counts."""
@@ -56,11 +69,11 @@ class KeyedQueue(Generic[K]):
         if timer is not None and timer.when() <= loop.time() + seconds:
             return
         self._cancel_timer(key)
-        self._timers[key] = loop.call_later(seconds, self.add, key)
+        self._timers[key] = loop.call_later(seconds, self._become_due, key)
 
     async def get(self) -> K:
         """Wait for a key and take it; `done` must follow."""
-        while not self._ready:
+        while not len(self):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
@@ -68,11 +81,13 @@ class KeyedQueue(Generic[K]):
             except asyncio.CancelledError:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-                elif self._ready:
+                elif len(self):
                     # it was this worker's turn: the next one takes over
                     self._wake()
                 raise
-        key = self._ready.popleft()
+        key = self._take()
+        if not len(self):
+            self._empty.set()
         self._running[key] = time.monotonic()
         self._waited(self._running[key] - self._since.pop(key))
         return key
@@ -102,10 +117,37 @@ class KeyedQueue(Generic[K]):
         oldest = min([*self._since.values(), *self._running.values()], default=None)
         return 0.0 if oldest is None else time.monotonic() - oldest
 
+    async def idle(self) -> None:
+        """Wait until no key waits for a worker."""
+        await self._empty.wait()
+
     def close(self) -> None:
-        """Cancel everything that would come later."""
+        """Cancel everything that would come later; nobody takes what waits, so nobody waits for that."""
         for key in list(self._timers):
             self._cancel_timer(key)
+        self._empty.set()
+
+    def _become_due(self, key: K) -> None:
+        del self._timers[key]
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._since:
+            self._due[key] = None
+            self._came(key)
+
+    def _came(self, key: K) -> None:
+        self._since[key] = time.monotonic()
+        self._empty.clear()
+        self._wake()
+
+    def _take(self) -> K:
+        if self._ready and (not self._due or self._passed_over < PASSED_OVER_MAX):
+            self._passed_over += bool(self._due)
+            return self._ready.popleft()
+        self._passed_over = 0
+        key = next(iter(self._due))
+        del self._due[key]
+        return key
 
     def _wake(self) -> None:
         while self._waiters:

@@ -82,7 +82,9 @@ class Reconciler:
         fields: dict[str, str | int] = {"iteration": decision.status.iteration, "stage": active.stage if active else ""}
         with about(**fields):
             try:
-                await apply(self.api, self.recorder, snapshot, resource, decision, self.settings, self._written)
+                await apply(
+                    self.api, self.recorder, snapshot, resource, decision, self.settings, self.store.keep_written
+                )
             except NameTaken as error:
                 await self.recorder.emit(snapshot, Event("NameTaken", str(error), warning=True))
                 raise
@@ -95,14 +97,11 @@ class Reconciler:
             for event in decision.events:
                 log.info("%s: %s", event.reason, event.message)
 
-    def _written(self, snapshot: Snapshot) -> None:
-        self.store.keep(snapshot.body)
-
     async def _refuse(self, snapshot: Snapshot, message: str) -> None:
         status = refused_status(snapshot.status(), message, snapshot.generation, self.clock())
         after = await write_status(self.api, snapshot, status)
         if after is snapshot:
             return
-        self._written(after)
+        self.store.keep_written(after)
         await self.recorder.emit(after, Event(OperatorReason.SPEC_INVALID, message, warning=True))
         log.warning("spec refused: %s", message)

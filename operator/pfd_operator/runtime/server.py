@@ -51,7 +51,7 @@ class Server:
         )
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body = generate_latest(self._operator.metrics.registry)
+        body = generate_latest(self._operator.metrics.named(request.query.getall("name[]", [])))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _progress(self, request: web.Request) -> web.Response:

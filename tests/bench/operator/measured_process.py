@@ -16,6 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from .control_plane import NAMESPACE
 
 JOBS, PODS = "jobs", "pods"
+SAMPLES = (
+    "pfd_resource_events_total",
+    "pfd_watch_cached_objects",
+    "pfd_reconcile_seconds_count",
+    "pfd_queue_depth",
+    "pfd_queue_longest_wait_seconds",
+)
+"""What it is asked for many times a second: gauges that read every job would themselves be what is measured."""
 
 
 class MeasuredOperator:
@@ -89,8 +97,9 @@ class MeasuredOperator:
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
 
     async def gauges(self, session: aiohttp.ClientSession) -> dict[str, float]:
-        """Return what /metrics says: the name, with the watched resource where there is one → value."""
-        async with session.get(f"http://127.0.0.1:{self._port}/metrics") as response:
+        """Return what /metrics says of `SAMPLES`: the name, with the watched resource where there is one → value."""
+        query = [("name[]", name) for name in SAMPLES]
+        async with session.get(f"http://127.0.0.1:{self._port}/metrics", params=query) as response:
             text = await response.text()
         values: dict[str, float] = {}
         for family in text_string_to_metric_families(text):
@@ -125,7 +134,7 @@ class MeasuredOperator:
 
 def _is_settled(values: dict[str, float], resources: int, jobs: int) -> bool:
     return (
-        values.get("pfd_jobs", 0.0) >= resources
+        values.get("pfd_resource_events_total", 0.0) >= resources
         and values.get("pfd_watch_cached_objects" + JOBS, 0.0) >= jobs
         and values.get("pfd_watch_cached_objects" + PODS, 0.0) >= jobs
         and values.get("pfd_reconcile_seconds_count", 0.0) >= resources

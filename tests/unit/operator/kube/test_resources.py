@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pfd_operator.contract.settings import System
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 
@@ -54,3 +55,18 @@ def test_a_new_resource_of_the_same_name_is_another() -> None:
     assert store.key_of("v") == Key("FineTuneJob", "lab", "silicon")
     store.remove(Key("FineTuneJob", "lab", "silicon"), "v")
     assert len(store) == 0
+
+
+def test_a_version_covers_itself_and_what_was_before() -> None:
+    held = Snapshot(body(5))
+    assert held.covers(body(5))
+    assert held.covers(body(4))
+    assert not held.covers(body(6))
+    assert not held.covers(body(4, uid="v"))
+
+
+def test_equal_defaults_are_shared() -> None:
+    system = {"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}
+    one, other = System.model_validate(system), System.model_validate(system)
+    # a fleet of thousands of parsed specs would else hold, and copy, as many defaults
+    assert one.perturb is other.perturb

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plan_cluster import DISTILLING, FINE_TUNING, Cluster, Workflow
+from plan_cluster import Cluster
 from plan_samples import EXPORTED
+from plan_scripts import run_to_the_end, settle, thrive
+from plan_workflows import DISTILLING, FINE_TUNING, Workflow
 
 from pfd_operator.api.conditions import Phase
 
@@ -46,6 +48,8 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
             cluster.edit(suspend=False)
         case "go_on":
             cluster.edit(stop=None)
+        case "thrive":
+            thrive(cluster, number)
         case "late":
             cluster.deliver_pods_late(number)
         case "control" | "deliver_all" | "restart":
@@ -56,7 +60,7 @@ def happen(cluster: Cluster, what: str, number: int) -> None:
 
 def play(workflow: Workflow, healthy: int, script: Script) -> Cluster:
     cluster = Cluster(workflow)
-    cluster.thrive(healthy)
+    thrive(cluster, healthy)
     for what, number in script:
         happen(cluster, what, number)
         cluster.check()
@@ -77,24 +81,24 @@ HISTORIES = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), 
 @example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
 def test_the_end_is_the_same(healthy: int, script: Script) -> None:
     cluster = play(FINE_TUNING, healthy, script)
-    cluster.run_to_the_end()
+    run_to_the_end(cluster)
     status = cluster.status
     assert (status.phase, status.iteration, status.labels.paid) == (Phase.CONVERGED, 2, 12)
     assert [record.met for record in status.iterations] == [False, True, True]
     assert [cluster.place(key) for key in cluster.recorded] == list(range(13))
     assert status.model is not None
     assert status.model.iteration == 2
-    cluster.settle()
+    settle(cluster)
 
 
 @given(st.integers(0, 12), HISTORIES)
 @example(0, [*RESUMED])
 def test_the_end_of_a_distillation_is_the_same(healthy: int, script: Script) -> None:
     cluster = play(DISTILLING, healthy, script)
-    cluster.run_to_the_end()
+    run_to_the_end(cluster)
     status = cluster.status
     assert (status.phase, status.iteration) == (Phase.CONVERGED, 2)
     assert [cluster.place(key) for key in cluster.recorded] == list(range(13))
     assert status.model is not None
     assert status.model.uri == EXPORTED
-    cluster.settle()
+    settle(cluster)

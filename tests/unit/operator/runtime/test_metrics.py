@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,41 +12,15 @@ import pytest
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from runtime_parts import body, operator_at
 
-from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.resources import Key
-from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.metrics import Metrics
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.queue import KeyedQueue
-from pfd_operator.runtime.settings import RuntimeSettings
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    operator = await operator_at("http://127.0.0.1:1", tmp_path)
-    yield operator
-    operator.queue.close()
-    await operator.api.close()
-
-
-async def operator_at(server: str, folder: Path, namespaces: tuple[str, ...] = ()) -> Operator:
-    path = folder / "kubeconfig"
-    path.write_text(
-        f"""{{"apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{{"name": "c", "cluster": {{"server": "{server}"}}}}],
-        "users": [{{"name": "u", "user": {{"token": "t"}}}}],
-        "contexts": [{{"name": "c", "context": {{"cluster": "c", "user": "u"}}}}]}}"""
-    )
-    settings = RuntimeSettings(planner=Settings(worker_image="worker", engine_images={}), namespaces=namespaces)
-    return Operator(await KubeApi.connect(path), settings, lambda: None)
-
-
-def body(name: str, kind: str = "FineTuneJob", **status: Any) -> dict[str, Any]:
-    metadata = {"namespace": "lab", "name": name, "uid": f"{kind}-{name}", "resourceVersion": "1"}
-    return {"kind": kind, "metadata": metadata, "spec": {}, "status": status}
 
 
 def scrape(operator: Operator) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
@@ -173,6 +147,19 @@ async def test_queue_waits_and_retries() -> None:
     queue.succeeded("a")
     assert (queue.retries, queue.failing) == (2, 0)
     queue.close()
+
+
+async def test_a_scrape_of_named_samples_reads_no_job(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator.resource_changed(body("silicon"), deleted=False)
+
+    def read() -> None:
+        raise AssertionError("the jobs were read")
+
+    monkeypatch.setattr(operator.store, "snapshots", read)
+    names = ["pfd_queue_depth", "pfd_resource_events_total"]
+    text = generate_latest(operator.metrics.named(names)).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert {sample.name: sample.value for sample in samples} == dict.fromkeys(names, 1)
 
 
 async def test_requests_are_counted_by_verb_and_answer(operator: Operator, tmp_path: Path) -> None:

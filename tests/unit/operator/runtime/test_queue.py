@@ -7,7 +7,12 @@ import random
 
 import pytest
 
-from pfd_operator.runtime.queue import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, KeyedQueue
+from pfd_operator.runtime.queue import (
+    FIRST_BACKOFF_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    PASSED_OVER_MAX,
+    KeyedQueue,
+)
 
 
 async def test_a_key_is_queued_once() -> None:
@@ -106,3 +111,60 @@ async def test_the_oldest_entry_is_timed() -> None:
     assert queue.longest_wait() >= 0.01
     queue.done(key)
     assert queue.longest_wait() == 0
+
+
+async def test_idle_means_that_no_key_waits() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    await asyncio.wait_for(queue.idle(), 1)
+    queue.add("a")
+    waiting = asyncio.create_task(queue.idle())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await queue.get()
+    await asyncio.wait_for(waiting, 1)
+    queue.add("b")
+    queue.close()
+    # its workers are gone
+    await asyncio.wait_for(queue.idle(), 1)
+
+
+async def due(queue: KeyedQueue[str], *keys: str) -> None:
+    for key in keys:
+        queue.add_after(key, 0.001)
+    await asyncio.sleep(0.01)
+
+
+async def test_what_is_wanted_now_goes_before_what_became_due() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    await due(queue, "noted", "later")
+    queue.add("job")
+    assert len(queue) == 3
+    assert [await queue.get() for _ in range(3)] == ["job", "noted", "later"]
+    await asyncio.wait_for(queue.idle(), 1)
+
+
+async def test_a_key_that_is_due_is_wanted_now() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    await due(queue, "a", "b")
+    queue.add("b")
+    assert [await queue.get() for _ in range(2)] == ["b", "a"]
+    assert len(queue) == 0
+
+
+async def test_a_key_that_becomes_due_while_worked_on_comes_again() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    await due(queue, "a")
+    assert len(queue) == 0
+    queue.done("a")
+    assert await queue.get() == "a"
+
+
+async def test_what_is_due_comes_to_its_turn_in_any_burst() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    await due(queue, "noted")
+    for number in range(2 * PASSED_OVER_MAX):
+        queue.add(str(number))
+    taken = [await queue.get() for _ in range(PASSED_OVER_MAX + 1)]
+    assert taken[-1] == "noted"

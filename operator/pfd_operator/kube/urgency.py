@@ -1,0 +1,55 @@
+"""How soon a change of a child needs a look: at once if something may have to be done, else when it can share one.
+
+What comes until then costs one look and one write of the status together. Pure functions.
+"""
+
+from __future__ import annotations
+
+from .observe import CachedJob, CachedPod
+
+AT_ONCE = 0.0
+SOON_SECONDS = 2.0
+"""For what people want to see: pods run, or cannot start; indexes are done."""
+LATER_SECONDS = 10.0
+"""For what only must be noted some time: the Job that was asked for is there. Mostly its pod runs before that."""
+
+
+def after_job(job: CachedJob, gone: bool, active: bool) -> float:
+    """Return the seconds after which to look at the resource of a Job.
+
+    Parameters
+    ----------
+    job
+        As it is, or last was.
+    gone
+        It does not exist any more.
+    active
+        It is the Job of the stage that runs.
+    """
+    observed = job.observed
+    if (gone or observed.deleting) and (active or observed.finished is None):
+        return AT_ONCE
+    if active and (observed.finished is not None or observed.succeeded_indexes or observed.failed_indexes):
+        return SOON_SECONDS
+    return LATER_SECONDS
+
+
+def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool) -> float:
+    """Return the seconds after which to look at the resource of a pod.
+
+    Parameters
+    ----------
+    before
+        As it was before this change; None if it is new.
+    """
+    observed = pod.observed
+    if gone or observed.deleting_since is not None:
+        # it ends now, unless it had ended before: then it is only swept away
+        return LATER_SECONDS if before is not None and _ended(before) else AT_ONCE
+    if _ended(pod):
+        return AT_ONCE
+    return SOON_SECONDS if observed.phase == "Running" or observed.waiting_reason is not None else LATER_SECONDS
+
+
+def _ended(pod: CachedPod) -> bool:
+    return pod.observed.phase in ("Succeeded", "Failed")

@@ -1,0 +1,52 @@
+"""Events come after what is more urgent, in order, and none is lost while there is time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.resources import Snapshot
+from pfd_operator.plan.types import Event
+
+SILICON = Snapshot({"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": "silicon", "uid": "u"}})
+
+
+class Written:
+    """Stands for the API server: keeps what Events are created."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    async def request(self, method: str, path: str, body: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        self.messages.append(body["message"])
+        return dict(body)
+
+
+async def test_events_wait_for_more_urgent_work() -> None:
+    written, idle = Written(), asyncio.Event()
+
+    async def until_idle() -> None:
+        await idle.wait()
+
+    recorder = EventRecorder(cast(KubeApi, written), "test", until_idle)
+    for message in ("explore starts", "explore took 3 s"):
+        recorder.emit_later(SILICON, Event("StageRunning", message))
+    await asyncio.sleep(0.01)
+    assert written.messages == []
+    idle.set()
+    recorder.emit_later(SILICON, Event("StageRunning", "select starts"))
+    await recorder.close()
+    assert written.messages == ["explore starts", "explore took 3 s", "select starts"]
+
+
+async def test_the_writer_comes_back_for_later_events() -> None:
+    written = Written()
+    recorder = EventRecorder(cast(KubeApi, written), "test")
+    for message in ("one", "two"):
+        recorder.emit_later(SILICON, Event("StageRunning", message))
+        await recorder.close()
+    assert written.messages == ["one", "two"]

@@ -1,0 +1,75 @@
+"""What a change of a child asks for: what decides is looked at at once, what is swept away or was asked for later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.kube.observe import CachedJob, CachedPod
+from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, SOON_SECONDS, after_job, after_pod
+from pfd_operator.plan.types import ObservedJob, ObservedPod
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def job(**fields: Any) -> CachedJob:
+    observed = ObservedJob("silicon-i001-train-a1", "uid", 1, StageKind.TRAIN, 1, **fields)
+    return CachedJob(("lab", observed.name), "owner", "silicon", "token", observed)
+
+
+def pod(phase: str, **fields: Any) -> CachedPod:
+    return CachedPod(("lab", "pod"), "uid", "owner", ObservedPod("pod", phase, **fields))
+
+
+@pytest.mark.parametrize(
+    ("changed", "gone", "active", "seconds"),
+    [
+        # the Job that was asked for came
+        (job(), False, True, LATER_SECONDS),
+        (job(completions=4), False, True, LATER_SECONDS),
+        (job(completions=4, succeeded_indexes=1), False, True, SOON_SECONDS),
+        (job(completions=4, failed_indexes=1), False, True, SOON_SECONDS),
+        (job(finished="Failed"), False, True, SOON_SECONDS),
+        # somebody takes it away, or what was asked to go goes: the next attempt may wait for that
+        (job(deleting=True), False, True, AT_ONCE),
+        (job(), True, True, AT_ONCE),
+        (job(finished="Complete"), True, True, AT_ONCE),
+        (job(deleting=True), False, False, AT_ONCE),
+        (job(), True, False, AT_ONCE),
+        # the Job of an earlier stage ends, and is tidied away
+        (job(finished="Complete"), False, False, LATER_SECONDS),
+        (job(finished="Complete", deleting=True), False, False, LATER_SECONDS),
+        (job(finished="Complete"), True, False, LATER_SECONDS),
+    ],
+)
+def test_jobs(changed: CachedJob, gone: bool, active: bool, seconds: float) -> None:
+    assert after_job(changed, gone, active) == seconds
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "seconds"),
+    [
+        (None, pod("Pending"), LATER_SECONDS),
+        (pod("Pending"), pod("Pending", waiting_reason="ImagePullBackOff"), SOON_SECONDS),
+        (pod("Pending"), pod("Running"), SOON_SECONDS),
+        (pod("Running"), pod("Running", deleting_since=NOW), AT_ONCE),
+        (pod("Running"), pod("Succeeded"), AT_ONCE),
+        (pod("Running"), pod("Failed"), AT_ONCE),
+        (pod("Running", deleting_since=NOW), pod("Failed", deleting_since=NOW), AT_ONCE),
+        # told once: its end was heard of when it came
+        (None, pod("Succeeded"), AT_ONCE),
+        (pod("Succeeded"), pod("Succeeded", deleting_since=NOW), LATER_SECONDS),
+    ],
+)
+def test_pods(before: CachedPod | None, changed: CachedPod, seconds: float) -> None:
+    assert after_pod(changed, before, gone=False) == seconds
+
+
+def test_pods_that_are_gone() -> None:
+    running, ended = pod("Running"), pod("Succeeded")
+    assert after_pod(running, running, gone=True) == AT_ONCE
+    assert after_pod(ended, running, gone=True) == AT_ONCE
+    assert after_pod(ended, ended, gone=True) == LATER_SECONDS

@@ -1,0 +1,46 @@
+"""Jobs to be played: what their stages answer, and the order in which they must come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from plan_samples import TEACHER, distill_resource, distill_result, good_result, resource
+
+from pfd_operator.api.status import DistillJobStatus, FineTuneJobStatus, JobStatus
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.types import ObservedTeacher, Resource
+
+ORDER = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A job, what its stages answer, and the order in which they must come."""
+
+    resource: Resource
+    status: type[JobStatus]
+    answer: Callable[..., StageResult]
+    order: tuple[tuple[int, StageKind], ...]
+    teacher: ObservedTeacher | None = None
+
+
+FINE_TUNING = Workflow(
+    resource(),
+    FineTuneJobStatus,
+    good_result,
+    ((0, StageKind.PREPARE), *((iteration, stage) for iteration in range(3) for stage in ORDER)),
+)
+DISTILLING = Workflow(
+    distill_resource(),
+    DistillJobStatus,
+    distill_result,
+    (
+        (0, StageKind.PREPARE),
+        *((0, stage) for stage in ORDER[:3]),
+        *((iteration, stage) for iteration in (1, 2) for stage in ORDER),
+        (2, StageKind.ACCEPT),
+    ),
+    TEACHER,
+)

@@ -1,4 +1,4 @@
-"""make demo: P → F → D for silicon, followed to its end, with a table and build/demo/summary.json."""
+"""make demo, make example: the jobs of an example, followed to their end, with a table and a summary.json."""
 
 from __future__ import annotations
 
@@ -9,27 +9,40 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from drive import BUCKET, TERMINAL, apply, job, kubectl, object_store
-from summary import summarise, table
+from example import EXAMPLES, ROOT, is_job, objects, with_values
+from summary import summarise
+from table import table
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "pfd-demo"
-EXAMPLE = ROOT / "examples" / "silicon"
+PRETRAINED = EXAMPLES / "pretrained"
 
 
 def main() -> int:
-    """Run the demo; the exit code says whether every job converged."""
+    """Run the jobs; the exit code says whether every one converged."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--example", type=Path, default=EXAMPLE, help="folder with the jobs' manifests (*.yaml)")
+    parser.add_argument("--example", type=Path, default=EXAMPLES / "silicon", help="folder with kustomization.yaml")
     parser.add_argument("--only", choices=["finetunejob", "distilljob"], help="run the jobs of this kind alone")
     parser.add_argument("--suffix", default="", help="appended to the jobs' names, to run them again beside the old")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="set a field of every job that is run, e.g. spec.selection.representativeFraction=1",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo" / "summary.json")
     options = parser.parse_args()
-    upload_pretrained()
+    given = objects(options.example)
+    jobs = [with_values(each, options.set) for each in given if is_job(each)]
+    jobs = [each for each in jobs if options.only in (None, each["kind"].lower())]
+    upload_pretrained(jobs)
     started = time.monotonic()
+    for each in given:
+        if not is_job(each):
+            apply(each, NAMESPACE)
     # a distillation waits for its teacher: both are applied at once
-    names = [submit(manifest, options.suffix) for manifest in manifests(options.example, options.only)]
+    names = [submit(each, options.suffix) for each in jobs]
     ended = [follow(kind, name, started) for kind, name in names]
     summary = summarise(ended, time.monotonic() - started)
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -37,13 +50,6 @@ def main() -> int:
     print(table(summary))
     print(how_to_look(names, summary))
     return 0 if summary["phase"] == "Converged" else 1
-
-
-def manifests(folder: Path, only: str | None) -> list[dict[str, Any]]:
-    """Return the jobs of an example, teachers first."""
-    found = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
-    chosen = [each for each in found if only in (None, each["kind"].lower())]
-    return sorted(chosen, key=lambda each: each["kind"], reverse=True)
 
 
 def submit(manifest: dict[str, Any], suffix: str) -> tuple[str, str]:
@@ -58,10 +64,15 @@ def submit(manifest: dict[str, Any], suffix: str) -> tuple[str, str]:
     return kind, name
 
 
-def upload_pretrained() -> None:
-    """Put the shipped checkpoint where the example expects it."""
-    with object_store() as s3:
-        s3.upload_file(str(ROOT / "examples/pretrained/dpa2-group-iv.pt"), BUCKET, "models/dpa2-group-iv.pt")
+def upload_pretrained(jobs: list[dict[str, Any]]) -> None:
+    """Put the shipped checkpoints where these jobs expect them."""
+    folder = f"s3://{BUCKET}/models/"
+    wanted = {each["spec"].get("model", {}).get("uri", "") for each in jobs}
+    names = [uri.removeprefix(folder) for uri in wanted if uri.startswith(folder)]
+    if names:
+        with object_store() as s3:
+            for name in names:
+                s3.upload_file(str(PRETRAINED / name), BUCKET, f"models/{name}")
 
 
 def follow(kind: str, name: str, started: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The demo's figures: out of the jobs' statuses and the acceptance report, in eV, Å and s."""
+"""The figures of a run: out of the jobs' statuses and the reports they left in the store, in eV, Å and s."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from drive import object_store
-
-ROWS = {
-    "pretrained": "P  pre-trained as it is",
-    "shifted": "P  energy shifted only",
-    "finetuned": "F  fine-tuned",
-    "student": "D  distilled student",
-}
+from drive import object_store, stage_manifest
 
 
 def summarise(jobs: list[dict[str, Any]], wall_seconds: float) -> dict[str, Any]:
@@ -21,17 +14,25 @@ def summarise(jobs: list[dict[str, Any]], wall_seconds: float) -> dict[str, Any]
     statuses = {each["kind"]: each["status"] for each in jobs}
     tuned, distilled = statuses.get("FineTuneJob", {}), statuses.get("DistillJob", {})
     phases = [status["phase"] for status in statuses.values()]
+    report = acceptance_report(distilled)
     return {
         "phase": next((phase for phase in phases if phase != "Converged"), "Converged"),
         "messages": {each["metadata"]["name"]: reason(each) for each in jobs},
         "labels": {
             key: (tuned or distilled)["labels"].get(key, 0) for key in ("paid", "reused", "budget", "failed", "wasted")
         },
-        "holdout": holdout(tuned, distilled),
+        "holdout": dft_holdout(tuned, distilled, speed(report)),
+        "against_teacher": against_teacher(next((each for each in jobs if each["kind"] == "DistillJob"), None), report),
         "acceptance": distilled.get("acceptance", []),
         "iterations": {kind: status.get("iterations", []) for kind, status in statuses.items()},
         "stages": [
-            {"kind": kind, "name": each["stage"], "iteration": each["iteration"], "seconds": each["seconds"]}
+            {
+                "kind": kind,
+                "name": each["stage"],
+                "iteration": each["iteration"],
+                "seconds": each["seconds"],
+                "reused": each.get("reused", False),
+            }
             for kind, status in statuses.items()
             for each in status["stages"]
         ],
@@ -40,12 +41,13 @@ def summarise(jobs: list[dict[str, Any]], wall_seconds: float) -> dict[str, Any]
     }
 
 
-def holdout(tuned: dict[str, Any], distilled: dict[str, Any]) -> dict[str, Any]:
+def dft_holdout(
+    tuned: dict[str, Any], distilled: dict[str, Any], speeds: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     """Return the errors of P, F and D on the frozen DFT hold-out, with the MD speed where it was measured."""
     dft = distilled.get("dft", {})
     rows = {**tuned.get("baselines", {}), "finetuned": (tuned.get("model") or {}).get("errors") or dft.get("teacher")}
     rows["student"] = dft.get("student")
-    speeds = speed(distilled)
     found = {}
     for name, row in rows.items():
         if row:
@@ -56,18 +58,56 @@ def holdout(tuned: dict[str, Any], distilled: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def speed(distilled: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return model → atoms → MD steps per second, out of acceptance.json beside the exported model."""
+def against_teacher(distillation: dict[str, Any] | None, report: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a student by its teacher alone: errors on the teacher's hold-out, speed, stable MD."""
+    status = {} if distillation is None else distillation["status"]
+    if distillation is None or not (status.get("model") or {}).get("errors"):
+        return {}
+    speeds = speed(report)
+    stable = report.get("stability") or {}
+    return {
+        **errors(status["model"]["errors"]),
+        "by_stratum": strata(distillation),
+        "steps_per_second": speeds,
+        "atoms_run": {str(record["asked_atoms"]): record["atoms"] for record in report.get("speed", [])},
+        "speed_up": {
+            size: round(fast / speeds["teacher"][size], 1)
+            for size, fast in speeds.get("student", {}).items()
+            if size in speeds.get("teacher", {})
+        },
+        "stable_md": {key: stable.get(key) for key in ("picoseconds", "temperature_kelvin", "reason")},
+    }
+
+
+def strata(distillation: dict[str, Any]) -> dict[str, float]:
+    """Return stratum → force RMSE on the hold-out, of the best student, out of the last train stage's report."""
+    prefix = distillation["spec"]["artifacts"]["s3"].get("prefix", "")
+    with object_store() as s3:
+        bucket = distillation["spec"]["artifacts"]["s3"]["bucket"]
+        manifest = stage_manifest(s3, prefix, distillation["status"]["inputs"]["train"]["digest"])
+        key = f"{prefix}/{manifest['files']['report.json']['key']}"
+        report = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return {name: round(each["forceRmse"], 4) for name, each in report["best"]["strata"].items()}
+
+
+def acceptance_report(distilled: dict[str, Any]) -> dict[str, Any]:
+    """Return acceptance.json, which lies beside the exported model; nothing before a student was judged."""
     if not distilled.get("acceptance") or not distilled.get("model"):
         return {}
     address = urlsplit(distilled["model"]["uri"])
     key = f"{address.path.lstrip('/').rpartition('/')[0]}/acceptance.json"
     with object_store() as s3:
-        report = json.loads(s3.get_object(Bucket=address.netloc, Key=key)["Body"].read())
+        found: dict[str, Any] = json.loads(s3.get_object(Bucket=address.netloc, Key=key)["Body"].read())
+    return found
+
+
+def speed(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return model → atoms asked for → MD steps per second."""
     speeds: dict[str, dict[str, float]] = {}
-    for record in report["speed"]:
+    for record in report.get("speed", []):
         if record["steps_per_second"] is not None:
-            speeds.setdefault(record["model"], {})[str(record["asked_atoms"])] = round(record["steps_per_second"], 2)
+            figure = float(f"{record['steps_per_second']:.4g}")
+            speeds.setdefault(record["model"], {})[str(record["asked_atoms"])] = figure
     return speeds
 
 
@@ -87,33 +127,3 @@ def reason(job: dict[str, Any]) -> str:
     """Return what the Progressing condition says at the end."""
     conditions = job["status"].get("conditions", [])
     return next((each["message"] for each in conditions if each["type"] == "Progressing"), "")
-
-
-def table(summary: dict[str, Any]) -> str:
-    """Return the figures for people."""
-    labels, sizes = (
-        summary["labels"],
-        sorted({int(n) for row in summary["holdout"].values() for n in row["steps_per_second"]}),
-    )
-    columns = "".join(f"{f'{size} atoms':>12}" for size in sizes)
-    units = "".join(f"{'steps/s':>12}" for _ in sizes)
-    lines = [
-        "",
-        f"{summary['phase']} in {summary['wall_seconds']:.0f} s",
-        *(f"{name}: {message}" for name, message in summary["messages"].items()),
-        f"labels paid {labels['paid']} of {labels['budget']}, reused {labels['reused']}, failed {labels['failed']}",
-        "",
-        f"{'frozen DFT hold-out':<26}{'force RMSE':>11}{'95 % interval':>17}{'energy':>10}{'virial':>10}{columns}",
-        f"{'':<26}{'eV/Å':>11}{'eV/Å':>17}{'eV/atom':>10}{'eV/atom':>10}{units}",
-    ]
-    for name, row in summary["holdout"].items():
-        virial = "" if row["virial_rmse_per_atom"] is None else f"{row['virial_rmse_per_atom']:.4f}"
-        speeds = "".join(f"{row['steps_per_second'].get(str(size), ''):>12}" for size in sizes)
-        lines.append(
-            f"{ROWS[name]:<26}{row['force_rmse']:>11.4f}{row['force_rmse_interval'] or '':>17}"
-            f"{row['energy_rmse_per_atom']:>10.4f}{virial:>10}{speeds}"
-        )
-    lines += ["", *(f"{'met    ' if each['met'] else 'REFUSED'}  {each['message']}" for each in summary["acceptance"])]
-    lines += ["", f"{'job':<14}{'stage':<10}{'iteration':>10}{'seconds':>10}"]
-    lines += [f"{e['kind']:<14}{e['name']:<10}{e['iteration']:>10}{e['seconds']:>10}" for e in summary["stages"]]
-    return "\n".join(lines)

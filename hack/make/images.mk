@@ -6,7 +6,7 @@
 # Variables for others: $(OPERATOR_IMAGE), $(WORKER_IMAGE), $(ABINIT_IMAGE), $(S3_IMAGE), the references of the present files.
 
 IMAGES ?= operator worker abinit s3
-export REGISTRY PFD_CACHE PFD_CA_BUNDLE
+export IMAGES REGISTRY PFD_CACHE PFD_CA_BUNDLE
 
 # Recursive on purpose: the reference is the content, and costs nothing where nobody asks.
 OPERATOR_IMAGE = $(shell hack/images/build.sh --print-ref operator)

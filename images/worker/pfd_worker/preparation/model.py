@@ -65,7 +65,13 @@ def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list
     _check_model_runs(model, frames, where)
     file = context.workdir / CALCULATOR_FILE
     file.write_text(json.dumps(settings.to_json()))
-    return PreparedModel(file, None, {}, {"calculator": settings.calculator})
+    return PreparedModel(file, None, {}, {"calculator": _call(settings)})
+
+
+def _call(settings: AseEngine) -> str:
+    """Return the calculator with its parameters: by its class alone nobody knows which potential has taught."""
+    given = ", ".join(f"{name}={value!r}" for name, value in settings.parameters.items())
+    return f"{settings.calculator}({given})"
 
 
 def _prepare_checkpoint(

@@ -159,7 +159,7 @@ def test_a_student_that_cannot_be_compressed_is_refused_by_prepare(teacher, tmp_
 def test_a_calculator_can_teach(tmp_path):
     loop = Loop(tmp_path)
     systems = prepare_params(tmp_path, tmp_path)["systems"]
-    calculator = {"calculator": "ase.calculators.emt:EMT"}
+    calculator = {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}
     params = {
         "stage": "prepare",
         "calculator": calculator,
@@ -168,6 +168,8 @@ def test_a_calculator_can_teach(tmp_path):
         "student": STUDENT,
     }
     prepare = ref(loop.run(params))
+    # what the model card calls the teacher
+    assert loop.manifest(prepare).summary["calculator"] == "ase.calculators.emt:EMT(asap_cutoff=True)"
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)

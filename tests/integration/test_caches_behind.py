@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cluster_parts import Kubelet, job_body, until
 
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.children import Children
@@ -52,7 +52,7 @@ async def test_a_job_that_no_cache_shows_is_not_lost_while_it_lives(api: KubeApi
     blind = Blind(api, namespace)
     begun = (await blind.reconcile()).active
     assert begun is not None
-    status = await blind.reconcile(state="Created")
+    status = await blind.reconcile(state=ActiveState.CREATED)
     assert status.active is not None
     assert (status.active.attempt, status.active.job_name) == (1, begun.job_name)
     assert [item["metadata"]["name"] for item in await _jobs(api, namespace)] == [begun.job_name]
@@ -64,7 +64,7 @@ async def test_a_result_that_no_cache_shows_is_taken(api: KubeApi, namespace: st
     await blind.reconcile()
     (pod,) = await until(lambda: _pods(api, namespace))
     await node._run_pod(pod)
-    status = await blind.reconcile(state="Created")
+    status = await blind.reconcile(state=ActiveState.CREATED)
     assert [record.stage for record in status.stages] == [StageKind.PREPARE]
 
 

@@ -54,6 +54,7 @@ def test_an_example_has_the_images_its_jobs_need_and_no_others() -> None:
     needed = {folder.name: set(images(jobs(folder))) - {"operator", "worker", "s3"} for folder in EXAMPLES}
     assert needed == {
         "silicon": {"abinit"},
+        "silicon-universal": {"abinit", "worker-sevennet"},
         "high-entropy-alloy": {"worker-sevennet"},
         "amorphous-carbon": {"worker-sevennet"},
     }

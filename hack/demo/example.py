@@ -9,9 +9,16 @@ from typing import Any
 import yaml
 from drive import kubectl
 
+from pfd_operator.api.distill import DistillJobSpec
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.contract.settings import ModelFamily
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-JOB_KINDS = ("FineTuneJob", "DistillJob")
+SPECS: dict[str, type[FineTuneJobSpec | DistillJobSpec]] = {
+    "FineTuneJob": FineTuneJobSpec,
+    "DistillJob": DistillJobSpec,
+}
 
 
 def objects(folder: Path) -> list[dict[str, Any]]:
@@ -20,12 +27,12 @@ def objects(folder: Path) -> list[dict[str, Any]]:
         known = ", ".join(sorted(path.parent.name for path in EXAMPLES.glob("*/kustomization.yaml")))
         raise SystemExit(f"{folder} is no example: it has no kustomization.yaml. Examples in {EXAMPLES}: {known}")
     found = list(yaml.safe_load_all(kubectl("kustomize", str(folder))))
-    return sorted(found, key=lambda each: JOB_KINDS.index(each["kind"]) if is_job(each) else -1)
+    return sorted(found, key=lambda each: list(SPECS).index(each["kind"]) if is_job(each) else -1)
 
 
 def is_job(manifest: dict[str, Any]) -> bool:
     """Tell jobs from what they need."""
-    return manifest["kind"] in JOB_KINDS
+    return manifest["kind"] in SPECS
 
 
 def images(jobs: list[dict[str, Any]]) -> list[str]:
@@ -33,19 +40,16 @@ def images(jobs: list[dict[str, Any]]) -> list[str]:
     # the chart's own: the worker makes the bucket
     needed = {"operator", "worker", "s3"}
     for job in jobs:
-        spec = job["spec"]
-        if "abinit" in spec.get("labeling", {}).get("engine", {}):
-            needed.add("abinit")
-        models = [spec.get("model", {}), spec.get("teacher", {})]
-        if any(runs_sevennet(model) for model in models):
+        spec = SPECS[job["kind"]].model_validate(job["spec"])
+        if isinstance(spec, FineTuneJobSpec):
+            source, calculator = spec.model, None
+            needed |= {"abinit"} if spec.labeling.engine.abinit is not None else set()
+        else:
+            source, calculator = spec.teacher, spec.teacher.calculator
+        by_calculator = calculator is not None and calculator.calculator.startswith("sevenn.")
+        if by_calculator or source.family is ModelFamily.SEVENNET:
             needed.add("worker-sevennet")
     return sorted(needed)
-
-
-def runs_sevennet(model: dict[str, Any]) -> bool:
-    """Say whether a model or teacher is SevenNet's, by name or as a calculator."""
-    calculator = model.get("calculator", {}).get("calculator", "")
-    return model.get("pretrained", "").startswith("7net") or calculator.startswith("sevenn.")
 
 
 def with_values(job: dict[str, Any], assignments: list[str]) -> dict[str, Any]:

@@ -128,10 +128,7 @@ class Children:
         seen = []
         for job_uid, (job, since) in list(self._departed.items()):
             left = replace(self._with_pods(job), deleting=True)
-            if (
-                any(pod.phase not in ("Succeeded", "Failed") for pod in left.pods)
-                or monotonic() - since < GRACE_SECONDS
-            ):
+            if not all(pod.ended for pod in left.pods) or monotonic() - since < GRACE_SECONDS:
                 if job.owner == uid:
                     seen.append(left)
             else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import ObservedJob, ObservedPod
+from pfd_operator.plan.types import ENDED_PHASES, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
     ITERATION_LABEL,
@@ -137,12 +137,15 @@ def observed_jobs(jobs: Sequence[Object], pods: Sequence[Object]) -> tuple[Obser
     present = [job for job in map(parse_job, jobs) if job is not None]
     known = {job.observed.uid for job in present}
     # deleted in the background, a Job is gone before its pods
-    gone = {parsed.owner: pod for pod, parsed in parsed_pods if parsed.owner not in known and _lives(parsed)}
+    gone = {parsed.owner: pod for pod, parsed in parsed_pods if parsed.owner not in known and not parsed.observed.ended}
     orphaned = [job for pod in gone.values() if (job := _job_of_orphan(pod)) is not None]
     return (
         *(with_pods(job, by_job[job.observed.uid]) for job in present),
         # only those that live: how many indexes there were is gone with the Job, so the rest may not be judged
-        *(replace(job, pods=tuple(pod.observed for pod in by_job[job.uid] if _lives(pod))) for job in orphaned),
+        *(
+            replace(job, pods=tuple(pod.observed for pod in by_job[job.uid] if not pod.observed.ended))
+            for job in orphaned
+        ),
     )
 
 
@@ -156,7 +159,7 @@ def observed_pod(pod: Object) -> ObservedPod:
     if waiting_reason is None and scheduled.get("status") == "False":
         waiting_reason, waiting_message = scheduled.get("reason"), scheduled.get("message", "")
     index = metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
-    ended = status.get("phase") in ("Succeeded", "Failed")
+    ended = status.get("phase") in ENDED_PHASES
     return ObservedPod(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
@@ -183,10 +186,6 @@ def timestamp(text: str | None) -> datetime | None:
 
 def _controller(metadata: Object) -> Mapping[str, str] | None:
     return next((owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
-
-
-def _lives(pod: CachedPod) -> bool:
-    return pod.observed.phase not in ("Succeeded", "Failed")
 
 
 def _job_of_orphan(pod: Object) -> ObservedJob | None:

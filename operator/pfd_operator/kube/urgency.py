@@ -45,11 +45,7 @@ def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool) -> float:
     observed = pod.observed
     if gone or observed.deleting_since is not None:
         # it ends now, unless it had ended before: then it is only swept away
-        return LATER_SECONDS if before is not None and _ended(before) else AT_ONCE
-    if _ended(pod):
+        return LATER_SECONDS if before is not None and before.observed.ended else AT_ONCE
+    if observed.ended:
         return AT_ONCE
     return SOON_SECONDS if observed.phase == "Running" or observed.waiting_reason is not None else LATER_SECONDS
-
-
-def _ended(pod: CachedPod) -> bool:
-    return pod.observed.phase in ("Succeeded", "Failed")

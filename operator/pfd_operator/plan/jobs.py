@@ -11,8 +11,6 @@ from pfd_operator.contract.stage import StageKind
 from .failures import Failure, Remedy, classify, lost
 from .types import ObservedJob, ObservedPod
 
-ENDED = ("Succeeded", "Failed")
-
 
 @dataclass(frozen=True)
 class Success:
@@ -46,18 +44,18 @@ def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> 
         # behind that of the Jobs.
         return not job.pods
     if job.completions is None:
-        return not job.pods or any(pod.phase not in ENDED for pod in job.pods)
+        return not job.pods or not all(pod.ended for pod in job.pods)
     return job.succeeded_indexes + job.failed_indexes < job.completions
 
 
 def hung_since(job: ObservedJob) -> datetime | None:
     """Return since when a pod of a Job has been terminating without an end; None if there is none."""
-    since = (pod.deleting_since for pod in job.pods if pod.phase not in ENDED)
+    since = (pod.deleting_since for pod in job.pods if not pod.ended)
     return min((time for time in since if time is not None), default=None)
 
 
 def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) -> bool:
-    if pod.phase in ENDED:
+    if pod.ended:
         return False
     return pod.deleting_since is None or (now - pod.deleting_since).total_seconds() < node_lost_after_seconds
 
@@ -66,7 +64,7 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
     results = [pod.result for pod in job.pods if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
     if results:
         return Success((results[0],))
-    if any(pod.phase not in ENDED for pod in job.pods):
+    if not all(pod.ended for pod in job.pods):
         return None
     if job.pods:
         return classify(max(job.pods, key=_age_key), job.stage, memory_limit)

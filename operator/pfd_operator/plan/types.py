@@ -54,6 +54,10 @@ class Resource:
     deleting: bool = False
 
 
+ENDED_PHASES = ("Succeeded", "Failed")
+"""Of a pod that is over."""
+
+
 @dataclass(frozen=True)
 class ObservedPod:
     """A pod of a stage's Job, reduced to what decides."""
@@ -78,6 +82,11 @@ class ObservedPod:
     result: StageResult | None = None
     disrupted: bool = False
     """The pod has a DisruptionTarget condition: evicted, preempted, its node drained or lost."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether none of its containers runs any more, or will."""
+        return self.phase in ENDED_PHASES
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,12 @@ import pytest
 import yaml
 from ase.io import read
 
-from pfd_operator.api.distill import DistillJobSpec
-from pfd_operator.api.finetune import FineTuneJobSpec
-
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "hack" / "demo"))
 
-from example import images, is_job, with_values  # noqa: E402
+from example import SPECS, images, is_job, with_values  # noqa: E402
 
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/kustomization.yaml"))
-SPECS = {"FineTuneJob": FineTuneJobSpec, "DistillJob": DistillJobSpec}
 
 
 def kustomization(folder: Path) -> dict[str, Any]:

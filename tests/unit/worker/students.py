@@ -9,10 +9,9 @@ from typing import Any
 
 from ase import Atoms
 from tests.unit.worker.tiny_pretrained import emt_frames
+from tests.unit.worker.training_runs import run_in
 
 from pfd_operator.contract.student import StudentTraining
-from pfd_worker.store.objects import DirectoryStore
-from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
@@ -55,13 +54,10 @@ def student_run(
     purpose = Purpose.SCRATCH if start is None else Purpose.CONTINUATION
     settings = StudentTraining(**{"steps": 40, **training})
     given = base_input(settings, section, purpose)
-    return TrainingRun(
-        folder=folder / "training",
-        begin=lambda frames, seed: DeepmdSession(folder / "training", given, purpose, start, frames, seed),
-        checkpoints=CheckpointStore(DirectoryStore(folder / "store"), "0" * 64),
-        checkpoint_seconds=settings.checkpoint_seconds,
-        validation_fraction=settings.validation_fraction,
-        seed=7,
-        progress=progress,
-        stopping=stopping or threading.Event(),
+    return run_in(
+        folder,
+        settings,
+        lambda place, frames, seed: DeepmdSession(place, given, purpose, start, frames, seed),
+        progress,
+        stopping,
     )

@@ -66,8 +66,9 @@ class SevennetSession:
         """Write data and input; return the command line."""
         write(self.folder / "train.extxyz", [labels_for_sevenn(atoms) for atoms in self.frames])
         start, seed = resumed or self.start, self.seed % 2**31
-        length = (self._epochs, self._checkpoint_epochs)
-        settings = complete_input(self.base_input, *length, seed, start, resumed is not None)
+        settings = complete_input(
+            self.base_input, self._epochs, self._checkpoint_epochs, seed, start, resumed is not None
+        )
         (self.folder / "input.yaml").write_text(yaml.safe_dump(settings))
         return ["sevenn", "train", "input.yaml", "--screen"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.stages.loop import Loop, iteration_zero, later_iteration, prepare_params, ref
+from tests.unit.worker.stages.loop import Loop, prepare_params, ref, two_iterations
 
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.frames import read_frames
@@ -15,11 +15,8 @@ pytestmark = pytest.mark.image
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, pretrained):
     folder = tmp_path_factory.mktemp("reported")
-    loop = Loop(folder)
-    prepare = ref(loop.run(prepare_params(folder, pretrained)))
-    _, first = iteration_zero(loop, prepare)
-    _, second = later_iteration(loop, 1, prepare, ref(first))
-    return loop, first, second
+    run = two_iterations(Loop(folder), prepare_params(folder, pretrained))
+    return run.loop, run.first, run.second
 
 
 def test_both_stages_leave_a_report_with_their_own_numbers(trained, tmp_path):

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ase.build import bulk
 from ase.io import write
@@ -143,6 +143,26 @@ def iteration_zero(loop: Loop, prepare: StageRef) -> tuple[dict[str, StageRef], 
     label = loop.indexed(LABEL, 0, {"select": ref(select)}, 1)
     refs = {"prepare": prepare, "label": label, "select": ref(select)}
     return refs, loop.run(TRAIN, 0, refs)
+
+
+class TwoIterations(NamedTuple):
+    """A job that was run so far."""
+
+    loop: Loop
+    prepare: StageRef
+    first_refs: dict[str, StageRef]
+    first: StageResult
+    """Of the train stage."""
+    second_refs: dict[str, StageRef]
+    second: StageResult
+
+
+def two_iterations(loop: Loop, prepare_params: dict[str, Any]) -> TwoIterations:
+    """Run prepare and the first two iterations."""
+    prepare = ref(loop.run(prepare_params))
+    first_refs, first = iteration_zero(loop, prepare)
+    second_refs, second = later_iteration(loop, 1, prepare, ref(first))
+    return TwoIterations(loop, prepare, first_refs, first, second_refs, second)
 
 
 def later_iteration(

@@ -7,9 +7,9 @@ from tests.unit.worker.stages.loop import (
     Loop,
     explore_params,
     iteration_zero,
-    later_iteration,
     prepare_params,
     ref,
+    two_iterations,
 )
 
 from pfd_worker.frames import read_frames
@@ -20,11 +20,7 @@ pytestmark = pytest.mark.image
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, pretrained):
     folder = tmp_path_factory.mktemp("loop")
-    loop = Loop(folder)
-    prepare = ref(loop.run(prepare_params(folder, pretrained)))
-    refs0, train0 = iteration_zero(loop, prepare)
-    refs1, train1 = later_iteration(loop, 1, prepare, ref(train0))
-    return loop, prepare, refs0, train0, refs1, train1
+    return two_iterations(Loop(folder), prepare_params(folder, pretrained))
 
 
 def frames_of(loop, result, name, tmp_path):

@@ -10,10 +10,9 @@ import pytest
 from tests.unit.worker.stages.loop import (
     Loop,
     explore_params,
-    iteration_zero,
-    later_iteration,
     prepare_params,
     ref,
+    two_iterations,
 )
 
 from pfd_operator.contract.result import ExitCode, Reason
@@ -44,11 +43,8 @@ TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "studen
 def teacher(tmp_path_factory, pretrained):
     """A finished fine-tuning, in a store of its own."""
     folder = tmp_path_factory.mktemp("teacher")
-    loop = Loop(folder, store="teacher-store")
-    prepare = ref(loop.run(prepare_params(folder, pretrained)))
-    _, train = iteration_zero(loop, prepare)
-    _, last = later_iteration(loop, 1, prepare, ref(train))
-    return loop, prepare, last
+    run = two_iterations(Loop(folder, store="teacher-store"), prepare_params(folder, pretrained))
+    return run.loop, run.prepare, run.second
 
 
 def manifest_uri(loop, digest):

@@ -5,10 +5,9 @@ from tests.unit.worker.stages.loop import (
     EXPLORATION,
     Loop,
     explore_params,
-    iteration_zero,
-    later_iteration,
     prepare_params,
     ref,
+    two_iterations,
 )
 from tests.unit.worker.stages.test_distill_stages import LABEL, STUDENT, TRAINING, manifest_uri, select
 
@@ -22,12 +21,9 @@ pytestmark = pytest.mark.image
 @pytest.fixture(scope="module")
 def fine_tuned(tmp_path_factory, tiny_sevennet):
     folder = tmp_path_factory.mktemp("sevennet-loop")
-    loop = Loop(folder)
     params = prepare_params(folder, tiny_sevennet, model={"uri": f"file://{tiny_sevennet}"})
-    prepare = ref(loop.run(params))
-    _, first = iteration_zero(loop, prepare)
-    _, last = later_iteration(loop, 1, prepare, ref(first))
-    return loop, prepare, first, last
+    run = two_iterations(Loop(folder), params)
+    return run.loop, run.prepare, run.first, run.second
 
 
 def test_baselines_hold_out_and_the_exploring_model_are_measured(fine_tuned):

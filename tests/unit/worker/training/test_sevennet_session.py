@@ -3,17 +3,15 @@
 import shutil
 import threading
 
-import numpy as np
 import pytest
 from tests.unit.worker.tiny_pretrained import emt_frames
+from tests.unit.worker.training_runs import run_in
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
+from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.families import SEVENNET
-from pfd_worker.store.objects import DirectoryStore
-from pfd_worker.training.checkpoints import CheckpointStore
-from pfd_worker.training.runner import TrainingRun
 
 pytestmark = pytest.mark.image
 
@@ -28,21 +26,17 @@ def training_run(folder, model, progress=lambda percent, message: None, stopping
     path, section = model
     settings = Training(**{"batch_size": 8, "validation_fraction": 0.2, **training})
     given = SEVENNET.base_input(settings, section)
-    return TrainingRun(
-        folder=folder / "training",
-        begin=lambda frames, seed: SEVENNET.fine_tune(folder / "training", given, path, frames, seed),
-        checkpoints=CheckpointStore(DirectoryStore(folder / "store"), "0" * 64),
-        checkpoint_seconds=settings.checkpoint_seconds,
-        validation_fraction=settings.validation_fraction,
-        seed=7,
-        progress=progress,
-        stopping=stopping or threading.Event(),
+    return run_in(
+        folder,
+        settings,
+        lambda place, frames, seed: SEVENNET.fine_tune(place, given, path, frames, seed),
+        progress,
+        stopping,
     )
 
 
-def force_rmse(path, frames):
-    predicted = SEVENNET.open(path).predict(frames)
-    return np.sqrt(np.mean([(p.forces - a.get_forces()) ** 2 for p, a in zip(predicted, frames, strict=True)]))
+def error_of(path, frames):
+    return force_rmse(frame_errors(frames, SEVENNET.open(path).predict(frames)))
 
 
 def test_it_learns_and_keeps_the_best_by_validation(model, tmp_path):
@@ -52,7 +46,7 @@ def test_it_learns_and_keeps_the_best_by_validation(model, tmp_path):
     )
     outcome = run.run(emt_frames("Cu", 10, 0.1, seed=3), tmp_path / "model.pth")
     frames = emt_frames("Cu", 4, 0.1, seed=9)
-    assert force_rmse(tmp_path / "model.pth", frames) < 0.5 * force_rmse(model[0], frames)
+    assert error_of(tmp_path / "model.pth", frames) < 0.5 * error_of(model[0], frames)
     assert (outcome.training_frames, outcome.validation_frames) == (8, 2)
     assert len(outcome.validation) == 20 and outcome.validation[-1]["step"] == 300
     assert outcome.step in {point["step"] for point in outcome.validation}

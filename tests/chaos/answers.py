@@ -29,13 +29,18 @@ class Answer:
 
 
 def kind_of(method: str, path: str, query: Mapping[str, str]) -> Request:
-    """Return what kind of request this is."""
+    """Return what kind of request this is.
+
+    What caches are filled from (pages, and whole collections) may be an old list, as from a server that is behind; the
+    children of one resource are asked for to be certain, and no API server answers a consistent read with the past.
+    """
     if method != "GET":
         return Request(write=True)
     if query.get("watch") in ("true", "1", "True"):
         return Request(watch=True)
     collection = path.rsplit("/", 1)[-1] in ("jobs", "pods", "configmaps", "finetunejobs", "distilljobs")
-    return Request(list=collection and "continue" not in query)
+    for_a_cache = "labelSelector" not in query or "limit" in query
+    return Request(list=collection and for_a_cache and "continue" not in query)
 
 
 def cut(request: web.Request) -> web.StreamResponse:

@@ -77,7 +77,10 @@ class Kubelets:
         uid = metadata["uid"]
         if "deletionTimestamp" in metadata:
             pod = self.pods.get(uid)
-            if pod is not None and pod.node not in self.lost_nodes:
+            if pod is None:
+                # it ended while the deletion was on its way here
+                self._start(self._remove(metadata["name"], uid))
+            elif pod.node not in self.lost_nodes:
                 pod.stopping.set()
         elif uid not in self._seen and body["status"].get("phase") == "Pending":
             self._seen.add(uid)
@@ -104,7 +107,7 @@ class Kubelets:
                 raise
         del self.pods[pod.uid]
         if pod.stopping.is_set():
-            await self.remove(pod)
+            await self._remove(pod.name, pod.uid)
 
     async def _process(self, pod: Pod) -> tuple[int, str, bool]:
         """Return exit code, termination message, and whether the kubelet evicts the pod."""
@@ -162,15 +165,15 @@ class Kubelets:
             # what the garbage collector of pods does about a node that is out of service
             with contextlib.suppress(ApiError):
                 await self._write(pod, "Failed", None, conditions=[_DISRUPTED])
-            await self.remove(pod)
+            await self._remove(pod.name, pod.uid)
             self.pods.pop(pod.uid, None)
         self.lost_nodes.discard(node)
 
-    async def remove(self, pod: Pod) -> None:
+    async def _remove(self, name: str, uid: str) -> None:
         """Remove a pod's object for good."""
-        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
         with contextlib.suppress(ApiError):
-            await self._api.request("DELETE", f"{self.path}/{pod.name}", body)
+            await self._api.request("DELETE", f"{self.path}/{name}", body)
 
     async def _bind(self, pod: Pod) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": pod.node}

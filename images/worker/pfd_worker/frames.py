@@ -21,6 +21,10 @@ class Sampling(StrEnum):
     """One of an even sample of the MD."""
     FARTHEST = "farthest"
     """Far from the training set."""
+    BRINK = "brink"
+    """The last one before its trajectory exploded."""
+    CLOSE_CONTACT = "close-contact"
+    """Two atoms of an MD frame pushed together."""
     AIMD = "aimd"
     """A step of ab-initio MD."""
 

@@ -23,10 +23,10 @@ class Teacher(ModelSource):
     """Who labels and, in the first round, explores."""
 
     fine_tune_job: FineTuneJobRef | None = Field(
-        None, description="The best model of a FineTuneJob, once that has ended; with its systems and its DFT hold-out."
+        None, description="The best model of a FineTuneJob, once that has ended."
     )
     calculator: AseEngine | None = Field(
-        None, description="Any ASE calculator of the worker image, e.g. sevenn.calculator:SevenNetCalculator."
+        None, description="Any ASE calculator, e.g. sevenn.calculator:SevenNetCalculator."
     )
     image: str | None = Field(
         None,
@@ -60,6 +60,12 @@ class DistillSelection(Selection):
     """How candidate frames become the frames the teacher labels."""
 
     frames_per_iteration: int = Field(400, ge=1, le=100_000, description="Frames labelled in each round. Default 400.")
+    close_contact_fraction: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="Share with two atoms pushed together, to learn repulsion. Default 0.05.",
+    )
 
 
 class DistillHoldOut(HoldOut):

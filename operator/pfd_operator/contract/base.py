@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -26,9 +27,9 @@ class Strict(BaseModel):
         """Return itself: it is frozen, and pydantic copies a default deeply for every object that takes it."""
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Return the JSON form as users and stage containers see it: camelCase, without unset optional fields."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(without))
 
 
 class ExactlyOne(Strict):

@@ -202,14 +202,19 @@ class Selection(Strict):
         0.5,
         ge=0,
         le=1,
-        description="Share sampled evenly from the MD, to measure the model; the rest is farthest from training. "
-        "Default 0.5.",
+        description="Share sampled evenly from the MD, to measure the model. Default 0.5.",
     )
     min_distance_factor: float = Field(
         0.6,
         gt=0,
         le=1.5,
         description="Frames with atoms closer than this times the sum of covalent radii are dropped. Default 0.6.",
+    )
+    close_contact_fraction: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share with two atoms pushed together, to learn repulsion. Default 0.",
     )
 
 

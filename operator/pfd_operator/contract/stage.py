@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -71,9 +71,17 @@ class PreparedSystem(Strict):
     perturb: Perturb
 
 
-class PrepareParams(Strict):
+class Params(Strict):
+    """What a stage is told."""
+
+    checked_only: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are checked, and on which no output depends: jobs that differ only in them share the outputs."""
+
+
+class PrepareParams(Params):
     """Check and resolve everything the user gave; write perturbed starts."""
 
+    checked_only: ClassVar[frozenset[str]] = frozenset({"training", "student"})
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
     model: ModelSource | None = None
     calculator: AseEngine | None = None
@@ -89,7 +97,7 @@ class PrepareParams(Strict):
     """What labels, if it is not the model."""
 
 
-class ExploreParams(Strict):
+class ExploreParams(Params):
     """Run MD with a model; inputs: `prepare`, `model` (a prepare or train stage)."""
 
     stage: Literal[StageKind.EXPLORE] = StageKind.EXPLORE
@@ -99,7 +107,7 @@ class ExploreParams(Strict):
     min_distance_factor: float
 
 
-class SelectParams(Strict):
+class SelectParams(Params):
     """Choose frames to label; inputs: `prepare`, `explore`, and after iteration 0 `train` (the last one)."""
 
     stage: Literal[StageKind.SELECT] = StageKind.SELECT
@@ -108,11 +116,15 @@ class SelectParams(Strict):
     """Frames chosen out of MD, exactly this many if there are as many candidates."""
     representative_fraction: float = Field(ge=0, le=1)
     """Share of them that is an even sample of the MD; the others are far from the training set and one another."""
+    close_contact_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of them in which two atoms are pushed together."""
+    min_distance_factor: float = 0.0
+    """No other pair of theirs may be closer than this times the sum of its covalent radii."""
     aimd: Aimd | None = None
     """AIMD trajectories asked for on top, from the perturbed starts."""
 
 
-class LabelParams(Strict):
+class LabelParams(Params):
     """Compute labels; inputs: `select`, `prepare`. Index i does tasks i·frames_per_pod … of its task list."""
 
     stage: Literal[StageKind.LABEL] = StageKind.LABEL
@@ -122,7 +134,7 @@ class LabelParams(Strict):
     timeout_seconds: int
 
 
-class TrainParams(Strict):
+class TrainParams(Params):
     """Train and evaluate; inputs: `prepare`, `label`, `select`, and after the first time `train` (the last one).
 
     The hold-out is among the labels of `label`, or, if that is another stage, of `holdout`.
@@ -137,7 +149,7 @@ class TrainParams(Strict):
     """Of a student's rounds."""
 
 
-class AcceptParams(Strict):
+class AcceptParams(Params):
     """Judge and export the student; inputs: `prepare`, `train`."""
 
     stage: Literal[StageKind.ACCEPT] = StageKind.ACCEPT
@@ -180,12 +192,15 @@ class StageSpec(Strict):
 def stage_digest(params: StageParams, seed: int, iteration: int, inputs: dict[str, StageRef], image: str) -> str:
     """Name a stage by everything that decides its outputs: settings, seed, inputs and image, and nothing else.
 
+    Settings that are only checked are no part of it: with another student, or trained otherwise, a job goes on with the
+    same starts, hold-out and first exploration.
+
     The job's name is not part of it: the same stage of another job is the same stage. What user addresses point to
     is not known here; `prepare` mixes the sha256 of what it read into the digest it reports.
     """
     return digest_of(
         {
-            "params": params.to_json(),
+            "params": params.to_json(without=params.checked_only),
             "seed": seed,
             "iteration": iteration,
             "inputs": {name: ref.to_json() for name, ref in inputs.items()},

@@ -83,9 +83,17 @@ def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
         "trajectory": trajectory,
         "step": step,
         "potential_energy": float(atoms.get_potential_energy()),
+        "brink": False,
     }
     frame.wrap()
     return frame
+
+
+def _keep_brink(frames: list[Atoms], brink: Atoms) -> None:
+    """Mark the last sound frame, and keep it if it is no sample: near it the model is wrong."""
+    brink.info["brink"] = True
+    if not frames or frames[-1] is not brink:
+        frames.append(brink)
 
 
 def run_trajectory(
@@ -119,7 +127,8 @@ def run_trajectory(
     Returns
     -------
     TrajectoryOutcome
-        Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model), and how it ended.
+        Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model) and brink (true for the
+        last one that was sound before an explosion), and how it ended.
     """
     atoms = start.copy()
     atoms.calc = calculator
@@ -130,6 +139,7 @@ def run_trajectory(
     if outcome.reason is not None:
         outcome.exploded_at_step = 0
         return outcome
+    brink = _snapshot(atoms, task, name, 0)
     dynamics = make_dynamics(atoms, task, ensemble)
     stride = min(CHECK_EVERY_STEPS, task.sample_every)
     while outcome.steps_done < task.steps and not stopping.is_set():
@@ -140,8 +150,10 @@ def run_trajectory(
         outcome.steps_done += chunk
         if outcome.reason is not None:
             outcome.exploded_at_step = outcome.steps_done
+            _keep_brink(outcome.frames, brink)
             break
+        brink = _snapshot(atoms, task, name, outcome.steps_done)
         if outcome.steps_done % task.sample_every == 0:
-            outcome.frames.append(_snapshot(atoms, task, name, outcome.steps_done))
+            outcome.frames.append(brink)
         on_step(outcome.steps_done)
     return outcome

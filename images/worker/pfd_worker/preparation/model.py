@@ -22,6 +22,9 @@ from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 
+MODEL_SECTION_FILE = "model_section.json"
+"""The model section of the input that a model which can be trained was made with."""
+
 
 @dataclass(frozen=True)
 class PreparedModel:

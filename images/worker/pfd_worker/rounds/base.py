@@ -40,6 +40,9 @@ class Contender:
     """None: it was not trained by us."""
 
 
+_CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
+
+
 class Round(ABC):
     """State of one train stage: frames, metrics and reports as they come."""
 
@@ -107,13 +110,13 @@ class Round(ABC):
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         """Measure the model that explored on labels it has never seen.
 
-        Frames chosen for being far from the training set are harder than what MD visits, whatever the model: on them
-        alone no model would ever be good. They count only where nothing else was asked for.
+        Frames chosen for being far from the training set, or next to where MD exploded, are harder than what MD visits,
+        whatever the model: on them alone no model would ever be good. They count only where nothing else was asked for.
         """
         errors = frame_errors(new, explorer.predict(new))
         samples = [Sampling(atoms.info["sampling"]) for atoms in new]
         even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
-        far = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.FARTHEST]
+        far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
         self.measure("prequential", even or far)
         if even and far:
             self.measure("farthest", far)
@@ -200,7 +203,6 @@ class Round(ABC):
             summary={
                 "branch": None,
                 "best_iteration": best.iteration,
-                "type_map": self.prepare.summary["type_map"],
                 "elements": self.prepare.summary["elements"],
                 "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
                 "kept_step": 0 if outcome is None else outcome.step,

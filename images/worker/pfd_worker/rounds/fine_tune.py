@@ -10,11 +10,9 @@ from ase import Atoms
 
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.preparation.model import MODEL_SECTION_FILE
 from pfd_worker.rounds.base import Contender, Round
 from pfd_worker.training.runner import Trained
-
-TRAINING_INPUT_FILE = "training_input.json"
-"""What prepare has checked: the training program's input, without data."""
 
 
 class FineTuneRound(Round):
@@ -38,7 +36,8 @@ class FineTuneRound(Round):
         if not dataset:
             shutil.copyfile(self.shifted, output)
             return None
-        settings = json.loads(self.context.fetch(self.prepare, TRAINING_INPUT_FILE).read_text())
+        section = json.loads(self.context.fetch(self.prepare, MODEL_SECTION_FILE).read_text())
+        settings = self.family.base_input(self.params.training, section)
         run = self.training_run(
             lambda frames, seed: self.family.fine_tune(self.training_folder, settings, self.shifted, frames, seed)
         )

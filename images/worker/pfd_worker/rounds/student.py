@@ -36,7 +36,7 @@ class StudentRound(Round):
             section = inspect_checkpoint(start).model_section
         else:
             purpose, start = Purpose.SCRATCH, None
-            section = student_model_section(self.params.student, self.prepare.summary["type_map"])
+            section = student_model_section(self.params.student, self.prepare.summary["elements"])
         settings = base_input(self.params.training, section, purpose)
         run = self.training_run(
             lambda frames, seed: DeepmdSession(self.training_folder, settings, purpose, start, frames, seed)

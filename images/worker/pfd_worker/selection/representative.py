@@ -16,6 +16,8 @@ class Candidate:
     stratum: str
     trajectory: str
     step: int
+    brink: bool = False
+    """The last sound frame of a trajectory that exploded."""
 
 
 def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:
@@ -29,7 +31,7 @@ def select_representative(candidates: Sequence[Candidate], count: int, seed: int
     candidates
         In any order.
     count
-        How many to choose; all if there are not as many.
+        How many to choose; all but those on the brink if there are not as many.
     seed
         Decides who gets odd shares.
 
@@ -40,6 +42,8 @@ def select_representative(candidates: Sequence[Candidate], count: int, seed: int
     """
     rows: dict[str, dict[str, list[int]]] = {}
     for number, candidate in enumerate(candidates):
+        if candidate.brink:
+            continue  # a model that fails sooner must not look worse where it has not failed
         rows.setdefault(candidate.stratum, {}).setdefault(candidate.trajectory, []).append(number)
     sizes = {stratum: sum(map(len, trajectories.values())) for stratum, trajectories in rows.items()}
     chosen: list[int] = []

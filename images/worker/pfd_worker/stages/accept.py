@@ -83,7 +83,7 @@ def _card(
 ) -> ModelCard:
     """Return what is known of the student."""
     spec, stages = context.spec, params.exploration.stages
-    elements: list[str] = prepare.summary["type_map"]
+    elements: list[str] = prepare.summary["elements"]
     system = str(examination.start.info["system"])
     metrics = examination.metrics
     first = stages[0]

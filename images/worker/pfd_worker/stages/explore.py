@@ -96,7 +96,7 @@ def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -
 def _output(
     folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: AtomisticModel, elements: list[str]
 ) -> StageOutput:
-    keys = ("system", "stratum", "trajectory", "step")
+    keys = ("system", "stratum", "trajectory", "step", "brink")
     files = {name: folder / name for name in (CANDIDATES, FEATURES, ROWS)}
     write_frames(files[CANDIDATES], frames)
     # features of no frames still say how many columns there are not: select stacks what all indexes give

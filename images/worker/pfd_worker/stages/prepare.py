@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import cast
 
 from ase import Atoms
 
@@ -13,9 +13,8 @@ from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import write_frames
 from pfd_worker.preparation.data import given_data
-from pfd_worker.preparation.model import PreparedModel, prepare_model
+from pfd_worker.preparation.model import MODEL_SECTION_FILE, PreparedModel, prepare_model
 from pfd_worker.preparation.starts import STARTS_FILE, starts_of
-from pfd_worker.rounds.fine_tune import TRAINING_INPUT_FILE
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
@@ -33,12 +32,15 @@ def run(context: StageContext) -> StageOutput:
     context.progress(30, "structures read")
 
     model = prepare_model(context, params, [*starts, *data], digests)
-    type_map, settings = _training_input(params, model, elements)
+    _check_training(params, model, elements)
     context.progress(80, "model and training input checked")
 
-    files = {name: context.workdir / name for name in (model.file.name, STARTS_FILE, TRAINING_INPUT_FILE)}
-    files[TRAINING_INPUT_FILE].write_text(json.dumps(settings, indent=1))
+    # what `checked_only` names must leave no trace here: jobs that differ in it share these files
+    files = {name: context.workdir / name for name in (model.file.name, STARTS_FILE)}
     write_frames(files[STARTS_FILE], starts)
+    if model.family is not None:
+        files[MODEL_SECTION_FILE] = context.workdir / MODEL_SECTION_FILE
+        files[MODEL_SECTION_FILE].write_text(json.dumps(model.section, indent=1))
     if params.data:
         files["data.extxyz"] = context.workdir / "data.extxyz"
         write_frames(files["data.extxyz"], data)
@@ -46,7 +48,6 @@ def run(context: StageContext) -> StageOutput:
         files=files,
         summary={
             **model.summary,
-            "type_map": type_map,
             "elements": elements,
             "systems": systems,
             "data_frames": len(data),
@@ -57,21 +58,14 @@ def run(context: StageContext) -> StageOutput:
     )
 
 
-def _training_input(
-    params: PrepareParams, model: PreparedModel, elements: list[str]
-) -> tuple[list[str], dict[str, Any]]:
-    """Return elements and checked input of what will be trained: the student if there is one, else the model itself."""
+def _check_training(params: PrepareParams, model: PreparedModel, elements: list[str]) -> None:
+    """Check the input that train will make: for the student if there is one, else for the model itself."""
     if params.student is not None:
-        section = student_model_section(params.student, elements)
-        settings = base_input(params.training, section, Purpose.SCRATCH)
-        check_input(settings)
+        check_input(base_input(params.training, student_model_section(params.student, elements), Purpose.SCRATCH))
     elif model.family is not None:
-        section = model.section
-        settings = model.family.base_input(params.training, section)
-        model.family.check_input(settings)
+        model.family.check_input(model.family.base_input(params.training, model.section))
     else:
         raise ValueError("a calculator cannot be fine-tuned")
-    return section["type_map"], settings
 
 
 def _check_pseudopotentials(params: PrepareParams, starts: list[Atoms]) -> None:

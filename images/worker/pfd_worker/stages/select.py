@@ -17,9 +17,10 @@ from pfd_operator.contract.settings import Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
-from pfd_worker.selection.farthest import select_farthest
+from pfd_worker.selection.choice import choose_frames
+from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.quotas import fair_quotas
-from pfd_worker.selection.representative import Candidate, select_representative
+from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
 from pfd_worker.structures import training_starts
@@ -36,11 +37,15 @@ def run(context: StageContext) -> StageOutput:
         for shard, manifest in enumerate(shards)
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
-    chosen = _choose(context, params, shards, [row for _, _, row in rows]) if params.frames else {}
+    pushed = math.floor(params.close_contact_fraction * params.frames)
+    chosen = _choose(context, params, shards, [row for _, _, row in rows], params.frames - pushed)
     frames = _fetch_frames(context, shards, [rows[number][:2] for number in chosen])
+    contacts = close_contacts(frames, pushed, params.min_distance_factor, seed_of(context.spec.seed, "contacts"))
+    samplings = [*chosen.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
+    frames += contacts
     tasks: list[dict[str, Any]] = [
         {"kind": "scf", "frame": number, "purpose": params.purpose, "sampling": sampling, **_origin(atoms)}
-        for number, (atoms, sampling) in enumerate(zip(frames, chosen.values(), strict=True))
+        for number, (atoms, sampling) in enumerate(zip(frames, samplings, strict=True))
     ]
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], "starts.extxyz"))
@@ -68,24 +73,27 @@ def _origin(atoms: Atoms) -> dict[str, str]:
 
 
 def _choose(
-    context: StageContext, params: SelectParams, shards: Sequence[Manifest], rows: Sequence[dict[str, Any]]
+    context: StageContext,
+    params: SelectParams,
+    shards: Sequence[Manifest],
+    rows: Sequence[dict[str, Any]],
+    count: int,
 ) -> dict[int, Sampling]:
     """Return rows of the candidates, and how each was sampled."""
+    if not count:
+        return {}
     if not rows:
         raise _no_candidates(shards)
+
+    def features() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
+        mine = np.concatenate([part for part in parts if len(part)])
+        return mine, _training_features(context, mine.shape[1])
+
+    candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
+    even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    candidates = [Candidate(row["stratum"], row["trajectory"], row["step"]) for row in rows]
-    even = select_representative(candidates, math.ceil(params.representative_fraction * params.frames), seed)
-    chosen = dict.fromkeys(even, Sampling.REPRESENTATIVE)
-    if len(chosen) == params.frames:
-        return chosen
-    parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
-    features = np.concatenate([part for part in parts if len(part)])
-    known = np.concatenate([_training_features(context, features.shape[1]), features[even]])
-    rest = np.setdiff1d(np.arange(len(rows)), even)
-    strata = [candidates[number].stratum for number in rest]
-    far = select_farthest(features[rest], strata, params.frames - len(chosen), known, seed)
-    return chosen | dict.fromkeys(rest[far].tolist(), Sampling.FARTHEST)
+    return choose_frames(candidates, count, even, features, seed)
 
 
 def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:

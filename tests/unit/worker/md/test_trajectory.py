@@ -124,6 +124,15 @@ def test_an_explosion_ends_the_trajectory_early_and_says_when_and_why(copper, ca
     assert outcome.exploded_at_step is not None and 0 < outcome.exploded_at_step < 2000
     assert re.search(word, str(outcome.reason))
     assert all(atoms.info["step"] < outcome.exploded_at_step for atoms in outcome.frames)
+    # every check is a sample here
+    assert [atoms.info["brink"] for atoms in outcome.frames] == [False] * (len(outcome.frames) - 1) + [True]
+
+
+def test_the_last_sound_frame_is_kept_though_it_is_no_sample(copper):
+    outcome = run(copper, task(steps=2000, every=1000), Breaks())
+    (frame,) = outcome.frames
+    assert frame.info["brink"] and frame.info["step"] == outcome.exploded_at_step - 20
+    assert np.abs(frame.positions - copper.positions).max() < 0.08
 
 
 def test_a_start_that_overlaps_explodes_at_step_0(copper):

@@ -126,7 +126,9 @@ LABEL = {"stage": "label", "engine": EMT_ENGINE, "framesPerPod": 50, "timeoutSec
 TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0.2}
 
 
-def iteration_zero(loop: Loop, prepare: StageRef) -> tuple[dict[str, StageRef], StageResult]:
+def iteration_zero(
+    loop: Loop, prepare: StageRef, train: dict[str, Any] = TRAIN
+) -> tuple[dict[str, StageRef], StageResult]:
     """Run explore, select and label of iteration 0 and its train; return its refs and the train result."""
     explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
     select = loop.run(
@@ -142,7 +144,7 @@ def iteration_zero(loop: Loop, prepare: StageRef) -> tuple[dict[str, StageRef], 
     )
     label = loop.indexed(LABEL, 0, {"select": ref(select)}, 1)
     refs = {"prepare": prepare, "label": label, "select": ref(select)}
-    return refs, loop.run(TRAIN, 0, refs)
+    return refs, loop.run(train, 0, refs)
 
 
 class TwoIterations(NamedTuple):

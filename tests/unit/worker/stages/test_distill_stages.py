@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -65,7 +66,11 @@ def distill_prepare(teacher):
 
 def select(loop, iteration, inputs, frames, purpose):
     fraction = 1.0 if purpose == "hold-out" else 0.5
-    params = {"stage": "select", "purpose": purpose, "frames": frames, "representativeFraction": fraction}
+    contacts = 0 if purpose == "hold-out" else 0.25
+    params = {
+        "stage": "select", "purpose": purpose, "frames": frames, "representativeFraction": fraction,
+        "closeContactFraction": contacts, "minDistanceFactor": 0.6,
+    }  # fmt: skip
     return ref(loop.run(params, iteration, inputs))
 
 
@@ -95,7 +100,7 @@ def test_starts_are_the_teachers(teacher, rounds, tmp_path):
         for loop, prepare, name in ((teacher[0], teacher[1], "a"), (rounds[0], rounds[1], "b"))
     )
     assert theirs.read_bytes() == ours.read_bytes()
-    assert rounds[0].manifest(rounds[1]).summary["type_map"] == ["Cu"], "the student knows what it needs"
+    assert rounds[0].manifest(rounds[1]).summary["elements"] == ["Cu"], "the student knows what it needs"
 
 
 def path_of(loop, result, name, path, index=None):
@@ -131,6 +136,10 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
         for n, train in enumerate((first, second))
     ]
     assert held[0] == held[1]
+    tasks = loop.load_json(loop.inputs[str(second.digest)]["select"], "tasks.json")
+    samplings = Counter(task["sampling"] for task in tasks)
+    assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
+    assert second.metrics["farthest"].frames == 2
     assert second.best_iteration in (1, 2)
     assert json.loads(loop.store.get(loop.manifest(second).files["report.json"].key) or b"")["bestIteration"] in (1, 2)
 

@@ -77,3 +77,11 @@ def test_user_data_keep_their_labels(tmp_path, pretrained):
         prepare_params(tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'data.extxyz'}"}])
     )
     assert result.counts["data"] == 3
+
+
+def test_jobs_that_are_trained_otherwise_share_what_was_prepared(tmp_path, pretrained):
+    loop = Loop(tmp_path)
+    first = loop.run(prepare_params(tmp_path, pretrained))
+    assert loop.run(prepare_params(tmp_path, pretrained, training={"steps": 50})).digest == first.digest
+    with pytest.raises(StageError, match="numb_stepz"):
+        loop.run(prepare_params(tmp_path, pretrained, training={"template": {"training": {"numb_stepz": 1}}}))

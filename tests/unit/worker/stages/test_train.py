@@ -61,7 +61,7 @@ def test_a_model_worse_than_its_baseline_is_never_the_best(tmp_path, pretrained)
     params = prepare_params(
         tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'lies.extxyz'}"}], training=training
     )
-    _, train = iteration_zero(loop, ref(loop.run(params)))
+    _, train = iteration_zero(loop, ref(loop.run(params)), {**TRAIN, "training": training})
     assert train.metrics["holdout"].force_rmse > train.metrics["shifted"].force_rmse
     assert train.metrics["best"] == train.metrics["shifted"]
     assert train.best_iteration is None

@@ -1,0 +1,51 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pfd_worker.frames import Sampling
+from pfd_worker.selection.choice import choose_frames
+from pfd_worker.selection.representative import Candidate
+
+CANDIDATES = [
+    Candidate("si/900K", f"t{replica}", step, brink=replica < 2 and step == 100)
+    for replica in range(4)
+    for step in range(10, 110, 10)
+]
+BRINK = {row for row, candidate in enumerate(CANDIDATES) if candidate.brink}
+KNOWN = np.zeros((3, 4), dtype=np.float32)
+
+
+def features():
+    return np.random.default_rng(5).normal(size=(len(CANDIDATES), 4)).astype(np.float32), KNOWN
+
+
+def choose(count, even):
+    return choose_frames(CANDIDATES, count, even, features, seed=3)
+
+
+@pytest.mark.parametrize(("count", "even"), [(8, 4), (8, 0), (40, 10), (3, 2), (1, 0)])
+def test_exactly_so_many_are_chosen_and_explosions_go_before_distance(count, even):
+    chosen = choose(count, even)
+    kinds = Counter(chosen.values())
+    assert len(chosen) == count and kinds[Sampling.REPRESENTATIVE] == even
+    assert kinds[Sampling.BRINK] == min(2, count - even)
+    assert {row for row, sampling in chosen.items() if sampling is Sampling.BRINK} <= BRINK
+    assert list(chosen.items()) == list(choose(count, even).items())
+
+
+def test_an_even_sample_holds_no_frame_on_the_brink_and_needs_no_features():
+    chosen = choose_frames(CANDIDATES, 30, 30, lambda: pytest.fail("not needed"), seed=3)
+    assert not BRINK & set(chosen)
+    assert set(chosen.values()) == {Sampling.REPRESENTATIVE}
+
+
+def test_where_all_else_is_taken_those_on_the_brink_make_up_the_number():
+    assert set(choose(40, 40)) == set(range(40))
+
+
+def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
+    rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
+    candidates = [Candidate("s", "t", step) for step in range(5)]
+    chosen = choose_frames(candidates, 2, 0, lambda: (rows, np.array([[0, 0]], dtype=np.float32)), seed=1)
+    assert list(chosen) == [4, 2]

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.data import covalent_radii
+from ase.geometry import get_distances
+
+from pfd_worker.selection.contacts import CLOSEST_FACTOR, FARTHEST_FACTOR, close_contacts
+from pfd_worker.selection.overlaps import closest_overlap
+
+
+def frames(count=3):
+    made = []
+    for number in range(count):
+        atoms = bulk("Si", cubic=True, a=5.47).repeat((2, 2, 1))
+        atoms.rattle(0.05, seed=number)
+        atoms.info["trajectory"] = f"t{number}"
+        made.append(atoms)
+    return made
+
+
+def shortest(atoms):
+    _, distances = get_distances(atoms.positions, cell=atoms.cell, pbc=True)
+    return distances[np.triu_indices(len(atoms), 1)].min()
+
+
+def test_one_pair_of_each_is_pushed_together_and_the_rest_stays():
+    given = frames()
+    made = close_contacts(given, 12, 0.6, seed=1)
+    assert len(made) == 12
+    assert {atoms.info["trajectory"] for atoms in made} == {"t0", "t1", "t2"}
+    by_trajectory = {atoms.info["trajectory"]: atoms for atoms in given}
+    radii = 2 * covalent_radii[14]
+    for atoms in made:
+        moved = np.abs(atoms.positions - by_trajectory[atoms.info["trajectory"]].positions).max(axis=1) > 1e-12
+        assert moved.sum() == 2
+        assert CLOSEST_FACTOR * radii - 1e-9 <= shortest(atoms) <= FARTHEST_FACTOR * radii
+    assert np.ptp([shortest(atoms) for atoms in made]) > 0.1, "distances are spread"
+
+
+def test_the_same_seed_makes_the_same_and_leaves_what_was_given():
+    given = frames()
+    before = [atoms.positions.copy() for atoms in given]
+    first, again, other = (close_contacts(given, 4, 0.6, seed) for seed in (1, 1, 2))
+    for atoms, position in zip(given, before, strict=True):
+        np.testing.assert_array_equal(atoms.positions, position)
+    np.testing.assert_array_equal([a.positions for a in first], [a.positions for a in again])
+    assert any(np.abs(a.positions - b.positions).max() > 0.1 for a, b in zip(first, other, strict=True))
+
+
+def test_no_pair_comes_closer_than_frames_may_have():
+    made = close_contacts(frames(), 12, 0.85, seed=3)
+    assert made and all(closest_overlap(atoms, 0.85 - 1e-6) is None for atoms in made)
+
+
+@pytest.mark.parametrize(
+    "atoms", [Atoms("Ar", cell=[9, 9, 9], pbc=True), Atoms("Ar2", positions=[[0, 0, 0], [8, 0, 0]])]
+)
+def test_where_nothing_is_near_there_are_none(atoms):
+    assert close_contacts([atoms], 2, 0.6, seed=1) == []
+
+
+def test_no_frames_make_none():
+    assert close_contacts([], 2, 0.6, seed=1) == []

@@ -75,7 +75,17 @@ class DeepmdModel:
 
     def calculator(self) -> DeepmdCalculator:
         """Return an ASE calculator that shares the loaded model."""
+        self._keep_neighbours()
         return DeepmdCalculator(self)
+
+    def _keep_neighbours(self) -> None:
+        """Let the model remember the neighbours of the last frame: MD moves atoms little from step to step."""
+        from pfd_worker.models.verlet_list import VerletList
+
+        evaluator = self._potential.deep_eval
+        # deepmd-kit takes strategies by name only, but any by this attribute; None: a model that cannot be given one
+        if evaluator._nlist_builder is not None and not isinstance(evaluator._nlist_builder, VerletList):
+            evaluator._nlist_builder = VerletList(evaluator._nlist_builder)
 
 
 class DeepmdCalculator(Calculator):  # type: ignore[misc]

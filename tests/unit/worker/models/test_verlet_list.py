@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+pytestmark = pytest.mark.image
+pytest.importorskip("torch")
+
+from tests.unit.worker.students import DPA1, SE_A, alloy_frames, student_run  # noqa: E402
+
+from pfd_worker.models.deepmd import DeepmdModel  # noqa: E402
+from pfd_worker.models.verlet_list import SKIN_ANGSTROM, VerletList  # noqa: E402
+
+
+@pytest.fixture(scope="module", params=["se_e2_a", "dpa1"])
+def model_file(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    section = SE_A if request.param == "se_e2_a" else DPA1
+    student_run(folder, section).run(alloy_frames(4, 1), folder / "model.pt")
+    return folder / "model.pt"
+
+
+def builder_of(model):
+    return model._potential.deep_eval._nlist_builder
+
+
+def alloy(seed=0):
+    atoms = bulk("Al", cubic=True, a=3.9).repeat((2, 2, 2))
+    atoms.symbols[::3] = "Cu"
+    atoms.rattle(0.05, seed=seed)
+    return atoms
+
+
+def assert_same(found, expected):
+    assert found.energy == pytest.approx(expected.energy, abs=1e-10)
+    np.testing.assert_allclose(found.forces, expected.forces, atol=1e-10)
+    np.testing.assert_allclose(found.virial, expected.virial, atol=1e-9)
+
+
+def test_a_walk_with_a_changing_cell_gives_the_same_as_a_search_at_every_step(model_file):
+    plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
+    remembering.calculator()
+    rng = np.random.default_rng(3)
+    atoms = alloy()
+    for _ in range(40):
+        atoms.positions += rng.normal(0, 0.02, atoms.positions.shape)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 2e-3, (3, 3))), scale_atoms=True)
+        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
+    assert isinstance(builder_of(remembering), VerletList)
+    assert 2 <= builder_of(remembering).searches <= 20
+
+
+def test_a_sudden_change_is_seen(model_file):
+    plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
+    remembering.calculator()
+    first = alloy()
+    moved = first.copy()
+    moved.positions[0] += [0.6 * SKIN_ANGSTROM, 0, 0]
+    swapped = first.copy()
+    swapped.symbols[[0, 1]] = swapped.symbols[[1, 0]]
+    stretched = first.copy()
+    stretched.set_cell(1.2 * first.cell.array)
+    smaller = first[:-1]
+    for atoms in (first, moved, first, swapped, stretched, smaller, molecule("CO"), first):
+        if "C" in atoms.symbols:
+            atoms.symbols = ["Al", "Cu"]
+        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
+
+
+def test_several_frames_at_once_are_searched_as_ever(model_file):
+    plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
+    remembering.calculator()
+    frames = [alloy(seed) for seed in range(3)]
+    for found, expected in zip(remembering.predict(frames), plain.predict(frames), strict=True):
+        assert_same(found, expected)
+    assert builder_of(remembering).searches == 0
+
+
+def test_a_cell_smaller_than_the_cutoff_has_images_of_images(model_file):
+    plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
+    remembering.calculator()
+    atoms = bulk("Cu")
+    for shift in (0.0, 0.1):
+        atoms.positions += shift
+        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])

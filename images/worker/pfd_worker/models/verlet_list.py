@@ -42,8 +42,8 @@ class _Pairs:
 class VerletList(NeighborList):  # type: ignore[misc]
     """deepmd-kit's neighbour-list strategy with a memory for one periodic system.
 
-    deepmd-kit's own ones are stateless and search at every call, which takes a compressed student a sixth (100 atoms) to
-    a third (500 atoms) of an MD step. What this one returns gives the same energies and forces to the last bits.
+    deepmd-kit's own ones are stateless and search at every call, which takes a compressed student a sixth (100 atoms)
+    to a third (500 atoms) of an MD step. What this one returns gives the same energies and forces to the last bits.
 
     Parameters
     ----------

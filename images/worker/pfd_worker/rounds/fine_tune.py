@@ -10,6 +10,7 @@ from ase import Atoms
 
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.evaluation.units import check_units
 from pfd_worker.preparation.model import MODEL_SECTION_FILE
 from pfd_worker.rounds.base import Contender, Round
 from pfd_worker.training.runner import Trained
@@ -22,7 +23,9 @@ class FineTuneRound(Round):
         """Shift the energy; at first, measure what is there before any training."""
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
-        shifts = fit_energy_shift(frame_errors(dataset, pretrained.predict(dataset)))
+        predictions = pretrained.predict(dataset)
+        check_units(dataset, predictions)
+        shifts = fit_energy_shift(frame_errors(dataset, predictions))
         self.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
         self.family.shift_energy(source, shifts, self.shifted)

@@ -127,7 +127,7 @@ TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0.2}
 
 
 def iteration_zero(
-    loop: Loop, prepare: StageRef, train: dict[str, Any] = TRAIN
+    loop: Loop, prepare: StageRef, train: dict[str, Any] = TRAIN, label: dict[str, Any] = LABEL
 ) -> tuple[dict[str, StageRef], StageResult]:
     """Run explore, select and label of iteration 0 and its train; return its refs and the train result."""
     explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
@@ -142,8 +142,8 @@ def iteration_zero(
         0,
         {"prepare": prepare, "explore": explore},
     )
-    label = loop.indexed(LABEL, 0, {"select": ref(select)}, 1)
-    refs = {"prepare": prepare, "label": label, "select": ref(select)}
+    labels = loop.indexed(label, 0, {"select": ref(select)}, 1)
+    refs = {"prepare": prepare, "label": labels, "select": ref(select)}
     return refs, loop.run(train, 0, refs)
 
 

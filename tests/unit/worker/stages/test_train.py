@@ -3,19 +3,26 @@
 import hashlib
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import units
 from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
 from ase.io import write
-from tests.unit.worker.stages.loop import TRAIN, Loop, iteration_zero, prepare_params, ref
+from ase.stress import full_3x3_to_voigt_6_stress
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, iteration_zero, prepare_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
+from pfd_worker.models.checkpoint import extract_branch
+from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.store.manifests import manifest_key
 
 pytestmark = pytest.mark.image
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,37 @@ def test_a_model_worse_than_its_baseline_is_never_the_best(tmp_path, pretrained)
     assert train.metrics["holdout"].force_rmse > train.metrics["shifted"].force_rmse
     assert train.metrics["best"] == train.metrics["shifted"]
     assert train.best_iteration is None
+
+
+class InHartree(Calculator):
+    """A labeler that forgets to convert: the pre-trained model itself, so that nothing else is wrong."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+
+    def __init__(self, model):
+        super().__init__()
+        self._model = DeepmdModel(Path(model))
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        label = self._model.predict([self.atoms])[0]
+        stress = full_3x3_to_voigt_6_stress(-label.virial / self.atoms.get_volume())
+        values = {"energy": label.energy, "forces": label.forces, "stress": stress}
+        self.results = {name: value / units.Hartree for name, value in values.items()}
+
+
+def test_labels_in_hartree_are_refused_before_anything_is_trained_on_them(tmp_path):
+    checkpoint = ROOT / "examples/pretrained/dpa2-group-iv.pt"
+    extract_branch(checkpoint, "Group_IV_Elements", tmp_path / "branch.pt", "here")
+    write(tmp_path / "copper.extxyz", bulk("Si", cubic=True))
+    engine = {"ase": {"calculator": f"{__name__}:InHartree", "parameters": {"model": str(tmp_path / "branch.pt")}}}
+    model = {"uri": f"file://{checkpoint}", "branch": "Group_IV_Elements"}
+    loop = Loop(tmp_path)
+    prepare = ref(loop.run(prepare_params(tmp_path, checkpoint, model=model, engine=engine)))
+    with pytest.raises(StageError, match=r"forces are 27 times smaller.*eV/Å") as caught:
+        iteration_zero(loop, prepare, label={**LABEL, "engine": engine})
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.LABELS_FAILED)
+    assert not (loop.last_workdir / "training").exists()
 
 
 def test_too_many_failed_labels_end_the_job_with_the_engines_words(labelled_loop):

@@ -1,0 +1,81 @@
+"""Labels in a wrong unit: found by their scale against the pre-trained model's, before anything is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import user_error
+from pfd_worker.evaluation.errors import FrameError
+from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.frames import energy_of
+from pfd_worker.models.base import Prediction
+
+LARGEST_FACTOR = 5.0
+"""Labels that follow the model but are smaller by more have another unit: Rydberg for eV is 14, Hartree 27, and
+Hartree/Bohr for eV/Å 51. Models and functionals differ by less than two."""
+LARGEST_FORCE = 10.0
+LARGEST_ENERGY = 1.0
+"""Labels that are larger by so much may be right, and the model hardly trained. Beyond these too (RMS, in eV/Å, and
+in eV per atom about the mean of the composition) they are not those of atoms below 3000 K: kcal/mol for eV is 23."""
+LEAST_CORRELATION = 0.8
+"""Labels that follow it less well say nothing: the model does not know the material."""
+FEWEST_VALUES = 8
+
+
+def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:
+    """Compare the scale of labels with that of a model: of forces, and of energies relative to one another.
+
+    Parameters
+    ----------
+    frames
+        Labelled.
+    predictions
+        Of the pre-trained model, in eV and eV/Å.
+
+    Raises
+    ------
+    StageError
+        LabelsFailed, naming the quantity and the factor.
+    """
+    if not frames:
+        return
+    labels = [Prediction(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3))) for atoms in frames]
+    _check("forces", "eV/Å", _forces(labels), _forces(predictions), LARGEST_FORCE)
+    energies = _relative_energies(frames, labels), _relative_energies(frames, predictions)
+    _check("energies", "eV", *energies, LARGEST_ENERGY)
+
+
+def _forces(values: Sequence[Prediction]) -> NDArray[np.float64]:
+    return np.concatenate([value.forces.ravel() for value in values])
+
+
+def _relative_energies(frames: Sequence[Atoms], values: Sequence[Prediction]) -> NDArray[np.float64]:
+    """Return energies per atom without what an energy for each element explains: the zero of a code is no unit."""
+    nothing = np.zeros((0, 3))
+    whole = [
+        FrameError("all", tuple(atoms.get_chemical_symbols()), -value.energy, nothing, None)
+        for atoms, value in zip(frames, values, strict=True)
+    ]
+    return np.array([error.energy_ev / error.n_atoms for error in apply_energy_shift(whole, fit_energy_shift(whole))])
+
+
+def _check(what: str, unit: str, labels: NDArray[np.float64], model: NDArray[np.float64], largest: float) -> None:
+    scale, expected = np.sqrt(np.mean(labels**2)), np.sqrt(np.mean(model**2))
+    if len(labels) < FEWEST_VALUES or not (scale > 0 and expected > 0):
+        return
+    correlation, factor = float(np.mean(labels * model) / (scale * expected)), float(scale / expected)
+    too_small, too_large = factor < 1 / LARGEST_FACTOR, factor > LARGEST_FACTOR and scale > largest
+    if correlation < LEAST_CORRELATION or not (too_small or too_large):
+        return
+    size = f"{1 / factor:.0f} times smaller than" if too_small else f"{factor:.0f} times as large as"
+    raise user_error(
+        Reason.LABELS_FAILED,
+        f"the labels' {what} are {size} the pre-trained model's, and otherwise follow them (correlation "
+        f"{correlation:.2f}): is the labeler's unit {unit}? Nothing was trained on them. Check spec.labeling.engine, "
+        "or spec.data, and start a job under another prefix: wrong labels stay in the store under this one.",
+    )

@@ -85,7 +85,8 @@ def rendered() -> dict[str, str]:
     for kind in KINDS.values():
         # through JSON, so that no object is there twice and YAML needs no anchors
         plain = json.loads(json.dumps(definition(kind)))
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=200)
+        # a line for each field: a quarter less than with all keys on lines of their own, and easier to read
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=200, default_flow_style=None)
         files[f"{GROUP}_{kind.plural}.yaml"] = header + text
     return files
 

@@ -23,10 +23,10 @@ class Teacher(ModelSource):
     """Who labels and, in the first round, explores."""
 
     fine_tune_job: FineTuneJobRef | None = Field(
-        None, description="The best model of a FineTuneJob, once that has ended."
+        None, description="The best model of a FineTuneJob, once that has ended; with its systems and its DFT hold-out."
     )
     calculator: AseEngine | None = Field(
-        None, description="Any ASE calculator, e.g. sevenn.calculator:SevenNetCalculator."
+        None, description="Any ASE calculator of the worker image, e.g. sevenn.calculator:SevenNetCalculator."
     )
     image: str | None = Field(
         None,
@@ -61,10 +61,10 @@ class DistillSelection(Selection):
 
     frames_per_iteration: int = Field(400, ge=1, le=100_000, description="Frames labelled in each round. Default 400.")
     close_contact_fraction: float = Field(
-        0.05,
+        0.02,
         ge=0,
         le=0.5,
-        description="Share with two atoms pushed together, to learn repulsion. Default 0.05.",
+        description="Share in which two atoms are pushed together, to learn what repels them. Default 0.02.",
     )
 
 

@@ -19,13 +19,13 @@ class Resources(Strict):
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
-    resources: Resources = Field(Resources(), description="Main (label: engine) container.")
+    resources: Resources = Field(Resources(), description="Main (label: the engine's) container.")
     node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of nodes.")
     tolerations: list[dict[str, Any]] = Field([], max_length=32, description="As in a pod.")
     affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")
-    termination_grace_period_seconds: int = Field(60, ge=1, le=3600, description="Seconds after SIGTERM.")
+    termination_grace_period_seconds: int = Field(60, ge=1, le=3600, description="Seconds after SIGTERM. Default 60.")
 
 
 class Pods(Strict):

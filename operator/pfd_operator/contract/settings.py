@@ -202,7 +202,8 @@ class Selection(Strict):
         0.5,
         ge=0,
         le=1,
-        description="Share sampled evenly from the MD, to measure the model. Default 0.5.",
+        description="Share sampled evenly from the MD, to measure the model; the rest is what is new to it. "
+        "Default 0.5.",
     )
     min_distance_factor: float = Field(
         0.6,
@@ -214,7 +215,7 @@ class Selection(Strict):
         0.0,
         ge=0,
         le=0.5,
-        description="Share with two atoms pushed together, to learn repulsion. Default 0.",
+        description="Share in which two atoms are pushed together, to learn what repels them. Default 0.",
     )
 
 

@@ -118,15 +118,15 @@ def _search(positions: Tensor, cell: Tensor, types: Tensor, cutoff: float) -> _P
 
 
 def _within(table: Tensor, extended: Tensor, cutoff: float, room: int) -> Tensor:
-    """Return the nearest `room` neighbours within the cutoff, -1 where there are fewer; in any order if all fit."""
+    """Return the nearest `room` neighbours within the cutoff, the nearest first, -1 where there are fewer.
+
+    Models with several cutoffs (DPA-2) take the first of the list for the shorter ones.
+    """
     import torch
 
     squared = (extended[table.clamp(min=0)] - extended[: len(table), None]).square().sum(-1)
     near = (table >= 0) & (squared <= cutoff * cutoff)
-    found = torch.where(near, table, -1)
-    if table.shape[1] > room:
-        # far ones last; sorted, since those that do not fit are dropped
-        nearest = torch.argsort(torch.where(near, squared, torch.inf), dim=1)[:, :room]
-        return torch.take_along_dim(found, nearest, dim=1)
-    empty = torch.full((len(table), room - table.shape[1]), -1, dtype=table.dtype, device=table.device)
+    nearest = torch.argsort(torch.where(near, squared, torch.inf), dim=1)[:, :room]
+    found = torch.take_along_dim(torch.where(near, table, -1), nearest, dim=1)
+    empty = torch.full((len(table), room - found.shape[1]), -1, dtype=table.dtype, device=table.device)
     return torch.cat([found, empty], dim=1)

@@ -7,6 +7,7 @@ pytest.importorskip("torch")
 
 from tests.unit.worker.students import DPA1, SE_A, alloy_frames, student_run  # noqa: E402
 
+from pfd_worker.models.checkpoint import extract_branch  # noqa: E402
 from pfd_worker.models.deepmd import DeepmdModel  # noqa: E402
 from pfd_worker.models.verlet_list import SKIN_ANGSTROM, VerletList  # noqa: E402
 
@@ -17,6 +18,15 @@ def model_file(request, tmp_path_factory):
     section = SE_A if request.param == "se_e2_a" else DPA1
     student_run(folder, section).run(alloy_frames(4, 1), folder / "model.pt")
     return folder / "model.pt"
+
+
+def test_a_model_with_a_shorter_list_of_its_own_finds_the_nearest_first(pretrained, tmp_path):
+    extract_branch(pretrained, "Hot", tmp_path / "hot.pt", "here")
+    plain, remembering = DeepmdModel(tmp_path / "hot.pt"), DeepmdModel(tmp_path / "hot.pt")
+    remembering.calculator()
+    for atoms in (bulk("Cu", cubic=True), bulk("Cu", cubic=True).repeat((2, 2, 1))):
+        atoms.rattle(0.1, seed=7)
+        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
 
 
 def builder_of(model):

@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,7 @@ class LocalRounds:
         exploration = planned.params.exploration
         longer = [stage.model_copy(update={"steps": steps, "sample_every": steps}) for stage in exploration.stages]
         params = planned.params.model_copy(update={"exploration": exploration.model_copy(update={"stages": longer})})
-        longer_run = StagePlan(
-            position, params, planned.seed, planned.inputs, planned.images, planned.completions, planned.parallelism
-        )
+        longer_run = replace(planned, params=params)
         self._compute(longer_run)
         found: dict[str, dict[str, float]] = {}
         for index in range(planned.completions or 1):

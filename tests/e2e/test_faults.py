@@ -38,6 +38,17 @@ def _delete_pod(selector: str, namespace: str = NAMESPACE) -> bool:
     return True
 
 
+def _jobs(selector: str) -> list[dict[str, Any]]:
+    listed = drive.kubectl("get", "jobs", "--namespace", NAMESPACE, "-l", selector, "-o", "json")
+    items: list[dict[str, Any]] = json.loads(listed)["items"]
+    return items
+
+
+def _suspend_job(name: str, suspended: bool) -> None:
+    patch = json.dumps({"spec": {"suspend": suspended}})
+    drive.kubectl("patch", "job", name, "--namespace", NAMESPACE, "--type=merge", "-p", patch)
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., str]) -> None:
@@ -84,3 +95,45 @@ def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., s
         trained = [each["digest"] for each in status["stages"] if each["stage"] == "train"]
         counts = [drive.stage_manifest(s3, prefix, digest)["result"]["counts"] for digest in trained]
     assert max(int(each["resumed_from_step"]) for each in counts) > 0, "the deleted training started from step 0 again"
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_a_queue_preempts_a_training_that_goes_on_when_admitted_again(submit: Callable[..., str]) -> None:
+    """Kueue's part, Job.spec.suspend, is played: it needs nothing else of a Job."""
+
+    def queued(spec: dict[str, Any]) -> None:
+        spec["artifacts"]["s3"]["prefix"] += "/queue"
+        spec["queue"] = {"name": "gpus"}
+        spec["training"] = {"steps": 2000, "checkpointSeconds": 5}
+        spec["budget"] = {"maxIterations": 1, "maxLabels": 12}
+
+    name = submit("queued", queued)
+    preempted: set[str] = set()
+    said: set[str] = set()
+    deadline = time.monotonic() + 800
+    while True:
+        status = drive.finetunejob(name, NAMESPACE).get("status", {})
+        if status.get("phase") in drive.TERMINAL:
+            break
+        assert time.monotonic() < deadline, drive.kubectl("describe", "finetunejob", name, "-n", NAMESPACE)
+        said |= {item["reason"] for item in status.get("conditions", ()) if item["type"] == "Progressing"}
+        active = status.get("active") or {}
+        training = active.get("stage") == "train" and active.get("percent", 0) >= 30
+        if training and not preempted:
+            _suspend_job(active["jobName"], True)
+            preempted.add(active["jobName"])
+        for job in _jobs(f"pfd.dev/job={name},kueue.x-k8s.io/queue-name=gpus"):
+            ended = not job["status"].get("active") and not job["status"].get("terminating")
+            if job["spec"]["suspend"] and ended and not job["status"].get("failed"):
+                _suspend_job(job["metadata"]["name"], False)
+        time.sleep(0.5)
+
+    assert "Queued" in said
+    assert preempted
+    trained = [each for each in status["stages"] if each["stage"] == "train"]
+    with drive.object_store() as s3:
+        prefix = drive.finetunejob(name, NAMESPACE)["spec"]["artifacts"]["s3"]["prefix"]
+        counts = drive.stage_manifest(s3, prefix, trained[0]["digest"])["result"]["counts"]
+    assert int(counts["resumed_from_step"]) > 0, "the preempted training started from step 0 again"
+    assert status["labels"]["wasted"] == 0

@@ -81,7 +81,6 @@ class Kubelet:
         self.ran: list[tuple[int, str, int, int | None]] = []
         """(iteration, stage, attempt, index) of every pod that was run."""
         self.results: Callable[[Mapping[str, str], int | None], tuple[int, StageResult]] = good_result
-        self.live: dict[str, int] = {}
         self.most_live_jobs: dict[tuple[int, str], int] = {}
 
     async def run(self) -> None:

@@ -42,6 +42,7 @@ class OperatorReason(StrEnum):
 
     STARTED = "Started"
     STAGE_RUNNING = "StageRunning"
+    QUEUED = "Queued"
     STAGE_SUCCEEDED = "StageSucceeded"
     STAGE_RETRIED = "StageRetried"
     TEACHER_PENDING = "TeacherPending"

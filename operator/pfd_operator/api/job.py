@@ -57,6 +57,15 @@ class S3Artifacts(S3Location):
     )
 
 
+class Queue(Strict):
+    """A queue of Kueue: each stage's Job is created suspended and starts when Kueue admits it."""
+
+    name: str = Field(min_length=1, max_length=63, description="LocalQueue of the same namespace.")
+    priority_class: str | None = Field(
+        None, max_length=63, description="WorkloadPriorityClass. Default: that of the pods."
+    )
+
+
 class Artifacts(Strict):
     """Where everything computed is kept."""
 
@@ -73,6 +82,7 @@ class JobSpec(Strict):
     budget: Budget = Field(Budget(), description="What it may cost.")
     artifacts: Artifacts = Field(description="Where results are kept.")
     pods: Pods = Field(Pods(), description="Resources and scheduling by stage.")
+    queue: Queue | None = Field(None, description="Queue of Kueue in which stages wait. Default: none.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice follows from it. Default 0.")
     suspend: bool = Field(False, description="Stop the running stage (with a checkpoint) and wait. Default false.")
     stop: Stop | None = Field(None, description="End the job as Cancelled: Now, or AfterIteration. Remove it to go on.")
@@ -85,5 +95,5 @@ class JobSpec(Strict):
         return self
 
 
-MUTABLE_FIELDS = frozenset({"suspend", "stop", "budget", "pods"})
+MUTABLE_FIELDS = frozenset({"suspend", "stop", "budget", "pods", "queue"})
 """Fields that may change while a job runs; everything else is part of status.specDigest."""

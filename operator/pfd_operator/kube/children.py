@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -61,6 +62,8 @@ class Children:
         self._look = look
         self._departed: dict[str, tuple[CachedJob, float]] = {}
         """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
+        self._gone_pods_seconds: dict[str, float] = {}
+        """Time of containers whose pods are gone, by uid of a Job that is there or just went, in s."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
             Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
@@ -110,7 +113,7 @@ class Children:
         # Jobs first: a pod that comes in between is seen
         jobs = (await self._api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=query))["items"]
         pods = (await self._api.request("GET", f"/api/v1/namespaces/{namespace}/pods", query=query))["items"]
-        return replace(observed, jobs=observed_jobs(jobs, pods))
+        return replace(observed, jobs=tuple(map(self._with_gone_pods, observed_jobs(jobs, pods))))
 
     def job(self, namespace: str, name: str) -> CachedJob | None:
         """Return a Job of ours by name."""
@@ -121,7 +124,11 @@ class Children:
         return [job for informer in self.jobs for job in informer.owned_by(uid)]
 
     def _with_pods(self, job: CachedJob) -> ObservedJob:
-        return with_pods(job, (pod for informer in self.pods for pod in informer.owned_by(job.observed.uid)))
+        pods = (pod for informer in self.pods for pod in informer.owned_by(job.observed.uid))
+        return self._with_gone_pods(with_pods(job, pods))
+
+    def _with_gone_pods(self, job: ObservedJob) -> ObservedJob:
+        return replace(job, gone_pods_seconds=self._gone_pods_seconds.get(job.uid, 0.0))
 
     def _departed_of(self, uid: str) -> list[ObservedJob]:
         """Return deleted Jobs that still have pods, or may: a pod made in the last moment is seen a little later."""
@@ -133,6 +140,7 @@ class Children:
                     seen.append(left)
             else:
                 del self._departed[job_uid]
+                self._gone_pods_seconds.pop(job_uid, None)
         return seen
 
     def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
@@ -142,6 +150,8 @@ class Children:
             self._departed.pop(job.observed.uid, None)
         elif job.observed.finished is None:
             self._departed[job.observed.uid] = (job, monotonic())
+        else:
+            self._gone_pods_seconds.pop(job.observed.uid, None)
         snapshot = self._snapshot_of(job.owner)
         if snapshot is not None:
             active = snapshot.active_job == job.observed.name
@@ -149,9 +159,16 @@ class Children:
 
     def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
         gone = not any(informer.get(*pod.key) for informer in self.pods)
+        if gone and self._has_job(pod):
+            seconds = pod.observed.seconds_until(datetime.now(UTC))
+            self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
         snapshot = self._snapshot_of(pod.resource_uid)
         if snapshot is not None:
             self._look(snapshot.key, after_pod(pod, before, gone))
+
+    def _has_job(self, pod: CachedPod) -> bool:
+        present = (job.observed.uid for job in self.jobs_of(pod.resource_uid))
+        return pod.owner in self._departed or pod.owner in present
 
     def _config_map_changed(self, config_map: CachedConfigMap, before: CachedConfigMap | None) -> None:
         snapshot = self._snapshot_of(config_map.owner)

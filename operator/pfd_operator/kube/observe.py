@@ -85,6 +85,8 @@ def parse_job(job: Object) -> CachedJob | None:
             attempt=attempt,
             created_at=timestamp(metadata.get("creationTimestamp")),
             deleting="deletionTimestamp" in metadata,
+            suspended=job["spec"].get("suspend", False),
+            released_at=timestamp(status.get("startTime")),
             finished=finished.get("type"),
             finished_reason=finished.get("reason", ""),
             finished_message=finished.get("message", ""),

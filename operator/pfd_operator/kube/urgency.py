@@ -29,7 +29,9 @@ def after_job(job: CachedJob, gone: bool, active: bool) -> float:
     observed = job.observed
     if (gone or observed.deleting) and (active or observed.finished is None):
         return AT_ONCE
-    if active and (observed.finished is not None or observed.succeeded_indexes or observed.failed_indexes):
+    if active and (
+        observed.suspended or observed.finished is not None or observed.succeeded_indexes or observed.failed_indexes
+    ):
         return SOON_SECONDS
     return LATER_SECONDS
 

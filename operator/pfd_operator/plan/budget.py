@@ -33,9 +33,8 @@ def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
 
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
     """Return the GPU time of a Job's pods so far, from container start to end, in s."""
-    gpus = gpus_per_pod(spec, job.stage)
-    spans = [(pod.finished_at or now) - pod.started_at for pod in job.pods if pod.started_at is not None]
-    return gpus * sum(max(0.0, span.total_seconds()) for span in spans)
+    seconds = job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
+    return gpus_per_pod(spec, job.stage) * seconds
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:

@@ -64,6 +64,9 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
     results = [pod.result for pod in job.pods if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
     if results:
         return Success((results[0],))
+    if job.finished is None and job.suspended:
+        # pods that a queue preempts before they started leave no trace; the Job goes on when it is admitted again
+        return None
     if not all(pod.ended for pod in job.pods):
         return None
     if job.pods:

@@ -30,7 +30,7 @@ class Stuck:
 
 def stuck_pods(job: ObservedJob, job_age_seconds: float) -> Stuck | None:
     """Return why nothing of a Job runs; None if something does, or nothing keeps it from starting."""
-    if job.finished is not None or job.deleting:
+    if job.finished is not None or job.deleting or job.suspended:
         return None
     if not job.pods:
         if job_age_seconds < NO_POD_AFTER_SECONDS:

@@ -88,6 +88,12 @@ class ObservedPod:
         """Whether none of its containers runs any more, or will."""
         return self.phase in ENDED_PHASES
 
+    def seconds_until(self, now: datetime) -> float:
+        """Return how long its containers ran, or have run, in s."""
+        if self.started_at is None:
+            return 0.0
+        return max(0.0, ((self.finished_at or now) - self.started_at).total_seconds())
+
 
 @dataclass(frozen=True)
 class ObservedJob:
@@ -100,6 +106,10 @@ class ObservedJob:
     attempt: int
     created_at: datetime | None = None
     deleting: bool = False
+    suspended: bool = False
+    """It waits in a queue, before its pods start or after they were preempted."""
+    released_at: datetime | None = None
+    """When it last began, or began again, to have pods."""
     finished: str | None = None
     """None, "Complete" or "Failed"."""
     finished_reason: str = ""
@@ -108,6 +118,8 @@ class ObservedJob:
     succeeded_indexes: int = 0
     failed_indexes: int = 0
     pods: tuple[ObservedPod, ...] = ()
+    gone_pods_seconds: float = 0.0
+    """Time of containers whose pods were deleted (evicted, preempted, by hand), in s."""
 
 
 @dataclass(frozen=True)

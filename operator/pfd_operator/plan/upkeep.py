@@ -14,6 +14,8 @@ from .spec_digest import spec_digest
 from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
 from .types import ObservedJob
 
+QUEUED = "queued"
+"""As progress of a stage whose Job waits to be admitted."""
 KEPT_JOBS = 6
 """Finished Jobs that stay to be looked at, with their logs."""
 
@@ -48,11 +50,11 @@ def watch_stuck(draft: Draft) -> None:
         return
     if job is None:
         return
-    age = (draft.now - (job.created_at or active.intended_at)).total_seconds()
+    age = (draft.now - (job.released_at or job.created_at or active.intended_at)).total_seconds()
     stuck = stuck_pods(job, age)
     if stuck is None:
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-        if not job.pods:
+        if not job.pods and not job.suspended:
             draft.wake(NO_POD_AFTER_SECONDS - age)
         return
     old = find_condition(draft.status, ConditionType.STUCK)
@@ -113,6 +115,15 @@ def _show_running(draft: Draft) -> None:
         draft.condition(
             ConditionType.PROGRESSING, False, OperatorReason.SPEC_CHANGED, "no new stage starts: the spec was changed"
         )
+    elif (job := draft.active_job) is not None and job.suspended:
+        queue = draft.spec.queue
+        where = f"queue {queue.name} (spec.queue)" if queue is not None else "Job.spec.suspend to be lifted"
+        draft.set(progress=QUEUED)
+        draft.condition(
+            ConditionType.PROGRESSING, False, OperatorReason.QUEUED, f"{position_of(active)} waits for {where}"
+        )
     else:
+        if draft.status.progress == QUEUED:
+            draft.set(progress="")
         message = f"{position_of(active)}, attempt {active.attempt}"
         draft.condition(ConditionType.PROGRESSING, True, OperatorReason.STAGE_RUNNING, message)

@@ -18,6 +18,7 @@ from .labels import (
     TOKEN_ANNOTATION,
     owner_labels,
     owner_reference,
+    queue_labels,
 )
 from .pod import pod_spec
 
@@ -51,12 +52,14 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
         "metadata": {
             "name": job.name,
             "namespace": job.owner.namespace,
-            "labels": labels,
+            "labels": {**labels, **queue_labels(job.owner.spec.queue)},
             "annotations": {TOKEN_ANNOTATION: progress_token},
             "ownerReferences": [owner_reference(job.owner)],
         },
         "spec": {
             **_retry_policy(job, settings),
+            # Kueue lifts it; without Kueue nobody does, which the condition Progressing says
+            **({"suspend": True} if job.owner.spec.queue is not None else {}),
             # without it the Job controller starts a replacement while the old pod still terminates
             "podReplacementPolicy": "Failed",
             "template": {

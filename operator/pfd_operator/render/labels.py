@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.api.job import GROUP, VERSION, Queue
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.plan.types import Resource
 
@@ -15,6 +15,7 @@ ITERATION_LABEL = f"{GROUP}/iteration"
 STAGE_LABEL = f"{GROUP}/stage"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 TOKEN_ANNOTATION = f"{GROUP}/progress-token"
+KUEUE = "kueue.x-k8s.io"
 
 LABEL_VALUE_MAX = 63
 
@@ -34,6 +35,14 @@ def owner_labels(owner: Resource) -> dict[str, str]:
         KIND_LABEL: owner.kind,
         UID_LABEL: owner.uid,
     }
+
+
+def queue_labels(queue: Queue | None) -> dict[str, str]:
+    """Return the labels by which Kueue knows a Job (kueue.sigs.k8s.io/docs/tasks/run/jobs)."""
+    if queue is None:
+        return {}
+    priority = {} if queue.priority_class is None else {f"{KUEUE}/priority-class": queue.priority_class}
+    return {f"{KUEUE}/queue-name": queue.name, **priority}
 
 
 def owner_reference(owner: Resource) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class Round(ABC):
     def first_contender(self) -> Contender | None:
         """Return what the first trained model has to beat; None if nothing."""
 
+    def replaces(self, contender: ErrorMetrics, best: ErrorMetrics) -> bool:
+        """Say whether this round's model is better than the best so far, by their errors on the frozen hold-out."""
+        return contender.force_rmse < best.force_rmse
+
     def run(self) -> StageOutput:
         """Do the whole round."""
         labels = collect_labels(self.context, self.params.max_failed_fraction)
@@ -156,12 +160,12 @@ class Round(ABC):
         return given + new, holdout_labels(self.context, labels)
 
     def _choose_best(self) -> Contender:
-        """Put the best model so far into its file: by the frozen hold-out, never one worse than what was there."""
+        """Put the best model so far into its file."""
         contender = Contender(
             self.folder / self.family.model_file, self.metrics["holdout"], self.context.spec.iteration
         )
         best = self._best_before()
-        if best is None or contender.metrics.force_rmse < best.metrics.force_rmse:
+        if best is None or self.replaces(contender.metrics, best.metrics):
             best = contender
         shutil.copyfile(best.file, self.folder / self.family.best_file)
         self.metrics["best"] = best.metrics

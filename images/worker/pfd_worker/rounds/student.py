@@ -7,7 +7,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.distill import StartFrom
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ErrorMetrics, Reason
 from pfd_worker.errors import user_error
 from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.rounds.base import Contender, Round
@@ -42,6 +42,14 @@ class StudentRound(Round):
             lambda frames, seed: DeepmdSession(self.training_folder, settings, purpose, start, frames, seed)
         )
         return run.run(dataset, output)
+
+    def replaces(self, contender: ErrorMetrics, best: ErrorMetrics) -> bool:
+        """Prefer the later student, unless the hold-out speaks against it beyond its 95 % interval.
+
+        The hold-out is of the teacher's MD. Only later rounds were shown where a student's own MD leads: of two
+        that are equally good on the hold-out, the later one's MD is the more likely to stay sound.
+        """
+        return contender.force_rmse <= best.force_rmse_high
 
     def first_contender(self) -> Contender | None:
         """There is none: the first student is the best so far."""

@@ -33,6 +33,7 @@ def pod(phase: str, **fields: Any) -> CachedPod:
         (job(completions=4, succeeded_indexes=1), False, True, SOON_SECONDS),
         (job(completions=4, failed_indexes=1), False, True, SOON_SECONDS),
         (job(finished="Failed"), False, True, SOON_SECONDS),
+        (job(suspended=True), False, True, SOON_SECONDS),
         # somebody takes it away, or what was asked to go goes: the next attempt may wait for that
         (job(deleting=True), False, True, AT_ONCE),
         (job(), True, True, AT_ONCE),

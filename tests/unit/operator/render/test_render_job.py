@@ -18,6 +18,7 @@ STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
     "label-abinit": (label_job, {}),
     "label-xtb": (label_job, {"labeling": XTB}),
     "train": (train_job, {}),
+    "train-queued": (train_job, {"queue": {"name": "gpus", "priorityClass": "low"}}),
     "select": (select_job, {}),
 }
 

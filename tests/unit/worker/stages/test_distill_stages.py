@@ -140,8 +140,11 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
     assert second.metrics["farthest"].frames == 2
-    assert second.best_iteration in (1, 2)
-    assert json.loads(loop.store.get(loop.manifest(second).files["report.json"].key) or b"")["bestIteration"] in (1, 2)
+    # the later one, unless the hold-out speaks against it beyond the interval
+    later = second.metrics["holdout"].force_rmse <= first.metrics["best"].force_rmse_high
+    assert second.best_iteration == (2 if later else 1)
+    report = json.loads(loop.store.get(loop.manifest(second).files["report.json"].key) or b"")
+    assert report["bestIteration"] == second.best_iteration
 
 
 def test_the_last_round_can_be_gone_on_from(rounds):

@@ -43,6 +43,7 @@ _PLACE: tuple[Column, ...] = (
 )
 _DETAILS: tuple[Column, ...] = (
     ("Energy-RMSE", "string", ".status.model.errors.energyRMSEPerAtom", 1),
+    ("Frames-Needed", "integer", ".status.estimate.trainingFrames", 1),
     ("Model", "string", ".status.model.uri", 1),
     ("Reason", "string", '.status.conditions[?(@.type=="Progressing")].reason', 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),

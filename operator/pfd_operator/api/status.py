@@ -89,10 +89,20 @@ class IterationRecord(Strict):
 
     iteration: int
     labels: int = Field(description="Labels paid in all when it ended.")
+    training_frames: int | None = Field(None, description="Labelled frames it trained on, paid for or not.")
     prequential: Errors | None = Field(None, description="The exploring model on labels it had never seen.")
     holdout: Errors | None = Field(None, description="The new model on the frozen hold-out.")
     met: bool = Field(False, description="All convergence limits held.")
     message: str = ""
+
+
+class LabelsNeeded(Strict):
+    """What the learning curve says about the way to the limit: an extrapolation, with its 95 % interval."""
+
+    training_frames: int | None = Field(None, description="Frames to train on. Absent if more do not help, by the fit.")
+    low: int | None = None
+    high: int | None = Field(None, description="Absent if the fit leaves it open.")
+    message: str
 
 
 class Labels(Strict):
@@ -146,6 +156,7 @@ class JobStatus(Strict):
     consecutive: int = 0
     """Iterations in a row that met all limits."""
     labels: Labels = Labels()
+    estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None
 
 

@@ -82,6 +82,8 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
         lines.append(f"suspended: {duration(status.suspended_seconds)}")
     if status.gpu_seconds:
         lines.append(f"GPU time: {status.gpu_seconds / 3600:.2f} h")
+    if status.estimate is not None:
+        lines.append(f"estimate: {status.estimate.message}")
     if status.model is not None:
         lines.append(f"best model: {status.model.uri} (iteration {status.model.iteration})")
     return "\n".join(lines)

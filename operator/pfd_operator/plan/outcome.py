@@ -19,6 +19,7 @@ from pfd_operator.contract.settings import Convergence
 
 from .conditions import shortened
 from .convergence import MEASURES, errors_of, judge
+from .estimate import labels_needed
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
@@ -54,15 +55,18 @@ def take_training(
     record = IterationRecord(
         iteration=iteration,
         labels=status.labels.paid,
+        training_frames=result.counts.get("dataset"),
         prequential=errors_of(result.metrics.get("prequential")),
         holdout=errors_of(result.metrics.get("holdout")),
         met=verdict.met,
         message=shortened(message, _WORDS_MAX),
     )
+    iterations = [*status.iterations, record]
     return status.model_copy(
         update={
             "consecutive": consecutive,
-            "iterations": [*status.iterations, record],
+            "iterations": iterations,
+            "estimate": labels_needed(limits, iterations),
             "model": _best_model(status, result),
         }
     )

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pfd_operator.contract.learning_curve import LabelEstimate, PowerLaw, fit_power_law
 from pfd_worker.report.comparison import Comparison, Parity
 from pfd_worker.report.feature_map import FeatureMap
 from pfd_worker.report.history import History
-from pfd_worker.report.learning_curve import LabelEstimate, PowerLaw, fit_power_law
 from pfd_worker.report.provenance import Provenance
 
 _DIGITS = 6
@@ -66,13 +66,13 @@ class ReportData:
         }
 
 
-def learning_curve(history: History, seed: int) -> LearningCurve | None:
+def learning_curve(history: History) -> LearningCurve | None:
     """Fit the hold-out force RMSE of all iterations; None if `fit_power_law` has too little."""
     labels = [record.training_labels for record in history.iterations]
-    law = fit_power_law(labels, [record.errors["holdout"]["forceRmse"] for record in history.iterations], seed)
+    law = fit_power_law(labels, [record.errors["holdout"]["forceRmse"] for record in history.iterations])
     if law is None:
         return None
-    return LearningCurve(law, law.labels_for(float(law.error_at(max(labels))) / 2))
+    return LearningCurve(law, law.labels_for(law.error_at(max(labels)) / 2))
 
 
 def rounded(values: NDArray[Any]) -> list[Any]:

@@ -57,8 +57,8 @@ def learning_curve(history: History, curve: LearningCurve) -> str:
         if curve.halving is not None and curve.halving.labels < 10 * max(labels):
             last = curve.halving.labels
         grid = np.geomspace(min(labels), last, 60)
-        low, high = curve.law.band(grid)
-        fitted = curve.law.error_at(grid)
+        low, high = zip(*(curve.law.band(labels) for labels in grid), strict=True)
+        fitted = [curve.law.error_at(labels) for labels in grid]
         shown = [*fitted, *(error[end] for error in errors for end in ("forceRmseLow", "forceRmseHigh"))]
         axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval")
         axes.plot(grid, fitted, color=PALETTE[0], linestyle="--", linewidth=1, label="fit")

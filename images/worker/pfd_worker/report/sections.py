@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pfd_operator.contract.learning_curve import MIN_SPAN
 from pfd_worker.report import plots
 from pfd_worker.report.data import LearningCurve, ReportData
 from pfd_worker.report.history import IterationRecord
-from pfd_worker.report.learning_curve import MIN_SPAN
 from pfd_worker.report.markup import Cell, details, figure, figures, paragraph, preformatted, section, table
 
 MAX_INPUT_ROWS = 200

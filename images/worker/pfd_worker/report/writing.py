@@ -66,7 +66,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         best=error_report(errors, trained.error_seed),
         comparison=compare(trained.holdout, trained.best_predictions, seed),
         features=feature_map(trained.features, trained.new_frames, seed),
-        learning_curve=learning_curve(history, seed),
+        learning_curve=learning_curve(history),
         provenance=provenance_of(context),
     )
     files = {name: context.workdir / name for name in (HISTORY, REPORT_JSON, REPORT_PAGE)}

@@ -99,7 +99,7 @@ def sample_report(
         best=error_report(frame_errors(frames, predictions), seed=1),
         comparison=compare(frames, predictions, seed=2),
         features=feature_map(features.astype(np.float32), 20, seed=2),
-        learning_curve=learning_curve(history, seed=2),
+        learning_curve=learning_curve(history),
         provenance=Provenance(
             digest="ab" * 32,
             seed=7,

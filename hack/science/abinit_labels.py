@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.settings import AbinitEngine
+from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import LabelTask
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from abinit_labels import run_abinit
 from ase.io import iread
 
-from pfd_operator.contract.settings import AbinitEngine
+from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.frames import read_frames, write_frames
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ase import Atoms
 
-from pfd_operator.contract.settings import AseEngine, ModelFamily, Training
+from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.settings import ModelFamily, Training
 from pfd_worker.models import checkpoint, sevennet_checkpoint
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel, make_calculator

@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 from ase import Atoms
 
+from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import Engine
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames

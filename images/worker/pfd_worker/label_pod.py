@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import cast
 
+from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason, StageResult
-from pfd_operator.contract.settings import Engine
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.label_desk import Entry, LabelDesk

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
-from pfd_operator.contract.settings import AseEngine, HoldOut, ModelSource, Selection, System
+from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.settings import HoldOut, ModelSource, Selection, System
 from pfd_operator.contract.student import Preset, Student
 
 from .job import Budget, JobSpec

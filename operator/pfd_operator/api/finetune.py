@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pfd_operator.contract.settings import (
-    Aimd,
-    Convergence,
-    Labeling,
-    LabelledData,
-    ModelSource,
-    Training,
-)
+from pfd_operator.contract.labeling import Labeling
+from pfd_operator.contract.settings import Aimd, Convergence, LabelledData, ModelSource, Training
 
 from .job import JobSpec
 

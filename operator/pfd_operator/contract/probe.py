@@ -6,7 +6,7 @@ everybody under a prefix. So its key holds the digests of both.
 
 from __future__ import annotations
 
-from .settings import Engine
+from .labeling import Engine
 
 PROBE_FILE = "engine-probe"
 """In the pod's work folder: a line "<digest> <item>" for each item; the digest is `missing` if it is not there."""

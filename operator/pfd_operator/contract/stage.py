@@ -10,18 +10,8 @@ from pydantic import Field
 from .base import Name, Strict, Uri
 from .digest import digest_of
 from .distill import Acceptance, StartFrom
-from .settings import (
-    Aimd,
-    AseEngine,
-    Engine,
-    Exploration,
-    LabelledData,
-    ModelSource,
-    Perturb,
-    Purpose,
-    StoreLocation,
-    Training,
-)
+from .labeling import AseEngine, Engine
+from .settings import Aimd, Exploration, LabelledData, ModelSource, Perturb, Purpose, StoreLocation, Training
 from .student import Student
 
 STAGE_SPEC_MAX_BYTES = 16 * 1024

@@ -17,7 +17,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
-from pfd_operator.contract.settings import AbinitEngine, Smearing
+from pfd_operator.contract.labeling import AbinitEngine, Smearing
 from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 

@@ -6,9 +6,9 @@ import importlib.metadata
 import subprocess
 from pathlib import Path
 
+from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, probe_arguments
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import Engine
 from pfd_worker.errors import user_error
 
 

@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
-from pfd_operator.contract.settings import AseEngine, XtbEngine
+from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_operator.contract.settings import AbinitEngine, AseEngine, Engine, XtbEngine
+from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Engine, XtbEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import ExternalLabeler, InProcessLabeler
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler

@@ -12,8 +12,8 @@ from ase.calculators.calculator import Calculator
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
+from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import AseEngine
 from pfd_worker.errors import user_error
 from pfd_worker.models.base import Prediction
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import AseEngine, ModelSource
+from pfd_operator.contract.settings import ModelSource
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
 from pfd_worker.families import CALCULATOR_FILE, FAMILIES, Family

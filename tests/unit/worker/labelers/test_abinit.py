@@ -10,7 +10,7 @@ import pytest
 from ase.build import bulk
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
-from pfd_operator.contract.settings import AbinitEngine
+from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
 from pfd_worker.labelers.base import LabelTask

@@ -5,7 +5,7 @@ import pytest
 from ase.build import bulk
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
-from pfd_operator.contract.settings import AseEngine, XtbEngine
+from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.base import LabelTask

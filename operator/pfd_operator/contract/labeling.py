@@ -1,0 +1,103 @@
+"""What labels are computed with: the engines, and how their calculations are spread over pods."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from .base import ExactlyOne, Strict
+from .settings import Positive
+
+
+class Smearing(StrEnum):
+    """Occupation schemes of ABINIT (variable occopt)."""
+
+    FIXED = "fixed"
+    FERMI_DIRAC = "fermi-dirac"
+    GAUSSIAN = "gaussian"
+
+
+class AbinitEngine(Strict):
+    """ABINIT, plane waves. The functional is that of the pseudopotentials."""
+
+    cutoff_ev: Positive = Field(description="Plane-wave cutoff, in eV; fixed for all cells.")
+    k_spacing: Positive = Field(
+        description="Largest spacing of k-points, in 1/Å (with the factor 2π); the mesh follows the cell."
+    )
+    k_shifted: bool = Field(
+        True,
+        description="Shift the mesh by half a step off Γ (fewer independent points for one accuracy). Default true.",
+    )
+    smearing: Smearing = Field(Smearing.GAUSSIAN, description="Occupations. Default gaussian.")
+    smearing_width_ev: Positive = Field(0.1, description="Smearing width, in eV. Default 0.1.")
+    extra_bands_fraction: float = Field(
+        0.25, ge=0, le=10, description="Bands above the occupied ones, as a fraction of them. Default 0.25."
+    )
+    pseudopotentials: dict[str, str] = Field(
+        min_length=1,
+        max_length=118,
+        description="Element → pseudopotential file, below the image's $ABI_PSPDIR or an absolute path in it.",
+    )
+    extra: dict[str, Any] = Field({}, description="Further ABINIT input variables, written as they are.")
+    command: list[str] = Field(
+        ["abinit"],
+        min_length=1,
+        max_length=32,
+        description='How the engine is started in its image. Default ["abinit"].',
+    )
+
+
+class XtbEngine(Strict):
+    """GFN1-xTB by tblite, in the worker image; periodic systems at Γ only."""
+
+    accuracy: Positive = Field(1.0, description="Numerical accuracy, as in tblite; smaller is tighter. Default 1.")
+    electronic_temperature_kelvin: Positive = Field(300.0, description="Electronic temperature, in K. Default 300.")
+    max_iterations: int = Field(
+        250,
+        ge=1,
+        le=100000,
+        description="SCF iterations before a frame counts as not converged. Default 250.",
+    )
+
+
+class AseEngine(Strict):
+    """Any ASE calculator that the worker image can import."""
+
+    calculator: str = Field(
+        max_length=200,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT.",
+    )
+    parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor.")
+
+
+class Engine(ExactlyOne):
+    """What computes labels: exactly one engine."""
+
+    abinit: AbinitEngine | None = Field(None, description="ABINIT in an image of its own.")
+    xtb: XtbEngine | None = Field(None, description="GFN1-xTB (tblite) in the worker image.")
+    ase: AseEngine | None = Field(None, description="An ASE calculator in the worker image.")
+
+
+class Labeling(Strict):
+    """Reference calculations."""
+
+    engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
+    image: str | None = Field(
+        None, max_length=512, description="Engine image, used as it is. Default: that of the chart."
+    )
+    parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
+    frames_per_pod: int = Field(
+        1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1."
+    )
+    max_failed_fraction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
+    )
+    timeout_seconds: int = Field(
+        3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600."
+    )

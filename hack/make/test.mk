@@ -21,7 +21,7 @@ image-tests: ## torch and engines, in the worker's image
 lammps: venv image-worker-test-deps image-lammps ## an exported student in LAMMPS; builds an image of its own
 	$(PYTEST) tests/lammps -q
 
-integration: venv devcluster ## against a real kube-apiserver
+integration: venv devcluster helm ## against a real kube-apiserver
 	$(PYTEST) tests/integration -q --durations=5
 
 chart: venv helm ## helm lint and what the templates give

@@ -33,11 +33,19 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [str(ROOT / "hack/devcluster/build.sh")], check=True, capture_output=True, text=True
     ).stdout.split()[-1]
     arguments = ["--control-plane-only", "--state", str(state)]
-    subprocess.run([binary, "up", *arguments, "--port", str(PORT)], check=True, timeout=180)
+    subprocess.run([binary, "up", *arguments, "--audit", "--port", str(PORT)], check=True, timeout=180)
     try:
         yield state / "kubeconfig"
     finally:
         subprocess.run([binary, "down", *arguments], check=True, timeout=60)
+
+
+@pytest.fixture
+def audit_log(kubeconfig: Path) -> Path:
+    log = kubeconfig.parent / "log" / "audit.log"
+    if not log.exists():
+        pytest.skip("the control plane that was given has no audit log")
+    return log
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def base_input(
             "stop_lr": min(training.learning_rate_stop, first_rate),
             "decay_steps": max(1, training.steps // 100),
         },
-        "loss": recipe.loss(),
+        "loss": copy.deepcopy(dict(recipe.loss)),
         "training": {
             "numb_steps": training.steps,
             "training_data": {"systems": ["data"], "batch_size": recipe.batch_size(training.batch_size)},

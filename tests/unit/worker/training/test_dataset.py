@@ -50,4 +50,7 @@ def test_validation_frames_are_seeded_and_never_trained_on():
     assert not {id(a) for a in training} & {id(a) for a in validation}
     assert [id(a) for a in split_validation(frames, 0.1, seed=1)[1]] == [id(a) for a in validation]
     assert split_validation(frames[:7], 0.1, seed=1)[1] == []
+    for atoms in frames[:20]:
+        atoms.info["sampling"] = "close-contact"
+    assert {id(a) for a in split_validation(frames, 0.3, seed=1)[1]} < {id(a) for a in frames[20:]}
     assert split_validation(frames, 0.0, seed=1)[1] == []

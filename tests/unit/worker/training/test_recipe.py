@@ -9,11 +9,12 @@ from pfd_worker.training.recipe import Purpose
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "se_e2_a"}, "fitting_net": {}}
 
 
-def test_a_student_batches_small_frames_and_forces_weigh_most_to_the_end():
+def test_a_student_batches_small_frames_and_large_force_errors_count_linearly():
     settings = base_input(StudentTraining(batch_size=2), MODEL, Purpose.SCRATCH)
     assert settings["training"]["training_data"]["batch_size"] == "auto:64"
     loss = settings["loss"]
-    assert loss["start_pref_f"] > loss["start_pref_e"] and loss["limit_pref_f"] > loss["limit_pref_e"]
+    assert loss["start_pref_f"] > loss["start_pref_e"]
+    assert loss["huber_delta"][1] == 0.25, "close contacts must not outweigh everything else"
     assert settings["learning_rate"]["start_lr"] == 5e-3 and settings["learning_rate"]["stop_lr"] == 1e-5
 
 

@@ -1,0 +1,119 @@
+"""The chart grants what the operator uses, and nothing else: the API server's audit log against the chart's rules."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart_rendering import render
+from cluster_parts import distill_body, until
+from test_operator import conditions_of, create, kubelet, settings_for, status_of
+
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.resources import collection_path
+from pfd_operator.runtime.handlers import run
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+Right = tuple[str, str, str]
+"""Verb, API group, resource with its subresource."""
+
+SYSTEM_NAMESPACE, ACCOUNT = "pfd-system", "pfd"
+USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{ACCOUNT}"
+RARELY_USED: dict[Right, str] = {
+    ("get", "batch", "jobs"): "an answer to its creation was lost",
+    ("get", "", "configmaps"): "an answer to its creation was lost",
+    ("get", "pfd.dev", "finetunejobs"): "a status write met a newer version",
+    ("get", "pfd.dev", "distilljobs"): "a status write met a newer version",
+    ("patch", "", "events"): "the same thing happened again",
+}
+_COLLECTIONS = {
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+}
+
+
+def granted(documents: Iterable[dict[str, Any]]) -> set[Right]:
+    return {
+        (verb, group, resource)
+        for document in documents
+        if document["kind"] == "Role" and document["metadata"]["name"].startswith(ACCOUNT)
+        for rule in document["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(log: Path) -> tuple[set[Right], list[str]]:
+    """Return what the operator asked for, and what was refused."""
+    rights: set[Right] = set()
+    refused: list[str] = []
+    for line in log.read_text().splitlines():
+        if USER not in line:
+            continue
+        event = json.loads(line)
+        target = event.get("objectRef")
+        if target is None or event["user"]["username"] != USER:
+            continue
+        if event.get("responseStatus", {}).get("code") == 403:
+            refused.append(event["requestURI"])
+        resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+        rights.add((event["verb"], target.get("apiGroup", ""), resource))
+    return rights, refused
+
+
+async def account_of(api: KubeApi, kubeconfig: Path, documents: Iterable[dict[str, Any]], folder: Path) -> Path:
+    """Create the operator's account with the chart's rights; return a kubeconfig with its token."""
+    with contextlib.suppress(ApiError):
+        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": SYSTEM_NAMESPACE}})
+    for document in documents:
+        collection = _COLLECTIONS.get(document["kind"])
+        if collection is not None and document["metadata"]["name"].startswith(ACCOUNT):
+            place = document["metadata"].get("namespace", SYSTEM_NAMESPACE)
+            await api.request("POST", collection.format(place), document)
+    tokens = f"{_COLLECTIONS['ServiceAccount'].format(SYSTEM_NAMESPACE)}/{ACCOUNT}/token"
+    token = (await api.request("POST", tokens, {"spec": {"expirationSeconds": 3600}}))["status"]["token"]
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def test_what_is_granted_is_used_and_what_is_used_is_granted(
+    api: KubeApi, namespace: str, kubeconfig: Path, audit_log: Path, tmp_path: Path
+) -> None:
+    documents = render("--set", f"namespaces={{{namespace}}}")
+    settings = settings_for(namespace, await account_of(api, kubeconfig, documents, tmp_path))
+    stop = asyncio.Event()
+    operator = asyncio.create_task(run(replace(settings, own_namespace=SYSTEM_NAMESPACE), stop))
+    path = f"{collection_path('FineTuneJob', namespace)}/silicon"
+
+    async def reached(phase: str) -> bool:
+        return (await status_of(api, namespace)).get("phase") == phase
+
+    async with kubelet(api, namespace, seconds=0.5) as node:
+        await create(api, namespace)
+        await api.request("POST", collection_path("DistillJob", namespace), distill_body("light"))
+        await until(lambda: any(stage == "prepare" for _, stage, _, _ in node.ran))
+        await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)
+        await until(lambda: reached("Suspended"), 30, "Suspended")
+        await api.request("PATCH", path, {"spec": {"suspend": False}}, content_type=MERGE_PATCH)
+        await until(lambda: reached("Converged"), 90, "Converged")
+        assert conditions_of(await status_of(api, namespace))["Ready"]["status"] == "True"
+    stop.set()
+    assert await asyncio.wait_for(operator, 30)
+    rights, refused = used(audit_log)
+    assert not refused
+    assert rights <= granted(documents), rights - granted(documents)
+    unused = granted(documents) - rights - RARELY_USED.keys()
+    assert not unused, f"granted and not used: {sorted(unused)}"

@@ -1,0 +1,1 @@
+"""`make bench-lammps`: an exported student in LAMMPS and in ASE."""

@@ -1,7 +1,7 @@
 """An exported student's MD step in LAMMPS beside the same step in ASE: one core each, one machine, one after the other.
 
-Needs a DistillJob that has ended in the cluster (make demo), whose exported model is taken. NVE, velocities of 300 K, the
-virial at every step in both. Writes build/bench/lammps.json.
+Needs a DistillJob that has ended in the cluster (make demo), whose exported model is taken. NVE, velocities of 300 K,
+the virial at every step in both. Writes build/bench/lammps.json.
 
     make bench-lammps BENCH='--sizes 108 500 4000'
 """

@@ -1,6 +1,6 @@
 """Runs in the worker's image: times ASE's MD steps of an exported model, and writes the same cells for LAMMPS.
 
-    python -m bench.lammps.ase_steps FOLDER SIZE…
+python -m bench.lammps.ase_steps FOLDER SIZE…
 """
 
 import json

@@ -1,0 +1,59 @@
+"""The time of a pod that was deleted is not forgotten with it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cluster_parts import job_body, until
+
+from pfd_operator.kube.api import MERGE_PATCH, KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.resources import Snapshot, collection_path
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.reconcile import Reconciler
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+async def test_time_of_a_deleted_pod_is_kept_with_its_job(api: KubeApi, namespace: str) -> None:
+    body = await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon"))
+    store = ResourceStore()
+    children = Children(api, store, lambda key, seconds: None, (namespace,))
+    settings = Settings(worker_image="worker", engine_images={})
+    key = store.keep(body)
+    following = [asyncio.create_task(informer.run()) for informer in children.informers]
+    try:
+        await children.synced()
+        await Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings).reconcile(key)
+        pods = f"/api/v1/namespaces/{namespace}/pods"
+        (pod,) = await until(lambda: _items(api, pods))
+        started = (datetime.now(UTC) - timedelta(seconds=100)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        container = {"name": "stage", "image": "worker", "imageID": "", "ready": True, "restartCount": 0}
+        running = {
+            "phase": "Running",
+            "containerStatuses": [container | {"state": {"running": {"startedAt": started}}}],
+        }
+        path = f"{pods}/{pod['metadata']['name']}"
+        await api.request("PATCH", f"{path}/status", {"status": running}, content_type=MERGE_PATCH)
+        uid = Snapshot(body).uid
+        await until(lambda: any(each.started_at for job in children.observed(uid, None).jobs for each in job.pods))
+        await api.request("DELETE", path, {"gracePeriodSeconds": 0})
+        await until(lambda: [job.gone_pods_seconds for job in children.observed(uid, None).jobs if not job.pods])
+        (job,) = children.observed(uid, None).jobs
+        assert 100 <= job.gone_pods_seconds < 130
+    finally:
+        for task in following:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _items(api: KubeApi, path: str) -> list[dict[str, Any]]:
+    return list((await api.request("GET", path))["items"])

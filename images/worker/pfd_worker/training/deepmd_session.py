@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
+from pfd_worker.frames import Sampling
 from pfd_worker.models.checkpoint import load_checkpoint, strip_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.curve import CurvePoint, last_row
@@ -51,7 +53,9 @@ class DeepmdSession:
         import torch
 
         systems = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
-        settings = complete_input(self.base_input, systems, len(self.frames), self.seed % 2**31)
+        settings = complete_input(
+            self.base_input, systems, len(self.frames), _force_rms(self.frames), self.seed % 2**31
+        )
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))
         return train_command(self.purpose, self._start_from(resumed), torch.cuda.device_count())
 
@@ -110,3 +114,9 @@ def copy_for_init(checkpoint: Path, output: Path) -> None:
     import torch
 
     torch.save({"model": load_checkpoint(checkpoint), "optimizer": {}}, output)
+
+
+def _force_rms(frames: Sequence[Atoms]) -> float:
+    """Return the RMS of the force components in eV/Å; close contacts are not what the others are measured by."""
+    usual = [atoms for atoms in frames if atoms.info.get("sampling") != Sampling.CLOSE_CONTACT]
+    return float(np.sqrt(np.mean(np.concatenate([atoms.get_forces().ravel() for atoms in usual or frames]) ** 2)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pfd_operator.contract.settings import Training
-from pfd_worker.training.recipe import RECIPES, Purpose
+from pfd_worker.training.recipe import RECIPES, Purpose, huber_deltas
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 
 CHECKPOINTS_PER_TRAINING = 40
@@ -99,7 +99,9 @@ def check_input(settings: Mapping[str, Any]) -> None:
         raise invalid_template(f"deepmd-kit refuses the input: {error}") from error
 
 
-def complete_input(base: Mapping[str, Any], training_systems: Sequence[str], frames: int, seed: int) -> dict[str, Any]:
+def complete_input(
+    base: Mapping[str, Any], training_systems: Sequence[str], frames: int, force_rms: float, seed: int
+) -> dict[str, Any]:
     """Return the input with its data and seeds.
 
     Parameters
@@ -111,11 +113,15 @@ def complete_input(base: Mapping[str, Any], training_systems: Sequence[str], fra
     frames
         Number of frames in them: all count for the energy shift. The default of 10 batches gave offsets 10-20 meV per
         atom off for few, diverse frames.
+    force_rms
+        RMS of their force components, in eV/Å: the scale of a Huber loss whose deltas the template does not give.
     seed
         Of batches and of new parameters.
     """
     settings = copy.deepcopy(dict(base))
     settings["model"]["data_stat_nbatch"] = max(1, frames)
     settings["training"]["training_data"]["systems"] = list(training_systems)
+    if settings["loss"].get("use_huber"):
+        settings["loss"].setdefault("huber_delta", huber_deltas(force_rms))
     settings["training"]["seed"] = seed
     return settings

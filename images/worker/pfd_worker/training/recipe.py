@@ -56,7 +56,6 @@ _SQUARED: Mapping[str, Any] = {
 _HUBER: Mapping[str, Any] = {
     "type": "ener",
     "use_huber": True,
-    "huber_delta": [1.0, 0.25, 1.0],
     "start_pref_e": 3.2,
     "limit_pref_e": 320,
     "start_pref_f": 200,
@@ -65,8 +64,24 @@ _HUBER: Mapping[str, Any] = {
     "limit_pref_v": 16,
 }
 """The squared loss of frames of 8 atoms (Huber's has a factor of a half, and squares energies and virials per atom, not
-per frame), but for force errors above 0.25 eV/Å, which count linearly: with squares, six close contacts among 320
-frames of silicon doubled the error on all others (docs/students.md)."""
+per frame), but for force errors above a part of the RMS force, `huber_deltas`, which count linearly: with squares, six
+close contacts among 320 frames of silicon doubled the error on all others (docs/students.md)."""
+
+_LINEAR_ABOVE = 0.3
+"""In RMS forces. For silicon at 300 to 900 K: 0.25 eV/Å."""
+_SMALLEST_DELTA = 0.01
+
+
+def huber_deltas(force_rms: float) -> list[float]:
+    """Return from where on errors count linearly: eV/atom, eV/Å, eV/atom.
+
+    Parameters
+    ----------
+    force_rms
+        RMS of the force components to be learned, in eV/Å.
+    """
+    return [1.0, max(_SMALLEST_DELTA, _LINEAR_ABOVE * force_rms), 1.0]
+
 
 RECIPES = {
     Purpose.FINE_TUNING: Recipe(

@@ -4,6 +4,7 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
 from pfd_worker.training.deepmd_settings import OWNED_KEYS, base_input, complete_input
+from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.template import merged
 
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, "info": {"observed_type": ["Si"]}}
@@ -27,9 +28,23 @@ def test_keys_that_decide_where_things_are_cannot_be_set(path):
 
 
 def test_all_labels_count_for_the_energy_shift():
-    settings = complete_input(base_input(Training(), MODEL), ["a", "b"], frames=57, seed=3)
+    settings = complete_input(base_input(Training(), MODEL), ["a", "b"], frames=57, force_rms=1.0, seed=3)
     assert settings["model"]["data_stat_nbatch"] == 57
     assert settings["training"]["seed"] == 3 and settings["training"]["training_data"]["systems"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "template", "deltas"),
+    [
+        (Purpose.SCRATCH, {}, [1.0, 0.6, 1.0]),
+        (Purpose.SCRATCH, {"loss": {"huber_delta": 0.01}}, 0.01),
+        (Purpose.FINE_TUNING, {}, None),
+    ],
+)
+def test_force_errors_count_linearly_from_a_part_of_the_rms_force_on(purpose, template, deltas):
+    base = base_input(Training(template=template), MODEL, purpose)
+    loss = complete_input(base, ["a"], frames=1, force_rms=2.0, seed=3)["loss"]
+    assert loss.get("huber_delta") == deltas
 
 
 def test_merging_changes_neither_side():

@@ -14,7 +14,7 @@ def test_a_student_batches_small_frames_and_large_force_errors_count_linearly():
     assert settings["training"]["training_data"]["batch_size"] == "auto:64"
     loss = settings["loss"]
     assert loss["start_pref_f"] > loss["start_pref_e"]
-    assert loss["huber_delta"][1] == 0.25, "close contacts must not outweigh everything else"
+    assert loss["use_huber"], "close contacts must not outweigh everything else"
     assert settings["learning_rate"]["start_lr"] == 5e-3 and settings["learning_rate"]["stop_lr"] == 1e-5
 
 

@@ -15,6 +15,10 @@ from pfd_operator.kube.api import MERGE_PATCH, KubeApi
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
+# the API server takes what is drawn of them; nobody here allocates devices
+CLAIMS = {"train": {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "h100"}]}}
+
+
 class Queue:
     """Admits every Job with its label; preempts the first of a stage once a pod of it lives."""
 
@@ -57,7 +61,7 @@ async def test_admitted_preempted_and_admitted_again(api: KubeApi, namespace: st
         return wanted in await phase_or_reason()
 
     async with operator(namespace, kubeconfig), kubelet(api, namespace, seconds=0.5) as node:
-        await create(api, namespace, queue={"name": "gpus"}, budget={"maxIterations": 1, "maxLabels": 40})
+        await create(api, namespace, queue={"name": "gpus"}, pods=CLAIMS, budget={"maxIterations": 1, "maxLabels": 40})
         await until(lambda: reached("Queued"), 10, "Queued")
         assert node.ran == [], "a pod ran before its Job was admitted"
         queue = Queue(api, namespace, node, preempted_stage="train")

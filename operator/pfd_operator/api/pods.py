@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pfd_operator.contract.base import Strict
+from pfd_operator.contract.base import ExactlyOne, Strict
 
 
 class Resources(Strict):
@@ -14,6 +14,22 @@ class Resources(Strict):
 
     requests: dict[str, str | int] = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
     limits: dict[str, str | int] = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
+
+
+class ResourceClaim(ExactlyOne):
+    """Devices by dynamic resource allocation, for the stage's main container."""
+
+    name: str = Field(min_length=1, max_length=63, description="Name of the claim in the pod.")
+    resource_claim_name: str | None = Field(None, max_length=253, description="A ResourceClaim of the namespace.")
+    resource_claim_template_name: str | None = Field(
+        None, max_length=253, description="A ResourceClaimTemplate of the namespace: a claim for each pod."
+    )
+    gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in spec.budget.gpuHours. Default 1.")
+
+    @classmethod
+    def union_members(cls) -> tuple[str, ...]:
+        """One way to name it."""
+        return ("resource_claim_name", "resource_claim_template_name")
 
 
 class PodOverrides(Strict):
@@ -25,6 +41,9 @@ class PodOverrides(Strict):
     affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")
+    resource_claims: list[ResourceClaim] = Field(
+        [], max_length=8, description="Devices by dynamic resource allocation."
+    )
     termination_grace_period_seconds: int = Field(60, ge=1, le=3600, description="Seconds after SIGTERM. Default 60.")
 
 

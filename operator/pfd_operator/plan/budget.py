@@ -14,7 +14,8 @@ from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedJob
 
-GPU_RESOURCE = "nvidia.com/gpu"
+GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
+"""Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Exhausted:
 def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     """Return how many GPUs a pod of a stage asks for."""
     overrides: PodOverrides = getattr(spec.pods, stage.value)
-    return int(overrides.resources.limits.get(GPU_RESOURCE, 0))
+    limits = overrides.resources.limits.items()
+    plugged = sum(int(number) for name, number in limits if name.startswith(GPU_RESOURCES))
+    return plugged + sum(claim.gpus for claim in overrides.resource_claims)
 
 
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:

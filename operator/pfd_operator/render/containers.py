@@ -127,4 +127,6 @@ def _resources(overrides: PodOverrides, defaults: dict[str, str]) -> dict[str, A
         resources["requests"] = requests
     if given.limits:
         resources["limits"] = dict(given.limits)
+    if overrides.resource_claims:
+        resources["claims"] = [{"name": claim.name} for claim in overrides.resource_claims]
     return resources

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pfd_operator.api.pods import PodOverrides
+from pydantic.alias_generators import to_camel
+
+from pfd_operator.api.pods import PodOverrides, ResourceClaim
 from pfd_operator.plan.types import PlannedJob, Settings
 
 from .containers import containers
@@ -48,5 +50,11 @@ def _scheduling(overrides: PodOverrides) -> dict[str, Any]:
         "affinity": overrides.affinity,
         "priorityClassName": overrides.priority_class_name,
         "runtimeClassName": overrides.runtime_class_name,
+        "resourceClaims": [_claim(claim) for claim in overrides.resource_claims],
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _claim(claim: ResourceClaim) -> dict[str, str]:
+    key, value = claim.chosen()
+    return {"name": claim.name, to_camel(key): value}

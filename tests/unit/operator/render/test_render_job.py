@@ -12,6 +12,7 @@ from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest
 from pfd_operator.render.labels import label_value
 
+CLAIMS = [{"name": "gpu", "resourceClaimTemplateName": "h100"}, {"name": "shared", "resourceClaimName": "a100"}]
 XTB = {"engine": {"xtb": {}}}
 STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
     "prepare": (prepare_job, {}),
@@ -19,6 +20,7 @@ STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
     "label-xtb": (label_job, {"labeling": XTB}),
     "train": (train_job, {}),
     "train-queued": (train_job, {"queue": {"name": "gpus", "priorityClass": "low"}}),
+    "train-claims": (train_job, {"pods": {"train": {"resourceClaims": CLAIMS}}}),
     "select": (select_job, {}),
 }
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
-from pfd_operator.contract.base import Strict
+from pfd_operator.contract.base import ObjectName, Strict
 from pfd_operator.contract.settings import Exploration, HoldOut, S3Location, Selection, System
 
 from .pods import Pods
@@ -60,10 +60,8 @@ class S3Artifacts(S3Location):
 class Queue(Strict):
     """A queue of Kueue: each stage's Job is created suspended and starts when Kueue admits it."""
 
-    name: str = Field(min_length=1, max_length=63, description="LocalQueue of the same namespace.")
-    priority_class: str | None = Field(
-        None, max_length=63, description="WorkloadPriorityClass. Default: that of the pods."
-    )
+    name: ObjectName = Field(description="LocalQueue of the same namespace.")
+    priority_class: ObjectName | None = Field(None, description="WorkloadPriorityClass. Default: that of the pods.")
 
 
 class Artifacts(Strict):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pfd_operator.contract.base import ExactlyOne, Strict
+from pfd_operator.contract.base import ExactlyOne, Name, ObjectName, Strict
 
 
 class Resources(Strict):
@@ -19,10 +19,10 @@ class Resources(Strict):
 class ResourceClaim(ExactlyOne):
     """Devices by dynamic resource allocation, for the stage's main container."""
 
-    name: str = Field(min_length=1, max_length=63, description="Name of the claim in the pod.")
-    resource_claim_name: str | None = Field(None, max_length=253, description="A ResourceClaim of the namespace.")
-    resource_claim_template_name: str | None = Field(
-        None, max_length=253, description="A ResourceClaimTemplate of the namespace: a claim for each pod."
+    name: Name = Field(description="Name of the claim in the pod.")
+    resource_claim_name: ObjectName | None = Field(None, description="A ResourceClaim of the namespace.")
+    resource_claim_template_name: ObjectName | None = Field(
+        None, description="A ResourceClaimTemplate of the namespace: a claim for each pod."
     )
     gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in spec.budget.gpuHours. Default 1.")
 

@@ -12,6 +12,9 @@ from pydantic_core import CoreSchema
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
 """A DNS label: it becomes part of object names and S3 keys."""
 
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=63)]
+"""Name of an object of Kubernetes that also has to fit into a label."""
+
 Uri = Annotated[str, Field(pattern=r"^(s3|file)://.+$", max_length=1024)]
 """An s3:// or (outside a cluster) file:// address."""
 

@@ -65,6 +65,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             best_iteration=output.best_iteration,
             checks=output.checks,
             figures=output.figures,
+            caution=output.caution,
             model_uri=context.store.uri(model.key) if model else None,
             seconds=round(seconds, 3),
         ),

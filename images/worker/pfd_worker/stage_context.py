@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, Reason
+from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason
 from pfd_operator.contract.stage import StageSpec
 from pfd_worker.errors import transient
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
@@ -33,6 +33,7 @@ class StageOutput:
     """Name of the file that is the stage's model for users."""
     checks: list[AcceptanceCheck] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    caution: Caution | None = None
     digest: str | None = None
     """Where to commit if not under the asked digest: prepare adds what it read."""
 

@@ -33,6 +33,8 @@ class ConditionType(StrEnum):
     """True: stages run. False: done, suspended or stuck; the reason says which."""
     STUCK = "Stuck"
     """True: a pod cannot start; ends as a failure after a deadline."""
+    CAUTION = "Caution"
+    """True: it works, but something about it should be known; not there before something is."""
     SPEC_CHANGED = "SpecChanged"
     """True: a part of the spec that must not change mid-run was changed; the run goes on with what it recorded."""
 

@@ -81,6 +81,19 @@ class AcceptanceCheck(Strict):
     message: Annotated[str, Field(max_length=200)]
 
 
+class CautionReason(StrEnum):
+    """What works, but should be known."""
+
+    SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
+
+
+class Caution(Strict):
+    """A remark on something that works."""
+
+    reason: CautionReason
+    message: Annotated[str, Field(max_length=320)]
+
+
 class LabelCounts(Strict):
     """The job's labels, counted in the store's ledger."""
 
@@ -119,6 +132,8 @@ class StageResult(Strict):
     """Of accept."""
     figures: dict[str, float] = {}
     """Of accept: `speedup_<atoms>`."""
+    caution: Caution | None = None
+    """Of train."""
     seconds: float = 0.0
 
     def to_termination_message(self) -> str:

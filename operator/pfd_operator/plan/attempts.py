@@ -8,6 +8,7 @@ from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import gpu_seconds
+from .conditions import find_condition
 from .draft import Draft
 from .failures import lost
 from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
@@ -174,12 +175,21 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     )
     draft.status = add_record(draft.status, record)
     draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+    _caution(draft, success)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
         draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s: {words}")
     else:
         draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s" + (", reused" if reused else ""))
+
+
+def _caution(draft: Draft, success: Success) -> None:
+    for caution in (result.caution for result in success.results if result.caution is not None):
+        known = find_condition(draft.status, ConditionType.CAUTION)
+        if known is None or known.message != caution.message:
+            draft.tell(caution.reason, caution.message, warning=True)
+        draft.condition(ConditionType.CAUTION, True, caution.reason, caution.message)
 
 
 def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:

@@ -42,6 +42,11 @@ class DeepmdModel:
         """Elements the model knows, in its own order."""
         return self._type_map
 
+    @property
+    def cutoff(self) -> float:
+        """Farthest neighbour that the model sees, in Å."""
+        return float(self._potential.get_rcut())
+
     def _batches(self, frames: Sequence[Atoms]) -> list[tuple[list[int], dict[str, Any]]]:
         batches = []
         for numbers in groups_of_equal_atoms(frames):

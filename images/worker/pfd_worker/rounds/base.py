@@ -6,7 +6,7 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.result import Caution, ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
@@ -76,6 +76,10 @@ class Round(ABC):
         """Say whether this round's model is better than the best so far, by their errors on the frozen hold-out."""
         return contender.force_rmse < best.force_rmse
 
+    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+        """Return what the user should know of a model that works."""
+        return None
+
     def run(self) -> StageOutput:
         """Do the whole round."""
         labels = collect_labels(self.context, self.params.max_failed_fraction)
@@ -104,7 +108,8 @@ class Round(ABC):
             error_seed=self.seed,
         )
         files = write_report(self.context, self.previous, result)
-        return self._output(dataset, holdout, features, outcome, best, files)
+        output = self._output(dataset, holdout, features, outcome, best, files)
+        return replace(output, caution=self.caution(trained, dataset))
 
     def measure(self, name: str, errors: list[FrameError]) -> None:
         """Keep the metrics of a model, and its full report."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
 
 from pfd_operator.contract.distill import StartFrom
-from pfd_operator.contract.result import ErrorMetrics, Reason
+from pfd_operator.contract.result import Caution, ErrorMetrics, Reason
 from pfd_worker.errors import user_error
+from pfd_worker.md.cells import short_cells
 from pfd_worker.models.checkpoint import inspect_checkpoint
+from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.rounds.base import Contender, Round
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
@@ -42,6 +45,10 @@ class StudentRound(Round):
             lambda frames, seed: DeepmdSession(self.training_folder, settings, purpose, start, frames, seed)
         )
         return run.run(dataset, output)
+
+    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+        """Name the systems in whose cells an atom feels the same neighbour from two sides."""
+        return short_cells(dataset, DeepmdModel(trained).cutoff)
 
     def replaces(self, contender: ErrorMetrics, best: ErrorMetrics) -> bool:
         """Prefer the later student, unless the hold-out speaks against it beyond its 95 % interval.

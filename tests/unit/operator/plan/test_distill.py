@@ -11,6 +11,7 @@ from plan_samples import TEACHER, Run, condition, distill_resource, distill_resu
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
     AcceptParams,
     ExploreParams,
@@ -18,6 +19,7 @@ from pfd_operator.contract.stage import (
     PrepareParams,
     SelectParams,
     StageKind,
+    StageSpec,
     TrainParams,
 )
 from pfd_operator.plan.types import CreateJob, ObservedTeacher
@@ -189,3 +191,20 @@ def test_systems_are_needed_without_a_fine_tune_job() -> None:
     run.step()
     ready = condition(run.status, ConditionType.READY)
     assert (run.status.phase, ready.reason) == (Phase.PENDING, "SpecInvalid")
+
+
+def test_a_caution_of_a_stage_becomes_a_condition_and_is_told_once() -> None:
+    caution = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …: diamond 5.4 Å")
+
+    def warned(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = distill_result(spec, reused)
+        return result.model_copy(update={"caution": caution}) if spec.stage is StageKind.TRAIN else result
+
+    run = Run(distill_resource())
+    run.answer = warned
+    run.until(2, StageKind.EXPLORE)
+    assert caution.reason in {event.reason for event in run.decision.events}
+    run.step(succeeded(run.until(2, StageKind.TRAIN), run.answer), seconds=1)
+    assert caution.reason not in {event.reason for event in run.decision.events}
+    said = condition(run.status, ConditionType.CAUTION)
+    assert (said.status, said.reason, said.message) == ("True", caution.reason, caution.message)

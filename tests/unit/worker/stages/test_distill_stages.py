@@ -140,6 +140,7 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
     assert second.metrics["farthest"].frames == 2
+    assert second.caution is not None and "twice the student's cutoff" in second.caution.message
     # the later one, unless the hold-out speaks against it beyond the interval
     later = second.metrics["holdout"].force_rmse <= first.metrics["best"].force_rmse_high
     assert second.best_iteration == (2 if later else 1)

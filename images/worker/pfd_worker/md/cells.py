@@ -1,0 +1,44 @@
+"""Cells that are short beside a model's cutoff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.result import Caution, CautionReason
+
+_NAMED = 4
+
+
+def height(atoms: Atoms) -> float:
+    """Return the smallest distance between opposite faces in the periodic directions, in Å; infinite if there is none."""
+    lengths = np.linalg.norm(atoms.cell.reciprocal()[atoms.pbc], axis=1) if atoms.pbc.any() else np.zeros(0)
+    return float(1 / lengths.max()) if len(lengths) else float("inf")
+
+
+def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
+    """Return which systems have cells shorter than twice the cutoff; None if none has.
+
+    Parameters
+    ----------
+    frames
+        With the name of their system in `info`.
+    cutoff
+        Of the model, in Å.
+    """
+    shortest: dict[str, float] = {}
+    for atoms in frames:
+        system = str(atoms.info["system"])
+        shortest[system] = min(shortest.get(system, float("inf")), height(atoms))
+    short = sorted((length, system) for system, length in shortest.items() if length < 2 * cutoff)
+    if not short:
+        return None
+    named = ", ".join(f"{system} {length:.1f} Å" for length, system in short[:_NAMED])
+    more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+    message = (
+        f"cells shorter than twice the student's cutoff of {cutoff:g} Å: {named}{more}. It works, but MD in them has "
+        "finite-size effects (phonons, melting, diffusion): check with perturb.supercell"
+    )
+    return Caution(reason=CautionReason.SHORT_CELLS, message=message)

@@ -13,7 +13,7 @@ _NAMED = 4
 
 
 def height(atoms: Atoms) -> float:
-    """Return the smallest distance between opposite faces in the periodic directions, in Å; infinite if there is none."""
+    """Return the smallest distance between opposite faces in the periodic directions, in Å; infinite without any."""
     lengths = np.linalg.norm(atoms.cell.reciprocal()[atoms.pbc], axis=1) if atoms.pbc.any() else np.zeros(0)
     return float(1 / lengths.max()) if len(lengths) else float("inf")
 

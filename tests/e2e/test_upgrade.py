@@ -1,4 +1,4 @@
-"""The chart is upgraded, with another worker image, while a job trains: the job goes on under the new operator."""
+"""The chart is upgraded, with another worker image, or uninstalled while a job runs."""
 
 from __future__ import annotations
 
@@ -80,3 +80,31 @@ def test_a_job_goes_on_under_the_next_version(submit: Callable[..., str], images
     by_position = _worker_images(name)
     assert by_position[(0, "train")] == {old}
     assert by_position[(1, "train")] == {new}
+
+
+@pytest.fixture
+def reinstalled(tmp_path: Path) -> Iterator[None]:
+    """Install again at the end what a test uninstalls."""
+    values = tmp_path / "values.json"
+    values.write_text(_helm("get", "values", RELEASE, "--output", "json"))
+    yield
+    chart = str(ROOT / "charts" / "pfd-operator")
+    _helm("upgrade", "--install", RELEASE, chart, "--values", str(values), "--wait", "--timeout", "3m")
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("reinstalled")
+def test_uninstalling_leaves_the_job_and_nothing_that_hangs(submit: Callable[..., str]) -> None:
+    name = submit("left")
+    drive.wait_for_phase(name, NAMESPACE, ("Running",), 60)
+    _helm("uninstall", RELEASE, "--wait", "--timeout", "3m")
+    assert drive.finetunejob(name, NAMESPACE)["status"]["phase"] == "Running"
+    # no operator is there to lift a finalizer
+    drive.kubectl("delete", "finetunejob", name, "--namespace", NAMESPACE, "--timeout=30s")
+    deadline = time.monotonic() + 120
+    while left := drive.kubectl(
+        "get", "jobs,pods", "--namespace", NAMESPACE, "-l", f"pfd.dev/job={name}", "-o", "name"
+    ):
+        assert time.monotonic() < deadline, left
+        time.sleep(1)

@@ -1,7 +1,7 @@
 """An exported student's MD step in LAMMPS beside the same step in ASE: one core each, one machine, one after the other.
 
-Needs a DistillJob that has ended in the cluster (make demo), whose exported model is taken. NVE, velocities of 300 K,
-the virial at every step in both. Writes build/bench/lammps.json.
+Takes the exported model of a DistillJob that has ended in the cluster (make demo), or of a folder. NVE, velocities of
+300 K, the virial at every step in both. Writes build/bench/lammps.json.
 
     make bench-lammps BENCH='--sizes 108 500 4000'
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,6 @@ run {steps}
 def download(name: str, namespace: str) -> None:
     """Fetch the exported folder's files that are needed."""
     uri = urlsplit(job("distilljob", name, namespace)["status"]["model"]["uri"])
-    FOLDER.mkdir(parents=True, exist_ok=True)
     with object_store() as s3:
         for file in FILES:
             s3.download_file(uri.netloc, uri.path.lstrip("/").rpartition("/")[0] + f"/{file}", str(FOLDER / file))
@@ -77,8 +77,14 @@ def main() -> int:
     parser.add_argument("--name", default="silicon-light", help="the DistillJob (default silicon-light)")
     parser.add_argument("--namespace", default="pfd-demo")
     parser.add_argument("--sizes", type=int, nargs="+", default=[108, 500, 4000], help="numbers of atoms")
+    parser.add_argument("--folder", type=Path, help="an exported folder on this machine, instead of a job")
     options = parser.parse_args()
-    download(options.name, options.namespace)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if options.folder is None:
+        download(options.name, options.namespace)
+    else:
+        for file in FILES:
+            shutil.copyfile(options.folder / file, FOLDER / file)
     paths = "PYTHONPATH=/src/operator:/src/images/worker:/src/tests"
     asked = [str(size) for size in options.sizes]
     run_in("worker-test-deps", "env", paths, "python3", "-m", "bench.lammps.ase_steps", str(INSIDE), *asked)

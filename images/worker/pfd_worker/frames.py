@@ -29,6 +29,11 @@ class Sampling(StrEnum):
     """A step of ab-initio MD."""
 
 
+def is_close_contact(atoms: Atoms) -> bool:
+    """Say whether two atoms of a frame were pushed together: its errors and forces are no measure of the others."""
+    return bool(atoms.info.get("sampling") == Sampling.CLOSE_CONTACT)
+
+
 def read_frames(path: Path) -> list[Atoms]:
     """Read every frame of an extended XYZ file.
 

@@ -42,7 +42,7 @@ class ExactlyOne(Strict):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Say in the schema, too, that exactly one is needed, as a rule the API server checks."""
         schema = handler.resolve_ref_schema(handler(core))
-        names = [cls.model_fields[name].alias or name for name in cls.union_members()]
+        names = list(cls._aliases().values())
         count = ", ".join(f"has(self.{name})" for name in names)
         few, words = ("<=", "at most") if cls.has_default() else ("==", "exactly")
         rule = f"[{count}].filter(x, x).size() {few} 1"
@@ -65,7 +65,11 @@ class ExactlyOne(Strict):
         return given[0]
 
     def _members(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.union_members()}
+        return {alias: getattr(self, name) for name, alias in self._aliases().items()}
+
+    @classmethod
+    def _aliases(cls) -> dict[str, str]:
+        return {name: cls.model_fields[name].alias or name for name in cls.union_members()}
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
 from pfd_operator.api.pods import PodOverrides, ResourceClaim
 from pfd_operator.plan.types import PlannedJob, Settings
 
@@ -57,4 +55,4 @@ def _scheduling(overrides: PodOverrides) -> dict[str, Any]:
 
 def _claim(claim: ResourceClaim) -> dict[str, str]:
     key, value = claim.chosen()
-    return {"name": claim.name, to_camel(key): value}
+    return {"name": claim.name, key: value}

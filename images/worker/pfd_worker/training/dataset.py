@@ -9,7 +9,7 @@ import dpdata
 import numpy as np
 from ase import Atoms
 
-from pfd_worker.frames import Sampling, energy_of, labelled, virial_of
+from pfd_worker.frames import energy_of, is_close_contact, labelled, virial_of
 
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
@@ -60,7 +60,7 @@ def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tup
     count = round(len(frames) * fraction)
     if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT:
         return list(frames), []
-    of_md = [n for n, atoms in enumerate(frames) if atoms.info.get("sampling") != Sampling.CLOSE_CONTACT]
+    of_md = [n for n, atoms in enumerate(frames) if not is_close_contact(atoms)]
     chosen = set(np.random.default_rng(seed).permutation(of_md)[: max(1, count)].tolist())
     training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
     return training, [frames[number] for number in sorted(chosen)]

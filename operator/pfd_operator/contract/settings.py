@@ -238,7 +238,9 @@ class Training(Strict):
         300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300."
     )
     template: dict[str, Any] = Field(
-        {}, description="Any part of the training program's input, laid over ours; unknown keys are refused."
+        {},
+        description="Any part of the training program's input, laid over ours (a loss replaces ours); "
+        "unknown keys are refused.",
     )
 
 

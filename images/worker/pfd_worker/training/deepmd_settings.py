@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pfd_operator.contract.settings import Training
-from pfd_worker.training.recipe import RECIPES, Purpose, huber_deltas
+from pfd_worker.training.loss import LOSS, huber_deltas
+from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 
 CHECKPOINTS_PER_TRAINING = 40
@@ -44,7 +45,7 @@ def base_input(
         In full, since a restart needs it as much as a start does: that of the checkpoint training starts from, or of
         `student_model_section`.
     purpose
-        Decides the loss, the meaning of the batch size and the largest first learning rate, see `recipe`.
+        Decides the meaning of the batch size and the largest first learning rate, see `recipe`.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def base_input(
             "stop_lr": min(training.learning_rate_stop, first_rate),
             "decay_steps": max(1, training.steps // 100),
         },
-        "loss": copy.deepcopy(dict(recipe.loss)),
+        # prefactors mean something together only: a loss in the template is all of it
+        "loss": {} if "loss" in training.template else dict(LOSS),
         "training": {
             "numb_steps": training.steps,
             "training_data": {"systems": ["data"], "batch_size": recipe.batch_size(training.batch_size)},

@@ -4,7 +4,6 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
 from pfd_worker.training.deepmd_settings import OWNED_KEYS, base_input, complete_input
-from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.template import merged
 
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, "info": {"observed_type": ["Si"]}}
@@ -12,9 +11,9 @@ MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, 
 
 def test_template_is_laid_over_ours_key_by_key():
     settings = base_input(
-        Training(steps=400, template={"loss": {"start_pref_f": 7}, "training": {"gradient_max_norm": 5}}), MODEL
+        Training(steps=400, template={"learning_rate": {"decay_steps": 7}, "training": {"gradient_max_norm": 5}}), MODEL
     )
-    assert settings["loss"]["start_pref_f"] == 7 and settings["loss"]["limit_pref_f"] == 60
+    assert settings["learning_rate"]["decay_steps"] == 7 and settings["learning_rate"]["type"] == "exp"
     assert settings["training"]["gradient_max_norm"] == 5 and settings["training"]["numb_steps"] == 400
     assert settings["training"]["save_freq"] == 10 and "info" not in settings["model"]
 
@@ -33,16 +32,22 @@ def test_all_labels_count_for_the_energy_shift():
     assert settings["training"]["seed"] == 3 and settings["training"]["training_data"]["systems"] == ["a", "b"]
 
 
+def test_a_loss_in_the_template_is_all_of_it():
+    loss = {"start_pref_e": 0.02, "start_pref_f": 1000}
+    assert base_input(Training(template={"loss": loss}), MODEL)["loss"] == loss
+
+
 @pytest.mark.parametrize(
-    ("purpose", "template", "deltas"),
+    ("template", "deltas"),
     [
-        (Purpose.SCRATCH, {}, [1.0, 0.6, 1.0]),
-        (Purpose.SCRATCH, {"loss": {"huber_delta": 0.01}}, 0.01),
-        (Purpose.FINE_TUNING, {}, None),
+        ({}, [1.0, 0.6, 1.0]),
+        ({"loss": {"use_huber": True}}, [1.0, 0.6, 1.0]),
+        ({"loss": {"use_huber": True, "huber_delta": 0.01}}, 0.01),
+        ({"loss": {"start_pref_f": 1000}}, None),
     ],
 )
-def test_force_errors_count_linearly_from_a_part_of_the_rms_force_on(purpose, template, deltas):
-    base = base_input(Training(template=template), MODEL, purpose)
+def test_force_errors_count_linearly_from_a_part_of_the_rms_force_on(template, deltas):
+    base = base_input(Training(template=template), MODEL)
     loss = complete_input(base, ["a"], frames=1, force_rms=2.0, seed=3)["loss"]
     assert loss.get("huber_delta") == deltas
 

@@ -1,0 +1,91 @@
+"""Labels needed until a force error holds, by method, and what filtering and selection cost.
+
+Writes build/bench/science.json. The subset: one pool, one seed, under two hours on two cores. The full run: all pools,
+five seeds, up to a day; it goes on where it stopped, and adds its points to docs/benchmarks/science.
+
+    make bench-science
+    make bench-science BENCH='--full'
+    make bench-science BENCH='--only throughput'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.science.points import read_points
+from bench.science.summary import needed, ratio, summary
+from bench.science.throughput import measure
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = "tests/bench/science"
+COMMITTED = ROOT / "docs/benchmarks/science"
+POOLS = ("salt", "alloy", "oxide")
+SUBSET_POOL = "alloy"
+SEEDS = 5
+CANDIDATES = (100_000, 1_000_000)
+PEERS = ("random", "quests")
+
+
+def in_image(*command: str) -> None:
+    """Run a script of this folder where deepmd-kit and SevenNet are."""
+    environment = ["-e", "PYTHONPATH=/src/operator:/src/images/worker:/src/tests:/src/hack/science"]
+    runner = [str(ROOT / "hack/images/run-in.sh"), *environment, "worker-test-deps", "python"]
+    subprocess.run([*runner, *command], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+
+
+def find_points(pools: tuple[str, ...], seeds: int, results: Path, quests_python: str) -> None:
+    """Build what is missing and run all methods on it."""
+    folder = "build/science"
+    in_image(f"{HERE}/build.py", "--folder", folder, "pretrained")
+    building = [["--folder", folder, "pool", name] for name in pools]
+    for arguments in building:
+        in_image(f"{HERE}/build.py", *arguments)
+    order = [quests_python, f"{HERE}/entropy_order.py", "--folder", folder, "--seeds", str(seeds), *pools]
+    subprocess.run(order, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": ""})
+    place = str(results.relative_to(ROOT))
+    in_image(f"{HERE}/curves.py", "--folder", folder, "--results", place, "--seeds", str(seeds), *pools)
+
+
+def labels(pools: tuple[str, ...], results: Path) -> dict[str, Any]:
+    """Return the part of science.json that is about labels."""
+    points = {name: read_points(results / f"{name}.jsonl") for name in pools}
+    whole = {name: max(point.labels for point in found) for name, found in points.items() if found}
+    found = {name: needed(points[name], whole[name]) for name in whole}
+    compared = {
+        criterion: {peer: ratio([of[criterion] for of in found.values()], "ours", peer) for peer in PEERS}
+        for criterion in ("overall", "every_stratum")
+    }
+    return {"pools": {name: summary(points[name], whole[name]) for name in whole}, "ours_over": compared}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for, print and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="all pools and seeds; results join the committed ones")
+    parser.add_argument("--only", choices=["labels", "throughput"], help="one part")
+    parser.add_argument("--quests-python", default=sys.executable, help="a Python that has quests")
+    options = parser.parse_args(arguments)
+    results = COMMITTED if options.full else ROOT / "build/science/subset"
+    pools, seeds = (POOLS, SEEDS) if options.full else ((SUBSET_POOL,), 1)
+    found: dict[str, Any] = {"pools": list(pools), "seeds": seeds}
+    if options.only != "throughput":
+        results.mkdir(parents=True, exist_ok=True)
+        find_points(pools, seeds, results, options.quests_python)
+        found |= labels(pools, results)
+    if options.only != "labels":
+        found |= measure(CANDIDATES)
+    text = json.dumps(found, indent=1)
+    (ROOT / "build/bench").mkdir(parents=True, exist_ok=True)
+    (ROOT / "build/bench/science.json").write_text(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Make the pools: the pre-trained model, its MD as the candidates, SevenNet's labels. Runs in the worker's test image.
+
+Done again, it goes on where it stopped: a file that is there is not made again.
+
+    build.py --folder build/science pretrained
+    build.py --folder build/science pool salt
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from pretrain import descriptor, export, newest_checkpoint
+from sevenn.calculator import SevenNetCalculator
+
+from bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals
+from pfd_worker.frames import labelled, read_frames, write_frames
+from pfd_worker.md.trajectory import run_trajectory
+from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.training.dataset import write_deepmd_sets
+
+MODEL = "pretrained.pt"
+SEED = 20261124
+FRAMES_OF_A_CRYSTAL = 60
+PRETRAINING_STEPS = 8000
+MIN_DISTANCE_FACTOR = 0.6
+
+
+def truth() -> SevenNetCalculator:
+    """Return the potential that stands for DFT."""
+    torch.set_num_threads(1)
+    # the TorchScript fuser compiles anew for each number of neighbours, which takes longer than the evaluation
+    torch._C._jit_set_texpr_fuser_enabled(False)
+    torch._C._jit_set_profiling_executor(False)
+    return SevenNetCalculator("7net-0", device="cpu")
+
+
+def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms]:
+    """Return the frames with energy (eV), forces (eV/Å) and virial (eV)."""
+    result = []
+    for frame in frames:
+        atoms = frame.copy()
+        atoms.calc = calculator
+        virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
+        result.append(labelled(frame, atoms.get_potential_energy(), atoms.get_forces(), virial))
+    return result
+
+
+def shaken(crystal: Atoms, rng: np.random.Generator) -> Atoms:
+    """Return a crystal strained by some percent, its atoms displaced by 0.02 to 0.25 Å."""
+    atoms = crystal.copy()
+    strain = rng.normal(0.0, 0.02, (3, 3))
+    strain = 0.5 * (strain + strain.T) + np.eye(3) * rng.uniform(-0.05, 0.05)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    atoms.rattle(rng.uniform(0.02, 0.25), rng=rng)
+    return atoms
+
+
+def pretrain(folder: Path) -> None:
+    """Label shaken crystals and train a small DPA-2 on them."""
+    frames_file, workdir = folder / "pretraining.extxyz", folder / "pretraining"
+    if not frames_file.exists():
+        rng, calculator = np.random.default_rng(SEED), truth()
+        crystals = known_crystals().values()
+        frames = label([shaken(crystal, rng) for crystal in crystals for _ in range(FRAMES_OF_A_CRYSTAL)], calculator)
+        write_frames(frames_file.with_suffix(".partial"), frames)
+        frames_file.with_suffix(".partial").rename(frames_file)
+    workdir.mkdir(exist_ok=True)
+    if not (workdir / "input.json").exists():
+        systems = write_deepmd_sets(read_frames(frames_file), TYPE_MAP, workdir / "data")
+        (workdir / "input.json").write_text(json.dumps(pretraining_input(systems), indent=1))
+    command = ["dp", "--pt", "train", "input.json", "--skip-neighbor-stat"]
+    if (checkpoint := newest_checkpoint(workdir)) is not None:
+        command += ["--restart", checkpoint.name]
+    subprocess.run(command, cwd=workdir, check=True, env={**os.environ, "NUM_WORKERS": "0"})
+    checkpoint = newest_checkpoint(workdir)
+    assert checkpoint is not None
+    export(checkpoint, folder / MODEL)
+
+
+def pretraining_input(systems: list[str]) -> dict[str, object]:
+    """Return deepmd-kit's input."""
+    fitting = {"neuron": [64, 64, 64], "resnet_dt": True, "precision": "float64", "seed": SEED}
+    return {
+        "model": {
+            "type_map": TYPE_MAP, "descriptor": descriptor(), "fitting_net": fitting, "data_stat_nbatch": 1000
+        },
+        "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-5, "decay_steps": PRETRAINING_STEPS // 100},
+        "loss": {
+            "type": "ener", "use_huber": True, "huber_delta": [1.0, 0.5, 1.0], "start_pref_e": 3.2, "limit_pref_e": 320,
+            "start_pref_f": 200, "limit_pref_f": 120, "start_pref_v": 0.32, "limit_pref_v": 16,
+        },
+        "training": {
+            "numb_steps": PRETRAINING_STEPS,
+            "training_data": {"systems": systems, "batch_size": "auto:32"},
+            "warmup_steps": 0, "gradient_max_norm": 5.0, "seed": SEED, "disp_file": "lcurve.out", "disp_freq": 200,
+            "save_freq": 500, "max_ckpt_keep": 2,
+        },
+    }  # fmt: skip
+
+
+def explore(name: str, pool: Pool, folder: Path) -> None:
+    """Run and label the trajectories of a pool that have no file yet."""
+    where = folder / name
+    where.mkdir(parents=True, exist_ok=True)
+    calculator, explorer = truth(), DeepmdModel(folder / MODEL).calculator()
+    for trajectory, task in pool.tasks(True) + pool.tasks(False):
+        path = where / f"{trajectory}.extxyz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng(task.seed)
+        start = pool.start(task.system, rng)
+        start.rattle(0.03, rng=rng)
+        outcome = run_trajectory(start, explorer, task, trajectory, MIN_DISTANCE_FACTOR, threading.Event(), _ignore)
+        write_frames(path.with_suffix(".partial"), label(outcome.frames, calculator))
+        path.with_suffix(".partial").rename(path)
+        print(f"{name} {trajectory}: {len(outcome.frames)} frames, {outcome.reason or 'whole'}", flush=True)
+
+
+def _ignore(step: int) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="of the pools")
+    parser.add_argument("what", choices=["pretrained", "pool"])
+    parser.add_argument("names", nargs="*", default=[], help="of pools")
+    options = parser.parse_args(arguments)
+    folder: Path = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.what == "pretrained":
+        pretrain(folder)
+    for name in options.names:
+        explore(name, POOLS[name], folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What one training found, and the targets: pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+FIRST_LABELS = 16
+GROWTH = 1.5
+ALL = "all"
+"""The method that takes the whole pool."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The errors of one training."""
+
+    method: str
+    seed: int
+    labels: int
+    overall: float
+    """Force RMSE on the test set, in eV/Å."""
+    strata: Mapping[str, float]
+    seconds: int
+    added: Sequence[int] = field(default=())
+    """Rows chosen since the point before, where a model had a part in it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Force RMSEs to reach, in eV/Å."""
+
+    FACTOR: ClassVar[float] = 1.2
+
+    overall: float
+    strata: Mapping[str, float]
+
+    def every_stratum(self, point: Point) -> bool:
+        """Say whether each stratum reaches its own."""
+        return all(point.strata[name] <= limit for name, limit in self.strata.items())
+
+
+def read_points(path: Path) -> list[Point]:
+    """Return the points of a file, one a line; none if it is not there."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [Point(**json.loads(line)) for line in lines]
+
+
+def schedule(frames: int) -> list[int]:
+    """Return the numbers of labels that are tried, up to the whole pool."""
+    counts = [FIRST_LABELS]
+    while counts[-1] * GROWTH < frames:
+        counts.append(round(counts[-1] * GROWTH))
+    return [*counts, frames]
+
+
+def target_of(points: Sequence[Point]) -> Target:
+    """Return the target that the errors with all labels set, averaged over seeds."""
+    whole = [point for point in points if point.method == ALL]
+    strata = {name: Target.FACTOR * float(np.mean([p.strata[name] for p in whole])) for name in whole[0].strata}
+    return Target(Target.FACTOR * float(np.mean([point.overall for point in whole])), strata)
+
+
+def first_that_holds(counts: Sequence[int], holds: Callable[[int], bool]) -> int:
+    """Return the first count that holds if those after it do, by bisection; the last one is taken to hold."""
+    low, high = 0, len(counts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(counts[middle]) else (middle + 1, high)
+    return counts[low]

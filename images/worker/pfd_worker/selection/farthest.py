@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from pfd_worker.selection.quotas import fair_quotas
 
 DUPLICATE_QUANTILE = 0.1
+NUMBERS_AT_A_TIME = 1_000_000
+"""Features or distances: bounds the memory of a search (some 8 MB each), however many candidates there are."""
 
 
 def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -24,8 +27,9 @@ def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]
         (m, d); the distances are infinite if m is 0.
     """
     nearest = np.full(len(points), np.inf)
-    for row in reference:
-        np.minimum(nearest, np.linalg.norm(points - row, axis=1), out=nearest)
+    if len(reference):
+        for rows in _blocks(points, reference):
+            nearest[rows] = cdist(points[rows], reference).min(axis=1)
     return nearest
 
 
@@ -37,10 +41,17 @@ def duplicate_distance(training: NDArray[np.float32]) -> float:
     """
     if len(training) < 2:
         return 0.0
-    own = [
-        float(np.delete(np.linalg.norm(training - row, axis=1), number).min()) for number, row in enumerate(training)
-    ]
+    own = np.empty(len(training))
+    for rows in _blocks(training, training):
+        distances = cdist(training[rows], training)
+        distances[np.arange(len(distances)), np.arange(rows.start, rows.start + len(distances))] = np.inf
+        own[rows] = distances.min(axis=1)
     return float(np.quantile(own, DUPLICATE_QUANTILE))
+
+
+def _blocks(points: NDArray[np.float32], reference: NDArray[np.float32]) -> Iterator[slice]:
+    size = max(1, NUMBERS_AT_A_TIME // max(len(reference), points.shape[1]))
+    return (slice(begin, begin + size) for begin in range(0, len(points), size))
 
 
 def select_farthest(
@@ -111,5 +122,5 @@ def _fill(
         left[name] -= 1
         if not left[name]:
             open_rows &= names != name
-        np.minimum(nearest, np.linalg.norm(features - features[row], axis=1), out=nearest)
+        np.minimum(nearest, distances_to_set(features, features[row : row + 1]), out=nearest)
     return chosen

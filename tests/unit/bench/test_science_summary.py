@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.science.points import ALL, Point, Target, first_that_holds, read_points, schedule, target_of
+from bench.science.summary import labels_needed, needed, ratio, summary
+
+
+def point(method, labels, error, seed=0, hot=None):
+    return Point(method, seed, labels, error, {"cold": error, "hot": hot or error}, seconds=1)
+
+
+REFERENCE = [point(ALL, 100, 0.1, seed=0, hot=0.2), point(ALL, 100, 0.1, seed=1, hot=0.2)]
+
+
+def test_numbers_of_labels_grow_to_the_whole_pool():
+    counts = schedule(2080)
+    assert counts[0] == 16 and counts[-1] == 2080 and counts == sorted(set(counts))
+
+
+@given(st.integers(0, 9))
+def test_bisection_finds_the_first_count_that_holds(first):
+    counts = list(range(10))
+    tried = []
+
+    def holds(count):
+        tried.append(count)
+        return count >= first
+
+    assert first_that_holds(counts, holds) == first
+    assert len(tried) <= 4 and 9 not in tried
+
+
+def test_the_target_follows_the_errors_with_all_labels():
+    target = target_of(REFERENCE)
+    assert target.overall == pytest.approx(0.12) and target.strata["hot"] == pytest.approx(0.24)
+    assert target.every_stratum(point("ours", 50, 0.11, hot=0.23))
+    assert not target.every_stratum(point("ours", 50, 0.11, hot=0.25))
+
+
+@pytest.mark.parametrize(("errors", "labels"), [((0.3, 0.2, 0.1), 36), ((0.3, 0.1, 0.2), 100), ((0.1, 0.1, 0.1), 16)])
+def test_a_target_that_is_lost_again_was_not_reached(errors, labels):
+    points = [point("ours", count, error) for count, error in zip((16, 24, 36), errors, strict=True)]
+    assert labels_needed(points, lambda found: found.overall <= 0.15, whole=100) == labels
+
+
+def test_labels_are_counted_overall_and_for_the_worst_stratum():
+    points = [*REFERENCE, point("ours", 16, 0.11, hot=0.4), point("ours", 24, 0.11, hot=0.2)]
+    assert needed(points, 100) == {"overall": {"ours": {0: 16}}, "every_stratum": {"ours": {0: 24}}}
+    told = summary([*points, point("random", 16, 0.3)], 100)
+    assert told["error_with_fewest_over_all"] == pytest.approx(3.0)
+    assert told["labels_to_target"]["every_stratum"]["random"]["mean"] == 100
+
+
+def test_a_ratio_is_paired_by_seed_and_averaged_over_pools():
+    pools = [{"ours": {0: 10, 1: 20}, "random": {0: 100, 1: 200, 2: 7}}, {"ours": {0: 30}, "random": {0: 100}}]
+    found = ratio(pools, "ours", "random")
+    assert found["mean"] == pytest.approx(0.2)
+    assert found["ci95"] == pytest.approx([0.2, 0.2])
+    assert ratio(pools, "ours", "quests") is None
+
+
+def test_points_come_back_from_a_file(tmp_path):
+    assert read_points(tmp_path / "none.jsonl") == []
+    assert Target.FACTOR == 1.2

@@ -147,7 +147,7 @@ class LocalRounds:
             store=self._location,
             params=self._with_files(planned.params),
         )
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
         indexes: list[int | None] = [None] if planned.completions is None else list(range(planned.completions))
         processes = min(cores, len(indexes))
         told, threads = spec.model_dump_json(by_alias=True), cores // processes

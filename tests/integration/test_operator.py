@@ -14,7 +14,7 @@ import pytest
 from cluster_parts import Kubelet, distill_body, good_result, job_body, until
 
 from pfd_operator.contract.result import Reason, StageResult
-from pfd_operator.kube.api import MERGE_PATCH, KubeApi
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.handlers import run
@@ -196,6 +196,34 @@ async def test_suspend_and_resume(api: KubeApi, namespace: str, kubeconfig: Path
         await until_phase(api, namespace, "Suspended")
         await api.request("PATCH", path, {"spec": {"suspend": False}}, content_type=MERGE_PATCH)
         await until_phase(api, namespace, "Converged")
+    assert set(node.most_live_jobs.values()) == {1}
+
+
+async def test_an_ended_job_goes_back_to_an_iteration_with_other_settings(
+    api: KubeApi, namespace: str, kubeconfig: Path
+) -> None:
+    path = f"{collection_path('FineTuneJob', namespace)}/silicon"
+
+    async def change(**spec: Any) -> None:
+        await api.request("PATCH", path, {"spec": spec}, content_type=MERGE_PATCH)
+
+    async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
+        await create(api, namespace)
+        before = await until_phase(api, namespace, "Converged")
+        with pytest.raises(ApiError, match="change it with a new spec.restart.id"):
+            await change(training={"steps": 9000})
+        with pytest.raises(ApiError, match="spec.holdout is frozen once started"):
+            await change(holdout={"frames": 5}, restart={"fromIteration": 2, "id": "longer"})
+        await change(training={"steps": 9000}, restart={"fromIteration": 2, "id": "longer"})
+        await until(lambda: event_of(api, namespace, "Restarted"))
+        after = await until_phase(api, namespace, "Converged")
+        with pytest.raises(ApiError, match="change it with a new spec.restart.id"):
+            await change(training={"steps": 9001})
+    assert [(i, stage, a) for i, stage, a, index in node.ran if a > 1 and index in (None, 0)] == [
+        (iteration, stage, 2) for iteration in (2, 3) for stage in STAGES
+    ]
+    assert [record["iteration"] for record in after["iterations"]] == [0, 1, 2, 3]
+    assert after["stages"][-1]["digest"] != before["stages"][-1]["digest"]
     assert set(node.most_live_jobs.values()) == {1}
 
 

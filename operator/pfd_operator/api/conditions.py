@@ -60,6 +60,8 @@ class OperatorReason(StrEnum):
     CANCELLED = "Cancelled"
     SUSPENDED = "Suspended"
     RESUMED = "Resumed"
+    RESTARTED = "Restarted"
+    RESTART_REFUSED = "RestartRefused"
     SPEC_INVALID = "SpecInvalid"
     SPEC_CHANGED = "SpecChanged"
     SPEC_UNCHANGED = "SpecUnchanged"

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from .job import GROUP, MUTABLE_FIELDS, VERSION
+from .job import GROUP, MUTABLE_FIELDS, RESTART_FIELDS, VERSION
 from .kinds import KINDS, Kind
 from .structural import structural_schema
 
@@ -68,14 +68,20 @@ def _root(kind: Kind) -> dict[str, Any]:
         },
         # Here and not at the fields, because whether the job has started is in its status.
         "x-kubernetes-validations": [
-            {
-                "rule": f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}",
-                "message": f"spec.{name} is frozen once started; a new job reuses labels",
-            }
-            for name in sorted(spec_schema["properties"])
-            if name not in MUTABLE_FIELDS
+            _frozen(name) for name in sorted(spec_schema["properties"]) if name not in MUTABLE_FIELDS
         ],
     }
+
+
+def _frozen(name: str) -> dict[str, str]:
+    """Return the rule that a field of the spec does not change once the job has started."""
+    rule = f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}"
+    if name in RESTART_FIELDS:
+        return {
+            "rule": f"{rule} || self.spec.?restart.id != oldSelf.spec.?restart.id",
+            "message": f"spec.{name} is frozen once started; change it with a new spec.restart.id",
+        }
+    return {"rule": rule, "message": f"spec.{name} is frozen once started; a new job reuses labels"}
 
 
 def rendered() -> dict[str, str]:

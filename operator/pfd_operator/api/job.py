@@ -42,6 +42,15 @@ class Budget(Strict):
     )
 
 
+class Restart(Strict):
+    """Go back to the start of an iteration, out of any phase. Labels stay paid for, and are found again."""
+
+    from_iteration: int = Field(
+        ge=0, le=1000, description="First iteration that is done again; the one after the last goes on after an end."
+    )
+    id: str = Field(min_length=1, max_length=63, description="Any word; a new one restarts again.")
+
+
 class S3Artifacts(S3Location):
     """S3 with its credentials."""
 
@@ -85,6 +94,12 @@ class JobSpec(Strict):
     suspend: bool = Field(False, description="Stop the running stage (with a checkpoint) and wait. Default false.")
     stop: Stop | None = Field(None, description="End the job as Cancelled: Now, or AfterIteration. Remove it to go on.")
 
+    restart: Restart | None = Field(
+        None,
+        description="Do iterations again. With a new id, exploration, selection, training, convergence, acceptance and "
+        "seed may change.",
+    )
+
     @model_validator(mode="after")
     def _names_differ(self) -> JobSpec:
         names = [system.name for system in self.systems]
@@ -93,5 +108,7 @@ class JobSpec(Strict):
         return self
 
 
-MUTABLE_FIELDS = frozenset({"suspend", "stop", "budget", "pods", "queue"})
+MUTABLE_FIELDS = frozenset({"suspend", "stop", "restart", "budget", "pods", "queue"})
 """Fields that may change while a job runs; everything else is part of status.specDigest."""
+RESTART_FIELDS = frozenset({"exploration", "selection", "training", "convergence", "acceptance", "seed"})
+"""Fields that may change together with restart.id: iterations done with other values stay what they were."""

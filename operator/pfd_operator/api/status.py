@@ -138,6 +138,8 @@ class JobStatus(Strict):
     phase: Phase = Phase.PENDING
     observed_generation: int = 0
     spec_digest: str | None = None
+    restart_id: str = Field("", description="The last spec.restart.id that was dealt with.")
+    first_attempt: int = Field(1, description="Attempts are numbered from here since the last restart.")
     conditions: list[Condition] = []
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -49,6 +49,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
     """Intend the first attempt at a stage."""
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
+    attempt = draft.status.first_attempt
     draft.set(
         iteration=position.iteration,
         stage=position.stage.value,
@@ -56,8 +57,8 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
         active=ActiveStage(
             iteration=position.iteration,
             stage=position.stage,
-            attempt=1,
-            job_name=job_name(draft.resource, position.iteration, position.stage, 1),
+            attempt=attempt,
+            job_name=job_name(draft.resource, position.iteration, position.stage, attempt),
             digest=stage.digest,
             completions=stage.completions,
             intended_at=draft.now,
@@ -169,7 +170,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         stage=active.stage,
         digest=digest,
         completions=job.completions,
-        attempts=active.attempt,
+        attempts=active.attempt - draft.status.first_attempt + 1,
         seconds=max(0, seconds),
         reused=reused,
     )

@@ -60,6 +60,10 @@ class Distill:
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
 
+    def rewound(self, status: DistillJobStatus) -> DistillJobStatus:
+        """The verdict was on another student."""
+        return status.model_copy(update={"acceptance": [], "speedup": "", "dft": {}})
+
     def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
         """Return the stage after the last finished one; accept after the last round."""
         if not status.stages:

@@ -39,6 +39,10 @@ class FineTune:
         """Nothing from outside has to be remembered."""
         return status
 
+    def rewound(self, status: FineTuneJobStatus) -> FineTuneJobStatus:
+        """Baselines stay: they are of the pre-trained model."""
+        return status
+
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""
         if not status.stages:

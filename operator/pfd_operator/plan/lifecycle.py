@@ -28,7 +28,13 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
         draft.set(phase=Phase.SUSPENDED)
     else:
         draft.status = recipe.begun(draft.status, draft.observed)
-        draft.set(phase=Phase.RUNNING, started_at=draft.now, spec_digest=spec_digest(draft.spec))
+        draft.set(
+            phase=Phase.RUNNING,
+            started_at=draft.now,
+            spec_digest=spec_digest(draft.spec),
+            # a job that starts has nothing to go back to
+            restart_id=draft.spec.restart.id if draft.spec.restart is not None else "",
+        )
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "no model has been trained yet")
         draft.tell(OperatorReason.STARTED, "the job starts")
 

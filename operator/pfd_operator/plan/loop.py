@@ -13,6 +13,7 @@ from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
 from .recipe import AnyRecipe, position_of
+from .restart import restart
 from .types import Decision, Observed, Resource, Settings
 from .upkeep import note_spec_change, show_progressing, spec_changed, tidy, watch_stuck
 
@@ -48,6 +49,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
         observed_generation=resource.generation,
         labels=status.labels.model_copy(update={"budget": resource.spec.budget.max_labels}),
     )
+    restart(draft, recipe)
     reopen(draft, recipe)
     begin(draft, recipe)
     if not draft.status.phase.terminal:

@@ -51,8 +51,8 @@ def take_training(
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
-        iterations = "iteration" if consecutive == 1 else "iterations in a row"
-        message += f"; all limits hold for {consecutive} {iterations}, {limits.consecutive} asked for"
+        held = "iteration" if consecutive == 1 else "iterations in a row"
+        message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
     record = IterationRecord(
         iteration=iteration,
         labels=status.labels.paid,

@@ -77,6 +77,10 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return the status of a job that starts now, with what has to be remembered from outside."""
         ...
 
+    def rewound(self, status: Status) -> Status:
+        """Return the status without what later iterations found out, before they are done again."""
+        ...
+
     def next(self, spec: Spec_contra, status: Status) -> Position:
         """Return the stage after the last finished one."""
         ...

@@ -10,6 +10,7 @@ from .conditions import find_condition
 from .draft import Draft
 from .jobs import is_live
 from .recipe import position_of
+from .restart import asked_for
 from .spec_digest import spec_digest
 from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
 from .types import ObservedJob
@@ -22,7 +23,7 @@ KEPT_JOBS = 6
 
 def note_spec_change(draft: Draft) -> None:
     """Say whether a frozen part of the spec was changed."""
-    if draft.status.spec_digest is None or draft.status.phase.terminal:
+    if draft.status.spec_digest is None or draft.status.phase.terminal or asked_for(draft):
         return
     if spec_digest(draft.spec) == draft.status.spec_digest:
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")

@@ -1,0 +1,101 @@
+"""Back to the start of an iteration, out of any phase: later ones are forgotten here, but not in the store."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.job import JobSpec
+from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.contract.stage import StageKind, StageRef
+
+from .attempts import halt
+from .draft import Draft
+from .jobs import is_live
+from .recipe import AnyRecipe, Position
+from .spec_digest import spec_digest
+
+
+def asked_for(draft: Draft) -> bool:
+    """Return True if the spec asks for a restart that was not dealt with yet."""
+    wanted = draft.spec.restart
+    return wanted is not None and wanted.id != draft.status.restart_id and draft.status.started_at is not None
+
+
+def restart(draft: Draft, recipe: AnyRecipe) -> None:
+    """Halt what runs, and once nothing does, go back to the iteration that is asked for."""
+    wanted = draft.spec.restart
+    if wanted is None or not asked_for(draft):
+        return
+    if not _can_begin(recipe, draft.spec, draft.status, wanted.from_iteration):
+        draft.set(restart_id=wanted.id)
+        draft.tell(OperatorReason.RESTART_REFUSED, _complaint(draft, recipe, wanted.from_iteration), warning=True)
+        return
+    halt(draft)
+    if not _at_rest(draft):
+        # no attempt of before may still write when the same stage begins anew
+        return
+    ended, first_attempt = draft.status.finished_at, _next_attempt(draft)
+    away = 0 if ended is None else int((draft.now - ended).total_seconds())
+    draft.status = recipe.rewound(_rewound(draft.status, wanted.from_iteration))
+    draft.set(
+        phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
+        restart_id=wanted.id,
+        spec_digest=spec_digest(draft.spec),
+        first_attempt=first_attempt,
+        suspended_seconds=draft.status.suspended_seconds + away,
+    )
+    words = f"goes back to the start of iteration {wanted.from_iteration} (spec.restart, id {wanted.id})"
+    draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
+    draft.tell(OperatorReason.RESTARTED, words)
+
+
+def _rewound(status: JobStatus, iteration: int) -> JobStatus:
+    """Return the status as it was before an iteration began, in no phase in particular."""
+    stages = [r for r in status.stages if r.iteration < iteration and r.stage is not StageKind.ACCEPT]
+    inputs = {record.stage.value: StageRef(digest=record.digest, completions=record.completions) for record in stages}
+    if iteration and StageKind.PREPARE in status.inputs:
+        # done once: its record may be too old to be kept
+        inputs[StageKind.PREPARE.value] = status.inputs[StageKind.PREPARE]
+    return status.model_copy(
+        update={
+            "active": None,
+            "finished_at": None,
+            "iteration": iteration,
+            "stages": stages,
+            "inputs": inputs,
+            "iterations": [record for record in status.iterations if record.iteration < iteration],
+            # they held for the limits of before
+            "consecutive": 0,
+            "estimate": None,
+            "model": status.model if status.model is not None and status.model.iteration < iteration else None,
+        }
+    )
+
+
+def _can_begin(recipe: AnyRecipe, spec: JobSpec, status: JobStatus, iteration: int) -> bool:
+    """Say whether the iteration before has ended, with a record that is still there."""
+    if iteration == 0:
+        return True
+    rewound = recipe.rewound(_rewound(status, iteration))
+    return bool(rewound.stages) and recipe.next(spec, rewound) == Position(iteration, StageKind.EXPLORE)
+
+
+def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str:
+    after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
+    possible = [str(i) for i in after if _can_begin(recipe, draft.spec, draft.status, i)]
+    return (
+        f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
+        "iteration before must have ended and be among the last on record, and the budget must have room for it"
+    )
+
+
+def _at_rest(draft: Draft) -> bool:
+    active, patience = draft.active, draft.settings.node_lost_after_seconds
+    known = active is None or active.state is ActiveState.BACKOFF
+    return known and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
+
+
+def _next_attempt(draft: Draft) -> int:
+    """Return a number that no Job's name has yet."""
+    used = [job.attempt for job in draft.observed.jobs]
+    used += [draft.active.attempt] if draft.active is not None else []
+    return 1 + max([draft.status.first_attempt, *used])

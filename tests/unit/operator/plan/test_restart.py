@@ -1,0 +1,170 @@
+"""Going back to the start of an iteration: out of every phase, with other settings, and never with two live attempts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from plan_samples import Run, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import DistillJobStatus, JobStatus
+from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.stage import StageKind, TrainParams
+from pfd_operator.plan.types import CreateJob, DeleteJob
+
+
+def restart(iteration: int, word: str = "again") -> dict[str, Any]:
+    return {"restart": {"fromIteration": iteration, "id": word}}
+
+
+def reasons(run: Run) -> list[str]:
+    return [event.reason for event in run.decision.events]
+
+
+def numbers(status: JobStatus) -> list[int]:
+    return [record.iteration for record in status.iterations]
+
+
+def test_a_converged_job_goes_on_for_a_tighter_limit() -> None:
+    run = Run()
+    assert numbers(run.to_the_end()) == [0, 1, 2]
+    run.edit(convergence={"forceRMSE": 0.03, "consecutive": 1}, **restart(3))
+    job = created(run.step(seconds=100))
+    assert (job.spec.iteration, job.spec.stage) == (3, StageKind.EXPLORE)
+    assert run.status.phase is Phase.RUNNING
+    assert reasons(run)[0] == "Restarted"
+    assert run.status.suspended_seconds == 100, "the time it had ended counts for no deadline"
+    status = run.to_the_end()
+    assert (status.phase, numbers(status)) == (Phase.CONVERGED, [0, 1, 2, 3])
+    assert condition(status, ConditionType.SPEC_CHANGED).status == "False"
+
+
+def test_an_iteration_is_done_again_with_other_settings_and_reads_the_one_before() -> None:
+    run = Run()
+    before = run.to_the_end()
+    digests = {(record.iteration, record.stage): record.digest for record in before.stages}
+    run.edit(training={"steps": 9000}, **restart(2))
+    explore = created(run.step())
+    assert numbers(run.status) == [0, 1]
+    assert run.status.model is None, "the best model was that of iteration 2"
+    assert explore.spec.inputs["model"].digest == digests[1, StageKind.TRAIN]
+    assert explore.spec.digest == digests[2, StageKind.EXPLORE], "what did not change is found in the store"
+    train = run.until(2, StageKind.TRAIN)
+    assert isinstance(train.spec.params, TrainParams)
+    assert train.spec.params.training.steps == 9000
+    assert train.spec.digest != digests[2, StageKind.TRAIN]
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_names_of_jobs_are_new_ones() -> None:
+    run = Run()
+    first = run.until(1, StageKind.SELECT)
+    done = succeeded(first)
+    run.step(done, seconds=1)
+    run.edit(**restart(1))
+    label = job_of(created(run.decision), pod())
+    run.step(done, label)
+    assert DeleteJob(label.name, label.uid) in run.decision.actions
+    again = created(run.step(done, seconds=1))
+    assert (again.spec.iteration, again.spec.stage, again.spec.attempt) == (1, StageKind.EXPLORE, 2)
+    assert created(run.step(done, succeeded(again), seconds=1)).name != first.name
+    assert run.status.stages[-1].attempts == 1
+
+
+def test_nothing_begins_while_an_attempt_of_before_may_live() -> None:
+    run = Run()
+    planned = run.until(1, StageKind.LABEL)
+    run.edit(**restart(1))
+    alive = job_of(planned, pod())
+    assert [type(action) for action in run.step(alive).actions] == [DeleteJob]
+    assert run.status.iteration == 1
+    assert "Restarted" not in reasons(run)
+    going = replace(alive, deleting=True)
+    assert run.step(going, seconds=1).actions == ()
+    assert created(run.step(seconds=1)).spec.stage is StageKind.EXPLORE
+    assert reasons(run)[0] == "Restarted"
+
+
+def test_a_job_whose_attempt_is_not_seen_yet_waits_until_it_is() -> None:
+    run = Run()
+    planned = run.until(1, StageKind.LABEL)
+    run.edit(**restart(0))
+    assert created(run.step()).name == planned.name
+    assert run.status.restart_id == ""
+
+
+def test_a_failed_job_goes_on_where_its_user_wants() -> None:
+    run = Run()
+    planned = run.until(1, StageKind.TRAIN)
+    said = StageResult(ok=False, reason=Reason.TRAINING_FAILED, message="out of patience")
+    broken = job_of(planned, failed_pod(ExitCode.USER_ERROR, result=said))
+    assert run.step(broken).status.phase is Phase.FAILED
+    run.edit(**restart(1))
+    again = created(run.step(broken, seconds=1))
+    assert (again.spec.iteration, again.spec.attempt) == (1, 2)
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_a_judged_student_is_judged_again() -> None:
+    run = Run(distill_resource())
+    run.to_the_end()
+    run.edit(acceptance={"forceRMSE": 0.07, "speedup": 6}, **restart(1))
+    run.step()
+    status = run.status
+    assert isinstance(status, DistillJobStatus)
+    assert (status.acceptance, status.speedup) == ([], "")
+    status = run.to_the_end()
+    assert isinstance(status, DistillJobStatus)
+    assert status.phase is Phase.CONVERGED
+    assert status.acceptance
+
+
+@pytest.mark.parametrize(("iteration", "possible"), [(4, "only 0, 1, 2, 3"), (700, "only 0, 1, 2, 3")])
+def test_an_iteration_that_cannot_be_begun_is_refused_once(iteration: int, possible: str) -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(**restart(iteration))
+    decision = run.step()
+    assert reasons(run) == ["RestartRefused"]
+    assert possible in decision.events[0].message
+    assert decision.status.phase is Phase.CONVERGED
+    assert run.step().events == ()
+
+
+def test_a_restart_happens_once_and_again_with_another_word() -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(**restart(1))
+    run.to_the_end()
+    assert run.status.phase is Phase.CONVERGED
+    assert not [action for action in run.step(seconds=1).actions if isinstance(action, CreateJob)]
+    run.edit(**restart(1, "once more"))
+    assert created(run.step(seconds=1)).spec.iteration == 1
+
+
+def test_a_new_job_has_nothing_to_go_back_to() -> None:
+    run = Run(resource(**restart(0)))
+    run.until(0, StageKind.EXPLORE)
+    assert run.status.restart_id == "again"
+
+
+def test_the_start_can_be_done_again() -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(seed=8, **restart(0))
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+    status = run.to_the_end()
+    assert (status.phase, numbers(status)) == (Phase.CONVERGED, [0, 1, 2])
+
+
+def test_a_suspended_job_stays_suspended() -> None:
+    run = Run()
+    run.until(1, StageKind.EXPLORE)
+    run.edit(suspend=True)
+    run.step()
+    run.edit(suspend=True, **restart(0))
+    for _ in range(2):
+        run.step(seconds=1)
+    assert run.status.phase is Phase.SUSPENDED

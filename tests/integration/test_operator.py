@@ -214,14 +214,14 @@ async def test_an_ended_job_goes_back_to_an_iteration_with_other_settings(
     async with operator(namespace, kubeconfig), kubelet(api, namespace) as node:
         await create(api, namespace)
         before = await until_phase(api, namespace, "Converged")
-        with pytest.raises(ApiError, match="change it with a new spec.restart.id"):
+        with pytest.raises(ApiError, match="change it with a new"):
             await change(training={"steps": 9000})
-        with pytest.raises(ApiError, match="spec.holdout is frozen once started"):
+        with pytest.raises(ApiError, match="holdout is frozen once started"):
             await change(holdout={"frames": 5}, restart={"fromIteration": 2, "id": "longer"})
         await change(training={"steps": 9000}, restart={"fromIteration": 2, "id": "longer"})
         await until(lambda: restarted(api, namespace))
         after = await until_phase(api, namespace, "Converged")
-        with pytest.raises(ApiError, match="change it with a new spec.restart.id"):
+        with pytest.raises(ApiError, match="change it with a new"):
             await change(training={"steps": 9001})
     assert [(i, stage, a) for i, stage, a, index in node.ran if a > 1 and index in (None, 0)] == [
         (iteration, stage, 2) for iteration in (2, 3) for stage in STAGES

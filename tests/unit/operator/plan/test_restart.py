@@ -1,4 +1,4 @@
-"""Going back to the start of an iteration: out of every phase, with other settings, and never with two live attempts."""
+"""Going back to the start of an iteration: out of every phase, with other settings, never with two live attempts."""
 
 from __future__ import annotations
 

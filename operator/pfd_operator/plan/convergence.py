@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pfd_operator.api.status import Errors
+from pfd_operator.api.status import Errors, IterationRecord
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Convergence
 
@@ -76,6 +76,33 @@ def _criteria(limits: Convergence, measured: ErrorMetrics) -> list[tuple[str, fl
         ("virial RMSE per atom", measured.virial_rmse_per_atom, limits.virial_rmse_per_atom, "eV"),
     ]
     return [(what, value, limit, unit) for what, value, limit, unit in given if limit is not None]
+
+
+def held_at_last(
+    limits: Convergence, iterations: Sequence[IterationRecord], measures: Mapping[str, str] = MEASURES
+) -> int:
+    """Return in how many of the last iterations in a row the limits held, by what the status keeps of them."""
+    count = 0
+    for record in reversed(iterations):
+        kept = {name: metrics for name in measures if (metrics := _metrics_of(getattr(record, name))) is not None}
+        if not judge(limits, kept, measures).met:
+            break
+        count += 1
+    return count
+
+
+def _metrics_of(errors: Errors | None) -> ErrorMetrics | None:
+    if errors is None:
+        return None
+    force, virial = float(errors.force_rmse), errors.virial_rmse_per_atom
+    return ErrorMetrics(
+        frames=errors.frames,
+        force_rmse=force,
+        force_rmse_low=force,
+        force_rmse_high=force,
+        energy_rmse_per_atom=float(errors.energy_rmse_per_atom),
+        virial_rmse_per_atom=None if virial is None else float(virial),
+    )
 
 
 def errors_of(metrics: ErrorMetrics | None) -> Errors | None:

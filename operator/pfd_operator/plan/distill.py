@@ -25,6 +25,7 @@ from pfd_operator.contract.stage import (
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
+from .convergence import held_at_last
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
@@ -60,9 +61,10 @@ class Distill:
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
 
-    def rewound(self, status: DistillJobStatus) -> DistillJobStatus:
-        """The verdict was on another student."""
-        return status.model_copy(update={"acceptance": [], "speedup": "", "dft": {}})
+    def rewound(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
+        """Judge what is left; the verdict was on another student."""
+        held = held_at_last(spec.acceptance, status.iterations, MEASURES)
+        return status.model_copy(update={"consecutive": held, "acceptance": [], "speedup": "", "dft": {}})
 
     def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
         """Return the stage after the last finished one; accept after the last round."""

@@ -17,7 +17,7 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 
-from .convergence import errors_of
+from .convergence import errors_of, held_at_last
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
@@ -39,9 +39,9 @@ class FineTune:
         """Nothing from outside has to be remembered."""
         return status
 
-    def rewound(self, status: FineTuneJobStatus) -> FineTuneJobStatus:
-        """Baselines stay: they are of the pre-trained model."""
-        return status
+    def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
+        """Judge what is left; baselines stay, they are of the pre-trained model."""
+        return status.model_copy(update={"consecutive": held_at_last(spec.convergence, status.iterations)})
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""

@@ -77,8 +77,8 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return the status of a job that starts now, with what has to be remembered from outside."""
         ...
 
-    def rewound(self, status: Status) -> Status:
-        """Return the status without what later iterations found out, before they are done again."""
+    def rewound(self, spec: Spec_contra, status: Status) -> Status:
+        """Return the status without what iterations that are gone found out, and judged by the limits of now."""
         ...
 
     def next(self, spec: Spec_contra, status: Status) -> Position:

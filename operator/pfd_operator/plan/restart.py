@@ -35,7 +35,8 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
         return
     ended, first_attempt = draft.status.finished_at, _next_attempt(draft)
     away = 0 if ended is None else int((draft.now - ended).total_seconds())
-    draft.status = recipe.rewound(_rewound(draft.status, wanted.from_iteration))
+    draft.unseen = True
+    draft.status = recipe.rewound(draft.spec, _rewound(draft.status, wanted.from_iteration))
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
@@ -63,8 +64,6 @@ def _rewound(status: JobStatus, iteration: int) -> JobStatus:
             "stages": stages,
             "inputs": inputs,
             "iterations": [record for record in status.iterations if record.iteration < iteration],
-            # they held for the limits of before
-            "consecutive": 0,
             "estimate": None,
             "model": status.model if status.model is not None and status.model.iteration < iteration else None,
         }
@@ -75,7 +74,7 @@ def _can_begin(recipe: AnyRecipe, spec: JobSpec, status: JobStatus, iteration: i
     """Say whether the iteration before has ended, with a record that is still there."""
     if iteration == 0:
         return True
-    rewound = recipe.rewound(_rewound(status, iteration))
+    rewound = recipe.rewound(spec, _rewound(status, iteration))
     return bool(rewound.stages) and recipe.next(spec, rewound) == Position(iteration, StageKind.EXPLORE)
 
 

@@ -10,7 +10,7 @@ from plan_samples import SETTINGS
 from plan_workflows import FINE_TUNING, Workflow
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.job import Stop
+from pfd_operator.api.job import Restart, Stop
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
@@ -100,8 +100,12 @@ class Cluster(Kubernetes):
     def _write(self, status: JobStatus) -> None:
         old = [(record.iteration, record.stage) for record in self.status.stages]
         new = [(record.iteration, record.stage) for record in status.stages]
-        assert new[: len(old)] == old, "history was rewritten"
-        self.recorded += new[len(old) :]
+        if status.restart_id != self.status.restart_id and len(new) < len(old):
+            assert old[: len(new)] == new, "history was rewritten"
+            self.recorded = list(new)
+        else:
+            assert new[: len(old)] == old, "history was rewritten"
+            self.recorded += new[len(old) :]
         assert len(set(self.recorded)) == len(self.recorded), "an outcome was recorded twice"
         # what is stored is what was written, not the objects
         self.status = self.workflow.status.model_validate(status.to_json())
@@ -122,6 +126,11 @@ class Cluster(Kubernetes):
 
     def stop(self, number: int) -> None:
         self.edit(stop=(Stop.NOW, Stop.AFTER_ITERATION)[number % 2])
+
+    def rewind(self, number: int) -> None:
+        """Ask for a restart: of one of the iterations that every end has, or of one that cannot be begun."""
+        word = f"{self.resource.generation}"
+        self.edit(restart=Restart(from_iteration=(0, 1, 2, 9)[number % 4], id=word))
 
     # what must always hold
 

@@ -14,7 +14,7 @@ from pfd_operator.api.conditions import Phase
 HAPPENINGS = (
     *("fail", "preempt", "work", "hear") * 5,
     *("reconcile", "deliver", "crash") * 2,
-    *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node", "delete_job", "restart"),
+    *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node", "delete_job", "restart", "rewind"),
     *("suspend", "resume", "resume", "stop", "go_on", "go_on"),
 )
 HEARD = ("reconcile", 0), ("reconcile", 0)

@@ -144,6 +144,16 @@ def test_a_restart_happens_once_and_again_with_another_word() -> None:
     assert created(run.step(seconds=1)).spec.iteration == 1
 
 
+@pytest.mark.parametrize(("limit", "phase"), [(0.08, Phase.CONVERGED), (0.05, Phase.RUNNING)])
+def test_iterations_that_stay_are_judged_by_the_limits_of_now(limit: float, phase: Phase) -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(convergence={"forceRMSE": limit, "consecutive": 2}, **restart(3))
+    status = run.step(seconds=1).status
+    # 0.2, 0.067 and 0.04 eV/Å
+    assert (status.phase, status.consecutive) == (phase, 2 if phase is Phase.CONVERGED else 1)
+
+
 def test_a_new_job_has_nothing_to_go_back_to() -> None:
     run = Run(resource(**restart(0)))
     run.until(0, StageKind.EXPLORE)

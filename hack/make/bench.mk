@@ -15,7 +15,7 @@ bench-lammps: venv kubectl image-worker-test-deps image-lammps ## an exported st
 QUESTS_LOCK := tests/bench/science/requirements.txt
 QUESTS_VENV = $(PFD_CACHE)/venv-quests-$(shell sha256sum $(QUESTS_LOCK) | cut -c1-12)
 
-$(QUESTS_VENV)/.complete: venv
+$(QUESTS_VENV)/.complete: | venv
 	python3 -m venv $(QUESTS_VENV)
 	$(VENV)/bin/uv pip install --quiet --python $(QUESTS_VENV)/bin/python -r $(QUESTS_LOCK)
 	@touch $@

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.families import FAMILIES, Family
 from pfd_worker.frames import read_frames
+from pfd_worker.training.session import TrainingSession
 
 SEED = 7
 
@@ -45,20 +47,28 @@ def report(name: str, errors: list[FrameError], seconds: float = 0.0) -> None:
     )
 
 
-def errors_of(family: Family, model: Path, frames: list[Atoms]) -> list[FrameError]:
+def errors_of(family: Family, model: Path, frames: Sequence[Atoms]) -> list[FrameError]:
     """Return the errors of a single-task model."""
     return frame_errors(frames, family.open(model).predict(frames))
 
 
-def fine_tune(family: Family, start: Path, frames: list[Atoms], training: Training, folder: Path) -> Path:
+def fine_tune(
+    family: Family, start: Path, frames: Sequence[Atoms], training: Training, folder: Path, seed: int = SEED
+) -> Path:
     """Train, from a model whose energy is shifted to the labels, and return the last checkpoint."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model, shifted = folder / f"start{family.kind.suffix}", folder / f"shifted{family.kind.suffix}"
     info = family.extract(start, None, model, "--model")
     family.shift_energy(model, fit_energy_shift(errors_of(family, model, frames)), shifted)
-    session = family.fine_tune(folder, family.base_input(training, info.model_section), shifted, frames, SEED)
+    session = family.fine_tune(folder, family.base_input(training, info.model_section), shifted, frames, seed)
+    return run(session, folder)
+
+
+def run(session: TrainingSession, folder: Path) -> Path:
+    """Train in a folder, with a log in it, and return the last checkpoint."""
     with (folder / "log").open("w") as log:
+        # data-loader processes cost more than they bring for small frames
         environment = {**os.environ, "NUM_WORKERS": "0"}
         subprocess.run(session.command(None), cwd=folder, check=True, stdout=log, stderr=log, env=environment)
     return session.checkpoints()[-1]

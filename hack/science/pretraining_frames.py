@@ -111,6 +111,15 @@ def start_of(trajectory: Trajectory) -> Atoms:
     return atoms
 
 
+def sevennet() -> SevenNetCalculator:
+    """Return the potential that labels, on one core."""
+    torch.set_num_threads(1)
+    # The TorchScript fuser compiles anew for each number of neighbours, which takes longer than the MD.
+    torch._C._jit_set_texpr_fuser_enabled(False)
+    torch._C._jit_set_profiling_executor(False)
+    return SevenNetCalculator("7net-0", device="cpu")
+
+
 def labelled(atoms: Atoms, trajectory: Trajectory) -> Atoms:
     """Return a copy with energy (eV), forces (eV/Å) and stress (eV/Å³) of the calculator, and its origin."""
     frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
@@ -169,11 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=60, help="MD steps of each trajectory")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    # The TorchScript fuser compiles anew for each number of neighbours, which takes longer than the MD.
-    torch._C._jit_set_texpr_fuser_enabled(False)
-    torch._C._jit_set_profiling_executor(False)
-    calculator = SevenNetCalculator("7net-0", device="cpu")
+    calculator = sevennet()
     for i, trajectory in enumerate(plan(options.steps)):
         path = options.output / f"{trajectory.name}.extxyz"
         if i % options.parts != options.part or path.exists():

@@ -61,6 +61,12 @@ class Draft:
             raise RuntimeError(f"Job {self.running.job_name} is not seen")
         return job
 
+    @property
+    def ended_seconds(self) -> int:
+        """For how long the job has been over, in s; 0 if it is not."""
+        ended = self.status.finished_at
+        return 0 if ended is None else int((self.now - ended).total_seconds())
+
     def set(self, **fields: Any) -> None:
         """Change fields of the status."""
         self.status = self.status.model_copy(update=fields)

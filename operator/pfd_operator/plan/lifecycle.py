@@ -57,14 +57,12 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     status = draft.status
     if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
         return
-    ended = status.finished_at or draft.now
-    away = int((draft.now - ended).total_seconds())
     reopened = status.model_copy(
         update={
             # never started: it begins anew
             "phase": Phase.RUNNING if status.started_at is not None else Phase.PENDING,
             "finished_at": None,
-            "suspended_seconds": status.suspended_seconds + away,
+            "suspended_seconds": status.suspended_seconds + draft.ended_seconds,
         }
     )
     begun = status.active is not None

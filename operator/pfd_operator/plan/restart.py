@@ -33,8 +33,7 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     if not _at_rest(draft):
         # no attempt of before may still write when the same stage begins anew
         return
-    ended, first_attempt = draft.status.finished_at, _next_attempt(draft)
-    away = 0 if ended is None else int((draft.now - ended).total_seconds())
+    away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
     draft.status = recipe.rewound(draft.spec, _rewound(draft.status, wanted.from_iteration))
     draft.set(

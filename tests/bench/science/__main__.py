@@ -43,9 +43,7 @@ def find_points(pools: tuple[str, ...], seeds: int, results: Path, quests_python
     """Build what is missing and run all methods on it."""
     folder = "build/science"
     in_image(f"{HERE}/build.py", "--folder", folder, "pretrained")
-    building = [["--folder", folder, "pool", name] for name in pools]
-    for arguments in building:
-        in_image(f"{HERE}/build.py", *arguments)
+    in_image(f"{HERE}/build.py", "--folder", folder, "pool", *pools)
     order = [quests_python, f"{HERE}/entropy_order.py", "--folder", folder, "--seeds", str(seeds), *pools]
     subprocess.run(order, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": ""})
     place = str(results.relative_to(ROOT))

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase import Atoms
 from pretrain import descriptor, export, newest_checkpoint
+from pretraining_frames import sevennet
 from sevenn.calculator import SevenNetCalculator
 
 from bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals
@@ -28,21 +28,13 @@ from pfd_worker.frames import labelled, read_frames, write_frames
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.dataset import write_deepmd_sets
+from pfd_worker.training.loss import LOSS
 
 MODEL = "pretrained.pt"
 SEED = 20261124
 FRAMES_OF_A_CRYSTAL = 60
 PRETRAINING_STEPS = 8000
 MIN_DISTANCE_FACTOR = 0.6
-
-
-def truth() -> SevenNetCalculator:
-    """Return the potential that stands for DFT."""
-    torch.set_num_threads(1)
-    # the TorchScript fuser compiles anew for each number of neighbours, which takes longer than the evaluation
-    torch._C._jit_set_texpr_fuser_enabled(False)
-    torch._C._jit_set_profiling_executor(False)
-    return SevenNetCalculator("7net-0", device="cpu")
 
 
 def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms]:
@@ -70,7 +62,7 @@ def pretrain(folder: Path) -> None:
     """Label shaken crystals and train a small DPA-2 on them."""
     frames_file, workdir = folder / "pretraining.extxyz", folder / "pretraining"
     if not frames_file.exists():
-        rng, calculator = np.random.default_rng(SEED), truth()
+        rng, calculator = np.random.default_rng(SEED), sevennet()
         crystals = known_crystals().values()
         frames = label([shaken(crystal, rng) for crystal in crystals for _ in range(FRAMES_OF_A_CRYSTAL)], calculator)
         write_frames(frames_file.with_suffix(".partial"), frames)
@@ -96,10 +88,7 @@ def pretraining_input(systems: list[str]) -> dict[str, object]:
             "type_map": TYPE_MAP, "descriptor": descriptor(), "fitting_net": fitting, "data_stat_nbatch": 1000
         },
         "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-5, "decay_steps": PRETRAINING_STEPS // 100},
-        "loss": {
-            "type": "ener", "use_huber": True, "huber_delta": [1.0, 0.5, 1.0], "start_pref_e": 3.2, "limit_pref_e": 320,
-            "start_pref_f": 200, "limit_pref_f": 120, "start_pref_v": 0.32, "limit_pref_v": 16,
-        },
+        "loss": {**LOSS, "huber_delta": [1.0, 0.5, 1.0]},
         "training": {
             "numb_steps": PRETRAINING_STEPS,
             "training_data": {"systems": systems, "batch_size": "auto:32"},
@@ -113,7 +102,7 @@ def explore(name: str, pool: Pool, folder: Path) -> None:
     """Run and label the trajectories of a pool that have no file yet."""
     where = folder / name
     where.mkdir(parents=True, exist_ok=True)
-    calculator, explorer = truth(), DeepmdModel(folder / MODEL).calculator()
+    calculator, explorer = sevennet(), DeepmdModel(folder / MODEL).calculator()
     for trajectory, task in pool.tasks(True) + pool.tasks(False):
         path = where / f"{trajectory}.extxyz"
         if path.exists():

@@ -11,12 +11,12 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 
+from pfd_operator.contract.settings import Selection
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate
 
-REPRESENTATIVE_FRACTION = 0.5
-"""The default of `spec.selection.representativeFraction`."""
+REPRESENTATIVE_FRACTION = Selection().representative_fraction
 
 Choose = Callable[[Sequence[int], int, Path], list[int]]
 """Rows labelled so far, how many to add, the model trained on them (the pre-trained one at first) → rows to add."""

@@ -68,7 +68,7 @@ class Curves:
         if not path.exists():
             frames = [self.pool[row] for row in chosen]
             path.parent.mkdir(exist_ok=True)
-            train(None if method == "scratch" else self.start, self.start, frames, TRAINING, path, seed)
+            train(self.start, frames, TRAINING, path, seed, scratch=method == "scratch")
         return path
 
     def search(self, method: str, seed: int) -> None:

@@ -50,6 +50,9 @@ class TeacherExplores(Distill):
         inputs = super().inputs(status, position)
         if position.stage is StageKind.EXPLORE:
             inputs["model"] = inputs["prepare"]
+        if position.stage is StageKind.SELECT:
+            # its features are the student's, those of the candidates the teacher's: they have no distance
+            inputs.pop("train", None)
         return inputs
 
 

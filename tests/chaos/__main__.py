@@ -7,14 +7,19 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import secrets
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.operator.control_plane import ROOT, ControlPlane, connected
+from pfd_operator.contract.settings import S3Location
 from pfd_worker.store.objects import DirectoryStore
+from s3_server import KEYS, s3_server
 
 from .faults import Book, Weather
 from .hands import Hands
@@ -23,6 +28,7 @@ from .judge import Evidence, jobs_created, judge
 from .kubelet import Kubelets
 from .operator_process import Killer, OperatorProcess
 from .proxy import FaultProxy
+from .storage import StorageProxy
 from .suite import Seen, Suite
 from .worker import Worker
 
@@ -82,26 +88,27 @@ class Run:
         self.book = Book()
         self.seen = Seen()
         self.labels = plane.state / "labels.jsonl"
-        self.stores = plane.state / "stores"
+        self.buckets = plane.state / "s3"
+        self.buckets.mkdir()
         self.labels.touch()
 
     async def play(self) -> None:
         """Set everything up and play the suite."""
         seed = self.options.seed
-        async with connected(self.plane) as api:
+        async with connected(self.plane) as api, self._storage(Weather(f"{seed}/s3")) as (way_to_s3, place):
             token = await install(api)
             network, pods = Weather(f"{seed}/network"), Weather(f"{seed}/pods")
             proxy = FaultProxy(*server_of(self.plane), network, self.book)
             kubeconfig = kubeconfig_through(self.plane, await proxy.start(), token)
             self.operator = OperatorProcess(kubeconfig, self.options.port + 7, self.plane.state / "operator.log")
-            worker = Worker(self.stores, self.labels, f"{seed}/worker")
+            worker = Worker(place, self.labels, f"{seed}/worker")
             self.kubelets = Kubelets(api, NAMESPACE, worker, pods, self.book)
             killer = Killer(self.operator, self.book, f"{seed}/kills")
             proxy.writing = killer.at_write
-            hands = Hands(api, self.kubelets, self.book, f"{seed}/hands")
+            hands = Hands(api, self.kubelets, way_to_s3, self.operator, self.book, f"{seed}/hands")
 
             def weather(bad: bool) -> None:
-                network.bad = pods.bad = bad
+                network.bad = pods.bad = way_to_s3.weather.bad = bad
 
             suite = Suite(
                 api, self.operator, self.kubelets, hands, killer, weather, seed, self.options.settle_seconds, self.seen
@@ -127,10 +134,24 @@ class Run:
                 await self.kubelets.close()
                 await proxy.close()
 
+    @asynccontextmanager
+    async def _storage(self, weather: Weather) -> AsyncIterator[tuple[StorageProxy, S3Location]]:
+        """Yield the fault proxy before a real S3 server, and a bucket as the pods reach it."""
+        os.environ.update(KEYS)
+        with s3_server(self.buckets) as server:
+            proxy = StorageProxy(server.endpoint, weather, self.book)
+            place = (await asyncio.to_thread(server.make_bucket)).model_copy(update={"endpoint": await proxy.start()})
+            self.bucket = self.buckets / place.bucket
+            try:
+                yield proxy, place
+            finally:
+                await proxy.close()
+
     def evidence(self) -> Evidence:
         """Read the instruments."""
         entered, committed = set(), {}
-        for root in sorted(self.stores.iterdir()):
+        # the server's folder, not the way to it
+        for root in sorted(self.bucket.iterdir()):
             store = DirectoryStore(root)
             keys = store.list("jobs/")
             entered |= {Path(key).name.split(".")[0] for key in keys if not key.rpartition("/")[2].count(".wasted.")}

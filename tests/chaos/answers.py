@@ -24,8 +24,10 @@ class Answer:
     """A whole answer of the server."""
 
     status: int
-    content_type: str
+    headers: Mapping[str, str]
     body: bytes
+    length: str | None = None
+    """Of the body that an answer to HEAD leaves out."""
 
 
 def kind_of(method: str, path: str, query: Mapping[str, str]) -> Request:
@@ -50,7 +52,8 @@ def cut(request: web.Request) -> web.StreamResponse:
 
 
 def as_response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})
+    headers = {**answer.headers, **({} if answer.length is None else {"Content-Length": answer.length})}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 def refusal(fault: Fault) -> web.Response:

@@ -32,6 +32,15 @@ class Fault(StrEnum):
     KILLED_BEFORE_WRITE = "operator-killed-before-its-write-reached-the-server"
     KILLED_AFTER_WRITE = "operator-killed-after-its-write-was-done"
     REPLACED = "operator-replaced-by-another-pod"
+    CLOCK_STEPPED = "operator's-clock-stepped"
+    # between the pods and S3
+    STORE_RESET = "s3-connection-reset"
+    STORE_BUSY = "s3-answered-503"
+    STORE_ERROR = "s3-answered-500"
+    STORE_SLOW = "s3-slow-answer"
+    STORE_TRUNCATED = "s3-answer-truncated"
+    STORE_ANSWER_LOST = "s3-answer-lost-after-the-work-was-done"
+    STORE_DOWN = "s3-refused-all-for-a-while"
     # Jobs, pods and nodes
     JOB_DELETED = "job-deleted-by-hand"
     POD_DELETED = "pod-deleted-by-hand"
@@ -71,6 +80,14 @@ _WATCHES = {
     Fault.WATCH_SILENT: 5.0,
     Fault.WATCH_LATE: 8.0,
     Fault.WATCH_EXPIRED: 4.0,
+}
+_STORAGE = {
+    Fault.STORE_RESET: 1.0,
+    Fault.STORE_BUSY: 1.0,
+    Fault.STORE_ERROR: 0.5,
+    Fault.STORE_SLOW: 0.5,
+    Fault.STORE_TRUNCATED: 1.0,
+    Fault.STORE_ANSWER_LOST: 1.0,
 }
 _PODS = {
     Fault.EXIT_TRANSIENT: 2.0,
@@ -129,6 +146,10 @@ class Weather:
         """Draw what happens to a request."""
         table = _WATCHES if request.watch else _LISTS if request.list else _WRITES if request.write else _ANY
         return self._draw(table)
+
+    def of_storage(self) -> Fault | None:
+        """Draw what happens to a request to S3."""
+        return self._draw(_STORAGE)
 
     def of_pod(self) -> Fault | None:
         """Draw what happens to a pod that runs."""

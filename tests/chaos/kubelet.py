@@ -81,7 +81,7 @@ class Kubelets:
                 # it ended while the deletion was on its way here
                 self._start(self._remove(metadata["name"], uid))
             elif pod.node not in self.lost_nodes:
-                pod.stopping.set()
+                pod.life.stopping.set()
         elif uid not in self._seen and body["status"].get("phase") == "Pending":
             self._seen.add(uid)
             pod = pod_from(body, self._random.choice([node for node in NODES if node not in self.lost_nodes]))
@@ -106,7 +106,7 @@ class Kubelets:
             if error.status not in (404, 409):
                 raise
         del self.pods[pod.uid]
-        if pod.stopping.is_set():
+        if pod.life.stopping.is_set():
             await self._remove(pod.name, pod.uid)
 
     async def _process(self, pod: Pod) -> tuple[int, str, bool]:
@@ -124,7 +124,7 @@ class Kubelets:
                 result = StageResult(ok=False, reason=Reason.PREEMPTED, message="stopped")
                 return ExitCode.PREEMPTED, result.to_termination_message(), False
             try:
-                result = await self._worker.run(pod.spec, pod.index, pod.stopping)
+                result = await self._worker.run(pod.spec, pod.index, pod.life)
             except StageError as error:
                 failed = StageResult(ok=False, reason=error.reason, message=error.message)
                 return int(error.exit_code), failed.to_termination_message(), False
@@ -156,6 +156,8 @@ class Kubelets:
         victims = [pod for pod in self.pods.values() if pod.node == node]
         for pod in victims:
             self._book.note_job(Fault.NODE_LOST, pod.job)
+            pod.life.lost.set()
+            pod.life.stopping.set()
             if pod.task is not None:
                 pod.task.cancel()
             with contextlib.suppress(ApiError):
@@ -199,7 +201,7 @@ class Kubelets:
 
     async def _conditions(self, pod: Pod) -> list[dict[str, Any]]:
         """Return what others wrote of it: a merge patch replaces the list."""
-        if not pod.stopping.is_set():
+        if not pod.life.stopping.is_set():
             return []
         found = (await self._api.request("GET", f"{self.path}/{pod.name}"))["status"].get("conditions", ())
         return [condition for condition in found if condition["type"] == "DisruptionTarget"]

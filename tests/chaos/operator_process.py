@@ -35,10 +35,12 @@ class OperatorProcess:
     kubeconfig
         Its own, which leads through the fault proxy.
     log
-        Where its log goes.
+        Where its log goes; beside it the file that says how many seconds the node's wall clock is off.
     """
 
     def __init__(self, kubeconfig: Path, port: int, log: Path) -> None:
+        self._clock = log.with_name("operator.clock")
+        self.step_clock(0.0)
         self._kubeconfig = kubeconfig
         self._port = port
         self._log = log
@@ -71,7 +73,7 @@ class OperatorProcess:
         self.wanted = True
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pfd_operator"], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "chaos.stepped_clock", self._clock], env=environment, stdout=log, stderr=log
             )
 
     def kill(self) -> bool:
@@ -83,6 +85,12 @@ class OperatorProcess:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         return True
+
+    def step_clock(self, offset_seconds: float) -> None:
+        """Set the wall clock of its node."""
+        part = self._clock.with_suffix(".part")
+        part.write_text(str(offset_seconds))
+        part.replace(self._clock)
 
     def replace(self) -> None:
         """Let the next process be another pod's: it has to wait until the lease of this one expires."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
 
+from .worker import Life
+
 
 @dataclass
 class Pod:
@@ -21,7 +23,7 @@ class Pod:
     spec: StageSpec
     node: str
     started_at: str = ""
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    life: Life = field(default_factory=Life)
     task: asyncio.Task[None] | None = None
 
     @property

@@ -12,18 +12,15 @@ from enum import StrEnum
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from .answers import REFUSALS, Answer, as_response, cut, expired, kind_of, refusal
 from .faults import Book, Fault, Request, Weather
+from .relay import Relay
 
 UNANSWERED_SECONDS = 33.0
 """Longer than the operator waits for an answer."""
 OLD_LIST_SECONDS = 20.0
 """Of what age lists are still told as if they were new."""
-_NOT_FORWARDED = frozenset(
-    {"host", "connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive"}
-)
 
 
 class Moment(StrEnum):
@@ -33,7 +30,7 @@ class Moment(StrEnum):
     AFTER = "after"
 
 
-class FaultProxy:
+class FaultProxy(Relay):
     """Forwards every request to the API server, except when the weather is bad.
 
     Parameters
@@ -49,14 +46,10 @@ class FaultProxy:
     """
 
     def __init__(self, server: str, tls: ssl.SSLContext | None, weather: Weather, book: Book) -> None:
-        self._server = server.rstrip("/")
-        self._tls = tls
+        super().__init__(server, tls, {"host"})
         self._weather = weather
         self._book = book
         self._lists: defaultdict[str, deque[tuple[float, Answer]]] = defaultdict(lambda: deque(maxlen=40))
-        self._session: aiohttp.ClientSession | None = None
-        self._runner: web.AppRunner | None = None
-        self._under_way: set[asyncio.Task[Answer]] = set()
         self.writing: Callable[[Moment], bool] = lambda moment: False
         """Called before and after a write that is not the lease's; True if the operator has just been killed."""
 
@@ -64,27 +57,8 @@ class FaultProxy:
     def _random(self) -> random.Random:
         return self._weather.random
 
-    async def start(self) -> str:
-        """Listen; return the URL."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False
-        )
-        app = web.Application(client_max_size=8 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        # a client that leaves ends its watch, and a connection kept from it without an answer
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-
-    async def close(self) -> None:
-        """Stop."""
-        assert self._runner is not None
-        assert self._session is not None
-        await self._runner.cleanup()
-        await self._session.close()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, except when the weather is bad."""
         kind = kind_of(request.method, request.path, request.query)
         fault = self._weather.of_request(kind)
         if kind.watch:
@@ -102,8 +76,7 @@ class FaultProxy:
                 return instead
         late = self._random.uniform(0.1, 1.2) if fault is Fault.LATE_REQUEST else 0.0
         try:
-            # what is on its way arrives, whether or not anybody still waits for the answer
-            answer = await asyncio.shield(self._on_its_way(request, body, late))
+            answer = await self.passed_on(request, body, late)
         except aiohttp.ClientError:
             return cut(request)
         if kind.list:
@@ -139,30 +112,6 @@ class FaultProxy:
             return refusal(fault)
         return None
 
-    def _on_its_way(self, request: web.Request, body: bytes, seconds: float) -> asyncio.Task[Answer]:
-        task = asyncio.get_running_loop().create_task(self._forward(request, body, seconds))
-        self._under_way.add(task)
-        task.add_done_callback(self._forwarded)
-        return task
-
-    def _forwarded(self, task: asyncio.Task[Answer]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # nobody may be left to take it
-
-    async def _forward(self, request: web.Request, body: bytes, seconds: float) -> Answer:
-        await asyncio.sleep(seconds)
-        async with self._to_server(request, body) as response:
-            return Answer(response.status, response.headers.get("Content-Type", ""), await response.read())
-
-    def _to_server(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
-        assert self._session is not None
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FORWARDED}
-        headers["Accept-Encoding"] = "identity"
-        url = URL(self._server + request.raw_path, encoded=True)
-        tls = True if self._tls is None else self._tls
-        return self._session.request(request.method, url, headers=headers, data=body or None, ssl=tls)
-
     async def _watch(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         if fault is not None:
             self._book.note(fault)
@@ -172,7 +121,7 @@ class FaultProxy:
             return refusal(fault)
         if fault is Fault.WATCH_EXPIRED:
             return expired()
-        async with self._to_server(request, b"") as server:
+        async with self.to_server(request, b"") as server:
             response = web.StreamResponse(status=server.status, headers={"Content-Type": "application/json"})
             await response.prepare(request)
             pass_on = _Stream(response, fault, self._random)

@@ -1,7 +1,7 @@
 """A worker in miniature: the results of a real one, in milliseconds, over the real worker's store.
 
-Manifests, claims, label records and the ledger are those of `pfd_worker.store`; MD, DFT and training are played. Every
-calculation appends a line to a file that nothing else writes: it is how labels are counted from outside.
+Manifests, claims, label records, the ledger and the way to S3 are those of `pfd_worker.store`; MD, DFT and training are
+played. Every calculation appends a line to a file that nothing else writes: it is how labels are counted from outside.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, Reason, StageResult
+from pfd_operator.contract.settings import S3Location
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_worker.errors import StageError, preempted, transient, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
-from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.store.s3 import S3Store
 
 STAGE_SECONDS = (0.01, 0.06)
 CALCULATION_SECONDS = (0.005, 0.03)
@@ -29,28 +33,64 @@ REFUSED, REJECTED = "refused", "rejected"
 """Jobs whose name begins so have input that training refuses, or a student that is too slow."""
 
 
+class Vanished(BaseException):
+    """The node has lost its power: nothing of the pod does anything any more."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a process is told from outside."""
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """SIGTERM."""
+    lost: threading.Event = field(default_factory=threading.Event)
+    """Its node has no power."""
+
+    def work(self, seconds: float) -> None:
+        """Take some time.
+
+        Raises
+        ------
+        StageError
+            Preempted, if told to stop meanwhile.
+        Vanished
+            If the node was lost.
+        """
+        stopped = self.stopping.wait(seconds)
+        if self.lost.is_set():
+            raise Vanished
+        if stopped:
+            raise preempted("stopped by SIGTERM")
+
+
 class Worker:
     """Runs stages.
 
     Parameters
     ----------
-    root
-        Folder of all stores, one for each prefix.
+    storage
+        The bucket; every job has a prefix of its own in it.
     labels
         The file with a line for each calculation.
     """
 
-    def __init__(self, root: Path, labels: Path, seed: str) -> None:
-        self._root = root
+    def __init__(self, storage: S3Location, labels: Path, seed: str) -> None:
+        self._storage = storage
         self._labels = labels
         self._random = random.Random(seed)
+        self._stores: dict[str, S3Store] = {}
+        # as many as may run: one that waits for S3 must not keep another from running
+        self._threads = ThreadPoolExecutor(256)
 
-    def store(self, spec: StageSpec) -> DirectoryStore:
+    def store(self, spec: StageSpec) -> S3Store:
         """Return the store of a job."""
         assert spec.store.s3 is not None
-        return DirectoryStore(self._root / spec.store.s3.prefix)
+        prefix = spec.store.s3.prefix
+        if prefix not in self._stores:
+            self._stores[prefix] = S3Store(self._storage.model_copy(update={"prefix": prefix}))
+        return self._stores[prefix]
 
-    async def run(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> StageResult:
+    async def run(self, spec: StageSpec, index: int | None, life: Life) -> StageResult:
         """Run a stage as the real worker does: what is committed is returned, anything else computed and committed.
 
         Raises
@@ -58,14 +98,17 @@ class Worker:
         StageError
             As a real stage would.
         """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, spec, index, life)
+
+    def _run(self, spec: StageSpec, index: int | None, life: Life) -> StageResult:
         store = self.store(spec)
         manifest = read_manifest(store, spec.digest, index)
         reused = manifest is not None
         if manifest is None:
-            await self._work(STAGE_SECONDS, stopping)
-            play: Callable[[StageSpec, int | None, asyncio.Event], Awaitable[dict[str, Any]]]
+            self._work(life, STAGE_SECONDS)
+            play: Callable[[StageSpec, int | None, Life], dict[str, Any]]
             play = getattr(self, f"_{spec.stage.value}", self._plain)
-            manifest = _commit(store, spec, index, await play(spec, index, stopping))
+            manifest = _commit(store, spec, index, play(spec, index, life))
         ledger = Ledger(store, spec.job.uid)
         if reused and spec.stage is StageKind.LABEL:
             for key, paid_by in manifest.summary["paid_by"].items():
@@ -73,30 +116,30 @@ class Worker:
         counted = spec.stage in (StageKind.SELECT, StageKind.TRAIN)
         return manifest.result.model_copy(update={"reused": reused, "labels": ledger.count() if counted else None})
 
-    async def _plain(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _plain(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         return {}
 
-    async def _prepare(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _prepare(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         return {"digest": digest_of(["what was read", spec.digest])}
 
-    async def _select(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _select(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         params = cast(SelectParams, spec.params)
         extra = params.aimd.trajectories if params.aimd is not None else 0
         assert spec.store.s3 is not None
         tasks = [digest_of([spec.store.s3.prefix, spec.iteration, number]) for number in range(params.frames + extra)]
         return {"counts": {"tasks": len(tasks), "labels": len(tasks)}, "summary": {"tasks": tasks}}
 
-    async def _label(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _label(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         params, store = cast(LabelParams, spec.params), self.store(spec)
         selected = read_manifest(store, spec.inputs["select"].digest)
         if selected is None:
             raise transient(Reason.STORE_UNAVAILABLE, "the manifest of select is not there")
         first = (index or 0) * params.frames_per_pod
         keys = selected.summary["tasks"][first : first + params.frames_per_pod]
-        paid_by = {key: await self._one_label(spec, index, key, stopping) for key in keys}
+        paid_by = {key: self._one_label(spec, index, key, life) for key in keys}
         return {"counts": {"labels": len(keys)}, "summary": {"paid_by": paid_by}}
 
-    async def _one_label(self, spec: StageSpec, index: int | None, key: str, stopping: asyncio.Event) -> str:
+    def _one_label(self, spec: StageSpec, index: int | None, key: str, life: Life) -> str:
         """Find a label, or claim and compute it, or wait for who does; return the uid of who paid."""
         store = self.store(spec)
         labels = LabelStore(store, f"{spec.job.uid}/{spec.digest}/{index}")
@@ -106,17 +149,17 @@ class Worker:
             if restarted:
                 ledger.waste(key, 1)
             if not ours:
-                await self._work((WAIT_SECONDS, WAIT_SECONDS), stopping)
+                life.work(WAIT_SECONDS)
             elif labels.get(key) is None:
-                await self._compute(spec, labels, key, stopping)
+                self._compute(spec, labels, key, life)
             else:
                 labels.release(key)
         ledger.record(key, "paid" if record.paid_by == spec.job.uid else "reused", 1)
         return record.paid_by
 
-    async def _compute(self, spec: StageSpec, labels: LabelStore, key: str, stopping: asyncio.Event) -> None:
+    def _compute(self, spec: StageSpec, labels: LabelStore, key: str, life: Life) -> None:
         try:
-            await self._work(CALCULATION_SECONDS, stopping)
+            self._work(life, CALCULATION_SECONDS)
         except StageError:
             labels.release(key)
             raise
@@ -126,7 +169,7 @@ class Worker:
         labels.save(LabelRecord(key, spec.job.uid, 1, ok=True, frames=[], engine={}, seconds=0.01))
         labels.release(key)
 
-    async def _train(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _train(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         if spec.job.name.startswith(REFUSED):
             raise user_error(Reason.TRAINING_TEMPLATE_INVALID, "spec.training.template: no such optimizer")
         # 0.2, 0.067, 0.04, … eV/Å
@@ -139,28 +182,16 @@ class Worker:
             "model_uri": f"s3://pfd/{spec.store.s3.prefix}/stages/{spec.digest}/best.pt",
         }
 
-    async def _accept(self, spec: StageSpec, index: int | None, stopping: asyncio.Event) -> dict[str, Any]:
+    def _accept(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         fast = not spec.job.name.startswith(REJECTED)
         check = AcceptanceCheck(name="speedup", met=fast, message="9.5× at 108 atoms")
         return {"checks": [check], "figures": {"speedup_108": 9.5}, "model_uri": "s3://pfd/student.pth"}
 
-    async def _work(self, seconds: tuple[float, float], stopping: asyncio.Event) -> None:
-        """Take some time.
-
-        Raises
-        ------
-        StageError
-            Preempted, if told to stop meanwhile.
-        """
-        try:
-            async with asyncio.timeout(self._random.uniform(*seconds)):
-                await stopping.wait()
-        except TimeoutError:
-            return
-        raise preempted("stopped by SIGTERM")
+    def _work(self, life: Life, seconds: tuple[float, float]) -> None:
+        life.work(self._random.uniform(*seconds))
 
 
-def _commit(store: DirectoryStore, spec: StageSpec, index: int | None, played: dict[str, Any]) -> Manifest:
+def _commit(store: S3Store, spec: StageSpec, index: int | None, played: dict[str, Any]) -> Manifest:
     digest = played.pop("digest", spec.digest)
     summary = played.pop("summary", {})
     result = StageResult(ok=True, digest=digest, **played)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TextIO
 
 from pfd_operator.api.kinds import KINDS
@@ -31,7 +31,7 @@ async def show_status(
     while True:
         snapshot = await _read(api, namespace, name)
         status = snapshot.status()
-        page = status_page(snapshot.key, status, datetime.now(UTC))
+        page = status_page(snapshot.key, status, api.now())
         if page != shown:
             # on a terminal the page replaces the last one; in a file only what is new is worth a page
             out.write((CLEAR_SCREEN if watch and out.isatty() else "") + page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -12,6 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import client, config
+
+from .clock import ServerClock
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -47,6 +50,7 @@ class KubeApi:
     def __init__(self, api_client: client.ApiClient, default_namespace: str | None = None) -> None:
         self._client = api_client
         self.default_namespace = default_namespace
+        self._clock = ServerClock()
         # one quiet watch per informer must never keep requests waiting for a connection
         self._client.rest_client.maxsize = 0
         # a session that trusts the environment looks for a netrc file in another thread before every request
@@ -82,6 +86,10 @@ class KubeApi:
     def configuration(self) -> client.Configuration:
         """Server, certificates and token in use."""
         return self._client.configuration
+
+    def now(self) -> datetime:
+        """Return the server's time."""
+        return self._clock.now()
 
     def trace(self, config: aiohttp.TraceConfig) -> None:
         """Have requests followed; before the first of them."""
@@ -157,6 +165,7 @@ class KubeApi:
             _request_timeout=limit,
         )
         answer: aiohttp.ClientResponse = response.response
+        self._clock.answered(answer.headers.get("Date"))
         return answer
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -160,7 +159,7 @@ class Children:
     def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
         gone = not any(informer.get(*pod.key) for informer in self.pods)
         if gone and self._has_job(pod):
-            seconds = pod.observed.seconds_until(datetime.now(UTC))
+            seconds = pod.observed.seconds_until(self._api.now())
             self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
         snapshot = self._snapshot_of(pod.resource_uid)
         if snapshot is not None:

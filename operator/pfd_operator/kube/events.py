@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pfd_operator.api.job import GROUP, VERSION
@@ -49,7 +49,7 @@ class EventRecorder:
 
     def emit_later(self, snapshot: Snapshot, event: Event) -> None:
         """Emit one Event when its turn comes: one at a time, and after what is more urgent."""
-        self._pending.append((snapshot, event, _now()))
+        self._pending.append((snapshot, event, self._api.now()))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_pending())
 
@@ -64,7 +64,7 @@ class EventRecorder:
         while self._pending:
             snapshot, event, at = self._pending[0]
             if self._idle is not None:
-                held = (_now() - at).total_seconds()
+                held = (self._api.now() - at).total_seconds()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LONGEST_HOLD_SECONDS - held):
                         await self._idle()
@@ -73,7 +73,7 @@ class EventRecorder:
 
     async def emit(self, snapshot: Snapshot, event: Event, at: datetime | None = None) -> None:
         """Emit one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""
-        at = at or _now()
+        at = at or self._api.now()
         key = (snapshot.uid, event.reason, event.message)
         name, count = self._emitted.get(key, ("", 0))
         try:
@@ -100,7 +100,7 @@ class EventRecorder:
     async def _create(self, snapshot: Snapshot, event: Event, at: datetime) -> str:
         kind, namespace, name = snapshot.key
         body: dict[str, Any] = {
-            "metadata": {"name": f"{name[:220]}.{_now().timestamp() * 1e6:.0f}", "namespace": namespace},
+            "metadata": {"name": f"{name[:220]}.{self._api.now().timestamp() * 1e6:.0f}", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
                 "kind": kind,
@@ -124,10 +124,6 @@ class EventRecorder:
 
 def _path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/events"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _text(at: datetime) -> str:

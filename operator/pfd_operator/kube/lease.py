@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from .api import ApiError, KubeApi
@@ -100,7 +99,7 @@ class Lease:
         return time.monotonic() - self._seen[1] > float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
 
     async def _write(self, fields: Mapping[str, Any]) -> bool:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._api.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         # PUT with the resourceVersion that was read: of two that try at once, one gets 409
         spec = {**(self._lease.get("spec") or {}), **fields, "renewTime": now}
         body = {**self._lease, "spec": spec}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -125,10 +124,10 @@ class _JobGauges(Collector):
         self._operator = operator
 
     def describe(self) -> Iterator[Metric]:
-        return job_families((), datetime.now(UTC))
+        return job_families((), self._operator.api.now())
 
     def collect(self) -> Iterator[Metric]:
-        return job_families(self._operator.store.snapshots(), datetime.now(UTC))
+        return job_families(self._operator.store.snapshots(), self._operator.api.now())
 
 
 class _Gauges(Collector):

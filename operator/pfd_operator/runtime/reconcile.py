@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import JobStatus
@@ -37,7 +35,6 @@ class Reconciler:
     progress: ProgressBoard
     recorder: EventRecorder
     settings: Settings
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one resource.
@@ -59,10 +56,10 @@ class Reconciler:
             resource = snapshot.resource()
             status = snapshot.status()
             observed = self._gather(snapshot, status)
-            decision = plan(resource, status, observed, self.settings, self.clock())
+            decision = plan(resource, status, observed, self.settings, self.api.now())
             if decision.unseen:
                 observed = await self.children.asked(snapshot.key.namespace, snapshot.uid, observed)
-                decision = plan(resource, status, observed, self.settings, self.clock())
+                decision = plan(resource, status, observed, self.settings, self.api.now())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:
             await self._refuse(snapshot, str(error))
@@ -98,7 +95,7 @@ class Reconciler:
                 log.info("%s: %s", event.reason, event.message)
 
     async def _refuse(self, snapshot: Snapshot, message: str) -> None:
-        status = refused_status(snapshot.status(), message, snapshot.generation, self.clock())
+        status = refused_status(snapshot.status(), message, snapshot.generation, self.api.now())
         after = await write_status(self.api, snapshot, status)
         if after is snapshot:
             return

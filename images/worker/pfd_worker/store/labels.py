@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +44,11 @@ class LabelStore:
         The object store.
     owner
         Who claims: the same for every attempt at one index of one job's stage.
-    clock
-        Seconds since the epoch; claims of different machines are compared by it.
     """
 
-    def __init__(self, store: ObjectStore, owner: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: ObjectStore, owner: str) -> None:
         self._store = store
         self._owner = owner
-        self._clock = clock
 
     def get(self, key: str) -> LabelRecord | None:
         """Return the verdict on a calculation, None if there is none yet."""
@@ -77,16 +73,12 @@ class LabelStore:
             Whether we took over an earlier claim: our own of a killed attempt, or an expired one.
         """
         last = self._generations(key)[-1:]
-        content = self._store.get(last[0]) if last else None
-        if last and content is not None:
-            claim = json.loads(content)
-            if claim["owner"] != self._owner and claim["expires"] > self._clock():
-                return False, False
+        owner = self._owner_of(last[0]) if last else None
+        if last and owner not in (None, self._owner) and self._fresh(last[0]):
+            return False, False
         number = int(last[0].rsplit("/", 1)[1]) + 1 if last else 0
-        name, ours = f"{_claim_prefix(key)}{number:06d}", self._claim()
-        # a put that was repeated because its answer got lost finds its own claim
-        won = self._store.put_if_absent(name, ours) or self._store.get(name) == ours
-        return won, won and content is not None
+        won = self._store.put_if_absent(f"{_claim_prefix(key)}{number:06d}", self._claim())
+        return won, won and owner is not None
 
     def renew(self, keys: list[str]) -> None:
         """Keep claims alive while their calculations run or wait."""
@@ -104,18 +96,26 @@ class LabelStore:
 
     def claimed(self, key: str) -> bool:
         """Tell whether somebody is computing a label right now."""
-        content = [self._store.get(name) for name in self._generations(key)[-1:]]
-        return any(json.loads(claim)["expires"] > self._clock() for claim in content if claim is not None)
+        return any(self._fresh(name) for name in self._generations(key)[-1:])
 
     def _generations(self, key: str) -> list[str]:
         return self._store.list(_claim_prefix(key))
 
     def _ours(self, key: str) -> list[str]:
-        found = ((name, self._store.get(name)) for name in self._generations(key))
-        return [name for name, claim in found if claim is not None and json.loads(claim)["owner"] == self._owner]
+        return [name for name in self._generations(key) if self._owner_of(name) == self._owner]
+
+    def _owner_of(self, name: str) -> str | None:
+        claim = self._store.get(name)
+        return None if claim is None else str(json.loads(claim)["owner"])
+
+    def _fresh(self, name: str) -> bool:
+        # by the store's clock alone: those of two nodes may be minutes apart, or be set
+        age = self._store.age_seconds(name)
+        return age is not None and age < CLAIM_SECONDS
 
     def _claim(self) -> bytes:
-        return json.dumps({"owner": self._owner, "expires": self._clock() + CLAIM_SECONDS}).encode()
+        # no two are equal: a put whose answer was lost knows its own by it
+        return json.dumps({"owner": self._owner, "claim": uuid.uuid4().hex}).encode()
 
 
 def _label_key(key: str) -> str:

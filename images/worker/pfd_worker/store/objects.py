@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -26,6 +27,10 @@ class ObjectStore(Protocol):
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Store an object unless there is one; of several at a time exactly one succeeds. Return whether we did."""
+        ...
+
+    def age_seconds(self, key: str) -> float | None:
+        """Return for how long an object has been there unchanged, by the store's own clock; None if there is none."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -91,6 +96,13 @@ class DirectoryStore:
         finally:
             part.unlink()
         return True
+
+    def age_seconds(self, key: str) -> float | None:
+        """Return for how long an object has been there unchanged; None if there is none."""
+        try:
+            return max(0.0, time.time() - (self.root / key).stat().st_mtime)
+        except FileNotFoundError:
+            return None
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object."""

@@ -1,20 +1,28 @@
-"""S3 by boto3: streaming, multipart, retries; its errors in the user's words."""
+"""S3 by boto3: streaming, multipart, patience; its errors in the user's words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import S3Location
 from pfd_worker.errors import StageError, transient, user_error
+
+PATIENCE_SECONDS = 600.0
+"""How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
+would be lost with the pod, and another pod would have to wait as well."""
+LONGEST_WAIT_SECONDS = 30.0
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -22,12 +30,28 @@ _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "
 _DENIED = frozenset(
     {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden", "XAdminUserNotFound"}
 )
+_FAILURES = (ClientError, BotoCoreError, Boto3Error)
+_Answer = TypeVar("_Answer")
+_log = logging.getLogger(__name__)
+
+
+class _AbsentError(StageError):
+    """There is no such object."""
 
 
 class S3Store:
-    """The objects under one bucket and prefix."""
+    """The objects under one bucket and prefix.
 
-    def __init__(self, location: S3Location) -> None:
+    Parameters
+    ----------
+    location
+        Where it is.
+    patience_seconds
+        How long a request is repeated that gets no answer.
+    """
+
+    def __init__(self, location: S3Location, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._bucket = location.bucket
         self._prefix = location.prefix.strip("/")
         self._where = f"s3://{location.bucket}" + (f" at {location.endpoint}" if location.endpoint else "")
@@ -36,7 +60,7 @@ class S3Store:
             endpoint_url=location.endpoint,
             region_name=location.region,
             config=Config(
-                retries={"mode": "standard", "max_attempts": 6},
+                retries={"mode": "standard", "max_attempts": 3},
                 connect_timeout=10,
                 read_timeout=60,
                 s3={"addressing_style": "path" if location.path_style else "auto"},
@@ -45,49 +69,64 @@ class S3Store:
 
     def get(self, key: str) -> bytes | None:
         """Return an object's content, None if there is none."""
-        with self._errors(key):
-            content: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"].read()
-            return content
-        return None
+        content: bytes | None = self._look(
+            self.uri(key), lambda: self._client.get_object(**self._object(key))["Body"].read()
+        )
+        return content
 
     def put(self, key: str, content: bytes) -> None:
         """Store an object."""
-        with self._errors(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=content)
+        self._ask(self.uri(key), lambda: self._client.put_object(**self._object(key), Body=content))
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Store an object unless there is one (If-None-Match: *). Return whether we did."""
-        try:
-            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=content, IfNoneMatch="*")
-        except ClientError as error:
-            if _code(error) in _TAKEN:
-                return False
-            raise self._explained(error, key) from error
-        except BotoCoreError as error:
-            raise self._explained(error, key) from error
-        return True
+        tries = 0
+
+        def put() -> bool:
+            nonlocal tries
+            tries += 1
+            try:
+                self._client.put_object(**self._object(key), Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) not in _TAKEN:
+                    raise
+                # the put before this one may have been done, and its answer lost
+                repeated = tries > 1 or error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                return repeated and self.get(key) == content
+            return True
+
+        return self._ask(self.uri(key), put)
+
+    def age_seconds(self, key: str) -> float | None:
+        """Return for how long an object has been there unchanged, by the server's clock; None if there is none."""
+
+        def age() -> float:
+            head = self._client.head_object(**self._object(key))
+            now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
+            seconds: float = (now - head["LastModified"]).total_seconds()
+            return max(0.0, seconds)
+
+        return self._look(self.uri(key), age)
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object."""
-        with self._errors(key):
-            self._client.head_object(Bucket=self._bucket, Key=self._key(key))
-            return True
-        return False
+        return self._look(self.uri(key), lambda: self._client.head_object(**self._object(key))) is not None
 
     def list(self, prefix: str) -> list[str]:
         """Return all keys that start with the prefix, sorted."""
         start = self._key("")
-        with self._errors(prefix):
+
+        def entries() -> list[str]:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix)
             )
             return sorted(entry["Key"].removeprefix(start) for page in pages for entry in page.get("Contents", []))
-        return []
+
+        return self._ask(self.uri(prefix), entries)
 
     def upload(self, path: Path, key: str) -> None:
         """Store a file, in parts if it is large."""
-        with self._errors(key):
-            self._client.upload_file(str(path), self._bucket, self._key(key))
+        self._ask(self.uri(key), lambda: self._client.upload_file(str(path), self._bucket, self._key(key)))
 
     def download(self, key: str, path: Path) -> None:
         """Fetch an object into a file."""
@@ -95,8 +134,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
-        with self._errors(key):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
+        self._look(self.uri(key), lambda: self._client.delete_object(**self._object(key)))
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch an s3:// address at the same endpoint, with the same credentials."""
@@ -110,31 +148,46 @@ class S3Store:
         return f"s3://{self._bucket}/{self._key(key)}"
 
     def _download(self, bucket: str, key: str, path: Path) -> None:
-        try:
-            self._client.download_file(bucket, key, str(path))
-        except ClientError as error:
-            if _code(error) in _ABSENT:
-                raise user_error(Reason.MODEL_NOT_FOUND, f"s3://{bucket}/{key}: there is no such object") from error
-            raise self._explained(error, key) from error
-        except BotoCoreError as error:
-            raise self._explained(error, key) from error
+        self._ask(f"s3://{bucket}/{key}", lambda: self._client.download_file(bucket, key, str(path)))
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._key(key)}
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{key}" if self._prefix else key
 
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        """Swallow 'absent', so that the statement after the block answers for it; explain everything else."""
+    def _look(self, address: str, request: Callable[[], _Answer]) -> _Answer | None:
+        """Return what a request gives, None if there is no such object; see `_ask`."""
         try:
-            yield
-        except ClientError as error:
-            if _code(error) not in _ABSENT:
-                raise self._explained(error, key) from error
-        except BotoCoreError as error:
-            raise self._explained(error, key) from error
+            return self._ask(address, request)
+        except _AbsentError:
+            return None
 
-    def _explained(self, error: Exception, key: str) -> StageError:
+    def _ask(self, address: str, request: Callable[[], _Answer]) -> _Answer:
+        """Return what a request gives, repeated while the store does not answer.
+
+        Raises
+        ------
+        StageError
+            With what is wrong in the user's words.
+        """
+        deadline, wait = time.monotonic() + self._patience_seconds, 1.0
+        while True:
+            try:
+                return request()
+            except _FAILURES as failure:
+                explained = self._explained(_cause(failure), address)
+                left = deadline - time.monotonic()
+                if explained.exit_code is not ExitCode.TRANSIENT or left < wait:
+                    raise explained from failure
+                _log.warning("%s; asked again for %.0f s", explained.message, left)
+                time.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+
+    def _explained(self, error: Exception, address: str) -> StageError:
         code = _code(error) if isinstance(error, ClientError) else type(error).__name__
+        if code in _ABSENT:
+            return _AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"{address}: there is no such object")
         if code == "NoSuchBucket":
             return user_error(
                 Reason.BUCKET_NOT_FOUND,
@@ -146,7 +199,13 @@ class S3Store:
                 f"spec.artifacts.s3: {self._where} refuses access ({code}). Check credentialsSecret (keys "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
             )
-        return transient(Reason.STORE_UNAVAILABLE, f"{self._where} does not answer for {key}: {code}: {error}")
+        return transient(Reason.STORE_UNAVAILABLE, f"{self._where} does not answer for {address}: {code}: {error}")
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what went wrong in a transfer of several requests, which boto3 wraps in errors of its own."""
+    inner = getattr(error, "last_exception", None) or error.__context__
+    return inner if isinstance(error, Boto3Error) and isinstance(inner, ClientError | BotoCoreError) else error
 
 
 def _code(error: ClientError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from pfd_operator.kube.api import KubeApi
@@ -19,6 +20,9 @@ class Written:
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     async def request(self, method: str, path: str, body: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -20,6 +21,9 @@ class Server:
         self._silent = silent
         self._lease: dict[str, Any] = {"metadata": {"name": "operator"}}
         self.asked = 0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         self.asked += 1

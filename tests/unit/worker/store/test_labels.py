@@ -9,16 +9,35 @@ from hypothesis import strategies as st
 
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
-from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.store.objects import DirectoryStore, ObjectStore
 
 KEY = "ab" * 32
 
 
-class Clock:
-    now = 1000.0
+class Aging:
+    """A store in which time passes when told to."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._written: dict[str, float] = {}
+        self.passed = 0.0
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def put(self, key: str, content: bytes) -> None:
+        self._store.put(key, content)
+        self._written[key] = self.passed
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        won = self._store.put_if_absent(key, content)
+        if won:
+            self._written[key] = self.passed
+        return won
+
+    def age_seconds(self, key: str) -> float | None:
+        age = self._store.age_seconds(key)
+        return None if age is None else age + self.passed - self._written[key]
 
 
 def record(paid_by: str, ok: bool = True, labels: int = 1) -> LabelRecord:
@@ -37,28 +56,28 @@ def at_once(count: int, action):
 
 
 def test_of_many_who_claim_one_computes(store):
-    clock = Clock()
-    workers = [LabelStore(store, f"job-{n}", clock) for n in range(8)]
+    aging = Aging(store)
+    workers = [LabelStore(aging, f"job-{n}") for n in range(8)]
     claims = at_once(8, lambda n: workers[n].claim(KEY))
     assert sorted(claims) == [(False, False)] * 7 + [(True, False)]
 
 
 def test_of_many_who_find_an_expired_claim_one_takes_over(store):
-    clock = Clock()
-    assert LabelStore(store, "dead", clock).claim(KEY) == (True, False)
-    clock.now += CLAIM_SECONDS + 1
-    workers = [LabelStore(store, f"job-{n}", clock) for n in range(8)]
+    aging = Aging(store)
+    assert LabelStore(aging, "dead").claim(KEY) == (True, False)
+    aging.passed += CLAIM_SECONDS + 1
+    workers = [LabelStore(aging, f"job-{n}") for n in range(8)]
     claims = at_once(8, lambda n: workers[n].claim(KEY))
     assert sorted(claims) == [(False, False)] * 7 + [(True, True)]
 
 
 def test_a_renewed_claim_lasts_and_a_released_one_is_free(store):
-    clock = Clock()
-    first, second = LabelStore(store, "first", clock), LabelStore(store, "second", clock)
+    aging = Aging(store)
+    first, second = LabelStore(aging, "first"), LabelStore(aging, "second")
     first.claim(KEY)
-    clock.now += CLAIM_SECONDS - 1
+    aging.passed += CLAIM_SECONDS - 1
     first.renew([KEY])
-    clock.now += CLAIM_SECONDS - 1
+    aging.passed += CLAIM_SECONDS - 1
     assert second.claim(KEY) == (False, False)
     second.release(KEY)
     assert second.claimed(KEY), "only its owner gives a claim back"
@@ -68,9 +87,9 @@ def test_a_renewed_claim_lasts_and_a_released_one_is_free(store):
 
 
 def test_the_next_attempt_of_the_same_index_takes_its_own_claim_back(store):
-    clock = Clock()
-    assert LabelStore(store, "job/stage/0", clock).claim(KEY) == (True, False)
-    assert LabelStore(store, "job/stage/0", clock).claim(KEY) == (True, True)
+    aging = Aging(store)
+    assert LabelStore(aging, "job/stage/0").claim(KEY) == (True, False)
+    assert LabelStore(aging, "job/stage/0").claim(KEY) == (True, True)
 
 
 def test_the_first_verdict_stays(store):
@@ -113,10 +132,10 @@ def test_a_trajectory_counts_its_steps_and_waste_counts_each_time(store):
 
 @pytest.mark.parametrize("late", ["owner", "finder"])
 def test_a_claim_released_between_two_looks_is_free(store, late):
-    clock = Clock()
-    owner, finder = LabelStore(store, "owner", clock), LabelStore(store, "finder", clock)
+    aging = Aging(store)
+    owner, finder = LabelStore(aging, "owner"), LabelStore(aging, "finder")
     owner.claim(KEY)
-    clock.now += CLAIM_SECONDS + 1
+    aging.passed += CLAIM_SECONDS + 1
     assert finder.claim(KEY) == (True, True)
     (owner if late == "owner" else finder).release(KEY)
     assert finder.claimed(KEY) == (late == "owner"), "a late owner must not free what its successor holds"

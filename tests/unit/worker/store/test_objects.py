@@ -1,5 +1,6 @@
 """What both stores promise: the same to stages, errors in the user's words."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,6 +26,15 @@ def test_what_is_put_is_got_and_listed(store):
     store.delete("a/b")
     store.delete("a/b")
     assert store.get("a/b") is None
+
+
+def test_an_object_is_as_old_as_its_last_change(store):
+    assert store.age_seconds("a") is None
+    store.put("a", b"one")
+    time.sleep(2.1)
+    assert 1.0 <= store.age_seconds("a") < 30
+    store.put("a", b"two")
+    assert store.age_seconds("a") < 2.0
 
 
 def test_of_many_conditional_puts_one_succeeds(store):
@@ -87,9 +97,8 @@ def test_wrong_bucket_or_credentials_are_the_users_errors(s3_location, monkeypat
         assert "spec.artifacts.s3" in caught.value.message
 
 
-def test_a_server_that_does_not_answer_is_transient(s3_location, monkeypatch):
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    store = S3Store(s3_location.model_copy(update={"endpoint": "http://127.0.0.1:9"}))
+def test_a_server_that_does_not_answer_is_transient(s3_location):
+    store = S3Store(s3_location.model_copy(update={"endpoint": "http://127.0.0.1:9"}), patience_seconds=0)
     with pytest.raises(StageError) as caught:
         store.get("k")
     assert (caught.value.reason, caught.value.exit_code) == (Reason.STORE_UNAVAILABLE, ExitCode.TRANSIENT)

@@ -1,0 +1,81 @@
+"""A real S3 server on a free port: versitygw over a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pfd_operator.contract.settings import S3Location
+
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "tester-secret"}
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where it listens."""
+
+    endpoint: str
+
+    def make_bucket(self) -> S3Location:
+        """Return a place in a bucket of its own."""
+        bucket = f"pfd-{uuid.uuid4().hex[:12]}"
+        boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        ).create_bucket(Bucket=bucket)
+        return S3Location(bucket=bucket, prefix="a/prefix", endpoint=self.endpoint)
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """Serve a folder; the server's log lies beside it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    secrets = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    log_file = folder.with_name(f"{folder.name}.log")
+    with log_file.open("w") as log:
+        command = [versitygw(), "--port", f"127.0.0.1:{port}", "posix", folder]
+        server = subprocess.Popen(command, env=os.environ | secrets, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield _answering(S3Server(f"http://127.0.0.1:{port}"), log_file)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def versitygw() -> Path:
+    """Return the server's binary, built once into the cache."""
+    cache = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache/pfd-operator")) / "bin"
+    binary = cache / "versitygw"
+    if not binary.exists():
+        go = shutil.which("go") or "/usr/local/go/bin/go"
+        environment = os.environ | {"GOBIN": str(cache), "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto"}
+        subprocess.run([go, "install", "-trimpath", VERSITYGW], env=environment, check=True)
+    return binary
+
+
+def _answering(server: S3Server, log_file: Path) -> S3Server:
+    for _ in range(100):
+        try:
+            server.make_bucket()
+        except (BotoCoreError, ClientError):
+            time.sleep(0.1)
+        else:
+            return server
+    raise AssertionError(f"the S3 server did not start: {log_file.read_text()}")

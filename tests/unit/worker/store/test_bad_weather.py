@@ -1,0 +1,96 @@
+"""The way to a real S3 server fails in every way that the chaos suite knows; what stages see of it is time."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chaos.faults import Book, Fault, Weather
+from chaos.storage import StorageProxy
+from pfd_worker.store.s3 import S3Store
+
+BODY = bytes(range(256)) * 64
+FAULTS = [fault for fault in Fault if fault.name.startswith("STORE_") and fault is not Fault.STORE_DOWN]
+
+
+class Scripted(Weather):
+    """Does what it is told, once each."""
+
+    def __init__(self) -> None:
+        super().__init__("none")
+        self.coming: list[Fault] = []
+
+    def of_storage(self) -> Fault | None:
+        return self.coming.pop(0) if self.coming else None
+
+
+class Way:
+    def __init__(self, proxy: StorageProxy, weather: Scripted, store: S3Store, loop: asyncio.AbstractEventLoop) -> None:
+        self.proxy, self.weather, self.store, self._loop = proxy, weather, store, loop
+
+    def outage(self, seconds: float) -> None:
+        asyncio.run_coroutine_threadsafe(self.proxy.outage(seconds), self._loop)
+
+
+@contextmanager
+def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def way(s3_location) -> Iterator[Way]:
+    weather = Scripted()
+    with running_loop() as loop:
+
+        def do(work):
+            return asyncio.run_coroutine_threadsafe(work, loop).result(30)
+
+        proxy = StorageProxy(s3_location.endpoint, weather, Book())
+        place = s3_location.model_copy(update={"endpoint": do(proxy.start())})
+        yield Way(proxy, weather, S3Store(place), loop)
+        do(proxy.close())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_stored_is_found_whatever_befalls_the_requests(way, tmp_path, fault):
+    way.weather.coming = [fault]
+    way.store.put("a", BODY)
+    way.weather.coming = [fault]
+    assert way.store.get("a") == BODY
+    way.weather.coming = [Fault.STORE_SLOW, fault]
+    way.store.download("a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert not way.weather.coming
+
+
+@pytest.mark.parametrize("fault", [Fault.STORE_ANSWER_LOST, Fault.STORE_BUSY, Fault.STORE_TRUNCATED])
+def test_a_conditional_put_knows_its_own_when_the_answer_was_lost(way, fault):
+    way.weather.coming = [fault]
+    assert way.store.put_if_absent("claim", b"mine")
+    way.weather.coming = [fault]
+    assert not way.store.put_if_absent("claim", b"another's")
+    assert way.store.get("claim") == b"mine"
+
+
+def test_deleting_twice_is_deleting(way):
+    way.store.put("a", b"")
+    way.weather.coming = [Fault.STORE_ANSWER_LOST]
+    way.store.delete("a")
+    assert way.store.list("") == [] and not way.store.exists("a")
+
+
+def test_an_outage_is_waited_for(way):
+    way.store.put("a", BODY)
+    way.outage(3.5)
+    assert way.store.get("a") == BODY
+    assert way.store.age_seconds("a") >= 2

@@ -23,7 +23,7 @@ def measure_speed(
     steps: int = 20,
     warmup: int = 3,
     seed: int = 0,
-    limit_seconds: float = 120.0,
+    limit_seconds: float = 60.0,
     stopping: threading.Event | None = None,
     on_size: Callable[[int], None] = lambda atoms: None,
 ) -> list[SpeedRecord]:

@@ -42,7 +42,7 @@ def in_image(*command: str) -> None:
 def find_points(pools: tuple[str, ...], seeds: int, results: Path, quests_python: str) -> None:
     """Build what is missing and run all methods on it."""
     folder = "build/science"
-    in_image(f"{HERE}/build.py", "--folder", folder, "pretrained")
+    in_image(f"{HERE}/build.py", "--folder", folder, "model", "explorer", "pretrained")
     in_image(f"{HERE}/build.py", "--folder", folder, "pool", *pools)
     order = [quests_python, f"{HERE}/entropy_order.py", "--folder", folder, "--seeds", str(seeds), *pools]
     subprocess.run(order, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": ""})

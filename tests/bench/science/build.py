@@ -1,8 +1,9 @@
-"""Make the pools: the pre-trained model, its MD as the candidates, SevenNet's labels. Runs in the worker's test image.
+"""Make the models, and the pools: MD of one of the models, SevenNet's labels. Runs in the worker's test image.
 
 Done again, it goes on where it stopped: a file that is there is not made again.
 
-    build.py --folder build/science pretrained
+    build.py --folder build/science model explorer
+    build.py --folder build/science model pretrained
     build.py --folder build/science pool salt
 """
 
@@ -14,7 +15,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +32,30 @@ from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.dataset import write_deepmd_sets
 from pfd_worker.training.loss import LOSS
 
-MODEL = "pretrained.pt"
 SEED = 20261124
 FRAMES_OF_A_CRYSTAL = 60
 PRETRAINING_STEPS = 8000
 MIN_DISTANCE_FACTOR = 0.6
+
+
+@dataclass(frozen=True)
+class Shaking:
+    """How far from rest the crystals are that a model learns from."""
+
+    displacement_angstrom: tuple[float, float]
+    """Range of the standard deviation of an atom's displacement."""
+    volumetric_strain: float
+    """Largest change of the cell's edges, as a fraction."""
+    strain: float
+    """Standard deviation of each component of the strain."""
+
+
+MODELS: Mapping[str, Shaking] = {
+    "explorer": Shaking((0.02, 0.25), 0.05, 0.02),
+    "pretrained": Shaking((0.01, 0.08), 0.015, 0.005),
+}
+"""The one whose MD makes the pools, and the one that is fine-tuned: as universal models do, it knows crystals near rest
+and too little of what is far from it (Deng et al., npj Comput. Mater. 11, 9 (2025))."""
 
 
 def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms]:
@@ -48,26 +69,30 @@ def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms
     return result
 
 
-def shaken(crystal: Atoms, rng: np.random.Generator) -> Atoms:
-    """Return a crystal strained by some percent, its atoms displaced by 0.02 to 0.25 Å."""
+def shaken(crystal: Atoms, shaking: Shaking, rng: np.random.Generator) -> Atoms:
+    """Return a crystal strained and with its atoms displaced."""
     atoms = crystal.copy()
-    strain = rng.normal(0.0, 0.02, (3, 3))
-    strain = 0.5 * (strain + strain.T) + np.eye(3) * rng.uniform(-0.05, 0.05)
+    strain = rng.normal(0.0, shaking.strain, (3, 3))
+    change = rng.uniform(-shaking.volumetric_strain, shaking.volumetric_strain)
+    strain = 0.5 * (strain + strain.T) + np.eye(3) * change
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-    atoms.rattle(rng.uniform(0.02, 0.25), rng=rng)
+    atoms.rattle(rng.uniform(*shaking.displacement_angstrom), rng=rng)
     return atoms
 
 
-def pretrain(folder: Path) -> None:
+def pretrain(folder: Path, name: str) -> None:
     """Label shaken crystals and train a small DPA-2 on them."""
-    frames_file, workdir = folder / "pretraining.extxyz", folder / "pretraining"
+    if (folder / f"{name}.pt").exists():
+        return
+    workdir = folder / name
+    workdir.mkdir(parents=True, exist_ok=True)
+    frames_file = workdir / "frames.extxyz"
     if not frames_file.exists():
         rng, calculator = np.random.default_rng(SEED), sevennet()
-        crystals = known_crystals().values()
-        frames = label([shaken(crystal, rng) for crystal in crystals for _ in range(FRAMES_OF_A_CRYSTAL)], calculator)
+        crystals = [crystal for crystal in known_crystals().values() for _ in range(FRAMES_OF_A_CRYSTAL)]
+        frames = label([shaken(crystal, MODELS[name], rng) for crystal in crystals], calculator)
         write_frames(frames_file.with_suffix(".partial"), frames)
         frames_file.with_suffix(".partial").rename(frames_file)
-    workdir.mkdir(exist_ok=True)
     if not (workdir / "input.json").exists():
         systems = write_deepmd_sets(read_frames(frames_file), TYPE_MAP, workdir / "data")
         (workdir / "input.json").write_text(json.dumps(pretraining_input(systems), indent=1))
@@ -77,7 +102,7 @@ def pretrain(folder: Path) -> None:
     subprocess.run(command, cwd=workdir, check=True, env={**os.environ, "NUM_WORKERS": "0"})
     checkpoint = newest_checkpoint(workdir)
     assert checkpoint is not None
-    export(checkpoint, folder / MODEL)
+    export(checkpoint, folder / f"{name}.pt")
 
 
 def pretraining_input(systems: list[str]) -> dict[str, object]:
@@ -102,7 +127,7 @@ def explore(name: str, pool: Pool, folder: Path) -> None:
     """Run and label the trajectories of a pool that have no file yet."""
     where = folder / name
     where.mkdir(parents=True, exist_ok=True)
-    calculator, explorer = sevennet(), DeepmdModel(folder / MODEL).calculator()
+    calculator, explorer = sevennet(), DeepmdModel(folder / "explorer.pt").calculator()
     for trajectory, task in pool.tasks(True) + pool.tasks(False):
         path = where / f"{trajectory}.extxyz"
         if path.exists():
@@ -124,15 +149,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="of the pools")
-    parser.add_argument("what", choices=["pretrained", "pool"])
-    parser.add_argument("names", nargs="*", default=[], help="of pools")
+    parser.add_argument("what", choices=["model", "pool"])
+    parser.add_argument("names", nargs="+", help=f"models: {', '.join(MODELS)}; pools: {', '.join(POOLS)}")
     options = parser.parse_args(arguments)
     folder: Path = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    if options.what == "pretrained":
-        pretrain(folder)
     for name in options.names:
-        explore(name, POOLS[name], folder)
+        if options.what == "model":
+            pretrain(folder, name)
+        else:
+            explore(name, POOLS[name], folder)
     return 0
 
 

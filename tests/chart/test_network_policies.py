@@ -6,6 +6,7 @@ from typing import Any
 
 from chart_rendering import of_kind, refusal, render
 
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.render.labels import KIND_LABEL, STAGE_LABEL
 
 ON = ("--set", "networkPolicies.enabled=true")
@@ -66,7 +67,7 @@ def test_with_named_namespaces_only_their_stages_reach_the_operator() -> None:
 
 def test_stage_pods_reach_dns_s3_and_the_operator_and_are_reached_by_nobody() -> None:
     documents = render(*ON, "--set", "s3.enabled=true,networkPolicies.jobNamespaces={lab,group}")
-    found = [each for each in of_kind(documents, "NetworkPolicy") if each["metadata"].get("namespace")]
+    found = [each for each in of_kind(documents, "NetworkPolicy") if each["metadata"]["name"].endswith("-stages")]
     assert [each["metadata"]["namespace"] for each in found] == ["lab", "group"]
     pods = {each["metadata"]["name"]: each["spec"]["template"] for each in of_kind(documents, "Deployment")}
     for policy in found:
@@ -79,6 +80,14 @@ def test_stage_pods_reach_dns_s3_and_the_operator_and_are_reached_by_nobody() ->
             assert to["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "pfd-system"}}
             assert to["podSelector"]["matchLabels"].items() <= pods[name]["metadata"]["labels"].items()
             assert reachable_ports([rule]) == {port}
+
+
+def test_pods_that_train_together_reach_one_another() -> None:
+    spec = policies("--set", "s3.enabled=true,networkPolicies.jobNamespaces={lab}")["pfd-pfd-system-trainings"]["spec"]
+    trainings = {"matchLabels": {STAGE_LABEL: StageKind.TRAIN.value}}
+    assert spec["podSelector"] == trainings
+    assert spec["ingress"] == [{"from": [{"podSelector": trainings}]}]
+    assert spec["egress"] == [{"to": [{"podSelector": trainings}]}]
 
 
 def test_s3_elsewhere() -> None:

@@ -102,7 +102,8 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
         return (await status_of(api, namespace)).get("phase") == phase
 
     async with kubelet(api, namespace, seconds=0.5) as node:
-        await create(api, namespace)
+        # on two nodes, for which each training asks for a Service
+        await create(api, namespace, training={"nodes": 2})
         await api.request("POST", collection_path("DistillJob", namespace), distill_body("light"))
         await until(lambda: any(stage == "prepare" for _, stage, _, _ in node.ran))
         await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)

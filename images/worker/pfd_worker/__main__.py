@@ -17,6 +17,7 @@ from pfd_worker.progress import ProgressReporter
 from pfd_worker.run import failure_of, run_stage, tell
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.location import open_store
+from pfd_worker.team import team_of
 
 _log = logging.getLogger(__name__)
 
@@ -63,12 +64,14 @@ def make_context(options: argparse.Namespace) -> StageContext:
     index = options.index
     if index is None and _indexed(spec):
         index = int(os.environ.get("JOB_COMPLETION_INDEX", "0"))
+    team = team_of(spec)
     return StageContext(
         spec=spec,
         store=open_store(spec.store),
         workdir=workdir,
         index=index,
-        progress=ProgressReporter(spec.progress_url, os.environ.get("PFD_PROGRESS_TOKEN", "")),
+        team=team,
+        progress=ProgressReporter(spec.progress_url if team.leads else None, os.environ.get("PFD_PROGRESS_TOKEN", "")),
         stopping=threading.Event(),
     )
 

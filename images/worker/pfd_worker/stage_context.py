@@ -15,6 +15,7 @@ from pfd_operator.contract.stage import StageSpec
 from pfd_worker.errors import transient
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
 from pfd_worker.store.objects import ObjectStore
+from pfd_worker.team import ALONE, Team
 
 __all__ = ["Manifest", "StageContext", "StageOutput"]
 
@@ -46,6 +47,7 @@ class StageContext:
     store: ObjectStore
     workdir: Path
     index: int | None = None
+    team: Team = ALONE
     progress: Callable[[float, str], None] = lambda percent, message: None
     """Report percent done and a few words."""
     stopping: threading.Event = field(default_factory=threading.Event)

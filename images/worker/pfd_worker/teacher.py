@@ -13,7 +13,7 @@ from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import labelled, read_frames, write_frames
-from pfd_worker.labelers.base import INFO_KEYS
+from pfd_worker.labelers.base import task_info
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
@@ -37,7 +37,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
         if _finite(predicted):
             frame = labelled(atoms, predicted.energy, predicted.forces, predicted.virial if atoms.pbc.any() else None)
             virial = {"virial": frame.info["virial"]} if atoms.pbc.any() else {}
-            frame.info = {**{name: task[name] for name in INFO_KEYS}, "label_key": f"{key}-{task['frame']}", **virial}
+            frame.info = {**task_info(task), "label_key": f"{key}-{task['frame']}", **virial}
             labels.append(frame)
         else:
             message = f"the teacher's prediction for frame {task['frame']} of {task['trajectory']} is not finite"

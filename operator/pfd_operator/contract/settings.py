@@ -194,6 +194,15 @@ class Exploration(Strict):
     pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")
 
 
+class NoveltyMeasure(StrEnum):
+    """What makes a candidate frame new."""
+
+    DISTANCE = "Distance"
+    """How far it is from the nearest labelled frame, by the model's features."""
+    UNCERTAINTY = "Uncertainty"
+    """How little the labels so far determine a linear model of those features there."""
+
+
 class Selection(Strict):
     """How candidate frames become the frames that are labelled."""
 
@@ -204,6 +213,10 @@ class Selection(Strict):
         le=1,
         description="Share sampled evenly from the MD, to measure the model; the rest is what is new to it. "
         "Default 0.5.",
+    )
+    novelty: NoveltyMeasure = Field(
+        NoveltyMeasure.DISTANCE,
+        description="What is new: far from labelled frames, or uncertain to a linear model of them. Default Distance.",
     )
     min_distance_factor: float = Field(
         0.6,
@@ -224,6 +237,9 @@ class Training(Strict):
 
     steps: int = Field(2000, ge=1, le=100_000_000, description="Training steps in each iteration. Default 2000.")
     batch_size: int = Field(1, ge=1, le=4096, description="Frames in a batch. Default 1.")
+    nodes: int = Field(
+        1, ge=1, le=64, description="Pods that train together; each process takes batches of its own. Default 1."
+    )
     learning_rate_start: Positive = Field(
         2e-4, lt=1, description="First learning rate. Default 2e-4, which keeps what the model knows."
     )

@@ -11,10 +11,22 @@ from .base import Name, Strict, Uri
 from .digest import digest_of
 from .distill import Acceptance, StartFrom
 from .labeling import AseEngine, Engine
-from .settings import Aimd, Exploration, LabelledData, ModelSource, Perturb, Purpose, StoreLocation, Training
+from .settings import (
+    Aimd,
+    Exploration,
+    LabelledData,
+    ModelSource,
+    NoveltyMeasure,
+    Perturb,
+    Purpose,
+    StoreLocation,
+    Training,
+)
 from .student import Student
 
 STAGE_SPEC_MAX_BYTES = 16 * 1024
+FIRST_NODE_VARIABLE = "PFD_FIRST_NODE"
+"""Environment variable of a pod that trains with others: the host name of the first of them."""
 STAGE_SPEC_FILE = "/etc/pfd/stage.json"
 """Where the downward API puts the StageSpec in every container of a stage."""
 STAGE_SPEC_ANNOTATION = "pfd.dev/stage-spec"
@@ -105,7 +117,8 @@ class SelectParams(Params):
     frames: int = Field(ge=0)
     """Frames chosen out of MD, exactly this many if there are as many candidates."""
     representative_fraction: float = Field(ge=0, le=1)
-    """Share of them that is an even sample of the MD; the others are far from the training set and one another."""
+    """Share of them that is an even sample of the MD; the others are new to the training set and to one another."""
+    novelty: NoveltyMeasure = NoveltyMeasure.DISTANCE
     close_contact_fraction: float = Field(0.0, ge=0, le=1)
     """Share of them in which two atoms are pushed together."""
     min_distance_factor: float = 0.0

@@ -10,13 +10,14 @@ from pfd_operator.plan.types import (
     Action,
     CreateConfigMap,
     CreateJob,
+    CreateService,
     Decision,
     DeleteJob,
     Event,
     Resource,
     Settings,
 )
-from pfd_operator.render import config_map_manifest, job_manifest
+from pfd_operator.render import config_map_manifest, job_manifest, service_manifest
 
 from .api import ApiError, KubeApi
 from .events import EventRecorder
@@ -117,6 +118,8 @@ def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[st
             return job_manifest(job, settings, secrets.token_urlsafe(16))
         case CreateConfigMap(name, data):
             return config_map_manifest(name, resource, data)
+        case CreateService(name):
+            return service_manifest(name, resource)
         case DeleteJob():
             return {}
 
@@ -124,11 +127,11 @@ def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[st
 def _collection(action: Action, namespace: str) -> str:
     if isinstance(action, CreateJob):
         return f"/apis/batch/v1/namespaces/{namespace}/jobs"
-    return f"/api/v1/namespaces/{namespace}/configmaps"
+    return f"/api/v1/namespaces/{namespace}/{'services' if isinstance(action, CreateService) else 'configmaps'}"
 
 
 def _deletions_first(
     pairs: Iterable[tuple[Action, dict[str, Any]]],
 ) -> list[tuple[Action, dict[str, Any]]]:
-    order = {DeleteJob: 0, CreateConfigMap: 1, CreateJob: 2}
+    order = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2}
     return sorted(pairs, key=lambda pair: order[type(pair[0])])

@@ -71,7 +71,8 @@ def parse_job(job: Object) -> CachedJob | None:
     status = job.get("status", {})
     finished = _finished(status.get("conditions", ()))
     succeeded = _indexes(status.get("completedIndexes", ""))
-    completions = job["spec"].get("completions") if job["spec"].get("completionMode") == "Indexed" else None
+    # without retries of its own an index is one of several pods that work on one result
+    indexed = "backoffLimitPerIndex" in job["spec"]
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
         owner=owner["uid"],
@@ -90,7 +91,8 @@ def parse_job(job: Object) -> CachedJob | None:
             finished=finished.get("type"),
             finished_reason=finished.get("reason", ""),
             finished_message=finished.get("message", ""),
-            completions=completions,
+            completions=job["spec"]["completions"] if indexed else None,
+            nodes=1 if indexed else job["spec"].get("parallelism", 1),
             succeeded_indexes=len(succeeded),
             failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
         ),

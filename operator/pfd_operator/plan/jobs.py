@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,7 @@ class Success:
     results: tuple[StageResult, ...]
 
 
+_GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.RETRY)
 Outcome = Success | Failure | None
 """None: it goes on."""
 
@@ -61,7 +63,9 @@ def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) 
 
 
 def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
-    results = [pod.result for pod in job.pods if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
+    # of pods that work together the first one commits; the others have nothing to say
+    heads = [pod for pod in job.pods if not pod.index]
+    results = [pod.result for pod in heads if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
     if results:
         return Success((results[0],))
     if job.finished is None and job.suspended:
@@ -69,9 +73,28 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
         return None
     if not all(pod.ended for pod in job.pods):
         return None
-    if job.pods:
-        return classify(max(job.pods, key=_age_key), job.stage, memory_limit)
-    return lost(job.stage, job.name) if job.finished is not None else None
+    newest = sorted(job.pods, key=_age_key)[-job.nodes :]
+    failed = [pod for pod in newest if pod.phase == "Failed"]
+    if job.finished is None and not failed and len(newest) < job.nodes:
+        return None
+    if not newest:
+        return lost(job.stage, job.name)
+    return _cause([(pod, classify(pod, job.stage, memory_limit)) for pod in failed or newest[-1:]])
+
+
+def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
+    """Return the failure that the others follow from: of pods that work together, the end of one is the end of all.
+
+    What stopped a pod from outside is the cause if Kubernetes says that it was disrupted; otherwise it was the Job
+    controller, because another one had failed.
+    """
+
+    def rank(item: tuple[ObservedPod, Failure]) -> int:
+        pod, failure = item
+        consequence = failure.remedy is Remedy.RETRY_FREE and not pod.disrupted
+        return len(_GRAVEST_FIRST) if consequence else _GRAVEST_FIRST.index(failure.remedy)
+
+    return min(failures, key=rank)[1]
 
 
 def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:

@@ -20,6 +20,12 @@ def job_name(resource: Resource, iteration: int, stage: StageKind, attempt: int)
     return _shortened(resource.name, JOB_NAME_MAX - len(suffix)) + suffix
 
 
+def service_name(resource: Resource) -> str:
+    """Return the name of the Service of pods that train together: a DNS label that begins with a letter."""
+    suffix = f"-{resource.uid[:_UID_DIGITS]}"
+    return f"pfd-{_shortened(resource.name, JOB_NAME_MAX - len(suffix) - 4)}{suffix}"
+
+
 def structures_name(resource: Resource) -> str:
     """Return the name of the ConfigMap that holds inline structures."""
     return f"{resource.name}-{resource.uid[:_UID_DIGITS]}-structures"

@@ -8,9 +8,9 @@ from pfd_operator.contract.stage import JobIdentity, StageKind, StageSpec
 
 from .budget import pod_deadline_seconds
 from .draft import Draft
-from .names import structures_key, structures_name
+from .names import service_name, structures_key, structures_name
 from .stages import StagePlan
-from .types import CreateConfigMap, CreateJob, PlannedJob
+from .types import CreateConfigMap, CreateJob, CreateService, PlannedJob
 
 
 def ask_for_job(draft: Draft, stage: StagePlan) -> None:
@@ -44,6 +44,8 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
             draft.spec, draft.status, active.stage, stage.parallelism, draft.now
         ),
     )
+    if job.together:
+        draft.actions.append(CreateService(service_name(resource)))
     draft.actions.append(CreateJob(job))
 
 

@@ -62,6 +62,7 @@ def selected(spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None
         # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
         frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status))),
         representative_fraction=spec.selection.representative_fraction,
+        novelty=spec.selection.novelty,
         close_contact_fraction=spec.selection.close_contact_fraction,
         min_distance_factor=spec.selection.min_distance_factor,
     )

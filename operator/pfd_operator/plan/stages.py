@@ -9,7 +9,7 @@ from functools import cached_property
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, stage_digest
+from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import md_tasks
 
 from .recipe import AnyRecipe, Images, Position
@@ -26,8 +26,9 @@ class StagePlan:
     inputs: dict[str, StageRef]
     images: Images
     completions: int | None = None
-    """Indexes; None for a stage of one pod."""
+    """Indexes, each with a result; None for a stage with one result."""
     parallelism: int = 1
+    """Pods at a time; of a stage with one result, those that work on it together."""
 
     @cached_property
     def digest(self) -> str:
@@ -42,7 +43,6 @@ def plan_stage(
     """Return what a stage has to do."""
     params = recipe.params(spec, status, position)
     completions = _completions(params, status)
-    pods = completions or 1
     return StagePlan(
         position=position,
         params=params,
@@ -50,8 +50,15 @@ def plan_stage(
         inputs=recipe.inputs(status, position),
         images=recipe.images(spec, status, settings, position.stage),
         completions=completions,
-        parallelism=min(pods, recipe.label_pods(spec)) if isinstance(params, LabelParams) else pods,
+        parallelism=_parallelism(params, completions, recipe.label_pods(spec)),
     )
+
+
+def _parallelism(params: StageParams, completions: int | None, label_pods: int) -> int:
+    if isinstance(params, TrainParams):
+        return params.training.nodes
+    pods = completions or 1
+    return min(pods, label_pods) if isinstance(params, LabelParams) else pods
 
 
 def _completions(params: StageParams, status: JobStatus) -> int | None:

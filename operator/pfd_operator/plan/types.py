@@ -115,6 +115,9 @@ class ObservedJob:
     finished_reason: str = ""
     finished_message: str = ""
     completions: int | None = None
+    """Indexes, each with a result of its own; None for a stage with one result."""
+    nodes: int = 1
+    """Pods that work on one result together."""
     succeeded_indexes: int = 0
     failed_indexes: int = 0
     pods: tuple[ObservedPod, ...] = ()
@@ -160,6 +163,11 @@ class PlannedJob:
     parallelism: int = 1
     active_deadline_seconds: int | None = None
 
+    @property
+    def together(self) -> bool:
+        """Whether several pods work on one result."""
+        return self.completions is None and self.parallelism > 1
+
 
 @dataclass(frozen=True)
 class CreateJob:
@@ -184,7 +192,14 @@ class CreateConfigMap:
     data: dict[str, str]
 
 
-Action = CreateJob | DeleteJob | CreateConfigMap
+@dataclass(frozen=True)
+class CreateService:
+    """Give the pods that train together names by which they find one another."""
+
+    name: str
+
+
+Action = CreateJob | DeleteJob | CreateConfigMap | CreateService
 
 
 @dataclass(frozen=True)

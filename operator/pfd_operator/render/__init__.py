@@ -3,5 +3,6 @@
 from .config_map import config_map_manifest
 from .errors import RenderError
 from .job import job_manifest
+from .service import service_manifest
 
-__all__ = ["RenderError", "config_map_manifest", "job_manifest"]
+__all__ = ["RenderError", "config_map_manifest", "job_manifest", "service_manifest"]

@@ -6,7 +6,8 @@ from typing import Any
 
 from pfd_operator.api.pods import PodOverrides
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
-from pfd_operator.contract.stage import LabelParams
+from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams
+from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
 
 from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
@@ -68,6 +69,7 @@ def _worker(
                 "valueFrom": {"resourceFieldRef": {"containerName": name, "resource": "limits.cpu", "divisor": "1"}},
             },
             *_store_environment(job),
+            *_node_environment(job),
         ],
         "volumeMounts": [*SCRATCH_MOUNTS, STAGE_MOUNT],
         "terminationMessagePolicy": "File",
@@ -103,6 +105,13 @@ def _probe(engine: dict[str, Any], job: PlannedJob) -> dict[str, Any]:
         "resources": {"requests": dict(_COPY_REQUESTS)},
         "volumeMounts": list(SCRATCH_MOUNTS),
     }
+
+
+def _node_environment(job: PlannedJob) -> list[dict[str, Any]]:
+    if not job.together:
+        return []
+    # the host name of an Indexed Job's pod is the Job's and its index
+    return [{"name": FIRST_NODE_VARIABLE, "value": f"{job.name}-0.{service_name(job.owner)}"}]
 
 
 def _store_environment(job: PlannedJob) -> list[dict[str, Any]]:

@@ -92,8 +92,10 @@ def stage_annotation(spec: StageSpec) -> str:
 
 def _retry_policy(job: PlannedJob, settings: Settings) -> dict[str, Any]:
     if job.completions is None:
-        # every retry of a single pod is a new attempt by the planner, which knows why the last one ended
-        return {"backoffLimit": 0, "completions": 1, "parallelism": 1}
+        # every retry is a new attempt by the planner, which knows why the last one ended; pods that work together end
+        # together
+        indexed = {"completionMode": "Indexed"} if job.together else {}
+        return {"backoffLimit": 0, "completions": job.parallelism, "parallelism": job.parallelism, **indexed}
     return {
         "completionMode": "Indexed",
         "completions": job.completions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pfd_operator.api.pods import PodOverrides, ResourceClaim
+from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
 
 from .containers import containers
@@ -33,6 +34,8 @@ def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[s
         "volumes": volumes(job),
         **_scheduling(overrides),
     }
+    if job.together:
+        spec["subdomain"] = service_name(job.owner)
     if init_containers:
         spec["initContainers"] = init_containers
     if job.active_deadline_seconds is not None:

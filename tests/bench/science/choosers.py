@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.settings import Selection
+from pfd_operator.contract.settings import NoveltyMeasure, Selection
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate
@@ -38,8 +39,8 @@ def entropy(pool: Sequence[Atoms], folder: Path, seed: int) -> Choose:
     return in_order(json.loads((folder / f"entropy-{seed}.json").read_text()))
 
 
-def operator(pool: Sequence[Atoms], folder: Path, seed: int) -> Choose:
-    """An even sample, and the frames farthest from the training set by the descriptors of the newest model."""
+def operator(pool: Sequence[Atoms], folder: Path, seed: int, measure: NoveltyMeasure) -> Choose:
+    """An even sample, and the frames newest to the training set by the descriptors of the newest model."""
     elements = sorted({symbol for atoms in pool for symbol in atoms.symbols})
     candidates = [Candidate(a.info["stratum"], a.info["trajectory"], a.info["step"], a.info["brink"]) for a in pool]
 
@@ -48,8 +49,9 @@ def operator(pool: Sequence[Atoms], folder: Path, seed: int) -> Choose:
         rest = np.setdiff1d(np.arange(len(pool)), chosen)
         even = math.ceil(REPRESENTATIVE_FRACTION * count)
         mine, known = features[rest], features[list(chosen)]
-        rows = choose_frames([candidates[row] for row in rest], count, even, lambda: (mine, known), seed + len(chosen))
-        return [int(rest[row]) for row in rows]
+        offered = [candidates[row] for row in rest]
+        choice = choose_frames(offered, count, even, measure, lambda: (mine, known), seed + len(chosen))
+        return [int(rest[row]) for row in choice.samplings]
 
     return choose
 
@@ -67,7 +69,8 @@ METHODS: dict[str, tuple[Chooser, bool]] = {
     "random": (chance, False),
     "scratch": (chance, False),
     "quests": (entropy, False),
-    "ours": (operator, True),
+    "ours": (partial(operator, measure=NoveltyMeasure.DISTANCE), True),
+    "ours_uncertainty": (partial(operator, measure=NoveltyMeasure.UNCERTAINTY), True),
 }
 """Name → chooser, and whether models have a part in the choice. `scratch` trains on what chance chose, but from random
 parameters."""

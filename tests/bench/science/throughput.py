@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.data import covalent_radii
 
+from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.geometry import GeometryLimits, geometry_faults
 from pfd_worker.selection.representative import Candidate
@@ -80,10 +81,10 @@ def _select(candidates: int) -> dict[str, float]:
         for n in range(candidates)
     ]
     begun = time.perf_counter()
-    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, lambda: (features, known), seed=7)
+    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, NoveltyMeasure.DISTANCE, lambda: (features, known), seed=7)
     seconds = time.perf_counter() - begun
-    if len(chosen) != CHOSEN:
-        raise ValueError(f"{len(chosen)} frames were chosen")
+    if len(chosen.samplings) != CHOSEN:
+        raise ValueError(f"{len(chosen.samplings)} frames were chosen")
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from pfd_operator.contract.settings import Training
 from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.team import ALONE
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import TrainingRun
 from pfd_worker.training.session import TrainingSession
@@ -26,6 +27,7 @@ def run_in(
     return TrainingRun(
         folder=folder / "training",
         begin=lambda frames, seed: begin(folder / "training", frames, seed),
+        team=ALONE,
         checkpoints=CheckpointStore(DirectoryStore(folder / "store"), "0" * 64),
         checkpoint_seconds=settings.checkpoint_seconds,
         validation_fraction=settings.validation_fraction,

@@ -17,13 +17,19 @@ INFO_KEYS = ("purpose", "sampling", "stratum", "trajectory", "system")
 """Where a frame comes from and what it is for, as select says it."""
 
 
+def task_info(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a labelled frame keeps of its task: INFO_KEYS, and how novel it was where select knew."""
+    novelty = {"novelty": float(task["novelty"])} if "novelty" in task else {}
+    return {**{key: str(task[key]) for key in INFO_KEYS}, **novelty}
+
+
 @dataclass(frozen=True)
 class LabelTask:
     """One calculation: a single point, or a short AIMD trajectory if `steps` is given."""
 
     atoms: Atoms
-    info: Mapping[str, str]
-    """INFO_KEYS of its frames."""
+    info: Mapping[str, Any]
+    """`task_info` of its frames."""
     steps: int | None = None
     temperature_kelvin: float = 0.0
     timestep_fs: float = 0.0
@@ -32,7 +38,7 @@ class LabelTask:
     @classmethod
     def from_json(cls, task: Mapping[str, Any], atoms: Atoms) -> LabelTask:
         """Read one entry of a select stage's task list."""
-        info = {key: str(task[key]) for key in INFO_KEYS}
+        info = task_info(task)
         if task["kind"] == "scf":
             return cls(atoms, info)
         aimd = {key: task[key] for key in ("steps", "temperature_kelvin", "timestep_fs", "seed")}

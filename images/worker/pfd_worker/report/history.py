@@ -27,6 +27,8 @@ class IterationRecord:
     """Whose model was the best on the hold-out by then; None while no training had beaten the shifted model."""
     errors: dict[str, dict[str, Any]]
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
+    force_error_bound: dict[str, float] | None = None
+    """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -36,6 +38,7 @@ class IterationRecord:
             "holdoutLabels": self.holdout_labels,
             "bestIteration": self.best_iteration,
             "errors": self.errors,
+            "forceErrorBound": self.force_error_bound,
         }
 
     @classmethod
@@ -47,6 +50,7 @@ class IterationRecord:
             holdout_labels=content["holdoutLabels"],
             best_iteration=content["bestIteration"],
             errors=content["errors"],
+            force_error_bound=content.get("forceErrorBound"),
         )
 
 

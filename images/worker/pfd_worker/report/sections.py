@@ -185,10 +185,20 @@ def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
 
 
 def _iterations(data: ReportData) -> str:
-    header: list[Cell | str] = ["iteration", _LABELS_COLUMN, *_ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
     records = data.history.iterations
+    header: list[Cell | str] = ["iteration", _LABELS_COLUMN, *_ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
+    rows = [_iteration_row(record) for record in records]
     best = next((n for n, record in enumerate(records) if record.iteration == data.best_iteration), None)
-    return table(header, [_iteration_row(record) for record in records], best)
+    if not any(record.force_error_bound for record in records):
+        return table(header, rows, best)
+    header.append(Cell("expected of MD", "force RMSE below, eV/Å"))
+    rows = [[*row, _expected(record)] for row, record in zip(rows, records, strict=True)]
+    text = (
+        "Expected of MD: what the exploring model's force error of a frame was to stay below with 90 % probability, "
+        "told before the frame was labelled, by its novelty and the errors of the iteration before: for half of the "
+        "candidates (for a tenth – for all)."
+    )
+    return table(header, rows, best) + paragraph(text, quiet=True)
 
 
 def _iteration_row(record: IterationRecord) -> list[Cell | str]:
@@ -199,6 +209,11 @@ def _iteration_row(record: IterationRecord) -> list[Cell | str]:
         *error_cells(record.errors["holdout"]),
         "–" if new is None else error_cells(new)[0],
     ]
+
+
+def _expected(record: IterationRecord) -> Cell | str:
+    bound = record.force_error_bound
+    return "–" if bound is None else Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}")
 
 
 def _curve_caption(curve: LearningCurve) -> str:

@@ -35,6 +35,8 @@ class RoundResult:
 
     reports: dict[str, dict[str, Any]]
     """By name (pretrained, shifted, prequential, farthest, holdout), as `error_report` gives them."""
+    force_error_bound: dict[str, float] | None
+    """Of the candidates, as `select` told it before they were labelled."""
     holdout: Sequence[Atoms]
     best_predictions: Sequence[Prediction]
     """Of the best model so far, for the hold-out."""
@@ -55,6 +57,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         holdout_labels=len(trained.holdout),
         best_iteration=trained.best_iteration,
         errors={name: trained.reports[name] for name in MEASURED if name in trained.reports},
+        force_error_bound=trained.force_error_bound,
     )
     history = history_before(context, previous).extended(record, trained.reports)
     seed = seed_of(spec.seed, "report")

@@ -16,13 +16,14 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution, ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
-from pfd_worker.evaluation.errors import FrameError, frame_errors, summarise
+from pfd_worker.evaluation.errors import FrameError, force_rmse, frame_errors, summarise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
+from pfd_worker.selection.calibration import conformal_scale
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
 from pfd_worker.training.checkpoints import CheckpointStore
@@ -56,6 +57,7 @@ class Round(ABC):
         self.metrics: dict[str, ErrorMetrics] = {}
         self.reports: dict[str, Any] = {}
         self.seed = seed_of(context.spec.seed, "bootstrap")
+        self.error_of_novelty: float | None = None
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
             CheckpointStore(context.store, self.previous.digest).clear()
@@ -86,10 +88,12 @@ class Round(ABC):
         new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
         dataset, holdout = self._datasets(new, labels)
         self.begin(dataset, holdout)
-        if self.previous is not None and new:
+        if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
         trained = self.folder / self.family.model_file
         outcome = self.train(dataset, trained)
+        if not self.context.team.leads:
+            return StageOutput()
         model = self.family.open(trained)
         predictions = model.predict(holdout)
         self.measure("holdout", frame_errors(holdout, predictions))
@@ -100,6 +104,8 @@ class Round(ABC):
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
             reports=self.reports,
+            # a select stage of an earlier version does not say it
+            force_error_bound=self.context.input("select")[0].summary.get("force_error_bound"),
             holdout=holdout,
             best_predictions=predictions,
             best_iteration=best.iteration,
@@ -125,6 +131,13 @@ class Round(ABC):
         errors = frame_errors(new, explorer.predict(new))
         samples = [Sampling(atoms.info["sampling"]) for atoms in new]
         even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
+        # only what is learned from frames drawn evenly holds for the candidates of the next round
+        novelty = [
+            atoms.info.get("novelty", 0.0)
+            for atoms, sample in zip(new, samples, strict=True)
+            if sample is Sampling.REPRESENTATIVE
+        ]
+        self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
         self.measure("prequential", even or far)
         if even and far:
@@ -147,6 +160,7 @@ class Round(ABC):
         return TrainingRun(
             folder=self.training_folder,
             begin=begin,
+            team=self.context.team,
             checkpoints=CheckpointStore(self.context.store, spec.digest),
             checkpoint_seconds=training.checkpoint_seconds,
             validation_fraction=training.validation_fraction,
@@ -214,6 +228,7 @@ class Round(ABC):
                 "best_iteration": best.iteration,
                 "elements": self.prepare.summary["elements"],
                 "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
+                "error_of_novelty": self.error_of_novelty,
                 "kept_step": 0 if outcome is None else outcome.step,
             },
             counts={

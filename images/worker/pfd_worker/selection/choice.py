@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.frames import Sampling
-from pfd_worker.selection.farthest import select_farthest
+from pfd_worker.selection.distance import Distance
+from pfd_worker.selection.novelty import Novelty, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
+from pfd_worker.selection.variance import PosteriorVariance
 
 Features = NDArray[np.float32]
+MEASURES: dict[NoveltyMeasure, Callable[[Features, Features], Novelty]] = {
+    NoveltyMeasure.DISTANCE: Distance,
+    NoveltyMeasure.UNCERTAINTY: PosteriorVariance,
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which candidates are labelled."""
+
+    samplings: dict[int, Sampling]
+    """Row → how it was sampled, in the order chosen."""
+    novelty: NDArray[np.float64] | None
+    """(n,) of every candidate to what was labelled before; None if nothing was, or nobody had to know."""
 
 
 def choose_frames(
     candidates: Sequence[Candidate],
     count: int,
     even: int,
+    measure: NoveltyMeasure,
     features: Callable[[], tuple[Features, Features]],
     seed: int,
-) -> dict[int, Sampling]:
+) -> Choice:
     """Choose exactly `count` candidates, or all there are.
 
     Parameters
@@ -31,25 +50,24 @@ def choose_frames(
         How many to choose.
     even
         How many of them are an even sample of the MD.
+    measure
+        What makes a candidate new.
     features
         Called if that is not all: features of the candidates (n, d), and of the frames labelled already (m, d).
     seed
         Of all that is left to chance.
-
-    Returns
-    -------
-    dict
-        Row of `candidates` → how it was sampled, in the order chosen.
     """
     chosen = dict.fromkeys(select_representative(candidates, min(count, even), seed), Sampling.REPRESENTATIVE)
     if len(chosen) == count:
-        return chosen
+        return Choice(chosen, None)
     mine, known = features()
+    novelty = MEASURES[measure](mine, known)
+    before = novelty.scores.copy() if len(known) else None
+    for row in chosen:
+        novelty.take(row)
+    strata = [candidate.stratum for candidate in candidates]
     brink = {row for row, candidate in enumerate(candidates) if candidate.brink}
     for sampling, pool in ((Sampling.BRINK, brink), (Sampling.FARTHEST, set(range(len(candidates))))):
-        rest = np.array(sorted(pool - set(chosen)), dtype=int)
-        strata = [candidates[row].stratum for row in rest]
-        near = np.concatenate([known, mine[list(chosen)]])
-        far = select_farthest(mine[rest], strata, count - len(chosen), near, seed)
-        chosen |= dict.fromkeys(rest[far].tolist(), sampling)
-    return chosen
+        new = select_novel(novelty, strata, pool - set(chosen), count - len(chosen), seed)
+        chosen |= dict.fromkeys(new, sampling)
+    return Choice(chosen, before)

@@ -17,7 +17,7 @@ from pfd_operator.contract.settings import Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
-from pfd_worker.selection.choice import choose_frames
+from pfd_worker.selection.choice import Choice, choose_frames
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.quotas import fair_quotas
 from pfd_worker.selection.representative import Candidate
@@ -38,15 +38,18 @@ def run(context: StageContext) -> StageOutput:
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    chosen = _choose(context, params, shards, [row for _, _, row in rows], params.frames - pushed)
-    frames = _fetch_frames(context, shards, [rows[number][:2] for number in chosen])
+    choice = _choose(context, params, shards, [row for _, _, row in rows], params.frames - pushed)
+    frames = _fetch_frames(context, shards, [rows[number][:2] for number in choice.samplings])
     contacts = close_contacts(frames, pushed, params.min_distance_factor, seed_of(context.spec.seed, "contacts"))
-    samplings = [*chosen.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
+    samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
     frames += contacts
     tasks: list[dict[str, Any]] = [
         {"kind": "scf", "frame": number, "purpose": params.purpose, "sampling": sampling, **_origin(atoms)}
         for number, (atoms, sampling) in enumerate(zip(frames, samplings, strict=True))
     ]
+    if choice.novelty is not None:
+        for row, task in zip(choice.samplings, tasks, strict=False):
+            task["novelty"] = float(choice.novelty[row])
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], "starts.extxyz"))
         for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
@@ -63,7 +66,11 @@ def run(context: StageContext) -> StageOutput:
         strata[task["stratum"]] = strata.get(task["stratum"], 0) + task.get("steps", 1)
     return StageOutput(
         files=files,
-        summary={"strata": strata, "missing_explore_indexes": context.missing("explore")},
+        summary={
+            "strata": strata,
+            "missing_explore_indexes": context.missing("explore"),
+            "force_error_bound": _force_error_bound(context, choice.novelty),
+        },
         counts={"tasks": len(tasks), "labels": labels, "candidates": len(rows)},
     )
 
@@ -78,10 +85,9 @@ def _choose(
     shards: Sequence[Manifest],
     rows: Sequence[dict[str, Any]],
     count: int,
-) -> dict[int, Sampling]:
-    """Return rows of the candidates, and how each was sampled."""
+) -> Choice:
     if not count:
-        return {}
+        return Choice({}, None)
     if not rows:
         raise _no_candidates(shards)
 
@@ -93,7 +99,19 @@ def _choose(
     candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, features, seed)
+    return choose_frames(candidates, count, even, params.novelty, features, seed)
+
+
+def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
+    """Return what the force RMSE of MD frames stays below with 90 % probability each, in eV/Å: over all candidates.
+
+    Their novelty times the scale that earlier labels gave; None before there are such.
+    """
+    # a train stage of an earlier version does not say it
+    scale = context.input("train")[0].summary.get("error_of_novelty") if "train" in context.spec.inputs else None
+    if scale is None or novelty is None:
+        return None
+    return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}
 
 
 def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:

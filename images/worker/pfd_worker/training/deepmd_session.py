@@ -36,6 +36,7 @@ class DeepmdSession:
     """Trained on."""
     seed: int
     program: str = "dp train"
+    distributed: bool = True
     curve_file: str = CURVE_FILE
 
     def __post_init__(self) -> None:
@@ -49,15 +50,13 @@ class DeepmdSession:
         return int(self.base_input["training"]["numb_steps"])
 
     def command(self, resumed: Path | None) -> list[str]:
-        """Write data and input; return the command line, with one process on each of several GPUs."""
-        import torch
-
+        """Write data and input; return the command line."""
         systems = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
         settings = complete_input(
             self.base_input, systems, len(self.frames), _force_rms(self.frames), self.seed % 2**31
         )
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))
-        return train_command(self.purpose, self._start_from(resumed), torch.cuda.device_count())
+        return train_command(self.purpose, self._start_from(resumed))
 
     def _start_from(self, resumed: Path | None) -> list[str]:
         if resumed is not None:
@@ -100,13 +99,10 @@ class DeepmdSession:
         strip_checkpoint(checkpoint, output)
 
 
-def train_command(purpose: Purpose, start_from: Sequence[str], gpus: int) -> list[str]:
+def train_command(purpose: Purpose, start_from: Sequence[str]) -> list[str]:
     """Return the command line of a training in the folder that holds input.json."""
     statistics = [] if RECIPES[purpose].neighbour_statistics else ["--skip-neighbor-stat"]
-    arguments = ["dp", "--pt", "train", "input.json", *statistics, *start_from]
-    if gpus > 1:
-        return ["torchrun", "--standalone", f"--nproc_per_node={gpus}", "--no-python", *arguments]
-    return arguments
+    return ["dp", "--pt", "train", "input.json", *statistics, *start_from]
 
 
 def copy_for_init(checkpoint: Path, output: Path) -> None:

@@ -13,7 +13,9 @@ from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
+from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
+from pfd_worker.training.launch import launched
 from pfd_worker.training.session import TrainingSession
 
 POLL_SECONDS = 0.5
@@ -39,6 +41,7 @@ class TrainingProcess:
 
     session: TrainingSession
     checkpoint_seconds: float
+    team: Team = ALONE
 
     def run(self, resumed: Path | None, watcher: Watcher, stopping: threading.Event) -> None:
         """Run to the end.
@@ -56,6 +59,8 @@ class TrainingProcess:
         """
         kills_before = _out_of_memory_kills()
         command = self.session.command(resumed)
+        if self.session.distributed:
+            command = launched(command, _gpus(), self.team)
         with (self.session.folder / LOG_FILE).open("wb") as log:
             child = subprocess.Popen(
                 command,
@@ -107,10 +112,17 @@ class TrainingProcess:
                 "training ran out of memory. Raise spec.pods.train.resources.limits.memory or lower "
                 f"spec.training.batchSize.\n{text}",
             )
-        exit_code = ExitCode.TRANSIENT if code < 0 else ExitCode.USER_ERROR
+        # of pods that train together the end of one is the end of all: whose fault it was cannot be told
+        exit_code = ExitCode.TRANSIENT if code < 0 or self.team.nodes > 1 else ExitCode.USER_ERROR
         return StageError(
             exit_code, Reason.TRAINING_FAILED, f"`{self.session.program}` ended with code {code}:\n{text}"
         )
+
+
+def _gpus() -> int:
+    import torch
+
+    return int(torch.cuda.device_count())
 
 
 def _diverged(point: CurvePoint) -> StageError:

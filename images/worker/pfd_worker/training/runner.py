@@ -12,6 +12,7 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
+from pfd_worker.team import Team
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.choice import score_checkpoints
 from pfd_worker.training.curve import CurvePoint
@@ -46,6 +47,7 @@ class TrainingRun:
     folder: Path
     begin: Callable[[Sequence[Atoms], int], TrainingSession]
     """Frames to train on, seed → the program's session in the folder."""
+    team: Team
     checkpoints: CheckpointStore
     checkpoint_seconds: float
     validation_fraction: float
@@ -53,8 +55,8 @@ class TrainingRun:
     progress: Callable[[float, str], None]
     stopping: threading.Event
 
-    def run(self, frames: Sequence[Atoms], output: Path) -> Trained:
-        """Train and write the best checkpoint, without optimizer state, to `output`.
+    def run(self, frames: Sequence[Atoms], output: Path) -> Trained | None:
+        """Train and write the best checkpoint, without optimizer state, to `output`; None if another pod does that.
 
         Raises
         ------
@@ -68,7 +70,9 @@ class TrainingRun:
         resumed_from = session.step_of(resumed) if resumed else 0
         if resumed_from < session.steps:
             watcher = _Watcher(self.checkpoints, session.steps, self.progress)
-            TrainingProcess(session, self.checkpoint_seconds).run(resumed, watcher, self.stopping)
+            TrainingProcess(session, self.checkpoint_seconds, self.team).run(resumed, watcher, self.stopping)
+        if not self.team.leads:
+            return None
         scores = score_checkpoints(session, validation) if validation else []
         best = min(scores, key=lambda s: (s.score, -s.step)).path if scores else session.checkpoints()[-1]
         session.strip(best, output)

@@ -20,6 +20,11 @@ class TrainingSession(Protocol):
         ...
 
     @property
+    def distributed(self) -> bool:
+        """Whether several of its processes train together if torchrun starts them."""
+        ...
+
+    @property
     def folder(self) -> Path:
         """The child runs here."""
         ...

@@ -38,6 +38,7 @@ class SevennetSession:
     """Trained on."""
     seed: int
     program: str = "sevenn train"
+    distributed: bool = False
     curve_file: str = CURVE_FILE
 
     @property

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import Training
+from pfd_worker.errors import user_error
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 
 OWNED_KEYS = {
@@ -39,8 +41,12 @@ def base_input(training: Training, model_section: Mapping[str, Any]) -> dict[str
     Raises
     ------
     StageError
-        TrainingTemplateInvalid, if the template sets a key of `OWNED_KEYS` or makes the model another one.
+        TrainingTemplateInvalid, if the template sets a key of `OWNED_KEYS` or makes the model another one, or several
+        nodes are asked for.
     """
+    if training.nodes > 1:
+        message = f"spec.training.nodes: {training.nodes} nodes cannot train a SevenNet model together; leave it at 1."
+        raise user_error(Reason.TRAINING_TEMPLATE_INVALID, message)
     refuse_owned_keys(training.template, OWNED_KEYS)
     for key in training.template.get("model", {}):
         if key not in MODEL_KEYS_OF_USERS:

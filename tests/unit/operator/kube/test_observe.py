@@ -46,7 +46,8 @@ def job(**status: Any) -> dict[str, Any]:
         "ownerReferences": [OWNER],
         "creationTimestamp": "2026-01-01T00:00:00Z",
     }
-    return {"metadata": metadata, "spec": {"completionMode": "Indexed", "completions": 8}, "status": status}
+    spec = {"completionMode": "Indexed", "completions": 8, "parallelism": 4, "backoffLimitPerIndex": 3}
+    return {"metadata": metadata, "spec": spec, "status": status}
 
 
 def test_job_counts_its_indexes() -> None:
@@ -55,6 +56,14 @@ def test_job_counts_its_indexes() -> None:
     assert (cached.observed.succeeded_indexes, cached.observed.failed_indexes) == (4, 1)
     assert (cached.observed.iteration, cached.observed.stage, cached.observed.completions) == (2, StageKind.LABEL, 8)
     assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
+
+
+def test_pods_that_work_together_have_one_result() -> None:
+    body = job(completedIndexes="1")
+    body["spec"] = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 0}
+    cached = parse_job(body)
+    assert cached is not None
+    assert (cached.observed.completions, cached.observed.nodes) == (None, 2)
 
 
 def test_pods_are_ahead_of_their_job() -> None:

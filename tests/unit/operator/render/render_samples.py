@@ -97,7 +97,7 @@ def label_job(owner: Resource, completions: int = 12, parallelism: int = 4) -> P
 
 def train_job(owner: Resource) -> PlannedJob:
     params = TrainParams(training=owner.spec.training, max_failed_fraction=0.2)
-    return planned(params, owner, active_deadline_seconds=7200)
+    return planned(params, owner, active_deadline_seconds=7200, parallelism=owner.spec.training.nodes)
 
 
 def select_job(owner: Resource) -> PlannedJob:

@@ -9,7 +9,7 @@ import pytest
 from render_samples import SETTINGS, SPEC, label_job, prepare_job, resource, select_job, train_job
 
 from pfd_operator.plan.types import PlannedJob, Resource
-from pfd_operator.render import RenderError, config_map_manifest, job_manifest
+from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
 from pfd_operator.render.labels import label_value
 
 CLAIMS = [{"name": "gpu", "resourceClaimTemplateName": "h100"}, {"name": "shared", "resourceClaimName": "a100"}]
@@ -20,6 +20,7 @@ STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
     "label-xtb": (label_job, {"labeling": XTB}),
     "train": (train_job, {}),
     "train-queued": (train_job, {"queue": {"name": "gpus", "priorityClass": "low"}}),
+    "train-two-nodes": (train_job, {"training": {"nodes": 2}}),
     "train-claims": (train_job, {"pods": {"train": {"resourceClaims": CLAIMS}}}),
     "select": (select_job, {}),
 }
@@ -42,6 +43,10 @@ def test_golden(name: str, golden: Callable[[str, Any], None]) -> None:
 
 def test_golden_config_map(golden: Callable[[str, Any], None]) -> None:
     golden("config-map", config_map_manifest("silicon-5f0c-structures", resource(), {"liquid.extxyz": "2\n\n…"}))
+
+
+def test_golden_service(golden: Callable[[str, Any], None]) -> None:
+    golden("service", service_manifest("pfd-silicon-5f0c", resource()))
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -72,9 +72,12 @@ def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = 
     for number in range(iterations):
         labels = 20 * (number + 1)
         errors = {"holdout": errors_of(frames, force_error_after(number))}
+        bound = None
         if number:
             errors["prequential"] = errors_of(frames[:30], 0.8 * (labels - 20) ** -0.5)
-        record = IterationRecord(number, labels, len(frames), best, errors)
+        if number > 1:
+            bound = {f"p{percent}": 0.02 * percent * (labels - 20) ** -0.5 for percent in (10, 50, 90, 100)}
+        record = IterationRecord(number, labels, len(frames), best, errors, bound)
         history = history.extended(record, baselines if number == 0 else {})
     return history
 

@@ -128,6 +128,14 @@ def test_what_cannot_be_drawn_is_said(arguments, missing, words):
     json.dumps(report.to_json(), allow_nan=False)
 
 
+def test_what_was_expected_of_md_stands_beside_what_was_found(page):
+    header = next(number for number, row in enumerate(page.rows) if row[0].strip() == "iteration")
+    expected = [row[6].strip() for row in page.rows[header : header + 4]]
+    assert expected == ["expected of MD force RMSE below, eV/Å", "–", "–", "0.158 0.0316 – 0.316"]
+    few = ParsedPage(render_page(sample_report(iterations=2)))
+    assert not any("expected of MD" in cell for row in few.rows for cell in row)
+
+
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):
     bare = dataclasses.replace(report, history=History({}, report.history.iterations), features=None)
     page = ParsedPage(render_page(bare))

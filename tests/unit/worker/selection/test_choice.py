@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate
@@ -21,7 +22,7 @@ def features():
 
 
 def choose(count, even):
-    return choose_frames(CANDIDATES, count, even, features, seed=3)
+    return choose_frames(CANDIDATES, count, even, NoveltyMeasure.DISTANCE, features, seed=3).samplings
 
 
 @pytest.mark.parametrize(("count", "even"), [(8, 4), (8, 0), (40, 10), (3, 2), (1, 0)])
@@ -35,7 +36,9 @@ def test_exactly_so_many_are_chosen_and_explosions_go_before_distance(count, eve
 
 
 def test_an_even_sample_holds_no_frame_on_the_brink_and_needs_no_features():
-    chosen = choose_frames(CANDIDATES, 30, 30, lambda: pytest.fail("not needed"), seed=3)
+    chosen = choose_frames(
+        CANDIDATES, 30, 30, NoveltyMeasure.DISTANCE, lambda: pytest.fail("not needed"), seed=3
+    ).samplings
     assert not BRINK & set(chosen)
     assert set(chosen.values()) == {Sampling.REPRESENTATIVE}
 
@@ -47,5 +50,7 @@ def test_where_all_else_is_taken_those_on_the_brink_make_up_the_number():
 def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
     rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
     candidates = [Candidate("s", "t", step) for step in range(5)]
-    chosen = choose_frames(candidates, 2, 0, lambda: (rows, np.array([[0, 0]], dtype=np.float32)), seed=1)
-    assert list(chosen) == [4, 2]
+    labelled = np.array([[0, 0]], dtype=np.float32)
+    choice = choose_frames(candidates, 2, 0, NoveltyMeasure.DISTANCE, lambda: (rows, labelled), seed=1)
+    assert list(choice.samplings) == [4, 2]
+    assert choice.novelty == pytest.approx([0, 0.1, 5, 5.1, 9])

@@ -168,12 +168,12 @@ def two_iterations(loop: Loop, prepare_params: dict[str, Any]) -> TwoIterations:
 
 
 def later_iteration(
-    loop: Loop, number: int, prepare: StageRef, train: StageRef
+    loop: Loop, number: int, prepare: StageRef, train: StageRef, frames: int = 8
 ) -> tuple[dict[str, StageRef], StageResult]:
     """Run one training iteration after `train`."""
     explore = loop.indexed(explore_params("training"), number, {"prepare": prepare, "model": train}, 2)
     select = loop.run(
-        {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.5},
+        {"stage": "select", "purpose": "training", "frames": frames, "representativeFraction": 0.5},
         number,
         {"prepare": prepare, "explore": explore, "train": train},
     )

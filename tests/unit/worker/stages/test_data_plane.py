@@ -9,6 +9,7 @@ from tests.unit.worker.stages.loop import (
     Loop,
     explore_params,
     iteration_zero,
+    later_iteration,
     prepare_params,
     ref,
     two_iterations,
@@ -55,6 +56,21 @@ def test_later_iterations_measure_the_exploring_model_first(finished):
     assert "Cu" in report["holdout"]["elements"]
     assert {"pretrained", "shifted", "best"} <= set(loop.manifest(train1).summary["metrics"])
     assert {task["stratum"] for task in tasks} == {"copper/300K", "copper/600K"}
+
+
+def test_labels_tell_what_error_to_expect_of_the_next_frames_before_those_are_paid_for(finished):
+    loop, prepare, _, _, refs1, train1 = finished
+    tasks = loop.load_json(refs1["select"], "tasks.json")
+    assert all(task["novelty"] > 0 for task in tasks)
+    # four frames drawn evenly do not tell what nine in ten stay below
+    assert loop.manifest(train1).summary["error_of_novelty"] is None
+    _, train2 = later_iteration(loop, 2, prepare, ref(train1), frames=20)
+    assert loop.manifest(train2).summary["error_of_novelty"] > 0
+    refs3, train3 = later_iteration(loop, 3, prepare, ref(train2), frames=20)
+    bound = loop.manifest(refs3["select"]).summary["force_error_bound"]
+    assert 0 < bound["p10"] <= bound["p50"] <= bound["p90"] <= bound["p100"]
+    bounds = [record["forceErrorBound"] for record in loop.load_json(ref(train3), "history.json")["iterations"]]
+    assert bounds == [None, None, None, bound]
 
 
 def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(finished, tmp_path):

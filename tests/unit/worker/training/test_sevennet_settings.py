@@ -23,6 +23,11 @@ def test_only_a_resumed_training_keeps_its_optimizer(tmp_path, resumed):
     assert {start[f"reset_{what}"] for what in ("optimizer", "scheduler", "epoch")} == {not resumed}
 
 
+def test_several_nodes_are_refused():
+    with pytest.raises(StageError, match=r"spec\.training\.nodes: 2 nodes"):
+        base_input(Training(nodes=2), MODEL)
+
+
 def nested(path: tuple[str, ...]) -> dict:
     return {path[0]: nested(path[1:]) if path[1:] else 1}
 

@@ -1,0 +1,38 @@
+"""From novelty to eV/Å: how large force errors are at a given novelty, learned from labels the model had not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+CONFIDENCE = 0.9
+
+
+def conformal_scale(errors: Sequence[float], novelty: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
+    """Return what a frame's novelty is multiplied by for a bound on its force error.
+
+    Split conformal prediction with the score error over novelty: for a frame drawn as these were, the bound holds with
+    at least the given probability, whatever the model (Angelopoulos and Bates, arXiv:2107.07511; with distances of
+    latent features: Hu et al., Mach. Learn.: Sci. Technol. 3, 045028 (2022)).
+
+    Parameters
+    ----------
+    errors
+        Force RMSE of each frame, in eV/Å, by the model that explored, before it was trained on it.
+    novelty
+        Of each frame to that model's training set, when it was chosen.
+    confidence
+        Probability that the bound holds.
+
+    Returns
+    -------
+    float or None
+        In eV/Å per unit of novelty; None if there are too few frames for this confidence.
+    """
+    known = [(error, new) for error, new in zip(errors, novelty, strict=True) if 0 < new < math.inf]
+    rank = math.ceil((len(known) + 1) * confidence)
+    if not known or rank > len(known):
+        return None
+    return float(np.sort([error / new for error, new in known])[rank - 1])

@@ -1,0 +1,73 @@
+"""Novelty as distance: how far a frame is, in feature space, from the nearest one of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from pfd_worker.selection.novelty import DUPLICATE_QUANTILE
+
+NUMBERS_AT_A_TIME = 1_000_000
+"""Features or distances: bounds the memory of a search (some 8 MB each), however many candidates there are."""
+
+
+def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the distance of every point to the nearest one of a set.
+
+    Parameters
+    ----------
+    points
+        (n, d).
+    reference
+        (m, d); the distances are infinite if m is 0.
+    """
+    nearest = np.full(len(points), np.inf)
+    if len(reference):
+        for rows in _blocks(points, reference):
+            nearest[rows] = cdist(points[rows], reference).min(axis=1)
+    return nearest
+
+
+def duplicate_distance(training: NDArray[np.float32]) -> float:
+    """Return the distance under which a frame is a near-duplicate of the training set.
+
+    It is a low quantile of the training set's own nearest-neighbour distances, so it has no unit to tune and follows
+    the descriptors of the model at hand. A set of fewer than two frames has no such distance: 0.
+    """
+    if len(training) < 2:
+        return 0.0
+    own = np.empty(len(training))
+    for rows in _blocks(training, training):
+        distances = cdist(training[rows], training)
+        distances[np.arange(len(distances)), np.arange(rows.start, rows.start + len(distances))] = np.inf
+        own[rows] = distances.min(axis=1)
+    return float(np.quantile(own, DUPLICATE_QUANTILE))
+
+
+def _blocks(points: NDArray[np.float32], reference: NDArray[np.float32]) -> Iterator[slice]:
+    size = max(1, NUMBERS_AT_A_TIME // max(len(reference), points.shape[1]))
+    return (slice(begin, begin + size) for begin in range(0, len(points), size))
+
+
+class Distance:
+    """Farthest-point search: the candidate taken next is the farthest from the training set and from those taken.
+
+    Parameters
+    ----------
+    features
+        (n, d) of the candidates.
+    training
+        (m, d) of the frames that are labelled already; m may be 0.
+    """
+
+    def __init__(self, features: NDArray[np.float32], training: NDArray[np.float32]) -> None:
+        self._features = features
+        self.scores = distances_to_set(features, training)
+        self.duplicate = duplicate_distance(training)
+
+    def take(self, row: int) -> None:
+        """See `Novelty.take`."""
+        np.minimum(self.scores, distances_to_set(self._features, self._features[row : row + 1]), out=self.scores)

@@ -1,0 +1,84 @@
+"""Which candidates are new: a measure of novelty against the training set, and the search that fills quotas by it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfd_worker.selection.quotas import fair_quotas
+
+DUPLICATE_QUANTILE = 0.1
+"""A candidate less novel than this part of the training set is to the rest of that set is a near-duplicate."""
+
+
+class Novelty(Protocol):
+    """How new each candidate is to the training set and to the candidates taken so far."""
+
+    duplicate: float
+    """Score up to which a candidate is a near-duplicate of the training set."""
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(n,), the larger the newer; infinite where there is nothing to compare with."""
+        ...
+
+    def take(self, row: int) -> None:
+        """Count this candidate to the training set from now on."""
+        ...
+
+
+def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int], count: int, seed: int) -> list[int]:
+    """Choose `count` of some candidates, each the newest given the training set and those taken before it.
+
+    Every stratum fills its share. Near-duplicates of the training set are taken only when nothing else is left, so
+    that the number asked for is met.
+
+    Parameters
+    ----------
+    novelty
+        Of the candidates; what is chosen is taken.
+    strata
+        Stratum of each candidate.
+    rows
+        The candidates to choose from.
+    count
+        How many to choose; all of `rows` if there are not as many.
+    seed
+        Decides who gets odd shares, and the first frame when there is no training set.
+
+    Returns
+    -------
+    list of int
+        Rows of the candidates, in the order chosen; the same for the same arguments.
+    """
+    names = np.asarray(strata)
+    rest = np.zeros(len(names), dtype=bool)
+    rest[list(rows)] = True
+    chosen = _fill(novelty, names, rest & (novelty.scores > novelty.duplicate), count, seed)
+    rest[chosen] = False
+    return chosen + _fill(novelty, names, rest, count - len(chosen), seed)
+
+
+def _fill(novelty: Novelty, names: NDArray[np.str_], allowed: NDArray[np.bool_], count: int, seed: int) -> list[int]:
+    """Take the newest of what is allowed until each stratum has its share."""
+    left = fair_quotas(Counter(str(name) for name in names[allowed]), count, seed)
+    open_rows = allowed & np.isin(names, [name for name, quota in left.items() if quota])
+    chosen: list[int] = []
+    while open_rows.any():
+        scores = np.where(open_rows, novelty.scores, -1.0)
+        if np.isinf(scores.max()):
+            row = int(np.random.default_rng(seed).choice(np.flatnonzero(open_rows)))
+        else:
+            row = int(scores.argmax())
+        chosen.append(row)
+        novelty.take(row)
+        open_rows[row] = False
+        name = str(names[row])
+        left[name] -= 1
+        if not left[name]:
+            open_rows &= names != name
+    return chosen

@@ -1,0 +1,38 @@
+"""One training program on several GPUs and nodes: torchrun starts a process for each GPU, and they find one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pfd_worker.team import Team
+
+PORT = 29500
+PATIENCE_SECONDS = 3600
+"""How long a node waits for the first: that one may have to pull its image still, and measures before it trains."""
+
+
+def launched(command: Sequence[str], gpus: int, team: Team) -> list[str]:
+    """Return the command line that runs a program on all GPUs of a pod, together with the other pods of its team.
+
+    Parameters
+    ----------
+    command
+        The program as one process.
+    gpus
+        Of this pod; without any it is one process.
+    team
+        Its pods.
+    """
+    if team.nodes == 1 and gpus <= 1:
+        return list(command)
+    if team.nodes == 1:
+        meeting = ["--standalone"]
+    else:
+        meeting = [
+            f"--nnodes={team.nodes}",
+            f"--node-rank={team.rank}",
+            f"--master-addr={team.first_node}",
+            f"--master-port={PORT}",
+            f"--rdzv-conf=timeout={PATIENCE_SECONDS}",
+        ]
+    return ["torchrun", *meeting, f"--nproc-per-node={max(1, gpus)}", "--no-python", *command]

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from pfd_worker.selection import distance
+from pfd_worker.selection.distance import distances_to_set, duplicate_distance
+
+
+def cloud(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, (count, 3)).astype(np.float32)
+
+
+def test_duplicate_distance_follows_the_spread_of_the_training_set():
+    training = cloud(60, 5)
+    assert duplicate_distance(training * 100) == pytest.approx(100 * duplicate_distance(training), rel=1e-4)
+    assert duplicate_distance(training[:1]) == 0.0
+
+
+def test_distances_to_an_empty_set_are_infinite():
+    assert np.isinf(distances_to_set(cloud(3, 1), np.zeros((0, 3), np.float32))).all()
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 10**6])
+def test_distances_do_not_depend_on_how_many_are_held_at_a_time(at_a_time, monkeypatch):
+    monkeypatch.setattr(distance, "NUMBERS_AT_A_TIME", at_a_time)
+    points, reference = cloud(20, 1), cloud(6, 2)
+    between = np.linalg.norm(points[:, None].astype(float) - reference[None], axis=2)
+    assert distances_to_set(points, reference) == pytest.approx(between.min(axis=1))
+    own = np.linalg.norm(reference[:, None].astype(float) - reference[None], axis=2)
+    np.fill_diagonal(own, np.inf)
+    assert duplicate_distance(reference) == pytest.approx(np.quantile(own.min(axis=1), distance.DUPLICATE_QUANTILE))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfd_worker.selection.distance import Distance
+from pfd_worker.selection.novelty import select_novel
+from pfd_worker.selection.variance import PosteriorVariance
+
+MEASURES = pytest.mark.parametrize("measure", [Distance, PosteriorVariance])
+NOTHING = np.zeros((0, 3), np.float32)
+
+
+def cloud(count: int, seed: int, centre: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(centre, 1, (count, 3)).astype(np.float32)
+
+
+def select(measure, features, strata, count, training, seed):
+    return select_novel(measure(features, training), strata, range(len(features)), count, seed)
+
+
+@MEASURES
+@settings(max_examples=40)
+@given(st.integers(1, 40), st.integers(0, 50), st.integers(0, 12), st.integers(1, 4), st.integers(0, 1000))
+def test_exactly_n_distinct_rows_whatever_the_training_set(measure, candidates, count, known, n_strata, seed):
+    features = cloud(candidates, seed)
+    strata = [f"s{number % n_strata}" for number in range(candidates)]
+    training = features[:known] if known else NOTHING
+    chosen = select(measure, features, strata, count, training, seed)
+    assert len(chosen) == len(set(chosen)) == min(count, candidates)
+    assert chosen == select(measure, features, strata, count, training, seed)
+
+
+@MEASURES
+def test_outliers_are_chosen_before_the_crowd(measure):
+    features = np.concatenate([cloud(100, 1) * 0.01, [[5, 0, 0], [0, 5, 0], [0, 0, 5]]]).astype(np.float32)
+    assert set(select(measure, features, ["s"] * 103, 3, cloud(10, 2) * 0.01, seed=1)) == {100, 101, 102}
+
+
+@MEASURES
+def test_each_stratum_fills_its_share_even_if_another_is_more_diverse(measure):
+    features = np.concatenate([cloud(50, 1) * 10, cloud(50, 2) * 0.1])
+    chosen = select(measure, features, ["wide"] * 50 + ["narrow"] * 50, 10, NOTHING, seed=3)
+    assert sum(row < 50 for row in chosen) == 5
+
+
+@MEASURES
+def test_near_duplicates_of_the_training_set_come_last(measure):
+    training = cloud(50, 1)
+    copies = training[:20] + np.float32(1e-5)
+    fresh = cloud(5, 2, centre=4.0)
+    features = np.concatenate([copies, fresh])
+    chosen = select(measure, features, ["s"] * 25, 8, training, seed=4)
+    assert set(chosen[:5]) == set(range(20, 25))
+    assert len(chosen) == 8
+
+
+@MEASURES
+def test_only_the_rows_offered_are_chosen(measure):
+    chosen = select_novel(measure(cloud(20, 1), cloud(5, 2)), ["s"] * 20, {3, 5, 8}, 10, seed=1)
+    assert set(chosen) == {3, 5, 8}

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from pfd_worker.selection import variance
+from pfd_worker.selection.variance import PRIOR_PRECISION, PosteriorVariance
+
+
+def cloud(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, [3, 1, 0.1, 0.01], (count, 4)).astype(np.float32)
+
+
+def by_definition(features: np.ndarray, known: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Standard deviations of a Bayesian linear model, centred and scaled as the reference says."""
+    centre = reference.mean(axis=0)
+    scale = np.sqrt(np.mean(np.sum((features - centre) ** 2, axis=1)))
+    rows, labelled = (features - centre) / scale, (known - centre) / scale
+    covariance = np.linalg.inv(labelled.T @ labelled + PRIOR_PRECISION * np.eye(4))
+    return np.sqrt(np.diag(rows @ covariance @ rows.T))
+
+
+@pytest.mark.parametrize("at_a_time", [3, 4096])
+def test_scores_and_their_updates_are_those_of_a_linear_model(at_a_time, monkeypatch):
+    monkeypatch.setattr(variance, "ROWS_AT_A_TIME", at_a_time)
+    features, training = cloud(20, 1).astype(float), cloud(7, 2).astype(float)
+    novelty = PosteriorVariance(features, training)
+    assert novelty.scores == pytest.approx(by_definition(features, training, training))
+    for row in (4, 11, 4):
+        novelty.take(row)
+    known = np.concatenate([training, features[[4, 11, 4]]])
+    assert novelty.scores == pytest.approx(by_definition(features, known, training))
+
+
+def test_a_direction_no_label_shows_is_new_however_short_it_is_in_features():
+    training = cloud(200, 1)
+    training[:, 2] = 0
+    candidates = np.array([[3, 0, 0, 0], [0, 0, 1, 0]], np.float32)
+    known, unseen = PosteriorVariance(candidates, training).scores
+    assert unseen > 2 * known
+
+
+def test_equal_frames_are_not_new_to_one_another():
+    same = np.ones((5, 4), np.float32)
+    assert PosteriorVariance(same, same[:0]).scores == pytest.approx(np.zeros(5))

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Installs (or upgrades) the chart with the images of this checkout.   install.sh RELEASE NAMESPACE
 # IMAGES: what make has built; with worker-sevennet among them, that is the image of teachers that are calculators.
-# WORKER: the worker image (default worker).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 release=$1 namespace=$2
@@ -19,6 +18,6 @@ NAMESPACE
 done
 "$PFD_CACHE/bin/helm" upgrade --install "$release" charts/pfd-operator --kubeconfig "$kubeconfig" \
   --namespace "$namespace" --create-namespace --wait --timeout 5m \
-  --set images.operator="$(ref operator)" --set images.worker="$(ref "${WORKER:-worker}")" --set images.s3="$(ref s3)" \
+  --set images.operator="$(ref operator)" --set images.worker="$(ref worker)" --set images.s3="$(ref s3)" \
   --set images.engines.abinit="$(ref abinit)" --set images.calculators="$calculators" \
   --set s3.enabled=true --set s3.persistence.enabled=false --set 's3.secretNamespaces={pfd-demo,pfd-e2e}'

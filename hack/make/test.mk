@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit image-tests lammps integration chart chaos e2e e2e-nodes e2e-short test
+.PHONY: lint unit image-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -32,14 +32,10 @@ chaos: venv devcluster helm ## the operator killed 200 times, API server and pod
 	PYTHONPATH=$(PYTHONPATH):tests:tests/integration:tests/chart $(PYTHON) -m chaos $(CHAOS)
 
 e2e-short: venv install ## one short job with real pods and real DFT labels
-	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos and not nodes" -q -s
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s
 
 e2e: venv install ## the same with pods and the operator killed on the way
-	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not nodes" -q -s
-
-e2e-nodes: venv ## two pods that train together; builds the GPU worker's image (7 GB), and needs no GPU
-	$(MAKE) install IMAGES="operator worker-gpu abinit s3" WORKER=worker-gpu
-	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m nodes -q -s
+	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m e2e -q -s
 
 test: ## everything CI runs
 	$(MAKE) lint

@@ -1,4 +1,4 @@
-"""Two pods that train together, by gloo, in the GPU worker's image: Debian's torch lacks what that needs."""
+"""Two pods that train together, by gloo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 NAMESPACE = "pfd-e2e"
 STEPS = 400
-pytestmark = [pytest.mark.nodes, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
 
 
 def _change(nodes: int, batch_size: int, steps: int = STEPS) -> Callable[[dict[str, Any]], None]:
@@ -57,7 +57,8 @@ def test_two_pods_learn_what_one_learns_from_the_same_batches(submit: Callable[.
     _, one, one_curve = _trained(submit("one-node", _change(nodes=1, batch_size=2)))
     status, two, two_curve = _trained(submit("two-nodes", _change(nodes=2, batch_size=1)))
     assert set(_pods("two-nodes")) == {"0", "1"}
-    assert status["labels"]["paid"] == 0, "what comes before the training is the other job's"
+    # iteration 0 is shared up to its training; iteration 1 explores with another model
+    assert (status["labels"]["reused"], status["labels"]["paid"]) == (8, 4)
     for alone, together in zip(one_curve, two_curve, strict=True):
         assert together["step"][-1] == alone["step"][-1] == STEPS
         late = slice(len(alone) // 2, None)

@@ -1,4 +1,4 @@
-"""One training program on several GPUs and nodes: torchrun starts a process for each GPU, and they find one another."""
+"""One training program on several GPUs and nodes: a process for each GPU, and they find one another."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def launched(command: Sequence[str], gpus: int, team: Team) -> list[str]:
     """
     if team.nodes == 1 and gpus <= 1:
         return list(command)
+    if gpus == 0:
+        return _on_processors(command, team)
     if team.nodes == 1:
         meeting = ["--standalone"]
     else:
@@ -35,4 +37,17 @@ def launched(command: Sequence[str], gpus: int, team: Team) -> list[str]:
             f"--master-port={PORT}",
             f"--rdzv-conf=timeout={PATIENCE_SECONDS}",
         ]
-    return ["torchrun", *meeting, f"--nproc-per-node={max(1, gpus)}", "--no-python", *command]
+    return ["torchrun", *meeting, f"--nproc-per-node={gpus}", "--no-python", *command]
+
+
+def _on_processors(command: Sequence[str], team: Team) -> list[str]:
+    # what torchrun would set: that of Debian's torch asks for libuv, which Debian leaves out
+    variables = [
+        f"RANK={team.rank}",
+        f"WORLD_SIZE={team.nodes}",
+        "LOCAL_RANK=0",
+        f"MASTER_ADDR={team.first_node}",
+        f"MASTER_PORT={PORT}",
+        "USE_LIBUV=0",
+    ]
+    return ["env", *variables, "python", "-m", "pfd_worker.training.on_processors", *command]

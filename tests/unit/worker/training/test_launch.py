@@ -15,11 +15,18 @@ def test_a_process_for_each_gpu_of_a_pod():
     assert launched(PROGRAM, 4, ALONE) == ["torchrun", "--standalone", "--nproc-per-node=4", "--no-python", *PROGRAM]
 
 
-@pytest.mark.parametrize(("gpus", "processes"), [(0, 1), (1, 1), (8, 8)])
-def test_nodes_meet_at_the_first(gpus, processes):
-    command = launched(PROGRAM, gpus, Team(3, 2, "job-0.pfd-silicon-5f0c"))
-    assert command == [
+THIRD = Team(3, 2, "job-0.pfd-silicon-5f0c")
+
+
+@pytest.mark.parametrize("gpus", [1, 8])
+def test_nodes_meet_at_the_first(gpus):
+    assert launched(PROGRAM, gpus, THIRD) == [
         "torchrun", "--nnodes=3", "--node-rank=2", "--master-addr=job-0.pfd-silicon-5f0c", f"--master-port={PORT}",
-        f"--rdzv-conf=timeout={PATIENCE_SECONDS}",
-        f"--nproc-per-node={processes}", "--no-python", *PROGRAM,
+        f"--rdzv-conf=timeout={PATIENCE_SECONDS}", f"--nproc-per-node={gpus}", "--no-python", *PROGRAM,
     ]  # fmt: skip
+
+
+def test_without_gpus_one_process_each_by_gloo():
+    command = launched(PROGRAM, 0, THIRD)
+    assert {"RANK=2", "WORLD_SIZE=3", "MASTER_ADDR=job-0.pfd-silicon-5f0c"} < set(command)
+    assert command[-len(PROGRAM) - 3 :] == ["python", "-m", "pfd_worker.training.on_processors", *PROGRAM]

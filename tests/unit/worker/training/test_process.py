@@ -1,6 +1,7 @@
 """Real `dp train` children that end badly, and what is said of them."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.unit.worker.tiny_pretrained import emt_frames
@@ -10,6 +11,7 @@ from pfd_operator.contract.settings import Training
 from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.team import ALONE, Team
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.process import TrainingProcess
@@ -33,13 +35,25 @@ def single(pretrained, tmp_path_factory):
     return folder / "single.pt", info
 
 
-def run(folder, single, training, frames=None):
+def run(folder, single, training, frames=None, team=ALONE):
     path, info = single
     frames = frames or emt_frames("Cu", 8, 0.1, seed=1)
     settings = base_input(training, info.model_section)
     session = DeepmdSession(folder, settings, Purpose.FINE_TUNING, path, frames, seed=1)
-    TrainingProcess(session, checkpoint_seconds=60).run(None, Silent(), threading.Event())
+    TrainingProcess(session, 60, team).run(None, Silent(), threading.Event())
     return session
+
+
+def test_two_nodes_train_one_model(tmp_path, single):
+    folders = [tmp_path / str(rank) for rank in range(2)]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(2) as nodes:
+        together = nodes.map(lambda rank: run(folders[rank], single, Training(steps=20), team=Team(2, rank)), range(2))
+        first, second = together
+    assert first.last_point().step == 20
+    # the first one keeps the checkpoints and tells how it goes
+    assert first.checkpoints() and not second.checkpoints() and second.last_point() is None
 
 
 def test_a_diverging_training_is_ended_at_once(tmp_path, single):

@@ -22,6 +22,8 @@ from pfd_worker.errors import StageError, transient, user_error
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
 would be lost with the pod, and another pod would have to wait as well."""
+FIRST_PATIENCE_SECONDS = 60.0
+"""The same before its first answer: the pod holds nothing yet, and the address may be wrong."""
 LONGEST_WAIT_SECONDS = 30.0
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -52,6 +54,7 @@ class S3Store:
 
     def __init__(self, location: S3Location, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
+        self._has_answered = False
         self._bucket = location.bucket
         self._prefix = location.prefix.strip("/")
         self._where = f"s3://{location.bucket}" + (f" at {location.endpoint}" if location.endpoint else "")
@@ -171,18 +174,23 @@ class S3Store:
         StageError
             With what is wrong in the user's words.
         """
-        deadline, wait = time.monotonic() + self._patience_seconds, 1.0
+        patience = self._patience_seconds if self._has_answered else min(self._patience_seconds, FIRST_PATIENCE_SECONDS)
+        deadline, wait = time.monotonic() + patience, 1.0
         while True:
             try:
-                return request()
+                answer = request()
             except _FAILURES as failure:
                 explained = self._explained(_cause(failure), address)
+                self._has_answered |= isinstance(explained, _AbsentError)
                 left = deadline - time.monotonic()
                 if explained.exit_code is not ExitCode.TRANSIENT or left < wait:
                     raise explained from failure
                 _log.warning("%s; asked again for %.0f s", explained.message, left)
                 time.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+            else:
+                self._has_answered = True
+                return answer
 
     def _explained(self, error: Exception, address: str) -> StageError:
         code = _code(error) if isinstance(error, ClientError) else type(error).__name__

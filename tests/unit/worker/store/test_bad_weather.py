@@ -9,6 +9,9 @@ import pytest
 
 from chaos.faults import Book, Fault, Weather
 from chaos.storage import StorageProxy
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError
+from pfd_worker.store import s3
 from pfd_worker.store.s3 import S3Store
 
 BODY = bytes(range(256)) * 64
@@ -87,6 +90,18 @@ def test_deleting_twice_is_deleting(way):
     way.weather.coming = [Fault.STORE_ANSWER_LOST]
     way.store.delete("a")
     assert way.store.list("") == [] and not way.store.exists("a")
+
+
+def test_before_its_first_answer_a_store_is_not_waited_for_as_long(way, monkeypatch):
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    way.weather.coming = [Fault.STORE_RESET] * 4
+    with pytest.raises(StageError) as caught:
+        way.store.get("a")
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    way.weather.coming = []
+    assert way.store.get("a") is None
+    way.weather.coming = [Fault.STORE_RESET] * 5
+    assert way.store.get("a") is None
 
 
 def test_an_outage_is_waited_for(way):

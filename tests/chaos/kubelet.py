@@ -80,8 +80,9 @@ class Kubelets:
             if pod is None:
                 # it ended while the deletion was on its way here
                 self._start(self._remove(metadata["name"], uid))
-            elif pod.node not in self.lost_nodes:
+            elif pod.node not in self.lost_nodes and not pod.life.stopping.is_set():
                 pod.life.stopping.set()
+                self._start(self._kill(pod, metadata["deletionGracePeriodSeconds"]))
         elif uid not in self._seen and body["status"].get("phase") == "Pending":
             self._seen.add(uid)
             pod = pod_from(body, self._random.choice([node for node in NODES if node not in self.lost_nodes]))
@@ -109,6 +110,12 @@ class Kubelets:
         if pod.life.stopping.is_set():
             await self._remove(pod.name, pod.uid)
 
+    async def _kill(self, pod: Pod, grace_seconds: float) -> None:
+        """Send SIGKILL to a process that waits for S3, and does not hear SIGTERM."""
+        await asyncio.sleep(grace_seconds)
+        pod.life.lost.set()
+        pod.killed.set()
+
     async def _process(self, pod: Pod) -> tuple[int, str, bool]:
         """Return exit code, termination message, and whether the kubelet evicts the pod."""
         working = self._working[pod.work]
@@ -123,18 +130,31 @@ class Kubelets:
             if fault is Fault.EXIT_PREEMPTED:
                 result = StageResult(ok=False, reason=Reason.PREEMPTED, message="stopped")
                 return ExitCode.PREEMPTED, result.to_termination_message(), False
-            try:
-                result = await self._worker.run(pod.spec, pod.index, pod.life)
-            except StageError as error:
-                failed = StageResult(ok=False, reason=error.reason, message=error.message)
-                return int(error.exit_code), failed.to_termination_message(), False
-            if fault is Fault.EXIT_UNKNOWN:
+            code, message = await self._worked(pod)
+            if code == 0 and fault is Fault.EXIT_UNKNOWN:
                 return 1, "", False
-            if fault is Fault.RESULT_LOST:
+            if code == 0 and fault is Fault.RESULT_LOST:
                 return 0, "", False
-            return 0, result.to_termination_message(), fault is Fault.NODE_PRESSURE
+            return code, message, code == 0 and fault is Fault.NODE_PRESSURE
         finally:
             del working[pod.uid]
+
+    async def _worked(self, pod: Pod) -> tuple[int, str]:
+        """Return the exit code and the termination message of the worker."""
+        work = asyncio.ensure_future(self._worker.run(pod.spec, pod.index, pod.life))
+        killed = asyncio.ensure_future(pod.killed.wait())
+        try:
+            await asyncio.wait({work, killed}, return_when=asyncio.FIRST_COMPLETED)
+            if pod.killed.is_set():
+                return 137, ""
+            return 0, work.result().to_termination_message()
+        except StageError as error:
+            failed = StageResult(ok=False, reason=error.reason, message=error.message)
+            return int(error.exit_code), failed.to_termination_message()
+        finally:
+            killed.cancel()
+            # of a process that is dead nobody wants to know how it would have ended
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _fault(self, pod: Pod) -> Fault | None:
         fault = self._weather.of_pod()

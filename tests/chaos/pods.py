@@ -24,6 +24,7 @@ class Pod:
     node: str
     started_at: str = ""
     life: Life = field(default_factory=Life)
+    killed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
     @property

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.science.committed import unpack
 from bench.science.points import read_points
 from bench.science.summary import needed, ratio, summary
 from bench.science.throughput import measure
@@ -40,10 +41,9 @@ def in_image(*command: str) -> None:
 
 
 def find_points(pools: tuple[str, ...], seeds: int, results: Path, quests_python: str) -> None:
-    """Build what is missing and run all methods on it."""
+    """Run all methods on the committed pools."""
     folder = "build/science"
-    in_image(f"{HERE}/build.py", "--folder", folder, "model", "explorer", "pretrained")
-    in_image(f"{HERE}/build.py", "--folder", folder, "pool", *pools)
+    unpack(ROOT / folder)
     order = [quests_python, f"{HERE}/entropy_order.py", "--folder", folder, "--seeds", str(seeds), *pools]
     subprocess.run(order, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": ""})
     place = str(results.relative_to(ROOT))

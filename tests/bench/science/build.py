@@ -18,6 +18,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -34,7 +35,7 @@ from pfd_worker.training.loss import LOSS
 
 SEED = 20261124
 FRAMES_OF_A_CRYSTAL = 60
-PRETRAINING_STEPS = 8000
+PRETRAINING_STEPS = 5000
 MIN_DISTANCE_FACTOR = 0.6
 
 
@@ -107,10 +108,10 @@ def pretrain(folder: Path, name: str) -> None:
 
 def pretraining_input(systems: list[str]) -> dict[str, object]:
     """Return deepmd-kit's input."""
-    fitting = {"neuron": [64, 64, 64], "resnet_dt": True, "precision": "float64", "seed": SEED}
+    fitting = {"neuron": [32, 32, 32], "resnet_dt": True, "precision": "float32", "seed": SEED}
     return {
         "model": {
-            "type_map": TYPE_MAP, "descriptor": descriptor(), "fitting_net": fitting, "data_stat_nbatch": 1000
+            "type_map": TYPE_MAP, "descriptor": small_descriptor(), "fitting_net": fitting, "data_stat_nbatch": 1000
         },
         "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-5, "decay_steps": PRETRAINING_STEPS // 100},
         "loss": {**LOSS, "huber_delta": [1.0, 0.5, 1.0]},
@@ -121,6 +122,17 @@ def pretraining_input(systems: list[str]) -> dict[str, object]:
             "save_freq": 500, "max_ckpt_keep": 2,
         },
     }  # fmt: skip
+
+
+def small_descriptor() -> dict[str, Any]:
+    """Return a DPA-2 whose training step on 4 frames of 16 atoms takes half of what the silicon example's does.
+
+    A curve needs hundreds of trainings: 4.5 and 3.5 Å instead of 5 and 4, 40 and 20 neighbours, single precision.
+    """
+    small = descriptor()
+    small["repinit"] |= {"rcut": 4.5, "nsel": 40}
+    small["repformer"] |= {"rcut": 3.5, "rcut_smth": 2.5, "nsel": 20, "g2_dim": 8, "attn2_hidden": 8}
+    return small | {"precision": "float32", "seed": SEED}
 
 
 def explore(name: str, pool: Pool, folder: Path) -> None:

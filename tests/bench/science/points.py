@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 FIRST_LABELS = 16
-GROWTH = 1.5
+GROWTH = 2
 ALL = "all"
 """The method that takes the whole pool."""
 
@@ -36,13 +36,15 @@ class Target:
     """Force RMSEs to reach, in eV/Å."""
 
     FACTOR: ClassVar[float] = 1.2
+    CRITERIA: ClassVar[tuple[str, ...]] = ("every_stratum", "overall")
 
     overall: float
     strata: Mapping[str, float]
 
-    def every_stratum(self, point: Point) -> bool:
-        """Say whether each stratum reaches its own."""
-        return all(point.strata[name] <= limit for name, limit in self.strata.items())
+    def excess(self, point: Point) -> dict[str, float]:
+        """Return criterion → error over its target; that of strata is the largest of theirs. It holds up to 1."""
+        strata = max(point.strata[name] / limit for name, limit in self.strata.items())
+        return {"overall": point.overall / self.overall, "every_stratum": strata}
 
 
 def read_points(path: Path) -> list[Point]:
@@ -55,7 +57,7 @@ def schedule(frames: int) -> list[int]:
     """Return the numbers of labels that are tried, up to the whole pool."""
     counts = [FIRST_LABELS]
     while counts[-1] * GROWTH < frames:
-        counts.append(round(counts[-1] * GROWTH))
+        counts.append(counts[-1] * GROWTH)
     return [*counts, frames]
 
 

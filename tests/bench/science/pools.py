@@ -19,7 +19,6 @@ from pfd_operator.contract.settings import Ensemble, MdTask
 TYPE_MAP = ["Na", "K", "Cl", "Al", "Ni", "Cu", "O", "Ti", "Sr"]
 TEST_FRAMES = 24
 SAMPLE_EVERY = 5
-TEST_SAMPLE_EVERY = 15
 TIMESTEP_FS = 2.0
 
 
@@ -46,10 +45,11 @@ class Pool:
         """Return (name, task) of every trajectory that is chosen from, or of those that errors are measured on."""
         result = []
         for number, condition in enumerate(self.conditions):
-            count = 1 if test else condition.trajectories
-            frames = TEST_FRAMES if test else condition.frames // count
-            every = TEST_SAMPLE_EVERY if test else SAMPLE_EVERY
-            for replica in range(count):
+            frames, every = condition.frames // condition.trajectories, SAMPLE_EVERY
+            if test:
+                # over as long a time as those of the pool: later, a melt is what no frame of the pool shows
+                frames, every = TEST_FRAMES, max(1, frames * every // TEST_FRAMES)
+            for replica in range(1 if test else condition.trajectories):
                 task = MdTask(
                     system=condition.structure,
                     stage=0,

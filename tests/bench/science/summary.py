@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,33 +15,45 @@ RESAMPLINGS = 10_000
 SEED = 7
 
 
-def labels_needed(points: Sequence[Point], holds: Callable[[Point], bool], whole: int) -> int:
-    """Return the fewest labels from which on the target holds; the whole pool if it never does."""
-    good = whole
-    for point in sorted(points, key=lambda point: point.labels, reverse=True):
-        if not holds(point):
-            break
-        good = point.labels
-    return good
+def labels_needed(excess: Mapping[int, float], whole: int) -> int:
+    """Return the labels from which on a target holds; the whole pool if it does not hold at the largest number tried.
+
+    Between the last number that misses it and the next, the logarithm of the error is taken to be linear in that of the
+    number of labels, as learning curves are.
+
+    Parameters
+    ----------
+    excess
+        Number of labels → error over target.
+    whole
+        Frames of the pool.
+    """
+    counts = sorted(excess)
+    missed = [count for count in counts if excess[count] > 1.0]
+    if not missed:
+        return counts[0]
+    if missed[-1] == counts[-1]:
+        return whole
+    low, high = missed[-1], counts[counts.index(missed[-1]) + 1]
+    drop = math.log(excess[low]) - math.log(excess[high])
+    return round(low * (high / low) ** (math.log(excess[low]) / drop))
 
 
 def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int, int]]]:
     """Return criterion → method → seed → labels needed."""
     target = target_of(points)
-    criteria: Mapping[str, Callable[[Point], bool]] = {
-        "overall": lambda point: point.overall <= target.overall,
-        "every_stratum": target.every_stratum,
-    }
-    runs: dict[str, dict[int, list[Point]]] = {}
+    excess: dict[str, dict[str, dict[int, dict[int, float]]]] = {}
     for point in points:
-        if point.method != ALL:
-            runs.setdefault(point.method, {}).setdefault(point.seed, []).append(point)
+        for criterion, value in target.excess(point).items():
+            if point.method != ALL:
+                of_seed = excess.setdefault(criterion, {}).setdefault(point.method, {}).setdefault(point.seed, {})
+                of_seed[point.labels] = value
     return {
-        name: {
-            method: {seed: labels_needed(of, holds, whole) for seed, of in sorted(seeds.items())}
-            for method, seeds in runs.items()
+        criterion: {
+            method: {seed: labels_needed(of, whole) for seed, of in sorted(seeds.items())}
+            for method, seeds in methods.items()
         }
-        for name, holds in criteria.items()
+        for criterion, methods in excess.items()
     }
 
 

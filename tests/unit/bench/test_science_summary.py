@@ -34,19 +34,27 @@ def test_bisection_finds_the_first_count_that_holds(first):
 def test_the_target_follows_the_errors_with_all_labels():
     target = target_of(REFERENCE)
     assert target.overall == pytest.approx(0.12) and target.strata["hot"] == pytest.approx(0.24)
-    assert target.every_stratum(point("ours", 50, 0.11, hot=0.23))
-    assert not target.every_stratum(point("ours", 50, 0.11, hot=0.25))
+    found = target.excess(point("ours", 50, 0.06, hot=0.48))
+    assert found == pytest.approx({"overall": 0.5, "every_stratum": 2.0}) and set(found) == set(Target.CRITERIA)
 
 
-@pytest.mark.parametrize(("errors", "labels"), [((0.3, 0.2, 0.1), 36), ((0.3, 0.1, 0.2), 100), ((0.1, 0.1, 0.1), 16)])
-def test_a_target_that_is_lost_again_was_not_reached(errors, labels):
-    points = [point("ours", count, error) for count, error in zip((16, 24, 36), errors, strict=True)]
-    assert labels_needed(points, lambda found: found.overall <= 0.15, whole=100) == labels
+@pytest.mark.parametrize(
+    ("excess", "labels"),
+    [
+        ({16: 2.0, 32: 2.0, 64: 0.5}, 45),  # half of the way in logarithms
+        ({16: 2.0, 32: 1.0, 64: 0.5}, 32),
+        ({16: 2.0, 32: 0.5, 64: 1.1}, 100),  # lost again: it was not reached
+        ({16: 0.9, 32: 0.5}, 16),
+        ({16: 2.0, 1024: 1.5}, 100),
+    ],
+)
+def test_labels_are_counted_from_where_the_target_holds_to_the_end(excess, labels):
+    assert labels_needed(excess, whole=100) == labels
 
 
 def test_labels_are_counted_overall_and_for_the_worst_stratum():
-    points = [*REFERENCE, point("ours", 16, 0.11, hot=0.4), point("ours", 24, 0.11, hot=0.2)]
-    assert needed(points, 100) == {"overall": {"ours": {0: 16}}, "every_stratum": {"ours": {0: 24}}}
+    points = [*REFERENCE, point("ours", 16, 0.11, hot=0.48), point("ours", 32, 0.06, hot=0.12)]
+    assert needed(points, 100) == {"overall": {"ours": {0: 16}}, "every_stratum": {"ours": {0: 23}}}
     told = summary([*points, point("random", 16, 0.3)], 100)
     assert told["error_with_fewest_over_all"] == pytest.approx(3.0)
     assert told["labels_to_target"]["every_stratum"]["random"]["mean"] == 100

@@ -29,6 +29,8 @@ class IterationRecord:
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
     force_error_bound: dict[str, float] | None = None
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
+    exploration: dict[str, int] = field(default_factory=dict)
+    """`novel` of `candidates` frames were new to the training set, `exploded` of `trajectories` ended early."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -39,6 +41,7 @@ class IterationRecord:
             "bestIteration": self.best_iteration,
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
+            "exploration": self.exploration,
         }
 
     @classmethod
@@ -51,6 +54,7 @@ class IterationRecord:
             best_iteration=content["bestIteration"],
             errors=content["errors"],
             force_error_bound=content.get("forceErrorBound"),
+            exploration=content.get("exploration", {}),
         )
 
 

@@ -60,6 +60,7 @@ def run(context: StageContext) -> StageOutput:
     files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json")}
     write_frames(files["frames.extxyz"], frames)
     files["tasks.json"].write_text(json.dumps(tasks))
+    exploration = _exploration(context, shards, len(rows), choice.novel)
     labels = sum(task.get("steps", 1) for task in tasks)
     strata: dict[str, int] = {}
     for task in tasks:
@@ -70,9 +71,23 @@ def run(context: StageContext) -> StageOutput:
             "strata": strata,
             "missing_explore_indexes": context.missing("explore"),
             "force_error_bound": _force_error_bound(context, choice.novelty),
+            "exploration": exploration,
         },
-        counts={"tasks": len(tasks), "labels": labels, "candidates": len(rows)},
+        counts={"tasks": len(tasks), "labels": labels, **exploration},
     )
+
+
+def _exploration(
+    context: StageContext, shards: Sequence[Manifest], candidates: int, novel: int | None
+) -> dict[str, int]:
+    """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
+    counts = {"candidates": candidates}
+    if novel is not None:
+        counts["novel"] = novel
+    if not context.missing("explore"):
+        # what a pod that failed finally had run is not known
+        counts |= {name: sum(s.result.counts[name] for s in shards) for name in ("trajectories", "exploded")}
+    return counts
 
 
 def _origin(atoms: Atoms) -> dict[str, str]:
@@ -91,15 +106,14 @@ def _choose(
     if not rows:
         raise _no_candidates(shards)
 
-    def features() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def features() -> NDArray[np.float32]:
         parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
-        mine = np.concatenate([part for part in parts if len(part)])
-        return mine, _training_features(context, mine.shape[1])
+        return np.concatenate([part for part in parts if len(part)])
 
     candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, params.novelty, features, seed)
+    return choose_frames(candidates, count, even, params.novelty, features, _training_features(context), seed)
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
@@ -114,12 +128,12 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}
 
 
-def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:
+def _training_features(context: StageContext) -> NDArray[np.float32]:
     """Return the features of all frames labelled for training so far, by the model that explored."""
     if "train" not in context.spec.inputs:
-        return np.zeros((0, width), dtype=np.float32)
+        return np.zeros((0, 0), dtype=np.float32)
     features: NDArray[np.float32] = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
-    return features if len(features) else np.zeros((0, width), dtype=np.float32)
+    return features
 
 
 def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:

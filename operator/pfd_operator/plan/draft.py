@@ -95,7 +95,9 @@ class Draft:
         self._wakes.append(max(0.0, seconds))
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
-        """Bring the job to a terminal phase."""
+        """Bring the job to a terminal phase; where a larger budget would let it go on, say what it would take."""
+        if phase in (Phase.BUDGET_EXHAUSTED, Phase.MAX_ITERATIONS) and self.status.estimate is not None:
+            message = f"{message}. By the learning curve so far, {self.status.estimate.message}"
         self.set(phase=phase, finished_at=self.now, stage="", progress="")
         self.condition(ConditionType.READY, ready, reason, message)
         self.condition(ConditionType.PROGRESSING, False, reason, message)

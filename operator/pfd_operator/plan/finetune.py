@@ -16,8 +16,10 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.tasks import md_tasks
 
-from .convergence import errors_of, held_at_last
+from .convergence import held_at_last
+from .measured import errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
@@ -138,6 +140,13 @@ def _complaint(spec: FineTuneJobSpec, settings: Settings) -> str | None:
             f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: {aimd.trajectories} AIMD "
             f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames). "
             f"Raise the budget, or ask for less"
+        )
+    strata = {task.stratum for task in md_tasks([system.name for system in spec.systems], spec.exploration, 0)}
+    if spec.convergence.every_stratum and frames < len(strata):
+        return (
+            f"spec.convergence.everyStratum asks for the limits in each of {len(strata)} systems, temperatures and "
+            f"pressures, but the hold-out has only {frames} frames (spec.holdout.frames). Give each at least one, "
+            "better four"
         )
     engine, _ = spec.labeling.engine.chosen()
     if engine not in IN_WORKER and spec.labeling.image is None and engine not in settings.engine_images:

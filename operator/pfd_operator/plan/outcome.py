@@ -15,11 +15,12 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.settings import ErrorLimits
 
 from .conditions import shortened
-from .convergence import MEASURES, errors_of, judge
+from .convergence import MEASURES, judge
 from .estimate import labels_needed
+from .measured import errors_of, judged_errors, measured_by
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
@@ -44,10 +45,11 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
 
 
 def take_training(
-    limits: Convergence, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
 ) -> AnyStatus:
     """Return the status with what a train stage measured: the iteration's record, the best model."""
-    verdict = judge(limits, result.metrics, measures)
+    measured = measured_by(result)
+    verdict = judge(limits, measured, measures)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
@@ -57,8 +59,10 @@ def take_training(
         iteration=iteration,
         labels=status.labels.paid,
         training_frames=result.counts.get("dataset"),
-        prequential=errors_of(result.metrics.get("prequential")),
-        holdout=errors_of(result.metrics.get("holdout")),
+        prequential=judged_errors(measured, "prequential"),
+        holdout=judged_errors(measured, "holdout"),
+        novel=measured.novel,
+        exploded=measured.exploded,
         met=verdict.met,
         message=shortened(message, _WORDS_MAX),
     )

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.status import ActiveStage, Errors, FineTuneJobStatus, IterationRecord, Labels, StageRecord
+from pfd_operator.api.status import (
+    ActiveStage,
+    FineTuneJobStatus,
+    IterationRecord,
+    JudgedErrors,
+    Labels,
+    StageRecord,
+)
 from pfd_operator.cli.main import main
 from pfd_operator.cli.status import status_page
 from pfd_operator.cli.tables import duration, table
@@ -17,8 +24,8 @@ from pfd_operator.kube.resources import Key
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def errors(force: str) -> Errors:
-    return Errors(force_rmse=force, energy_rmse_per_atom="0.0021", frames=16)
+def errors(force: str) -> JudgedErrors:
+    return JudgedErrors(force_rmse=force, energy_rmse_per_atom="0.0021", frames=16)
 
 
 def test_page_of_a_running_job() -> None:

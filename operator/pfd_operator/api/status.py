@@ -178,6 +178,9 @@ class FineTuneJobStatus(JobStatus):
     """Status of a FineTuneJob."""
 
     baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
+    label_noise: Errors | None = Field(
+        None, description="The labels against those of spec.labeling.noiseCheck, energies without a constant shift."
+    )
 
 
 class TeacherRecord(Strict):

@@ -108,6 +108,7 @@ class CautionReason(StrEnum):
     """What works, but should be known."""
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
+    LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
 
 
 class Caution(Strict):
@@ -147,7 +148,7 @@ class StageResult(Strict):
     """Sizes the planner needs (`tasks` and `labels` of select; of train `novel` of `candidates` and `exploded` of
     `trajectories`, where they are known) and others to read."""
     metrics: dict[str, ErrorMetrics] = {}
-    """Of train: pretrained, shifted (iteration 0), prequential and farthest (later ones), holdout, best."""
+    """Of train: pretrained, shifted, labelNoise (iteration 0), prequential and farthest (later ones), holdout, best."""
     worst_strata: dict[str, WorstStrata] = {}
     """Of train: of prequential and holdout."""
     best_iteration: int | None = None

@@ -354,3 +354,5 @@ class MdTask(Strict):
 
 
 Purpose = Literal["hold-out", "training"]
+NOISE = "noise"
+"""Purpose of a hold-out frame that is computed once more, by tighter settings."""

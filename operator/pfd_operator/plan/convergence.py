@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
-from pfd_operator.api.status import IterationRecord
+from pfd_operator.api.status import Errors, IterationRecord
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Convergence, ErrorLimits
 
@@ -186,6 +186,24 @@ def _exploration(limits: Convergence, measured: Measured) -> Iterator[_Finding]:
             yield _Unknown(f"the fraction of {words} is not known: {why}")
         else:
             yield _Check(f"the fraction of {words} ({part})", float(Fraction(part)), limit)
+
+
+def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
+    """Say which limits are below the noise of the labels themselves; nothing if none is, or none is known."""
+    if noise is None:
+        return ""
+    parts = []
+    for _, key, words, unit in _QUANTITIES:
+        limit, own = getattr(limits, key), getattr(noise, key)
+        if limit is not None and own is not None and limit < float(own):
+            parts.append(f"{words} {limit:g} {unit} (noise {own})")
+    if not parts:
+        return ""
+    frames = f"{noise.frames} hold-out frame{'' if noise.frames == 1 else 's'}"
+    return (
+        f"Out of reach, by the noise of the labels themselves on {frames}: {', '.join(parts)}. "
+        "Tighten spec.labeling.engine in a new job, or raise the limit"
+    )
 
 
 def held_at_last(

@@ -24,7 +24,7 @@ from .measured import errors_of, judged_errors, measured_by
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
-_WORDS_MAX = 320
+_WORDS_MAX = 480
 
 
 def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
@@ -45,9 +45,20 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
 
 
 def take_training(
-    limits: ErrorLimits, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits,
+    status: AnyStatus,
+    iteration: int,
+    result: StageResult,
+    measures: Mapping[str, str] = MEASURES,
+    remark: str = "",
 ) -> AnyStatus:
-    """Return the status with what a train stage measured: the iteration's record, the best model."""
+    """Return the status with what a train stage measured: the iteration's record, the best model.
+
+    Parameters
+    ----------
+    remark
+        What should be known beside a verdict that a limit does not hold.
+    """
     measured = measured_by(result)
     verdict = judge(limits, measured, measures)
     consecutive = status.consecutive + 1 if verdict.met else 0
@@ -55,6 +66,8 @@ def take_training(
     if verdict.met:
         held = "iteration" if consecutive == 1 else "iterations in a row"
         message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
+    elif remark:
+        message += f". {remark}"
     record = IterationRecord(
         iteration=iteration,
         labels=status.labels.paid,

@@ -11,7 +11,7 @@ from typing import Any
 from pfd_worker.stage_context import Manifest, StageContext
 
 HISTORY = "history.json"
-BASELINES = ("pretrained", "shifted")
+BASELINES = ("pretrained", "shifted", "labelNoise")
 _VERSION = 1
 
 
@@ -63,7 +63,8 @@ class History:
     """All train stages of a job so far, in order."""
 
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training."""
+    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training; and `labelNoise`,
+    its labels against tighter ones, where that was asked for."""
     iterations: tuple[IterationRecord, ...] = ()
 
     @property

@@ -62,6 +62,23 @@ def summary(data: ReportData) -> str:
             "of the force error over frames.",
             quiet=True,
         ),
+        _label_noise(data),
+    )
+
+
+def _label_noise(data: ReportData) -> str:
+    """Say how far the labels themselves are from tighter ones: below that, errors say nothing."""
+    noise = data.history.baselines.get("labelNoise")
+    if noise is None:
+        return ""
+    virial = noise.get("virialRmsePerAtom")
+    return paragraph(
+        f"Label noise: on {_frames(noise)} the labels differ from those of tighter settings (spec.labeling.noiseCheck) "
+        f"by {number(noise['forceRmse'])} eV/Å in force components, {number(noise['energyRmsePerAtom'])} eV/atom in "
+        "energy, a constant shift left out"
+        + (f", and {number(virial)} eV/atom in virial" if virial is not None else "")
+        + ". Errors below that say nothing of the accuracy.",
+        quiet=True,
     )
 
 

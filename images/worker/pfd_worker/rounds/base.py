@@ -24,10 +24,12 @@ from pfd_worker.evaluation.errors import (
     summarise,
     worst_strata,
 )
+from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.selection.calibration import conformal_scale
@@ -97,6 +99,9 @@ class Round(ABC):
         labels = collect_labels(self.context, self.params.max_failed_fraction)
         new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
         dataset, holdout = self._datasets(new, labels)
+        noise = label_noise(labels, holdout)
+        if noise:
+            self.measure("labelNoise", noise)
         self.begin(dataset, holdout)
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
@@ -235,7 +240,7 @@ class Round(ABC):
         if outcome is not None:
             files[outcome.curve.name] = outcome.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]
-        baselines = {name: before[name] for name in ("pretrained", "shifted") if name in before}
+        baselines = {name: before[name] for name in BASELINES if name in before}
         return StageOutput(
             files=files,
             summary={

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Aimd
+from pfd_operator.contract.settings import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
@@ -55,6 +55,7 @@ def run(context: StageContext) -> StageOutput:
         for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
             tasks.append({"kind": "aimd", "frame": len(frames), **task})
             frames.append(atoms)
+    tasks += once_more(tasks, params.noise_frames or 0)
     if not tasks and (params.frames or params.aimd):
         raise _no_candidates(shards)
     files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json")}
@@ -75,6 +76,13 @@ def run(context: StageContext) -> StageOutput:
         },
         counts={"tasks": len(tasks), "labels": labels, **exploration},
     )
+
+
+def once_more(tasks: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return single points that are computed again by tighter settings, spread evenly over those that there are."""
+    single = [task for task in tasks if task["kind"] == "scf"]
+    count = min(count, len(single))
+    return [single[(2 * part + 1) * len(single) // (2 * count)] | {"purpose": NOISE} for part in range(count)]
 
 
 def _exploration(

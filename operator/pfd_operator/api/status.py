@@ -75,10 +75,8 @@ class Errors(Strict):
 class JudgedErrors(Errors):
     """Errors of a model, as decimal strings, with all that limits are compared with."""
 
-    energy_rmse_per_atom_high: str | None = Field(
-        None, alias="energyRMSEPerAtomHigh", description="Upper end of the 95 % interval, eV"
-    )
-    virial_rmse_per_atom_high: str | None = Field(None, alias="virialRMSEPerAtomHigh")
+    energy_high: str | None = Field(None, description="Upper end of the energy's 95 % interval, eV")
+    virial_high: str | None = Field(None, description="Upper end of the virial's 95 % interval, eV")
     strata: dict[str, str] = Field({}, description="Largest force, energy, virial RMSE of a stratum, eV/Å, eV, eV")
 
 

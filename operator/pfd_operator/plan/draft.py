@@ -11,6 +11,7 @@ from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import with_condition
+from .outcome import fitted
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
 
@@ -102,6 +103,8 @@ class Draft:
         self.condition(ConditionType.READY, ready, reason, message)
         self.condition(ConditionType.PROGRESSING, False, reason, message)
         self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        # the last words are long, and said twice
+        self.status = fitted(self.status)
         self.tell(reason, message, warning=phase is Phase.FAILED)
 
     def decision(self) -> Decision:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pfd_operator.api.status import Errors, IterationRecord, JudgedErrors
 from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
 
+_SHOWN = set(Errors.model_fields) - {"worst_stratum"}
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -38,8 +40,7 @@ def _part(counts: Mapping[str, int], part: str, whole: str) -> str | None:
 
 def recorded(record: IterationRecord) -> Measured:
     """Return what the status keeps of an iteration."""
-    kept = {"prequential": record.prequential, "holdout": record.holdout}
-    known = {name: errors for name, errors in kept.items() if errors is not None}
+    known = {name: errors for name, errors in _errors(record) if errors is not None}
     return Measured(
         errors={name: _metrics_of(errors) for name, errors in known.items()},
         strata={name: _strata_of(errors) for name, errors in known.items() if errors.strata},
@@ -58,9 +59,9 @@ def _metrics_of(errors: JudgedErrors) -> ErrorMetrics:
             "force_rmse_low": float(low),
             "force_rmse_high": float(high),
             "energy_rmse_per_atom": float(errors.energy_rmse_per_atom),
-            "energy_rmse_per_atom_high": _float(errors.energy_rmse_per_atom_high),
+            "energy_rmse_per_atom_high": _float(errors.energy_high),
             "virial_rmse_per_atom": _float(errors.virial_rmse_per_atom),
-            "virial_rmse_per_atom_high": _float(errors.virial_rmse_per_atom_high),
+            "virial_rmse_per_atom_high": _float(errors.virial_high),
         }
     )
 
@@ -96,10 +97,20 @@ def judged_errors(measured: Measured, name: str) -> JudgedErrors | None:
     strata = measured.strata.get(name, WorstStrata())
     return JudgedErrors(
         **errors.model_dump(),
-        energy_rmse_per_atom_high=_decimal(metrics.energy_rmse_per_atom_high),
-        virial_rmse_per_atom_high=_decimal(metrics.virial_rmse_per_atom_high),
+        energy_high=_decimal(metrics.energy_rmse_per_atom_high),
+        virial_high=_decimal(metrics.virial_rmse_per_atom_high),
         strata={name: decimal(worst.rmse) for name, worst in strata if worst is not None},
     )
+
+
+def thinned(record: IterationRecord) -> IterationRecord:
+    """Return a record without what only limits are compared with, and without words."""
+    kept = {name: errors and JudgedErrors(**errors.model_dump(include=_SHOWN)) for name, errors in _errors(record)}
+    return record.model_copy(update={**kept, "message": ""})
+
+
+def _errors(record: IterationRecord) -> list[tuple[str, JudgedErrors | None]]:
+    return [("prequential", record.prequential), ("holdout", record.holdout)]
 
 
 def _decimal(value: float | None) -> str | None:

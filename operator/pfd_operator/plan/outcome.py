@@ -20,10 +20,12 @@ from pfd_operator.contract.settings import ErrorLimits
 from .conditions import shortened
 from .convergence import MEASURES, judge
 from .estimate import labels_needed
-from .measured import errors_of, judged_errors, measured_by
+from .measured import errors_of, judged_errors, measured_by, thinned
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
+JUDGED_ITERATIONS = 7
+"""Newest ones that limits of a restart may be compared with: the five that stages are on record of, and two more."""
 _WORDS_MAX = 480
 
 
@@ -102,10 +104,15 @@ def _best_model(status: JobStatus, result: StageResult) -> ModelRecord | None:
 
 
 def add_record(status: AnyStatus, record: StageRecord) -> AnyStatus:
-    """Return the status with a finished stage; the oldest history gives way, so that it stays small."""
-    iterations = status.iterations[-KEPT_ITERATIONS:]
+    """Return the status with a finished stage, and no more history than is kept."""
     stages = [*status.stages, record][-KEPT_ITERATIONS:]
-    status = status.model_copy(update={"stages": stages, "iterations": iterations})
+    older = [thinned(each) for each in status.iterations[-KEPT_ITERATIONS:-JUDGED_ITERATIONS]]
+    iterations = [*older, *status.iterations[-JUDGED_ITERATIONS:]]
+    return fitted(status.model_copy(update={"stages": stages, "iterations": iterations}))
+
+
+def fitted(status: AnyStatus) -> AnyStatus:
+    """Return the status without its oldest iterations, as far as that is needed to keep it small."""
     while len(status.iterations) > 1 and _size(status) > STATUS_MAX_BYTES:
         status = status.model_copy(update={"iterations": status.iterations[1:]})
     return status

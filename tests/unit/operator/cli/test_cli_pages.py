@@ -34,6 +34,7 @@ def test_page_of_a_running_job() -> None:
         started_at=NOW - timedelta(minutes=12),
         labels=Labels(paid=24, budget=60, reused=2),
         baselines={"pretrained": errors("0.4100")},
+        label_noise=errors("0.0310"),
         iterations=[IterationRecord(iteration=0, labels=24, holdout=errors("0.0912"))],
         stages=[StageRecord(iteration=0, stage=StageKind.TRAIN, digest="d", attempts=1, seconds=95)],
         active=ActiveStage(
@@ -57,6 +58,7 @@ def test_page_of_a_running_job() -> None:
     ]
     page = "\n".join(" ".join(line.split()) for line in lines)
     assert "pretrained (baseline) - 0.4100 - 0.0021 - 16 -" in page
+    assert "labels (noise) - 0.0310 - 0.0021 - 16 -" in page
     assert "iteration 0, hold-out 24 0.0912 - 0.0021 - 16 not met" in page
     assert "0 train done 1 min 35 s 1 -" in page
     assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page

@@ -19,6 +19,7 @@ from plan_samples import (
     pod,
     resource,
     succeeded,
+    talkative_result,
 )
 
 from pfd_operator.api.conditions import ConditionType, Phase
@@ -295,10 +296,14 @@ def test_finished_jobs_are_kept_for_a_while_and_strangers_deleted() -> None:
 
 def test_a_long_job_keeps_a_small_status() -> None:
     run = Run(resource(convergence=NEVER, budget={"maxIterations": 40, "maxLabels": 1000}))
+    run.answer = talkative_result
     status = run.to_the_end()
     assert status.iteration == 40
     assert len(status.stages) == KEPT_ITERATIONS
-    assert len(canonical_json(status.to_json())) <= 16 * 1024
+    assert 15 <= len(status.iterations) <= KEPT_ITERATIONS
+    assert len(canonical_json(status.to_json()).encode()) <= 16 * 1024
+    errors = [record.holdout for record in status.iterations]
+    assert [kept is not None and bool(kept.strata) for kept in errors[-8:]] == [False, *[True] * 7]
 
 
 def test_nothing_is_done_to_what_is_being_deleted() -> None:

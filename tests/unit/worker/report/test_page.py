@@ -139,6 +139,14 @@ def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     assert not any("expected of MD" in cell for row in few.rows for cell in row)
 
 
+def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
+    noise = {**report.history.baselines["pretrained"], "frames": 4, "forceRmse": 0.0312}
+    history = History({**report.history.baselines, "labelNoise": noise}, report.history.iterations)
+    text = ParsedPage(render_page(dataclasses.replace(report, history=history))).text
+    assert "on 4 hold-out frames the labels differ" in text and "by 0.0312 eV/Å in force components" in text
+    assert "Label noise" not in page.text
+
+
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):
     bare = dataclasses.replace(report, history=History({}, report.history.iterations), features=None)
     page = ParsedPage(render_page(bare))

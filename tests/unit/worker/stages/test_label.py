@@ -316,7 +316,13 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
     key = desk_of(context_of(loop, selected)).entries[0].key
     other = LabelStore(loop.store, "other")
     other.claim(key)
-    threading.Timer(1.5, other.release, [key]).start()
+    wait = LabelDesk.await_others
+
+    def wait_until_it_is_released(desk: LabelDesk) -> None:
+        threading.Timer(0.2, other.release, [key]).start()
+        wait(desk)
+
+    monkeypatch.setattr(LabelDesk, "await_others", wait_until_it_is_released)
     with pytest.raises(StageError) as caught:
         label(loop, selected)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)

@@ -14,6 +14,7 @@ from ase import Atoms
 
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
+from pfd_operator.contract.settings import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames
@@ -34,6 +35,9 @@ class Entry:
     number: int
     key: str
     task: LabelTask
+    engine: Engine
+    described: dict[str, Any]
+    """The engine with its content, as the key holds it."""
 
 
 class LabelDesk:
@@ -47,7 +51,9 @@ class LabelDesk:
         self.context = context
         self.params = cast(LabelParams, context.spec.params)
         # the spec names pseudopotentials and programs; what they are is known only where they are
-        self._engine = engine.to_json() | {"content": fingerprint(engine, context.workdir)}
+        content = {"content": fingerprint(engine, context.workdir)}
+        tighter = self.params.tighter or engine
+        self._engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
         spec = context.spec
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
@@ -64,7 +70,8 @@ class LabelDesk:
         entries = []
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
             task = LabelTask.from_json(tasks[number], frames[tasks[number]["frame"]])
-            entries.append(Entry(number, task.key(self._engine), task))
+            engine, described = self._engines[task.info["purpose"] == NOISE]
+            entries.append(Entry(number, task.key(described), task, engine, described))
         return entries
 
     def triage(self) -> list[Entry]:
@@ -97,7 +104,7 @@ class LabelDesk:
             labels=entry.task.labels,
             ok=verdict.ok,
             frames=[_to_json(frame) for frame in verdict.frames],
-            engine=self._engine,
+            engine=entry.described,
             seconds=round(seconds, 3),
             reason=verdict.reason,
             message=verdict.message,

@@ -50,12 +50,11 @@ def stage_in(context: StageContext) -> None:
     if read_manifest(context.store, context.spec.digest, context.index) is None:
         engine = _engine(context)
         desk = LabelDesk(context, engine)
-        labeler = external_labeler(engine)
         todo = desk.triage()
         for entry in todo:
             folder = _folder(context.workdir, entry)
             folder.mkdir(parents=True, exist_ok=True)
-            labeler.write_inputs(entry.task, folder)
+            external_labeler(entry.engine).write_inputs(entry.task, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
     timeout = getattr(context.spec.params, "timeout_seconds", 3600)
     (context.workdir / "run.sh").write_text(_SCRIPT.format(workdir=context.workdir, timeout=timeout))
@@ -75,7 +74,6 @@ def stage_out(context: StageContext) -> StageResult:
     engine = _engine(context)
     desk = LabelDesk(context, engine)
     desk.adopt(json.loads((context.workdir / "ours.json").read_text()))
-    labeler = external_labeler(engine)
     waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
     last_settled = time.monotonic()
     alive_at = time.monotonic()
@@ -86,7 +84,9 @@ def stage_out(context: StageContext) -> StageResult:
             folder = _folder(context.workdir, entry)
             if not (folder / "exit_code").exists():
                 continue
-            verdict = labeler.read_outputs(entry.task, folder, int((folder / "exit_code").read_text()))
+            verdict = external_labeler(entry.engine).read_outputs(
+                entry.task, folder, int((folder / "exit_code").read_text())
+            )
             desk.settle(entry, verdict, time.monotonic() - last_settled)
             last_settled = time.monotonic()
             del waiting[number]

@@ -64,6 +64,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             digest=digest,
             counts=output.counts,
             metrics=output.metrics,
+            worst_strata=output.worst_strata,
             best_iteration=output.best_iteration,
             checks=output.checks,
             figures=output.figures,

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason
+from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
 from pfd_operator.contract.stage import StageSpec
 from pfd_worker.errors import transient
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
@@ -29,6 +29,7 @@ class StageOutput:
     """Free JSON that later stages read out of the manifest."""
     counts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
+    worst_strata: dict[str, WorstStrata] = field(default_factory=dict)
     best_iteration: int | None = None
     model: str | None = None
     """Name of the file that is the stage's model for users."""

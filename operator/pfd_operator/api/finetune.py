@@ -23,9 +23,14 @@ class FineTuneJobSpec(JobSpec):
 
 RULES = (
     {
-        "rule": "self.aimd.trajectories * self.aimd.steps + self.holdout.frames <= self.budget.maxLabels",
-        "message": "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames, "
-        "which the first iteration needs",
+        "rule": "self.aimd.trajectories * self.aimd.steps + self.holdout.frames + "
+        "(has(self.labeling.noiseCheck) ? self.labeling.noiseCheck.frames : 0) <= self.budget.maxLabels",
+        "message": "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames + "
+        "labeling.noiseCheck.frames, which the first iteration needs",
+    },
+    {
+        "rule": "!has(self.labeling.noiseCheck) || self.labeling.noiseCheck.frames <= self.holdout.frames",
+        "message": "labeling.noiseCheck.frames are frames of the hold-out, and more than holdout.frames",
     },
     {
         "rule": "self.aimd.trajectories > 0 || self.data.size() > 0",

@@ -72,6 +72,14 @@ class Errors(Strict):
     worst_stratum: str | None = None
 
 
+class JudgedErrors(Errors):
+    """Errors of a model, as decimal strings, with all that limits are compared with."""
+
+    energy_high: str | None = Field(None, description="Upper end of the energy's 95 % interval, eV")
+    virial_high: str | None = Field(None, description="Upper end of the virial's 95 % interval, eV")
+    strata: dict[str, str] = Field({}, description="Largest force, energy, virial RMSE of a stratum, eV/Å, eV, eV")
+
+
 class StageRecord(Strict):
     """A finished stage."""
 
@@ -90,8 +98,10 @@ class IterationRecord(Strict):
     iteration: int
     labels: int = Field(description="Labels paid in all when it ended.")
     training_frames: int | None = Field(None, description="Labelled frames it trained on, paid for or not.")
-    prequential: Errors | None = Field(None, description="The exploring model on labels it had never seen.")
-    holdout: Errors | None = Field(None, description="The new model on the frozen hold-out.")
+    prequential: JudgedErrors | None = Field(None, description="The exploring model on labels it had never seen.")
+    holdout: JudgedErrors | None = Field(None, description="The new model on the frozen hold-out.")
+    novel: str | None = Field(None, description="Candidate frames of the MD new to the training set, e.g. 7/120.")
+    exploded: str | None = Field(None, description="Trajectories of the MD that exploded, e.g. 1/8.")
     met: bool = Field(False, description="All convergence limits held.")
     message: str = ""
 
@@ -166,6 +176,9 @@ class FineTuneJobStatus(JobStatus):
     """Status of a FineTuneJob."""
 
     baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
+    label_noise: Errors | None = Field(
+        None, description="The labels against those of spec.labeling.noiseCheck, energies without a constant shift."
+    )
 
 
 class TeacherRecord(Strict):

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 _LONGEST_STRING = 1024
 _LONGEST_LIST = 256
 _LARGEST_MAP = 128
+_BOUNDS = {"maxLength": _LONGEST_STRING, "maxItems": _LONGEST_LIST, "maxProperties": _LARGEST_MAP}
 _KEPT = (
     "description",
     "pattern",
@@ -30,6 +31,15 @@ def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return a model's schema in the form of a CustomResourceDefinition."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     return _converted(schema, schema.get("$defs", {}))
+
+
+def without_bounds(schema: Any) -> Any:
+    """Return a schema without the bounds that were set here: they keep the cost of rules down, where rules read."""
+    if isinstance(schema, list):
+        return [without_bounds(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: without_bounds(value) for name, value in schema.items() if (name, value) not in _BOUNDS.items()}
 
 
 def _converted(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

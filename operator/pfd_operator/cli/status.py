@@ -92,6 +92,8 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
 def _errors(status: JobStatus) -> str:
     baselines = status.baselines if isinstance(status, FineTuneJobStatus) else {}
     rows = [_error_row(f"{name} (baseline)", "", errors) for name, errors in baselines.items()]
+    if isinstance(status, FineTuneJobStatus) and status.label_noise is not None:
+        rows.append(_error_row("labels (noise)", "", status.label_noise))
     for record in status.iterations:
         number = f"iteration {record.iteration}"
         if record.prequential is not None:

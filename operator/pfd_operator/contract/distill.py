@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .settings import Convergence, Positive
+from .settings import ErrorLimits, Positive
 from .student import StudentTraining
 
 
@@ -25,7 +25,7 @@ class RoundTraining(StudentTraining):
     )
 
 
-class Acceptance(Convergence):
+class Acceptance(ErrorLimits):
     """When the student is good enough; every limit given must hold, and what it was is in the status.
 
     The errors are those against the teacher on the frozen hold-out. In a row they also end the rounds.

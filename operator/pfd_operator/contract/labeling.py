@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import ExactlyOne, Strict
 from .settings import Positive
+
+OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
+"""Settings that say what is computed, not how accurately."""
 
 
 class Smearing(StrEnum):
@@ -81,6 +84,17 @@ class Engine(ExactlyOne):
     ase: AseEngine | None = Field(None, description="An ASE calculator in the worker image.")
 
 
+class NoiseCheck(Strict):
+    """How far the reference itself is from tighter settings of the same engine."""
+
+    frames: int = Field(
+        4, ge=1, le=1000, description="Hold-out frames computed once more, each of them one label. Default 4."
+    )
+    settings: dict[str, Any] = Field(
+        description="Settings in place of those of the engine, e.g. {cutoffEv: 400, kSpacing: 0.5}."
+    )
+
+
 class Labeling(Strict):
     """Reference calculations."""
 
@@ -101,3 +115,32 @@ class Labeling(Strict):
     timeout_seconds: int = Field(
         3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600."
     )
+    noise_check: NoiseCheck | None = Field(
+        None,
+        description="Compute some hold-out frames with tighter settings, too: no error below the difference says "
+        "anything. Default: none.",
+    )
+
+    def tighter(self) -> Engine | None:
+        """Return the engine of the noise check.
+
+        Raises
+        ------
+        ValueError
+            If its settings are none of the engine's, change nothing, or make it another method.
+        """
+        if self.noise_check is None:
+            return None
+        name, settings = self.engine.chosen()
+        other = sorted(OTHER_METHOD & set(self.noise_check.settings))
+        if other:
+            raise ValueError(f"noiseCheck.settings: {', '.join(other)} would be another method, not tighter settings")
+        engine = Engine.model_validate({name: settings.to_json() | self.noise_check.settings})
+        if engine == self.engine:
+            raise ValueError("noiseCheck.settings: nothing in them differs from the engine's own settings")
+        return engine
+
+    @model_validator(mode="after")
+    def _noise_can_be_checked(self) -> Labeling:
+        self.tighter()
+        return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -66,11 +67,33 @@ class ErrorMetrics(Strict):
     """Upper end of it, in eV/Å."""
     energy_rmse_per_atom: float
     """In eV."""
+    energy_rmse_per_atom_high: float | None = None
+    """Upper end of its 95 % interval, in eV."""
     virial_rmse_per_atom: float | None = None
     """Over the nine components, in eV; none if no frame has a virial."""
+    virial_rmse_per_atom_high: float | None = None
+    """Upper end of its 95 % interval, in eV."""
     worst_stratum: str | None = None
     """The (system, temperature, pressure) with the largest force error."""
     worst_stratum_force_rmse: float | None = None
+
+
+class StratumError(Strict):
+    """An error of one stratum."""
+
+    stratum: str
+    rmse: float
+
+
+class WorstStrata(Strict):
+    """The strata with the largest errors, of those with enough frames; none where no stratum has."""
+
+    force: StratumError | None = None
+    """In eV/Å."""
+    energy: StratumError | None = None
+    """Per atom, in eV."""
+    virial: StratumError | None = None
+    """Per atom, in eV."""
 
 
 class AcceptanceCheck(Strict):
@@ -85,6 +108,7 @@ class CautionReason(StrEnum):
     """What works, but should be known."""
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
+    LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
 
 
 class Caution(Strict):
@@ -121,9 +145,12 @@ class StageResult(Strict):
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
     counts: dict[str, int] = {}
-    """Sizes the planner needs (`tasks` and `labels` of select) and others to read (candidates, …)."""
+    """Sizes the planner needs (`tasks` and `labels` of select; of train `novel` of `candidates` and `exploded` of
+    `trajectories`, where they are known) and others to read."""
     metrics: dict[str, ErrorMetrics] = {}
-    """Of train: pretrained, shifted (iteration 0), prequential and farthest (later ones), holdout, best."""
+    """Of train: pretrained, shifted, labelNoise (iteration 0), prequential and farthest (later ones), holdout, best."""
+    worst_strata: dict[str, WorstStrata] = {}
+    """Of train: of prequential and holdout."""
     best_iteration: int | None = None
     """Of train: whose model is the best on the hold-out so far."""
     model_uri: str | None = None
@@ -138,7 +165,8 @@ class StageResult(Strict):
 
     def to_termination_message(self) -> str:
         """Return JSON that Kubernetes keeps whole: only the message gives way, in its middle."""
-        text = self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        text = json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
         excess = len(text.encode()) - TERMINATION_MESSAGE_MAX_BYTES
         if excess <= 0:
             return text
@@ -155,6 +183,15 @@ class StageResult(Strict):
             return cls.model_validate_json(text)
         except ValueError:
             return None
+
+
+def _short(value: Any) -> Any:
+    """Return JSON with six significant digits in every number with a fraction: more say nothing and take room."""
+    if isinstance(value, dict):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 class Progress(Strict):

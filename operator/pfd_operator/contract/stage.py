@@ -125,6 +125,8 @@ class SelectParams(Params):
     """No other pair of theirs may be closer than this times the sum of its covalent radii."""
     aimd: Aimd | None = None
     """AIMD trajectories asked for on top, from the perturbed starts."""
+    noise_frames: int | None = None
+    """Frames out of those chosen that are computed once more by the tighter engine of label."""
 
 
 class LabelParams(Params):
@@ -133,6 +135,8 @@ class LabelParams(Params):
     stage: Literal[StageKind.LABEL] = StageKind.LABEL
     engine: Engine | None = None
     """None: the model of `prepare` is the teacher."""
+    tighter: Engine | None = None
+    """What computes the frames that tell the engine's own noise."""
     frames_per_pod: int
     timeout_seconds: int
 

@@ -7,7 +7,7 @@ from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus, ModelRecord
 from pfd_operator.contract.result import StageResult
 
-from .convergence import decimal, errors_of
+from .measured import decimal, errors_of
 from .recipe import Ending
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.pods import PodOverrides
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
+from pfd_operator.contract.result import CautionReason
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import gpu_seconds
@@ -176,7 +177,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     )
     draft.status = add_record(draft.status, record)
     draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-    _caution(draft, success)
+    _caution(draft, recipe, success)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
@@ -185,9 +186,14 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s" + (", reused" if reused else ""))
 
 
-def _caution(draft: Draft, success: Success) -> None:
-    for caution in (result.caution for result in success.results if result.caution is not None):
-        known = find_condition(draft.status, ConditionType.CAUTION)
+def _caution(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
+    found = [result.caution for result in success.results] + [recipe.caution(draft.spec, draft.status)]
+    cautions = [caution for caution in found if caution is not None]
+    known = find_condition(draft.status, ConditionType.CAUTION)
+    if not cautions and known is not None and known.reason == CautionReason.LIMIT_BELOW_NOISE:
+        # limits may have been raised by a restart
+        draft.condition(ConditionType.CAUTION, False, known.reason, "no limit is below the noise of the labels")
+    for caution in cautions:
         if known is None or known.message != caution.message:
             draft.tell(caution.reason, caution.message, warning=True)
         draft.condition(ConditionType.CAUTION, True, caution.reason, caution.message)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.settings import Convergence, ErrorLimits
+
+from .measured import Measured, decimal, recorded
 
 MEASURES = {"prequential": "on the new labels", "holdout": "on the hold-out"}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
+FEWEST_FRAMES_OF_INTERVAL = 4
+"""With fewer, resampling says nothing of what other frames would have given."""
+_QUANTITIES = (
+    ("force", "force_rmse", "force RMSE", "eV/Å"),
+    ("energy", "energy_rmse_per_atom", "energy RMSE per atom", "eV"),
+    ("virial", "virial_rmse_per_atom", "virial RMSE per atom", "eV"),
+)
+_TOLD_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -26,100 +39,180 @@ class _Check:
     what: str
     value: float
     limit: float
-    unit: str
+    unit: str = ""
 
     @property
     def ratio(self) -> float:
+        """Over 1 where the limit does not hold; a limit of 0 is one that nothing may exceed."""
+        if self.limit == 0:
+            return math.inf if self.value > 0 else 0.0
         return self.value / self.limit
 
     def __str__(self) -> str:
-        size = f"{self.what} is {decimal(self.value)} {self.unit}"
+        size = f"{self.what} is {decimal(self.value)} {self.unit}".rstrip()
         if self.ratio <= 1:
             return f"{size}, within the limit of {self.limit:g}"
-        return f"{size}, {100 * (self.ratio - 1):.0f} % above the limit of {self.limit:g}"
+        excess = "" if math.isinf(self.ratio) else f"{100 * (self.ratio - 1):.0f} % "
+        return f"{size}, {excess}above the limit of {self.limit:g}"
 
 
-def judge(limits: Convergence, metrics: Mapping[str, ErrorMetrics], measures: Mapping[str, str] = MEASURES) -> Verdict:
-    """Compare an iteration's errors with the limits.
+@dataclass(frozen=True)
+class _Unknown:
+    """A limit with nothing to compare it with: it does not hold."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+_Finding = _Check | _Unknown
+
+
+def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] = MEASURES) -> Verdict:
+    """Compare what was measured in an iteration with the limits.
 
     Parameters
     ----------
     limits
         The limits given; all of them must hold.
-    metrics
-        What train reported.
+    measured
+        What train reported, or what the status keeps of it.
     measures
-        Names of those that count, and how to say where they were measured.
+        Names of the errors that count, and how to say where they were measured.
     """
-    checks: list[_Check] = []
-    missing: list[str] = []
-    for name, place in measures.items():
-        measured = metrics.get(name)
-        if measured is None:
-            missing.append(f"there is no error {place} yet")
-            continue
-        for what, value, limit, unit in _criteria(limits, measured):
-            if value is None:
-                missing.append(f"the {what} {place} is not known, since no frame has a virial")
-            else:
-                checks.append(_Check(f"the {what} {place}", value, limit, unit))
-    worst = max(checks, key=lambda check: check.ratio, default=None)
-    if missing:
-        return Verdict(False, "; ".join([*missing, *([str(worst)] if worst is not None else [])]))
-    return Verdict(worst is not None and worst.ratio <= 1, str(worst))
-
-
-def _criteria(limits: Convergence, measured: ErrorMetrics) -> list[tuple[str, float | None, float, str]]:
-    given = [
-        ("force RMSE", measured.force_rmse, limits.force_rmse, "eV/Å"),
-        ("energy RMSE per atom", measured.energy_rmse_per_atom, limits.energy_rmse_per_atom, "eV"),
-        ("virial RMSE per atom", measured.virial_rmse_per_atom, limits.virial_rmse_per_atom, "eV"),
+    further = limits if isinstance(limits, Convergence) else None
+    confidence = None if further is None else further.confidence
+    findings = [
+        finding
+        for name, place in measures.items()
+        for finding in _errors(limits, confidence, measured.errors.get(name), place)
     ]
-    return [(what, value, limit, unit) for what, value, limit, unit in given if limit is not None]
+    if further is not None and further.every_stratum:
+        findings += _strata(limits, measured, measures)
+    if further is not None:
+        findings += _exploration(further, measured)
+    unknown = [finding for finding in findings if isinstance(finding, _Unknown)]
+    checks = [finding for finding in findings if isinstance(finding, _Check)]
+    checks.sort(key=lambda check: check.ratio, reverse=True)
+    exceeded = [check for check in checks if check.ratio > 1]
+    told = [str(item) for item in [*unknown, *(exceeded or checks[:1])]]
+    more = len(exceeded) - _TOLD_AT_ONCE
+    if more > 0:
+        told = [*told[:-more], f"{more} more {'limit does' if more == 1 else 'limits do'} not hold"]
+    return Verdict(bool(checks) and not unknown and not exceeded, "; ".join(told))
+
+
+def _errors(
+    limits: ErrorLimits, confidence: float | None, metrics: ErrorMetrics | None, place: str
+) -> Iterator[_Finding]:
+    if metrics is None:
+        yield _Unknown(f"there is no error {place} yet")
+        return
+    for _, key, words, unit in _QUANTITIES:
+        limit, value = getattr(limits, key), getattr(metrics, key)
+        if limit is None:
+            continue
+        what = f"the {words} {place}"
+        if value is None:
+            yield _Unknown(f"{what} is not known, since no frame has a virial")
+        elif confidence is None:
+            yield _Check(what, value, limit, unit)
+        else:
+            yield _upper_end(what, value, getattr(metrics, f"{key}_high"), metrics.frames, confidence, limit, unit)
+
+
+def _upper_end(
+    what: str, value: float, high: float | None, frames: int, confidence: float, limit: float, unit: str
+) -> _Finding:
+    what = f"the upper end of {what} at {100 * confidence:g} % confidence"
+    if frames < FEWEST_FRAMES_OF_INTERVAL:
+        few = f"{frames} frame{'' if frames == 1 else 's'}"
+        return _Unknown(f"{what} is not known: of {few}, fewer than {FEWEST_FRAMES_OF_INTERVAL}, there is no interval")
+    if high is None:
+        return _Unknown(f"{what} is not known: the worker did not report it")
+    return _Check(what, upper_end(value, high, confidence), limit, unit)
+
+
+def upper_end(value: float, high: float, confidence: float) -> float:
+    """Return what an RMSE stays below with a probability: the upper end of a one-sided interval.
+
+    Parameters
+    ----------
+    value
+        The RMSE.
+    high
+        Upper end of its two-sided 95 % interval, which is the one-sided one of 97.5 %; others follow from it as for a
+        log-normal distribution.
+    confidence
+        The probability, 0.5 or more.
+    """
+    if value <= 0 or high <= value:
+        return max(value, high)
+    normal = NormalDist()
+    return value * math.exp(math.log(high / value) * normal.inv_cdf(confidence) / normal.inv_cdf(0.975))
+
+
+def _strata(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str]) -> Iterator[_Finding]:
+    known = {name: measured.strata[name] for name in measures if name in measured.strata}
+    if not any(worst.force is not None for worst in known.values()):
+        yield _Unknown("the errors of each stratum are not known: the worker did not report them")
+    for name, worst in known.items():
+        for quantity, key, words, unit in _QUANTITIES:
+            limit, error = getattr(limits, key), getattr(worst, quantity)
+            if limit is not None and error is not None:
+                where = f"in {error.stratum}" if error.stratum else "in the worst stratum"
+                yield _Check(f"the {words} {measures[name]} {where}", error.rmse, limit, unit)
+
+
+def _exploration(limits: Convergence, measured: Measured) -> Iterator[_Finding]:
+    for limit, part, words, why in (
+        (
+            limits.novel_fraction,
+            measured.novel,
+            "candidate frames of the MD that is new to the training set",
+            "there are too few labelled frames to compare with, or the worker did not report it",
+        ),
+        (
+            limits.exploded_fraction,
+            measured.exploded,
+            "trajectories of the MD that exploded",
+            "not every explore pod told it",
+        ),
+    ):
+        if limit is None:
+            continue
+        if part is None:
+            yield _Unknown(f"the fraction of {words} is not known: {why}")
+        else:
+            yield _Check(f"the fraction of {words} ({part})", float(Fraction(part)), limit)
+
+
+def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
+    """Say which limits are below the noise of the labels themselves; nothing if none is, or none is known."""
+    if noise is None:
+        return ""
+    parts = []
+    for _, key, words, unit in _QUANTITIES:
+        limit, own = getattr(limits, key), getattr(noise, key)
+        if limit is not None and own is not None and limit < float(own):
+            parts.append(f"{words} {limit:g} {unit} (noise {own})")
+    if not parts:
+        return ""
+    frames = f"{noise.frames} hold-out frame{'' if noise.frames == 1 else 's'}"
+    return (
+        f"Out of reach, by the noise of the labels themselves on {frames}: {', '.join(parts)}. "
+        "Tighten spec.labeling.engine in a new job, or raise the limit"
+    )
 
 
 def held_at_last(
-    limits: Convergence, iterations: Sequence[IterationRecord], measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits, iterations: Sequence[IterationRecord], measures: Mapping[str, str] = MEASURES
 ) -> int:
     """Return in how many of the last iterations in a row the limits held, by what the status keeps of them."""
     count = 0
     for record in reversed(iterations):
-        kept = {name: metrics for name in measures if (metrics := _metrics_of(getattr(record, name))) is not None}
-        if not judge(limits, kept, measures).met:
+        if not judge(limits, recorded(record), measures).met:
             break
         count += 1
     return count
-
-
-def _metrics_of(errors: Errors | None) -> ErrorMetrics | None:
-    if errors is None:
-        return None
-    force, virial = float(errors.force_rmse), errors.virial_rmse_per_atom
-    return ErrorMetrics(
-        frames=errors.frames,
-        force_rmse=force,
-        force_rmse_low=force,
-        force_rmse_high=force,
-        energy_rmse_per_atom=float(errors.energy_rmse_per_atom),
-        virial_rmse_per_atom=None if virial is None else float(virial),
-    )
-
-
-def errors_of(metrics: ErrorMetrics | None) -> Errors | None:
-    """Return measured errors as the status holds them: decimal strings."""
-    if metrics is None:
-        return None
-    return Errors(
-        force_rmse=decimal(metrics.force_rmse),
-        force_rmse_interval=f"{decimal(metrics.force_rmse_low)}–{decimal(metrics.force_rmse_high)}",
-        energy_rmse_per_atom=decimal(metrics.energy_rmse_per_atom),
-        virial_rmse_per_atom=None if metrics.virial_rmse_per_atom is None else decimal(metrics.virial_rmse_per_atom),
-        frames=metrics.frames,
-        worst_stratum=metrics.worst_stratum,
-    )
-
-
-def decimal(value: float) -> str:
-    """Return a measured value with four significant digits and no exponent."""
-    text = f"{value:.4g}"
-    return text if "e" not in text else f"{float(text):.10f}".rstrip("0").rstrip(".")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.settings import ModelSource, Training
 from pfd_operator.contract.stage import (
     AcceptParams,
@@ -157,6 +157,10 @@ class Distill:
         if position.stage is StageKind.ACCEPT and results:
             return take_acceptance(spec, status, results[0])
         return status
+
+    def caution(self, spec: DistillJobSpec, status: DistillJobStatus) -> Caution | None:
+        """Nothing: the worker itself knows what is to be known of a student."""
+        return None
 
     def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
         """Say whether the student was judged: an end that comes late does not take the verdict away."""

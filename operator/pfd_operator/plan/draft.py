@@ -11,6 +11,7 @@ from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import with_condition
+from .outcome import fitted
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
 
@@ -95,11 +96,15 @@ class Draft:
         self._wakes.append(max(0.0, seconds))
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
-        """Bring the job to a terminal phase."""
+        """Bring the job to a terminal phase; where a larger budget would let it go on, say what it would take."""
+        if phase in (Phase.BUDGET_EXHAUSTED, Phase.MAX_ITERATIONS) and self.status.estimate is not None:
+            message = f"{message}. By the learning curve so far, {self.status.estimate.message}"
         self.set(phase=phase, finished_at=self.now, stage="", progress="")
         self.condition(ConditionType.READY, ready, reason, message)
         self.condition(ConditionType.PROGRESSING, False, reason, message)
         self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        # the last words are long, and said twice
+        self.status = fitted(self.status)
         self.tell(reason, message, warning=phase is Phase.FAILED)
 
     def decision(self) -> Decision:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pfd_operator.api.status import IterationRecord, LabelsNeeded
 from pfd_operator.contract.learning_curve import LabelEstimate, fit_power_law
-from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.settings import ErrorLimits
 
 
-def labels_needed(limits: Convergence, iterations: Sequence[IterationRecord]) -> LabelsNeeded | None:
+def labels_needed(limits: ErrorLimits, iterations: Sequence[IterationRecord]) -> LabelsNeeded | None:
     """Return how many frames the hold-out's force RMSE limit takes; None once it holds, or with too little to fit."""
     limit = limits.force_rmse
     points = [
@@ -29,12 +29,13 @@ def labels_needed(limits: Convergence, iterations: Sequence[IterationRecord]) ->
     if found.labels <= there:
         # the newest point disproves it
         return None
+    more = max(1, round(found.labels) - there)
     frames = f"{round(found.labels)} frames to train on ({_interval(found)})"
     return LabelsNeeded(
         training_frames=round(found.labels),
         low=round(found.low),
         high=None if found.high is None else round(found.high),
-        message=f"{goal} takes about {frames}, {fit}; {there} are there",
+        message=f"{goal} takes about {frames}, {fit}; {there} are there, about {more} more are needed",
     )
 
 

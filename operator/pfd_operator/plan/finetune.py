@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import FineTuneJobStatus
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
     LabelParams,
     PrepareParams,
@@ -16,8 +16,10 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.tasks import md_tasks
 
-from .convergence import errors_of, held_at_last
+from .convergence import held_at_last, out_of_reach
+from .measured import errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
@@ -63,12 +65,20 @@ class FineTune:
             case StageKind.EXPLORE:
                 return explored(spec, [system.name for system in spec.systems], position.iteration)
             case StageKind.SELECT:
-                return selected(spec, status, position.iteration, spec.aimd if spec.aimd.trajectories else None)
+                noise = spec.labeling.noise_check
+                return selected(
+                    spec,
+                    status,
+                    position.iteration,
+                    spec.aimd if spec.aimd.trajectories else None,
+                    None if noise is None else noise.frames,
+                )
             case StageKind.LABEL:
                 return LabelParams(
                     engine=spec.labeling.engine,
                     frames_per_pod=spec.labeling.frames_per_pod,
                     timeout_seconds=spec.labeling.timeout_seconds,
+                    tighter=None if position.iteration else spec.labeling.tighter(),
                 )
             case StageKind.TRAIN:
                 return TrainParams(training=spec.training, max_failed_fraction=spec.labeling.max_failed_fraction)
@@ -112,8 +122,15 @@ class FineTune:
             return status
         named = {name: errors_of(results[0].metrics.get(name)) for name in ("pretrained", "shifted")}
         baselines = {name: errors for name, errors in named.items() if errors is not None}
-        status = status.model_copy(update={"baselines": status.baselines | baselines})
-        return take_training(spec.convergence, status, position.iteration, results[0])
+        noise = errors_of(results[0].metrics.get("labelNoise")) or status.label_noise
+        status = status.model_copy(update={"baselines": status.baselines | baselines, "label_noise": noise})
+        remark = out_of_reach(spec.convergence, noise)
+        return take_training(spec.convergence, status, position.iteration, results[0], remark=remark)
+
+    def caution(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Caution | None:
+        """Say which limits no label of these settings can show to hold."""
+        remark = out_of_reach(spec.convergence, status.label_noise)
+        return Caution(reason=CautionReason.LIMIT_BELOW_NOISE, message=remark) if remark else None
 
     def succeeded(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> bool:
         """Say whether all limits held often enough."""
@@ -132,12 +149,21 @@ class FineTune:
 
 def _complaint(spec: FineTuneJobSpec, settings: Settings) -> str | None:
     aimd, frames, most = spec.aimd, spec.holdout.frames, spec.budget.max_labels
-    needed = aimd.trajectories * aimd.steps + frames
+    noise = 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
+    needed = aimd.trajectories * aimd.steps + frames + noise
     if needed > most:
+        once_more = f", {noise} of them once more (spec.labeling.noiseCheck)" if noise else ""
         return (
             f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: {aimd.trajectories} AIMD "
-            f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames). "
-            f"Raise the budget, or ask for less"
+            f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames)"
+            f"{once_more}. Raise the budget, or ask for less"
+        )
+    strata = {task.stratum for task in md_tasks([system.name for system in spec.systems], spec.exploration, 0)}
+    if spec.convergence.every_stratum and frames < len(strata):
+        return (
+            f"spec.convergence.everyStratum asks for the limits in each of {len(strata)} systems, temperatures and "
+            f"pressures, but the hold-out has only {frames} frames (spec.holdout.frames). Give each at least one, "
+            "better four"
         )
     engine, _ = spec.labeling.engine.chosen()
     if engine not in IN_WORKER and spec.labeling.image is None and engine not in settings.engine_images:

@@ -15,15 +15,18 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.settings import ErrorLimits
 
 from .conditions import shortened
-from .convergence import MEASURES, errors_of, judge
+from .convergence import MEASURES, judge
 from .estimate import labels_needed
+from .measured import errors_of, judged_errors, measured_by, thinned
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
 STATUS_MAX_BYTES = 16 * 1024
-_WORDS_MAX = 320
+JUDGED_ITERATIONS = 7
+"""Newest ones that limits of a restart may be compared with: the five that stages are on record of, and two more."""
+_WORDS_MAX = 480
 
 
 def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
@@ -44,21 +47,37 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
 
 
 def take_training(
-    limits: Convergence, status: AnyStatus, iteration: int, result: StageResult, measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits,
+    status: AnyStatus,
+    iteration: int,
+    result: StageResult,
+    measures: Mapping[str, str] = MEASURES,
+    remark: str = "",
 ) -> AnyStatus:
-    """Return the status with what a train stage measured: the iteration's record, the best model."""
-    verdict = judge(limits, result.metrics, measures)
+    """Return the status with what a train stage measured: the iteration's record, the best model.
+
+    Parameters
+    ----------
+    remark
+        What should be known beside a verdict that a limit does not hold.
+    """
+    measured = measured_by(result)
+    verdict = judge(limits, measured, measures)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
         held = "iteration" if consecutive == 1 else "iterations in a row"
         message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
+    elif remark:
+        message += f". {remark}"
     record = IterationRecord(
         iteration=iteration,
         labels=status.labels.paid,
         training_frames=result.counts.get("dataset"),
-        prequential=errors_of(result.metrics.get("prequential")),
-        holdout=errors_of(result.metrics.get("holdout")),
+        prequential=judged_errors(measured, "prequential"),
+        holdout=judged_errors(measured, "holdout"),
+        novel=measured.novel,
+        exploded=measured.exploded,
         met=verdict.met,
         message=shortened(message, _WORDS_MAX),
     )
@@ -85,10 +104,15 @@ def _best_model(status: JobStatus, result: StageResult) -> ModelRecord | None:
 
 
 def add_record(status: AnyStatus, record: StageRecord) -> AnyStatus:
-    """Return the status with a finished stage; the oldest history gives way, so that it stays small."""
-    iterations = status.iterations[-KEPT_ITERATIONS:]
+    """Return the status with a finished stage, and no more history than is kept."""
     stages = [*status.stages, record][-KEPT_ITERATIONS:]
-    status = status.model_copy(update={"stages": stages, "iterations": iterations})
+    older = [thinned(each) for each in status.iterations[-KEPT_ITERATIONS:-JUDGED_ITERATIONS]]
+    iterations = [*older, *status.iterations[-JUDGED_ITERATIONS:]]
+    return fitted(status.model_copy(update={"stages": stages, "iterations": iterations}))
+
+
+def fitted(status: AnyStatus) -> AnyStatus:
+    """Return the status without its oldest iterations, as far as that is needed to keep it small."""
     while len(status.iterations) > 1 and _size(status) > STATUS_MAX_BYTES:
         status = status.model_copy(update={"iterations": status.iterations[1:]})
     return status

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, JobStatus
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.stage import StageKind, StageParams, StageRef
 
 from .types import Observed, Settings
@@ -103,6 +103,10 @@ class Recipe(Protocol[Spec_contra, Status]):
 
     def take(self, spec: Spec_contra, status: Status, position: Position, results: Sequence[StageResult]) -> Status:
         """Return the status with what a finished stage found out."""
+        ...
+
+    def caution(self, spec: Spec_contra, status: Status) -> Caution | None:
+        """Return what should be known of a job that works, by all that its stages found."""
         ...
 
     def succeeded(self, spec: Spec_contra, status: Status) -> bool:

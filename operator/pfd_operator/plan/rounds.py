@@ -51,11 +51,17 @@ def explored(spec: JobSpec, systems: Sequence[str], iteration: int) -> ExplorePa
     )
 
 
-def selected(spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None = None) -> SelectParams:
-    """Return what select is told; `aimd` is what the hold-out's labels come with."""
+def selected(
+    spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None = None, noise_frames: int | None = None
+) -> SelectParams:
+    """Return what select is told; `aimd` and `noise_frames` are what the hold-out's labels come with."""
     if iteration == 0:
         return SelectParams(
-            purpose=purpose_of(iteration), frames=spec.holdout.frames, representative_fraction=1.0, aimd=aimd
+            purpose=purpose_of(iteration),
+            frames=spec.holdout.frames,
+            representative_fraction=1.0,
+            aimd=aimd,
+            noise_frames=noise_frames,
         )
     return SelectParams(
         purpose=purpose_of(iteration),

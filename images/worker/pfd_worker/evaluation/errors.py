@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason
+from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason, StratumError, WorstStrata
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
 BOOTSTRAP_SAMPLES = 1000
+FEWEST_FRAMES_OF_STRATUM = 4
+"""In a sample that was not drawn to judge strata by. Where frames' mean squares scatter by their own mean, an RMSE
+over n of them has a relative standard error of 1/(2√n): with fewer than four, one odd frame decides."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,36 @@ def by_stratum(errors: Sequence[FrameError]) -> dict[str, list[FrameError]]:
     return dict(sorted(groups.items()))
 
 
-def bootstrap_interval(errors: Sequence[FrameError], seed: int) -> tuple[float, float]:
-    """Return the 95 % interval of the force RMSE in eV/Å, resampling whole frames: atoms of one frame go together."""
-    sums = np.array([np.sum(e.forces**2) for e in errors])
-    counts = np.array([e.forces.size for e in errors])
-    n = len(errors)
+def worst_strata(errors: Sequence[FrameError], fewest_frames: int = 1) -> WorstStrata:
+    """Find the strata with the largest RMSEs, of those that have this many frames at least."""
+    groups = {name: members for name, members in by_stratum(errors).items() if len(members) >= fewest_frames}
+    return WorstStrata(
+        force=_worst(groups, force_rmse),
+        energy=_worst(groups, energy_rmse_per_atom),
+        virial=_worst(groups, virial_rmse_per_atom),
+    )
+
+
+def _worst(
+    groups: Mapping[str, Sequence[FrameError]], rmse: Callable[[Sequence[FrameError]], float | None]
+) -> StratumError | None:
+    values = {name: value for name, members in groups.items() if (value := rmse(members)) is not None}
+    worst = max(values, key=lambda name: values[name], default=None)
+    return None if worst is None else StratumError(stratum=worst, rmse=values[worst])
+
+
+def bootstrap_interval(squares: Sequence[NDArray[np.float64]], seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of an RMSE, resampling whole frames: what belongs to one frame goes together.
+
+    Parameters
+    ----------
+    squares
+        Squared errors of each frame; at least one frame.
+    seed
+        Decides the samples.
+    """
+    sums, counts = np.array([np.sum(frame) for frame in squares]), np.array([frame.size for frame in squares])
+    n = len(squares)
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
     low, high = np.quantile(np.sqrt((weights @ sums) / (weights @ counts)), [0.025, 0.975])
     return float(low), float(high)
@@ -121,16 +149,19 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
         raise StageError(
             ExitCode.USER_ERROR, Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told"
         )
-    strata = {name: force_rmse(members) for name, members in by_stratum(errors).items()}
-    worst = max(strata, key=lambda name: strata[name])
-    low, high = bootstrap_interval(errors, seed)
+    worst = worst_strata(errors).force
+    low, high = bootstrap_interval([e.forces**2 for e in errors], seed)
+    energies = [np.array([e.energy_ev / e.n_atoms]) for e in errors]
+    virials = [e.virial / e.n_atoms for e in errors if e.virial is not None]
     return ErrorMetrics(
         frames=len(errors),
         force_rmse=force_rmse(errors),
         force_rmse_low=low,
         force_rmse_high=high,
         energy_rmse_per_atom=energy_rmse_per_atom(errors),
+        energy_rmse_per_atom_high=bootstrap_interval([energy**2 for energy in energies], seed)[1],
         virial_rmse_per_atom=virial_rmse_per_atom(errors),
-        worst_stratum=worst,
-        worst_stratum_force_rmse=strata[worst],
+        virial_rmse_per_atom_high=bootstrap_interval([v**2 for v in virials], seed)[1] if virials else None,
+        worst_stratum=None if worst is None else worst.stratum,
+        worst_stratum_force_rmse=None if worst is None else worst.rmse,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from pfd_worker.stage_context import Manifest, StageContext
 
 HISTORY = "history.json"
-BASELINES = ("pretrained", "shifted")
+BASELINES = ("pretrained", "shifted", "labelNoise")
 _VERSION = 1
 
 
@@ -29,6 +29,8 @@ class IterationRecord:
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
     force_error_bound: dict[str, float] | None = None
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
+    exploration: dict[str, int] = field(default_factory=dict)
+    """`novel` of `candidates` frames were new to the training set, `exploded` of `trajectories` ended early."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -39,6 +41,7 @@ class IterationRecord:
             "bestIteration": self.best_iteration,
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
+            "exploration": self.exploration,
         }
 
     @classmethod
@@ -51,6 +54,7 @@ class IterationRecord:
             best_iteration=content["bestIteration"],
             errors=content["errors"],
             force_error_bound=content.get("forceErrorBound"),
+            exploration=content.get("exploration", {}),
         )
 
 
@@ -59,7 +63,8 @@ class History:
     """All train stages of a job so far, in order."""
 
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training."""
+    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training; and `labelNoise`,
+    its labels against tighter ones, where that was asked for."""
     iterations: tuple[IterationRecord, ...] = ()
 
     @property

@@ -15,6 +15,17 @@ MAX_INPUT_ROWS = 200
 _BASELINE_NAMES = {"pretrained": "pre-trained", "shifted": "pre-trained, energy shifted"}
 _ERROR_COLUMNS = (Cell("force RMSE", "eV/Å"), Cell("energy RMSE", "eV/atom"), Cell("virial RMSE", "eV/atom"))
 _LABELS_COLUMN = Cell("labels", "trained on")
+_EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
+_EXPLORATION_NOTE = (
+    "New MD frames: less like any labelled frame than nine in ten labelled frames are like the rest of them, by the "
+    "measure of spec.selection.novelty; a tenth of them would be if MD and labels were drawn in the same way."
+)
+_EXPECTED_COLUMNS = (Cell("expected of MD", "force RMSE below, eV/Å"),)
+_EXPECTED_NOTE = (
+    "Expected of MD: what the exploring model's force error of a frame was to stay below with 90 % probability, "
+    "told before the frame was labelled, by its novelty and the errors of the iteration before: for half of the "
+    "candidates (for a tenth – for all)."
+)
 
 
 def headline(data: ReportData) -> str:
@@ -51,6 +62,23 @@ def summary(data: ReportData) -> str:
             "of the force error over frames.",
             quiet=True,
         ),
+        _label_noise(data),
+    )
+
+
+def _label_noise(data: ReportData) -> str:
+    """Say how far the labels themselves are from tighter ones: below that, errors say nothing."""
+    noise = data.history.baselines.get("labelNoise")
+    if noise is None:
+        return ""
+    virial = noise.get("virialRmsePerAtom")
+    return paragraph(
+        f"Label noise: on {_frames(noise)} the labels differ from those of tighter settings (spec.labeling.noiseCheck) "
+        f"by {number(noise['forceRmse'])} eV/Å in force components, {number(noise['energyRmsePerAtom'])} eV/atom in "
+        "energy, a constant shift left out"
+        + (f", and {number(virial)} eV/atom in virial" if virial is not None else "")
+        + ". Errors below that say nothing of the accuracy.",
+        quiet=True,
     )
 
 
@@ -189,16 +217,16 @@ def _iterations(data: ReportData) -> str:
     header: list[Cell | str] = ["iteration", _LABELS_COLUMN, *_ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
     rows = [_iteration_row(record) for record in records]
     best = next((n for n, record in enumerate(records) if record.iteration == data.best_iteration), None)
-    if not any(record.force_error_bound for record in records):
-        return table(header, rows, best)
-    header.append(Cell("expected of MD", "force RMSE below, eV/Å"))
-    rows = [[*row, _expected(record)] for row, record in zip(rows, records, strict=True)]
-    text = (
-        "Expected of MD: what the exploring model's force error of a frame was to stay below with 90 % probability, "
-        "told before the frame was labelled, by its novelty and the errors of the iteration before: for half of the "
-        "candidates (for a tenth – for all)."
-    )
-    return table(header, rows, best) + paragraph(text, quiet=True)
+    notes = []
+    for known, columns, cells, note in (
+        ([record.force_error_bound for record in records], _EXPECTED_COLUMNS, _expected, _EXPECTED_NOTE),
+        ([record.exploration for record in records], _EXPLORATION_COLUMNS, _exploration, _EXPLORATION_NOTE),
+    ):
+        if any(known):
+            header += columns
+            rows = [[*row, *cells(record)] for row, record in zip(rows, records, strict=True)]
+            notes.append(paragraph(note, quiet=True))
+    return table(header, rows, best) + "".join(notes)
 
 
 def _iteration_row(record: IterationRecord) -> list[Cell | str]:
@@ -211,9 +239,21 @@ def _iteration_row(record: IterationRecord) -> list[Cell | str]:
     ]
 
 
-def _expected(record: IterationRecord) -> Cell | str:
+def _exploration(record: IterationRecord) -> list[Cell | str]:
+    """Return the part of the MD's frames that was new to the labels so far, and of its trajectories that exploded."""
+    return [_part(record, "novel", "candidates"), _part(record, "exploded", "trajectories")]
+
+
+def _part(record: IterationRecord, part: str, whole: str) -> Cell | str:
+    sizes = record.exploration
+    if part not in sizes or not sizes.get(whole):
+        return "–"
+    return Cell(f"{100 * sizes[part] / sizes[whole]:.0f} %", f"{sizes[part]} of {sizes[whole]}")
+
+
+def _expected(record: IterationRecord) -> list[Cell | str]:
     bound = record.force_error_bound
-    return "–" if bound is None else Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}")
+    return ["–" if bound is None else Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}")]
 
 
 def _curve_caption(curve: LearningCurve) -> str:

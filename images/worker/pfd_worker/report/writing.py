@@ -37,6 +37,8 @@ class RoundResult:
     """By name (pretrained, shifted, prequential, farthest, holdout), as `error_report` gives them."""
     force_error_bound: dict[str, float] | None
     """Of the candidates, as `select` told it before they were labelled."""
+    exploration: dict[str, int]
+    """Sizes of the MD, as `select` told them; what is not known is not there."""
     holdout: Sequence[Atoms]
     best_predictions: Sequence[Prediction]
     """Of the best model so far, for the hold-out."""
@@ -58,6 +60,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         best_iteration=trained.best_iteration,
         errors={name: trained.reports[name] for name in MEASURED if name in trained.reports},
         force_error_bound=trained.force_error_bound,
+        exploration=trained.exploration,
     )
     history = history_before(context, previous).extended(record, trained.reports)
     seed = seed_of(spec.seed, "report")

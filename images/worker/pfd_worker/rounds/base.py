@@ -14,13 +14,22 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import Caution, ErrorMetrics
+from pfd_operator.contract.result import Caution, ErrorMetrics, WorstStrata
 from pfd_operator.contract.stage import TrainParams
-from pfd_worker.evaluation.errors import FrameError, force_rmse, frame_errors, summarise
+from pfd_worker.evaluation.errors import (
+    FEWEST_FRAMES_OF_STRATUM,
+    FrameError,
+    force_rmse,
+    frame_errors,
+    summarise,
+    worst_strata,
+)
+from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.selection.calibration import conformal_scale
@@ -55,9 +64,12 @@ class Round(ABC):
         self.previous: Manifest | None = context.input("train")[0] if "train" in context.spec.inputs else None
         self.folder = context.workdir
         self.metrics: dict[str, ErrorMetrics] = {}
+        self.worst_strata: dict[str, WorstStrata] = {}
         self.reports: dict[str, Any] = {}
         self.seed = seed_of(context.spec.seed, "bootstrap")
         self.error_of_novelty: float | None = None
+        # a select stage of an earlier version does not say it
+        self.exploration: dict[str, int] = context.input("select")[0].summary.get("exploration", {})
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
             CheckpointStore(context.store, self.previous.digest).clear()
@@ -87,6 +99,9 @@ class Round(ABC):
         labels = collect_labels(self.context, self.params.max_failed_fraction)
         new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
         dataset, holdout = self._datasets(new, labels)
+        noise = label_noise(labels, holdout)
+        if noise:
+            self.measure("labelNoise", noise)
         self.begin(dataset, holdout)
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
@@ -96,7 +111,10 @@ class Round(ABC):
             return StageOutput()
         model = self.family.open(trained)
         predictions = model.predict(holdout)
-        self.measure("holdout", frame_errors(holdout, predictions))
+        errors = frame_errors(holdout, predictions)
+        self.measure("holdout", errors)
+        # drawn evenly over the strata: each is judged, by what it got
+        self.worst_strata["holdout"] = worst_strata(errors)
         best = self._choose_best()
         if best.iteration != self.context.spec.iteration:
             predictions = self.family.open(self.folder / self.family.best_file).predict(holdout)
@@ -106,6 +124,7 @@ class Round(ABC):
             reports=self.reports,
             # a select stage of an earlier version does not say it
             force_error_bound=self.context.input("select")[0].summary.get("force_error_bound"),
+            exploration=self.exploration,
             holdout=holdout,
             best_predictions=predictions,
             best_iteration=best.iteration,
@@ -140,6 +159,7 @@ class Round(ABC):
         self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
         self.measure("prequential", even or far)
+        self.worst_strata["prequential"] = worst_strata(even or far, FEWEST_FRAMES_OF_STRATUM)
         if even and far:
             self.measure("farthest", far)
 
@@ -220,7 +240,7 @@ class Round(ABC):
         if outcome is not None:
             files[outcome.curve.name] = outcome.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]
-        baselines = {name: before[name] for name in ("pretrained", "shifted") if name in before}
+        baselines = {name: before[name] for name in BASELINES if name in before}
         return StageOutput(
             files=files,
             summary={
@@ -235,8 +255,10 @@ class Round(ABC):
                 "dataset": len(dataset),
                 "holdout": len(holdout),
                 "resumed_from_step": 0 if outcome is None else outcome.resumed_from_step,
+                **self.exploration,
             },
             metrics=self.metrics,
+            worst_strata=self.worst_strata,
             best_iteration=best.iteration,
             model=self.family.best_file,
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
-from pfd_worker.selection.novelty import Novelty, select_novel
+from pfd_worker.selection.novelty import Novelty, count_novel, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
 from pfd_worker.selection.variance import PosteriorVariance
 
@@ -29,7 +29,9 @@ class Choice:
     samplings: dict[int, Sampling]
     """Row → how it was sampled, in the order chosen."""
     novelty: NDArray[np.float64] | None
-    """(n,) of every candidate to what was labelled before; None if nothing was, or nobody had to know."""
+    """(n,) of every candidate to what was labelled before; None if nothing was."""
+    novel: int | None = None
+    """How many candidates are new to what was labelled before; None if that is too little to tell."""
 
 
 def choose_frames(
@@ -37,7 +39,8 @@ def choose_frames(
     count: int,
     even: int,
     measure: NoveltyMeasure,
-    features: Callable[[], tuple[Features, Features]],
+    features: Callable[[], Features],
+    known: Features,
     seed: int,
 ) -> Choice:
     """Choose exactly `count` candidates, or all there are.
@@ -53,16 +56,18 @@ def choose_frames(
     measure
         What makes a candidate new.
     features
-        Called if that is not all: features of the candidates (n, d), and of the frames labelled already (m, d).
+        (n, d) of the candidates; called if somebody has to know.
+    known
+        (m, d) of the frames labelled already; m may be 0.
     seed
         Of all that is left to chance.
     """
     chosen = dict.fromkeys(select_representative(candidates, min(count, even), seed), Sampling.REPRESENTATIVE)
-    if len(chosen) == count:
+    if len(chosen) == count and not len(known):
         return Choice(chosen, None)
-    mine, known = features()
-    novelty = MEASURES[measure](mine, known)
-    before = novelty.scores.copy() if len(known) else None
+    mine = features()
+    novelty = MEASURES[measure](mine, known if len(known) else mine[:0])
+    before, novel = (novelty.scores.copy() if len(known) else None), count_novel(novelty)
     for row in chosen:
         novelty.take(row)
     strata = [candidate.stratum for candidate in candidates]
@@ -70,4 +75,4 @@ def choose_frames(
     for sampling, pool in ((Sampling.BRINK, brink), (Sampling.FARTHEST, set(range(len(candidates))))):
         new = select_novel(novelty, strata, pool - set(chosen), count - len(chosen), seed)
         chosen |= dict.fromkeys(new, sampling)
-    return Choice(chosen, before)
+    return Choice(chosen, before, novel)

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from pfd_worker.selection.novelty import DUPLICATE_QUANTILE
-
 NUMBERS_AT_A_TIME = 1_000_000
 """Features or distances: bounds the memory of a search (some 8 MB each), however many candidates there are."""
 
@@ -31,20 +29,16 @@ def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]
     return nearest
 
 
-def duplicate_distance(training: NDArray[np.float32]) -> float:
-    """Return the distance under which a frame is a near-duplicate of the training set.
-
-    It is a low quantile of the training set's own nearest-neighbour distances, so it has no unit to tune and follows
-    the descriptors of the model at hand. A set of fewer than two frames has no such distance: 0.
-    """
+def own_distances(training: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the distance of every frame of the training set to the nearest other one; nothing if there is no other."""
     if len(training) < 2:
-        return 0.0
+        return np.zeros(0)
     own = np.empty(len(training))
     for rows in _blocks(training, training):
         distances = cdist(training[rows], training)
         distances[np.arange(len(distances)), np.arange(rows.start, rows.start + len(distances))] = np.inf
         own[rows] = distances.min(axis=1)
-    return float(np.quantile(own, DUPLICATE_QUANTILE))
+    return own
 
 
 def _blocks(points: NDArray[np.float32], reference: NDArray[np.float32]) -> Iterator[slice]:
@@ -66,7 +60,7 @@ class Distance:
     def __init__(self, features: NDArray[np.float32], training: NDArray[np.float32]) -> None:
         self._features = features
         self.scores = distances_to_set(features, training)
-        self.duplicate = duplicate_distance(training)
+        self.own = own_distances(training)
 
     def take(self, row: int) -> None:
         """See `Novelty.take`."""

@@ -13,13 +13,18 @@ from pfd_worker.selection.quotas import fair_quotas
 
 DUPLICATE_QUANTILE = 0.1
 """A candidate less novel than this part of the training set is to the rest of that set is a near-duplicate."""
+NOVEL_QUANTILE = 0.9
+"""A candidate more novel than this part of the training set is to the rest of that set is new. Were the MD's frames and
+those of the training set drawn in the same way, a tenth of the candidates would be."""
+FEWEST_LABELLED = 9
+"""Frames without which there is no such quantile."""
 
 
 class Novelty(Protocol):
     """How new each candidate is to the training set and to the candidates taken so far."""
 
-    duplicate: float
-    """Score up to which a candidate is a near-duplicate of the training set."""
+    own: NDArray[np.float64]
+    """(m,) scores that frames of the training set would have without themselves in it; empty if m is less than 2."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -29,6 +34,21 @@ class Novelty(Protocol):
     def take(self, row: int) -> None:
         """Count this candidate to the training set from now on."""
         ...
+
+
+def duplicate_score(own: NDArray[np.float64]) -> float:
+    """Return the score up to which a candidate is a near-duplicate of the training set.
+
+    A quantile of the training set's own scores has no unit to tune and follows the descriptors of the model at hand.
+    """
+    return float(np.quantile(own, DUPLICATE_QUANTILE)) if len(own) else 0.0
+
+
+def count_novel(novelty: Novelty) -> int | None:
+    """Return how many candidates are new to the training set; None if this is too small to tell."""
+    if len(novelty.own) < FEWEST_LABELLED:
+        return None
+    return int(np.sum(novelty.scores > np.quantile(novelty.own, NOVEL_QUANTILE)))
 
 
 def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int], count: int, seed: int) -> list[int]:
@@ -58,7 +78,7 @@ def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int],
     names = np.asarray(strata)
     rest = np.zeros(len(names), dtype=bool)
     rest[list(rows)] = True
-    chosen = _fill(novelty, names, rest & (novelty.scores > novelty.duplicate), count, seed)
+    chosen = _fill(novelty, names, rest & (novelty.scores > duplicate_score(novelty.own)), count, seed)
     rest[chosen] = False
     return chosen + _fill(novelty, names, rest, count - len(chosen), seed)
 

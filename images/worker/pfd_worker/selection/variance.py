@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pfd_worker.selection.novelty import DUPLICATE_QUANTILE
-
 PRIOR_PRECISION = 0.01
 """Of the linear model's weights, where features have a mean square length of 1 and labels a noise of 1. Directions that
 hold less than this part of the features' variance count as unseen however many labels there are."""
@@ -37,7 +35,7 @@ class PosteriorVariance:
         known = (training - self._centre) / self._scale
         self._covariance = np.linalg.inv(known.T @ known + PRIOR_PRECISION * np.eye(features.shape[1]))
         self._variance = np.concatenate([_variance(self._rows(rows), self._covariance) for rows in self._blocks()])
-        self.duplicate = _duplicate_deviation(known, self._covariance)
+        self.own = _own_deviations(known, self._covariance)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -67,9 +65,10 @@ def _variance(rows: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDA
     return variance
 
 
-def _duplicate_deviation(known: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
-    """Return a low quantile of what each labelled frame's deviation would be without its own label."""
+def _own_deviations(known: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what each labelled frame's deviation would be without its own label."""
     if len(known) < 2:
-        return 0.0
+        return np.zeros(0)
     leverage = _variance(known, covariance)
-    return float(np.sqrt(np.quantile(leverage / (1.0 - leverage), DUPLICATE_QUANTILE)))
+    deviations: NDArray[np.float64] = np.sqrt(leverage / (1.0 - leverage))
+    return deviations

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import cast
 
 from pfd_operator.contract.stage import LabelParams
@@ -22,14 +23,15 @@ def run(context: StageContext) -> StageOutput:
     if engine is None:
         return label_by_teacher(context)
     desk = LabelDesk(context, engine)
-    labeler = in_process_labeler(engine)
     with _claims_kept(desk):
-        for entry in list(desk.triage()):
-            if context.stopping.is_set():
-                desk.give_up()
-                raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
-            started = time.monotonic()
-            desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
+        for used, entries in groupby(list(desk.triage()), key=lambda entry: entry.engine):
+            labeler = in_process_labeler(used)
+            for entry in entries:
+                if context.stopping.is_set():
+                    desk.give_up()
+                    raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
+                started = time.monotonic()
+                desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
     desk.await_others()
     return desk.output()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Aimd
+from pfd_operator.contract.settings import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
@@ -55,11 +55,13 @@ def run(context: StageContext) -> StageOutput:
         for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
             tasks.append({"kind": "aimd", "frame": len(frames), **task})
             frames.append(atoms)
+    tasks += once_more(tasks, params.noise_frames or 0)
     if not tasks and (params.frames or params.aimd):
         raise _no_candidates(shards)
     files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json")}
     write_frames(files["frames.extxyz"], frames)
     files["tasks.json"].write_text(json.dumps(tasks))
+    exploration = _exploration(context, shards, len(rows), choice.novel)
     labels = sum(task.get("steps", 1) for task in tasks)
     strata: dict[str, int] = {}
     for task in tasks:
@@ -70,9 +72,30 @@ def run(context: StageContext) -> StageOutput:
             "strata": strata,
             "missing_explore_indexes": context.missing("explore"),
             "force_error_bound": _force_error_bound(context, choice.novelty),
+            "exploration": exploration,
         },
-        counts={"tasks": len(tasks), "labels": labels, "candidates": len(rows)},
+        counts={"tasks": len(tasks), "labels": labels, **exploration},
     )
+
+
+def once_more(tasks: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return single points that are computed again by tighter settings, spread evenly over those that there are."""
+    single = [task for task in tasks if task["kind"] == "scf"]
+    count = min(count, len(single))
+    return [single[(2 * part + 1) * len(single) // (2 * count)] | {"purpose": NOISE} for part in range(count)]
+
+
+def _exploration(
+    context: StageContext, shards: Sequence[Manifest], candidates: int, novel: int | None
+) -> dict[str, int]:
+    """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
+    counts = {"candidates": candidates}
+    if novel is not None:
+        counts["novel"] = novel
+    if not context.missing("explore"):
+        # what a pod that failed finally had run is not known
+        counts |= {name: sum(s.result.counts[name] for s in shards) for name in ("trajectories", "exploded")}
+    return counts
 
 
 def _origin(atoms: Atoms) -> dict[str, str]:
@@ -91,15 +114,14 @@ def _choose(
     if not rows:
         raise _no_candidates(shards)
 
-    def features() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def features() -> NDArray[np.float32]:
         parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
-        mine = np.concatenate([part for part in parts if len(part)])
-        return mine, _training_features(context, mine.shape[1])
+        return np.concatenate([part for part in parts if len(part)])
 
     candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, params.novelty, features, seed)
+    return choose_frames(candidates, count, even, params.novelty, features, _training_features(context), seed)
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
@@ -114,12 +136,12 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}
 
 
-def _training_features(context: StageContext, width: int) -> NDArray[np.float32]:
+def _training_features(context: StageContext) -> NDArray[np.float32]:
     """Return the features of all frames labelled for training so far, by the model that explored."""
     if "train" not in context.spec.inputs:
-        return np.zeros((0, width), dtype=np.float32)
+        return np.zeros((0, 0), dtype=np.float32)
     features: NDArray[np.float32] = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
-    return features if len(features) else np.zeros((0, width), dtype=np.float32)
+    return features
 
 
 def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:

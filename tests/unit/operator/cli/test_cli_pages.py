@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.status import ActiveStage, Errors, FineTuneJobStatus, IterationRecord, Labels, StageRecord
+from pfd_operator.api.status import (
+    ActiveStage,
+    FineTuneJobStatus,
+    IterationRecord,
+    JudgedErrors,
+    Labels,
+    StageRecord,
+)
 from pfd_operator.cli.main import main
 from pfd_operator.cli.status import status_page
 from pfd_operator.cli.tables import duration, table
@@ -17,8 +24,8 @@ from pfd_operator.kube.resources import Key
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def errors(force: str) -> Errors:
-    return Errors(force_rmse=force, energy_rmse_per_atom="0.0021", frames=16)
+def errors(force: str) -> JudgedErrors:
+    return JudgedErrors(force_rmse=force, energy_rmse_per_atom="0.0021", frames=16)
 
 
 def test_page_of_a_running_job() -> None:
@@ -27,6 +34,7 @@ def test_page_of_a_running_job() -> None:
         started_at=NOW - timedelta(minutes=12),
         labels=Labels(paid=24, budget=60, reused=2),
         baselines={"pretrained": errors("0.4100")},
+        label_noise=errors("0.0310"),
         iterations=[IterationRecord(iteration=0, labels=24, holdout=errors("0.0912"))],
         stages=[StageRecord(iteration=0, stage=StageKind.TRAIN, digest="d", attempts=1, seconds=95)],
         active=ActiveStage(
@@ -50,6 +58,7 @@ def test_page_of_a_running_job() -> None:
     ]
     page = "\n".join(" ".join(line.split()) for line in lines)
     assert "pretrained (baseline) - 0.4100 - 0.0021 - 16 -" in page
+    assert "labels (noise) - 0.0310 - 0.0021 - 16 -" in page
     assert "iteration 0, hold-out 24 0.0912 - 0.0021 - 16 not met" in page
     assert "0 train done 1 min 35 s 1 -" in page
     assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page

@@ -11,7 +11,14 @@ from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
-from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.contract.result import (
+    AcceptanceCheck,
+    ErrorMetrics,
+    LabelCounts,
+    StageResult,
+    StratumError,
+    WorstStrata,
+)
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
@@ -113,6 +120,31 @@ def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
             }
         )
     return result
+
+
+def talkative_result(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker would say that knows all that limits may be compared with."""
+    result = good_result(spec, reused)
+    if spec.stage is not StageKind.TRAIN:
+        return result
+    worst = StratumError(stratum="diamond/900K/10000bar", rmse=0.06123)
+    metrics = {
+        name: errors.model_copy(
+            update={
+                "force_rmse": 0.05333,
+                "energy_rmse_per_atom_high": 0.003215,
+                "virial_rmse_per_atom": 0.01254,
+                "virial_rmse_per_atom_high": 0.01954,
+                "worst_stratum": worst.stratum,
+            }
+        )
+        for name, errors in result.metrics.items()
+    }
+    strata = WorstStrata(force=worst, energy=worst, virial=worst)
+    md = {"dataset": 140, "candidates": 120, "novel": 13, "trajectories": 8, "exploded": 1}
+    return result.model_copy(
+        update={"metrics": metrics, "worst_strata": dict.fromkeys(("prequential", "holdout"), strata), "counts": md}
+    )
 
 
 def distill_resource(**changes: Any) -> Resource:

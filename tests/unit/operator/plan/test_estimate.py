@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pfd_operator.api.status import Errors, IterationRecord
+from pfd_operator.api.status import IterationRecord, JudgedErrors
 from pfd_operator.contract.settings import Convergence
 from pfd_operator.plan.estimate import labels_needed
 
@@ -17,7 +17,7 @@ def records(*points: tuple[int | None, str]) -> list[IterationRecord]:
             iteration=n,
             labels=0,
             training_frames=frames,
-            holdout=Errors(force_rmse=error, energy_rmse_per_atom="0.001", frames=16),
+            holdout=JudgedErrors(force_rmse=error, energy_rmse_per_atom="0.001", frames=16),
         )
         for n, (frames, error) in enumerate(points)
     ]
@@ -29,7 +29,7 @@ def test_an_exact_power_law_is_extrapolated() -> None:
     assert needed.training_frames == pytest.approx(160, abs=1)
     assert needed.message == (
         f"a force RMSE of 0.1 eV/Å on the hold-out takes about 160 frames to train on ({needed.low} to {needed.high}), "
-        "by the fit of 3 iterations; 90 are there"
+        "by the fit of 3 iterations; 90 are there, about 70 more are needed"
     )
 
 

@@ -6,13 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import GPU, SETTINGS, START, Run, condition, created, job_of, pod, resource, succeeded
+from plan_samples import (
+    GPU,
+    SETTINGS,
+    START,
+    Run,
+    condition,
+    created,
+    good_result,
+    job_of,
+    labels_after,
+    pod,
+    resource,
+    succeeded,
+    talkative_result,
+)
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_ITERATIONS, ActiveState
 from pfd_operator.contract.digest import canonical_json, seed_of
-from pfd_operator.contract.result import Progress
-from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind
+from pfd_operator.contract.result import Progress, StageResult
+from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
 from pfd_operator.plan.types import CreateConfigMap, CreateJob, DeleteJob
 
@@ -92,6 +106,31 @@ def test_the_last_labels_are_asked_for_and_then_the_budget_is_used_up() -> None:
     assert run.status.phase is Phase.RUNNING
 
 
+@pytest.mark.parametrize(
+    ("budget", "phase"),
+    [
+        ({"maxIterations": 9, "maxLabels": 15}, Phase.BUDGET_EXHAUSTED),
+        ({"maxIterations": 3, "maxLabels": 40}, Phase.MAX_ITERATIONS),
+    ],
+)
+def test_a_budget_that_ends_first_says_how_many_labels_the_limit_would_take(
+    budget: dict[str, Any], phase: Phase
+) -> None:
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        counts = {"dataset": labels_after(spec.iteration) - 4} if spec.stage is StageKind.TRAIN else {}
+        result = good_result(spec, reused)
+        return result.model_copy(update={"counts": result.counts | counts})
+
+    run = Run(resource(convergence={"forceRMSE": 0.02}, budget=budget))
+    run.answer = answer
+    status = run.to_the_end()
+    ready = condition(status, ConditionType.READY)
+    assert (status.phase, ready.status) == (phase, "False")
+    # 2, 5, 8 and 11 frames with 0.2, 0.067, 0.04 and 0.029 eV/Å
+    assert "a force RMSE of 0.02 eV/Å on the hold-out takes about 15 frames to train on" in ready.message
+    assert "11 are there, about 4 more are needed" in ready.message
+
+
 def test_max_iterations_says_what_is_missing_and_goes_on_when_raised() -> None:
     run = Run(resource(convergence=NEVER, budget={"maxIterations": 1, "maxLabels": 100}))
     status = run.to_the_end()
@@ -114,6 +153,16 @@ def test_a_start_that_does_not_fit_the_budget_is_refused_until_it_does() -> None
     assert "spec.budget.maxLabels is 5, but the start alone needs 6" in ready.message
     assert run.step().events == ()
     run.edit(budget={"maxIterations": 4, "maxLabels": 6})
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+
+
+def test_strata_that_no_holdout_frame_can_be_of_are_refused() -> None:
+    stages = [{"temperaturesKelvin": [300, 600, 900], "pressuresBar": [1, 10000]}]
+    run = Run(resource(exploration={"stages": stages}, convergence={"forceRMSE": 0.1, "everyStratum": True}))
+    run.step()
+    message = condition(run.status, ConditionType.READY).message
+    assert "each of 6 systems, temperatures and pressures, but the hold-out has only 4 frames" in message
+    run.edit(holdout={"frames": 6})
     assert created(run.step()).spec.stage is StageKind.PREPARE
 
 
@@ -247,10 +296,14 @@ def test_finished_jobs_are_kept_for_a_while_and_strangers_deleted() -> None:
 
 def test_a_long_job_keeps_a_small_status() -> None:
     run = Run(resource(convergence=NEVER, budget={"maxIterations": 40, "maxLabels": 1000}))
+    run.answer = talkative_result
     status = run.to_the_end()
     assert status.iteration == 40
     assert len(status.stages) == KEPT_ITERATIONS
-    assert len(canonical_json(status.to_json())) <= 16 * 1024
+    assert 15 <= len(status.iterations) <= KEPT_ITERATIONS
+    assert len(canonical_json(status.to_json()).encode()) <= 16 * 1024
+    errors = [record.holdout for record in status.iterations]
+    assert [kept is not None and bool(kept.strata) for kept in errors[-8:]] == [False, *[True] * 7]
 
 
 def test_nothing_is_done_to_what_is_being_deleted() -> None:

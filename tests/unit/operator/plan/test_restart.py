@@ -154,6 +154,14 @@ def test_iterations_that_stay_are_judged_by_the_limits_of_now(limit: float, phas
     assert (status.phase, status.consecutive) == (phase, 2 if phase is Phase.CONVERGED else 1)
 
 
+def test_limits_that_nothing_on_record_tells_of_do_not_hold_for_iterations_that_stay() -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(convergence={"forceRMSE": 0.08, "explodedFraction": 0}, **restart(3))
+    status = run.step(seconds=1).status
+    assert (status.phase, status.consecutive) == (Phase.RUNNING, 0)
+
+
 def test_a_new_job_has_nothing_to_go_back_to() -> None:
     run = Run(resource(**restart(0)))
     run.until(0, StageKind.EXPLORE)

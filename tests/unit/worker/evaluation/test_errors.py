@@ -4,7 +4,7 @@ from ase.build import bulk
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.errors import FrameError, bootstrap_interval, frame_errors, summarise
+from pfd_worker.evaluation.errors import FrameError, bootstrap_interval, frame_errors, summarise, worst_strata
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.frames import labelled
@@ -67,11 +67,33 @@ def test_bootstrap_interval_holds_the_true_error_about_as_often_as_it_says():
     rng = np.random.default_rng(5)
     hits = 0
     for trial in range(100):
-        errors = [FrameError("s", ("Si",) * 8, 0.0, rng.normal(0, 0.1, (8, 3)), None) for _ in range(20)]
-        low, high = bootstrap_interval(errors, seed=trial)
+        squares = [rng.normal(0, 0.1, (8, 3)) ** 2 for _ in range(20)]
+        low, high = bootstrap_interval(squares, seed=trial)
         hits += low <= 0.1 <= high
     assert 82 <= hits <= 100
-    assert bootstrap_interval(errors, seed=3) == bootstrap_interval(errors, seed=3)
+    assert bootstrap_interval(squares, seed=3) == bootstrap_interval(squares, seed=3)
+
+
+def test_energies_and_virials_have_an_upper_end_of_their_own():
+    metrics = summarise(errors_of(*[pair(n * 0.8, 0.1, n * 0.4) for n in range(8)]), seed=1)
+    assert metrics.energy_rmse_per_atom < metrics.energy_rmse_per_atom_high < 0.7
+    assert metrics.virial_rmse_per_atom < metrics.virial_rmse_per_atom_high < 0.35
+    equal = summarise(errors_of(pair(0.8, virial=False), pair(-0.8, virial_error=0.4)), seed=1)
+    assert equal.energy_rmse_per_atom_high == pytest.approx(0.1)
+    assert equal.virial_rmse_per_atom_high == pytest.approx(0.05)
+    assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom_high is None
+
+
+def test_each_quantity_has_a_worst_stratum_among_those_with_enough_frames():
+    cold = [pair(0.8, 0.1, 0.4)] * 4
+    hot = [pair(0.08, 0.5, 0.4, stratum="si/900K", virial=False)] * 3
+    worst = worst_strata(errors_of(*cold, *hot))
+    assert (worst.force.stratum, worst.force.rmse) == ("si/900K", pytest.approx(0.5))
+    assert (worst.energy.stratum, worst.energy.rmse) == ("si/300K", pytest.approx(0.1))
+    assert (worst.virial.stratum, worst.virial.rmse) == ("si/300K", pytest.approx(0.05))
+    assert worst_strata(errors_of(*cold, *hot), fewest_frames=4).force.stratum == "si/300K"
+    none = worst_strata(errors_of(*cold, *hot), fewest_frames=5)
+    assert (none.force, none.energy, none.virial) == (None, None, None)
 
 
 def test_energy_shift_is_found_per_element_and_leaves_forces_alone():

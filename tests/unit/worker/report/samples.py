@@ -77,7 +77,10 @@ def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = 
             errors["prequential"] = errors_of(frames[:30], 0.8 * (labels - 20) ** -0.5)
         if number > 1:
             bound = {f"p{percent}": 0.02 * percent * (labels - 20) ** -0.5 for percent in (10, 50, 90, 100)}
-        record = IterationRecord(number, labels, len(frames), best, errors, bound)
+        # the MD of iteration 2 is not known whole: a pod that explored failed
+        md = {"candidates": 120, "novel": 60 // number} if number else {}
+        md |= {"trajectories": 8, "exploded": 0} if number == 3 else {}
+        record = IterationRecord(number, labels, len(frames), best, errors, bound, md)
         history = history.extended(record, baselines if number == 0 else {})
     return history
 

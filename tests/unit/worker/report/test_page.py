@@ -132,8 +132,19 @@ def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     header = next(number for number, row in enumerate(page.rows) if row[0].strip() == "iteration")
     expected = [row[6].strip() for row in page.rows[header : header + 4]]
     assert expected == ["expected of MD force RMSE below, eV/Å", "–", "–", "0.158 0.0316 – 0.316"]
+    new, exploded = ([row[n].strip() for row in page.rows[header : header + 4]] for n in (7, 8))
+    assert new == ["MD frames new to the labels before", "–", "50 % 60 of 120", "25 % 30 of 120"]
+    assert exploded == ["MD exploded of all trajectories", "–", "–", "–"]
     few = ParsedPage(render_page(sample_report(iterations=2)))
     assert not any("expected of MD" in cell for row in few.rows for cell in row)
+
+
+def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
+    noise = {**report.history.baselines["pretrained"], "frames": 4, "forceRmse": 0.0312}
+    history = History({**report.history.baselines, "labelNoise": noise}, report.history.iterations)
+    text = ParsedPage(render_page(dataclasses.replace(report, history=history))).text
+    assert "on 4 hold-out frames the labels differ" in text and "by 0.0312 eV/Å in force components" in text
+    assert "Label noise" not in page.text
 
 
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):

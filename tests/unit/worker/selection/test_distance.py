@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 
 from pfd_worker.selection import distance
-from pfd_worker.selection.distance import distances_to_set, duplicate_distance
+from pfd_worker.selection.distance import distances_to_set, own_distances
 
 
 def cloud(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, (count, 3)).astype(np.float32)
 
 
-def test_duplicate_distance_follows_the_spread_of_the_training_set():
+def test_own_distances_follow_the_spread_of_the_training_set():
     training = cloud(60, 5)
-    assert duplicate_distance(training * 100) == pytest.approx(100 * duplicate_distance(training), rel=1e-4)
-    assert duplicate_distance(training[:1]) == 0.0
+    assert own_distances(training * 100) == pytest.approx(100 * own_distances(training), rel=1e-4)
+    assert len(own_distances(training[:1])) == 0
 
 
 def test_distances_to_an_empty_set_are_infinite():
@@ -27,4 +27,4 @@ def test_distances_do_not_depend_on_how_many_are_held_at_a_time(at_a_time, monke
     assert distances_to_set(points, reference) == pytest.approx(between.min(axis=1))
     own = np.linalg.norm(reference[:, None].astype(float) - reference[None], axis=2)
     np.fill_diagonal(own, np.inf)
-    assert duplicate_distance(reference) == pytest.approx(np.quantile(own.min(axis=1), distance.DUPLICATE_QUANTILE))
+    assert own_distances(reference) == pytest.approx(own.min(axis=1))

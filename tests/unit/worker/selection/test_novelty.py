@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfd_worker.selection.distance import Distance
-from pfd_worker.selection.novelty import select_novel
+from pfd_worker.selection.novelty import count_novel, select_novel
 from pfd_worker.selection.variance import PosteriorVariance
 
 MEASURES = pytest.mark.parametrize("measure", [Distance, PosteriorVariance])
@@ -59,3 +59,16 @@ def test_near_duplicates_of_the_training_set_come_last(measure):
 def test_only_the_rows_offered_are_chosen(measure):
     chosen = select_novel(measure(cloud(20, 1), cloud(5, 2)), ["s"] * 20, {3, 5, 8}, 10, seed=1)
     assert set(chosen) == {3, 5, 8}
+
+
+@MEASURES
+def test_md_like_the_training_set_has_a_tenth_of_new_frames_and_one_elsewhere_has_nothing_else(measure):
+    training = cloud(400, 1)
+    assert 0.05 < count_novel(measure(cloud(2000, 2), training)) / 2000 < 0.15
+    assert count_novel(measure(cloud(100, 3, centre=20.0), training)) == 100
+
+
+@MEASURES
+@pytest.mark.parametrize(("known", "told"), [(0, False), (8, False), (9, True)])
+def test_a_small_training_set_tells_nothing_of_what_is_new(measure, known, told):
+    assert (count_novel(measure(cloud(20, 1), cloud(known, 2))) is not None) == told

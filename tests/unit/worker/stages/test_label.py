@@ -22,6 +22,7 @@ from pfd_worker.frames import energy_of, read_frames, write_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.run import commit, failure_of
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
@@ -88,6 +89,36 @@ def test_labels_are_the_calculators_and_are_counted(tmp_path):
         assert energy_of(frame) == pytest.approx(check.get_potential_energy(), abs=1e-5)
         assert {"label_key", "purpose", "sampling", "stratum", "trajectory", "system", "virial"} <= set(frame.info)
     assert loop.store.list("claims/") == []
+
+
+def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop, aimd=False)
+    tasks = loop.load_json(selected, "tasks.json")
+    path = tmp_path / "selected" / "tasks.json"
+    path.write_text(json.dumps([*tasks, *once_more(tasks, 2)]))
+    files = {"tasks.json": path, "frames.extxyz": path.with_name("frames.extxyz")}
+    spec = loop.spec({"stage": "select", "purpose": "hold-out", "frames": 3, "representativeFraction": 1}, 1, {})
+    commit(StageContext(spec, loop.store, path.parent), StageOutput(files=files), 0.0)
+    tighter = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
+    result = label(loop, StageRef(digest=spec.digest), tighter=tighter)
+    assert result.counts == {"labels": 5, "failed": 0, "reused": 0}
+    assert counts(loop)["paid"] == 5
+    path = tmp_path / "labels.extxyz"
+    loop.store.download(loop.manifest(result, 0).files["labels.extxyz"].key, path)
+    frames = read_frames(path)
+    assert [frame.info["purpose"] for frame in frames] == ["training"] * 3 + ["noise"] * 2
+    for frame in frames:
+        check = frame.copy()
+        check.calc = EMT(asap_cutoff=frame.info["purpose"] == "noise")
+        assert energy_of(frame) == pytest.approx(check.get_potential_energy(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, []), (1, [3]), (2, [1, 4]), (6, [0, 1, 2, 3, 4, 5]), (9, range(6))])
+def test_frames_of_a_noise_check_are_spread_over_the_single_points(count, chosen):
+    tasks = [task("scf", number) for number in range(6)] + [task("aimd", 6) | AIMD]
+    more = once_more(tasks, count)
+    assert [(item["kind"], item["frame"], item["purpose"]) for item in more] == [("scf", n, "noise") for n in chosen]
 
 
 def test_the_same_stage_of_another_job_pays_nothing(tmp_path):
@@ -285,7 +316,13 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
     key = desk_of(context_of(loop, selected)).entries[0].key
     other = LabelStore(loop.store, "other")
     other.claim(key)
-    threading.Timer(1.5, other.release, [key]).start()
+    wait = LabelDesk.await_others
+
+    def wait_until_it_is_released(desk: LabelDesk) -> None:
+        threading.Timer(0.2, other.release, [key]).start()
+        wait(desk)
+
+    monkeypatch.setattr(LabelDesk, "await_others", wait_until_it_is_released)
     with pytest.raises(StageError) as caught:
         label(loop, selected)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)

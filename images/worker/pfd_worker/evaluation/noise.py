@@ -1,0 +1,42 @@
+"""The noise of labels: how far they are from those that tighter settings of the same engine give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.settings import NOISE
+from pfd_worker.evaluation.errors import FrameError, frame_errors
+from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.models.base import Prediction
+
+
+def label_noise(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[FrameError]:
+    """Return the errors of hold-out labels against tighter ones of the same frames; empty if there are none.
+
+    A constant shift of the energy of each element is left out: settings move the zero of energy, and models follow it.
+
+    Parameters
+    ----------
+    labels
+        All labels of a stage, those of purpose NOISE among them.
+    holdout
+        The frozen hold-out.
+    """
+    tight = {_place(atoms): atoms for atoms in labels if atoms.info["purpose"] == NOISE}
+    pairs = [(tight[_place(atoms)], atoms) for atoms in holdout if _place(atoms) in tight]
+    loose = [_as_predicted(atoms) for _, atoms in pairs]
+    errors = frame_errors([atoms for atoms, _ in pairs], loose)
+    return apply_energy_shift(errors, fit_energy_shift(errors))
+
+
+def _place(atoms: Atoms) -> tuple[str, bytes]:
+    return str(atoms.info["trajectory"]), atoms.positions.tobytes()
+
+
+def _as_predicted(atoms: Atoms) -> Prediction:
+    virial = virial_of(atoms)
+    return Prediction(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3)) if virial is None else virial)

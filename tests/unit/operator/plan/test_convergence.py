@@ -1,0 +1,211 @@
+"""The verdict on an iteration: which limits hold, what holds a run back, and what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
+from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
+from pfd_operator.contract.settings import Convergence
+from pfd_operator.plan.convergence import held_at_last, judge, upper_end
+from pfd_operator.plan.measured import measured_by, recorded
+from pfd_operator.plan.outcome import take_training
+
+ALL = {
+    "forceRMSE": 0.1,
+    "energyRMSEPerAtom": 0.01,
+    "virialRMSEPerAtom": 0.02,
+    "confidence": 0.95,
+    "everyStratum": True,
+    "novelFraction": 0.1,
+    "explodedFraction": 0,
+}
+
+
+def metrics(force: float = 0.05, energy: float = 0.005, virial: float | None = 0.01, **changes: Any) -> ErrorMetrics:
+    given = {
+        "frames": 16,
+        "force_rmse": force,
+        "force_rmse_low": 0.8 * force,
+        "force_rmse_high": 1.2 * force,
+        "energy_rmse_per_atom": energy,
+        "energy_rmse_per_atom_high": 1.3 * energy,
+        "virial_rmse_per_atom": virial,
+        "virial_rmse_per_atom_high": None if virial is None else 1.3 * virial,
+    }
+    return ErrorMetrics.model_validate(given | changes)
+
+
+def worst(force: float = 0.06, energy: float = 0.006, virial: float = 0.012, stratum: str = "si/900K") -> WorstStrata:
+    force_error, energy_error, virial_error = (StratumError(stratum=stratum, rmse=x) for x in (force, energy, virial))
+    return WorstStrata(force=force_error, energy=energy_error, virial=virial_error)
+
+
+def result(**changes: Any) -> StageResult:
+    """What a train stage reports of an iteration in which everything is well."""
+    metrics_of = {name: metrics(**changes.get(name, {})) for name in ("prequential", "holdout")}
+    return StageResult(
+        ok=True,
+        metrics=metrics_of,
+        worst_strata=changes.get("strata", {"prequential": WorstStrata(), "holdout": worst()}),
+        counts=changes.get("counts", {"candidates": 120, "novel": 6, "trajectories": 8, "exploded": 0}),
+        model_uri="s3://pfd/silicon/best.pt",
+    )
+
+
+def limits(**given: Any) -> Convergence:
+    return Convergence.model_validate({"forceRMSE": 0.1} | given)
+
+
+def record_of(reported: StageResult) -> IterationRecord:
+    """What the status keeps of it, read back from the API server."""
+    status = take_training(limits(), FineTuneJobStatus(), 3, reported)
+    return FineTuneJobStatus.model_validate(status.to_json()).iterations[0]
+
+
+CASES = [
+    ({}, {}, True, "within the limit of 0.1"),
+    (ALL, {}, True, "within the limit of"),
+    (
+        {},
+        {"holdout": {"force": 0.12}},
+        False,
+        "the force RMSE on the hold-out is 0.12 eV/Å, 20 % above the limit of 0.1",
+    ),
+    # the upper end of 95 % confidence: 0.09 · 1.2^(1.645/1.960)
+    ({}, {"holdout": {"force": 0.09}}, True, "0.09 eV/Å"),
+    (
+        {"confidence": 0.95},
+        {"holdout": {"force": 0.09}},
+        False,
+        "the upper end of the force RMSE on the hold-out at 95 % confidence is 0.1049 eV/Å, 5 % above the limit of 0.1",
+    ),
+    ({"confidence": 0.7}, {"holdout": {"force": 0.09}}, True, "at 70 % confidence is 0.0945 eV/Å"),
+    (
+        {"confidence": 0.95, "energyRMSEPerAtom": 0.006},
+        {},
+        False,
+        "the upper end of the energy RMSE per atom on the new labels at 95 % confidence is 0.006232 eV, 4 % above",
+    ),
+    (
+        {"confidence": 0.9},
+        {"prequential": {"frames": 3}},
+        False,
+        "force RMSE on the new labels at 90 % confidence is not known: of 3 frames, fewer than 4, there is no interval",
+    ),
+    (
+        {"confidence": 0.9, "energyRMSEPerAtom": 0.01},
+        {"holdout": {"energy_rmse_per_atom_high": None}},
+        False,
+        "is not known: the worker did not report it",
+    ),
+    ({"virialRMSEPerAtom": 0.02}, {"holdout": {"virial": None}}, False, "not known, since no frame has a virial"),
+    (
+        {"everyStratum": True},
+        {"strata": {"prequential": WorstStrata(), "holdout": worst(force=0.15)}},
+        False,
+        "the force RMSE on the hold-out in si/900K is 0.15 eV/Å, 50 % above the limit of 0.1",
+    ),
+    ({}, {"strata": {"holdout": worst(force=0.15)}}, True, "0.05 eV/Å"),
+    (
+        {"everyStratum": True, "virialRMSEPerAtom": 0.02},
+        {"strata": {"prequential": worst(virial=0.03, stratum="si/300K"), "holdout": worst()}},
+        False,
+        "the virial RMSE per atom on the new labels in si/300K is 0.03 eV, 50 % above the limit of 0.02",
+    ),
+    ({"everyStratum": True}, {"strata": {}}, False, "the errors of each stratum are not known"),
+    (
+        {"novelFraction": 0.1},
+        {"counts": {"candidates": 120, "novel": 18}},
+        False,
+        "the fraction of candidate frames of the MD that is new to the training set (18/120) is 0.15, 50 % above the "
+        "limit of 0.1",
+    ),
+    ({"novelFraction": 0.15}, {"counts": {"candidates": 120, "novel": 18}}, True, "within"),
+    ({"novelFraction": 0.1}, {"counts": {"candidates": 120}}, False, "too few labelled frames to compare with"),
+    (
+        {"explodedFraction": 0},
+        {"counts": {"trajectories": 8, "exploded": 2}},
+        False,
+        "the fraction of trajectories of the MD that exploded (2/8) is 0.25, above the limit of 0",
+    ),
+    (
+        {"explodedFraction": 0.25},
+        {"counts": {"trajectories": 8, "exploded": 2}},
+        True,
+        "(2/8) is 0.25, within the limit",
+    ),
+    ({"explodedFraction": 0}, {"counts": {}}, False, "not every explore pod told it"),
+]
+
+
+@pytest.mark.parametrize(("asked", "found", "met", "words"), CASES)
+def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
+    asked: dict[str, Any], found: dict[str, Any], met: bool, words: str
+) -> None:
+    reported = result(**found)
+    verdict = judge(limits(**asked), measured_by(reported))
+    assert (verdict.met, words in verdict.message) == (met, True), verdict.message
+    record = record_of(reported)
+    assert held_at_last(limits(**asked), [record]) == met, judge(limits(**asked), recorded(record)).message
+
+
+def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> None:
+    found = result(
+        holdout={"force": 0.3, "energy": 0.02}, counts={"candidates": 10, "novel": 5, "trajectories": 8, "exploded": 1}
+    )
+    verdict = judge(limits(**ALL | {"confidence": None, "everyStratum": False}), measured_by(found))
+    first, second, more = verdict.message.split("; ")
+    assert "exploded (1/8)" in first
+    assert "(5/10) is 0.5, 400 % above" in second
+    assert more == "2 more limits do not hold"
+
+
+@pytest.mark.parametrize("asked", [{key: value} for key, value in ALL.items() if key not in ("forceRMSE",)])
+def test_a_worker_that_reports_less_leaves_limits_unknown_and_breaks_nothing(asked: dict[str, Any]) -> None:
+    bare = metrics(energy_rmse_per_atom_high=None, virial_rmse_per_atom_high=None)
+    old = StageResult(ok=True, metrics={"prequential": bare, "holdout": bare}, counts={"dataset": 40})
+    verdict = judge(limits(**asked), measured_by(old))
+    known = {"energyRMSEPerAtom", "virialRMSEPerAtom", "confidence"}
+    assert verdict.met == bool(known & set(asked)), verdict.message
+    assert verdict.met or "not known" in verdict.message
+
+
+def test_records_of_an_older_operator_are_judged_by_what_they_have() -> None:
+    errors = {"forceRMSE": "0.05", "energyRMSEPerAtom": "0.001", "frames": 16}
+    record = IterationRecord.model_validate({"iteration": 1, "labels": 10, "prequential": errors, "holdout": errors})
+    assert held_at_last(limits(), [record]) == 1
+    assert held_at_last(limits(everyStratum=True), [record]) == 0
+    assert held_at_last(limits(novelFraction=0.1), [record]) == 0
+
+
+@pytest.mark.parametrize(("confidence", "end"), [(0.5, 0.1), (0.975, 0.12), (0.9, 0.1127), (0.999, 0.1333)])
+def test_upper_ends_of_other_levels_follow_from_the_reported_one(confidence: float, end: float) -> None:
+    assert upper_end(0.1, 0.12, confidence) == pytest.approx(end, rel=1e-3)
+
+
+def test_an_interval_without_width_or_without_error_has_its_value_as_upper_end() -> None:
+    assert upper_end(0.1, 0.1, 0.95) == 0.1
+    assert upper_end(0.0, 0.0, 0.95) == 0.0
+
+
+def test_the_longest_result_of_a_training_fits_its_message() -> None:
+    odd = metrics(0.123456789, 0.0123456789, 0.0123456789, worst_stratum="s" * 60, worst_stratum_force_rmse=0.123456789)
+    longest = worst(0.123456789, 0.0123456789, 0.0123456789, stratum="s" * 60)
+    reported = StageResult(
+        ok=True,
+        digest="d" * 64,
+        metrics=dict.fromkeys(("prequential", "farthest", "holdout", "best"), odd),
+        worst_strata={"prequential": longest, "holdout": longest},
+        counts=dict.fromkeys(("dataset", "holdout", "candidates", "novel", "trajectories", "exploded"), 10**6),
+        model_uri="s3://" + "p" * 500 + "/stages/" + "d" * 64 + "/best.pt",
+        message="m" * 2000,
+    )
+    text = reported.to_termination_message()
+    assert len(text.encode()) <= 3584
+    back = StageResult.from_termination_message(text)
+    assert back is not None
+    assert back.worst_strata["holdout"].force is not None
+    assert back.metrics["holdout"].force_rmse == pytest.approx(0.123456789, rel=1e-5)

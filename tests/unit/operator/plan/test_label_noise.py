@@ -1,0 +1,114 @@
+"""The noise of labels: what is asked of the stages, and what is said of limits below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from plan_samples import Run, condition, created, errors, good_result, resource
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.labeling import Labeling
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
+
+ABINIT = {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}
+CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}
+
+
+def noisy(force: float) -> Any:
+    """A worker that finds this noise, in eV/Å."""
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        if spec.stage is StageKind.TRAIN and spec.iteration == 0:
+            return result.model_copy(update={"metrics": result.metrics | {"labelNoise": errors(force)}})
+        return result
+
+    return answer
+
+
+def test_the_tighter_engine_is_that_of_the_spec_with_other_settings() -> None:
+    check = {"settings": {"cutoffEv": 400, "kSpacing": 0.5}}
+    tighter = Labeling.model_validate({"engine": {"abinit": ABINIT}, "noiseCheck": check}).tighter()
+    assert tighter is not None
+    assert tighter.abinit is not None
+    assert (tighter.abinit.cutoff_ev, tighter.abinit.k_spacing) == (400, 0.5)
+    assert tighter.abinit.pseudopotentials == {"Si": "Si.psp8"}
+    assert Labeling.model_validate({"engine": {"xtb": {}}}).tighter() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"cutoff": 400}, "cutoff"),
+        ({"cutoffEv": -1}, "greater than 0"),
+        ({"cutoffEv": 250}, "nothing in them differs"),
+        ({"cutoffEv": 400, "pseudopotentials": {"Si": "other.psp8"}}, "pseudopotentials would be another method"),
+    ],
+)
+def test_settings_that_are_no_tighter_ones_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Labeling.model_validate({"engine": {"abinit": ABINIT}, "noiseCheck": {"settings": settings}})
+
+
+def test_only_the_stages_of_the_holdout_are_told_of_it() -> None:
+    run = Run(resource(labeling=CHECKED))
+    asked = []
+    for iteration in (0, 1):
+        select = run.until(iteration, StageKind.SELECT).spec.params
+        label = run.until(iteration, StageKind.LABEL).spec.params
+        assert isinstance(select, SelectParams)
+        assert isinstance(label, LabelParams)
+        asked.append((select.noise_frames, label.tighter is not None))
+    assert asked == [(2, True), (None, False)]
+
+
+def test_stages_of_a_job_without_it_are_what_they_were() -> None:
+    params = Run().until(0, StageKind.SELECT).spec.params
+    assert "noiseFrames" not in params.to_json()
+
+
+def test_its_labels_are_part_of_what_the_start_needs() -> None:
+    run = Run(resource(labeling=CHECKED, budget={"maxLabels": 7}))
+    run.step()
+    message = condition(run.status, ConditionType.READY).message
+    assert "the start alone needs 8" in message
+    assert "2 of them once more (spec.labeling.noiseCheck)" in message
+    run.edit(budget={"maxLabels": 8})
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+
+
+def test_a_limit_below_the_noise_is_called_out_of_reach_until_it_is_raised() -> None:
+    run = Run(resource(labeling=CHECKED, convergence={"forceRMSE": 0.03}, budget={"maxIterations": 1}))
+    run.answer = noisy(0.05)
+    status = run.to_the_end()
+    words = (
+        "Out of reach, by the noise of the labels themselves on 4 hold-out frames: force RMSE 0.03 eV/Å (noise 0.05)"
+    )
+    caution = condition(status, ConditionType.CAUTION)
+    assert (caution.status, caution.reason) == ("True", "LimitBelowLabelNoise")
+    assert words in caution.message
+    assert all(words in record.message for record in status.iterations)
+    assert status.phase is Phase.MAX_ITERATIONS
+    assert words in condition(status, ConditionType.READY).message
+    assert isinstance(status, FineTuneJobStatus)
+    assert status.label_noise is not None
+    assert status.label_noise.force_rmse == "0.05"
+    run.edit(
+        convergence={"forceRMSE": 0.2, "consecutive": 1},
+        budget={"maxIterations": 2},
+        restart={"fromIteration": 1, "id": "coarser"},
+    )
+    status = run.to_the_end()
+    assert status.phase is Phase.CONVERGED
+    assert condition(status, ConditionType.CAUTION).status == "False"
+
+
+def test_a_limit_above_the_noise_is_no_matter_of_caution() -> None:
+    run = Run(resource(labeling=CHECKED))
+    run.answer = noisy(0.05)
+    status = run.to_the_end()
+    assert status.phase is Phase.CONVERGED
+    assert not [item for item in status.conditions if item.type == ConditionType.CAUTION]

@@ -1,0 +1,107 @@
+"""Two rounds from MD to report with calculators in place of trained models: what a train stage tells for the limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
+
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.families import CALCULATOR_FILE, DEEPMD
+from pfd_worker.frames import write_frames
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.fine_tune import FineTuneRound
+from pfd_worker.run import commit
+from pfd_worker.stage_context import StageContext, StageOutput
+
+TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
+FAMILY = dataclasses.replace(
+    DEEPMD,
+    open=lambda path: CalculatorModel(EMT(asap_cutoff=True)),
+    shift_energy=lambda source, shifts, output: shutil.copyfile(source, output),
+)
+
+
+class UntrainedRound(FineTuneRound):
+    """The model stays what it is."""
+
+    def train(self, dataset, output):
+        shutil.copyfile(self.shifted, output)
+
+
+def prepared(loop: Loop) -> StageRef:
+    """Commit a prepare stage with starts of copper, and a model that is a calculator."""
+    starts = []
+    for number in range(6):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, seed=number)
+        atoms.info = {"system": "copper", "start": number, "variation": number}
+        starts.append(atoms)
+    folder = loop.folder / "prepared"
+    folder.mkdir()
+    write_frames(folder / "starts.extxyz", starts)
+    (folder / CALCULATOR_FILE).write_text(json.dumps(EMT_ENGINE["ase"]))
+    (folder / "model.pt").write_bytes(b"none")
+    params = {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]}
+    spec = loop.spec(params, 0, {})
+    output = StageOutput(files={path.name: path for path in folder.iterdir()}, summary={"elements": ["Cu"]})
+    commit(StageContext(spec, loop.store, folder), output, 0.0)
+    return ref(spec)
+
+
+def iteration(loop: Loop, number: int, prepare: StageRef, select: dict, train: StageRef | None) -> StageResult:
+    """Run the stages of an iteration; return what its round tells."""
+    purpose = "training" if number else "hold-out"
+    before = {} if train is None else {"train": train}
+    explore = loop.indexed(explore_params(purpose), number, {"prepare": prepare, "model": prepare}, EXPLORATION["pods"])
+    chosen = loop.run(
+        {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
+    )
+    labels = loop.indexed(LABEL | {"tighter": TIGHTER}, number, {"select": ref(chosen)}, 1)
+    spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
+    context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
+    context.workdir.mkdir()
+    return commit(context, UntrainedRound(context, spec.params, FAMILY).run(), 0.0).result
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory):
+    loop = Loop(tmp_path_factory.mktemp("rounds"))
+    prepare = prepared(loop)
+    start = {"frames": 8, "representativeFraction": 1, "aimd": {"trajectories": 2, "steps": 6}, "noiseFrames": 3}
+    first = iteration(loop, 0, prepare, start, None)
+    second = iteration(loop, 1, prepare, {"frames": 8, "representativeFraction": 1}, ref(first))
+    return loop, first, second
+
+
+def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(rounds):
+    _, first, _ = rounds
+    assert set(first.metrics) == {"pretrained", "shifted", "labelNoise", "holdout", "best"}
+    noise = first.metrics["labelNoise"]
+    assert (noise.frames, first.counts["holdout"], first.counts["dataset"]) == (3, 8, 12)
+    # the model is the tighter engine itself: the labels' noise is its error
+    assert 0 < noise.force_rmse == pytest.approx(first.metrics["holdout"].force_rmse, rel=0.9)
+
+
+def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
+    loop, first, second = rounds
+    assert "novel" not in first.counts, "nothing was labelled before"
+    counts = second.counts
+    assert (counts["trajectories"], counts["exploded"], counts["candidates"]) == (2, 0, 24)
+    assert 0 <= counts["novel"] <= 24
+    assert second.metrics["holdout"].energy_rmse_per_atom_high is not None
+    worst = second.worst_strata["holdout"]
+    assert worst.force.stratum in ("copper/300K", "copper/600K")
+    assert worst.force.rmse == pytest.approx(second.metrics["holdout"].worst_stratum_force_rmse)
+    assert second.worst_strata["prequential"].energy is not None, "4 frames in each stratum"
+    history = loop.load_json(ref(second), "history.json")
+    assert history["iterations"][1]["exploration"] == {
+        name: counts[name] for name in history["iterations"][1]["exploration"]
+    }
+    assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -326,6 +327,12 @@ class MdTask(Strict):
         """Name of the (system, temperature, pressure) group whose error is reported separately."""
         pressure = "" if self.pressure_bar is None else f"/{self.pressure_bar:g}bar"
         return f"{self.system}/{self.temperature_kelvin:g}K{pressure}"
+
+
+def temperature_of(stratum: str) -> float | None:
+    """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
+    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
+    return None if found is None else float(found[1])
 
 
 Purpose = Literal["hold-out", "training"]

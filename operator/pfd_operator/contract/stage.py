@@ -65,6 +65,16 @@ class JobIdentity(Strict):
     uid: str
 
 
+class BudgetSoFar(Strict):
+    """What a job may cost, and has cost when a stage was started; nothing but the report's words depends on it."""
+
+    max_labels: int
+    max_iterations: int
+    gpu_hours: float | None = None
+    """None: no limit."""
+    gpu_hours_used: float = 0.0
+
+
 class PreparedSystem(Strict):
     """A system with its structures as a path in the container or an address in the store."""
 
@@ -183,6 +193,8 @@ class StageSpec(Strict):
     inputs: dict[str, StageRef] = {}
     store: StoreLocation
     params: StageParams
+    budget: BudgetSoFar | None = None
+    """None outside a cluster."""
     progress_url: str | None = None
     """Where progress may be POSTed; none outside a cluster."""
 

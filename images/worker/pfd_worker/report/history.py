@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from pfd_operator.contract.stage import TrainParams
+from pfd_worker.report.costs import Cost, StageTime
 from pfd_worker.stage_context import Manifest, StageContext
 
 HISTORY = "history.json"
@@ -29,6 +31,8 @@ class IterationRecord:
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
     force_error_bound: dict[str, float] | None = None
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
+    cost: Cost | None = None
+    """None: an earlier version of the worker did not write it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -39,6 +43,7 @@ class IterationRecord:
             "bestIteration": self.best_iteration,
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
+            "cost": None if self.cost is None else self.cost.to_json(),
         }
 
     @classmethod
@@ -51,7 +56,14 @@ class IterationRecord:
             best_iteration=content["bestIteration"],
             errors=content["errors"],
             force_error_bound=content.get("forceErrorBound"),
+            cost=None if content.get("cost") is None else Cost.from_json(content["cost"]),
         )
+
+    def trained_in(self, time: StageTime) -> IterationRecord:
+        """Return the record with the time of its train stage, which is over when the record is written."""
+        if self.cost is None:
+            return self
+        return replace(self, cost=replace(self.cost, stages={**self.cost.stages, "train": time}))
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ class History:
 
 
 def history_before(context: StageContext, previous: Manifest | None) -> History:
-    """Return the history up to the previous train stage.
+    """Return the history up to the previous train stage, with the time that took.
 
     A previous stage without the file was run by a worker that did not write it yet: its baselines are known from its
     summary, its earlier iterations are not.
@@ -126,6 +138,9 @@ def history_before(context: StageContext, previous: Manifest | None) -> History:
     if previous is None:
         return History()
     if HISTORY in previous.files:
-        return History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+        history = History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+        pods = cast(TrainParams, context.spec.params).training.nodes
+        newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
+        return replace(history, iterations=(*history.iterations[:-1], newest))
     metrics = previous.summary["metrics"]
     return History(baselines={name: metrics[name] for name in BASELINES if name in metrics})

@@ -17,12 +17,14 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution, ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import FrameError, force_rmse, frame_errors, summarise
+from pfd_worker.evaluation.replay import AimdRun, read_aimd, write_aimd
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.labels import collect_labels, holdout_labels
+from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
 from pfd_worker.selection.calibration import conformal_scale
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
@@ -41,6 +43,7 @@ class Contender:
     """None: it was not trained by us."""
 
 
+AIMD_FILE = "aimd.extxyz"
 _CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
 
 
@@ -97,9 +100,11 @@ class Round(ABC):
         model = self.family.open(trained)
         predictions = model.predict(holdout)
         self.measure("holdout", frame_errors(holdout, predictions))
-        best = self._choose_best()
+        best, best_model = self._choose_best(), model
         if best.iteration != self.context.spec.iteration:
-            predictions = self.family.open(self.folder / self.family.best_file).predict(holdout)
+            best_model = self.family.open(best.file)
+            predictions = best_model.predict(holdout)
+        aimd = self._aimd(labels)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
@@ -109,11 +114,13 @@ class Round(ABC):
             holdout=holdout,
             best_predictions=predictions,
             best_iteration=best.iteration,
-            features=features,
-            new_frames=len(new),
+            dynamics=self._dynamics(best_model, aimd),
+            training_labels=len(dataset),
             error_seed=self.seed,
         )
         files = write_report(self.context, self.previous, result)
+        files[AIMD_FILE] = self.folder / AIMD_FILE
+        write_aimd(files[AIMD_FILE], aimd)
         output = self._output(dataset, holdout, features, outcome, best, files)
         return replace(output, caution=self.caution(trained, dataset))
 
@@ -178,6 +185,18 @@ class Round(ABC):
             given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
         return given + new, holdout_labels(self.context, labels)
 
+    def _aimd(self, labels: list[Atoms]) -> list[AimdRun]:
+        if self.previous is None:
+            return aimd_runs(self.context, labels)
+        # a train stage of an earlier version did not keep them
+        known = AIMD_FILE in self.previous.files
+        return read_aimd(self.context.fetch(self.previous, AIMD_FILE)) if known else []
+
+    def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
+        self.context.progress(99, "MD with the best model, for the report")
+        seed = seed_of(self.context.spec.seed, "dynamics")
+        return measure_dynamics(model, aimd, self.params.training.steps, seed, self.context.stopping)
+
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
         contender = Contender(
@@ -206,11 +225,11 @@ class Round(ABC):
         features: Any,
         outcome: Trained | None,
         best: Contender,
-        report_files: dict[str, Path],
+        more_files: dict[str, Path],
     ) -> StageOutput:
         models = (self.family.model_file, self.family.best_file)
         names = (*models, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
-        files = {**report_files, **{name: self.folder / name for name in names}}
+        files = {**more_files, **{name: self.folder / name for name in names}}
         write_frames(files["dataset.extxyz"], dataset)
         write_frames(files["holdout.extxyz"], holdout)
         np.save(files[DATASET_FEATURES], features)

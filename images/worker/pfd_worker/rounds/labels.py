@@ -9,7 +9,9 @@ from ase import Atoms
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames
+from pfd_worker.evaluation.replay import AimdRun
+from pfd_worker.frames import Sampling, read_frames
+from pfd_worker.labelers.base import LabelTask
 from pfd_worker.stage_context import StageContext
 
 
@@ -63,3 +65,23 @@ def holdout_labels(context: StageContext, labels: list[Atoms]) -> list[Atoms]:
             "no hold-out frame has a label, so no model can be measured. See failures.json of the label stage.",
         )
     return holdout
+
+
+def aimd_runs(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
+    """Return the AIMD trajectories among the labels of a label stage, with the velocities they began with."""
+    selected = context.input("select")[0]
+    tasks = json.loads(context.fetch(selected, "tasks.json").read_text())
+    starts = read_frames(context.fetch(selected, "frames.extxyz"))
+    found: dict[str, list[Atoms]] = {}
+    for atoms in labels:
+        if atoms.info["sampling"] == Sampling.AIMD:
+            found.setdefault(str(atoms.info["trajectory"]), []).append(atoms)
+    runs = []
+    for task in tasks:
+        if task["kind"] == "aimd" and task["trajectory"] in found:
+            first, *later = found[task["trajectory"]]
+            first = first.copy()
+            # no label has velocities, but its task says how they were drawn
+            first.set_velocities(LabelTask.from_json(task, starts[task["frame"]]).start().get_velocities())
+            runs.append(AimdRun(task["system"], task["timestep_fs"], task["temperature_kelvin"], (first, *later)))
+    return runs

@@ -37,7 +37,7 @@ def choose_frames(
     count: int,
     even: int,
     measure: NoveltyMeasure,
-    features: Callable[[], tuple[Features, Features]],
+    features: tuple[Features, Features],
     seed: int,
 ) -> Choice:
     """Choose exactly `count` candidates, or all there are.
@@ -53,14 +53,14 @@ def choose_frames(
     measure
         What makes a candidate new.
     features
-        Called if that is not all: features of the candidates (n, d), and of the frames labelled already (m, d).
+        Of the candidates (n, d), and of the frames labelled already (m, d).
     seed
         Of all that is left to chance.
     """
     chosen = dict.fromkeys(select_representative(candidates, min(count, even), seed), Sampling.REPRESENTATIVE)
     if len(chosen) == count:
         return Choice(chosen, None)
-    mine, known = features()
+    mine, known = features
     novelty = MEASURES[measure](mine, known)
     before = novelty.scores.copy() if len(known) else None
     for row in chosen:

@@ -22,7 +22,7 @@ def features():
 
 
 def choose(count, even):
-    return choose_frames(CANDIDATES, count, even, NoveltyMeasure.DISTANCE, features, seed=3).samplings
+    return choose_frames(CANDIDATES, count, even, NoveltyMeasure.DISTANCE, features(), seed=3).samplings
 
 
 @pytest.mark.parametrize(("count", "even"), [(8, 4), (8, 0), (40, 10), (3, 2), (1, 0)])
@@ -35,10 +35,8 @@ def test_exactly_so_many_are_chosen_and_explosions_go_before_distance(count, eve
     assert list(chosen.items()) == list(choose(count, even).items())
 
 
-def test_an_even_sample_holds_no_frame_on_the_brink_and_needs_no_features():
-    chosen = choose_frames(
-        CANDIDATES, 30, 30, NoveltyMeasure.DISTANCE, lambda: pytest.fail("not needed"), seed=3
-    ).samplings
+def test_an_even_sample_holds_no_frame_on_the_brink():
+    chosen = choose(30, 30)
     assert not BRINK & set(chosen)
     assert set(chosen.values()) == {Sampling.REPRESENTATIVE}
 
@@ -51,6 +49,6 @@ def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
     rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
     candidates = [Candidate("s", "t", step) for step in range(5)]
     labelled = np.array([[0, 0]], dtype=np.float32)
-    choice = choose_frames(candidates, 2, 0, NoveltyMeasure.DISTANCE, lambda: (rows, labelled), seed=1)
+    choice = choose_frames(candidates, 2, 0, NoveltyMeasure.DISTANCE, (rows, labelled), seed=1)
     assert list(choice.samplings) == [4, 2]
     assert choice.novelty == pytest.approx([0, 0.1, 5, 5.1, 9])

@@ -219,6 +219,12 @@ class Selection(Strict):
         NoveltyMeasure.DISTANCE,
         description="What is new: far from labelled frames, or uncertain to a linear model of them. Default Distance.",
     )
+    low_energy_fraction: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share that is lowest in energy per atom of its composition. Default 0.",
+    )
     min_distance_factor: float = Field(
         0.6,
         gt=0,

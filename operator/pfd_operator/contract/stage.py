@@ -129,6 +129,8 @@ class SelectParams(Params):
     representative_fraction: float = Field(ge=0, le=1)
     """Share of them that is an even sample of the MD; the others are new to the training set and to one another."""
     novelty: NoveltyMeasure = NoveltyMeasure.DISTANCE
+    low_energy_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of them that is the lowest in energy per atom of each composition."""
     close_contact_fraction: float = Field(0.0, ge=0, le=1)
     """Share of them in which two atoms are pushed together."""
     min_distance_factor: float = 0.0

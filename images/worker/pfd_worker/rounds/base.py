@@ -146,7 +146,7 @@ class Round(ABC):
         ]
         self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
-        self.measure("prequential", even or far)
+        self.measure("prequential", even or far or errors)
         if even and far:
             self.measure("farthest", far)
 

@@ -107,10 +107,18 @@ def _choose(
     rows: Sequence[dict[str, Any]],
     count: int,
 ) -> Choice:
-    candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
+    candidates = [_candidate(row) for row in rows]
+    low = math.floor(params.low_energy_fraction * params.frames)
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, params.novelty, features, seed)
+    return choose_frames(candidates, count, even, low, params.novelty, features, seed)
+
+
+def _candidate(row: dict[str, Any]) -> Candidate:
+    # an explore stage of an earlier version does not say formula and energy
+    composition = f"{row['system']} {row.get('formula')}"
+    where = (row["stratum"], row["trajectory"], row["step"], row["brink"])
+    return Candidate(*where, composition, row.get("energy_per_atom"))
 
 
 def _map(features: tuple[Features, Features], chosen: Collection[int], seed: int) -> dict[str, Any] | None:

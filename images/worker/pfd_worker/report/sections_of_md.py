@@ -105,7 +105,8 @@ def _drift_note(found: Dynamics) -> str:
     if found.drift.drift is None:
         return f"The energy drift of {found.drift_system} is not known: {found.drift.reason}."
     return (
-        f"Energy drift: slope of the total energy in NVE MD of {found.drift_system}, after 0.2 ps with a thermostat. "
+        f"Energy drift: slope of the total energy in NVE MD of {found.drift_system}, after 0.2 ps with a thermostat, in steps "
+        f"of {found.timestep_fs:g} fs. "
         f"The energy strays {number(found.drift.max_deviation)} meV/atom from that line: what so short a run "
         "can tell is no finer. Other systems are not measured."
     )

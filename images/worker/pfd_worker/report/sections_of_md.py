@@ -52,7 +52,7 @@ def selection(data: ReportData) -> str:
         f"The newest selection on the two directions in which features (mean and spread, for each element, of the "
         f"descriptors of the model that explored; no unit) vary most: {counts[Role.CHOSEN]} frames chosen {purpose}, "
         f"{counts[Role.LABELLED]} labelled before and {counts[Role.CANDIDATE]} other candidates, of {drawn.total} "
-        "frames in all. Where grey has no blue near it, MD goes and no label was."
+        "frames in all. MD goes where no label is: grey with no blue near it."
     )
     return section("selection", title, figures(figure("map", plots_of_md.map_of_features(drawn), caption)))
 
@@ -105,8 +105,8 @@ def _drift_note(found: Dynamics) -> str:
     if found.drift.drift is None:
         return f"The energy drift of {found.drift_system} is not known: {found.drift.reason}."
     return (
-        f"Energy drift: slope of the total energy in NVE MD of {found.drift_system}, after 0.2 ps with a thermostat, in steps "
-        f"of {found.timestep_fs:g} fs. "
+        f"Energy drift: slope of the total energy in NVE of {found.drift_system}, steps of {found.timestep_fs:g} fs, "
+        "after 0.2 ps with a thermostat. "
         f"The energy strays {number(found.drift.max_deviation)} meV/atom from that line: what so short a run "
         "can tell is no finer. Other systems are not measured."
     )

@@ -7,6 +7,7 @@ import numpy as np
 from pfd_worker.evaluation.replay import Replay
 from pfd_worker.report import plots_of_md
 from pfd_worker.report.data import ReportData
+from pfd_worker.report.drawing import PALETTE
 from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.markup import Cell, figure, figures, paragraph, section, table
 from pfd_worker.report.sections import best_name, number
@@ -29,9 +30,7 @@ def dynamics(data: ReportData) -> str:
     parts = []
     if found.replays:
         caption = "Mean squared displacement in Å² over all atoms and trajectories of a system, against time in fs."
-        parts.append(
-            figure("displacement", plots_of_md.displacements(found.replays[: len(plots_of_md.PALETTE)]), caption)
-        )
+        parts.append(figure("displacement", plots_of_md.displacements(found.replays[: len(PALETTE)]), caption))
     for number_of, compared in enumerate(found.replays[:MAX_SYSTEMS]):
         if compared.rdf_reference is not None:
             svg = plots_of_md.radial_distributions(compared, f"rdf{number_of}")

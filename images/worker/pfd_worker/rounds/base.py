@@ -17,14 +17,14 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution, ErrorMetrics
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import FrameError, force_rmse, frame_errors, summarise
-from pfd_worker.evaluation.replay import AimdRun, read_aimd, write_aimd
+from pfd_worker.evaluation.replay import AimdRun, write_aimd
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
+from pfd_worker.rounds.labels import AIMD_FILE, aimd_runs, collect_labels, holdout_labels
 from pfd_worker.selection.calibration import conformal_scale
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
@@ -43,7 +43,6 @@ class Contender:
     """None: it was not trained by us."""
 
 
-AIMD_FILE = "aimd.extxyz"
 _CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
 
 
@@ -104,7 +103,7 @@ class Round(ABC):
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
             predictions = best_model.predict(holdout)
-        aimd = self._aimd(labels)
+        aimd = aimd_runs(self.context, self.previous, labels)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
@@ -184,13 +183,6 @@ class Round(ABC):
         if "data.extxyz" in self.prepare.files:
             given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
         return given + new, holdout_labels(self.context, labels)
-
-    def _aimd(self, labels: list[Atoms]) -> list[AimdRun]:
-        if self.previous is None:
-            return aimd_runs(self.context, labels)
-        # a train stage of an earlier version did not keep them
-        known = AIMD_FILE in self.previous.files
-        return read_aimd(self.context.fetch(self.previous, AIMD_FILE)) if known else []
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
         self.context.progress(99, "MD with the best model, for the report")

@@ -9,10 +9,13 @@ from ase import Atoms
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.replay import AimdRun
+from pfd_worker.evaluation.replay import AimdRun, read_aimd
 from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.labelers.base import LabelTask
-from pfd_worker.stage_context import StageContext
+from pfd_worker.stage_context import Manifest, StageContext
+
+AIMD_FILE = "aimd.extxyz"
+"""Trajectories with the velocities they began with, handed on from train stage to train stage."""
 
 
 def collect_labels(context: StageContext, max_failed_fraction: float) -> list[Atoms]:
@@ -67,8 +70,15 @@ def holdout_labels(context: StageContext, labels: list[Atoms]) -> list[Atoms]:
     return holdout
 
 
-def aimd_runs(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
-    """Return the AIMD trajectories among the labels of a label stage, with the velocities they began with."""
+def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:
+    """Return the job's AIMD trajectories: those that the last train stage kept, or those among the first labels."""
+    if previous is None:
+        return _labelled_now(context, labels)
+    # a train stage of an earlier version did not keep them
+    return read_aimd(context.fetch(previous, AIMD_FILE)) if AIMD_FILE in previous.files else []
+
+
+def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
     selected = context.input("select")[0]
     tasks = json.loads(context.fetch(selected, "tasks.json").read_text())
     starts = read_frames(context.fetch(selected, "frames.extxyz"))

@@ -7,6 +7,7 @@ start, they can differ by the model's forces only, and a few steps of both can b
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,11 +25,15 @@ from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
 from pfd_worker.acceptance.structure import Pair, RadialDistribution, overlaps, radial_distribution
+from pfd_worker.acceptance.supercell import cell_heights
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.trajectory import advance
 
 MOST_STEPS = 1000
 """MD steps of all replays together: seconds on a GPU, and less than a training takes anywhere."""
+
+REACH_ANGSTROM = 5.0
+"""Radial distribution functions go at least so far."""
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +64,7 @@ class Replay:
     distance: Floats
     """(n_steps + 1,), RMS distance between an atom of the model's and the same one of the reference's, in Å."""
     rdf_reference: RadialDistribution | None
-    """Of all frames but the starts; None, see `note`."""
+    """Of all frames but the starts, small cells repeated; None, see `note`."""
     rdf_model: RadialDistribution | None
     overlap: dict[Pair, float] = field(default_factory=dict)
     """See `structure.overlaps`."""
@@ -156,7 +161,7 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
     # as long as the shortest: a mean over fewer and fewer trajectories would jump
     length = min(len(mine) for mine, _ in ways)
     reference, model = (np.concatenate([way[side][:length] for way in ways], axis=1) for side in (0, 1))
-    later = [[atoms for pair in pairs for atoms in pair[side][1:]] for side in (0, 1)]
+    later = [[_repeated(atoms) for pair in pairs for atoms in pair[side][1:]] for side in (0, 1)]
     distributions: list[RadialDistribution | None] = [None, None]
     overlap: dict[Pair, float] = {}
     try:
@@ -177,6 +182,13 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
         overlap=overlap,
         note=note,
     )
+
+
+def _repeated(atoms: Atoms) -> Atoms:
+    """Return a small cell several times: its atoms meet their images, but so do they on both sides."""
+    if not atoms.pbc.all():
+        return atoms
+    return atoms.repeat([math.ceil(2 * REACH_ANGSTROM / height) for height in cell_heights(atoms)])
 
 
 def _displacements(frames: Sequence[Atoms]) -> Floats:

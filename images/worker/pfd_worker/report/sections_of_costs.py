@@ -6,7 +6,6 @@ from pfd_worker.report.costs import STAGES, Cost, StageTime
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.history import IterationRecord
 from pfd_worker.report.markup import Cell, paragraph, section, table
-from pfd_worker.report.sections import number
 
 
 def spending(data: ReportData) -> str:
@@ -29,7 +28,8 @@ def duration(seconds: float) -> str:
     """Return a time in the unit that suits it."""
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (float("inf"), "h", 3600)):
         if seconds < limit:
-            return f"{number(seconds / size)}\u00a0{unit}"
+            value = seconds / size
+            return f"{value:.{0 if value >= 10 else 1}f}\u00a0{unit}"
     raise ValueError(f"{seconds} is no time")
 
 

@@ -24,16 +24,20 @@ from numpy.typing import NDArray
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
-from pfd_worker.acceptance.structure import Pair, RadialDistribution, overlaps, radial_distribution
+from pfd_worker.acceptance.structure import (
+    R_MAX_ANGSTROM,
+    Pair,
+    RadialDistribution,
+    overlaps,
+    radial_distribution,
+)
 from pfd_worker.acceptance.supercell import cell_heights
 from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.cells import height
 from pfd_worker.md.trajectory import advance
 
 MOST_STEPS = 1000
 """MD steps of all replays together: seconds on a GPU, and less than a training takes anywhere."""
-
-REACH_ANGSTROM = 5.0
-"""Radial distribution functions go at least so far."""
 
 Floats = NDArray[np.float64]
 
@@ -161,11 +165,13 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
     # as long as the shortest: a mean over fewer and fewer trajectories would jump
     length = min(len(mine) for mine, _ in ways)
     reference, model = (np.concatenate([way[side][:length] for way in ways], axis=1) for side in (0, 1))
-    later = [[_repeated(atoms) for pair in pairs for atoms in pair[side][1:]] for side in (0, 1)]
+    later = [[atoms for pair in pairs for atoms in pair[side][1:]] for side in (0, 1)]
+    # beyond a height of the cell an atom would meet its own images, which never move
+    reach = min([R_MAX_ANGSTROM, *(height(atoms) for frames in later for atoms in frames)])
     distributions: list[RadialDistribution | None] = [None, None]
     overlap: dict[Pair, float] = {}
     try:
-        one, other = (radial_distribution(frames) for frames in later)
+        one, other = (radial_distribution([_repeated(each, reach) for each in frames], reach) for frames in later)
         overlap = overlaps(one, other)
         distributions = [one, other]
     except ValueError as error:
@@ -184,11 +190,11 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
     )
 
 
-def _repeated(atoms: Atoms) -> Atoms:
-    """Return a small cell several times: its atoms meet their images, but so do they on both sides."""
+def _repeated(atoms: Atoms, reach: float) -> Atoms:
+    """Return a cell so often that distances up to `reach`, in Å, are within half of its heights."""
     if not atoms.pbc.all():
         return atoms
-    return atoms.repeat([math.ceil(2 * REACH_ANGSTROM / height) for height in cell_heights(atoms)])
+    return atoms.repeat([math.ceil(2 * reach / each) for each in cell_heights(atoms)])
 
 
 def _displacements(frames: Sequence[Atoms]) -> Floats:

@@ -121,5 +121,5 @@ def _distribution_caption(compared: Replay) -> str:
     )
     return (
         f"Radial distribution functions of {compared.system}, {frames} frames of AIMD and of the model's MD each, "
-        f"without the common starts; cells below 10 Å are repeated.{cut}"
+        f"without the common starts, up to the cell's smallest height.{cut}"
     )

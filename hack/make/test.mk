@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit image-tests lammps integration chart chaos e2e e2e-short test
+.PHONY: lint unit browser-tests image-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -12,7 +12,11 @@ lint: venv ## style, types, layers, generated files
 	test -z "$$(gofmt -l hack/devcluster)"
 
 unit: venv ## pure code: under a minute
-	$(PYTEST) tests/unit -m "not image and not engine" -q -n 2 --dist loadfile --durations=5
+	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n 2 --dist loadfile --durations=5
+
+browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root
+	command -v chromium >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
+	$(PYTEST) tests/unit/worker/report -m browser -q
 
 image-tests: ## torch and engines, in the worker's image
 	hack/images/build.sh worker-test-deps
@@ -40,6 +44,7 @@ e2e: venv install ## the same with pods and the operator killed on the way
 test: ## everything CI runs
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) browser-tests
 	$(MAKE) integration
 	$(MAKE) chart
 	$(MAKE) image-tests

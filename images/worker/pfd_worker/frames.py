@@ -21,6 +21,8 @@ class Sampling(StrEnum):
     """One of an even sample of the MD."""
     FARTHEST = "farthest"
     """Far from the training set."""
+    LOW_ENERGY = "low-energy"
+    """Among the lowest in energy of its composition."""
     BRINK = "brink"
     """The last one before its trajectory exploded."""
     CLOSE_CONTACT = "close-contact"

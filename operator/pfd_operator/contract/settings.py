@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -218,6 +219,12 @@ class Selection(Strict):
         NoveltyMeasure.DISTANCE,
         description="What is new: far from labelled frames, or uncertain to a linear model of them. Default Distance.",
     )
+    low_energy_fraction: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share that is lowest in energy per atom of its composition. Default 0.",
+    )
     min_distance_factor: float = Field(
         0.6,
         gt=0,
@@ -351,6 +358,12 @@ class MdTask(Strict):
         """Name of the (system, temperature, pressure) group whose error is reported separately."""
         pressure = "" if self.pressure_bar is None else f"/{self.pressure_bar:g}bar"
         return f"{self.system}/{self.temperature_kelvin:g}K{pressure}"
+
+
+def temperature_of(stratum: str) -> float | None:
+    """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
+    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
+    return None if found is None else float(found[1])
 
 
 Purpose = Literal["hold-out", "training"]

@@ -65,6 +65,16 @@ class JobIdentity(Strict):
     uid: str
 
 
+class BudgetSoFar(Strict):
+    """What a job may cost, and has cost when a stage was started; nothing but the report's words depends on it."""
+
+    max_labels: int
+    max_iterations: int
+    gpu_hours: float | None = None
+    """None: no limit."""
+    gpu_hours_used: float = 0.0
+
+
 class PreparedSystem(Strict):
     """A system with its structures as a path in the container or an address in the store."""
 
@@ -119,6 +129,8 @@ class SelectParams(Params):
     representative_fraction: float = Field(ge=0, le=1)
     """Share of them that is an even sample of the MD; the others are new to the training set and to one another."""
     novelty: NoveltyMeasure = NoveltyMeasure.DISTANCE
+    low_energy_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of them that is the lowest in energy per atom of each composition."""
     close_contact_fraction: float = Field(0.0, ge=0, le=1)
     """Share of them in which two atoms are pushed together."""
     min_distance_factor: float = 0.0
@@ -187,6 +199,8 @@ class StageSpec(Strict):
     inputs: dict[str, StageRef] = {}
     store: StoreLocation
     params: StageParams
+    budget: BudgetSoFar | None = None
+    """None outside a cluster."""
     progress_url: str | None = None
     """Where progress may be POSTed; none outside a cluster."""
 

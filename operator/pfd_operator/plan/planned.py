@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.contract.settings import S3Location, StoreLocation
-from pfd_operator.contract.stage import JobIdentity, StageKind, StageSpec
+from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
 from .budget import pod_deadline_seconds
 from .draft import Draft
@@ -30,6 +30,7 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         inputs=stage.inputs,
         store=_store(draft),
         params=stage.params,
+        budget=_budget(draft),
         progress_url=f"{url}/progress/{resource.namespace}/{active.job_name}" if url else None,
     )
     job = PlannedJob(
@@ -47,6 +48,16 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
     if job.together:
         draft.actions.append(CreateService(service_name(resource)))
     draft.actions.append(CreateJob(job))
+
+
+def _budget(draft: Draft) -> BudgetSoFar:
+    budget = draft.spec.budget
+    return BudgetSoFar(
+        max_labels=budget.max_labels,
+        max_iterations=budget.max_iterations,
+        gpu_hours=budget.gpu_hours,
+        gpu_hours_used=round(draft.status.gpu_seconds / 3600, 3),
+    )
 
 
 def _create_structures(draft: Draft) -> None:

@@ -69,6 +69,7 @@ def selected(
         frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status))),
         representative_fraction=spec.selection.representative_fraction,
         novelty=spec.selection.novelty,
+        low_energy_fraction=spec.selection.low_energy_fraction,
         close_contact_fraction=spec.selection.close_contact_fraction,
         min_distance_factor=spec.selection.min_distance_factor,
     )

@@ -50,7 +50,7 @@ def operator(pool: Sequence[Atoms], folder: Path, seed: int, measure: NoveltyMea
         even = math.ceil(REPRESENTATIVE_FRACTION * count)
         mine, known = features[rest], features[list(chosen)]
         offered = [candidates[row] for row in rest]
-        choice = choose_frames(offered, count, even, measure, lambda: mine, known, seed + len(chosen))
+        choice = choose_frames(offered, count, even, 0, measure, (mine, known), seed + len(chosen))
         return [int(rest[row]) for row in choice.samplings]
 
     return choose

@@ -81,7 +81,7 @@ def _select(candidates: int) -> dict[str, float]:
         for n in range(candidates)
     ]
     begun = time.perf_counter()
-    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, NoveltyMeasure.DISTANCE, lambda: features, known, seed=7)
+    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, 0, NoveltyMeasure.DISTANCE, (features, known), seed=7)
     seconds = time.perf_counter() - begun
     if len(chosen.samplings) != CHOSEN:
         raise ValueError(f"{len(chosen.samplings)} frames were chosen")

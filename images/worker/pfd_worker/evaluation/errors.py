@@ -10,6 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason, StratumError, WorstStrata
+from pfd_operator.contract.settings import temperature_of
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
@@ -92,6 +93,16 @@ def by_stratum(errors: Sequence[FrameError]) -> dict[str, list[FrameError]]:
     groups: dict[str, list[FrameError]] = {}
     for error in errors:
         groups.setdefault(error.stratum, []).append(error)
+    return dict(sorted(groups.items()))
+
+
+def by_temperature(errors: Sequence[FrameError]) -> dict[float, list[FrameError]]:
+    """Group errors of MD frames by temperature, in K, whatever their system and pressure."""
+    groups: dict[float, list[FrameError]] = {}
+    for error in errors:
+        temperature = temperature_of(error.stratum)
+        if temperature is not None:
+            groups.setdefault(temperature, []).append(error)
     return dict(sorted(groups.items()))
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pfd_worker.evaluation.errors import FrameError, by_stratum, energy_rmse_per_atom, force_rmse, summarise
+from pfd_worker.evaluation.errors import (
+    FrameError,
+    by_stratum,
+    by_temperature,
+    energy_rmse_per_atom,
+    force_rmse,
+    summarise,
+)
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 
 
 def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
-    """Return metrics of the whole set, of each stratum and of each element, as JSON.
+    """Return metrics of the whole set, of each stratum, temperature (in K) and element, as JSON.
 
     `energyRmsePerAtomShiftRemoved` is the energy error that remains after the best shift per element *on this very
     set*: the part of the error that relative energies see. It is a diagnosis, not a score.
@@ -21,5 +28,6 @@ def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
         **summarise(errors, seed).to_json(),
         "energyRmsePerAtomShiftRemoved": energy_rmse_per_atom(remaining),
         "strata": {name: summarise(members, seed).to_json() for name, members in by_stratum(errors).items()},
+        "temperatures": {f"{t:g}": summarise(members, seed).to_json() for t, members in by_temperature(errors).items()},
         "elements": {element: {"forceRmse": force_rmse(errors, element)} for element in elements},
     }

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pfd_operator.contract.learning_curve import LabelEstimate, PowerLaw, fit_power_law
 from pfd_worker.report.comparison import Comparison, Parity
-from pfd_worker.report.feature_map import FeatureMap
+from pfd_worker.report.costs import Spending
+from pfd_worker.report.digits import rounded
+from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.history import History
 from pfd_worker.report.provenance import Provenance
-
-_DIGITS = 6
+from pfd_worker.selection.feature_map import FeatureMap
 
 
 @dataclass(frozen=True)
@@ -47,21 +45,27 @@ class ReportData:
     """Errors of that model on the hold-out, as `error_report` gives them."""
     comparison: Comparison
     """That model against the labels of the hold-out."""
+    dynamics: Dynamics | None
+    """MD with that model; None if there is no AIMD to compare it with."""
     features: FeatureMap | None
+    """Of the newest selection."""
     learning_curve: LearningCurve | None
+    spending: Spending
     provenance: Provenance
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of report.json: units are eV, Å and their quotients, as in the page."""
         return {
-            "version": 1,
+            "version": 2,
             "job": asdict(self.job),
             "bestIteration": self.best_iteration,
             "best": self.best,
             "history": self.history.to_json(),
             "learningCurve": None if self.learning_curve is None else _curve_json(self.learning_curve),
             "holdout": _comparison_json(self.comparison),
-            "features": None if self.features is None else _features_json(self.features),
+            "dynamics": None if self.dynamics is None else self.dynamics.to_json(),
+            "features": None if self.features is None else self.features.to_json(),
+            "spending": self.spending.to_json(),
             "provenance": asdict(self.provenance),
         }
 
@@ -73,13 +77,6 @@ def learning_curve(history: History) -> LearningCurve | None:
     if law is None:
         return None
     return LearningCurve(law, law.labels_for(law.error_at(max(labels)) / 2))
-
-
-def rounded(values: NDArray[Any]) -> list[Any]:
-    """Return an array as nested lists, to the digits a reader can use."""
-    if np.issubdtype(values.dtype, np.floating):
-        return [rounded(row) if values.ndim > 1 else float(f"{row:.{_DIGITS}g}") for row in values]
-    return list(values.tolist())
 
 
 def _curve_json(curve: LearningCurve) -> dict[str, Any]:
@@ -113,13 +110,4 @@ def _parity_json(parity: Parity) -> dict[str, Any]:
         "systems": systems,
         "system": [systems.index(name) for name in parity.systems],
         "total": parity.total,
-    }
-
-
-def _features_json(features: FeatureMap) -> dict[str, Any]:
-    return {
-        "points": rounded(features.points),
-        "isNew": rounded(features.is_new),
-        "explained": features.explained,
-        "total": features.total,
     }

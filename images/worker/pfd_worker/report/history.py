@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from pfd_operator.contract.stage import TrainParams
+from pfd_worker.report.costs import Cost, StageTime
 from pfd_worker.stage_context import Manifest, StageContext
 
 HISTORY = "history.json"
@@ -31,6 +33,8 @@ class IterationRecord:
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
     exploration: dict[str, int] = field(default_factory=dict)
     """`novel` of `candidates` frames were new to the training set, `exploded` of `trajectories` ended early."""
+    cost: Cost | None = None
+    """None: an earlier version of the worker did not write it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -42,6 +46,7 @@ class IterationRecord:
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
             "exploration": self.exploration,
+            "cost": None if self.cost is None else self.cost.to_json(),
         }
 
     @classmethod
@@ -55,7 +60,14 @@ class IterationRecord:
             errors=content["errors"],
             force_error_bound=content.get("forceErrorBound"),
             exploration=content.get("exploration", {}),
+            cost=None if content.get("cost") is None else Cost.from_json(content["cost"]),
         )
+
+    def trained_in(self, time: StageTime) -> IterationRecord:
+        """Return the record with the time of its train stage, which is over when the record is written."""
+        if self.cost is None:
+            return self
+        return replace(self, cost=replace(self.cost, stages={**self.cost.stages, "train": time}))
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,7 @@ class History:
 
 
 def history_before(context: StageContext, previous: Manifest | None) -> History:
-    """Return the history up to the previous train stage.
+    """Return the history up to the previous train stage, with the time that took.
 
     A previous stage without the file was run by a worker that did not write it yet: its baselines are known from its
     summary, its earlier iterations are not.
@@ -131,6 +143,9 @@ def history_before(context: StageContext, previous: Manifest | None) -> History:
     if previous is None:
         return History()
     if HISTORY in previous.files:
-        return History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+        history = History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+        pods = cast(TrainParams, context.spec.params).training.nodes
+        newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
+        return replace(history, iterations=(*history.iterations[:-1], newest))
     metrics = previous.summary["metrics"]
     return History(baselines={name: metrics[name] for name in BASELINES if name in metrics})

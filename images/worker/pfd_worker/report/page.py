@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pfd_worker.report import sections
+from pfd_worker.report import sections, sections_of_costs, sections_of_md
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.markup import paragraph
 from pfd_worker.report.style import STYLE
@@ -28,7 +28,9 @@ def render_page(data: ReportData) -> str:
             sections.progress(data),
             sections.best_model(data),
             sections.where_it_errs(data),
-            sections.training_set(data),
+            sections_of_md.dynamics(data),
+            sections_of_md.selection(data),
+            sections_of_costs.spending(data),
             sections.origin(data),
         )
     )

@@ -11,7 +11,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from pfd_worker.report.comparison import Comparison, Parity
 from pfd_worker.report.data import LearningCurve
 from pfd_worker.report.drawing import INK, PALETTE, drawing, to_svg
-from pfd_worker.report.feature_map import FeatureMap
 from pfd_worker.report.history import History
 
 MAX_ROWS = 24
@@ -159,20 +158,20 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
         return to_svg(figure, name, f"force error by {what}")
 
 
-def map_of_features(features: FeatureMap) -> str:
-    """The training set on its first two principal components, new frames apart."""
-    with drawing(5.0, 4.2) as (figure, axes):
-        for own, color, label in ((~features.is_new, INK, "before"), (features.is_new, PALETTE[1], "added now")):
-            if own.any():
-                x, y = features.points[own].T
-                alpha = 0.3 if color == INK else 0.8
-                axes.scatter(x, y, s=14, color=color, alpha=alpha, linewidths=0, label=label)
-        first, second = (f"{100 * fraction:.0f} % of the variance" for fraction in features.explained)
-        axes.set_xlabel(f"first component ({first})")
-        axes.set_ylabel(f"second component ({second})")
-        axes.set_aspect("equal", adjustable="datalim")
+def error_by_temperature(best: dict[str, Any], baseline: dict[str, Any] | None) -> str:
+    """Force RMSE of MD frames against temperature, of the best model and of the pre-trained one."""
+    with drawing() as (figure, axes):
+        drawn = []
+        for errors, label, color in ((baseline, "pre-trained", INK), (best, "best model", PALETTE[0])):
+            groups = {} if errors is None else errors.get("temperatures", {})
+            if groups:
+                _with_intervals(axes, [float(t) for t in groups], list(groups.values()), label, color)
+                drawn += [error["forceRmse"] for error in groups.values()]
+        _error_scale(axes, drawn)
+        axes.set_xlabel("temperature (K)")
+        axes.set_ylabel(FORCE_RMSE)
         figure.legend(loc="outside upper right", ncols=2)
-        return to_svg(figure, "map", "map of the training set")
+        return to_svg(figure, "temperature", "force error by temperature")
 
 
 def _with_intervals(

@@ -125,7 +125,7 @@ def best_model(data: ReportData) -> str:
         caption = f"Virial components per atom in eV; {_points(comparison.virial, 'components')}."
         svg = plots.parity(comparison.virial, "pvirial", "virial per atom", "eV")
         parts.append(figure("parity-virial", svg, caption))
-    return section("parity", f"Model against labels: {_best_name(data)}", figures(*parts), note)
+    return section("parity", f"Model against labels: {best_name(data)}", figures(*parts), note)
 
 
 def where_it_errs(data: ReportData) -> str:
@@ -134,7 +134,7 @@ def where_it_errs(data: ReportData) -> str:
     strata, elements = len(data.best["strata"]), len(data.best["elements"])
     cut = f" The {plots.MAX_ROWS} worst of {strata} are drawn." if strata > plots.MAX_ROWS else ""
     cut_elements = f" The {plots.MAX_ROWS} worst of {elements} are drawn." if elements > plots.MAX_ROWS else ""
-    parts = (
+    parts = [
         figure(
             "by-stratum",
             plots.error_by_group(data.best, baseline, "strata", "strata", "stratum"),
@@ -156,21 +156,12 @@ def where_it_errs(data: ReportData) -> str:
             plots.force_error_histogram(data.comparison),
             "Errors of force components in eV/Å on a logarithmic count; the outermost bins hold what lies beyond them.",
         ),
-    )
-    return section("errors", f"Where it errs: {_best_name(data)}", figures(*parts))
-
-
-def training_set(data: ReportData) -> str:
-    """The map of the training set."""
-    title = "Training set"
-    if data.features is None:
-        text = "There are too few different training frames for a map."
-        return section("training-set", title, paragraph(text, quiet=True))
-    caption = (
-        f"Training frames on the two directions in which their features (mean and spread of the model's descriptors "
-        f"for each element, no unit) vary most; {len(data.features.points)} of {data.features.total} frames."
-    )
-    return section("training-set", title, figures(figure("map", plots.map_of_features(data.features), caption)))
+    ]
+    if len(data.best.get("temperatures", {})) > 1:
+        drawn = plots.error_by_temperature(data.best, baseline)
+        caption = "Force RMSE in eV/Å against the temperature of the MD in K, over all systems and pressures."
+        parts.insert(1, figure("by-temperature", drawn, caption))
+    return section("errors", f"Where it errs: {best_name(data)}", figures(*parts))
 
 
 def origin(data: ReportData) -> str:
@@ -200,6 +191,13 @@ def number(value: float | None) -> str:
         return "–"
     text = f"{value:#.3g}"
     return text if "e" in text else text.rstrip(".")
+
+
+def best_name(data: ReportData) -> str:
+    """Return whose model the figures are of."""
+    if data.best_iteration is None:
+        return "the shifted pre-trained model"
+    return f"the model of iteration {data.best_iteration}"
 
 
 def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
@@ -270,12 +268,6 @@ def _curve_caption(curve: LearningCurve) -> str:
         f"{text} By extrapolation {number(curve.halving.target)} eV/Å, half of where the fit is now, takes about "
         f"{curve.halving.labels:.0f} labels (95 % interval {curve.halving.low:.0f} to {upper})."
     )
-
-
-def _best_name(data: ReportData) -> str:
-    if data.best_iteration is None:
-        return "the shifted pre-trained model"
-    return f"the model of iteration {data.best_iteration}"
 
 
 def _frames(errors: dict[str, Any]) -> str:

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.models.base import Prediction
 from pfd_worker.report.comparison import compare
+from pfd_worker.report.costs import cost_of, spending_of
 from pfd_worker.report.data import JobName, ReportData, learning_curve
-from pfd_worker.report.feature_map import feature_map
+from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.history import HISTORY, IterationRecord, history_before
 from pfd_worker.report.page import render_page
 from pfd_worker.report.provenance import provenance_of
+from pfd_worker.selection.feature_map import FeatureMap
 from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stages.select import FEATURE_MAP
 
 REPORT_JSON = "report.json"
 REPORT_PAGE = "report.html"
@@ -43,9 +45,10 @@ class RoundResult:
     best_predictions: Sequence[Prediction]
     """Of the best model so far, for the hold-out."""
     best_iteration: int | None
-    features: NDArray[Any]
-    """(n_frames, n_features) of the training set, new frames last."""
-    new_frames: int
+    dynamics: Dynamics | None
+    """MD with that model."""
+    training_labels: int
+    """Labelled frames in the training set."""
     error_seed: int
     """Of the bootstrap of the reports."""
 
@@ -55,12 +58,13 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
     spec = context.spec
     record = IterationRecord(
         iteration=spec.iteration,
-        training_labels=len(trained.features),
+        training_labels=trained.training_labels,
         holdout_labels=len(trained.holdout),
         best_iteration=trained.best_iteration,
         errors={name: trained.reports[name] for name in MEASURED if name in trained.reports},
         force_error_bound=trained.force_error_bound,
         exploration=trained.exploration,
+        cost=cost_of(context, previous),
     )
     history = history_before(context, previous).extended(record, trained.reports)
     seed = seed_of(spec.seed, "report")
@@ -71,8 +75,10 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         best_iteration=trained.best_iteration,
         best=error_report(errors, trained.error_seed),
         comparison=compare(trained.holdout, trained.best_predictions, seed),
-        features=feature_map(trained.features, trained.new_frames, seed),
+        dynamics=trained.dynamics,
+        features=_map_of_selection(context),
         learning_curve=learning_curve(history),
+        spending=spending_of(context),
         provenance=provenance_of(context),
     )
     files = {name: context.workdir / name for name in (HISTORY, REPORT_JSON, REPORT_PAGE)}
@@ -80,3 +86,12 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
     files[REPORT_JSON].write_text(json.dumps(data.to_json(), allow_nan=False))
     files[REPORT_PAGE].write_text(render_page(data), encoding="utf-8")
     return files
+
+
+def _map_of_selection(context: StageContext) -> FeatureMap | None:
+    selected = context.input("select")[0] if "select" in context.spec.inputs else None
+    # a select stage of an earlier version drew none
+    if selected is None or FEATURE_MAP not in selected.files:
+        return None
+    content = json.loads(context.fetch(selected, FEATURE_MAP).read_text())
+    return None if content is None else FeatureMap.from_json(content)

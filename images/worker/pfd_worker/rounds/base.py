@@ -25,13 +25,15 @@ from pfd_worker.evaluation.errors import (
     worst_strata,
 )
 from pfd_worker.evaluation.noise import label_noise
+from pfd_worker.evaluation.replay import AimdRun, write_aimd
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.labels import collect_labels, holdout_labels
+from pfd_worker.rounds.labels import AIMD_FILE, aimd_runs, collect_labels, holdout_labels
 from pfd_worker.selection.calibration import conformal_scale
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.select import DATASET_FEATURES
@@ -115,9 +117,11 @@ class Round(ABC):
         self.measure("holdout", errors)
         # drawn evenly over the strata: each is judged, by what it got
         self.worst_strata["holdout"] = worst_strata(errors)
-        best = self._choose_best()
+        best, best_model = self._choose_best(), model
         if best.iteration != self.context.spec.iteration:
-            predictions = self.family.open(self.folder / self.family.best_file).predict(holdout)
+            best_model = self.family.open(best.file)
+            predictions = best_model.predict(holdout)
+        aimd = aimd_runs(self.context, self.previous, labels)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
@@ -128,11 +132,13 @@ class Round(ABC):
             holdout=holdout,
             best_predictions=predictions,
             best_iteration=best.iteration,
-            features=features,
-            new_frames=len(new),
+            dynamics=self._dynamics(best_model, aimd),
+            training_labels=len(dataset),
             error_seed=self.seed,
         )
         files = write_report(self.context, self.previous, result)
+        files[AIMD_FILE] = self.folder / AIMD_FILE
+        write_aimd(files[AIMD_FILE], aimd)
         output = self._output(dataset, holdout, features, outcome, best, files)
         return replace(output, caution=self.caution(trained, dataset))
 
@@ -158,8 +164,9 @@ class Round(ABC):
         ]
         self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
-        self.measure("prequential", even or far)
-        self.worst_strata["prequential"] = worst_strata(even or far, FEWEST_FRAMES_OF_STRATUM)
+        sample = even or far or errors
+        self.measure("prequential", sample)
+        self.worst_strata["prequential"] = worst_strata(sample, FEWEST_FRAMES_OF_STRATUM)
         if even and far:
             self.measure("farthest", far)
 
@@ -198,6 +205,11 @@ class Round(ABC):
             given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
         return given + new, holdout_labels(self.context, labels)
 
+    def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
+        self.context.progress(99, "MD with the best model, for the report")
+        seed = seed_of(self.context.spec.seed, "dynamics")
+        return measure_dynamics(model, aimd, self.params.training.steps, seed, self.context.stopping)
+
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
         contender = Contender(
@@ -226,11 +238,11 @@ class Round(ABC):
         features: Any,
         outcome: Trained | None,
         best: Contender,
-        report_files: dict[str, Path],
+        more_files: dict[str, Path],
     ) -> StageOutput:
         models = (self.family.model_file, self.family.best_file)
         names = (*models, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
-        files = {**report_files, **{name: self.folder / name for name in names}}
+        files = {**more_files, **{name: self.folder / name for name in names}}
         write_frames(files["dataset.extxyz"], dataset)
         write_frames(files["holdout.extxyz"], holdout)
         np.save(files[DATASET_FEATURES], features)

@@ -9,8 +9,13 @@ from ase import Atoms
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames
-from pfd_worker.stage_context import StageContext
+from pfd_worker.evaluation.replay import AimdRun, read_aimd
+from pfd_worker.frames import Sampling, read_frames
+from pfd_worker.labelers.base import LabelTask
+from pfd_worker.stage_context import Manifest, StageContext
+
+AIMD_FILE = "aimd.extxyz"
+"""Trajectories with the velocities they began with, handed on from train stage to train stage."""
 
 
 def collect_labels(context: StageContext, max_failed_fraction: float) -> list[Atoms]:
@@ -63,3 +68,30 @@ def holdout_labels(context: StageContext, labels: list[Atoms]) -> list[Atoms]:
             "no hold-out frame has a label, so no model can be measured. See failures.json of the label stage.",
         )
     return holdout
+
+
+def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:
+    """Return the job's AIMD trajectories: those that the last train stage kept, or those among the first labels."""
+    if previous is None:
+        return _labelled_now(context, labels)
+    # a train stage of an earlier version did not keep them
+    return read_aimd(context.fetch(previous, AIMD_FILE)) if AIMD_FILE in previous.files else []
+
+
+def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
+    selected = context.input("select")[0]
+    tasks = json.loads(context.fetch(selected, "tasks.json").read_text())
+    starts = read_frames(context.fetch(selected, "frames.extxyz"))
+    found: dict[str, list[Atoms]] = {}
+    for atoms in labels:
+        if atoms.info["sampling"] == Sampling.AIMD:
+            found.setdefault(str(atoms.info["trajectory"]), []).append(atoms)
+    runs = []
+    for task in tasks:
+        if task["kind"] == "aimd" and task["trajectory"] in found:
+            first, *later = found[task["trajectory"]]
+            first = first.copy()
+            # no label has velocities, but its task says how they were drawn
+            first.set_velocities(LabelTask.from_json(task, starts[task["frame"]]).start().get_velocities())
+            runs.append(AimdRun(task["system"], task["timestep_fs"], task["temperature_kelvin"], (first, *later)))
+    return runs

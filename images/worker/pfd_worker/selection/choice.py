@@ -1,4 +1,4 @@
-"""Which candidates are labelled: an even sample, then where MD exploded, then what is far from the training set."""
+"""Which candidates are labelled: an even sample, low energies, then where MD exploded, then what is new."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
+from pfd_worker.selection.low_energy import select_low_energy
 from pfd_worker.selection.novelty import Novelty, count_novel, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
 from pfd_worker.selection.variance import PosteriorVariance
@@ -38,9 +39,9 @@ def choose_frames(
     candidates: Sequence[Candidate],
     count: int,
     even: int,
+    low: int,
     measure: NoveltyMeasure,
-    features: Callable[[], Features],
-    known: Features,
+    features: tuple[Features, Features],
     seed: int,
 ) -> Choice:
     """Choose exactly `count` candidates, or all there are.
@@ -53,23 +54,26 @@ def choose_frames(
         How many to choose.
     even
         How many of them are an even sample of the MD.
+    low
+        How many of the others are of low energy, if as many are no near-duplicates.
     measure
         What makes a candidate new.
     features
-        (n, d) of the candidates; called if somebody has to know.
-    known
-        (m, d) of the frames labelled already; m may be 0.
+        Of the candidates (n, d), and of the frames labelled already (m, d).
     seed
         Of all that is left to chance.
     """
     chosen = dict.fromkeys(select_representative(candidates, min(count, even), seed), Sampling.REPRESENTATIVE)
-    if len(chosen) == count and not len(known):
+    mine, known = features
+    if not len(mine) or (len(chosen) == count and not len(known)):
         return Choice(chosen, None)
-    mine = features()
-    novelty = MEASURES[measure](mine, known if len(known) else mine[:0])
+    novelty = MEASURES[measure](mine, known)
     before, novel = (novelty.scores.copy() if len(known) else None), count_novel(novelty)
     for row in chosen:
         novelty.take(row)
+    free = set(range(len(candidates))) - set(chosen)
+    lowest = select_low_energy(novelty, candidates, free, min(low, count - len(chosen)), seed)
+    chosen |= dict.fromkeys(lowest, Sampling.LOW_ENERGY)
     strata = [candidate.stratum for candidate in candidates]
     brink = {row for row, candidate in enumerate(candidates) if candidate.brink}
     for sampling, pool in ((Sampling.BRINK, brink), (Sampling.FARTHEST, set(range(len(candidates))))):

@@ -18,6 +18,10 @@ class Candidate:
     step: int
     brink: bool = False
     """The last sound frame of a trajectory that exploded."""
+    composition: str = ""
+    """System and formula: energies of equal ones can be compared."""
+    energy_per_atom: float | None = None
+    """By the model that explored, in eV; None if it is not known."""
 
 
 def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:

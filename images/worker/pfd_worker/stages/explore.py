@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
@@ -96,18 +96,24 @@ def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -
 def _output(
     folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: AtomisticModel, elements: list[str]
 ) -> StageOutput:
-    keys = ("system", "stratum", "trajectory", "step", "brink")
     files = {name: folder / name for name in (CANDIDATES, FEATURES, ROWS)}
     write_frames(files[CANDIDATES], frames)
     # features of no frames still say how many columns there are not: select stacks what all indexes give
     np.save(files[FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32))
-    files[ROWS].write_text(json.dumps([{key: atoms.info[key] for key in keys} for atoms in frames]))
+    files[ROWS].write_text(json.dumps([_row(atoms) for atoms in frames]))
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,
         summary={"trajectories": trajectories},
         counts={"candidates": len(frames), "trajectories": len(trajectories), "exploded": exploded},
     )
+
+
+def _row(atoms: Atoms) -> dict[str, Any]:
+    """Return what select has to know of a frame besides its features."""
+    about = {key: atoms.info[key] for key in ("system", "stratum", "trajectory", "step", "brink")}
+    energy = atoms.info["potential_energy"] / len(atoms)
+    return {**about, "formula": atoms.get_chemical_formula(), "energy_per_atom": energy}
 
 
 class _Pace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +17,9 @@ from pfd_operator.contract.settings import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
-from pfd_worker.selection.choice import Choice, choose_frames
+from pfd_worker.selection.choice import Choice, Features, choose_frames
 from pfd_worker.selection.contacts import close_contacts
+from pfd_worker.selection.feature_map import feature_map
 from pfd_worker.selection.quotas import fair_quotas
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -26,6 +27,8 @@ from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
 from pfd_worker.structures import training_starts
 
 DATASET_FEATURES = "dataset_features.npy"
+FEATURE_MAP = "feature_map.json"
+"""What the report draws of a selection; `null` where there is too little to draw."""
 
 
 def run(context: StageContext) -> StageOutput:
@@ -38,7 +41,11 @@ def run(context: StageContext) -> StageOutput:
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    choice = _choose(context, params, shards, [row for _, _, row in rows], params.frames - pushed)
+    count = params.frames - pushed
+    if count and not rows:
+        raise _no_candidates(shards)
+    features = _features(context, shards)
+    choice = _choose(context, params, features, [row for _, _, row in rows], count)
     frames = _fetch_frames(context, shards, [rows[number][:2] for number in choice.samplings])
     contacts = close_contacts(frames, pushed, params.min_distance_factor, seed_of(context.spec.seed, "contacts"))
     samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
@@ -58,9 +65,10 @@ def run(context: StageContext) -> StageOutput:
     tasks += once_more(tasks, params.noise_frames or 0)
     if not tasks and (params.frames or params.aimd):
         raise _no_candidates(shards)
-    files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json")}
+    files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json", FEATURE_MAP)}
     write_frames(files["frames.extxyz"], frames)
     files["tasks.json"].write_text(json.dumps(tasks))
+    files[FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
     exploration = _exploration(context, shards, len(rows), choice.novel)
     labels = sum(task.get("steps", 1) for task in tasks)
     strata: dict[str, int] = {}
@@ -73,6 +81,8 @@ def run(context: StageContext) -> StageOutput:
             "missing_explore_indexes": context.missing("explore"),
             "force_error_bound": _force_error_bound(context, choice.novelty),
             "exploration": exploration,
+            "explore_pods": len(shards),
+            "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
         counts={"tasks": len(tasks), "labels": labels, **exploration},
     )
@@ -102,26 +112,41 @@ def _origin(atoms: Atoms) -> dict[str, str]:
     return {key: str(atoms.info[key]) for key in ("stratum", "trajectory", "system")}
 
 
+def _features(context: StageContext, shards: Sequence[Manifest]) -> tuple[Features, Features]:
+    """Return the features of all candidates, and of all frames labelled for training so far, by one model."""
+    parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
+    given = [part for part in parts if len(part)]
+    mine: Features = np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32)
+    known = np.zeros((0, 0), dtype=np.float32)
+    if "train" in context.spec.inputs:
+        known = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
+    return mine, known if len(known) else np.zeros((0, mine.shape[1]), dtype=np.float32)
+
+
 def _choose(
     context: StageContext,
     params: SelectParams,
-    shards: Sequence[Manifest],
+    features: tuple[Features, Features],
     rows: Sequence[dict[str, Any]],
     count: int,
 ) -> Choice:
-    if not count:
-        return Choice({}, None)
-    if not rows:
-        raise _no_candidates(shards)
-
-    def features() -> NDArray[np.float32]:
-        parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
-        return np.concatenate([part for part in parts if len(part)])
-
-    candidates = [Candidate(row["stratum"], row["trajectory"], row["step"], row["brink"]) for row in rows]
+    candidates = [_candidate(row) for row in rows]
+    low = math.floor(params.low_energy_fraction * params.frames)
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, params.novelty, features, _training_features(context), seed)
+    return choose_frames(candidates, count, even, low, params.novelty, features, seed)
+
+
+def _candidate(row: dict[str, Any]) -> Candidate:
+    # an explore stage of an earlier version does not say formula and energy
+    composition = f"{row['system']} {row.get('formula')}"
+    where = (row["stratum"], row["trajectory"], row["step"], row["brink"])
+    return Candidate(*where, composition, row.get("energy_per_atom"))
+
+
+def _map(features: tuple[Features, Features], chosen: Collection[int], seed: int) -> dict[str, Any] | None:
+    drawn = feature_map(*features, chosen, seed_of(seed, "map"))
+    return None if drawn is None else drawn.to_json()
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
@@ -134,14 +159,6 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
     if scale is None or novelty is None:
         return None
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}
-
-
-def _training_features(context: StageContext) -> NDArray[np.float32]:
-    """Return the features of all frames labelled for training so far, by the model that explored."""
-    if "train" not in context.spec.inputs:
-        return np.zeros((0, 0), dtype=np.float32)
-    features: NDArray[np.float32] = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
-    return features
 
 
 def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:

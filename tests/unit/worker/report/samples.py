@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.md.velocitydistribution import thermalize_momenta
 
+from pfd_operator.contract.result import LabelCounts
+from pfd_operator.contract.stage import BudgetSoFar
+from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.evaluation.errors import frame_errors
+from pfd_worker.evaluation.replay import AimdRun, replay
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import labelled
 from pfd_worker.models.base import Prediction
 from pfd_worker.report.comparison import compare
+from pfd_worker.report.costs import Cost, LabelCost, Spending, StageTime
 from pfd_worker.report.data import JobName, ReportData, learning_curve
-from pfd_worker.report.feature_map import feature_map
+from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.history import History, IterationRecord
 from pfd_worker.report.provenance import InputFile, Provenance
+from pfd_worker.selection.feature_map import FeatureMap, feature_map
 
 SYSTEMS = ("diamond", "beta-tin", "zincblende")
 
@@ -80,9 +89,57 @@ def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = 
         # the MD of iteration 2 is not known whole: a pod that explored failed
         md = {"candidates": 120, "novel": 60 // number} if number else {}
         md |= {"trajectories": 8, "exploded": 0} if number == 3 else {}
-        record = IterationRecord(number, labels, len(frames), best, errors, bound, md)
+        cost = cost_of_sample(number, iterations)
+        record = IterationRecord(number, labels, len(frames), best, errors, bound, md, cost)
         history = history.extended(record, baselines if number == 0 else {})
     return history
+
+
+def cost_of_sample(iteration: int, iterations: int) -> Cost:
+    """Minutes of pods, and 20 labels; the newest training is not over."""
+    times = {"explore": StageTime(2, 371.5), "select": StageTime(1, 4.2), "label": StageTime(3, 1893.0)}
+    if not iteration:
+        times = {"prepare": StageTime(1, 12.1), **times}
+    if iteration < iterations - 1:
+        times["train"] = StageTime(1, 9000.0)
+    return Cost(times, LabelCost(computed=20, reused=3 * iteration, failed=iteration % 2, computing_seconds=1700.0))
+
+
+def sample_map(candidates: int, labelled: int, seed: int = 5) -> FeatureMap | None:
+    """Labelled frames amid candidates, 20 of which are chosen."""
+    rng = np.random.default_rng(seed)
+    count = candidates + labelled
+    features = rng.normal(size=(count, 2)) @ rng.normal(size=(2, 48)) + rng.normal(0, 0.1, (count, 48))
+    features[:candidates] *= 1.5
+    features = features.astype(np.float32)
+    return feature_map(features[:candidates], features[candidates:], range(20), seed=2)
+
+
+def sample_dynamics() -> Dynamics:
+    """Copper and aluminium moved by EMT, whose AIMD had springs a little softer."""
+    runs = [
+        AimdRun(name, 2.0, 300.0, emt_trajectory(bulk(symbol, cubic=True).repeat(2), 5, seed))
+        for seed, (name, symbol) in enumerate((("copper", "Cu"), ("copper", "Cu"), ("aluminium", "Al")))
+    ]
+    drift = NveDrift(1.0, 0.31, 0.12, 287.0, None, None)
+    return Dynamics(tuple(replay(runs, EMT(), threading.Event())), drift, "copper", 300.0, 2.0)
+
+
+def emt_trajectory(atoms: Atoms, steps: int, seed: int, wrong_by: float = 0.3) -> tuple[Atoms, ...]:
+    """Frames of NVE MD whose forces are short of EMT's by a fraction; the first one has its velocities."""
+    atoms = atoms.copy()
+    rng = np.random.default_rng(seed)
+    atoms.rattle(0.1, seed=seed)
+    thermalize_momenta(atoms, 300, rng=rng)
+    frames = [atoms.copy()]
+    momenta, masses, timestep = atoms.get_momenta(), atoms.get_masses()[:, None], 2.0 * units.fs
+    atoms.calc = EMT()
+    for _ in range(steps - 1):
+        momenta = momenta + 0.5 * timestep * (1 - wrong_by) * atoms.get_forces()
+        atoms.positions = atoms.positions + timestep * momenta / masses
+        momenta = momenta + 0.5 * timestep * (1 - wrong_by) * atoms.get_forces()
+        frames.append(Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True))
+    return tuple(frames)
 
 
 def sample_report(
@@ -94,18 +151,19 @@ def sample_report(
     history = history_of(frames, iterations, best)
     error = 0.3 if best is None else force_error_after(best)
     predictions = predictions_for(frames, error)
-    rng = np.random.default_rng(5)
-    features = rng.normal(size=(history.last.training_labels, 2)) @ rng.normal(size=(2, 48)) + rng.normal(
-        0, 0.1, (history.last.training_labels, 48)
-    )
     return ReportData(
         job=JobName("default", "FineTuneJob", job),
         history=history,
         best_iteration=best,
         best=error_report(frame_errors(frames, predictions), seed=1),
         comparison=compare(frames, predictions, seed=2),
-        features=feature_map(features.astype(np.float32), 20, seed=2),
+        dynamics=sample_dynamics(),
+        features=sample_map(200, history.last.training_labels),
         learning_curve=learning_curve(history),
+        spending=Spending(
+            LabelCounts(paid=112, reused=7, failed=2, wasted=1),
+            BudgetSoFar(max_labels=120, max_iterations=8, gpu_hours_used=1.25),
+        ),
         provenance=Provenance(
             digest="ab" * 32,
             seed=7,

@@ -8,20 +8,20 @@ import sys
 import numpy as np
 import pytest
 from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, sample_report
+from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, sample_map, sample_report
 
 from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
 from pfd_worker.report import plots
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
-from pfd_worker.report.feature_map import feature_map
 from pfd_worker.report.history import History
 from pfd_worker.report.page import render_page
 
 FIGURES = {
     "figure-errors", "figure-learning", "figure-parity-energy", "figure-parity-forces", "figure-parity-virial",
     "figure-by-stratum", "figure-by-element", "figure-by-force", "figure-histogram", "figure-map",
+    "figure-by-temperature", "figure-displacement", "figure-rdf-0", "figure-rdf-1",
 }  # fmt: skip
 NASTY = "<script>alert('x')</script> & \"$\\frac{a}$ ${b}$"
 
@@ -116,7 +116,7 @@ def test_names_are_text_wherever_they_come_from(report):
         ({"virial": False}, {"figure-parity-virial"}, "No hold-out frame has a virial"),
         ({"best": None}, set(), "no training has beaten the shifted pre-trained model"),
         ({"best": 1}, set(), "fine-tuned, iteration 3"),
-        ({"frames_count": 1}, set(), "on 1 hold-out frame that"),
+        ({"frames_count": 1}, {"figure-by-temperature"}, "on 1 hold-out frame that"),
     ],
     ids=["first iteration", "no virials", "nothing better", "an earlier one is best", "one frame"],
 )
@@ -148,10 +148,30 @@ def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
 
 
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):
-    bare = dataclasses.replace(report, history=History({}, report.history.iterations), features=None)
+    iterations = tuple(dataclasses.replace(record, cost=None) for record in report.history.iterations)
+    bare = dataclasses.replace(report, history=History({}, iterations), features=None, dynamics=None)
     page = ParsedPage(render_page(bare))
-    assert set(page.figures) == FIGURES - {"figure-map"}
-    assert "too few different training frames" in page.text and "pre-trained" not in page.text
+    assert set(page.figures) == FIGURES - {"figure-map", "figure-displacement", "figure-rdf-0", "figure-rdf-1"}
+    assert "too few different frames" in page.text and "pre-trained" not in page.text
+    assert "There is no AIMD to hold the model's MD against" in page.text
+    assert not any(row and row[-1].strip() == "train" for row in page.rows)
+
+
+def test_md_labels_and_time_stand_in_tables_as_in_the_json(report, page):
+    content = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    (copper,) = [each for each in content["dynamics"]["replays"] if each["system"] == "copper"]
+    row = page.row("copper")
+    assert row[1] == "2 × 4" and float(row[2]) == pytest.approx(copper["distance"][-1], rel=6e-3)
+    assert row[4] == f"{copper['overlap']['Cu-Cu']:.3f} Cu–Cu" and row[5] == "0.310 in 1.00 ps"
+    assert page.row("aluminium")[5] == "–"
+    assert page.row("labels") == ["labels", "112 7 found in the store, 2 failed, 1 cut off", "120"]
+    assert page.row("GPU time")[2] == "no limit"
+    header = next(number for number, cells in enumerate(page.rows) if cells[-1].strip() == "train")
+    first, last = ([cell.strip() for cell in page.rows[header + place]] for place in (1, 4))
+    pods = ["6.2\xa0min 2 pods", "4.2\xa0s", "32\xa0min 3 pods"]
+    assert first == ["0", "20", "85\xa0s", "12\xa0s", *pods, "2.5\xa0h"]
+    assert last[-1] == "–" and last[1] == "20 9 found, 1 failed"
+    assert content["history"]["iterations"][0]["cost"]["stages"]["train"] == {"pods": 1, "seconds": 9000.0}
 
 
 def test_equal_data_gives_equal_bytes_in_another_process(html):
@@ -166,10 +186,7 @@ def test_equal_data_gives_equal_bytes_in_another_process(html):
 
 
 def test_two_thousand_holdout_frames_fit_two_megabytes():
-    frames = np.random.default_rng(1).normal(size=(5000, 8)).astype(np.float32)
-    report = dataclasses.replace(
-        sample_report(frames_count=2000, iterations=1), features=feature_map(frames, new=30, seed=1)
-    )
+    report = dataclasses.replace(sample_report(frames_count=2000, iterations=1), features=sample_map(4000, 1000))
     assert report.comparison.forces.total == 2000 * 24
     assert len(render_page(report).encode()) < 2_000_000
     assert len(json.dumps(report.to_json())) < 2_000_000

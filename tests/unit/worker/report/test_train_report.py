@@ -46,3 +46,18 @@ def test_the_points_of_the_report_are_those_of_the_model_that_is_handed_over(tra
     np.testing.assert_allclose(report["holdout"]["forceComponents"]["predicted"], forces, rtol=1e-4, atol=1e-5)
     assert report["best"]["forceRmse"] == pytest.approx(force_rmse(frame_errors(holdout, predictions)), rel=1e-5)
     assert report["best"]["forceRmse"] == pytest.approx(second.metrics["best"].force_rmse, rel=1e-5)
+
+
+def test_md_selection_and_costs_are_of_this_job(trained):
+    loop, _, second = trained
+    report = loop.load_json(ref(second), "report.json")
+    (copper,) = report["dynamics"]["replays"]
+    assert copper["trajectories"] == 2 and len(copper["msdAimd"]) == len(copper["msdModel"]) == 5
+    assert 0 < copper["distance"][-1] < 0.5 and set(copper["overlap"]) == {"Cu-Cu"}
+    assert report["dynamics"]["energyDrift"]["picoseconds"] > 0
+    roles = report["features"]["roles"]
+    assert roles.count(2) == 8 and roles.count(1) == 10 and roles.count(0) > 0
+    assert report["spending"]["labels"]["paid"] == 24 and report["spending"]["budget"] is None
+    first, newest = (record["cost"]["stages"] for record in report["history"]["iterations"])
+    assert first.keys() == {"prepare", "explore", "select", "label", "train"} and "train" not in newest
+    assert newest["explore"]["pods"] == 2 and first["train"]["seconds"] > 0

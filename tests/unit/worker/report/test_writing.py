@@ -37,8 +37,8 @@ def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
         holdout=HOLDOUT,
         best_predictions=predictions_for(HOLDOUT, force_error),
         best_iteration=best,
-        features=np.random.default_rng(1).normal(size=(10 + new * iteration, 6)).astype(np.float32),
-        new_frames=new,
+        dynamics=None,
+        training_labels=10 + new * iteration,
         error_seed=1,
     )
     files = write_report(context, previous, trained)

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ def features():
     return np.random.default_rng(5).normal(size=(len(CANDIDATES), 4)).astype(np.float32)
 
 
-def choose(count, even):
-    return choose_frames(CANDIDATES, count, even, NoveltyMeasure.DISTANCE, features, KNOWN, seed=3).samplings
+def choose(count, even, low=0, candidates=CANDIDATES):
+    given = (features(), KNOWN)
+    return choose_frames(candidates, count, even, low, NoveltyMeasure.DISTANCE, given, seed=3).samplings
 
 
 @pytest.mark.parametrize(("count", "even"), [(8, 4), (8, 0), (40, 10), (3, 2), (1, 0)])
@@ -35,10 +37,8 @@ def test_exactly_so_many_are_chosen_and_explosions_go_before_distance(count, eve
     assert list(chosen.items()) == list(choose(count, even).items())
 
 
-def test_an_even_sample_holds_no_frame_on_the_brink_and_needs_no_features_while_nothing_is_labelled():
-    chosen = choose_frames(
-        CANDIDATES, 30, 30, NoveltyMeasure.DISTANCE, lambda: pytest.fail("not needed"), KNOWN[:0], seed=3
-    ).samplings
+def test_an_even_sample_holds_no_frame_on_the_brink():
+    chosen = choose(30, 30)
     assert not BRINK & set(chosen)
     assert set(chosen.values()) == {Sampling.REPRESENTATIVE}
 
@@ -51,7 +51,7 @@ def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
     rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
     candidates = [Candidate("s", "t", step) for step in range(5)]
     labelled = np.array([[0, 0]], dtype=np.float32)
-    choice = choose_frames(candidates, 2, 0, NoveltyMeasure.DISTANCE, lambda: rows, labelled, seed=1)
+    choice = choose_frames(candidates, 2, 0, 0, NoveltyMeasure.DISTANCE, (rows, labelled), seed=1)
     assert list(choice.samplings) == [4, 2]
     assert choice.novelty == pytest.approx([0, 0.1, 5, 5.1, 9])
     assert choice.novel is None, "one labelled frame does not tell what is new"
@@ -62,6 +62,19 @@ def test_how_much_of_the_md_is_new_is_told_whatever_is_chosen(even):
     near = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
     rows = features()
     rows[:7] += 50
-    choice = choose_frames(CANDIDATES, 10, even, NoveltyMeasure.DISTANCE, lambda: rows, near, seed=3)
+    choice = choose_frames(CANDIDATES, 10, even, 0, NoveltyMeasure.DISTANCE, (rows, near), seed=3)
     assert choice.novel >= 7
     assert len(choice.novelty) == len(CANDIDATES)
+
+
+@pytest.mark.parametrize(("count", "even", "low", "taken"), [(10, 4, 3, 3), (10, 8, 3, 2), (40, 0, 5, 5), (3, 3, 1, 0)])
+def test_low_energies_take_their_share_of_what_is_not_even_and_the_number_stays(count, even, low, taken):
+    candidates = [replace(each, composition="si Si8", energy_per_atom=-5.0) for each in CANDIDATES]
+    chosen = choose(count, even, low, candidates)
+    kinds = Counter(chosen.values())
+    assert len(chosen) == count and kinds[Sampling.LOW_ENERGY] == taken
+    assert kinds[Sampling.REPRESENTATIVE] == even
+
+
+def test_candidates_without_a_known_energy_leave_the_share_to_others():
+    assert choose(10, 4, 3) == choose(10, 4)

@@ -98,6 +98,15 @@ def test_the_same_job_elsewhere_makes_the_same_choices(finished, tmp_path, pretr
     assert other.load_json(refs["select"], "tasks.json") == loop.load_json(refs0["select"], "tasks.json")
 
 
+def test_a_share_of_the_frames_is_of_low_energy(finished):
+    loop, _, _, _, refs1, _ = finished
+    inputs = loop.inputs[refs1["select"].digest]
+    params = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
+    selected = ref(loop.run({**params, "lowEnergyFraction": 0.25}, 1, inputs))
+    samplings = Counter(task["sampling"] for task in loop.load_json(selected, "tasks.json"))
+    assert samplings["representative"] == samplings["low-energy"] == 2 and samplings.total() == 8
+
+
 def test_candidates_and_features_belong_together(finished, tmp_path):
     loop, prepare, _, train0, refs1, _ = finished
     select = loop.manifest(refs1["select"])

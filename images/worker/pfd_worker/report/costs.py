@@ -1,0 +1,117 @@
+"""What an iteration took: labels, and time of each stage, as the manifests that a train stage reads have it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pfd_operator.contract.result import LabelCounts
+from pfd_operator.contract.stage import BudgetSoFar
+from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.store.ledger import Ledger
+
+STAGES = ("prepare", "explore", "select", "label", "train")
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """The attempts at a stage that left a result."""
+
+    pods: int
+    seconds: float
+    """Of all these pods together, from the start of their work to their results."""
+
+
+@dataclass(frozen=True)
+class LabelCost:
+    """Labels that an iteration asked for."""
+
+    computed: int
+    """Of those, the job's own, failed ones included."""
+    reused: int
+    """Found in the store."""
+    failed: int
+    """Of the computed and found ones, those without a usable result."""
+    computing_seconds: float
+    """Time of the engine, or the teacher, for the job's own."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one iteration took."""
+
+    stages: dict[str, StageTime]
+    """By name, see `STAGES`; train is known to the next iteration first."""
+    labels: LabelCost
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "stages": {name: asdict(time) for name, time in self.stages.items()},
+            "labels": {
+                "computed": self.labels.computed,
+                "reused": self.labels.reused,
+                "failed": self.labels.failed,
+                "computingSeconds": self.labels.computing_seconds,
+            },
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Cost:
+        """Read what `to_json` gave."""
+        labels = dict(content["labels"])
+        seconds = labels.pop("computingSeconds")
+        stages = {name: StageTime(**time) for name, time in content["stages"].items()}
+        return cls(stages, LabelCost(**labels, computing_seconds=seconds))
+
+
+def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
+    """Return what led to this train stage; what came before the first one is part of the first iteration."""
+    first = ("prepare", "holdout") if previous is None else ()
+    read = {name: context.input(name) for name in (*first, "select", "label") if name in context.spec.inputs}
+    times = {name: _time(manifests) for name, manifests in read.items() if name != "holdout"}
+    summary = read["select"][0].summary if "select" in read else {}
+    # a select stage of an earlier version does not say it
+    if "explore_seconds" in summary:
+        times["explore"] = StageTime(summary["explore_pods"], round(summary["explore_seconds"], 3))
+    labels = read.get("label", []) + read.get("holdout", [])
+    if labels:
+        times["label"] = _time(labels)
+    return Cost({name: times[name] for name in STAGES if name in times}, _label_cost(labels, context.spec.job.uid))
+
+
+def _time(manifests: list[Manifest]) -> StageTime:
+    return StageTime(len(manifests), round(sum(manifest.result.seconds for manifest in manifests), 3))
+
+
+def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
+    entries = [entry for manifest in manifests for entry in manifest.summary["labels"]]
+    own = [entry for entry in entries if entry["paid_by"] == uid]
+    return LabelCost(
+        computed=sum(entry["labels"] for entry in own),
+        reused=sum(entry["labels"] for entry in entries if entry not in own),
+        failed=sum(entry["labels"] for entry in entries if not entry["ok"]),
+        computing_seconds=round(sum(entry["seconds"] for entry in own), 3),
+    )
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What the job has spent when its train stage ended, and what it may spend."""
+
+    labels: LabelCounts
+    """Of the ledger."""
+    budget: BudgetSoFar | None
+    """None: the stage was not started by the operator."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "labels": self.labels.to_json(),
+            "budget": None if self.budget is None else self.budget.to_json(),
+        }
+
+
+def spending_of(context: StageContext) -> Spending:
+    """Return the job's books."""
+    return Spending(Ledger(context.store, context.spec.job.uid).count(), context.spec.budget)

@@ -1,0 +1,71 @@
+"""What a round takes out of label stages; labels are those of EMT."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
+
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.evaluation.replay import replay, write_aimd
+from pfd_worker.frames import write_frames
+from pfd_worker.rounds.labels import AIMD_FILE, aimd_runs, collect_labels
+from pfd_worker.run import commit
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+
+CONDITIONS = {"steps": 5, "temperature_kelvin": 600.0, "timestep_fs": 4.0}
+
+
+def selected(loop: Loop) -> StageRef:
+    """Commit a select stage with a single point and two AIMD trajectories from other structures."""
+    frames, tasks = [], []
+    for number, kind in enumerate(("scf", "aimd", "aimd")):
+        frames.append(bulk("Cu", cubic=True))
+        frames[-1].rattle(0.05, seed=number)
+        sampling = "aimd" if kind == "aimd" else "representative"
+        about = {"purpose": "training", "sampling": sampling, "stratum": "s", "system": "copper"}
+        run = CONDITIONS | {"seed": 40 + number} if kind == "aimd" else {}
+        tasks.append({"kind": kind, "frame": number, "trajectory": f"t{number}", **about, **run})
+    folder = loop.folder / "selected"
+    folder.mkdir()
+    write_frames(folder / "frames.extxyz", frames)
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
+    params = {"stage": "select", "purpose": "training", "frames": 1, "representativeFraction": 1}
+    spec = loop.spec(params, 0, {})
+    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
+    return StageRef(digest=spec.digest)
+
+
+@pytest.fixture
+def context(tmp_path) -> StageContext:
+    """A train stage that reads those labels."""
+    loop = Loop(tmp_path)
+    select = selected(loop)
+    labels = loop.indexed(LABEL, 0, {"select": select}, 1)
+    workdir = tmp_path / "train"
+    workdir.mkdir()
+    return StageContext(loop.spec(TRAIN, 0, {"select": select, "label": labels}), loop.store, workdir)
+
+
+def test_aimd_runs_again_as_it_ran_if_the_model_is_the_reference(context):
+    runs = aimd_runs(context, None, collect_labels(context, 0.0))
+    assert [(run.system, run.timestep_fs, run.temperature_kelvin, len(run.frames)) for run in runs] == [
+        ("copper", 4.0, 600.0, 5)
+    ] * 2
+    (found,) = replay(runs, EMT(), threading.Event())
+    assert found.trajectories == 2 and found.distance[-1] < 1e-6
+    assert np.sqrt(found.msd_reference[-1]) > 0.05
+
+
+def test_later_rounds_take_what_the_last_one_kept(context, tmp_path):
+    runs = aimd_runs(context, None, collect_labels(context, 0.0))
+    write_aimd(tmp_path / AIMD_FILE, runs)
+    kept = commit(context, StageOutput(files={AIMD_FILE: tmp_path / AIMD_FILE}), 0.0)
+    (found,) = replay(aimd_runs(context, kept, []), EMT(), threading.Event())
+    assert found.trajectories == 2 and found.distance[-1] < 1e-6
+    assert aimd_runs(context, Manifest("a" * 64, "train", None, {}, {}, StageResult(ok=True)), []) == []

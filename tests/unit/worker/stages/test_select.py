@@ -1,0 +1,60 @@
+"""Explore and select with a calculator in the model's place: no training, so no torch."""
+
+import json
+from collections import Counter
+
+import pytest
+from ase.build import bulk
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
+
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.families import CALCULATOR_FILE
+from pfd_worker.frames import write_frames
+from pfd_worker.preparation.starts import STARTS_FILE
+from pfd_worker.run import commit
+from pfd_worker.selection.feature_map import FeatureMap, Role
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages.select import FEATURE_MAP
+
+EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory):
+    """Copper by EMT at two temperatures."""
+    loop = Loop(tmp_path_factory.mktemp("explored"))
+    starts = []
+    for number in range(4):
+        starts.append(bulk("Cu", cubic=True))
+        starts[-1].rattle(0.05, seed=number)
+        starts[-1].info = {"system": "copper", "start": number, "frame": 0, "variation": number, "slab": False}
+    files = {name: loop.folder / name for name in (STARTS_FILE, CALCULATOR_FILE)}
+    write_frames(files[STARTS_FILE], starts)
+    files[CALCULATOR_FILE].write_text(json.dumps(EMT_ENGINE["ase"]))
+    spec = loop.spec(EVEN, 0, {})
+    commit(StageContext(spec, loop.store, loop.folder), StageOutput(files=files, summary={"elements": ["Cu"]}), 0.0)
+    prepare = StageRef(digest=spec.digest)
+    explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
+    return loop, {"prepare": prepare, "explore": explore}
+
+
+def test_low_energies_have_their_share_and_the_rest_stays(explored):
+    loop, inputs = explored
+    samplings = {}
+    for fraction in (0.0, 0.25):
+        selected = ref(loop.run({**EVEN, "lowEnergyFraction": fraction}, 1, inputs))
+        samplings[fraction] = Counter(task["sampling"] for task in loop.load_json(selected, "tasks.json"))
+    assert samplings[0.0] == {"representative": 2, "farthest": 6}
+    assert samplings[0.25] == {"representative": 2, "low-energy": 2, "farthest": 4}
+
+
+def test_what_is_told_to_the_report(explored):
+    loop, inputs = explored
+    selected = ref(loop.run(EVEN, 1, inputs))
+    drawn = FeatureMap.from_json(loop.load_json(selected, FEATURE_MAP))
+    candidates = loop.manifest(selected).result.counts["candidates"]
+    assert drawn.total == candidates == len(drawn.points) and (drawn.roles == Role.CHOSEN).sum() == 8
+    summary = loop.manifest(selected).summary
+    shards = [loop.manifest(inputs["explore"], index) for index in range(2)]
+    assert summary["explore_pods"] == 2
+    assert summary["explore_seconds"] == pytest.approx(sum(shard.result.seconds for shard in shards))

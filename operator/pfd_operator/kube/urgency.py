@@ -10,8 +10,9 @@ from .observe import CachedJob, CachedPod
 AT_ONCE = 0.0
 SOON_SECONDS = 2.0
 """For what people want to see: pods run, or cannot start; indexes are done."""
-LATER_SECONDS = 10.0
-"""For what only must be noted some time: the Job that was asked for is there. Mostly its pod runs before that."""
+LATER_SECONDS = 30.0
+"""For what only must be noted some time: the Job that was asked for is there. Its pod should run before that, when both
+are noted by one write; with less patience each stage of a burst took three."""
 
 
 def after_job(job: CachedJob, gone: bool, active: bool) -> float:

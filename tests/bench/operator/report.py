@@ -39,7 +39,7 @@ def lines(burst: int, iterations: int) -> list[Line]:
         Line("API writes per stage, worst scenario", lambda r: r["writes_per_stage"], 4),
         Line("requests in the steady time", lambda r: r["steady_requests"]["total"], 0),
         Line(f"status after {iterations} iterations, bytes", lambda r: r[status], 16384),
-        Line("etcd per finished job, bytes", lambda r: r["etcd_bytes_per_finished_job"], 163000, 71000, "plain Jobs"),
+        Line("etcd per finished job, bytes", lambda r: r["etcd_bytes_per_finished_job"], 40960, 71000, "plain Jobs"),
     ]
 
 

@@ -93,7 +93,7 @@ async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], own
         If the server refuses.
     """
     try:
-        await api.request("POST", collection, manifest)
+        await api.send("POST", collection, manifest)
     except ApiError as error:
         if error.status != 409 or error.reason != "AlreadyExists":
             raise
@@ -110,7 +110,7 @@ async def delete_job(api: KubeApi, namespace: str, action: DeleteJob) -> None:
     """Delete a Job and its pods; one that is gone already, or was replaced, is none of ours to delete."""
     body = {"propagationPolicy": "Foreground", "preconditions": {"uid": action.uid}}
     try:
-        await api.request("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
+        await api.send("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
     except ApiError as error:
         if error.status not in (404, 409):
             raise
@@ -125,7 +125,7 @@ async def delete_jobs(api: KubeApi, owner: Resource, action: DeleteJobs) -> None
     # nothing runs in them that would have to end first
     body = {"propagationPolicy": "Background"}
     path = f"/apis/batch/v1/namespaces/{owner.namespace}/jobs"
-    await api.request("DELETE", path, body, {"labelSelector": selector})
+    await api.send("DELETE", path, body, {"labelSelector": selector})
 
 
 def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[str, Any]:

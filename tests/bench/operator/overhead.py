@@ -1,4 +1,4 @@
-"""What the operator adds to the wall time of stages that do nothing, beside plain Jobs, on a cluster with real kubelets.
+"""What the operator adds to the wall time of stages that do nothing, beside plain Jobs, where kubelets are real.
 
 Needs a release of the chart that serves the namespace, with the image worker-bench as its worker: `make bench-overhead`
 installs one. The plain Jobs are copies of the operator's, made by the least anyone can do: the next one as soon as the

@@ -9,6 +9,11 @@ export KUBECONFIG
 KUBECONFIG=$(hack/devcluster/cluster.sh kubeconfig)
 kubectl=$PFD_CACHE/bin/kubectl helm=$PFD_CACHE/bin/helm
 system=pfd-bench-system jobs=pfd-bench
+others=$("$kubectl" get clusterroles -l app.kubernetes.io/name=pfd-operator -o name)
+if [[ -n $others ]]; then
+  echo "error: $others: an operator that serves the whole cluster would run the same jobs; take it away first" >&2
+  exit 1
+fi
 clean_up() {
   "$helm" uninstall pfd-bench --namespace "$system" --ignore-not-found >/dev/null
   "$kubectl" delete namespace "$jobs" "$system" --ignore-not-found --wait=false >/dev/null

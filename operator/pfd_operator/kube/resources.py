@@ -84,6 +84,11 @@ class Snapshot:
         return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
 
     @property
+    def ended(self) -> bool:
+        """True while the job is over."""
+        return "finishedAt" in self.raw_status
+
+    @property
     def waits(self) -> bool:
         """True until the job has started."""
         return "startedAt" not in self.raw_status

@@ -1,7 +1,11 @@
 # Benchmarks. Arguments of one run: make bench-operator BENCH='--crs 200'
-.PHONY: bench-operator bench-labels bench-lammps bench-science
+.PHONY: bench-operator bench-overhead bench-labels bench-lammps bench-science
 bench-operator: venv devcluster ## the operator's cost at scale, against a real kube-apiserver
 	PYTHONPATH=$(PYTHONPATH):tests:tests/integration $(PYTHON) -m bench.operator $(BENCH)
+
+bench-overhead: venv helm kubectl ## what the operator adds to stages that do nothing, on a cluster with real kubelets
+	$(MAKE) --jobs=2 images-load IMAGES="operator worker-bench"
+	PYTHONPATH=$(PYTHONPATH):tests:tests/integration tests/bench/operator/overhead.sh $(PYTHON) $(BENCH)
 
 bench-labels: venv kubectl image-abinit ## the demo's labels against the next k-mesh and the next cutoff
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) PYTHONPATH=$(PYTHONPATH):tests:hack/demo:hack/science \

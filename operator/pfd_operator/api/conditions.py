@@ -45,7 +45,7 @@ class OperatorReason(StrEnum):
     STARTED = "Started"
     STAGE_RUNNING = "StageRunning"
     QUEUED = "Queued"
-    STAGE_SUCCEEDED = "StageSucceeded"
+    ITERATION_ENDED = "IterationEnded"
     STAGE_RETRIED = "StageRetried"
     TEACHER_PENDING = "TeacherPending"
     TEACHER_FAILED = "TeacherFailed"

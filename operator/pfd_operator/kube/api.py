@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import client, config
+from pydantic_core import from_json
 
 from .clock import ServerClock
 
@@ -121,6 +121,25 @@ class KubeApi:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
 
+    async def send(
+        self, method: str, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
+    ) -> None:
+        """Send one request whose answer says nothing new, and is not parsed unless it is a refusal.
+
+        Raises
+        ------
+        ApiError
+            As `request` does.
+        """
+        try:
+            response = await self._send(method, path, body, query, JSON, REQUEST_TIMEOUT_SECONDS)
+            async with response:
+                payload = await response.read()
+                if response.status >= 400:
+                    _decode(response.status, payload)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+
     async def lines(self, path: str, query: Mapping[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
         """Yield the lines of a watch until the server ends it or is silent; an empty one first, when it answered.
 
@@ -194,7 +213,7 @@ def _proxy_for(url: str) -> str | None:
 
 def _decode(status: int, payload: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(payload) if payload else {}
+        answer = from_json(payload) if payload else {}
     except ValueError:
         answer = {"message": payload[:500].decode(errors="replace")}
     if not isinstance(answer, dict):

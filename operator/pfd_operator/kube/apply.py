@@ -13,11 +13,13 @@ from pfd_operator.plan.types import (
     CreateService,
     Decision,
     DeleteJob,
+    DeleteJobs,
     Event,
     Resource,
     Settings,
 )
 from pfd_operator.render import config_map_manifest, job_manifest, service_manifest
+from pfd_operator.render.labels import ATTEMPT_LABEL, ITERATION_LABEL, STAGE_LABEL, UID_LABEL
 
 from .api import ApiError, KubeApi
 from .events import EventRecorder
@@ -61,12 +63,14 @@ async def apply(
     after = await write_status(api, snapshot, decision.status, always=bool(manifests))
     if after is not snapshot:
         written(after)
-    # deletions first: the next attempt's pods may need the room of the last one's
-    for action, manifest in _deletions_first(zip(decision.actions, manifests, strict=True)):
-        if isinstance(action, DeleteJob):
-            await delete_job(api, resource.namespace, action)
-        else:
-            await create(api, _collection(action, resource.namespace), manifest, resource.uid)
+    for action, manifest in _in_order(zip(decision.actions, manifests, strict=True)):
+        match action:
+            case DeleteJob():
+                await delete_job(api, resource.namespace, action)
+            case DeleteJobs():
+                await delete_jobs(api, resource, action)
+            case _:
+                await create(api, _collection(action, resource.namespace), manifest, resource.uid)
     for event in in_one(decision.events):
         recorder.emit_later(after, event)
 
@@ -89,7 +93,7 @@ async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], own
         If the server refuses.
     """
     try:
-        await api.request("POST", collection, manifest)
+        await api.send("POST", collection, manifest)
     except ApiError as error:
         if error.status != 409 or error.reason != "AlreadyExists":
             raise
@@ -106,10 +110,22 @@ async def delete_job(api: KubeApi, namespace: str, action: DeleteJob) -> None:
     """Delete a Job and its pods; one that is gone already, or was replaced, is none of ours to delete."""
     body = {"propagationPolicy": "Foreground", "preconditions": {"uid": action.uid}}
     try:
-        await api.request("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
+        await api.send("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
     except ApiError as error:
         if error.status not in (404, 409):
             raise
+
+
+async def delete_jobs(api: KubeApi, owner: Resource, action: DeleteJobs) -> None:
+    """Delete finished Jobs and their pods by one request."""
+    selector = (
+        f"{UID_LABEL}={owner.uid},{ITERATION_LABEL}={action.iteration},{STAGE_LABEL} in ({','.join(action.stages)}),"
+        f"{ATTEMPT_LABEL} in ({','.join(map(str, action.attempts))})"
+    )
+    # nothing runs in them that would have to end first
+    body = {"propagationPolicy": "Background"}
+    path = f"/apis/batch/v1/namespaces/{owner.namespace}/jobs"
+    await api.send("DELETE", path, body, {"labelSelector": selector})
 
 
 def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[str, Any]:
@@ -120,7 +136,7 @@ def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[st
             return config_map_manifest(name, resource, data)
         case CreateService(name):
             return service_manifest(name, resource)
-        case DeleteJob():
+        case DeleteJob() | DeleteJobs():
             return {}
 
 
@@ -130,8 +146,7 @@ def _collection(action: Action, namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/{'services' if isinstance(action, CreateService) else 'configmaps'}"
 
 
-def _deletions_first(
-    pairs: Iterable[tuple[Action, dict[str, Any]]],
-) -> list[tuple[Action, dict[str, Any]]]:
-    order = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2}
+def _in_order(pairs: Iterable[tuple[Action, dict[str, Any]]]) -> list[tuple[Action, dict[str, Any]]]:
+    # the next attempt's pods may need the room of the last one's; what has ended takes none, and can wait
+    order = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2, DeleteJobs: 3}
     return sorted(pairs, key=lambda pair: order[type(pair[0])])

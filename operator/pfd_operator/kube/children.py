@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -63,6 +64,8 @@ class Children:
         """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
         self._gone_pods_seconds: dict[str, float] = {}
         """Time of containers whose pods are gone, by uid of a Job that is there or just went, in s."""
+        self._done_indexes: dict[str, set[int]] = defaultdict(set)
+        """Indexes that succeeded, by uid of their Job: as counted by it, or seen by their pods a second before."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
             Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
@@ -147,10 +150,14 @@ class Children:
         gone = present is None or present.observed.uid != job.observed.uid
         if not gone:
             self._departed.pop(job.observed.uid, None)
+            if job.succeeded:
+                self._done_indexes[job.observed.uid] |= job.succeeded
         elif job.observed.finished is None:
             self._departed[job.observed.uid] = (job, monotonic())
         else:
             self._gone_pods_seconds.pop(job.observed.uid, None)
+        if gone:
+            self._done_indexes.pop(job.observed.uid, None)
         snapshot = self._snapshot_of(job.owner)
         if snapshot is not None:
             active = snapshot.active_job == job.observed.name
@@ -163,7 +170,19 @@ class Children:
             self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
         snapshot = self._snapshot_of(pod.resource_uid)
         if snapshot is not None:
-            self._look(snapshot.key, after_pod(pod, before, gone))
+            one_of_many = self._goes_on_after(pod) and snapshot.active_has_started
+            self._look(snapshot.key, after_pod(pod, before, gone, one_of_many))
+
+    def _goes_on_after(self, pod: CachedPod) -> bool:
+        """Return True if indexes of the pod's Job are left to be done."""
+        index = pod.observed.index
+        job = next((job for job in self.jobs_of(pod.resource_uid) if job.observed.uid == pod.owner), None)
+        if index is None or job is None or job.observed.completions is None:
+            return False
+        done = self._done_indexes[pod.owner]
+        if pod.observed.phase == "Succeeded":
+            done.add(index)
+        return len(done) + job.observed.failed_indexes < job.observed.completions
 
     def _has_job(self, pod: CachedPod) -> bool:
         present = (job.observed.uid for job in self.jobs_of(pod.resource_uid))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -11,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic_core import from_json
 
 from .api import ApiError, KubeApi
 
@@ -161,7 +162,7 @@ class Informer(Generic[T]):
         async for line in self._api.lines(self._watched.path, query, self._silence_seconds):
             self.heard_at = time.monotonic()
             if line.strip():
-                self._take(json.loads(line))
+                self._take(from_json(line))
 
     def _take(self, event: Mapping[str, Any]) -> None:
         kind, item = event.get("type"), event.get("object", {})

@@ -72,11 +72,21 @@ class Snapshot:
         return (self.raw_status.get("active") or {}).get("jobName")
 
     @property
+    def active_has_started(self) -> bool:
+        """True once a container of the running stage is known to have started."""
+        return "startedAt" in (self.raw_status.get("active") or {})
+
+    @property
     def teacher_key(self) -> Key | None:
         """The FineTuneJob that the spec names as teacher, if it does."""
         reference = ((self.body.get("spec") or {}).get("teacher") or {}).get("fineTuneJob") or {}
         name = reference.get("name")
         return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
+
+    @property
+    def ended(self) -> bool:
+        """True while the job is over."""
+        return "finishedAt" in self.raw_status
 
     @property
     def waits(self) -> bool:

@@ -10,8 +10,11 @@ from .observe import CachedJob, CachedPod
 AT_ONCE = 0.0
 SOON_SECONDS = 2.0
 """For what people want to see: pods run, or cannot start; indexes are done."""
-LATER_SECONDS = 10.0
-"""For what only must be noted some time: the Job that was asked for is there. Mostly its pod runs before that."""
+PROGRESS_SECONDS = 10.0
+"""For how far a stage of many pods has come: each look at it goes through all of them, and writes the status."""
+LATER_SECONDS = 30.0
+"""For what only must be noted some time: the Job that was asked for is there. Its pod should run before that, when both
+are noted by one write; with less patience each stage of a burst took three."""
 
 
 def after_job(job: CachedJob, gone: bool, active: bool) -> float:
@@ -29,25 +32,27 @@ def after_job(job: CachedJob, gone: bool, active: bool) -> float:
     observed = job.observed
     if (gone or observed.deleting) and (active or observed.finished is None):
         return AT_ONCE
-    if active and (
-        observed.suspended or observed.finished is not None or observed.succeeded_indexes or observed.failed_indexes
-    ):
+    if active and (observed.suspended or observed.finished is not None or observed.failed_indexes):
         return SOON_SECONDS
-    return LATER_SECONDS
+    return PROGRESS_SECONDS if active and observed.succeeded_indexes else LATER_SECONDS
 
 
-def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool) -> float:
+def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool, one_of_many: bool = False) -> float:
     """Return the seconds after which to look at the resource of a pod.
 
     Parameters
     ----------
     before
         As it was before this change; None if it is new.
+    one_of_many
+        Its stage goes on whether or not this one succeeds, and it is known to have started.
     """
     observed = pod.observed
     if gone or observed.deleting_since is not None:
         # it ends now, unless it had ended before: then it is only swept away
         return LATER_SECONDS if before is not None and before.observed.ended else AT_ONCE
+    if one_of_many and observed.waiting_reason is None and observed.phase in ("Running", "Succeeded"):
+        return PROGRESS_SECONDS
     if observed.ended:
         return AT_ONCE
     return SOON_SECONDS if observed.phase == "Running" or observed.waiting_reason is not None else LATER_SECONDS

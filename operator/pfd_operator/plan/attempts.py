@@ -65,7 +65,6 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
             intended_at=draft.now,
         ),
     )
-    draft.tell(OperatorReason.STAGE_RUNNING, f"{position} starts")
     ask_for_job(draft, stage)
 
 
@@ -181,9 +180,17 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
-        draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s: {words}")
-    else:
-        draft.tell(OperatorReason.STAGE_SUCCEEDED, f"{position} took {seconds} s" + (", reused" if reused else ""))
+        # one Event for the whole iteration: each is a write
+        draft.tell(OperatorReason.ITERATION_ENDED, f"iteration {active.iteration}: {_durations(draft)}. {words}")
+
+
+def _durations(draft: Draft) -> str:
+    """Return what the stages of the iteration took."""
+    return ", ".join(
+        f"{record.stage.value} {record.seconds} s" + (" (reused)" if record.reused else "")
+        for record in draft.status.stages
+        if record.iteration == draft.status.iteration
+    )
 
 
 def _caution(draft: Draft, recipe: AnyRecipe, success: Success) -> None:

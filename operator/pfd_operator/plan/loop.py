@@ -14,8 +14,9 @@ from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
 from .recipe import AnyRecipe, position_of
 from .restart import restart
+from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
-from .upkeep import note_spec_change, show_progressing, spec_changed, tidy, watch_stuck
+from .upkeep import note_spec_change, show_progressing, spec_changed, watch_stuck
 
 RECIPES: dict[str, AnyRecipe] = {"FineTuneJob": FINE_TUNE, "DistillJob": DISTILL}
 

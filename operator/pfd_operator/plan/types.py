@@ -185,6 +185,19 @@ class DeleteJob:
 
 
 @dataclass(frozen=True)
+class DeleteJobs:
+    """Delete all Jobs of these stages and attempts of one iteration, with their pods: none has work left."""
+
+    iteration: int
+    stages: tuple[StageKind, ...]
+    attempts: tuple[int, ...]
+
+    def covers(self, job: ObservedJob) -> bool:
+        """Return True if it deletes this Job."""
+        return job.iteration == self.iteration and job.stage in self.stages and job.attempt in self.attempts
+
+
+@dataclass(frozen=True)
 class CreateConfigMap:
     """Keep inline structures in a ConfigMap of their own, owned by the resource."""
 
@@ -199,7 +212,7 @@ class CreateService:
     name: str
 
 
-Action = CreateJob | DeleteJob | CreateConfigMap | CreateService
+Action = CreateJob | DeleteJob | DeleteJobs | CreateConfigMap | CreateService
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every decision keeps in order: pods that cannot start, Jobs nobody wants, conditions that say so."""
+"""What every decision keeps in order: a changed spec, pods that cannot start, conditions that say so."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from pfd_operator.api.status import ActiveState
 from .attempts import halt
 from .conditions import find_condition
 from .draft import Draft
-from .jobs import is_live
 from .recipe import position_of
 from .restart import asked_for
 from .spec_digest import spec_digest
 from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
-from .types import ObservedJob
 
 QUEUED = "queued"
 """As progress of a stage whose Job waits to be admitted."""
-KEPT_JOBS = 6
-"""Finished Jobs that stay to be looked at, with their logs."""
 
 
 def note_spec_change(draft: Draft) -> None:
@@ -72,24 +68,6 @@ def watch_stuck(draft: Draft) -> None:
     draft.set(active=None)
     words = f"{position_of(active)} could not start for {draft.settings.stuck_after_seconds} s: {message}"
     draft.end(Phase.FAILED, stuck.reason, words)
-
-
-def tidy(draft: Draft) -> None:
-    """Delete Jobs that are live and not wanted, and finished ones when there are many."""
-    active = draft.active
-    wanted = active.job_name if active is not None and active.state is not ActiveState.BACKOFF else None
-    patience = draft.settings.node_lost_after_seconds
-    finished: list[ObservedJob] = []
-    for job in draft.observed.jobs:
-        if job.name == wanted:
-            continue
-        if is_live(job, draft.now, patience):
-            draft.delete(job)
-        else:
-            finished.append(job)
-    finished.sort(key=lambda job: (job.created_at.timestamp() if job.created_at else 0.0, job.name))
-    for job in finished[:-KEPT_JOBS]:
-        draft.delete(job)
 
 
 def show_progressing(draft: Draft) -> None:

@@ -15,7 +15,7 @@ from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, write_status
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.loop import plan
-from pfd_operator.plan.types import Decision, Event, Observed, Resource, Settings
+from pfd_operator.plan.types import CreateJob, Decision, Event, Observed, Resource, Settings
 from pfd_operator.render import RenderError
 
 from .logs import about
@@ -91,6 +91,9 @@ class Reconciler:
                     message = f"the API server refused a child: {error.message}"
                     await self.recorder.emit(snapshot, Event("Refused", message, warning=True))
                 raise
+            for action in decision.actions:
+                if isinstance(action, CreateJob):
+                    log.info("Job %s is there", action.job.name)
             for event in decision.events:
                 log.info("%s: %s", event.reason, event.message)
 

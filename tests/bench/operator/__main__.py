@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import scenarios
+from . import large, scenarios
 from .control_plane import ROOT, ControlPlane, connected
 from .measured_process import MeasuredOperator
 from .nodes import Nodes
@@ -30,8 +30,6 @@ def main() -> None:
         if options.keep_logs:
             (plane.state / "operator.log").replace(options.output.with_suffix(".log"))
         plane.down()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
     sys.stdout.write(table(results, options.burst, options.iterations) + f"\n\nwritten to {options.output}\n")
 
 
@@ -56,6 +54,8 @@ async def _measure(plane: ControlPlane, options: argparse.Namespace) -> dict[str
                 ("floor", lambda: scenarios.floor(bench, options.samples, min(options.burst, options.crs))),
                 ("iterations", lambda: scenarios.iterations(bench, options.iterations)),
                 ("finished", lambda: scenarios.finished(bench, options.finished)),
+                ("indexed", lambda: large.indexed(bench, options.items)),
+                ("on_top", lambda: large.on_top(bench, options.finished_on_top, options.steady_seconds)),
             ):
                 started = time.monotonic()
                 load = os.getloadavg()[0]
@@ -67,7 +67,9 @@ async def _measure(plane: ControlPlane, options: argparse.Namespace) -> dict[str
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-            sys.stderr.write(json.dumps(bench.results, indent=1) + "\n")
+            # whatever was measured, even if a scenario failed
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(json.dumps(bench.results, indent=1) + "\n")
     return bench.results
 
 
@@ -91,6 +93,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steady-seconds", type=float, default=60)
     parser.add_argument("--iterations", type=int, default=100, help="of the one long job")
     parser.add_argument("--finished", type=int, default=20, help="jobs run to their end and weighed")
+    parser.add_argument("--items", type=int, default=10_000, help="indexes of one stage; 0: leave it out")
+    parser.add_argument("--finished-on-top", type=int, default=5000, help="finished jobs beside the fleet; 0: none")
     parser.add_argument("--port", type=int, default=21443, help="of the API server; the seven after it are used too")
     parser.add_argument("--prefix", default="", help="command to run the operator under, e.g. a profiler's")
     parser.add_argument("--keep-logs", action="store_true", help="keep the operator's log beside the output")

@@ -41,6 +41,8 @@ class Nodes:
         self.running: dict[str, dict[str, Any]] = {}
         """The running pod of each custom resource, by the resource's name."""
         self.ended = 0
+        self.tasks: dict[str, int] = {}
+        """Tasks that the first selection of a custom resource finds, by the resource's name."""
 
     async def run(self) -> None:
         """Follow the pods until cancelled."""
@@ -60,9 +62,14 @@ class Nodes:
 
     async def finish(self, name: str) -> None:
         """End the running pod of a custom resource well."""
-        pod = self.running.pop(name)
+        await self._end(self.running.pop(name))
+
+    async def _end(self, pod: dict[str, Any]) -> None:
         labels = pod["metadata"]["labels"]
         _, result = good_result(labels, None)
+        tasks = self.tasks.get(labels["pfd.dev/job"])
+        if tasks is not None and (labels["pfd.dev/stage"], labels["pfd.dev/iteration"]) == ("select", "0"):
+            result = result.model_copy(update={"counts": {"tasks": tasks}})
         ended = {
             "exitCode": 0,
             "reason": "Completed",
@@ -100,9 +107,11 @@ class Nodes:
         }
         await self._write(kept, "Pending", {"waiting": {"reason": "ContainerCreating"}})
         await self._write(kept, "Running", {"running": {"startedAt": kept["started_at"]}})
-        self.running[name] = kept
         if self._ends_at_once(name):
-            await self.finish(name)
+            # one of many, perhaps: it is not the running pod of its resource
+            await self._end(kept)
+        else:
+            self.running[name] = kept
 
     async def _remove(self, pod: str) -> None:
         with contextlib.suppress(ApiError):

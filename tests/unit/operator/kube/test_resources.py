@@ -43,7 +43,24 @@ def test_an_older_event_does_not_undo_a_write() -> None:
     assert snapshot is not None
     assert snapshot.raw_status == {"phase": "Running"}
     assert "managedFields" not in snapshot.body["metadata"]
-    assert store.snapshots() == [snapshot]
+    assert list(store.snapshots()) == [snapshot]
+
+
+def test_what_has_ended_is_held_whole_and_can_begin_again() -> None:
+    store, key = ResourceStore(), Key("FineTuneJob", "lab", "silicon")
+    ended = body(5, status={"phase": "Cancelled", "finishedAt": "2026-01-01T00:00:00Z", "message": "3 Å, °, \\"})
+    store.keep(ended)
+    store.keep(body(4, status={"phase": "Running"}))
+    held = store.get(key)
+    assert held is not None
+    assert (held.raw_status, held.version, held.ended) == (ended["status"], 5, True)
+    assert list(store.snapshots()) == [held]
+    store.keep(body(6, status={"phase": "Running"}))
+    again = store.get(key)
+    assert again is not None
+    assert not again.ended
+    store.forget(key)
+    assert store.key_of("u") is None
 
 
 def test_a_new_resource_of_the_same_name_is_another() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import CachedJob, CachedPod
-from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, SOON_SECONDS, after_job, after_pod
+from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, PROGRESS_SECONDS, SOON_SECONDS, after_job, after_pod
 from pfd_operator.plan.types import ObservedJob, ObservedPod
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def pod(phase: str, **fields: Any) -> CachedPod:
         # the Job that was asked for came
         (job(), False, True, LATER_SECONDS),
         (job(completions=4), False, True, LATER_SECONDS),
-        (job(completions=4, succeeded_indexes=1), False, True, SOON_SECONDS),
+        (job(completions=4, succeeded_indexes=1), False, True, PROGRESS_SECONDS),
         (job(completions=4, failed_indexes=1), False, True, SOON_SECONDS),
         (job(finished="Failed"), False, True, SOON_SECONDS),
         (job(suspended=True), False, True, SOON_SECONDS),
@@ -74,3 +74,17 @@ def test_pods_that_are_gone() -> None:
     assert after_pod(running, running, gone=True) == AT_ONCE
     assert after_pod(ended, running, gone=True) == AT_ONCE
     assert after_pod(ended, ended, gone=True) == LATER_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("changed", "seconds"),
+    [
+        (pod("Running", index=3), PROGRESS_SECONDS),
+        (pod("Succeeded", index=3), PROGRESS_SECONDS),
+        (pod("Failed", index=3), AT_ONCE),
+        (pod("Running", index=3, deleting_since=NOW), AT_ONCE),
+        (pod("Running", index=3, waiting_reason="CreateContainerError"), SOON_SECONDS),
+    ],
+)
+def test_one_pod_of_many(changed: CachedPod, seconds: float) -> None:
+    assert after_pod(changed, pod("Pending", index=3), gone=False, one_of_many=True) == seconds

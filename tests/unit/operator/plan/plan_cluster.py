@@ -16,12 +16,17 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
     Action,
+    CreateConfigMap,
     CreateJob,
+    CreateService,
     DeleteJob,
+    DeleteJobs,
     Observed,
     ObservedJob,
     Resource,
 )
+
+ORDER: dict[type[Action], int] = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2, DeleteJobs: 3}
 
 
 class Cluster(Kubernetes):
@@ -52,7 +57,7 @@ class Cluster(Kubernetes):
         self._write(decision.status)
         if crash == 2:
             return self.restart()
-        for action in sorted(decision.actions, key=lambda action: isinstance(action, CreateJob)):
+        for action in sorted(decision.actions, key=lambda action: ORDER[type(action)]):
             self._act(action)
             if crash == 3:
                 return self.restart()
@@ -116,6 +121,12 @@ class Cluster(Kubernetes):
         elif isinstance(action, DeleteJob):
             job = self.jobs.get(action.name)
             if job is not None and job.uid == action.uid:
+                self._delete(job)
+        elif isinstance(action, DeleteJobs):
+            # by labels: it hits what the operator has not seen, too
+            for job in [job for job in self.jobs.values() if action.covers(job.observed())]:
+                assert not job.live(self.now), f"{job.planned.name} was deleted as one that had ended"
+                assert self.status.active is None or job.planned.name != self.status.active.job_name
                 self._delete(job)
 
     # the user

@@ -281,19 +281,6 @@ def test_progress_is_shown() -> None:
     assert run.status.progress == "1/3"
 
 
-def test_finished_jobs_are_kept_for_a_while_and_strangers_deleted() -> None:
-    run = Run()
-    planned = run.until(0, StageKind.PREPARE)
-    done = [replace(succeeded(planned), name=f"old-{i}", uid=f"old-{i}", finished="Complete") for i in range(8)]
-    stranger = job_of(planned, pod(), name="stranger", uid="stranger", attempt=9)
-    decision = run.step(*done, stranger, job_of(planned, pod()))
-    assert {action.name for action in decision.actions if isinstance(action, DeleteJob)} == {
-        "old-0",
-        "old-1",
-        "stranger",
-    }
-
-
 def test_a_long_job_keeps_a_small_status() -> None:
     run = Run(resource(convergence=NEVER, budget={"maxIterations": 40, "maxLabels": 1000}))
     run.answer = talkative_result

@@ -1,0 +1,68 @@
+"""Jobs that nobody wants: live ones are stopped, finished ones stay while somebody may look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from pfd_operator.api.status import ActiveState
+
+from .draft import Draft
+from .jobs import Success, is_live, outcome_of
+from .types import DeleteJobs, ObservedJob
+
+KEPT_JOBS = 12
+"""Finished Jobs that stay at most, however often stages of one iteration were tried."""
+KEPT_ITERATIONS = 2
+"""Iterations whose Jobs stay while a job runs: the one under way, and the one before."""
+
+
+def tidy(draft: Draft) -> None:
+    """Delete Jobs that are live and not wanted, and finished ones that are of no more interest.
+
+    Of a job that runs, the Jobs of the last two iterations stay, with their logs. Of one that has ended, the last Job
+    stays and those that failed.
+    """
+    active = draft.active
+    wanted = active.job_name if active is not None and active.state is not ActiveState.BACKOFF else None
+    patience = draft.settings.node_lost_after_seconds
+    finished: list[ObservedJob] = []
+    for job in draft.observed.jobs:
+        if job.name == wanted:
+            continue
+        if is_live(job, draft.now, patience):
+            draft.delete(job)
+        elif not job.deleting:
+            finished.append(job)
+    finished.sort(key=lambda job: (job.created_at.timestamp() if job.created_at else 0.0, job.name))
+    surplus = [*finished[:-KEPT_JOBS], *(job for job in finished[-KEPT_JOBS:] if _is_surplus(draft, job, finished[-1]))]
+    _delete_finished(draft, surplus)
+
+
+def _is_surplus(draft: Draft, job: ObservedJob, last: ObservedJob) -> bool:
+    if draft.status.phase.terminal:
+        return job is not last and isinstance(outcome_of(job, None), Success)
+    return job.iteration <= draft.status.iteration - KEPT_ITERATIONS
+
+
+def _delete_finished(draft: Draft, jobs: Iterable[ObservedJob]) -> None:
+    """Delete finished Jobs, those of an iteration by one request: each is one less for the API server."""
+    in_order = sorted(jobs, key=lambda job: job.iteration)
+    for iteration, group in groupby(in_order, key=lambda job: job.iteration):
+        of_iteration = list(group)
+        together = DeleteJobs(
+            iteration,
+            tuple(sorted({job.stage for job in of_iteration})),
+            tuple(sorted({job.attempt for job in of_iteration})),
+        )
+        if len(of_iteration) > 1 and not _hits_another(draft, together, of_iteration):
+            draft.actions.append(together)
+        else:
+            for job in of_iteration:
+                draft.delete(job)
+
+
+def _hits_another(draft: Draft, deletion: DeleteJobs, meant: Sequence[ObservedJob]) -> bool:
+    """Return True if a deletion covers a Job that is to stay, or the running one, which may not be seen yet."""
+    others = any(deletion.covers(job) for job in draft.observed.jobs if job not in meant and not job.deleting)
+    return others or (draft.active is not None and draft.active.iteration == deletion.iteration)

@@ -7,7 +7,7 @@ from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind, StageRef
 
-from .attempts import halt
+from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
 from .recipe import AnyRecipe, Position
@@ -31,7 +31,9 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
         return
     halt(draft)
     if not _at_rest(draft):
-        # no attempt of before may still write when the same stage begins anew
+        # no attempt of before may still write when the same stage begins anew; what is being deleted goes without a
+        # word that would wake us
+        draft.wake(DELETION_LOOK_SECONDS)
         return
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True

@@ -82,7 +82,8 @@ def test_nothing_begins_while_an_attempt_of_before_may_live() -> None:
     assert run.status.iteration == 1
     assert "Restarted" not in reasons(run)
     going = replace(alive, deleting=True)
-    assert run.step(going, seconds=1).actions == ()
+    waiting = run.step(going, seconds=1)
+    assert waiting.actions == () and waiting.requeue_after_seconds == 1.0
     assert created(run.step(seconds=1)).spec.stage is StageKind.EXPLORE
     assert reasons(run)[0] == "Restarted"
 
@@ -105,6 +106,17 @@ def test_a_failed_job_goes_on_where_its_user_wants() -> None:
     again = created(run.step(broken, seconds=1))
     assert (again.spec.iteration, again.spec.attempt) == (1, 2)
     assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_jobs_of_an_ended_job_that_are_being_swept_away_are_waited_for() -> None:
+    run = Run()
+    planned = run.until(1, StageKind.TRAIN)
+    assert run.to_the_end().phase is Phase.CONVERGED
+    swept = replace(job_of(planned), deleting=True, pods=())
+    run.edit(**restart(1))
+    waiting = run.step(swept, seconds=1)
+    assert "Restarted" not in reasons(run) and waiting.requeue_after_seconds == 1.0
+    assert created(run.step(seconds=1)).spec.stage is StageKind.EXPLORE
 
 
 def test_a_judged_student_is_judged_again() -> None:

@@ -31,6 +31,7 @@ from pfd_worker.frames import read_frames
 FEWEST_STEPS = 1000
 STEPS_PER_ROOT_OF_LABELS = 100
 SEEDS_OF_THE_TARGET = 2
+METHODS = ("random", "quests", "ours", "ours_uncertainty", "scratch")
 
 
 def training_of(labels: int) -> Training:
@@ -141,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="of build.py")
     parser.add_argument("--results", type=Path, required=True, help="folder of the points")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--methods", nargs="*", default=["random", "quests", "ours", "scratch"], help="which")
+    parser.add_argument("--methods", nargs="*", default=METHODS, help="which")
     parser.add_argument("--processes", type=int, default=2, help="one core each")
     parser.add_argument("names", nargs="+", help="of pools")
     options = parser.parse_args(arguments)

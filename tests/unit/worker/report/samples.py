@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def sample_map(candidates: int, labelled: int, seed: int = 5) -> FeatureMap | No
     return feature_map(features[:candidates], features[candidates:], range(20), seed=2)
 
 
+@cache
 def sample_dynamics() -> Dynamics:
     """Copper and aluminium moved by EMT, whose AIMD had springs a little softer."""
     runs = [

@@ -165,7 +165,7 @@ class Children:
 
     def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
         gone = not any(informer.get(*pod.key) for informer in self.pods)
-        if gone and self._has_job(pod):
+        if gone and (pod.owner in self._departed or self._job_of(pod) is not None):
             seconds = pod.observed.seconds_until(self._api.now())
             self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
         snapshot = self._snapshot_of(pod.resource_uid)
@@ -176,7 +176,7 @@ class Children:
     def _goes_on_after(self, pod: CachedPod) -> bool:
         """Return True if indexes of the pod's Job are left to be done."""
         index = pod.observed.index
-        job = next((job for job in self.jobs_of(pod.resource_uid) if job.observed.uid == pod.owner), None)
+        job = self._job_of(pod)
         if index is None or job is None or job.observed.completions is None:
             return False
         done = self._done_indexes[pod.owner]
@@ -184,9 +184,8 @@ class Children:
             done.add(index)
         return len(done) + job.observed.failed_indexes < job.observed.completions
 
-    def _has_job(self, pod: CachedPod) -> bool:
-        present = (job.observed.uid for job in self.jobs_of(pod.resource_uid))
-        return pod.owner in self._departed or pod.owner in present
+    def _job_of(self, pod: CachedPod) -> CachedJob | None:
+        return next((job for job in self.jobs_of(pod.resource_uid) if job.observed.uid == pod.owner), None)
 
     def _config_map_changed(self, config_map: CachedConfigMap, before: CachedConfigMap | None) -> None:
         snapshot = self._snapshot_of(config_map.owner)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from .figures import JobFigures, figures_of
 from .resources import Key, Snapshot
 
 
@@ -18,6 +19,7 @@ class _AtRest:
     uid: str
     version: int
     body: bytes
+    figures: JobFigures
 
 
 class ResourceStore:
@@ -29,7 +31,7 @@ class ResourceStore:
         self._written: dict[Key, int] = {}
         """Versions that this operator's own last writes made."""
         self._students: dict[Key, set[Key]] = {}
-        """DistillJobs by the FineTuneJob they name as teacher."""
+        """DistillJobs that have not started, by the FineTuneJob they name as teacher."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -45,9 +47,7 @@ class ResourceStore:
             # a status write answers before the watch does: an event of an older version must not undo it
             self._held[snapshot.key] = _packed(snapshot) if snapshot.ended else snapshot
             self._keys[snapshot.uid] = snapshot.key
-            teacher = snapshot.teacher_key
-            if teacher is not None and snapshot.waits:
-                self._students.setdefault(teacher, set()).add(snapshot.key)
+            self._keep_student(snapshot)
         return snapshot.key
 
     def keep_written(self, snapshot: Snapshot) -> None:
@@ -82,19 +82,27 @@ class ResourceStore:
 
     def students_of(self, teacher: Key) -> list[Key]:
         """Return the jobs that wait for this one; those that have started go on without it."""
-        students = (self.get(key) for key in self._students.get(teacher, ()))
-        waiting = [student.key for student in students if student is not None and student.waits]
-        if not waiting:
-            self._students.pop(teacher, None)
-        return waiting
+        return [student for student in self._students.get(teacher, ()) if student in self._held]
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """Return all resources, one after the other."""
-        return (_unpacked(held) if isinstance(held, _AtRest) else held for held in self._held.values())
+    def figures(self) -> Iterator[JobFigures]:
+        """Return what metrics count of all resources, one after the other."""
+        return (held.figures if isinstance(held, _AtRest) else figures_of(held) for held in self._held.values())
+
+    def _keep_student(self, snapshot: Snapshot) -> None:
+        teacher = snapshot.teacher_key
+        if teacher is None:
+            return
+        waiting = self._students.setdefault(teacher, set())
+        if snapshot.waits:
+            waiting.add(snapshot.key)
+        else:
+            waiting.discard(snapshot.key)
+        if not waiting:
+            del self._students[teacher]
 
 
 def _packed(snapshot: Snapshot) -> _AtRest:
-    return _AtRest(snapshot.uid, snapshot.version, to_json(snapshot.body))
+    return _AtRest(snapshot.uid, snapshot.version, to_json(snapshot.body), figures_of(snapshot))
 
 
 def _unpacked(held: _AtRest) -> Snapshot:

@@ -8,11 +8,10 @@ from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.resources import Snapshot
+from pfd_operator.kube.figures import LABEL_RESULTS, ConditionFigure, JobFigures
 
-LABEL_RESULTS = ("paid", "reused", "failed", "wasted")
 WHILE_THERE = "of the jobs there are: falls when a job is deleted"
 
 LabelValues = tuple[str, ...]
@@ -27,29 +26,28 @@ def gauge_family(name: str, text: str, labels: list[str], values: Mapping[LabelV
     return family
 
 
-def job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metric]:
+def job_families(figures: Iterable[JobFigures], now: datetime) -> Iterator[Metric]:
     """Count the jobs there are in one pass; no label names a job, so their number does not make more series."""
     jobs, labels = Tally[LabelValues](), Tally[LabelValues]()
-    budget, gpu_seconds = Tally[LabelValues](), Tally[LabelValues]()
-    conditions = _Conditions()
+    budget = Tally[LabelValues]()
+    gpu_seconds: dict[LabelValues, float] = {(kind,): 0.0 for kind in KINDS}
+    conditions = _Conditions(now)
     failed_at: dict[LabelValues, float] = {}
     for kind in KINDS:
         # there from the start: what appears only with its first value has no increase
         labels.update({(kind, result): 0 for result in LABEL_RESULTS})
-        budget[kind,] = gpu_seconds[kind,] = 0
-    for snapshot in snapshots:
-        kind, status = snapshot.key.kind, snapshot.raw_status
-        phase = str(status.get("phase", Phase.PENDING.value))
-        jobs[kind, phase, (status.get("active") or {}).get("stage", "")] += 1
-        counts = status.get("labels") or {}
-        for result in LABEL_RESULTS:
-            labels[kind, result] += counts.get(result, 0)
-        budget[kind,] += counts.get("budget", 0)
-        gpu_seconds[kind,] += status.get("gpuSeconds", 0)
-        if phase == Phase.FAILED and "finishedAt" in status:
-            failed_at[kind,] = max(failed_at.get((kind,), 0.0), _moment(status["finishedAt"]).timestamp())
-        for condition in status.get("conditions") or ():
-            conditions.add(kind, phase, condition, now)
+        budget[kind,] = 0
+    for job in figures:
+        kind = job.kind
+        jobs[kind, job.phase, job.stage] += 1
+        for result, count in zip(LABEL_RESULTS, job.labels, strict=True):
+            labels[kind, result] += count
+        budget[kind,] += job.label_budget
+        gpu_seconds[kind,] += job.gpu_seconds
+        if job.failed_at is not None:
+            failed_at[kind,] = max(failed_at.get((kind,), 0.0), job.failed_at)
+        for condition in job.conditions:
+            conditions.add(kind, job.phase, condition)
     kinds = ["kind"]
     yield gauge_family(
         "pfd_jobs", "Jobs by kind, phase and running stage (empty: none)", ["kind", "phase", "stage"], jobs
@@ -75,18 +73,18 @@ def job_families(snapshots: Iterable[Snapshot], now: datetime) -> Iterator[Metri
 class _Conditions:
     """Jobs by what their conditions say."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
+        self._now = now.timestamp()
         self._not_progressing, self._stuck = Tally[LabelValues](), Tally[LabelValues]()
         self._stuck_seconds: dict[LabelValues, float] = {(kind,): 0.0 for kind in KINDS}
 
-    def add(self, kind: str, phase: str, condition: Mapping[str, str], now: datetime) -> None:
-        said = condition["type"], condition["status"]
+    def add(self, kind: str, phase: str, condition: ConditionFigure) -> None:
+        said = condition.type, condition.status
         if said == (ConditionType.PROGRESSING, "False"):
-            self._not_progressing[kind, phase, condition["reason"]] += 1
+            self._not_progressing[kind, phase, condition.reason] += 1
         elif said == (ConditionType.STUCK, "True"):
-            self._stuck[kind, condition["reason"]] += 1
-            seconds = (now - _moment(condition["lastTransitionTime"])).total_seconds()
-            self._stuck_seconds[kind,] = max(self._stuck_seconds[kind,], seconds)
+            self._stuck[kind, condition.reason] += 1
+            self._stuck_seconds[kind,] = max(self._stuck_seconds[kind,], self._now - condition.since)
 
     def families(self) -> Iterator[Metric]:
         yield gauge_family(
@@ -104,7 +102,3 @@ class _Conditions:
             ["kind"],
             self._stuck_seconds,
         )
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

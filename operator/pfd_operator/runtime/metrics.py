@@ -118,7 +118,7 @@ def _verb(method: str, query: Mapping[str, str]) -> str:
 
 
 class _JobGauges(Collector):
-    """Those of the jobs there are: they read every job, which takes a while when there are thousands."""
+    """Those of the jobs there are: one pass over all of them."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
@@ -127,7 +127,7 @@ class _JobGauges(Collector):
         return job_families((), self._operator.api.now())
 
     def collect(self) -> Iterator[Metric]:
-        return job_families(self._operator.store.snapshots(), self._operator.api.now())
+        return job_families(self._operator.store.figures(), self._operator.api.now())
 
 
 class _Gauges(Collector):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pfd_operator.contract.settings import System
+from pfd_operator.kube.figures import figures_of
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 
@@ -43,7 +44,6 @@ def test_an_older_event_does_not_undo_a_write() -> None:
     assert snapshot is not None
     assert snapshot.raw_status == {"phase": "Running"}
     assert "managedFields" not in snapshot.body["metadata"]
-    assert list(store.snapshots()) == [snapshot]
 
 
 def test_what_has_ended_is_held_whole_and_can_begin_again() -> None:
@@ -54,13 +54,26 @@ def test_what_has_ended_is_held_whole_and_can_begin_again() -> None:
     held = store.get(key)
     assert held is not None
     assert (held.raw_status, held.version, held.ended) == (ended["status"], 5, True)
-    assert list(store.snapshots()) == [held]
+    assert list(store.figures()) == [figures_of(held)]
     store.keep(body(6, status={"phase": "Running"}))
     again = store.get(key)
     assert again is not None
     assert not again.ended
     store.forget(key)
     assert store.key_of("u") is None
+
+
+def test_students_are_those_that_have_not_started() -> None:
+    store, teacher = ResourceStore(), Key("FineTuneJob", "lab", "teacher")
+    student = body(5, spec={"teacher": {"fineTuneJob": {"name": "teacher"}}}) | {"kind": "DistillJob"}
+    store.keep(student)
+    assert store.students_of(teacher) == [Key("DistillJob", "lab", "silicon")]
+    store.keep(body(6, spec=student["spec"], status={"startedAt": "2026-01-01T00:00:00Z"}) | {"kind": "DistillJob"})
+    assert store.students_of(teacher) == []
+    store.keep(body(7, spec=student["spec"], status={}) | {"kind": "DistillJob"})
+    assert len(store.students_of(teacher)) == 1
+    store.remove(Key("DistillJob", "lab", "silicon"), "u")
+    assert store.students_of(teacher) == []
 
 
 def test_a_new_resource_of_the_same_name_is_another() -> None:

@@ -155,7 +155,7 @@ async def test_a_scrape_of_named_samples_reads_no_job(operator: Operator, monkey
     def read() -> None:
         raise AssertionError("the jobs were read")
 
-    monkeypatch.setattr(operator.store, "snapshots", read)
+    monkeypatch.setattr(operator.store, "figures", read)
     names = ["pfd_queue_depth", "pfd_resource_events_total"]
     text = generate_latest(operator.metrics.named(names)).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-FIRST_LABELS = 16
+FIRST_LABELS = 4
 GROWTH = 2
 ALL = "all"
 """The method that takes the whole pool."""
@@ -54,9 +54,9 @@ def read_points(path: Path) -> list[Point]:
 
 
 def schedule(frames: int) -> list[int]:
-    """Return the numbers of labels that are tried, up to the whole pool."""
+    """Return the numbers of labels that are tried: the last is the whole pool, that before at most 0.71 of it."""
     counts = [FIRST_LABELS]
-    while counts[-1] * GROWTH < frames:
+    while counts[-1] * GROWTH**1.5 < frames:
         counts.append(counts[-1] * GROWTH)
     return [*counts, frames]
 

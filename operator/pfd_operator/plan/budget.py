@@ -16,6 +16,8 @@ from .types import ObservedJob
 
 GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
 """Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
+DEADLINE_TOLERANCE_SECONDS = 60
+"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def gpu_seconds_left(spec: JobSpec, status: JobStatus, running: float = 0.0) -> 
     """
     hours = spec.budget.gpu_hours
     return math.inf if hours is None else hours * 3600 - status.gpu_seconds - running
+
+
+def time_left(spec: JobSpec, status: JobStatus, now: datetime) -> float:
+    """Return what is left of the scarcer of wall time and GPU time, in s."""
+    return min(deadline_left(spec, status, now), gpu_seconds_left(spec, status))
 
 
 def labels_left(spec: JobSpec, status: JobStatus) -> int:

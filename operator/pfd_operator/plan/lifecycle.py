@@ -6,7 +6,14 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import Stop
 
 from .attempts import halt, running_gpu_seconds
-from .budget import deadline_left, gpu_seconds_left, gpus_per_pod, time_exhausted
+from .budget import (
+    DEADLINE_TOLERANCE_SECONDS,
+    deadline_left,
+    gpu_seconds_left,
+    gpus_per_pod,
+    time_exhausted,
+    time_left,
+)
 from .conditions import find_condition
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
@@ -71,12 +78,21 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
     else:
-        still = ending is not None or time_exhausted(draft.spec, reopened, draft.now) is not None
+        # it may have ended with seconds left (`retry`), which are too few to go on by themselves
+        few = DEADLINE_TOLERANCE_SECONDS if _time_ended_it(draft) else 0
+        still = ending is not None or time_left(draft.spec, reopened, draft.now) <= few
     if still:
         return
     draft.status = reopened
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the job was reopened")
     draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
+
+
+def _time_ended_it(draft: Draft) -> bool:
+    ready = find_condition(draft.status, ConditionType.READY)
+    # not by the reasons of time: a spec refused meanwhile has put its own in their place
+    by_labels = ready is not None and ready.reason == OperatorReason.LABEL_BUDGET
+    return draft.status.phase is Phase.BUDGET_EXHAUSTED and not by_labels
 
 
 def obey(draft: Draft, recipe: AnyRecipe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -162,12 +163,11 @@ def observed_pod(pod: Object) -> ObservedPod:
     scheduled = conditions.get("PodScheduled", {})
     if waiting_reason is None and scheduled.get("status") == "False":
         waiting_reason, waiting_message = scheduled.get("reason"), scheduled.get("message", "")
-    index = metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
     ended = status.get("phase") in ENDED_PHASES
     return ObservedPod(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
-        index=None if index is None else int(index),
+        index=_index(metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")),
         created_at=timestamp(metadata.get("creationTimestamp")),
         started_at=facts.started_at,
         finished_at=facts.finished_at if ended else None,
@@ -181,6 +181,11 @@ def observed_pod(pod: Object) -> ObservedPod:
         result=StageResult.from_termination_message(facts.message) if facts.message else None,
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
     )
+
+
+def _index(text: str) -> int | None:
+    # anyone may write such an annotation, and int() takes more than the Job controller writes, and refuses long ones
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def timestamp(text: str | None) -> datetime | None:

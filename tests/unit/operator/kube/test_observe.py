@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import observed_jobs, observed_pod, parse_config_map, parse_job, parse_pod, with_pods
@@ -94,6 +96,18 @@ def test_objects_of_others_are_ignored() -> None:
     orphan["metadata"]["ownerReferences"] = []
     assert parse_pod(orphan) is None
     assert parse_config_map({"metadata": {"name": "x", "namespace": "lab"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("7", 7), ("x", None), ("", None), ("-1", None), ("٣", None), ("9" * 5000, None)],
+    ids=["index", "letter", "empty", "negative", "of another script", "longer than int() takes"],
+)
+def test_an_odd_index_is_none(text: str, index: int | None) -> None:
+    """Anyone who may create pods can make one with our labels and such an annotation."""
+    parsed = parse_pod(pod({"phase": "Running"}, annotations={"batch.kubernetes.io/job-completion-index": text}))
+    assert parsed is not None
+    assert parsed.observed.index == index
 
 
 def test_pod_that_cannot_pull_its_image() -> None:

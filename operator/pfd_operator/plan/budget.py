@@ -8,14 +8,12 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.job import JobSpec
-from pfd_operator.api.pods import PodOverrides
+from pfd_operator.api.pods import PodOverrides, gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedJob
 
-GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
-"""Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
 DEADLINE_TOLERANCE_SECONDS = 60
 """A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
 
@@ -31,9 +29,7 @@ class Exhausted:
 def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     """Return how many GPUs a pod of a stage asks for."""
     overrides: PodOverrides = getattr(spec.pods, stage.value)
-    limits = overrides.resources.limits.items()
-    plugged = sum(int(number) for name, number in limits if name.startswith(GPU_RESOURCES))
-    return plugged + sum(claim.gpus for claim in overrides.resource_claims)
+    return gpus_in(overrides.resources.limits) + sum(claim.gpus for claim in overrides.resource_claims)
 
 
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:

@@ -58,6 +58,7 @@ class ActiveStage(Strict):
     percent: int | None = None
     message: str = ""
     succeeded_indexes: int = 0
+    """With results in the store, earlier attempts included."""
     failed_indexes: int = 0
 
 

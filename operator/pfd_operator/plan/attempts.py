@@ -18,7 +18,7 @@ from .outcome import add_record
 from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
 from .retry import close_attempt, fail
-from .stages import plan_stage
+from .stages import StagePlan, plan_stage
 from .types import ObservedJob
 
 DELETION_LOOK_SECONDS = 1.0
@@ -71,7 +71,7 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
-    draft.set_active(digest=stage.digest, completions=stage.completions)
+    draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=_indexes_done(active, stage))
     ask_for_job(draft, stage)
 
 
@@ -96,7 +96,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         not_before=None,
         percent=None,
         message="",
-        succeeded_indexes=0,
+        succeeded_indexes=_indexes_done(active, stage),
         failed_indexes=0,
     )
     ask_for_job(draft, stage)
@@ -123,6 +123,11 @@ def running_gpu_seconds(draft: Draft) -> float:
     return gpu_seconds(draft.spec, job, draft.now)
 
 
+def _indexes_done(active: ActiveStage, stage: StagePlan) -> int:
+    """Return how many indexes the next Job finds done in the store: none under another name."""
+    return active.succeeded_indexes if active.digest == stage.digest else 0
+
+
 def _note_job(draft: Draft, job: ObservedJob) -> None:
     active = draft.running
     progress = draft.observed.progress
@@ -132,7 +137,8 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         started_at=active.started_at or first_start(job),
         percent=int(progress.percent) if progress is not None else active.percent,
         message=progress.message if progress is not None else active.message,
-        succeeded_indexes=job.succeeded_indexes,
+        # a new Job has yet to find what earlier attempts have done
+        succeeded_indexes=max(active.succeeded_indexes, job.succeeded_indexes),
         failed_indexes=job.failed_indexes,
     )
     active = draft.running

@@ -61,7 +61,9 @@ def _out_of_time(draft: Draft, failure: Failure) -> None:
         return
     left = time_left(draft.spec, draft.status, draft.now)
     if left > DEADLINE_TOLERANCE_SECONDS:
-        draft.tell(OperatorReason.STAGE_RETRIED, f"{failure.message}; the budget was raised since, so it goes on")
+        # several pods have shares of what was left then, and not all of them took theirs
+        words = f"{failure.message}: its share of the budget. {left:.0f} s are left in all, so it goes on"
+        draft.tell(OperatorReason.STAGE_RETRIED, words)
         return
     by_clock = deadline_left(draft.spec, draft.status, draft.now) <= left
     reason = OperatorReason.DEADLINE if by_clock else OperatorReason.GPU_BUDGET

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import GPU, Run, after, condition, created, failed_pod, job_of, pod, resource
+from plan_samples import GPU, Run, after, condition, created, failed_pod, good_result, job_of, pod, resource
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
+from pfd_operator.plan.types import ObservedPod, PlannedJob
 from pfd_operator.runtime.refusal import refused_status
 
 
@@ -71,3 +72,50 @@ def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
     run = training_killed_after(3560, gpuHours=1)
     run.status = refused_status(run.status, "spec.pods: no", 2, after(run.seconds))
     assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
+
+
+FOUR_PODS = {
+    "exploration": {"stages": [{"temperaturesKelvin": [300, 600, 900, 1200]}], "pods": 4},
+    "pods": {"explore": GPU, "label": GPU},
+    "budget": {"maxIterations": 4, "maxLabels": 40, "gpuHours": 4},
+}
+
+
+def done_pods(planned: PlannedJob, count: int, seconds: float) -> list[ObservedPod]:
+    ended = {"exit_code": 0, "started_at": after(0), "finished_at": after(seconds), "result": good_result(planned.spec)}
+    return [pod("Succeeded", name=f"done-{index}", index=index, **ended) for index in range(count)]
+
+
+def test_what_others_did_not_use_is_for_the_pod_that_needs_it() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.EXPLORE)
+    assert planned.active_deadline_seconds == 3600
+    killed = failed_pod(143, name="killed", index=3, container_reason="DeadlineExceeded")
+    killed = replace(killed, started_at=after(0), finished_at=after(3600))
+    job = job_of(planned, *done_pods(planned, 3, 600), killed, succeeded_indexes=3)
+    told = run.step(job, seconds=3600).events[0]
+    assert (told.reason, "its share of the budget. 9000 s are left in all" in told.message) == ("StageRetried", True)
+    assert "raised" not in told.message
+    again = created(run.step())
+    assert (again.spec.attempt, again.active_deadline_seconds) == (2, 9000)
+    # preempted before the new Job has found the three again: they are done all the same
+    preempted = failed_pod(85, name="killed", index=3, disrupted=True)
+    run.step(replace(job_of(again, preempted), finished="Failed"))
+    assert created(run.step()).active_deadline_seconds == 9000
+
+
+def test_indexes_that_wait_for_others_take_no_share() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.LABEL)
+    assert (planned.completions, planned.parallelism, planned.active_deadline_seconds) == (3, 2, 7200)
+    gone = job_of(planned, *done_pods(planned, 2, 0), succeeded_indexes=2)
+    run.step(gone)
+    assert created(run.step()).active_deadline_seconds == 14400
+
+
+def test_indexes_of_another_image_are_not_done() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.EXPLORE)
+    run.step(job_of(planned, *done_pods(planned, 3, 0), succeeded_indexes=3))
+    run.settings = replace(run.settings, worker_image="worker:2")
+    assert created(run.step()).active_deadline_seconds == 3600

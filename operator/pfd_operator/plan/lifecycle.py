@@ -14,17 +14,20 @@ from .budget import (
     time_exhausted,
     time_left,
 )
-from .conditions import find_condition
+from .conditions import find_condition, shortened
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
 from .spec_digest import spec_digest
 
 
 def begin(draft: Draft, recipe: AnyRecipe) -> None:
-    """Start a job that never ran, if its spec can be worked with."""
-    if draft.status.phase.terminal or draft.status.started_at is not None:
+    """Start a job that never ran, if its spec can be worked with; also one that failed because it could not be."""
+    phase = draft.status.phase
+    if draft.status.started_at is not None or (phase.terminal and phase is not Phase.FAILED):
         return
     hindrance = recipe.hindrance(draft.spec, draft.observed, draft.settings)
+    if hindrance is None or not hindrance.final:
+        draft.set(finished_at=None)
     if hindrance is not None:
         _wait(draft, hindrance)
     elif draft.spec.stop is not None:
@@ -48,11 +51,13 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
 
 def _wait(draft: Draft, hindrance: Hindrance) -> None:
     """Say why a job does not start; end it if it never can."""
-    if hindrance.final:
-        draft.end(Phase.FAILED, hindrance.reason, hindrance.message)
-        return
     old = find_condition(draft.status, ConditionType.READY)
-    if old is None or old.message != hindrance.message:
+    said = old is not None and old.message == shortened(hindrance.message)
+    if hindrance.final:
+        if not (said and draft.status.phase is Phase.FAILED):
+            draft.end(Phase.FAILED, hindrance.reason, hindrance.message)
+        return
+    if not said:
         draft.tell(hindrance.reason, hindrance.message, warning=hindrance.reason is OperatorReason.SPEC_INVALID)
     draft.set(phase=Phase.PENDING)
     for kind in (ConditionType.READY, ConditionType.PROGRESSING):

@@ -69,12 +69,13 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     status = draft.status
     if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
         return
+    started = status.started_at is not None
     reopened = status.model_copy(
         update={
-            # never started: it begins anew
-            "phase": Phase.RUNNING if status.started_at is not None else Phase.PENDING,
+            # never started: it begins anew, and its time has not begun
+            "phase": Phase.RUNNING if started else Phase.PENDING,
             "finished_at": None,
-            "suspended_seconds": status.suspended_seconds + draft.ended_seconds,
+            "suspended_seconds": status.suspended_seconds + draft.ended_seconds if started else 0,
         }
     )
     begun = status.active is not None

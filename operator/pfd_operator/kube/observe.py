@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pfd_operator.api.pods import gpus_in
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import ENDED_PHASES, ObservedJob, ObservedPod
@@ -74,6 +75,7 @@ def parse_job(job: Object) -> CachedJob | None:
     succeeded = _indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
+    pod_spec = job["spec"].get("template", {}).get("spec", {})
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
         owner=owner["uid"],
@@ -94,6 +96,8 @@ def parse_job(job: Object) -> CachedJob | None:
             finished_message=finished.get("message", ""),
             completions=job["spec"]["completions"] if indexed else None,
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
+            gpus=_gpus(pod_spec.get("containers", ())),
+            claims=tuple(claim["name"] for claim in pod_spec.get("resourceClaims", ())),
             succeeded_indexes=len(succeeded),
             failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
         ),
@@ -181,6 +185,14 @@ def observed_pod(pod: Object) -> ObservedPod:
         result=StageResult.from_termination_message(facts.message) if facts.message else None,
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
     )
+
+
+def _gpus(containers: Sequence[Object]) -> int | None:
+    try:
+        return sum(gpus_in(container.get("resources", {}).get("limits", {})) for container in containers)
+    except ValueError:
+        # of a Job made before such numbers were refused
+        return None
 
 
 def _index(text: str) -> int | None:

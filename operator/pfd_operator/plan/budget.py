@@ -32,10 +32,20 @@ def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     return gpus_in(overrides.resources.limits) + sum(claim.gpus for claim in overrides.resource_claims)
 
 
+def gpus_of(spec: JobSpec, job: ObservedJob) -> int:
+    """Return how many GPUs a pod of a Job has: by the Job itself, as spec.pods may have changed since it was made."""
+    if job.gpus is None:
+        return gpus_per_pod(spec, job.stage)
+    overrides: PodOverrides = getattr(spec.pods, job.stage.value)
+    # only the spec says how many GPUs a claim stands for
+    counts = {claim.name: claim.gpus for claim in overrides.resource_claims}
+    return job.gpus + sum(counts.get(name, 1) for name in job.claims)
+
+
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
     """Return the GPU time of a Job's pods so far, from container start to end, in s."""
     seconds = job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
-    return gpus_per_pod(spec, job.stage) * seconds
+    return gpus_of(spec, job) * seconds
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:

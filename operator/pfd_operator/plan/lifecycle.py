@@ -10,7 +10,7 @@ from .budget import (
     DEADLINE_TOLERANCE_SECONDS,
     deadline_left,
     gpu_seconds_left,
-    gpus_per_pod,
+    gpus_of,
     time_exhausted,
     time_left,
 )
@@ -148,6 +148,6 @@ def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
         draft.wake(left)
     job = draft.active_job
     if job is not None and draft.spec.budget.gpu_hours is not None:
-        gpus = gpus_per_pod(draft.spec, job.stage) * sum(pod.phase == "Running" for pod in job.pods)
+        gpus = gpus_of(draft.spec, job) * sum(pod.phase == "Running" for pod in job.pods)
         if gpus:
             draft.wake(gpu_seconds_left(draft.spec, draft.status, running) / gpus)

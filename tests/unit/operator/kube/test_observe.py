@@ -60,6 +60,17 @@ def test_job_counts_its_indexes() -> None:
     assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
 
 
+@pytest.mark.parametrize(("limit", "gpus"), [("2", 2), ("1k", None)])
+def test_a_job_says_what_its_pods_have(limit: str, gpus: int | None) -> None:
+    body = job()
+    engine = {"name": "engine", "resources": {"limits": {"cpu": "4", "nvidia.com/gpu": limit}}}
+    containers = [engine, {"name": "stage-out", "resources": {"requests": {"cpu": "50m"}}}]
+    body["spec"]["template"] = {"spec": {"containers": containers, "resourceClaims": [{"name": "nic"}]}}
+    cached = parse_job(body)
+    assert cached is not None
+    assert (cached.observed.gpus, cached.observed.claims) == (gpus, ("nic",))
+
+
 def test_pods_that_work_together_have_one_result() -> None:
     body = job(completedIndexes="1")
     body["spec"] = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 0}

@@ -119,3 +119,35 @@ def test_indexes_of_another_image_are_not_done() -> None:
     run.step(job_of(planned, *done_pods(planned, 3, 0), succeeded_indexes=3))
     run.settings = replace(run.settings, worker_image="worker:2")
     assert created(run.step()).active_deadline_seconds == 3600
+
+
+CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimName": "a", "gpus": 4}]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seen", "gpus"),
+    [
+        ({}, {"gpus": 8}, 8),
+        (GPU, {"gpus": 0}, 0),
+        (GPU, {}, 1),
+        (CLAIM, {"gpus": 0, "claims": ("gpus",)}, 4),
+        (CLAIM, {"gpus": 2}, 2),
+        (GPU, {"gpus": 0, "claims": ("gpus",)}, 1),
+    ],
+    ids=["spec has fewer", "spec has more", "not known", "claim", "claim since", "claim no more"],
+)
+def test_what_a_job_has_is_booked_whatever_the_spec_says_now(
+    overrides: dict[str, Any], seen: dict[str, Any], gpus: int
+) -> None:
+    run = Run(resource(pods={"prepare": overrides}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod(), **seen)
+    run.step(running, seconds=100)
+    run.edit(stop="Now")
+    run.step(running, seconds=100)
+    assert run.status.gpu_seconds == 200 * gpus
+
+
+def test_the_budget_of_a_running_job_is_watched_by_what_it_has() -> None:
+    run = Run(resource(budget={"gpuHours": 1}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod(), gpus=2)
+    assert run.step(running, seconds=600).requeue_after_seconds == 1200

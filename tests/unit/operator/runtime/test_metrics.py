@@ -55,6 +55,13 @@ async def test_jobs_by_kind_phase_and_stage(operator: Operator) -> None:
     assert at(values["pfd_resource_events_total"], kind="FineTuneJob") == 4
 
 
+@pytest.mark.parametrize("phase", ["Suspended", "Cancelled", "BudgetExhausted"])
+async def test_a_stage_that_was_stopped_does_not_run(operator: Operator, phase: str) -> None:
+    ended = {} if phase == "Suspended" else {"finishedAt": NOW.isoformat()}
+    operator.resource_changed(body("a", phase=phase, active={"stage": "train"}, **ended), deleted=False)
+    assert scrape(operator)["pfd_jobs"] == {frozenset({("kind", "FineTuneJob"), ("phase", phase), ("stage", "")}): 1}
+
+
 async def test_a_deleted_job_is_no_longer_counted(operator: Operator) -> None:
     kept, deleted = (body(name, phase="Running", labels={"paid": 5}, gpuSeconds=60) for name in ("kept", "gone"))
     operator.resource_changed(kept, deleted=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.contract.settings import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
@@ -16,7 +15,6 @@ from .types import CreateConfigMap, CreateJob, CreateService, PlannedJob
 def ask_for_job(draft: Draft, stage: StagePlan) -> None:
     """Ask for the Job of the intended attempt, and for the ConfigMap it reads."""
     active = draft.running
-    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     if active.stage is StageKind.PREPARE:
         _create_structures(draft)
     resource, settings = draft.resource, draft.settings

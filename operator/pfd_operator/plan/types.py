@@ -149,6 +149,8 @@ class Observed:
     """Last report of the active attempt."""
     config_maps: frozenset[str] = frozenset()
     """Names of the ConfigMaps we own for inline structures."""
+    refusal: str = ""
+    """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None
     """The FineTuneJob that the spec names as teacher, if it exists."""
 

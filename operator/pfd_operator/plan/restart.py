@@ -82,10 +82,16 @@ def _can_begin(recipe: AnyRecipe, spec: JobSpec, status: JobStatus, iteration: i
 def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str:
     after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
     possible = [str(i) for i in after if _can_begin(recipe, draft.spec, draft.status, i)]
-    return (
+    words = (
         f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
         "iteration before must have ended and be among the last on record, and the budget must have room for it"
     )
+    if spec_digest(draft.spec) != draft.status.spec_digest:
+        words += (
+            ". What was changed together with it is frozen without a restart: restore it together with a new "
+            "spec.restart.id, or ask for an iteration that can be begun, with a new id"
+        )
+    return words
 
 
 def _at_rest(draft: Draft) -> bool:

@@ -29,6 +29,11 @@ def note_spec_change(draft: Draft) -> None:
         "a part of the spec that is frozen once a job has started was changed: no new stage starts until it is "
         "restored; for other settings create another job, which finds the labels and stages they share"
     )
+    if draft.spec.restart is not None:
+        message += (
+            ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
+            "spec.restart.id, or holds from an iteration on that can be begun, asked for with a new id"
+        )
     if old is None or old.status != "True":
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
     draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)

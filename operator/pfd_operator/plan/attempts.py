@@ -17,6 +17,7 @@ from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
+from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail
 from .stages import StagePlan, plan_stage
 from .types import ObservedJob
@@ -41,7 +42,10 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
     outcome = outcome_of(job, _memory_limit(draft, active.stage))
     if outcome is None and _hangs(draft, job):
         outcome = lost(active.stage, job.name)
-    if isinstance(outcome, Success):
+    if isinstance(outcome, Success) and asks_too_much(draft, outcome):
+        close_attempt(draft, job)
+        select_anew(draft)
+    elif isinstance(outcome, Success):
         _record(draft, recipe, outcome)
     elif outcome is not None:
         fail(draft, outcome)
@@ -166,6 +170,9 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     seconds = round((draft.now - active.intended_at).total_seconds())
     reused = bool(success.results) and all(result.reused for result in success.results)
     draft.status = recipe.take(draft.spec, draft.status, position, success.results)
+    if active.stage is StageKind.SELECT and not reused:
+        # other frames than when it was first done, if it was: from here on labels are new ones
+        draft.set(again={})
     draft.set(
         active=None,
         progress="",

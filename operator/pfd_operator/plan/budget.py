@@ -81,9 +81,19 @@ def time_left(spec: JobSpec, status: JobStatus, now: datetime) -> float:
     return min(deadline_left(spec, status, now), gpu_seconds_left(spec, status))
 
 
-def labels_left(spec: JobSpec, status: JobStatus) -> int:
-    """Return how many labels may still be paid for."""
-    return max(0, spec.budget.max_labels - status.labels.paid)
+def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) -> int:
+    """Return how many labels may still be paid for.
+
+    Parameters
+    ----------
+    iteration
+        Of one that is done again, what was left when it first began: those it asked for then are in the store.
+    """
+    again, paid = status.again, status.labels.paid
+    if iteration is not None and again and iteration <= max(again):
+        # one too old to be on record had much left
+        paid = again.get(iteration, 0)
+    return max(0, spec.budget.max_labels - paid)
 
 
 def time_exhausted(

@@ -32,7 +32,7 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     """True: stages run. False: done, suspended or stuck; the reason says which."""
     STUCK = "Stuck"
-    """True: a pod cannot start; ends as a failure after a deadline."""
+    """True: a pod cannot start, which ends as a failure after a deadline; or the API server refuses the Job."""
     CAUTION = "Caution"
     """True: it works, but something about it should be known; not there before something is."""
     SPEC_CHANGED = "SpecChanged"
@@ -71,6 +71,7 @@ class OperatorReason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     NON_ROOT = "ImageCannotRunAsNonRoot"
     POD_PENDING = "PodPending"
+    JOB_REFUSED = "JobRefused"
     NOT_STUCK = "PodsStart"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     POD_LOST = "PodLost"

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pfd_operator.contract.base import ExactlyOne, Name, ObjectName, Strict
+
+GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
+"""Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
+
+
+def gpus_in(limits: Mapping[str, str | int]) -> int:
+    """Return how many GPUs the limits of a container name.
+
+    Raises
+    ------
+    ValueError
+        If one is not a plain whole number: Kubernetes knows others (1k, 1000m), budgets do not.
+    """
+    given = {name: str(number) for name, number in limits.items() if name.startswith(GPU_RESOURCES)}
+    for name, number in given.items():
+        if not re.fullmatch("[0-9]{1,6}", number):
+            raise ValueError(f"{name} is {number[:20]}: give a whole number of GPUs without a suffix, such as 1")
+    return sum(map(int, given.values()))
 
 
 class Resources(Strict):
@@ -14,6 +34,12 @@ class Resources(Strict):
 
     requests: dict[str, str | int] = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
     limits: dict[str, str | int] = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
+
+    @field_validator("limits")
+    @classmethod
+    def _gpus_can_be_counted(cls, limits: dict[str, str | int]) -> dict[str, str | int]:
+        gpus_in(limits)
+        return limits
 
 
 class ResourceClaim(ExactlyOne):

@@ -58,6 +58,7 @@ class ActiveStage(Strict):
     percent: int | None = None
     message: str = ""
     succeeded_indexes: int = 0
+    """With results in the store, earlier attempts included."""
     failed_indexes: int = 0
 
 
@@ -96,7 +97,7 @@ class IterationRecord(Strict):
     """One iteration: what it cost and how good the model became."""
 
     iteration: int
-    labels: int = Field(description="Labels paid in all when it ended.")
+    labels: int = Field(description="Labels paid in all when it first ended.")
     training_frames: int | None = Field(None, description="Labelled frames it trained on, paid for or not.")
     prequential: JudgedErrors | None = Field(None, description="The exploring model on labels it had never seen.")
     holdout: JudgedErrors | None = Field(None, description="The new model on the frozen hold-out.")
@@ -168,6 +169,8 @@ class JobStatus(Strict):
     consecutive: int = 0
     """Iterations in a row that met all limits."""
     labels: Labels = Labels()
+    again: dict[int, int] = {}
+    """Labels paid in all when iterations that are done again since a restart first began."""
     estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None
 

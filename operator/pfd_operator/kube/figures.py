@@ -49,7 +49,8 @@ def figures_of(snapshot: Snapshot) -> JobFigures:
     return JobFigures(
         kind=snapshot.kind.name,
         phase=phase,
-        stage=intern((status.get("active") or {}).get("stage", "")),
+        # one that was stopped stays on record, to go on with
+        stage=intern((status.get("active") or {}).get("stage", "")) if phase == Phase.RUNNING else "",
         labels=tuple(counts.get(result, 0) for result in LABEL_RESULTS),
         label_budget=counts.get("budget", 0),
         gpu_seconds=status.get("gpuSeconds", 0),

@@ -49,7 +49,8 @@ class Watched(Generic[T]):
     label_selector
         Only objects with these labels are sent by the server.
     parse
-        Full object → what is kept of it; None for objects that are not ours after all. Must not raise for odd objects.
+        Full object → what is kept of it; None for objects that are not ours after all. An object for which it raises is
+        not ours either.
     """
 
     path: str
@@ -138,7 +139,7 @@ class Informer(Generic[T]):
             page = await self._api.request("GET", self._watched.path, query=query)
             self.heard_at = time.monotonic()
             for item in page.get("items", []):
-                parsed = self._watched.parse(item)
+                parsed = self._parsed(item)
                 if parsed is not None:
                     listed[parsed.key] = parsed
             metadata = page["metadata"]
@@ -171,18 +172,26 @@ class Informer(Generic[T]):
         self._version = item["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
             return
-        parsed = self._watched.parse(item)
-        if parsed is None:
-            return
-        before = self._objects.get(parsed.key)
-        if kind == "DELETED":
-            self._remove(parsed.key)
+        parsed, key = self._parsed(item), _key(item)
+        before = self._objects.get(key)
+        if kind == "DELETED" or parsed is None:
+            self._remove(key)
         elif before == parsed:
             # a change of what nobody here decides on, such as a finalizer or a heartbeat
             return
         else:
             self._keep(parsed)
-        self._changed(parsed, before)
+        newest = before if parsed is None else parsed
+        if newest is not None:
+            self._changed(newest, before)
+
+    def _parsed(self, item: Mapping[str, Any]) -> T | None:
+        try:
+            return self._watched.parse(item)
+        except Exception:
+            # whoever may create pods somewhere can write what nobody thought of: it must not stop all jobs
+            log.exception("%s of %s cannot be read and is ignored", "/".join(_key(item)), self.path)
+            return None
 
     def _replace(self, listed: Mapping[tuple[str, str], T]) -> None:
         gone = [(item, item) for key, item in self._objects.items() if key not in listed]
@@ -208,3 +217,7 @@ class Informer(Generic[T]):
         keys.discard(key)
         if not keys:
             del self._by_owner[old.owner]
+
+
+def _key(item: Mapping[str, Any]) -> tuple[str, str]:
+    return item["metadata"]["namespace"], item["metadata"]["name"]

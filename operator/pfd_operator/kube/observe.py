@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pfd_operator.api.pods import gpus_in
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import ENDED_PHASES, ObservedJob, ObservedPod
@@ -73,6 +75,7 @@ def parse_job(job: Object) -> CachedJob | None:
     succeeded = _indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
+    pod_spec = job["spec"].get("template", {}).get("spec", {})
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
         owner=owner["uid"],
@@ -93,6 +96,8 @@ def parse_job(job: Object) -> CachedJob | None:
             finished_message=finished.get("message", ""),
             completions=job["spec"]["completions"] if indexed else None,
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
+            gpus=_gpus(pod_spec.get("containers", ())),
+            claims=tuple(claim["name"] for claim in pod_spec.get("resourceClaims", ())),
             succeeded_indexes=len(succeeded),
             failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
         ),
@@ -162,12 +167,11 @@ def observed_pod(pod: Object) -> ObservedPod:
     scheduled = conditions.get("PodScheduled", {})
     if waiting_reason is None and scheduled.get("status") == "False":
         waiting_reason, waiting_message = scheduled.get("reason"), scheduled.get("message", "")
-    index = metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
     ended = status.get("phase") in ENDED_PHASES
     return ObservedPod(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
-        index=None if index is None else int(index),
+        index=_index(metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")),
         created_at=timestamp(metadata.get("creationTimestamp")),
         started_at=facts.started_at,
         finished_at=facts.finished_at if ended else None,
@@ -181,6 +185,19 @@ def observed_pod(pod: Object) -> ObservedPod:
         result=StageResult.from_termination_message(facts.message) if facts.message else None,
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
     )
+
+
+def _gpus(containers: Sequence[Object]) -> int | None:
+    try:
+        return sum(gpus_in(container.get("resources", {}).get("limits", {})) for container in containers)
+    except ValueError:
+        # of a Job made before such numbers were refused
+        return None
+
+
+def _index(text: str) -> int | None:
+    # anyone may write such an annotation, and int() takes more than the Job controller writes, and refuses long ones
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def timestamp(text: str | None) -> datetime | None:

@@ -17,8 +17,9 @@ from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
+from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail
-from .stages import plan_stage
+from .stages import StagePlan, plan_stage
 from .types import ObservedJob
 
 DELETION_LOOK_SECONDS = 1.0
@@ -41,7 +42,10 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
     outcome = outcome_of(job, _memory_limit(draft, active.stage))
     if outcome is None and _hangs(draft, job):
         outcome = lost(active.stage, job.name)
-    if isinstance(outcome, Success):
+    if isinstance(outcome, Success) and asks_too_much(draft, outcome):
+        close_attempt(draft, job)
+        select_anew(draft)
+    elif isinstance(outcome, Success):
         _record(draft, recipe, outcome)
     elif outcome is not None:
         fail(draft, outcome)
@@ -71,7 +75,7 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
-    draft.set_active(digest=stage.digest, completions=stage.completions)
+    draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=_indexes_done(active, stage))
     ask_for_job(draft, stage)
 
 
@@ -96,7 +100,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         not_before=None,
         percent=None,
         message="",
-        succeeded_indexes=0,
+        succeeded_indexes=_indexes_done(active, stage),
         failed_indexes=0,
     )
     ask_for_job(draft, stage)
@@ -123,6 +127,11 @@ def running_gpu_seconds(draft: Draft) -> float:
     return gpu_seconds(draft.spec, job, draft.now)
 
 
+def _indexes_done(active: ActiveStage, stage: StagePlan) -> int:
+    """Return how many indexes the next Job finds done in the store: none under another name."""
+    return active.succeeded_indexes if active.digest == stage.digest else 0
+
+
 def _note_job(draft: Draft, job: ObservedJob) -> None:
     active = draft.running
     progress = draft.observed.progress
@@ -132,7 +141,8 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         started_at=active.started_at or first_start(job),
         percent=int(progress.percent) if progress is not None else active.percent,
         message=progress.message if progress is not None else active.message,
-        succeeded_indexes=job.succeeded_indexes,
+        # a new Job has yet to find what earlier attempts have done
+        succeeded_indexes=max(active.succeeded_indexes, job.succeeded_indexes),
         failed_indexes=job.failed_indexes,
     )
     active = draft.running
@@ -160,6 +170,9 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     seconds = round((draft.now - active.intended_at).total_seconds())
     reused = bool(success.results) and all(result.reused for result in success.results)
     draft.status = recipe.take(draft.spec, draft.status, position, success.results)
+    if active.stage is StageKind.SELECT and not reused:
+        # other frames than when it was first done, if it was: from here on labels are new ones
+        draft.set(again={})
     draft.set(
         active=None,
         progress="",

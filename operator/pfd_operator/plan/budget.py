@@ -8,14 +8,14 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.job import JobSpec
-from pfd_operator.api.pods import PodOverrides
+from pfd_operator.api.pods import PodOverrides, gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedJob
 
-GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
-"""Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
+DEADLINE_TOLERANCE_SECONDS = 60
+"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,23 @@ class Exhausted:
 def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     """Return how many GPUs a pod of a stage asks for."""
     overrides: PodOverrides = getattr(spec.pods, stage.value)
-    limits = overrides.resources.limits.items()
-    plugged = sum(int(number) for name, number in limits if name.startswith(GPU_RESOURCES))
-    return plugged + sum(claim.gpus for claim in overrides.resource_claims)
+    return gpus_in(overrides.resources.limits) + sum(claim.gpus for claim in overrides.resource_claims)
+
+
+def gpus_of(spec: JobSpec, job: ObservedJob) -> int:
+    """Return how many GPUs a pod of a Job has: by the Job itself, as spec.pods may have changed since it was made."""
+    if job.gpus is None:
+        return gpus_per_pod(spec, job.stage)
+    overrides: PodOverrides = getattr(spec.pods, job.stage.value)
+    # only the spec says how many GPUs a claim stands for
+    counts = {claim.name: claim.gpus for claim in overrides.resource_claims}
+    return job.gpus + sum(counts.get(name, 1) for name in job.claims)
 
 
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
     """Return the GPU time of a Job's pods so far, from container start to end, in s."""
     seconds = job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
-    return gpus_per_pod(spec, job.stage) * seconds
+    return gpus_of(spec, job) * seconds
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:
@@ -68,9 +76,24 @@ def gpu_seconds_left(spec: JobSpec, status: JobStatus, running: float = 0.0) -> 
     return math.inf if hours is None else hours * 3600 - status.gpu_seconds - running
 
 
-def labels_left(spec: JobSpec, status: JobStatus) -> int:
-    """Return how many labels may still be paid for."""
-    return max(0, spec.budget.max_labels - status.labels.paid)
+def time_left(spec: JobSpec, status: JobStatus, now: datetime) -> float:
+    """Return what is left of the scarcer of wall time and GPU time, in s."""
+    return min(deadline_left(spec, status, now), gpu_seconds_left(spec, status))
+
+
+def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) -> int:
+    """Return how many labels may still be paid for.
+
+    Parameters
+    ----------
+    iteration
+        Of one that is done again, what was left when it first began: those it asked for then are in the store.
+    """
+    again, paid = status.again, status.labels.paid
+    if iteration is not None and again and iteration <= max(again):
+        # one too old to be on record had much left
+        paid = again.get(iteration, 0)
+    return max(0, spec.budget.max_labels - paid)
 
 
 def time_exhausted(

@@ -41,7 +41,7 @@ class Distill:
 
     def hindrance(self, spec: DistillJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
         """Return what makes a spec impossible that the schema cannot see, or that its teacher is not there yet."""
-        needed = spec.holdout.frames + spec.selection.frames_per_iteration
+        needed = self.start_labels(spec)
         if needed > spec.budget.max_labels:
             return Hindrance(
                 OperatorReason.SPEC_INVALID,
@@ -55,6 +55,10 @@ class Distill:
             message = "spec.systems is needed, since the teacher is no FineTuneJob whose systems could be taken"
             return Hindrance(OperatorReason.SPEC_INVALID, message)
         return None
+
+    def start_labels(self, spec: DistillJobSpec) -> int:
+        """Return what hold-out and first round take: before that there is no student."""
+        return spec.holdout.frames + spec.selection.frames_per_iteration
 
     def begun(self, status: DistillJobStatus, observed: Observed) -> DistillJobStatus:
         """Remember the teacher as it is now: the job goes on with it, whatever becomes of the FineTuneJob."""
@@ -170,7 +174,7 @@ class Distill:
         """Say why a stage is not to be started or attempted again."""
         if status.acceptance:
             return verdict(status)
-        return stopped(spec, status, position, begun)
+        return stopped(spec, status, position, begun, self.start_labels(spec))
 
 
 def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
@@ -191,7 +195,7 @@ def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> b
     """Say whether no further round is needed, or none is left."""
     # good on frames of the teacher's MD only says nothing about where the student itself goes
     good = status.consecutive >= spec.acceptance.consecutive and iteration >= FIRST_ON_POLICY_ROUND
-    return good or iteration >= spec.budget.max_iterations or labels_left(spec, status) == 0
+    return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
 
 
 def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:

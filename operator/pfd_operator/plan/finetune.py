@@ -34,8 +34,12 @@ class FineTune:
 
     def hindrance(self, spec: FineTuneJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
         """Return what makes a spec impossible that the schema cannot see."""
-        complaint = _complaint(spec, settings)
+        complaint = _complaint(spec, self.start_labels(spec), settings)
         return None if complaint is None else Hindrance(OperatorReason.SPEC_INVALID, complaint)
+
+    def start_labels(self, spec: FineTuneJobSpec) -> int:
+        """Return what the first iteration takes: AIMD, and the hold-out with those of it that are labelled twice."""
+        return spec.aimd.trajectories * spec.aimd.steps + spec.holdout.frames + _labelled_twice(spec)
 
     def begun(self, status: FineTuneJobStatus, observed: Observed) -> FineTuneJobStatus:
         """Nothing from outside has to be remembered."""
@@ -144,13 +148,16 @@ class FineTune:
             ending = _after_iteration(spec, status, position.iteration)
             if ending is not None:
                 return ending
-        return stopped(spec, status, position, begun)
+        return stopped(spec, status, position, begun, self.start_labels(spec))
 
 
-def _complaint(spec: FineTuneJobSpec, settings: Settings) -> str | None:
+def _labelled_twice(spec: FineTuneJobSpec) -> int:
+    return 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
+
+
+def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | None:
     aimd, frames, most = spec.aimd, spec.holdout.frames, spec.budget.max_labels
-    noise = 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
-    needed = aimd.trajectories * aimd.steps + frames + noise
+    noise = _labelled_twice(spec)
     if needed > most:
         once_more = f", {noise} of them once more (spec.labeling.noiseCheck)" if noise else ""
         return (

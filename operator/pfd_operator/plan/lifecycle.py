@@ -6,18 +6,28 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import Stop
 
 from .attempts import halt, running_gpu_seconds
-from .budget import deadline_left, gpu_seconds_left, gpus_per_pod, time_exhausted
-from .conditions import find_condition
+from .budget import (
+    DEADLINE_TOLERANCE_SECONDS,
+    deadline_left,
+    gpu_seconds_left,
+    gpus_of,
+    time_exhausted,
+    time_left,
+)
+from .conditions import find_condition, shortened
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
 from .spec_digest import spec_digest
 
 
 def begin(draft: Draft, recipe: AnyRecipe) -> None:
-    """Start a job that never ran, if its spec can be worked with."""
-    if draft.status.phase.terminal or draft.status.started_at is not None:
+    """Start a job that never ran, if its spec can be worked with; also one that failed because it could not be."""
+    phase = draft.status.phase
+    if draft.status.started_at is not None or (phase.terminal and phase is not Phase.FAILED):
         return
     hindrance = recipe.hindrance(draft.spec, draft.observed, draft.settings)
+    if hindrance is None or not hindrance.final:
+        draft.set(finished_at=None)
     if hindrance is not None:
         _wait(draft, hindrance)
     elif draft.spec.stop is not None:
@@ -41,11 +51,13 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
 
 def _wait(draft: Draft, hindrance: Hindrance) -> None:
     """Say why a job does not start; end it if it never can."""
-    if hindrance.final:
-        draft.end(Phase.FAILED, hindrance.reason, hindrance.message)
-        return
     old = find_condition(draft.status, ConditionType.READY)
-    if old is None or old.message != hindrance.message:
+    said = old is not None and old.message == shortened(hindrance.message)
+    if hindrance.final:
+        if not (said and draft.status.phase is Phase.FAILED):
+            draft.end(Phase.FAILED, hindrance.reason, hindrance.message)
+        return
+    if not said:
         draft.tell(hindrance.reason, hindrance.message, warning=hindrance.reason is OperatorReason.SPEC_INVALID)
     draft.set(phase=Phase.PENDING)
     for kind in (ConditionType.READY, ConditionType.PROGRESSING):
@@ -57,12 +69,13 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     status = draft.status
     if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
         return
+    started = status.started_at is not None
     reopened = status.model_copy(
         update={
-            # never started: it begins anew
-            "phase": Phase.RUNNING if status.started_at is not None else Phase.PENDING,
+            # never started: it begins anew, and its time has not begun
+            "phase": Phase.RUNNING if started else Phase.PENDING,
             "finished_at": None,
-            "suspended_seconds": status.suspended_seconds + draft.ended_seconds,
+            "suspended_seconds": status.suspended_seconds + draft.ended_seconds if started else 0,
         }
     )
     begun = status.active is not None
@@ -71,12 +84,21 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
     else:
-        still = ending is not None or time_exhausted(draft.spec, reopened, draft.now) is not None
+        # it may have ended with seconds left (`retry`), which are too few to go on by themselves
+        few = DEADLINE_TOLERANCE_SECONDS if _time_ended_it(draft) else 0
+        still = ending is not None or time_left(draft.spec, reopened, draft.now) <= few
     if still:
         return
     draft.status = reopened
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the job was reopened")
     draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
+
+
+def _time_ended_it(draft: Draft) -> bool:
+    ready = find_condition(draft.status, ConditionType.READY)
+    # not by the reasons of time: a spec refused meanwhile has put its own in their place
+    by_labels = ready is not None and ready.reason == OperatorReason.LABEL_BUDGET
+    return draft.status.phase is Phase.BUDGET_EXHAUSTED and not by_labels
 
 
 def obey(draft: Draft, recipe: AnyRecipe) -> None:
@@ -126,6 +148,6 @@ def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
         draft.wake(left)
     job = draft.active_job
     if job is not None and draft.spec.budget.gpu_hours is not None:
-        gpus = gpus_per_pod(draft.spec, job.stage) * sum(pod.phase == "Running" for pod in job.pods)
+        gpus = gpus_of(draft.spec, job) * sum(pod.phase == "Running" for pod in job.pods)
         if gpus:
             draft.wake(gpu_seconds_left(draft.spec, draft.status, running) / gpus)

@@ -72,7 +72,8 @@ def take_training(
         message += f". {remark}"
     record = IterationRecord(
         iteration=iteration,
-        labels=status.labels.paid,
+        # what it ended with when it was first done, so that another restart knows it, too
+        labels=status.again.get(iteration + 1, status.labels.paid),
         training_frames=result.counts.get("dataset"),
         prequential=judged_errors(measured, "prequential"),
         holdout=judged_errors(measured, "holdout"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.contract.settings import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
@@ -16,10 +15,10 @@ from .types import CreateConfigMap, CreateJob, CreateService, PlannedJob
 def ask_for_job(draft: Draft, stage: StagePlan) -> None:
     """Ask for the Job of the intended attempt, and for the ConfigMap it reads."""
     active = draft.running
-    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     if active.stage is StageKind.PREPARE:
         _create_structures(draft)
     resource, settings = draft.resource, draft.settings
+    pods = stage.pods_at_a_time(active.succeeded_indexes)
     url = settings.progress_url
     spec = StageSpec(
         job=JobIdentity(namespace=resource.namespace, kind=resource.kind, name=resource.name, uid=resource.uid),
@@ -41,9 +40,7 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         engine_image=stage.images.engine,
         completions=stage.completions,
         parallelism=stage.parallelism,
-        active_deadline_seconds=pod_deadline_seconds(
-            draft.spec, draft.status, active.stage, stage.parallelism, draft.now
-        ),
+        active_deadline_seconds=pod_deadline_seconds(draft.spec, draft.status, active.stage, pods, draft.now),
     )
     if job.together:
         draft.actions.append(CreateService(service_name(resource)))

@@ -73,6 +73,10 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return why a job cannot start, what the schema cannot see; None if it can."""
         ...
 
+    def start_labels(self, spec: Spec_contra) -> int:
+        """Return how many labels a job takes at least, before anything is known."""
+        ...
+
     def begun(self, status: Status, observed: Observed) -> Status:
         """Return the status of a job that starts now, with what has to be remembered from outside."""
         ...

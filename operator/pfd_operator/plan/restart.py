@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind, StageRef
 
@@ -11,6 +10,7 @@ from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
 from .recipe import AnyRecipe, Position
+from .redone import missing_labels, paid_when_begun, spec_changed_since
 from .spec_digest import spec_digest
 
 
@@ -25,9 +25,10 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     wanted = draft.spec.restart
     if wanted is None or not asked_for(draft):
         return
-    if not _can_begin(recipe, draft.spec, draft.status, wanted.from_iteration):
+    complaint = _complaint(draft, recipe, wanted.from_iteration)
+    if complaint is not None:
         draft.set(restart_id=wanted.id)
-        draft.tell(OperatorReason.RESTART_REFUSED, _complaint(draft, recipe, wanted.from_iteration), warning=True)
+        draft.tell(OperatorReason.RESTART_REFUSED, complaint, warning=True)
         return
     halt(draft)
     if not _at_rest(draft):
@@ -37,7 +38,7 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
         return
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
-    draft.status = recipe.rewound(draft.spec, _rewound(draft.status, wanted.from_iteration))
+    draft.status = _begun_again(draft, recipe, wanted.from_iteration)
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
@@ -60,6 +61,7 @@ def _rewound(status: JobStatus, iteration: int) -> JobStatus:
     return status.model_copy(
         update={
             "active": None,
+            "again": {},
             "finished_at": None,
             "iteration": iteration,
             "stages": stages,
@@ -71,21 +73,42 @@ def _rewound(status: JobStatus, iteration: int) -> JobStatus:
     )
 
 
-def _can_begin(recipe: AnyRecipe, spec: JobSpec, status: JobStatus, iteration: int) -> bool:
+def _begun_again(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
+    """Return the status with which an iteration begins again."""
+    rewound: JobStatus = recipe.rewound(draft.spec, _rewound(draft.status, iteration))
+    return rewound.model_copy(update={"again": paid_when_begun(draft, recipe, rewound, iteration)})
+
+
+def _can_begin(draft: Draft, recipe: AnyRecipe, iteration: int) -> bool:
     """Say whether the iteration before has ended, with a record that is still there."""
     if iteration == 0:
         return True
-    rewound = recipe.rewound(spec, _rewound(status, iteration))
-    return bool(rewound.stages) and recipe.next(spec, rewound) == Position(iteration, StageKind.EXPLORE)
+    status = _begun_again(draft, recipe, iteration)
+    if iteration <= draft.status.iteration and not status.again:
+        # whether there are labels for it is another question, which has a number for an answer
+        status = status.model_copy(update={"again": {iteration: 0}})
+    return bool(status.stages) and recipe.next(draft.spec, status) == Position(iteration, StageKind.EXPLORE)
 
 
-def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str:
-    after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
-    possible = [str(i) for i in after if _can_begin(recipe, draft.spec, draft.status, i)]
-    return (
-        f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
-        "iteration before must have ended and be among the last on record, and the budget must have room for it"
-    )
+def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
+    """Say why an iteration cannot be begun again, and how to get out; None if it can."""
+    if _can_begin(draft, recipe, iteration):
+        words = missing_labels(draft, recipe, _begun_again(draft, recipe, iteration))
+        if words is None:
+            return None
+    else:
+        after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
+        possible = [str(i) for i in after if _can_begin(draft, recipe, i)]
+        words = (
+            f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
+            "iteration before must have ended and be among the last on record, and the budget must have room for it"
+        )
+    if spec_changed_since(draft):
+        words += (
+            ". What was changed together with it is frozen without a restart: restore it together with a new "
+            "spec.restart.id, or ask for an iteration that can be begun, with a new id"
+        )
+    return words
 
 
 def _at_rest(draft: Draft) -> bool:

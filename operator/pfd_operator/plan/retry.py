@@ -7,15 +7,13 @@ from datetime import timedelta
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.status import ActiveStage, ActiveState
 
-from .budget import deadline_left, gpu_seconds, gpu_seconds_left, time_exhausted
+from .budget import DEADLINE_TOLERANCE_SECONDS, deadline_left, gpu_seconds, time_exhausted, time_left
 from .draft import Draft
 from .failures import Failure, Remedy
 from .recipe import position_of
 from .types import ObservedJob
 
 BACKOFF_MAX_SECONDS = 300
-DEADLINE_TOLERANCE_SECONDS = 60
-"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
 
 
 def fail(draft: Draft, failure: Failure) -> None:
@@ -61,9 +59,11 @@ def _out_of_time(draft: Draft, failure: Failure) -> None:
     if over is not None:
         draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
         return
-    left = min(deadline_left(draft.spec, draft.status, draft.now), gpu_seconds_left(draft.spec, draft.status))
+    left = time_left(draft.spec, draft.status, draft.now)
     if left > DEADLINE_TOLERANCE_SECONDS:
-        draft.tell(OperatorReason.STAGE_RETRIED, f"{failure.message}; the budget was raised since, so it goes on")
+        # several pods have shares of what was left then, and not all of them took theirs
+        words = f"{failure.message}: its share of the budget. {left:.0f} s are left in all, so it goes on"
+        draft.tell(OperatorReason.STAGE_RETRIED, words)
         return
     by_clock = deadline_left(draft.spec, draft.status, draft.now) <= left
     reason = OperatorReason.DEADLINE if by_clock else OperatorReason.GPU_BUDGET

@@ -66,7 +66,7 @@ def selected(
     return SelectParams(
         purpose=purpose_of(iteration),
         # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
-        frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status))),
+        frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status, iteration))),
         representative_fraction=spec.selection.representative_fraction,
         novelty=spec.selection.novelty,
         low_energy_fraction=spec.selection.low_energy_fraction,
@@ -75,20 +75,34 @@ def selected(
     )
 
 
-def stopped(spec: JobSpec, status: JobStatus, position: Position, begun: bool) -> Ending | None:
+def stopped(spec: JobSpec, status: JobStatus, position: Position, begun: bool, start_labels: int) -> Ending | None:
     """Say why a round does not begin, or stops before it costs labels: the user's wish, or no label left."""
+    if position == Position(0, StageKind.SELECT):
+        return _start_stopped(spec, status, start_labels)
     if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
         return None
     if position.stage is StageKind.EXPLORE and not begun and spec.stop is Stop.AFTER_ITERATION:
         message = f"stopped after iteration {position.iteration - 1} (spec.stop); remove spec.stop to go on"
         return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
-    if labels_left(spec, status) == 0:
+    if labels_left(spec, status, position.iteration) == 0:
         message = (
             f"all {spec.budget.max_labels} labels (spec.budget.maxLabels) are paid for and the model is not yet "
             f"good enough: {last_words(status)}. Raise the budget to go on"
         )
         return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
     return None
+
+
+def _start_stopped(spec: JobSpec, status: JobStatus, needed: int) -> Ending | None:
+    """Say why a start that is made anew may not be labelled; the first one always may."""
+    left = labels_left(spec, status, 0)
+    if left >= needed:
+        return None
+    message = (
+        f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, and the start, made anew, takes "
+        f"{needed}: raise the budget to {status.labels.paid + needed} to go on"
+    )
+    return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 
 
 def prepared(system: System) -> PreparedSystem:

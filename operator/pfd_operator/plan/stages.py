@@ -30,6 +30,10 @@ class StagePlan:
     parallelism: int = 1
     """Pods at a time; of a stage with one result, those that work on it together."""
 
+    def pods_at_a_time(self, done: int) -> int:
+        """Return how many pods work at a time when `done` indexes have their results: theirs end within seconds."""
+        return self.parallelism if self.completions is None else max(1, min(self.parallelism, self.completions - done))
+
     @cached_property
     def digest(self) -> str:
         """Name of the stage's outputs."""

@@ -118,6 +118,10 @@ class ObservedJob:
     """Indexes, each with a result of its own; None for a stage with one result."""
     nodes: int = 1
     """Pods that work on one result together."""
+    gpus: int | None = None
+    """GPUs of each pod by the limits of its containers; None if they are not known."""
+    claims: tuple[str, ...] = ()
+    """Names of each pod's claims of devices."""
     succeeded_indexes: int = 0
     failed_indexes: int = 0
     pods: tuple[ObservedPod, ...] = ()
@@ -145,6 +149,8 @@ class Observed:
     """Last report of the active attempt."""
     config_maps: frozenset[str] = frozenset()
     """Names of the ConfigMaps we own for inline structures."""
+    refusal: str = ""
+    """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None
     """The FineTuneJob that the spec names as teacher, if it exists."""
 

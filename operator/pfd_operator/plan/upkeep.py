@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.status import ActiveState
+from pfd_operator.api.status import ActiveStage, ActiveState
 
 from .attempts import halt
 from .conditions import find_condition
@@ -29,6 +29,11 @@ def note_spec_change(draft: Draft) -> None:
         "a part of the spec that is frozen once a job has started was changed: no new stage starts until it is "
         "restored; for other settings create another job, which finds the labels and stages they share"
     )
+    if draft.spec.restart is not None:
+        message += (
+            ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
+            "spec.restart.id, or holds from an iteration on that can be begun, asked for with a new id"
+        )
     if old is None or old.status != "True":
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
     draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)
@@ -43,9 +48,11 @@ def spec_changed(draft: Draft) -> bool:
 def watch_stuck(draft: Draft) -> None:
     """Show at once why a pod cannot start; after a while it is a failure."""
     active, job = draft.active, draft.active_job
-    if draft.status.phase is not Phase.RUNNING or active is None or active.state is not ActiveState.CREATED:
+    if draft.status.phase is not Phase.RUNNING or active is None:
         return
-    if job is None:
+    if active.state is ActiveState.INTENDED:
+        _show_refusal(draft, active)
+    if active.state is not ActiveState.CREATED or job is None:
         return
     age = (draft.now - (job.released_at or job.created_at or active.intended_at)).total_seconds()
     stuck = stuck_pods(job, age)
@@ -68,6 +75,16 @@ def watch_stuck(draft: Draft) -> None:
     draft.set(active=None)
     words = f"{position_of(active)} could not start for {draft.settings.stuck_after_seconds} s: {message}"
     draft.end(Phase.FAILED, stuck.reason, words)
+
+
+def _show_refusal(draft: Draft, active: ActiveStage) -> None:
+    refusal = draft.observed.refusal
+    if refusal:
+        # no failure after a while: a quota has room again when others have ended
+        words = f"{position_of(active)} does not start, and is asked for again and again: {refusal}"
+        draft.condition(ConditionType.STUCK, True, OperatorReason.JOB_REFUSED, words)
+    else:
+        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
 
 
 def show_progressing(draft: Draft) -> None:

@@ -13,6 +13,7 @@ from pfd_operator.api.job import GROUP
 from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.informer import Informer
@@ -169,6 +170,9 @@ class Operator:
         except ApiError as error:
             if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
                 return await self._refresh(key, error)
+            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
+            return "refused"
+        except NameTaken as error:
             log.warning("%s; again in %.1f s", error, self.queue.failed(key))
             return "refused"
         except Exception:

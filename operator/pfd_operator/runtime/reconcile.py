@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pfd_operator.api.conditions import OperatorReason
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import ActiveStage, JobStatus
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.apply import NameTaken, apply
 from pfd_operator.kube.children import Children
@@ -35,6 +35,8 @@ class Reconciler:
     progress: ProgressBoard
     recorder: EventRecorder
     settings: Settings
+    refusals: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    """Names of Jobs that could not be created when they were last asked for, and why."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one resource.
@@ -51,6 +53,7 @@ class Reconciler:
         """
         snapshot = self.store.get(key)
         if snapshot is None:
+            self.refusals.pop(key, None)
             return None
         try:
             resource = snapshot.resource()
@@ -64,6 +67,9 @@ class Reconciler:
         except (SpecInvalid, RenderError) as error:
             await self._refuse(snapshot, str(error))
             return None
+        if self.refusals.pop(key, None) is not None:
+            # conditions that spoke of it are out of date
+            return 0.0
         return decision.requeue_after_seconds
 
     def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
@@ -72,7 +78,12 @@ class Reconciler:
         jobs = {job.observed.name for job in self.children.jobs_of(snapshot.uid)}
         self.progress.keep_only(namespace, jobs, active)
         shown = self.progress.shown(namespace, active) if active else None
-        return replace(self.children.observed(snapshot.uid, shown), teacher=teacher_of(snapshot, self.store))
+        refused, words = self.refusals.get(snapshot.key, (None, ""))
+        return replace(
+            self.children.observed(snapshot.uid, shown),
+            teacher=teacher_of(snapshot, self.store),
+            refusal=words if refused == active else "",
+        )
 
     async def _apply(self, snapshot: Snapshot, resource: Resource, decision: Decision) -> None:
         active = decision.status.active
@@ -82,20 +93,26 @@ class Reconciler:
                 await apply(
                     self.api, self.recorder, snapshot, resource, decision, self.settings, self.store.keep_written
                 )
-            except NameTaken as error:
-                await self.recorder.emit(snapshot, Event("NameTaken", str(error), warning=True))
-                raise
-            except ApiError as error:
-                if error.status in (400, 403, 422):
-                    # quota, admission, or a pod override the server does not accept: the user can change it
-                    message = f"the API server refused a child: {error.message}"
-                    await self.recorder.emit(snapshot, Event("Refused", message, warning=True))
+            except (NameTaken, ApiError) as error:
+                await self._note_refusal(snapshot, active, error)
                 raise
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
             for event in decision.events:
                 log.info("%s: %s", event.reason, event.message)
+
+    async def _note_refusal(self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError) -> None:
+        """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""
+        if isinstance(error, NameTaken):
+            event = Event("NameTaken", str(error), warning=True)
+        elif error.status in (400, 403, 422):
+            event = Event("Refused", f"the API server refused a child: {error.message}", warning=True)
+        else:
+            return
+        if active is not None:
+            self.refusals[snapshot.key] = active.job_name, event.message
+        await self.recorder.emit(snapshot, event)
 
     async def _refuse(self, snapshot: Snapshot, message: str) -> None:
         status = refused_status(snapshot.status(), message, snapshot.generation, self.api.now())

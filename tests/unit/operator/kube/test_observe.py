@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import observed_jobs, observed_pod, parse_config_map, parse_job, parse_pod, with_pods
@@ -58,6 +60,17 @@ def test_job_counts_its_indexes() -> None:
     assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
 
 
+@pytest.mark.parametrize(("limit", "gpus"), [("2", 2), ("1k", None)])
+def test_a_job_says_what_its_pods_have(limit: str, gpus: int | None) -> None:
+    body = job()
+    engine = {"name": "engine", "resources": {"limits": {"cpu": "4", "nvidia.com/gpu": limit}}}
+    containers = [engine, {"name": "stage-out", "resources": {"requests": {"cpu": "50m"}}}]
+    body["spec"]["template"] = {"spec": {"containers": containers, "resourceClaims": [{"name": "nic"}]}}
+    cached = parse_job(body)
+    assert cached is not None
+    assert (cached.observed.gpus, cached.observed.claims) == (gpus, ("nic",))
+
+
 def test_pods_that_work_together_have_one_result() -> None:
     body = job(completedIndexes="1")
     body["spec"] = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 0}
@@ -94,6 +107,18 @@ def test_objects_of_others_are_ignored() -> None:
     orphan["metadata"]["ownerReferences"] = []
     assert parse_pod(orphan) is None
     assert parse_config_map({"metadata": {"name": "x", "namespace": "lab"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("7", 7), ("x", None), ("", None), ("-1", None), ("٣", None), ("9" * 5000, None)],
+    ids=["index", "letter", "empty", "negative", "of another script", "longer than int() takes"],
+)
+def test_an_odd_index_is_none(text: str, index: int | None) -> None:
+    """Anyone who may create pods can make one with our labels and such an annotation."""
+    parsed = parse_pod(pod({"phase": "Running"}, annotations={"batch.kubernetes.io/job-completion-index": text}))
+    assert parsed is not None
+    assert parsed.observed.index == index
 
 
 def test_pod_that_cannot_pull_its_image() -> None:

@@ -7,9 +7,20 @@ from typing import Any
 import pytest
 
 from pfd_operator.contract.settings import System
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.figures import figures_of
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.budget import gpus_per_pod
+
+SPEC: dict[str, Any] = {
+    "model": {"uri": "s3://pfd/m.pt"},
+    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
+    "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
+    "labeling": {"engine": {"xtb": {}}},
+    "convergence": {"forceRMSE": 0.08},
+    "artifacts": {"s3": {"bucket": "pfd"}},
+}
 
 
 def body(version: int, uid: str = "u", **fields: Any) -> dict[str, Any]:
@@ -34,6 +45,21 @@ def test_every_wrong_field_is_named() -> None:
     assert "spec.model: exactly one of pretrained, uri is needed, 2 are given" in message
     assert "spec.systems[0].structures.uri" in message
     assert "spec.labeling: Field required" in message
+
+
+@pytest.mark.parametrize("gpus", ["1k", "1000m", "one", "1.5", "-1", -1, "٣", "", "9" * 60])
+def test_gpus_that_cannot_be_counted_are_refused_by_their_path(gpus: str | int) -> None:
+    spec = SPEC | {"pods": {"train": {"resources": {"limits": {"cpu": "500m", "nvidia.com/gpu": gpus}}}}}
+    with pytest.raises(
+        SpecInvalid, match=r"^spec\.pods\.train\.resources\.limits: nvidia\.com/gpu is .*: give a whole"
+    ):
+        Snapshot(body(1, spec=spec)).resource()
+
+
+@pytest.mark.parametrize("gpus", [0, 1, "0", "8"])
+def test_plain_numbers_of_gpus_are_taken(gpus: str | int) -> None:
+    spec = SPEC | {"pods": {"train": {"resources": {"limits": {"amd.com/gpu": gpus}}}}}
+    assert gpus_per_pod(Snapshot(body(1, spec=spec)).resource().spec, StageKind.TRAIN) == int(gpus)
 
 
 def test_an_older_event_does_not_undo_a_write() -> None:

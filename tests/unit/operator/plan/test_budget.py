@@ -1,14 +1,18 @@
-"""What counts as a GPU."""
+"""What counts as a GPU, and how a budget of time ends a job for as long as it is not raised."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import resource
+from plan_samples import GPU, Run, after, condition, created, failed_pod, good_result, job_of, pod, resource
 
+from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
+from pfd_operator.plan.types import ObservedPod, PlannedJob
+from pfd_operator.runtime.refusal import refused_status
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,125 @@ from pfd_operator.plan.budget import gpus_per_pod
 )
 def test_gpus_of_a_pod(overrides: dict[str, Any], gpus: int) -> None:
     assert gpus_per_pod(resource(pods={"train": overrides}).spec, StageKind.TRAIN) == gpus
+
+
+def training_killed_after(seconds: float, **budget: Any) -> Run:
+    """A training on one GPU whose pod reached its deadline; seconds are what its container had."""
+    run = Run(resource(pods={"train": GPU}, budget={"maxIterations": 4, "maxLabels": 40, **budget}))
+    planned = run.until(0, StageKind.TRAIN)
+    end = run.seconds + seconds
+    killed = replace(
+        failed_pod(143, container_reason="DeadlineExceeded"), started_at=after(run.seconds), finished_at=after(end)
+    )
+    run.step(job_of(planned, killed), seconds=seconds)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("budget", "reason"), [({"gpuHours": 1}, "GpuBudgetExhausted"), ({"deadlineHours": 1}, "DeadlineExceeded")]
+)
+def test_seconds_that_are_left_do_not_reopen_a_job(budget: dict[str, float], reason: str) -> None:
+    run = training_killed_after(3560, **budget)
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+    assert condition(run.status, ConditionType.READY).reason == reason
+    for _ in range(3):
+        decision = run.step(seconds=600)
+        assert (decision.actions, decision.events, run.status.phase) == ((), (), Phase.BUDGET_EXHAUSTED)
+    run.edit(budget={"maxIterations": 4, "maxLabels": 40, **dict.fromkeys(budget, 2)})
+    again = created(run.step())
+    assert (run.status.phase, again.spec.stage, again.spec.attempt) == (Phase.RUNNING, StageKind.TRAIN, 2)
+
+
+def test_rounding_does_not_reopen_a_job() -> None:
+    run = Run(resource(pods={"prepare": GPU}, budget={"gpuHours": 1.1}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod())
+    run.step(running, seconds=3960.3)
+    # 1.1 h are 3960.0000000000005 s, and 3960 are booked
+    assert (run.status.phase, run.status.gpu_seconds) == (Phase.BUDGET_EXHAUSTED, 3960)
+    assert run.step(seconds=1).events == ()
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+
+
+def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
+    run = training_killed_after(3560, gpuHours=1)
+    run.status = refused_status(run.status, "spec.pods: no", 2, after(run.seconds))
+    assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
+
+
+FOUR_PODS = {
+    "exploration": {"stages": [{"temperaturesKelvin": [300, 600, 900, 1200]}], "pods": 4},
+    "pods": {"explore": GPU, "label": GPU},
+    "budget": {"maxIterations": 4, "maxLabels": 40, "gpuHours": 4},
+}
+
+
+def done_pods(planned: PlannedJob, count: int, seconds: float) -> list[ObservedPod]:
+    ended = {"exit_code": 0, "started_at": after(0), "finished_at": after(seconds), "result": good_result(planned.spec)}
+    return [pod("Succeeded", name=f"done-{index}", index=index, **ended) for index in range(count)]
+
+
+def test_what_others_did_not_use_is_for_the_pod_that_needs_it() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.EXPLORE)
+    assert planned.active_deadline_seconds == 3600
+    killed = failed_pod(143, name="killed", index=3, container_reason="DeadlineExceeded")
+    killed = replace(killed, started_at=after(0), finished_at=after(3600))
+    job = job_of(planned, *done_pods(planned, 3, 600), killed, succeeded_indexes=3)
+    told = run.step(job, seconds=3600).events[0]
+    assert (told.reason, "its share of the budget. 9000 s are left in all" in told.message) == ("StageRetried", True)
+    assert "raised" not in told.message
+    again = created(run.step())
+    assert (again.spec.attempt, again.active_deadline_seconds) == (2, 9000)
+    # preempted before the new Job has found the three again: they are done all the same
+    preempted = failed_pod(85, name="killed", index=3, disrupted=True)
+    run.step(replace(job_of(again, preempted), finished="Failed"))
+    assert created(run.step()).active_deadline_seconds == 9000
+
+
+def test_indexes_that_wait_for_others_take_no_share() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.LABEL)
+    assert (planned.completions, planned.parallelism, planned.active_deadline_seconds) == (3, 2, 7200)
+    gone = job_of(planned, *done_pods(planned, 2, 0), succeeded_indexes=2)
+    run.step(gone)
+    assert created(run.step()).active_deadline_seconds == 14400
+
+
+def test_indexes_of_another_image_are_not_done() -> None:
+    run = Run(resource(**FOUR_PODS))
+    planned = run.until(0, StageKind.EXPLORE)
+    run.step(job_of(planned, *done_pods(planned, 3, 0), succeeded_indexes=3))
+    run.settings = replace(run.settings, worker_image="worker:2")
+    assert created(run.step()).active_deadline_seconds == 3600
+
+
+CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimName": "a", "gpus": 4}]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seen", "gpus"),
+    [
+        ({}, {"gpus": 8}, 8),
+        (GPU, {"gpus": 0}, 0),
+        (GPU, {}, 1),
+        (CLAIM, {"gpus": 0, "claims": ("gpus",)}, 4),
+        (CLAIM, {"gpus": 2}, 2),
+        (GPU, {"gpus": 0, "claims": ("gpus",)}, 1),
+    ],
+    ids=["spec has fewer", "spec has more", "not known", "claim", "claim since", "claim no more"],
+)
+def test_what_a_job_has_is_booked_whatever_the_spec_says_now(
+    overrides: dict[str, Any], seen: dict[str, Any], gpus: int
+) -> None:
+    run = Run(resource(pods={"prepare": overrides}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod(), **seen)
+    run.step(running, seconds=100)
+    run.edit(stop="Now")
+    run.step(running, seconds=100)
+    assert run.status.gpu_seconds == 200 * gpus
+
+
+def test_the_budget_of_a_running_job_is_watched_by_what_it_has() -> None:
+    run = Run(resource(budget={"gpuHours": 1}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod(), gpus=2)
+    assert run.step(running, seconds=600).requeue_after_seconds == 1200

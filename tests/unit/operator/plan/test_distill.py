@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from plan_samples import TEACHER, Run, condition, distill_resource, distill_result, succeeded
+from plan_samples import START, TEACHER, Run, after, condition, distill_resource, distill_result, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
@@ -131,6 +131,40 @@ def test_a_teacher_without_a_model_ends_the_job() -> None:
     ready = condition(run.status, ConditionType.READY)
     assert ready.reason == "TeacherFailed"
     assert "no branch" in ready.message
+
+
+@pytest.mark.parametrize(
+    "mended", [TEACHER, ObservedTeacher(ended=False), None], ids=["there", "runs again", "deleted"]
+)
+def test_a_teacher_that_is_mended_brings_the_job_back(mended: ObservedTeacher | None) -> None:
+    run = Run(distill_resource())
+    run.teacher = ObservedTeacher(ended=True, failure=f"it ended as Failed ({'long words ' * 200})")
+    run.step()
+    ended = run.status
+    assert (ended.phase, ended.finished_at) == (Phase.FAILED, START)
+    assert run.step(seconds=60).events == ()
+    assert run.status == ended, "nothing new is said while nothing changed"
+    run.teacher = mended
+    run.step(seconds=60)
+    assert run.status.finished_at is None
+    if mended is not TEACHER:
+        assert (run.status.phase, condition(run.status, ConditionType.READY).reason) == (
+            Phase.PENDING,
+            "TeacherPending",
+        )
+        run.teacher = TEACHER
+        run.step(seconds=60)
+    assert run.status.suspended_seconds == 0
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_a_teacher_that_fails_in_another_way_is_told_again() -> None:
+    run = Run(distill_resource())
+    for failure in ("no branch", "no memory"):
+        run.teacher = ObservedTeacher(ended=True, failure=failure)
+        (told,) = run.step(seconds=60).events
+        assert failure in told.message
+        assert (run.status.phase, run.status.finished_at) == (Phase.FAILED, after(run.seconds))
 
 
 def test_a_teacher_that_is_deleted_later_is_not_missed() -> None:

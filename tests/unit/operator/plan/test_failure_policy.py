@@ -190,6 +190,22 @@ def test_a_job_without_pods_says_so() -> None:
     assert condition(run.status, ConditionType.STUCK).reason == "PodPending"
 
 
+def test_a_job_that_the_api_server_refuses_says_so_and_is_asked_for_until_it_is_taken() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    refusal = "the API server refused a child: exceeded quota: jobs"
+    for seconds in (1, SETTINGS.stuck_after_seconds):
+        assert created(run.step(seconds=seconds, refusal=refusal)) == planned
+        assert run.status.phase is Phase.RUNNING
+        for kind, value in ((ConditionType.STUCK, "True"), (ConditionType.PROGRESSING, "False")):
+            shown = condition(run.status, kind)
+            assert (shown.status, shown.reason, refusal in shown.message) == (value, "JobRefused", True)
+            assert shown.last_transition_time == after(1)
+    assert created(run.step(seconds=1)) == planned
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    assert condition(run.status, ConditionType.PROGRESSING).status == "True"
+
+
 def test_failed_indexes_leave_the_verdict_to_train() -> None:
     run = Run()
     planned = run.until(0, StageKind.LABEL)

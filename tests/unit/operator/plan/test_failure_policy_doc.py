@@ -17,6 +17,7 @@ OF_FAILURES = (
     OperatorReason.NON_ROOT,
     OperatorReason.CONFIG_ERROR,
     OperatorReason.POD_PENDING,
+    OperatorReason.JOB_REFUSED,
     OperatorReason.ATTEMPTS_EXHAUSTED,
     OperatorReason.POD_LOST,
     OperatorReason.OUT_OF_MEMORY,

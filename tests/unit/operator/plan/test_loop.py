@@ -233,6 +233,14 @@ def test_stop_now_and_go_on() -> None:
     assert run.to_the_end().phase is Phase.CONVERGED
 
 
+def test_time_cancelled_before_the_start_is_no_part_of_the_deadline() -> None:
+    run = Run(resource(stop="Now", budget={"deadlineHours": 1}))
+    assert run.step().status.phase is Phase.CANCELLED
+    run.edit(stop=None)
+    assert created(run.step(seconds=7200)).active_deadline_seconds == 3600
+    assert run.status.suspended_seconds == 0
+
+
 def test_stop_after_iteration() -> None:
     run = Run()
     label = run.until(1, StageKind.LABEL)

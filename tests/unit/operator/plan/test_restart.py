@@ -145,6 +145,38 @@ def test_an_iteration_that_cannot_be_begun_is_refused_once(iteration: int, possi
     assert run.step().events == ()
 
 
+def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
+    run = Run()
+    label = run.until(1, StageKind.LABEL)
+    before = run.resource.spec.training.to_json()
+    run.edit(training={"steps": 9000}, **restart(3))
+    decision = run.step(succeeded(label))
+    (refused,) = [event for event in decision.events if event.reason == "RestartRefused"]
+    assert "only 0, 1:" in refused.message
+    changed = condition(run.status, ConditionType.SPEC_CHANGED)
+    for message in (refused.message, changed.message):
+        assert "restore" in message and "together with a new spec.restart.id" in message
+        assert "can be begun" in message
+    assert decision.actions == ()
+    # one way out: as it was, with a new id, though the iteration still is impossible
+    stopped = run.resource, run.status
+    run.edit(training=before, **restart(3, "back"))
+    assert created(run.step()).spec.stage is StageKind.TRAIN
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+    # the other: an iteration that is possible
+    run.resource, run.status = stopped
+    run.edit(**restart(1, "possible"))
+    assert created(run.step()).spec.iteration == 1
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+
+
+def test_a_refused_restart_without_a_change_has_nothing_to_restore() -> None:
+    run = Run()
+    run.until(1, StageKind.LABEL)
+    run.edit(**restart(3))
+    assert "restore" not in run.step().events[0].message
+
+
 def test_a_restart_happens_once_and_again_with_another_word() -> None:
     run = Run()
     run.to_the_end()

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime_parts import body, operator_at
 
 from pfd_operator.kube.api import ApiError
+from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.resources import Key
 from pfd_operator.runtime.metrics import Metrics
 from pfd_operator.runtime.operator import Operator
@@ -52,6 +53,13 @@ async def test_jobs_by_kind_phase_and_stage(operator: Operator) -> None:
     assert at(jobs, kind="DistillJob", phase="Running", stage="train") == 1
     assert at(jobs, kind="FineTuneJob", phase="Pending", stage="") == 1
     assert at(values["pfd_resource_events_total"], kind="FineTuneJob") == 4
+
+
+@pytest.mark.parametrize("phase", ["Suspended", "Cancelled", "BudgetExhausted"])
+async def test_a_stage_that_was_stopped_does_not_run(operator: Operator, phase: str) -> None:
+    ended = {} if phase == "Suspended" else {"finishedAt": NOW.isoformat()}
+    operator.resource_changed(body("a", phase=phase, active={"stage": "train"}, **ended), deleted=False)
+    assert scrape(operator)["pfd_jobs"] == {frozenset({("kind", "FineTuneJob"), ("phase", phase), ("stage", "")}): 1}
 
 
 async def test_a_deleted_job_is_no_longer_counted(operator: Operator) -> None:
@@ -204,6 +212,17 @@ async def test_a_resource_that_is_gone_no_longer_fails(operator: Operator, monke
     assert at(scrape(operator)["pfd_queue_failing"]) == 1
     assert await operator._reconcile(key) == "gone"
     assert at(scrape(operator)["pfd_queue_failing"]) == 0
+
+
+async def test_a_name_that_somebody_else_has_is_no_bug(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = Key("FineTuneJob", "lab", "silicon")
+
+    async def taken(_: Key) -> None:
+        raise NameTaken("Job x exists and belongs to somebody else: delete or rename it")
+
+    monkeypatch.setattr(operator._reconciler, "reconcile", taken)
+    assert await operator._reconcile(key) == "refused"
+    assert operator.queue.failing == 1
 
 
 def test_every_metric_says_what_it_is_and_in_which_unit() -> None:

@@ -61,6 +61,17 @@ def test_a_student_hears_of_its_teacher_also_by_an_echo(operator: Operator, look
     assert looks == [(Key("DistillJob", "lab", "light"), SOON_SECONDS)]
 
 
+def test_a_student_that_failed_before_it_started_hears_of_its_teacher(
+    operator: Operator, looks: list[tuple[Key, float]]
+) -> None:
+    student = body("light", kind="DistillJob", phase="Failed", finishedAt="2026-01-01T00:00:00Z")
+    student["spec"] = {"teacher": {"fineTuneJob": {"name": "silicon"}}}
+    operator.resource_changed(student, deleted=False)
+    looks.clear()
+    operator.resource_changed(version(1, phase="Running"), deleted=False)
+    assert (Key("DistillJob", "lab", "light"), SOON_SECONDS) in looks
+
+
 @pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])
 async def test_an_echo_before_the_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, newest: int, looked_at: bool

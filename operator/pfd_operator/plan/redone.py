@@ -1,0 +1,98 @@
+"""Iterations done again: labels that they find in the store are paid for, so they count as when they first began."""
+
+from __future__ import annotations
+
+from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.contract.stage import StageKind, StageRef
+
+from .budget import labels_left
+from .draft import Draft
+from .jobs import Success
+from .recipe import AnyRecipe, Position, position_of
+from .spec_digest import spec_digest
+from .stages import plan_stage
+
+
+def spec_changed_since(draft: Draft) -> bool:
+    """Say whether the spec asks for something else than the job started with, or was restarted with."""
+    return spec_digest(draft.spec) != draft.status.spec_digest
+
+
+def paid_when_begun(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> dict[int, int]:
+    """Return how many labels were paid when iterations that begin again, and find their labels, first began.
+
+    Parameters
+    ----------
+    rewound
+        The status with which `iteration` begins again.
+    """
+    if not _begins_the_same(draft, recipe, rewound, iteration):
+        return {}
+    paid = _paid_at_first(draft.status, iteration)
+    # with other settings those that follow are others
+    return {iteration: paid[iteration]} if spec_changed_since(draft) else paid
+
+
+def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | None:
+    """Say how many labels are missing for an iteration that does not find those it had; None if none is.
+
+    Parameters
+    ----------
+    again
+        The status with which the iteration begins again.
+    """
+    iteration, most, status = again.iteration, draft.spec.budget.max_labels, draft.status
+    needed = 1 if iteration else recipe.start_labels(draft.spec)
+    left = labels_left(draft.spec, status)
+    if left >= needed or iteration > status.iteration or again.again:
+        return None
+    return (
+        f"spec.restart.fromIteration is {iteration}, which is not asked for as it was done before: it takes at least "
+        f"{needed} new labels, and {left} of {most} are left. Raise spec.budget.maxLabels to "
+        f"{status.labels.paid + needed} or more, with a new spec.restart.id"
+    )
+
+
+def asks_too_much(draft: Draft, success: Success) -> bool:
+    """Say whether an iteration done again selected other frames than before, and more than there are labels left."""
+    result = success.results[0] if success.results else None
+    if draft.running.stage is not StageKind.SELECT or not draft.status.again or result is None or result.reused:
+        return False
+    return result.counts.get("labels", result.counts.get("tasks", 0)) > labels_left(draft.spec, draft.status)
+
+
+def select_anew(draft: Draft) -> None:
+    """Let the selection be made again by what is left now; nothing was labelled yet."""
+    draft.set(again={})
+    draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+    words = "was not found in the store as it was before, and is made anew with the labels that are left"
+    draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
+
+
+def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:
+    # the hold-out's labels alone are no record: of a student's first round, too much may be thought to be left
+    known = {iteration: 0, status.iteration: 0} | status.again
+    known |= {record.iteration + 1: record.labels for record in status.iterations}
+    return {number: paid for number, paid in known.items() if number >= iteration}
+
+
+def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> bool:
+    """Say whether what is on record would be asked for again: then its results and labels are in the store."""
+    records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
+    before = rewound.stages or iteration == 0
+    if not before or StageKind.SELECT not in records or StageKind.EXPLORE not in records:
+        # too old to be on record, or never done
+        return not spec_changed_since(draft)
+    # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
+    inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
+    for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):
+        record = records.get(stage)
+        if record is None:
+            break
+        status = rewound.model_copy(update={"inputs": inputs, "again": _paid_at_first(draft.status, iteration)})
+        planned = plan_stage(recipe, draft.spec, status, draft.settings, Position(iteration, stage))
+        if planned.digest != record.digest:
+            return False
+        inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
+    return True

@@ -1,0 +1,133 @@
+"""A Job that the API server refuses shows in the conditions, in the server's words, until it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.resources import Key
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.reconcile import Reconciler
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = Key("FineTuneJob", "lab", "silicon")
+SPEC = {
+    "model": {"uri": "s3://pfd/m.pt"},
+    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
+    "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
+    "labeling": {"engine": {"xtb": {}}},
+    "convergence": {"forceRMSE": 0.08},
+    "artifacts": {"s3": {"bucket": "pfd"}},
+}
+
+
+def patched(old: Any, patch: Any) -> Any:
+    """Return what a merge patch makes of a value."""
+    if not isinstance(patch, Mapping) or not isinstance(old, Mapping):
+        return patch
+    merged = old | {name: patched(old.get(name), value) for name, value in patch.items()}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+class Server:
+    """Holds one resource, and takes Jobs or refuses them."""
+
+    def __init__(self) -> None:
+        metadata = {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1", "generation": 1}
+        self.resource: dict[str, Any] = {"kind": "FineTuneJob", "metadata": metadata, "spec": SPEC, "status": {}}
+        self.refusal: ApiError | None = None
+        self.events: list[str] = []
+        self.jobs = 0
+
+    def now(self) -> datetime:
+        return NOW
+
+    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Any]:
+        if path.endswith("/events"):
+            self.events.append((body or {})["reason"])
+            return {"metadata": {"name": "event"}}
+        if method == "GET":
+            return {"metadata": {"ownerReferences": []}}
+        if path.endswith("/status") and body is not None:
+            version = str(int(self.resource["metadata"]["resourceVersion"]) + 1)
+            metadata = self.resource["metadata"] | {"resourceVersion": version}
+            self.resource = self.resource | {
+                "metadata": metadata,
+                "status": patched(self.resource["status"], body["status"]),
+            }
+        return self.resource
+
+    async def send(self, method: str, path: str, body: Mapping[str, Any], query: object = None) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.jobs += 1
+
+    def conditions(self) -> dict[str, tuple[str, str, str]]:
+        return {c["type"]: (c["status"], c["reason"], c["message"]) for c in self.resource["status"]["conditions"]}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def reconciler(server: Server) -> Reconciler:
+    api, store = cast(KubeApi, server), ResourceStore()
+    store.keep(server.resource)
+    children = Children(api, store, lambda key, seconds: None)
+    settings = Settings(worker_image="worker", engine_images={})
+    return Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "event", "words"),
+    [
+        (ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch"), "Refused", "exceeded quota"),
+        (ApiError(422, "Invalid", "spec.template.spec.tolerations[0]"), "Refused", "tolerations[0]"),
+        (ApiError(409, "AlreadyExists", "it exists"), "NameTaken", "belongs to somebody else"),
+    ],
+)
+async def test_a_refusal_is_shown_until_the_job_is_taken(
+    server: Server, reconciler: Reconciler, refusal: ApiError, event: str, words: str
+) -> None:
+    server.refusal = refusal
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"quota|tolerations|somebody"):
+            await reconciler.reconcile(KEY)
+    assert event in server.events
+    for kind, value in (("Stuck", "True"), ("Progressing", "False")):
+        status, reason, message = server.conditions()[kind]
+        assert (status, reason, words in message) == (value, "JobRefused", True)
+    server.refusal = None
+    # the Job is taken, and what spoke of the refusal is looked at at once
+    assert await reconciler.reconcile(KEY) == 0
+    await reconciler.reconcile(KEY)
+    assert server.jobs
+    assert server.conditions()["Stuck"][0] == "False"
+    assert server.conditions()["Progressing"][:2] == ("True", "StageRunning")
+
+
+async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -> None:
+    server.refusal = ApiError(503, "ServiceUnavailable", "later")
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            await reconciler.reconcile(KEY)
+    assert server.conditions()["Stuck"][0] == "False"
+
+
+async def test_a_refusal_is_forgotten_with_its_resource(server: Server, reconciler: Reconciler) -> None:
+    server.refusal = ApiError(403, "Forbidden", "exceeded quota")
+    with pytest.raises(ApiError):
+        await reconciler.reconcile(KEY)
+    reconciler.store.forget(KEY)
+    await reconciler.reconcile(KEY)
+    assert reconciler.refusals == {}

@@ -72,6 +72,11 @@ class Examination:
             Labelled by the teacher.
         dft
             Labelled by the reference; none if there is no such hold-out.
+
+        Raises
+        ------
+        StageError
+            Preempted, if it was told to stop before all was measured.
         """
         self._measure_errors(holdout, dft)
         self._tell(5, "speed of teacher and student")
@@ -83,6 +88,8 @@ class Examination:
         if self.acceptance.rdf_overlap is not None:
             self._tell(80, "structure in MD of teacher and student")
             self._measure_structure()
+        # a run that was told to stop ends early: its figures are no verdict
+        self._tell(90, "verdict")
         return self._figures()
 
     def to_json(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pfd_operator.contract.stage import AcceptParams
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
+from pfd_worker.errors import preempted
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
@@ -35,7 +36,13 @@ _MESSAGE_MAX = 200
 
 
 def run(context: StageContext) -> StageOutput:
-    """Judge the student; a refused one is exported, too."""
+    """Judge the student; a refused one is exported, too.
+
+    Raises
+    ------
+    StageError
+        Preempted, if the pod was told to stop: nothing is committed.
+    """
     params = cast(AcceptParams, context.spec.params)
     prepare, train = context.input("prepare")[0], context.input("train")[0]
     files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
@@ -61,6 +68,8 @@ def run(context: StageContext) -> StageOutput:
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
     files["acceptance.json"] = context.workdir / "acceptance.json"
     files["acceptance.json"].write_text(json.dumps(report, indent=1))
+    if context.stopping.is_set():
+        raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
         summary={"accepted": all(check.met for check in checks), "best_iteration": train.summary["best_iteration"]},

@@ -1,0 +1,109 @@
+"""Accept with calculators in place of teacher and student: no training and no freezing, so no torch."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, ref
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.errors import StageError
+from pfd_worker.families import CALCULATOR_FILE, DEEPMD
+from pfd_worker.frames import labelled, write_frames
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.preparation.starts import STARTS_FILE
+from pfd_worker.run import commit
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages import accept
+from pfd_worker.store.manifests import read_manifest
+
+ACCEPT = {
+    "stage": "accept",
+    "student": {"preset": "small", "compress": False},
+    "exploration": {"stages": [{"temperaturesKelvin": [300], "timestepFs": 2}]},
+    "acceptance": {"forceRMSE": 1, "sizes": [4], "stableMDPicoseconds": 0.02},
+}
+
+
+@pytest.fixture(autouse=True)
+def calculators(monkeypatch):
+    """Nothing is frozen, and the student is its teacher."""
+
+    def frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]:
+        (folder / "frozen.pth").write_bytes(b"frozen")
+        return {"frozen.pth": folder / "frozen.pth"}
+
+    monkeypatch.setattr(accept, "_frozen", frozen)
+    monkeypatch.setattr(accept, "FrozenModel", lambda path: CalculatorModel(EMT()))
+    monkeypatch.setattr("pfd_worker.acceptance.examination.MD_ATOMS", 4)
+
+
+def crystal(element: str, system: str, number: int = 0) -> Atoms:
+    atoms = bulk(element, cubic=True)
+    atoms.rattle(0.05, seed=number)
+    atoms.info = {"system": system, "start": number, "frame": 0, "variation": number, "slab": False}
+    return atoms
+
+
+def label(atoms: Atoms) -> Atoms:
+    predicted = CalculatorModel(EMT()).predict([atoms])[0]
+    return labelled(atoms, predicted.energy, predicted.forces, predicted.virial)
+
+
+def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any], summary: dict[str, Any]) -> StageRef:
+    """Commit a stage with frames, bytes and JSON as its files."""
+    folder = loop.folder / name
+    folder.mkdir()
+    for file, content in files.items():
+        if isinstance(content, list):
+            write_frames(folder / file, content)
+        else:
+            (folder / file).write_bytes(content)
+    spec = loop.spec(params, 0, {})
+    output = StageOutput(files={file: folder / file for file in files}, summary=summary)
+    commit(StageContext(spec, loop.store, folder), output, 0.0)
+    return ref(spec)
+
+
+def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
+    params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
+    files = {DEEPMD.best_file: b"checkpoint", "holdout.extxyz": frames, "dataset.extxyz": frames}
+    return stored(loop, name, params, files, {"best_iteration": 1})
+
+
+def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **run: Any):
+    """Judge a student of copper whose job has these starts."""
+    systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
+    elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
+    prepare = stored(
+        loop,
+        "prepare",
+        {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
+        {STARTS_FILE: starts, CALCULATOR_FILE: json.dumps(EMT_ENGINE["ase"]).encode()},
+        {"elements": elements, "systems": systems, "inputs_sha256": {}, "calculator": "EMT"},
+    )
+    holdout = [label(atoms) for atoms in starts]
+    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout)}, **run)
+
+
+def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch):
+    loop, stopping, export = Loop(tmp_path), threading.Event(), accept.export_model
+
+    def stopped_in_it(*given):
+        stopping.set()
+        return export(*given)
+
+    monkeypatch.setattr(accept, "export_model", stopped_in_it)
+    with pytest.raises(StageError) as caught:
+        judged(loop, [crystal("Cu", "copper")], stopping=stopping)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    digests = [digest for digest in loop.inputs if read_manifest(loop.store, digest) is not None]
+    assert digests == []

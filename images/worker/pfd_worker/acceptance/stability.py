@@ -26,7 +26,7 @@ class StableRun:
     pressure_bar: float | None
     asked_picoseconds: float
     picoseconds: float
-    """Run before the end or the explosion."""
+    """Run before the end or the explosion: what was asked, if neither explosion nor stop came before."""
     exploded_at_step: int | None
     reason: str | None
     density_min: float | None
@@ -83,13 +83,16 @@ def measure_stability(
     pressure = None if fixed_cell else pressure_bar
     task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
     outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
+    completed = outcome.reason is None and outcome.steps_done == task.steps
+    # the last step may end beyond what was asked; an explosion found there still came before
+    lasted = min(outcome.steps_done, task.steps - 1) * timestep_fs / FS_PER_PS
     densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
     record = StableRun(
         ensemble=ensemble,
         temperature_kelvin=temperature_kelvin,
         pressure_bar=pressure,
         asked_picoseconds=picoseconds,
-        picoseconds=outcome.steps_done * timestep_fs / FS_PER_PS,
+        picoseconds=picoseconds if completed else lasted,
         exploded_at_step=outcome.exploded_at_step,
         reason=outcome.reason,
         density_min=min(densities, default=None),

@@ -17,6 +17,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
 from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
+from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
@@ -58,7 +59,7 @@ def run(context: StageContext) -> StageOutput:
         stopping=context.stopping,
         progress=context.progress,
     )
-    dft = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz")) if params.dft_holdout else []
+    dft = _dft_holdout(context, params, prepare, examination)
     figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
     checks = judge(limits_of(params.acceptance), figures)
     card = _card(context, params, prepare, train, examination, checks)
@@ -80,6 +81,19 @@ def run(context: StageContext) -> StageOutput:
         ],
         figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
     )
+
+
+def _dft_holdout(
+    context: StageContext, params: AcceptParams, prepare: Manifest, examination: Examination
+) -> list[Atoms]:
+    """Return what of the teacher's DFT hold-out is of this job; where nothing is, say so in the examination."""
+    if params.dft_holdout is None:
+        return []
+    frames = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz"))
+    kept, missing = frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
+    if missing is not None:
+        examination.missing["dft"] = missing
+    return kept
 
 
 def _card(

@@ -107,3 +107,40 @@ def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
     digests = [digest for digest in loop.inputs if read_manifest(loop.store, digest) is not None]
     assert digests == []
+
+
+def with_dft(loop: Loop, frames: list[Atoms]) -> dict[str, Any]:
+    """Return parameters that name a train stage with these frames as the teacher's DFT hold-out."""
+    digest = train_stage(loop, "teacher", frames).digest
+    asked = {**ACCEPT["acceptance"], "dftForceRatio": 1.5}
+    return {**ACCEPT, "acceptance": asked, "dftHoldout": loop.store.uri(f"stages/{digest}/manifest.json")}
+
+
+def dft_label(element: str, system: str, number: int) -> Atoms:
+    frame = label(crystal(element, system, number))
+    frame.calc.results["forces"] += 0.1
+    return frame
+
+
+def test_of_the_dft_hold_out_the_jobs_own_materials_count(tmp_path):
+    loop = Loop(tmp_path)
+    foreign = [dft_label("Cu", "other", 4), dft_label("Pt", "platinum", 5), dft_label("Al", "copper", 6)]
+    params = with_dft(loop, [*foreign, dft_label("Cu", "copper", 7), dft_label("Cu", "copper", 8)])
+    result = judged(loop, [crystal("Cu", "copper")], params)
+    assert result.metrics["dft"].frames == result.metrics["teacherDft"].frames == 2
+    assert {check.name: check.met for check in result.checks}["ForceRmseAgainstDftOverTeacher"]
+
+
+@pytest.mark.parametrize(
+    ("element", "system", "words"),
+    [
+        ("Pt", "platinum", "no frame of the teacher's DFT hold-out is of this job's systems (copper)"),
+        ("Pt", "copper", "every frame of the teacher's DFT hold-out has elements besides the student's (Cu)"),
+    ],
+)
+def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, system, words):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")], with_dft(loop, [dft_label(element, system, 4)]))
+    check = {each.name: each for each in result.checks}["ForceRmseAgainstDftOverTeacher"]
+    assert not check.met and words in check.message
+    assert "dft" not in result.metrics

@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.trajectory import run_trajectory
 
 
@@ -78,9 +79,7 @@ def measure_stability(
     StableRun, list of Atoms
         The record, and the frames: for radial distribution functions.
     """
-    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
-    ensemble = Ensemble.NVT if fixed_cell else Ensemble.NPT
-    pressure = None if fixed_cell else pressure_bar
+    ensemble, pressure = (Ensemble.NVT, None) if keeps_its_cell(start) else (Ensemble.NPT, pressure_bar)
     task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
     outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
     completed = outcome.reason is None and outcome.steps_done == task.steps

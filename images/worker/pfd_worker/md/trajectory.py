@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
 
@@ -110,7 +111,7 @@ def run_trajectory(
     Parameters
     ----------
     start
-        Start structure; not changed. A slab (info `slab`) keeps its cell: constant pressure would close the vacuum.
+        Start structure; not changed. A slab (info `slab`) and a molecule keep their cell.
     calculator
         The exploring model.
     task
@@ -132,8 +133,7 @@ def run_trajectory(
     """
     atoms = start.copy()
     atoms.calc = calculator
-    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
-    ensemble = Ensemble.NVT if fixed_cell and task.ensemble is Ensemble.NPT else task.ensemble
+    ensemble = Ensemble.NVT if keeps_its_cell(start) and task.ensemble is Ensemble.NPT else task.ensemble
     start_volume = float(abs(atoms.cell.volume)) if start.pbc.any() else None
     outcome = TrajectoryOutcome(reason=_fault(atoms, task, min_distance_factor, start_volume))
     if outcome.reason is not None:

@@ -15,7 +15,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble
+from pfd_operator.contract.settings import Ensemble, ExplorationStage
 from pfd_operator.contract.stage import AcceptParams
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
@@ -26,6 +26,7 @@ from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -109,20 +110,13 @@ def _card(
     elements: list[str] = prepare.summary["elements"]
     system = str(examination.start.info["system"])
     metrics = examination.metrics
-    first = stages[0]
-    constant_pressure = first.ensemble is Ensemble.NPT
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=MdConditions(
-            first.temperatures_kelvin[0],
-            first.pressures_bar[0] if constant_pressure else None,
-            first.timestep_fs,
-            spec.seed,
-        ),
+        conditions=_conditions(stages[0], examination.start, spec.seed),
         against_teacher=metrics["holdout"],
         against_dft=metrics.get("dft"),
         teacher_against_dft=metrics.get("teacherDft"),
@@ -134,6 +128,13 @@ def _card(
         checks=checks,
         versions=package_versions(),
     )
+
+
+def _conditions(stage: ExplorationStage, start: Atoms, seed: int) -> MdConditions:
+    """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
+    constant_pressure = stage.ensemble is Ensemble.NPT and not keeps_its_cell(start)
+    pressure = stage.pressures_bar[0] if constant_pressure else None
+    return MdConditions(stage.temperatures_kelvin[0], pressure, stage.timestep_fs, seed)
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:

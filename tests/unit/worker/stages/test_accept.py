@@ -144,3 +144,13 @@ def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, s
     check = {each.name: each for each in result.checks}["ForceRmseAgainstDftOverTeacher"]
     assert not check.met and words in check.message
     assert "dft" not in result.metrics
+
+
+@pytest.mark.parametrize(("slab", "ensemble"), [(False, "npt"), (True, "nvt")])
+def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
+    loop, start = Loop(tmp_path), crystal("Cu", "copper")
+    start.info["slab"] = slab
+    result = judged(loop, [start])
+    text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
+    assert f"fix integrate all {ensemble} temp" in text
+    assert ("pressure" in text) is not slab

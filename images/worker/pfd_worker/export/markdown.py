@@ -118,7 +118,8 @@ def _speed(card: ModelCard) -> Iterator[str]:
         yield "Not measured."
         return
     machine = f" on {card.machine}" if card.machine else ""
-    yield f"Median of MD steps with energy, forces and stress, both models in one run{machine}."
+    system = f" of {card.speed_system}" if card.speed_system else ""
+    yield f"Median of MD steps{system} with energy, forces and stress, both models in one run{machine}."
     yield ""
     factors = speed_ups(card.speed, STUDENT, over=TEACHER)
     rows, notes = [], []
@@ -157,8 +158,9 @@ def _dynamics(card: ModelCard) -> Iterator[str]:
         if drift.drift is not None and drift.max_deviation is not None:
             measured = f"{drift.drift:+.3g} meV/atom/ps (within {drift.max_deviation:.3g} meV/atom of a straight line)"
         yield f"- {name}, drift of the total energy at constant energy over {drift.picoseconds:g} ps: {measured}"
-    for pair, overlap in sorted(card.rdf_overlap.items()):
-        yield f"- g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
+    for name, pairs in sorted(card.rdf_overlap.items()):
+        for pair, overlap in sorted(pairs.items()):
+            yield f"- {name}, g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
 
 
 def _use(files: Mapping[str, StoredFile]) -> Iterator[str]:

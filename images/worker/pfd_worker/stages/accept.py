@@ -53,7 +53,7 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        start=_start(read_frames(context.fetch(prepare, STARTS_FILE))),
+        starts=_starts(read_frames(context.fetch(prepare, STARTS_FILE))),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
@@ -65,7 +65,7 @@ def run(context: StageContext) -> StageOutput:
     checks = judge(limits_of(params.acceptance), figures)
     card = _card(context, params, prepare, train, examination, checks)
     exported = ModelFiles(context.fetch(train, DEEPMD.best_file), files["frozen.pth"], files.get("compressed.pth"))
-    sample = supercell_of_size(examination.start, params.acceptance.sizes[0])
+    sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
     files["acceptance.json"] = context.workdir / "acceptance.json"
@@ -108,23 +108,23 @@ def _card(
     """Return what is known of the student."""
     spec, stages = context.spec, params.exploration.stages
     elements: list[str] = prepare.summary["elements"]
-    system = str(examination.start.info["system"])
-    metrics = examination.metrics
+    metrics, dynamics = examination.metrics, examination.dynamics
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=_conditions(stages[0], examination.start, spec.seed),
+        conditions=_conditions(stages[0], examination.starts[examination.speed_system], spec.seed),
         against_teacher=metrics["holdout"],
         against_dft=metrics.get("dft"),
         teacher_against_dft=metrics.get("teacherDft"),
         speed=examination.speed,
+        speed_system=examination.speed_system,
         machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
-        drift={} if examination.drift is None else {system: examination.drift},
-        stability={} if examination.stability is None else {system: examination.stability},
-        rdf_overlap=examination.overlap,
+        drift={system: each.drift for system, each in dynamics.items() if each.drift is not None},
+        stability={system: each.stability for system, each in dynamics.items() if each.stability is not None},
+        rdf_overlap={system: each.overlap for system, each in dynamics.items() if each.overlap},
         checks=checks,
         versions=package_versions(),
     )
@@ -171,6 +171,9 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
     return files
 
 
-def _start(starts: list[Atoms]) -> Atoms:
-    """Return a start that no training trajectory began from."""
-    return holdout_starts([atoms for atoms in starts if atoms.info["system"] == starts[0].info["system"]])[0]
+def _starts(starts: list[Atoms]) -> dict[str, Atoms]:
+    """Return one start of each system that no training trajectory began from."""
+    by_system: dict[str, list[Atoms]] = {}
+    for atoms in starts:
+        by_system.setdefault(str(atoms.info["system"]), []).append(atoms)
+    return {system: holdout_starts(mine)[0] for system, mine in by_system.items()}

@@ -43,7 +43,7 @@ def calculators(monkeypatch):
 
     monkeypatch.setattr(accept, "_frozen", frozen)
     monkeypatch.setattr(accept, "FrozenModel", lambda path: CalculatorModel(EMT()))
-    monkeypatch.setattr("pfd_worker.acceptance.examination.MD_ATOMS", 4)
+    monkeypatch.setattr("pfd_worker.acceptance.dynamics.MD_ATOMS", 4)
 
 
 def crystal(element: str, system: str, number: int = 0) -> Atoms:
@@ -154,3 +154,15 @@ def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
     assert f"fix integrate all {ensemble} temp" in text
     assert ("pressure" in text) is not slab
+
+
+def test_the_card_knows_the_md_of_every_system(tmp_path):
+    loop = Loop(tmp_path)
+    starts = [crystal("Cu", "copper", number) for number in range(4)] + [crystal("Ag", "silver", 5)]
+    result = judged(loop, starts)
+    files = loop.manifest(result).files
+    card = json.loads(loop.store.get(files["card.json"].key) or b"")
+    assert set(card["stability"]) == set(card["drift"]) == {"copper", "silver"}
+    assert card["speedSystem"] == "copper"
+    stable = {check.name: check for check in result.checks}["StablePicoseconds"]
+    assert "of 2 systems" in stable.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.settings import Ensemble, Exploration, ExplorationStage
 from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
 from pfd_worker.acceptance.stability import StableRun, measure_stability
-from pfd_worker.acceptance.structure import overlaps, radial_distribution
+from pfd_worker.acceptance.structure import overlaps, radial_distribution, self_overlaps
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.models.base import AtomisticModel
 
@@ -52,6 +53,8 @@ class SystemDynamics:
     drift: NveDrift | None = None
     overlap: dict[str, float] = field(default_factory=dict)
     """Pair of elements → overlap of g(r) with the teacher's."""
+    overlap_of_teacher: float | None = None
+    """Smallest overlap of the teacher's first half with its second, over all pairs."""
     missing: dict[str, str] = field(default_factory=dict)
     """Group of the verdict → why this system has no figure."""
 
@@ -110,6 +113,9 @@ class SystemDynamics:
             self.missing["rdf_overlap"] = str(error)
             return
         self.overlap = {"-".join(pair): value for pair, value in compared.items()}
+        # a pair that only the student brings within reach has none
+        with contextlib.suppress(ValueError):
+            self.overlap_of_teacher = min(self_overlaps(frames[TEACHER]).values())
 
 
 def _hottest(exploration: Exploration) -> tuple[ExplorationStage, float, float]:

@@ -95,6 +95,7 @@ class Examination:
             "nveDrift": {system: vars(each.drift) for system, each in by_system if each.drift is not None},
             "stability": {system: vars(each.stability) for system, each in by_system if each.stability is not None},
             "rdfOverlap": {system: each.overlap for system, each in by_system if each.overlap},
+            "rdfOverlapOfTeacher": self._overlaps_of_teacher(),
             "missing": self._missing(),
         }
 
@@ -139,6 +140,10 @@ class Examination:
             self._tell(begin + 0.75 * share, f"{system}: structure in MD of teacher and student")
             each.measure_structure()
 
+    def _overlaps_of_teacher(self) -> dict[str, float]:
+        found = {system: each.overlap_of_teacher for system, each in self.dynamics.items()}
+        return {system: overlap for system, overlap in found.items() if overlap is not None}
+
     def _missing(self) -> dict[str, str]:
         """Return why figures are not there, with the systems that have none."""
         found = dict(self.missing)
@@ -167,6 +172,7 @@ class Examination:
             },
             nve_drift={system: drift for system, drift in drifts.items() if drift is not None},
             rdf_overlap={system: each.overlap for system, each in self.dynamics.items() if each.overlap},
+            rdf_overlap_of_teacher=self._overlaps_of_teacher(),
             missing=self._missing(),
         )
 

@@ -109,6 +109,10 @@ def test_every_system_is_run_and_its_words_name_it():
     assert "of 2 systems" in checks["StablePicoseconds"].message
     assert [percent for percent, _ in told] == sorted(percent for percent, _ in told)
     report = examined.to_json()
+    own = report["rdfOverlapOfTeacher"]
+    assert set(own) == {"copper", "silver"} and all(0.1 < overlap < 1 for overlap in own.values())
+    words = [f"(the teacher's two halves overlap by {overlap:.4g})" for overlap in own.values()]
+    assert any(each in checks["RdfOverlap"].message for each in words)
     assert report["speedSystem"] == "copper"
     for measured in ("stability", "nveDrift", "rdfOverlap"):
         assert set(report[measured]) == {"copper", "silver"}

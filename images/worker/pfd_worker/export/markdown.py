@@ -97,7 +97,7 @@ def _errors(card: ModelCard) -> Iterator[str]:
 def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
     if errors is None:
         return (name, "not measured", *[_UNMEASURED] * 4)
-    virial = errors.virial_rmse_per_atom
+    energy, virial = errors.energy_rmse_per_atom, errors.virial_rmse_per_atom
     worst = _UNMEASURED
     if errors.worst_stratum_force_rmse is not None:
         worst = f"{errors.worst_stratum_force_rmse:.4f} ({errors.worst_stratum})"
@@ -105,7 +105,7 @@ def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
         name,
         str(errors.frames),
         f"{errors.force_rmse:.4f} ({errors.force_rmse_low:.4f} to {errors.force_rmse_high:.4f})",
-        f"{1000 * errors.energy_rmse_per_atom:.2f}",
+        _UNMEASURED if energy is None else f"{1000 * energy:.2f}",
         _UNMEASURED if virial is None else f"{1000 * virial:.2f}",
         worst,
     )

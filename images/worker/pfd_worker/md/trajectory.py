@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,22 @@ class TrajectoryOutcome:
     steps_done: int = 0
     exploded_at_step: int | None = None
     reason: str | None = None
+
+    def end_at_first(self, faults: Sequence[str | None]) -> None:
+        """Take the first frame with a fault for the explosion: drop it and what follows.
+
+        Parameters
+        ----------
+        faults
+            Of each frame, what is wrong with it by comparison with others; None if nothing is.
+        """
+        number = next((number for number, fault in enumerate(faults) if fault is not None), None)
+        if number is None:
+            return
+        self.exploded_at_step, self.reason = int(self.frames[number].info["step"]), faults[number]
+        del self.frames[number:]
+        if self.frames:
+            self.frames[-1].info["brink"] = True
 
 
 def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume: float | None) -> str | None:

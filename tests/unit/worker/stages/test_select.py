@@ -5,11 +5,13 @@ from collections import Counter
 
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.families import CALCULATOR_FILE
 from pfd_worker.frames import write_frames
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.run import commit
 from pfd_worker.selection.contacts import close_contacts
@@ -75,6 +77,33 @@ def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monke
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["close-contact"], samplings["representative"], len(tasks)) == (1, 2, 8)
     assert len(made) == 1
+
+
+class FallsLate(EMT):
+    """EMT whose energy leaves its forces behind in the hotter trajectory, after a while."""
+
+    steps = 0
+
+    def calculate(self, *given, **named):
+        super().calculate(*given, **named)
+        self.steps += 1
+        if self.steps > 45:
+            self.results["energy"] -= 20.0
+
+
+def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(explored, monkeypatch):
+    loop, inputs = explored
+    model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
+    sound = loop.manifest(inputs["explore"], 1).result.counts
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate()))
+    result = loop.run(explore_params("training"), 2, model, index=1)
+    assert (result.counts["exploded"], sound["exploded"]) == (1, 0)
+    assert 0 < result.counts["candidates"] < sound["candidates"]
+    record = loop.manifest(result, 1).summary["trajectories"][0]
+    assert 40 <= record["exploded_at_step"] < 60
+    assert "-5.0 eV per atom from the median" in record["reason"] and record["frames"] == result.counts["candidates"]
+    rows = json.loads(loop.store.get(loop.manifest(result, 1).files["candidates.json"].key) or b"")
+    assert [row["brink"] for row in rows] == [False] * (len(rows) - 1) + [True]
 
 
 def test_what_is_told_to_the_report(explored):

@@ -37,7 +37,7 @@ def is_close_contact(atoms: Atoms) -> bool:
 
 
 def read_frames(path: Path) -> list[Atoms]:
-    """Read every frame of an extended XYZ file.
+    """Read every frame of an extended XYZ file, without constraints (`move_mask`).
 
     Parameters
     ----------
@@ -46,7 +46,11 @@ def read_frames(path: Path) -> list[Atoms]:
     """
     if path.stat().st_size == 0:
         return []
-    return list(iread(path, index=":", format="extxyz"))
+    frames = list(iread(path, index=":", format="extxyz"))
+    for atoms in frames:
+        # ASE gives fixed atoms no force, whatever the label says, and would not move them in MD
+        atoms.set_constraint()
+    return frames
 
 
 def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from ase import Atoms
 
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import NOISE
@@ -21,7 +22,7 @@ from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.labels import LabelRecord, LabelStore
+from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 
 _WAIT_SECONDS = 2.0
@@ -38,13 +39,16 @@ class Entry:
     engine: Engine
     described: dict[str, Any]
     """The engine with its content, as the key holds it."""
+    own_key: str
+    """Where a failure is kept that another stage, with more time or memory, need not meet."""
 
 
 class LabelDesk:
     """Labels of one index of a label stage.
 
     A label is stored before it is entered in the ledger. A kill between the two loses nothing: the record says who
-    paid, and the next attempt enters it.
+    paid, and the next attempt enters it. A failure whose cause is no part of the label's key is stored and entered
+    under the stage's own: final for the stage, and another calculation in the books when another stage tries.
     """
 
     def __init__(self, context: StageContext, engine: Engine) -> None:
@@ -71,7 +75,9 @@ class LabelDesk:
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
             task = LabelTask.from_json(tasks[number], frames[tasks[number]["frame"]])
             engine, described = self._engines[task.info["purpose"] == NOISE]
-            entries.append(Entry(number, task.key(described), task, engine, described))
+            key = task.key(described)
+            own_key = digest_of([key, self.context.spec.digest])
+            entries.append(Entry(number, key, task, engine, described, own_key))
         return entries
 
     def triage(self) -> list[Entry]:
@@ -98,8 +104,9 @@ class LabelDesk:
 
     def settle(self, entry: Entry, verdict: Verdict, seconds: float) -> None:
         """Store a verdict, enter it, give the claim back."""
+        lasting = verdict.ok or verdict.reason in LASTING_FAILURES
         record = LabelRecord(
-            key=entry.key,
+            key=entry.key if lasting else entry.own_key,
             paid_by=self.context.spec.job.uid,
             labels=entry.task.labels,
             ok=verdict.ok,
@@ -108,8 +115,9 @@ class LabelDesk:
             seconds=round(seconds, 3),
             reason=verdict.reason,
             message=verdict.message,
+            stage="" if lasting else self.context.spec.digest,
         )
-        if not self._labels.save(record) and self._labels.get(entry.key) != record:
+        if not self._labels.save(record) and self._labels.get(record.key) != record:
             self._ledger.waste(entry.key, entry.task.labels)
         self._take_stored(entry)
         self._labels.release(entry.key)
@@ -182,12 +190,12 @@ class LabelDesk:
     def _take_stored(self, entry: Entry) -> bool:
         if entry.key in self.records:
             return True
-        record = self._labels.get(entry.key)
+        record = self._labels.get(entry.key) or self._labels.get(entry.own_key)
         if record is None:
             return False
         self.records[entry.key] = record
         paid = record.paid_by == self.context.spec.job.uid
-        self._ledger.record(entry.key, ("paid" if record.ok else "failed") if paid else "reused", record.labels)
+        self._ledger.record(record.key, ("paid" if record.ok else "failed") if paid else "reused", record.labels)
         return True
 
 

@@ -67,7 +67,7 @@ class Errors(Strict):
 
     force_rmse: str = Field(alias="forceRMSE", description="eV/Å")
     force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % bootstrap interval, eV/Å")
-    energy_rmse_per_atom: str = Field(alias="energyRMSEPerAtom", description="eV")
+    energy_rmse_per_atom: str | None = Field(None, alias="energyRMSEPerAtom", description="eV")
     virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="eV")
     frames: int
     worst_stratum: str | None = None
@@ -180,7 +180,9 @@ class FineTuneJobStatus(JobStatus):
 
     baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
     label_noise: Errors | None = Field(
-        None, description="The labels against those of spec.labeling.noiseCheck, energies without a constant shift."
+        None,
+        description="The labels against those of spec.labeling.noiseCheck, energies without a constant shift; absent "
+        "where frames are too few to tell.",
     )
 
 

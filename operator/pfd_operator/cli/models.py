@@ -33,7 +33,7 @@ def _row(item: Mapping[str, Any]) -> list[str]:
         *snapshot.key,
         status.phase.value,
         errors.force_rmse if errors else "",
-        errors.energy_rmse_per_atom if errors else "",
+        (errors.energy_rmse_per_atom or "") if errors else "",
         f"{status.labels.paid}/{status.labels.budget}",
         str(model.iteration) if model else "",
         model.uri if model else "",

@@ -120,7 +120,7 @@ def _error_row(name: str, labels: str, errors: Errors, verdict: str = "") -> lis
         labels,
         errors.force_rmse,
         errors.force_rmse_interval,
-        errors.energy_rmse_per_atom,
+        errors.energy_rmse_per_atom or "not known",
         errors.virial_rmse_per_atom or "",
         str(errors.frames),
         verdict,

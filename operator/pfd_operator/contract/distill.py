@@ -49,7 +49,7 @@ class Acceptance(ErrorLimits):
         alias="stableMDPicoseconds",
         gt=0,
         le=100000,
-        description="MD it must survive, in ps. Default 5.",
+        description="MD it must survive in every system, in ps. Default 5.",
     )
     nve_drift_mev_per_atom_ps: Positive | None = Field(
         None,

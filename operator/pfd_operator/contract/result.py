@@ -65,8 +65,8 @@ class ErrorMetrics(Strict):
     """Lower end of the 95 % bootstrap interval (over frames), in eV/Å."""
     force_rmse_high: float
     """Upper end of it, in eV/Å."""
-    energy_rmse_per_atom: float
-    """In eV."""
+    energy_rmse_per_atom: float | None = None
+    """In eV; None only of label noise, where frames are too few to tell it."""
     energy_rmse_per_atom_high: float | None = None
     """Upper end of its 95 % interval, in eV."""
     virial_rmse_per_atom: float | None = None

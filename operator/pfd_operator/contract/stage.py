@@ -151,6 +151,8 @@ class LabelParams(Params):
     """What computes the frames that tell the engine's own noise."""
     frames_per_pod: int
     timeout_seconds: int
+    memory: str | None = None
+    """Memory limit of the engine's container: with another one, what was killed for want of it is tried again."""
 
 
 class TrainParams(Params):

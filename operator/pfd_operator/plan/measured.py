@@ -58,7 +58,7 @@ def _metrics_of(errors: JudgedErrors) -> ErrorMetrics:
             "force_rmse": float(force),
             "force_rmse_low": float(low),
             "force_rmse_high": float(high),
-            "energy_rmse_per_atom": float(errors.energy_rmse_per_atom),
+            "energy_rmse_per_atom": _float(errors.energy_rmse_per_atom),
             "energy_rmse_per_atom_high": _float(errors.energy_high),
             "virial_rmse_per_atom": _float(errors.virial_rmse_per_atom),
             "virial_rmse_per_atom_high": _float(errors.virial_high),
@@ -82,7 +82,7 @@ def errors_of(metrics: ErrorMetrics | None) -> Errors | None:
     return Errors(
         force_rmse=decimal(metrics.force_rmse),
         force_rmse_interval=f"{decimal(metrics.force_rmse_low)}–{decimal(metrics.force_rmse_high)}",
-        energy_rmse_per_atom=decimal(metrics.energy_rmse_per_atom),
+        energy_rmse_per_atom=_decimal(metrics.energy_rmse_per_atom),
         virial_rmse_per_atom=_decimal(metrics.virial_rmse_per_atom),
         frames=metrics.frames,
         worst_stratum=metrics.worst_stratum,

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixCartesian
+from ase.io import write
 
 from pfd_worker.frames import (
     energy_of,
@@ -37,6 +39,18 @@ def test_labels_virials_and_info_survive_the_file(tmp_path):
 def test_no_frames_make_a_file_without_frames(tmp_path):
     write_frames(tmp_path / "none.extxyz", [])
     assert read_frames(tmp_path / "none.extxyz") == []
+
+
+@pytest.mark.parametrize("constraint", [FixAtoms([0, 3]), FixCartesian(2, mask=(True, False, True))])
+def test_fixed_atoms_keep_their_labelled_forces(tmp_path, constraint):
+    given = frame()
+    forces = given.get_forces().copy()
+    given.set_constraint(constraint)
+    write(tmp_path / "fixed.extxyz", [given] * 2)
+    assert "move_mask" in (tmp_path / "fixed.extxyz").read_text()
+    for atoms in read_frames(tmp_path / "fixed.extxyz"):
+        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-7)
+        assert not atoms.constraints
 
 
 def test_a_stress_becomes_a_virial_with_the_sign_of_ase():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,22 +12,17 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Ensemble, Exploration, ExplorationStage
-from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
+from pfd_operator.contract.settings import Exploration
+from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
+from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
-from pfd_worker.acceptance.stability import StableRun, measure_stability
-from pfd_worker.acceptance.structure import overlaps, radial_distribution
-from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.timed_run import SpeedRecord
-from pfd_worker.acceptance.verdict import ErrorLimits, Figures, Limits
 from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, summarise
 from pfd_worker.models.base import AtomisticModel
 
-TEACHER, STUDENT = "teacher", "student"
-MD_ATOMS = 108
-RDF_PICOSECONDS = 2.0
-"""Length of the two runs whose structure is compared: the teacher is the slow one."""
+DYNAMICS_BEGIN, DYNAMICS_END = 40.0, 90.0
+"""Percent of the stage's progress."""
 
 
 @dataclass
@@ -38,8 +33,8 @@ class Examination:
     ----------
     teacher, student
         The student as it is exported.
-    start
-        A start structure; supercells of it are run.
+    starts
+        System → a start structure; supercells of it are run. Speed is measured on the first.
     acceptance
         What is asked.
     exploration
@@ -50,7 +45,7 @@ class Examination:
 
     teacher: AtomisticModel
     student: AtomisticModel
-    start: Atoms
+    starts: Mapping[str, Atoms]
     acceptance: Acceptance
     exploration: Exploration
     seed: int
@@ -58,10 +53,13 @@ class Examination:
     progress: Callable[[float, str], None]
     metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
     speed: list[SpeedRecord] = field(default_factory=list)
-    drift: NveDrift | None = None
-    stability: StableRun | None = None
-    overlap: dict[str, float] = field(default_factory=dict)
+    dynamics: dict[str, SystemDynamics] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def speed_system(self) -> str:
+        """The system that speed is measured on, and that is exported as a sample."""
+        return next(iter(self.starts))
 
     def run(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> Figures:
         """Measure everything and return what the verdict is made of.
@@ -72,28 +70,33 @@ class Examination:
             Labelled by the teacher.
         dft
             Labelled by the reference; none if there is no such hold-out.
+
+        Raises
+        ------
+        StageError
+            Preempted, if it was told to stop before all was measured.
         """
         self._measure_errors(holdout, dft)
-        self._tell(5, "speed of teacher and student")
+        self._tell(5, f"speed of teacher and student in {self.speed_system}")
         self._measure_speed()
-        self._tell(40, f"{self.acceptance.stable_md_picoseconds:g} ps of MD at the hottest condition")
-        self._measure_stability()
-        self._tell(70, "MD at constant energy")
-        self._measure_drift()
-        if self.acceptance.rdf_overlap is not None:
-            self._tell(80, "structure in MD of teacher and student")
-            self._measure_structure()
+        for number, system in enumerate(self.starts):
+            self._measure_dynamics(number, system)
+        # a run that was told to stop ends early: its figures are no verdict
+        self._tell(DYNAMICS_END, "verdict")
         return self._figures()
 
     def to_json(self) -> dict[str, Any]:
         """Return all that was measured: units are in the names, or those of the dataclasses' documentation."""
+        by_system = self.dynamics.items()
         return {
             "errors": {name: metrics.to_json() for name, metrics in self.metrics.items()},
             "speed": [vars(record) for record in self.speed],
-            "nveDrift": None if self.drift is None else vars(self.drift),
-            "stability": None if self.stability is None else vars(self.stability),
-            "rdfOverlap": self.overlap,
-            "missing": self.missing,
+            "speedSystem": self.speed_system,
+            "nveDrift": {system: vars(each.drift) for system, each in by_system if each.drift is not None},
+            "stability": {system: vars(each.stability) for system, each in by_system if each.stability is not None},
+            "rdfOverlap": {system: each.overlap for system, each in by_system if each.overlap},
+            "rdfOverlapOfTeacher": self._overlaps_of_teacher(),
+            "missing": self._missing(),
         }
 
     def _measure_errors(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> None:
@@ -107,81 +110,70 @@ class Examination:
         models = {TEACHER: self.teacher.calculator(), STUDENT: self.student.calculator()}
         self.speed = measure_speed(
             models,
-            self.start,
+            self.starts[self.speed_system],
             self.acceptance.sizes,
             seed=seed_of(self.seed, "speed"),
             stopping=self.stopping,
             on_size=lambda atoms: self._tell(5, f"speed at {atoms} atoms"),
         )
 
-    def _measure_stability(self) -> None:
-        stage, temperature, pressure = _hottest(self.exploration)
-        self.stability, _ = measure_stability(
-            supercell_of_size(self.start, MD_ATOMS),
-            self.student.calculator(),
-            temperature,
-            pressure,
-            self.acceptance.stable_md_picoseconds,
-            stage.timestep_fs,
-            seed_of(self.seed, "stability"),
+    def _measure_dynamics(self, number: int, system: str) -> None:
+        start, picoseconds = self.starts[system], self.acceptance.stable_md_picoseconds
+        each = SystemDynamics(
+            self.teacher,
+            self.student,
+            start,
+            self.exploration,
+            picoseconds,
+            seed_of(self.seed, "dynamics", system),
             self.stopping,
         )
+        self.dynamics[system] = each
+        share = (DYNAMICS_END - DYNAMICS_BEGIN) / len(self.starts)
+        begin = DYNAMICS_BEGIN + share * number
+        self._tell(begin, f"{system}: {picoseconds:g} ps of MD at the hottest condition")
+        each.measure_stability()
+        self._tell(begin + 0.5 * share, f"{system}: MD at constant energy")
+        each.measure_drift()
+        # what is not periodic has no density that g(r) could be counted against
+        if self.acceptance.rdf_overlap is not None and start.pbc.all():
+            self._tell(begin + 0.75 * share, f"{system}: structure in MD of teacher and student")
+            each.measure_structure()
 
-    def _measure_drift(self) -> None:
-        stage = self.exploration.stages[0]
-        self.drift = measure_nve_drift(
-            supercell_of_size(self.start, MD_ATOMS),
-            self.student.calculator(),
-            stage.temperatures_kelvin[0],
-            self.acceptance.stable_md_picoseconds,
-            stage.timestep_fs,
-            seed_of(self.seed, "drift"),
-            self.stopping,
-        )
-        if self.drift.drift is None and self.drift.reason is not None:
-            self.missing["nve_drift"] = self.drift.reason
+    def _overlaps_of_teacher(self) -> dict[str, float]:
+        found = {system: each.overlap_of_teacher for system, each in self.dynamics.items()}
+        return {system: overlap for system, overlap in found.items() if overlap is not None}
 
-    def _measure_structure(self) -> None:
-        stage = self.exploration.stages[0]
-        start = supercell_of_size(self.start, MD_ATOMS)
-        frames = {}
-        for name, model in ((TEACHER, self.teacher), (STUDENT, self.student)):
-            record, frames[name] = measure_stability(
-                start,
-                model.calculator(),
-                stage.temperatures_kelvin[0],
-                stage.pressures_bar[0],
-                RDF_PICOSECONDS,
-                stage.timestep_fs,
-                seed_of(self.seed, "structure"),
-                self.stopping,
-            )
-            if record.reason is not None:
-                self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"
-                return
-        try:
-            # the first half of each run still remembers the start they share
-            compared = overlaps(*(radial_distribution(each[len(each) // 2 :]) for each in frames.values()))
-        except ValueError as error:
-            self.missing["rdf_overlap"] = str(error)
-            return
-        self.overlap = {"-".join(pair): value for pair, value in compared.items()}
+    def _missing(self) -> dict[str, str]:
+        """Return why figures are not there, with the systems that have none."""
+        found = dict(self.missing)
+        for group in ("nve_drift", "rdf_overlap"):
+            why = [
+                f"{system}: {each.missing[group]}" for system, each in self.dynamics.items() if group in each.missing
+            ]
+            if why:
+                found[group] = "; ".join(why)
+        if self.acceptance.rdf_overlap is not None and not any(start.pbc.all() for start in self.starts.values()):
+            found["rdf_overlap"] = "no system is periodic in all directions"
+        return found
 
     def _figures(self) -> Figures:
-        stable = self.stability
-        note = (
-            None if stable is None or stable.reason is None else f"at {stable.temperature_kelvin:g} K: {stable.reason}"
-        )
+        stable = {system: each.stability for system, each in self.dynamics.items() if each.stability is not None}
+        drifts = {system: each.drift.drift for system, each in self.dynamics.items() if each.drift is not None}
         return Figures(
             teacher=self.metrics["holdout"],
             dft=self.metrics.get("dft"),
             teacher_dft=self.metrics.get("teacherDft"),
             speed_up=speed_ups(self.speed, STUDENT, TEACHER),
-            stable_picoseconds=None if stable is None else stable.picoseconds,
-            stability_note=note,
-            nve_drift=None if self.drift is None else self.drift.drift,
-            rdf_overlap=self.overlap,
-            missing=self.missing,
+            speed_system=self.speed_system,
+            stable_picoseconds={system: run.picoseconds for system, run in stable.items()},
+            stability_notes={
+                system: f"at {run.temperature_kelvin:g} K: {run.reason}" for system, run in stable.items() if run.reason
+            },
+            nve_drift={system: drift for system, drift in drifts.items() if drift is not None},
+            rdf_overlap={system: each.overlap for system, each in self.dynamics.items() if each.overlap},
+            rdf_overlap_of_teacher=self._overlaps_of_teacher(),
+            missing=self._missing(),
         )
 
     def _tell(self, percent: float, words: str) -> None:
@@ -200,10 +192,3 @@ def limits_of(acceptance: Acceptance) -> Limits:
         nve_drift=acceptance.nve_drift_mev_per_atom_ps,
         rdf_overlap=acceptance.rdf_overlap,
     )
-
-
-def _hottest(exploration: Exploration) -> tuple[ExplorationStage, float, float]:
-    """Return the stage with the highest temperature, this, and the pressure it is run at (1 bar but for NPT)."""
-    stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
-    pressure = stage.pressures_bar[0] if stage.ensemble is Ensemble.NPT else 1.0
-    return stage, max(stage.temperatures_kelvin), pressure

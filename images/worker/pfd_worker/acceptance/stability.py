@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.trajectory import run_trajectory
 
 
@@ -26,7 +27,7 @@ class StableRun:
     pressure_bar: float | None
     asked_picoseconds: float
     picoseconds: float
-    """Run before the end or the explosion."""
+    """Run before the end or the explosion: what was asked, if neither explosion nor stop came before."""
     exploded_at_step: int | None
     reason: str | None
     density_min: float | None
@@ -78,18 +79,19 @@ def measure_stability(
     StableRun, list of Atoms
         The record, and the frames: for radial distribution functions.
     """
-    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
-    ensemble = Ensemble.NVT if fixed_cell else Ensemble.NPT
-    pressure = None if fixed_cell else pressure_bar
+    ensemble, pressure = (Ensemble.NVT, None) if keeps_its_cell(start) else (Ensemble.NPT, pressure_bar)
     task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
     outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
+    completed = outcome.reason is None and outcome.steps_done == task.steps
+    # the last step may end beyond what was asked; an explosion found there still came before
+    lasted = min(outcome.steps_done, task.steps - 1) * timestep_fs / FS_PER_PS
     densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
     record = StableRun(
         ensemble=ensemble,
         temperature_kelvin=temperature_kelvin,
         pressure_bar=pressure,
         asked_picoseconds=picoseconds,
-        picoseconds=outcome.steps_done * timestep_fs / FS_PER_PS,
+        picoseconds=picoseconds if completed else lasted,
         exploded_at_step=outcome.exploded_at_step,
         reason=outcome.reason,
         density_min=min(densities, default=None),

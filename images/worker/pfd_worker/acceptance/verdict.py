@@ -4,70 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeVar
 
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_worker.acceptance.figures import Figures, Limits
 
+_Key = TypeVar("_Key", str, tuple[str, str])
 _ERRORS = (
     ("Force", "force_rmse", "eV/Å"),
     ("Energy", "energy_rmse_per_atom", "eV/atom"),
     ("Virial", "virial_rmse_per_atom", "eV/atom"),
 )
-
-
-@dataclass(frozen=True)
-class ErrorLimits:
-    """Largest errors on a hold-out; None: not asked for."""
-
-    force_rmse: float | None = None
-    """In eV/Å."""
-    energy_rmse_per_atom: float | None = None
-    """In eV."""
-    virial_rmse_per_atom: float | None = None
-    """In eV."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is asked of a student; what is None or empty is not asked for."""
-
-    teacher: ErrorLimits = ErrorLimits()
-    """Against the teacher, on its hold-out."""
-    dft: ErrorLimits = ErrorLimits()
-    """Against DFT."""
-    dft_force_rmse_over_teacher: float | None = None
-    """Largest ratio of the student's force error against DFT to the teacher's own."""
-    speed_up: Mapping[int, float] = field(default_factory=dict)
-    """Atoms asked for → smallest speed-up over the teacher."""
-    stable_picoseconds: float | None = None
-    """MD at constant temperature and pressure without an explosion."""
-    nve_drift: float | None = None
-    """Largest drift of the total energy at constant energy, in meV/atom/ps, of either sign."""
-    rdf_overlap: float | None = None
-    """Smallest overlap of g(r) with the teacher's, over all pairs of elements; 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured; None or empty is what could not be."""
-
-    teacher: ErrorMetrics | None = None
-    """Student against teacher."""
-    dft: ErrorMetrics | None = None
-    """Student against DFT."""
-    teacher_dft: ErrorMetrics | None = None
-    """Teacher against the same DFT."""
-    speed_up: Mapping[int, float] = field(default_factory=dict)
-    stable_picoseconds: float | None = None
-    stability_note: str | None = None
-    """Why MD ended early."""
-    nve_drift: float | None = None
-    rdf_overlap: Mapping[str, float] = field(default_factory=dict)
-    """Pair of elements (`Si-Si`) → overlap."""
-    rdf_overlap_of_teacher: float | None = None
-    """Smallest overlap of the teacher's first half with its second: what no student can be asked to exceed."""
-    missing: Mapping[str, str] = field(default_factory=dict)
-    """Group (`teacher`, `dft`, `speed_up`, `stable_picoseconds`, `nve_drift`, `rdf_overlap`) → why it is not there."""
 
 
 @dataclass(frozen=True)
@@ -156,44 +103,64 @@ def _ratio(limits: Limits, figures: Figures) -> Iterator[Check]:
 
 
 def _speed(limits: Limits, figures: Figures) -> Iterator[Check]:
+    system = f" of {figures.speed_system}" if figures.speed_system else ""
     for atoms, limit in sorted(limits.speed_up.items()):
         value = figures.speed_up.get(atoms)
         why = figures.missing.get("speed_up", f"not both models were timed at {atoms} atoms")
-        what = f"speed-up over the teacher at about {atoms} atoms"
+        what = f"speed-up over the teacher at about {atoms} atoms{system}"
         yield _at_least(f"SpeedUpAt{atoms}Atoms", what, value, limit, "×", why)
 
 
 def _dynamics(limits: Limits, figures: Figures) -> Iterator[Check]:
-    missing = figures.missing
     if limits.stable_picoseconds is not None:
-        beside = f" ({figures.stability_note})" if figures.stability_note else ""
-        why = missing.get("stable_picoseconds", "no MD was run")
-        value = figures.stable_picoseconds
-        yield _at_least("StablePicoseconds", "stable MD", value, limits.stable_picoseconds, "ps", why, beside)
+        yield _stability(limits.stable_picoseconds, figures)
     if limits.nve_drift is not None:
-        drift = None if figures.nve_drift is None else abs(figures.nve_drift)
-        why = missing.get("nve_drift", "no MD at constant energy was run")
-        what = "drift of the total energy at constant energy"
-        yield _at_most("NveDrift", what, drift, limits.nve_drift, "meV/atom/ps", why)
+        yield _drift(limits.nve_drift, figures)
     if limits.rdf_overlap is not None:
         yield _rdf(limits.rdf_overlap, figures)
+
+
+def _stability(limit: float, figures: Figures) -> Check:
+    why = figures.missing.get("stable_picoseconds", "no MD was run")
+    what, value, beside = "stable MD", None, ""
+    if figures.stable_picoseconds and "stable_picoseconds" not in figures.missing:
+        system = _smallest(figures.stable_picoseconds)
+        value = figures.stable_picoseconds[system]
+        what += _of(system, "shortest", len(figures.stable_picoseconds))
+        beside = f" ({figures.stability_notes[system]})" if system in figures.stability_notes else ""
+    return _at_least("StablePicoseconds", what, value, limit, "ps", why, beside)
+
+
+def _drift(limit: float, figures: Figures) -> Check:
+    why = figures.missing.get("nve_drift", "no MD at constant energy was run")
+    what, value = "drift of the total energy at constant energy", None
+    if figures.nve_drift and "nve_drift" not in figures.missing:
+        system = _smallest({name: -abs(drift) for name, drift in figures.nve_drift.items()})
+        value = abs(figures.nve_drift[system])
+        what += _of(system, "largest", len(figures.nve_drift))
+    return _at_most("NveDrift", what, value, limit, "meV/atom/ps", why)
 
 
 def _rdf(limit: float, figures: Figures) -> Check:
     why = figures.missing.get("rdf_overlap", "there are no trajectories to compare")
     what, value, beside = "overlap of g(r) with the teacher's", None, ""
-    if figures.rdf_overlap:
-        # NaN compares as neither smaller nor larger: it must not hide behind a pair that is well
-        pair = min(figures.rdf_overlap, key=lambda name: _nan_first(figures.rdf_overlap[name]))
-        value = figures.rdf_overlap[pair]
-        what += f", worst pair {pair},"
-    if figures.rdf_overlap_of_teacher is not None:
-        beside = f" (the teacher's two halves overlap by {figures.rdf_overlap_of_teacher:.4g})"
+    every = {(system, pair): value for system, pairs in figures.rdf_overlap.items() for pair, value in pairs.items()}
+    if every and "rdf_overlap" not in figures.missing:
+        system, pair = _smallest(every)
+        value = every[system, pair]
+        what += f", worst pair {pair} of {system},"
+        own = figures.rdf_overlap_of_teacher.get(system)
+        beside = "" if own is None else f" (the teacher's two halves overlap by {own:.4g})"
     return _at_least("RdfOverlap", what, value, limit, "", why, beside)
 
 
-def _nan_first(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+def _smallest(values: Mapping[_Key, float]) -> _Key:
+    # NaN compares as neither smaller nor larger: it must not hide behind a value that is well
+    return min(values, key=lambda key: -math.inf if math.isnan(values[key]) else values[key])
+
+
+def _of(system: str, which: str, systems: int) -> str:
+    return f" of {system}" if systems == 1 else f" of {system}, the {which} of {systems} systems,"
 
 
 def _at_most(name: str, what: str, value: float | None, limit: float, unit: str, why: str, beside: str = "") -> Check:

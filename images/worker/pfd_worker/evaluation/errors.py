@@ -27,8 +27,8 @@ class FrameError:
 
     stratum: str
     symbols: tuple[str, ...]
-    energy_ev: float
-    """Of the whole frame."""
+    energy_ev: float | None
+    """Of the whole frame; None if it is not known."""
     forces: NDArray[np.float64]
     """(n_atoms, 3), in eV/Å."""
     virial: NDArray[np.float64] | None
@@ -51,14 +51,15 @@ def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
     errors = []
     for number, (atoms, predicted) in enumerate(zip(frames, predictions, strict=True)):
         reference = virial_of(atoms)
+        energy = predicted.energy - energy_of(atoms)
         error = FrameError(
             stratum=str(atoms.info.get("stratum", "all")),
             symbols=tuple(atoms.get_chemical_symbols()),
-            energy_ev=predicted.energy - energy_of(atoms),
+            energy_ev=energy,
             forces=predicted.forces - atoms.get_forces(),
             virial=None if reference is None else predicted.virial - reference,
         )
-        finite = np.isfinite(error.energy_ev) and np.isfinite(error.forces).all()
+        finite = np.isfinite(energy) and np.isfinite(error.forces).all()
         if not finite or (error.virial is not None and not np.isfinite(error.virial).all()):
             raise StageError(
                 ExitCode.USER_ERROR,
@@ -77,9 +78,10 @@ def force_rmse(errors: Sequence[FrameError], element: str | None = None) -> floa
     return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")
 
 
-def energy_rmse_per_atom(errors: Sequence[FrameError]) -> float:
-    """Return the RMSE of the energy per atom in eV."""
-    return float(np.sqrt(np.mean([(e.energy_ev / e.n_atoms) ** 2 for e in errors])))
+def energy_rmse_per_atom(errors: Sequence[FrameError]) -> float | None:
+    """Return the RMSE of the energy per atom in eV, None if no frame's is known."""
+    parts = [e.energy_ev / e.n_atoms for e in errors if e.energy_ev is not None]
+    return float(np.sqrt(np.mean(np.square(parts)))) if parts else None
 
 
 def virial_rmse_per_atom(errors: Sequence[FrameError]) -> float | None:
@@ -162,7 +164,7 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
         )
     worst = worst_strata(errors).force
     low, high = bootstrap_interval([e.forces**2 for e in errors], seed)
-    energies = [np.array([e.energy_ev / e.n_atoms]) for e in errors]
+    energies = [np.array([e.energy_ev / e.n_atoms]) for e in errors if e.energy_ev is not None]
     virials = [e.virial / e.n_atoms for e in errors if e.virial is not None]
     return ErrorMetrics(
         frames=len(errors),
@@ -170,7 +172,7 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
         force_rmse_low=low,
         force_rmse_high=high,
         energy_rmse_per_atom=energy_rmse_per_atom(errors),
-        energy_rmse_per_atom_high=bootstrap_interval([energy**2 for energy in energies], seed)[1],
+        energy_rmse_per_atom_high=bootstrap_interval([e**2 for e in energies], seed)[1] if energies else None,
         virial_rmse_per_atom=virial_rmse_per_atom(errors),
         virial_rmse_per_atom_high=bootstrap_interval([v**2 for v in virials], seed)[1] if virials else None,
         worst_stratum=None if worst is None else worst.stratum,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pfd_worker.evaluation.errors import FrameError
 
@@ -18,26 +20,30 @@ def fit_energy_shift(errors: Sequence[FrameError]) -> dict[str, float]:
     Returns
     -------
     dict
-        Element → shift to add to the prediction, in eV; empty if there are no frames.
+        Element → shift to add to the prediction, in eV; empty if there are no frames with a known energy.
     """
-    if not errors:
+    missing = np.array([-e.energy_ev / e.n_atoms for e in errors if e.energy_ev is not None])
+    if not len(missing):
         return {}
-    elements = sorted({symbol for error in errors for symbol in error.symbols})
-    fractions = np.array([[e.symbols.count(element) / e.n_atoms for element in elements] for e in errors])
-    missing = np.array([-e.energy_ev / e.n_atoms for e in errors])
+    elements, fractions = _compositions([e for e in errors if e.energy_ev is not None])
     shifts = np.linalg.lstsq(fractions, missing, rcond=None)[0]
     return dict(zip(elements, map(float, shifts), strict=True))
+
+
+def independent_shifts(errors: Sequence[FrameError]) -> int:
+    """Return how many shifts these frames determine: one for each independent composition."""
+    return int(np.linalg.matrix_rank(_compositions(errors)[1])) if errors else 0
+
+
+def _compositions(errors: Sequence[FrameError]) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the elements, and the fraction of each in every frame, (n_frames, n_elements)."""
+    elements = sorted({symbol for error in errors for symbol in error.symbols})
+    return elements, np.array([[e.symbols.count(element) / e.n_atoms for element in elements] for e in errors])
 
 
 def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]) -> list[FrameError]:
     """Return the errors the model would have with its energy shifted; forces and virials do not change."""
     return [
-        FrameError(
-            stratum=e.stratum,
-            symbols=e.symbols,
-            energy_ev=e.energy_ev + sum(shifts_ev.get(symbol, 0.0) for symbol in e.symbols),
-            forces=e.forces,
-            virial=e.virial,
-        )
+        e if e.energy_ev is None else replace(e, energy_ev=e.energy_ev + sum(shifts_ev.get(x, 0.0) for x in e.symbols))
         for e in errors
     ]

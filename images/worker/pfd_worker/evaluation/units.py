@@ -61,7 +61,8 @@ def _relative_energies(frames: Sequence[Atoms], values: Sequence[Prediction]) ->
         FrameError("all", tuple(atoms.get_chemical_symbols()), -value.energy, nothing, None)
         for atoms, value in zip(frames, values, strict=True)
     ]
-    return np.array([error.energy_ev / error.n_atoms for error in apply_energy_shift(whole, fit_energy_shift(whole))])
+    relative = apply_energy_shift(whole, fit_energy_shift(whole))
+    return np.array([error.energy_ev / error.n_atoms for error in relative if error.energy_ev is not None])
 
 
 def _check(what: str, unit: str, labels: NDArray[np.float64], model: NDArray[np.float64], largest: float) -> None:

@@ -73,14 +73,16 @@ class ModelCard:
     teacher_against_dft: ErrorMetrics | None = None
     speed: Sequence[SpeedRecord] = ()
     """Of models named `student` and `teacher`."""
+    speed_system: str | None = None
+    """The system it was measured on."""
     machine: str | None = None
     """What the speed was measured on: processor or GPU, threads."""
     drift: Mapping[str, NveDrift] = field(default_factory=dict)
     """System → drift."""
     stability: Mapping[str, StableRun] = field(default_factory=dict)
     """System → run."""
-    rdf_overlap: Mapping[str, float] = field(default_factory=dict)
-    """Pair of elements → overlap of g(r) with the teacher's."""
+    rdf_overlap: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """System → pair of elements → overlap of g(r) with the teacher's."""
     checks: Sequence[Check] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package → version."""

@@ -97,7 +97,7 @@ def _errors(card: ModelCard) -> Iterator[str]:
 def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
     if errors is None:
         return (name, "not measured", *[_UNMEASURED] * 4)
-    virial = errors.virial_rmse_per_atom
+    energy, virial = errors.energy_rmse_per_atom, errors.virial_rmse_per_atom
     worst = _UNMEASURED
     if errors.worst_stratum_force_rmse is not None:
         worst = f"{errors.worst_stratum_force_rmse:.4f} ({errors.worst_stratum})"
@@ -105,7 +105,7 @@ def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
         name,
         str(errors.frames),
         f"{errors.force_rmse:.4f} ({errors.force_rmse_low:.4f} to {errors.force_rmse_high:.4f})",
-        f"{1000 * errors.energy_rmse_per_atom:.2f}",
+        _UNMEASURED if energy is None else f"{1000 * energy:.2f}",
         _UNMEASURED if virial is None else f"{1000 * virial:.2f}",
         worst,
     )
@@ -118,7 +118,8 @@ def _speed(card: ModelCard) -> Iterator[str]:
         yield "Not measured."
         return
     machine = f" on {card.machine}" if card.machine else ""
-    yield f"Median of MD steps with energy, forces and stress, both models in one run{machine}."
+    system = f" of {card.speed_system}" if card.speed_system else ""
+    yield f"Median of MD steps{system} with energy, forces and stress, both models in one run{machine}."
     yield ""
     factors = speed_ups(card.speed, STUDENT, over=TEACHER)
     rows, notes = [], []
@@ -157,8 +158,9 @@ def _dynamics(card: ModelCard) -> Iterator[str]:
         if drift.drift is not None and drift.max_deviation is not None:
             measured = f"{drift.drift:+.3g} meV/atom/ps (within {drift.max_deviation:.3g} meV/atom of a straight line)"
         yield f"- {name}, drift of the total energy at constant energy over {drift.picoseconds:g} ps: {measured}"
-    for pair, overlap in sorted(card.rdf_overlap.items()):
-        yield f"- g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
+    for name, pairs in sorted(card.rdf_overlap.items()):
+        for pair, overlap in sorted(pairs.items()):
+            yield f"- {name}, g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
 
 
 def _use(files: Mapping[str, StoredFile]) -> Iterator[str]:

@@ -96,7 +96,11 @@ class AbinitLabeler:
         output = directory / "run.abo"
         text = output.read_text(errors="replace") if output.exists() else ""
         for applies, reason, words in (
-            (exit_code == 137, "EngineKilled", "the engine was killed (SIGKILL), most likely out of memory"),
+            (
+                exit_code == 137,
+                "EngineKilled",
+                "the engine was killed (SIGKILL), most likely out of memory, or it did not end when its time was over",
+            ),
             (exit_code == 124, "TimedOut", "the calculation took longer than spec.labeling.timeoutSeconds"),
             (_NOT_CONVERGED in text, "ScfNotConverged", "the self-consistent cycle did not converge"),
             (exit_code != 0 or _FINISHED not in text, "EngineError", f"the engine ended with exit code {exit_code}"),

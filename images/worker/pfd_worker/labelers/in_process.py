@@ -11,12 +11,21 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
+from pfd_worker.acceptance.memory import is_out_of_memory
 from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator
 
 CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
-_ENGINE_ERRORS = (CalculationFailed, SCFError, RuntimeError, ValueError, ArithmeticError, np.linalg.LinAlgError)
+_ENGINE_ERRORS = (
+    CalculationFailed,
+    SCFError,
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+    np.linalg.LinAlgError,
+    MemoryError,
+)
 
 
 class AseLabeler:
@@ -50,7 +59,7 @@ class AseLabeler:
                 return Verdict((self._label(task.atoms.copy()),))
             return Verdict(tuple(self._trajectory(task, task.steps)))
         except _ENGINE_ERRORS as error:
-            return Verdict(reason="EngineError", message=f"{type(error).__name__}: {error}"[-1000:])
+            return Verdict(reason=_reason(error), message=f"{type(error).__name__}: {error}"[-1000:])
 
     def _trajectory(self, task: LabelTask, steps: int) -> list[Atoms]:
         atoms = task.start()
@@ -65,6 +74,14 @@ class AseLabeler:
     def _label(self, atoms: Atoms) -> Atoms:
         atoms.calc = self._make_calculator()
         return _labelled_now(atoms)
+
+
+def _reason(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return "OutOfMemory"
+    # tblite says it in words only
+    unconverged = isinstance(error, SCFError) or "not converged" in str(error).lower()
+    return "ScfNotConverged" if unconverged else "EngineError"
 
 
 def _labelled_now(atoms: Atoms) -> Atoms:

@@ -1,4 +1,4 @@
-"""Cells that are short beside a model's cutoff."""
+"""Cells: those that MD must leave as they are, and those that are short beside a model's cutoff."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from ase import Atoms
 from pfd_operator.contract.result import Caution, CautionReason
 
 _NAMED = 4
+
+
+def keeps_its_cell(atoms: Atoms) -> bool:
+    """Tell whether MD of a start has constant volume whatever is asked: constant pressure would close a slab's vacuum.
+
+    Parameters
+    ----------
+    atoms
+        A start; `slab` in its info says that it is one. What is not periodic in all directions has no pressure.
+    """
+    return bool(atoms.info.get("slab", False)) or not atoms.pbc.all()
 
 
 def height(atoms: Atoms) -> float:

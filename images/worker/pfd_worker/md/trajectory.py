@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
 
@@ -29,6 +30,22 @@ class TrajectoryOutcome:
     steps_done: int = 0
     exploded_at_step: int | None = None
     reason: str | None = None
+
+    def end_at_first(self, faults: Sequence[str | None]) -> None:
+        """Take the first frame with a fault for the explosion: drop it and what follows.
+
+        Parameters
+        ----------
+        faults
+            Of each frame, what is wrong with it by comparison with others; None if nothing is.
+        """
+        number = next((number for number, fault in enumerate(faults) if fault is not None), None)
+        if number is None:
+            return
+        self.exploded_at_step, self.reason = int(self.frames[number].info["step"]), faults[number]
+        del self.frames[number:]
+        if self.frames:
+            self.frames[-1].info["brink"] = True
 
 
 def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume: float | None) -> str | None:
@@ -110,7 +127,7 @@ def run_trajectory(
     Parameters
     ----------
     start
-        Start structure; not changed. A slab (info `slab`) keeps its cell: constant pressure would close the vacuum.
+        Start structure; not changed. A slab (info `slab`) and a molecule keep their cell.
     calculator
         The exploring model.
     task
@@ -132,8 +149,7 @@ def run_trajectory(
     """
     atoms = start.copy()
     atoms.calc = calculator
-    fixed_cell = bool(start.info.get("slab", False)) or not start.pbc.all()
-    ensemble = Ensemble.NVT if fixed_cell and task.ensemble is Ensemble.NPT else task.ensemble
+    ensemble = Ensemble.NVT if keeps_its_cell(start) and task.ensemble is Ensemble.NPT else task.ensemble
     start_volume = float(abs(atoms.cell.volume)) if start.pbc.any() else None
     outcome = TrajectoryOutcome(reason=_fault(atoms, task, min_distance_factor, start_volume))
     if outcome.reason is not None:

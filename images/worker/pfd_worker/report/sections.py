@@ -71,15 +71,20 @@ def _label_noise(data: ReportData) -> str:
     noise = data.history.baselines.get("labelNoise")
     if noise is None:
         return ""
-    virial = noise.get("virialRmsePerAtom")
+    energy, virial = noise.get("energyRmsePerAtom"), noise.get("virialRmsePerAtom")
+    differences = [f"{number(noise['forceRmse'])} eV/Å in force components"]
+    differences += [f"{number(energy)} eV/atom in energy, a constant shift left out"] if energy is not None else []
+    differences += [f"{number(virial)} eV/atom in virial"] if virial is not None else []
+    unknown = "" if energy is not None else " That of the energy is not known: as many shifts as frames are left out."
     return paragraph(
         f"Label noise: on {_frames(noise)} the labels differ from those of tighter settings (spec.labeling.noiseCheck) "
-        f"by {number(noise['forceRmse'])} eV/Å in force components, {number(noise['energyRmsePerAtom'])} eV/atom in "
-        "energy, a constant shift left out"
-        + (f", and {number(virial)} eV/atom in virial" if virial is not None else "")
-        + ". Errors below that say nothing of the accuracy.",
+        f"by {_listed(differences)}. Errors below that say nothing of the accuracy.{unknown}",
         quiet=True,
     )
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}"
 
 
 def progress(data: ReportData) -> str:

@@ -1,4 +1,4 @@
-"""Frames no reference calculation should be wasted on: overlapping atoms, broken cells, exploding energy or forces."""
+"""Frames no reference calculation should be wasted on: overlapping atoms, broken cells, exploding energy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from pfd_worker.selection.overlaps import Overlap, closest_overlap, closest_overlaps, periodic_cells
 
@@ -16,7 +15,6 @@ __all__ = [
     "Overlap",
     "closest_overlap",
     "energy_faults",
-    "force_faults",
     "geometry_fault",
     "geometry_faults",
 ]
@@ -40,10 +38,9 @@ class GeometryLimits:
     """Longest edge over the shortest. PFD-kit's 5 drops slabs with vacuum and long supercells."""
     volume_change_factor: float = 2.0
     """MD whose cell grew or shrank by more than this has evaporated or collapsed."""
-    largest_force_ev_per_angstrom: float = 50.0
-    """As in the OMat24 data set (arXiv:2410.12771)."""
     energy_deviation_ev_per_atom: float = 3.0
-    """From the median of the frames of the same atoms: ten times the thermal energy 3/2 kT at 2300 K."""
+    """From the median of the frames of the same atoms in the same stratum: ten times the thermal energy 3/2 kT at
+    2300 K."""
 
 
 def geometry_faults(
@@ -86,21 +83,22 @@ def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float
 
 
 def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits: GeometryLimits) -> list[str | None]:
-    """Name the frames whose energy is not finite, or far from the median of the frames of the same atoms.
+    """Name the frames whose energy is not finite, or far from the median of the same atoms under the same conditions.
 
     Parameters
     ----------
     frames
-        A shard.
+        A shard, with the stratum in their info: the same atoms may be a crystal in one and a gas in another.
     energies_ev
         Total energy of each frame by the exploring model, in eV.
     limits
-        Fewer than five frames of the same atoms have no median to compare with.
+        Fewer than five frames that can be compared have no median to compare with.
     """
     per_atom = np.array([energy / max(1, len(atoms)) for atoms, energy in zip(frames, energies_ev, strict=True)])
-    groups: dict[bytes, list[int]] = {}
+    groups: dict[tuple[str, bytes], list[int]] = {}
     for number, atoms in enumerate(frames):
-        groups.setdefault(np.sort(atoms.numbers).tobytes(), []).append(number)
+        alike = str(atoms.info.get("stratum", "")), np.sort(atoms.numbers).tobytes()
+        groups.setdefault(alike, []).append(number)
     faults: list[str | None] = [None if np.isfinite(energy) else "the energy is not a number" for energy in per_atom]
     for members in groups.values():
         finite = [number for number in members if faults[number] is None]
@@ -113,28 +111,6 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
                     f"the energy is {deviation:+.1f} eV per atom from the median, "
                     f"more than {limits.energy_deviation_ev_per_atom:g}"
                 )
-    return faults
-
-
-def force_faults(forces: Sequence[NDArray[np.float64]], limits: GeometryLimits) -> list[str | None]:
-    """Name the frames with a force that is not finite or too large.
-
-    Parameters
-    ----------
-    forces
-        (n_atoms, 3) for each frame, by the exploring model, in eV/Å.
-    limits
-        The largest force allowed.
-    """
-    faults: list[str | None] = []
-    for frame in forces:
-        largest = float(np.sqrt(np.max(np.sum(np.square(frame), axis=1), initial=0.0)))
-        if not np.isfinite(largest):
-            faults.append("forces are not numbers")
-        elif largest > limits.largest_force_ev_per_angstrom:
-            faults.append(f"a force is {largest:.0f} eV/Å, above {limits.largest_force_ev_per_angstrom:g}")
-        else:
-            faults.append(None)
     return faults
 
 

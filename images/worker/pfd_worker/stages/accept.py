@@ -15,15 +15,18 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble
+from pfd_operator.contract.settings import Ensemble, ExplorationStage
 from pfd_operator.contract.stage import AcceptParams
+from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
+from pfd_worker.errors import preempted
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -35,7 +38,13 @@ _MESSAGE_MAX = 200
 
 
 def run(context: StageContext) -> StageOutput:
-    """Judge the student; a refused one is exported, too."""
+    """Judge the student; a refused one is exported, too.
+
+    Raises
+    ------
+    StageError
+        Preempted, if the pod was told to stop: nothing is committed.
+    """
     params = cast(AcceptParams, context.spec.params)
     prepare, train = context.input("prepare")[0], context.input("train")[0]
     files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
@@ -44,23 +53,25 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        start=_start(read_frames(context.fetch(prepare, STARTS_FILE))),
+        starts=_starts(read_frames(context.fetch(prepare, STARTS_FILE))),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
         stopping=context.stopping,
         progress=context.progress,
     )
-    dft = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz")) if params.dft_holdout else []
+    dft = _dft_holdout(context, params, prepare, examination)
     figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
     checks = judge(limits_of(params.acceptance), figures)
     card = _card(context, params, prepare, train, examination, checks)
     exported = ModelFiles(context.fetch(train, DEEPMD.best_file), files["frozen.pth"], files.get("compressed.pth"))
-    sample = supercell_of_size(examination.start, params.acceptance.sizes[0])
+    sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
     files["acceptance.json"] = context.workdir / "acceptance.json"
     files["acceptance.json"].write_text(json.dumps(report, indent=1))
+    if context.stopping.is_set():
+        raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
         summary={"accepted": all(check.met for check in checks), "best_iteration": train.summary["best_iteration"]},
@@ -71,6 +82,19 @@ def run(context: StageContext) -> StageOutput:
         ],
         figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
     )
+
+
+def _dft_holdout(
+    context: StageContext, params: AcceptParams, prepare: Manifest, examination: Examination
+) -> list[Atoms]:
+    """Return what of the teacher's DFT hold-out is of this job; where nothing is, say so in the examination."""
+    if params.dft_holdout is None:
+        return []
+    frames = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz"))
+    kept, missing = frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
+    if missing is not None:
+        examination.missing["dft"] = missing
+    return kept
 
 
 def _card(
@@ -84,33 +108,33 @@ def _card(
     """Return what is known of the student."""
     spec, stages = context.spec, params.exploration.stages
     elements: list[str] = prepare.summary["elements"]
-    system = str(examination.start.info["system"])
-    metrics = examination.metrics
-    first = stages[0]
-    constant_pressure = first.ensemble is Ensemble.NPT
+    metrics, dynamics = examination.metrics, examination.dynamics
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=MdConditions(
-            first.temperatures_kelvin[0],
-            first.pressures_bar[0] if constant_pressure else None,
-            first.timestep_fs,
-            spec.seed,
-        ),
+        conditions=_conditions(stages[0], examination.starts[examination.speed_system], spec.seed),
         against_teacher=metrics["holdout"],
         against_dft=metrics.get("dft"),
         teacher_against_dft=metrics.get("teacherDft"),
         speed=examination.speed,
+        speed_system=examination.speed_system,
         machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
-        drift={} if examination.drift is None else {system: examination.drift},
-        stability={} if examination.stability is None else {system: examination.stability},
-        rdf_overlap=examination.overlap,
+        drift={system: each.drift for system, each in dynamics.items() if each.drift is not None},
+        stability={system: each.stability for system, each in dynamics.items() if each.stability is not None},
+        rdf_overlap={system: each.overlap for system, each in dynamics.items() if each.overlap},
         checks=checks,
         versions=package_versions(),
     )
+
+
+def _conditions(stage: ExplorationStage, start: Atoms, seed: int) -> MdConditions:
+    """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
+    constant_pressure = stage.ensemble is Ensemble.NPT and not keeps_its_cell(start)
+    pressure = stage.pressures_bar[0] if constant_pressure else None
+    return MdConditions(stage.temperatures_kelvin[0], pressure, stage.timestep_fs, seed)
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
@@ -147,6 +171,9 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
     return files
 
 
-def _start(starts: list[Atoms]) -> Atoms:
-    """Return a start that no training trajectory began from."""
-    return holdout_starts([atoms for atoms in starts if atoms.info["system"] == starts[0].info["system"]])[0]
+def _starts(starts: list[Atoms]) -> dict[str, Atoms]:
+    """Return one start of each system that no training trajectory began from."""
+    by_system: dict[str, list[Atoms]] = {}
+    for atoms in starts:
+        by_system.setdefault(str(atoms.info["system"]), []).append(atoms)
+    return {system: holdout_starts(mine)[0] for system, mine in by_system.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.selection.geometry import GeometryLimits, energy_faults
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import holdout_starts, training_starts
 
@@ -38,8 +40,8 @@ def run(context: StageContext) -> StageOutput:
     tasks = _tasks(context, params)
     pace = _Pace(context, sum(task.steps for task, _ in tasks))
     calculator = model.calculator()
-    frames: list[Atoms] = []
-    trajectories = []
+    outcomes: list[TrajectoryOutcome] = []
+    about = []
     for task, ordinal in tasks:
         start = _start(starts, task, ordinal, params, context.spec.seed)
         name = _name(context.spec.iteration, params.purpose, task)
@@ -49,9 +51,20 @@ def run(context: StageContext) -> StageOutput:
         if context.stopping.is_set():
             raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped in {name}; MD of this index starts anew.")
         pace.finish(task)
-        frames += outcome.frames
-        trajectories.append(_record(name, task, start, outcome))
+        outcomes.append(outcome)
+        about.append((name, task, start))
+    _end_where_energies_explode(outcomes, GeometryLimits(params.min_distance_factor))
+    trajectories = [_record(*which, outcome) for which, outcome in zip(about, outcomes, strict=True)]
+    frames = [atoms for outcome in outcomes for atoms in outcome.frames]
     return _output(context.workdir, frames, trajectories, model, elements)
+
+
+def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: GeometryLimits) -> None:
+    """End trajectories at the first frame whose energy is far from the others': MD by itself cannot tell."""
+    frames = [atoms for outcome in outcomes for atoms in outcome.frames]
+    faults = iter(energy_faults(frames, [atoms.info["potential_energy"] for atoms in frames], limits))
+    for outcome in outcomes:
+        outcome.end_at_first(list(islice(faults, len(outcome.frames))))
 
 
 def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:

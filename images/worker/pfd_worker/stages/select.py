@@ -29,25 +29,28 @@ from pfd_worker.structures import training_starts
 DATASET_FEATURES = "dataset_features.npy"
 FEATURE_MAP = "feature_map.json"
 """What the report draws of a selection; `null` where there is too little to draw."""
+_Row = tuple[int, int, dict[str, Any]]
+"""Shard, row in it, and what explore says of the candidate there."""
 
 
 def run(context: StageContext) -> StageOutput:
     """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
     params = cast(SelectParams, context.spec.params)
     shards = context.input("explore")
-    rows = [
+    rows: list[_Row] = [
         (shard, number, row)
         for shard, manifest in enumerate(shards)
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    count = params.frames - pushed
-    if count and not rows:
+    if params.frames > pushed and not rows:
         raise _no_candidates(shards)
     features = _features(context, shards)
-    choice = _choose(context, params, features, [row for _, _, row in rows], count)
-    frames = _fetch_frames(context, shards, [rows[number][:2] for number in choice.samplings])
+    choice, frames = _choose(context, params, features, rows, params.frames - pushed)
     contacts = close_contacts(frames, pushed, params.min_distance_factor, seed_of(context.spec.seed, "contacts"))
+    if len(contacts) < pushed:
+        # others take the places of those that could not be made, and those that could stay
+        choice, frames = _choose(context, params, features, rows, params.frames - len(contacts))
     samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
     frames += contacts
     tasks: list[dict[str, Any]] = [
@@ -127,14 +130,17 @@ def _choose(
     context: StageContext,
     params: SelectParams,
     features: tuple[Features, Features],
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[_Row],
     count: int,
-) -> Choice:
-    candidates = [_candidate(row) for row in rows]
+) -> tuple[Choice, list[Atoms]]:
+    """Return which candidates are chosen, and those frames in the same order."""
+    candidates = [_candidate(row) for _, _, row in rows]
     low = math.floor(params.low_energy_fraction * params.frames)
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    return choose_frames(candidates, count, even, low, params.novelty, features, seed)
+    choice = choose_frames(candidates, count, even, low, params.novelty, features, seed)
+    places = [rows[number][:2] for number in choice.samplings]
+    return choice, _fetch_frames(context, context.input("explore"), places)
 
 
 def _candidate(row: dict[str, Any]) -> Candidate:

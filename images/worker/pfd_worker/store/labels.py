@@ -11,6 +11,9 @@ from pfd_worker.store.objects import ObjectStore
 
 CLAIM_SECONDS = 90.0
 """A claim that is not renewed for this long belongs to a dead pod."""
+LASTING_FAILURES = frozenset({"ScfNotConverged"})
+"""Reasons of failures that follow from structure, engine and settings: whoever computes the label meets them again.
+Time, memory and nodes are no part of a label's key: what ran out of them may succeed elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class LabelRecord:
     """The verdict on one calculation."""
 
     key: str
+    """Of the label; of a failure that is final for one stage only, that stage's own."""
     paid_by: str
     """uid of the job that computed it."""
     labels: int
@@ -29,6 +33,13 @@ class LabelRecord:
     seconds: float
     reason: str = ""
     message: str = ""
+    stage: str = ""
+    """Digest of the stage for which alone a failure is final; empty: for all."""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it is a failure that an earlier version shared, though others need not meet it."""
+        return not (self.ok or self.stage or self.reason in LASTING_FAILURES)
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""
@@ -53,11 +64,18 @@ class LabelStore:
     def get(self, key: str) -> LabelRecord | None:
         """Return the verdict on a calculation, None if there is none yet."""
         content = self._store.get(_label_key(key))
-        return None if content is None else LabelRecord(**json.loads(content))
+        record = None if content is None else LabelRecord(**json.loads(content))
+        return None if record is None or record.outdated else record
 
     def save(self, record: LabelRecord) -> bool:
-        """Store a verdict unless there is one; return whether ours is the one."""
-        return self._store.put_if_absent(_label_key(record.key), record.to_bytes())
+        """Store a verdict unless there is one that holds; return whether ours is the one."""
+        place, content = _label_key(record.key), record.to_bytes()
+        if self._store.put_if_absent(place, content):
+            return True
+        if self.get(record.key) is not None:
+            return False
+        self._store.put(place, content)
+        return True
 
     def claim(self, key: str) -> tuple[bool, bool]:
         """Try to become the one who computes a label.

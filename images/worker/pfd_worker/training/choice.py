@@ -40,5 +40,7 @@ def score_checkpoints(session: TrainingSession, validation: Sequence[Atoms]) -> 
     scores = []
     for path in session.checkpoints():
         errors = frame_errors(validation, session.open(path).predict(validation))
-        scores.append(CheckpointScore(path, session.step_of(path), force_rmse(errors), energy_rmse_per_atom(errors)))
+        # what is trained on has an energy
+        energy = energy_rmse_per_atom(errors) or 0.0
+        scores.append(CheckpointScore(path, session.step_of(path), force_rmse(errors), energy))
     return scores

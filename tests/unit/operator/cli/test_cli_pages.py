@@ -64,6 +64,12 @@ def test_page_of_a_running_job() -> None:
     assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page
 
 
+def test_noise_of_too_few_frames_has_no_energy() -> None:
+    noise = errors("0.0310").model_copy(update={"energy_rmse_per_atom": None})
+    page = status_page(Key("FineTuneJob", "lab", "silicon"), FineTuneJobStatus(label_noise=noise), NOW)
+    assert "labels (noise) - 0.0310 - not known - 16 -" in " ".join(page.split())
+
+
 def test_page_of_a_new_job() -> None:
     page = status_page(Key("FineTuneJob", "lab", "silicon"), FineTuneJobStatus(), NOW)
     assert page == "FineTuneJob lab/silicon: Pending\nlabels: 0 of 0 paid, 0 reused, 0 failed, 0 wasted\n"

@@ -112,3 +112,21 @@ def test_a_limit_above_the_noise_is_no_matter_of_caution() -> None:
     status = run.to_the_end()
     assert status.phase is Phase.CONVERGED
     assert not [item for item in status.conditions if item.type == ConditionType.CAUTION]
+
+
+def test_noise_of_an_energy_that_is_not_known_puts_no_limit_out_of_reach() -> None:
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = noisy(0.05)(spec, reused)
+        unknown = {
+            name: found.model_copy(update={"energy_rmse_per_atom": None}) if name == "labelNoise" else found
+            for name, found in result.metrics.items()
+        }
+        return result.model_copy(update={"metrics": unknown})
+
+    run = Run(resource(labeling=CHECKED, convergence={"forceRMSE": 0.08, "energyRMSEPerAtom": 1e-6}))
+    run.answer = answer
+    run.until(1, StageKind.EXPLORE)
+    assert isinstance(run.status, FineTuneJobStatus)
+    assert run.status.label_noise is not None
+    assert (run.status.label_noise.force_rmse, run.status.label_noise.energy_rmse_per_atom) == ("0.05", None)
+    assert not [item for item in run.status.conditions if item.type == ConditionType.CAUTION]

@@ -8,6 +8,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.settings import Ensemble
+from pfd_worker.acceptance.conditions import md_task
 from pfd_worker.acceptance.drift import measure_nve_drift
 from pfd_worker.acceptance.stability import density, measure_stability
 
@@ -113,6 +114,21 @@ def test_copper_lasts_and_breathes_about_its_density(copper):
     assert record.density_min < record.density_mean < record.density_max
     assert record.density_min > 7.5 and record.density_max < 10.5
     assert len(frames) == 8 and seen[-1] == 100
+
+
+@pytest.mark.parametrize(("picoseconds", "timestep_fs", "steps"), [(0.2, 1.5, 134), (0.3, 0.1, 3000), (0.006, 2.0, 3)])
+def test_md_that_came_to_its_end_lasted_as_long_as_was_asked(copper, picoseconds, timestep_fs, steps):
+    assert md_task(Ensemble.NVT, 300.0, picoseconds, timestep_fs, seed=1).steps == steps
+    springs = Springs(copper.positions.copy())
+    record, _ = measure_stability(copper, springs, 300.0, 1.0, picoseconds, timestep_fs, 5, threading.Event())
+    assert record.picoseconds == record.asked_picoseconds == picoseconds
+
+
+def test_an_explosion_in_the_last_step_came_before_the_end(copper):
+    exploded, _ = stable(copper, Collapses(), picoseconds=40)
+    asked = exploded.exploded_at_step * 0.004
+    record, _ = stable(copper, Collapses(), picoseconds=asked)
+    assert record.reason and record.picoseconds < asked
 
 
 def test_density_is_in_grams_per_cubic_centimetre(copper):

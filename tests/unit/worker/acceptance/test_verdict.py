@@ -1,12 +1,13 @@
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_worker.acceptance.verdict import ErrorLimits, Figures, Limits, accepted, judge, summary
+from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
+from pfd_worker.acceptance.verdict import accepted, judge, summary
 
 EVERYTHING = Limits(
     teacher=ErrorLimits(0.05, 0.002, 0.02),
@@ -31,10 +32,11 @@ GOOD = Figures(
     dft=errors(0.06),
     teacher_dft=errors(0.05),
     speed_up={108: 7.5, 500: 60.0},
-    stable_picoseconds=10.0,
-    nve_drift=-0.1,
-    rdf_overlap={"Si-Si": 0.95, "C-Si": 0.92},
-    rdf_overlap_of_teacher=0.97,
+    speed_system="bulk",
+    stable_picoseconds={"bulk": 10.0, "slab": 12.0},
+    nve_drift={"bulk": -0.1, "slab": 0.05},
+    rdf_overlap={"bulk": {"Si-Si": 0.95, "C-Si": 0.92}, "slab": {"Si-Si": 0.93}},
+    rdf_overlap_of_teacher={"bulk": 0.97, "slab": 0.96},
 )
 
 
@@ -94,25 +96,64 @@ def test_virials_that_no_frame_has_cannot_be_met():
 
 def test_drift_counts_with_either_sign():
     for drift, met in ((0.4, True), (-0.4, True), (0.6, False), (-0.6, False)):
-        check = by_name(Figures(nve_drift=drift))["NveDrift"]
+        check = by_name(Figures(nve_drift={"bulk": drift}))["NveDrift"]
         assert (check.met, check.value) == (met, abs(drift))
 
 
 def test_the_worst_pair_decides_and_is_named():
     check = by_name(GOOD)["RdfOverlap"]
-    assert check.value == 0.92 and "worst pair C-Si" in check.message
+    assert check.value == 0.92 and "worst pair C-Si of bulk" in check.message
     assert "the teacher's two halves overlap by 0.97" in check.message
-    assert not by_name(Figures(rdf_overlap={"a": 0.99, "b": math.nan}))["RdfOverlap"].met
+    assert not by_name(Figures(rdf_overlap={"bulk": {"a": 0.99, "b": math.nan}}))["RdfOverlap"].met
 
 
 def test_an_explosion_is_in_the_words_of_a_refusal():
-    figures = Figures(stable_picoseconds=1.25, stability_note="exploded at step 625: atoms 0 (Si) and 1 (Si) …")
+    notes = {"bulk": "exploded at step 625: atoms 0 (Si) and 1 (Si) …"}
+    figures = Figures(stable_picoseconds={"bulk": 1.25}, stability_notes=notes)
     check = by_name(figures)["StablePicoseconds"]
     assert check.message == (
-        "stable MD is 1.25 ps, less than the 10 ps asked for (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
+        "stable MD of bulk is 1.25 ps, less than the 10 ps asked for (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
     )
     checks = judge(Limits(stable_picoseconds=10, speed_up={108: 6}), figures)
     assert summary(checks).startswith("2 of 2 checks failed: speed-up over the teacher at about 108 atoms: not meas")
+
+
+def test_the_worst_system_decides_and_is_named():
+    figures = Figures(
+        stable_picoseconds={"bulk": 10.0, "slab": 1.25},
+        stability_notes={"slab": "at 900 K: it melted"},
+        nve_drift={"bulk": 0.1, "slab": -0.8},
+        rdf_overlap={"bulk": {"Si-Si": 0.95}, "melt": {"Si-Si": 0.5}},
+        rdf_overlap_of_teacher={"bulk": 0.97, "melt": 0.6},
+        speed_up={108: 7.0},
+        speed_system="bulk",
+    )
+    messages = {name: (check.met, check.message) for name, check in by_name(figures).items()}
+    assert messages["StablePicoseconds"] == (
+        False,
+        "stable MD of slab, the shortest of 2 systems, is 1.25 ps, less than the 10 ps asked for (at 900 K: it melted)",
+    )
+    assert messages["NveDrift"] == (
+        False,
+        "drift of the total energy at constant energy of slab, the largest of 2 systems, is 0.8 meV/atom/ps, more than "
+        "the 0.5 meV/atom/ps asked for",
+    )
+    assert messages["RdfOverlap"] == (
+        False,
+        "overlap of g(r) with the teacher's, worst pair Si-Si of melt, is 0.5, less than the 0.9 asked for "
+        "(the teacher's two halves overlap by 0.6)",
+    )
+    assert messages["SpeedUpAt108Atoms"][1].startswith("speed-up over the teacher at about 108 atoms of bulk is 7×")
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("nve_drift", "NveDrift"), ("rdf_overlap", "RdfOverlap"), ("stable_picoseconds", "StablePicoseconds")],
+)
+def test_a_figure_that_one_system_lacks_is_a_failed_check(group, name):
+    check = by_name(replace(GOOD, missing={group: "slab: it exploded"}))[name]
+    assert (check.met, check.value) == (False, None)
+    assert "not measured, slab: it exploded" in check.message
 
 
 def test_nothing_asked_is_accepted():
@@ -127,8 +168,9 @@ positive = st.floats(0.001, 1e3)
 @given(figure=number, limit=positive)
 def test_a_limit_holds_exactly_when_a_finite_figure_is_on_its_side(figure, limit):
     speed = {} if figure is None else {108: figure}
-    measured = Figures(speed_up=speed, stable_picoseconds=figure, nve_drift=figure,
-                       rdf_overlap={} if figure is None else {"Si-Si": figure})  # fmt: skip
+    by_system = {} if figure is None else {"bulk": figure}
+    measured = Figures(speed_up=speed, stable_picoseconds=by_system, nve_drift=by_system,
+                       rdf_overlap={} if figure is None else {"bulk": {"Si-Si": figure}})  # fmt: skip
     asked = Limits(speed_up={108: limit}, stable_picoseconds=limit, nve_drift=limit, rdf_overlap=limit)
     checks = by_name(measured, asked)
     usable = figure is not None and math.isfinite(figure)

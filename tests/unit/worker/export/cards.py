@@ -3,9 +3,10 @@
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.drift import NveDrift
+from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
-from pfd_worker.acceptance.verdict import ErrorLimits, Figures, Limits, judge
+from pfd_worker.acceptance.verdict import judge
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 
 
@@ -28,7 +29,7 @@ def record(model, atoms, milliseconds, note=None):
 
 
 def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
-    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, nve_drift=0.02)
+    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, nve_drift={"alloy": 0.02})
     limits = Limits(teacher=ErrorLimits(force_rmse=force_limit), speed_up={108: 6.0}, nve_drift=0.5)
     return ModelCard(
         name="alloy-small",
@@ -55,10 +56,11 @@ def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
             record("student", 4000, 500.0),
             record("teacher", 4000, None, "out of memory: CUDA out of memory"),
         ),
+        speed_system="alloy",
         machine="one core",
         drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
         stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
-        rdf_overlap={"Cu-Ni": 0.97},
+        rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
         checks=judge(limits, figures),
         versions={"deepmd-kit": "3.2.0"},
     )

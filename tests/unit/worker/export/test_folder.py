@@ -105,14 +105,14 @@ def test_card_json_says_what_the_card_knows(tmp_path, model, alloy):
     assert card["typeMap"] == ["Ni", "Cu"] and card["training"]["frames"] == {"alloy": 300, "nickel": 80}
     assert card["againstTeacher"]["forceRmse"] == 0.05
     assert card["speed"][0]["medianMsPerStep"] == 12.5 and card["speed"][3]["fits"] is False
-    assert card["stability"]["alloy"]["ensemble"] == "NPT" and card["rdfOverlap"] == {"Cu-Ni": 0.97}
+    assert card["stability"]["alloy"]["ensemble"] == "NPT" and card["rdfOverlap"] == {"alloy": {"Cu-Ni": 0.97}}
     assert card["training"]["temperaturesKelvin"] == {"low": 300, "high": 900}
     assert card["files"]["frozen.pth"]["sha256"] == hashlib.sha256(b"the frozen model").hexdigest()
 
 
 def test_a_value_that_is_not_a_number_is_refused(tmp_path, model, alloy):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        export_model(tmp_path, model, alloy, replace(full_card(), rdf_overlap={"Cu-Ni": math.nan}))
+        export_model(tmp_path, model, alloy, replace(full_card(), rdf_overlap={"alloy": {"Cu-Ni": math.nan}}))
 
 
 def test_the_card_in_words(tmp_path, model, alloy):
@@ -123,11 +123,13 @@ def test_the_card_in_words(tmp_path, model, alloy):
         "- temperature: 300 to 900 K\n- pressure: 1 bar\n",
         "380 frames with energies, forces and virials of the teacher, 3 rounds.",
         "| student against teacher | 16 | 0.0500 (0.0450 to 0.0550) | 2.10 | 13.00 | 0.0750 (alloy/900K/1bar) |",
+        "Median of MD steps of alloy with energy",
         "| 108 | 12.5 | 100 | 8.0× |",
         "| 4000 | 500 | – | – |",
         "- teacher, 4000 atoms: out of memory: CUDA out of memory",
         "Largest cell run: student 4000 atoms, teacher 108 atoms.",
         "10 of 10 ps, density 8.100 to 8.600 g/cm³",
+        "- alloy, g(r) of Cu-Ni overlaps with the teacher's by 0.970",
         "+0.02 meV/atom/ps (within 0.11 meV/atom of a straight line)",
         f"`{hashlib.sha256(b'the frozen model').hexdigest()}`",
     ):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
@@ -47,8 +48,30 @@ def test_xtb_labels_are_derivatives_of_their_energy():
 @pytest.mark.image
 def test_xtb_that_does_not_converge_is_a_failed_label():
     verdict = xtb_labeler(XtbEngine(max_iterations=1)).compute(LabelTask(rattled("Si"), INFO))
-    assert not verdict.ok
+    assert verdict.reason == "ScfNotConverged"
     assert verdict.message
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "OutOfMemory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "OutOfMemory"),
+        (SCFError("no"), "ScfNotConverged"),
+        (CalculationFailed("SCF not converged in 250 cycles"), "ScfNotConverged"),
+        (CalculationFailed("no output"), "EngineError"),
+        (ValueError("NaN"), "EngineError"),
+    ],
+)
+def test_what_a_calculator_raises_has_a_reason(error, reason):
+    class Raises(Calculator):
+        implemented_properties = ["energy", "forces"]
+
+        def calculate(self, *given):
+            raise error
+
+    verdict = AseLabeler(Raises).compute(LabelTask(rattled(), INFO))
+    assert (verdict.ok, verdict.reason) == (False, reason)
 
 
 def test_a_trajectory_starts_at_the_start_and_conserves_energy():

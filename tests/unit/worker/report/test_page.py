@@ -144,7 +144,12 @@ def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
     history = History({**report.history.baselines, "labelNoise": noise}, report.history.iterations)
     text = ParsedPage(render_page(dataclasses.replace(report, history=history))).text
     assert "on 4 hold-out frames the labels differ" in text and "by 0.0312 eV/Å in force components" in text
+    assert "eV/atom in energy, a constant shift left out" in text
     assert "Label noise" not in page.text
+    del noise["energyRmsePerAtom"]
+    text = ParsedPage(render_page(dataclasses.replace(report, history=history))).text
+    assert "of the energy is not known: as many shifts as frames are left out" in text
+    assert "in energy, a constant shift" not in text
 
 
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):

@@ -7,7 +7,6 @@ from pfd_worker.selection.geometry import (
     GeometryLimits,
     closest_overlap,
     energy_faults,
-    force_faults,
     geometry_fault,
     geometry_faults,
 )
@@ -89,11 +88,13 @@ def test_energies_far_from_those_of_the_same_atoms_are_faults():
     assert faults[8] is None
 
 
-def test_forces_that_explode_are_faults():
-    forces = [np.zeros((2, 3)), np.full((2, 3), 40.0), np.full((2, 3), np.nan), np.zeros((0, 3))]
-    none, large, broken, empty = force_faults(forces, LIMITS)
-    assert none is None and empty is None
-    assert "69 eV/Å" in str(large) and "not numbers" in str(broken)
+def test_energies_are_compared_under_the_same_conditions_only():
+    frames = [bulk("C", cubic=True) for _ in range(12)]
+    for number, atoms in enumerate(frames):
+        atoms.info["stratum"] = "gas/300K" if number < 6 else "diamond/300K"
+    assert energy_faults(frames, [8 * -3.0] * 6 + [8 * -7.5] * 6, LIMITS) == [None] * 12
+    faults = energy_faults(frames, [8 * -3.0] * 6 + [8 * -7.5] * 5 + [8 * -3.0], LIMITS)
+    assert faults[:11] == [None] * 11 and "+4.5 eV per atom" in str(faults[11])
 
 
 def test_a_shard_of_rattled_crystals_is_sound():

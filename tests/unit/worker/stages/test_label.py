@@ -20,10 +20,12 @@ from pfd_worker import label_pod
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, read_frames, write_frames
 from pfd_worker.label_desk import LabelDesk
+from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.run import commit, failure_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
-from pfd_worker.store.labels import LabelStore
+from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
 
@@ -150,6 +152,81 @@ def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert failures[0]["task"] == 1
     assert "Si" in failures[0]["message"]
+
+
+class Fails:
+    """A labeler that ends in one way until it is told otherwise."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason, self.calls = reason, 0
+
+    def compute(self, task: LabelTask) -> Verdict:
+        self.calls += 1
+        if self.reason:
+            return Verdict(reason=self.reason, message="its last words")
+        return AseLabeler(EMT).compute(task)
+
+
+@pytest.fixture
+def fails(monkeypatch):
+    def made(reason: str) -> Fails:
+        labeler = Fails(reason)
+        monkeypatch.setattr("pfd_worker.stages.label.in_process_labeler", lambda engine: labeler)
+        return labeler
+
+    return made
+
+
+@pytest.mark.parametrize("reason", ["TimedOut", "EngineKilled", "OutOfMemory", "EngineError", "OutputUnreadable"])
+def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(tmp_path, fails, reason):
+    loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
+    labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), aimd=False)
+    assert label(loop, selected).counts == {"labels": 0, "failed": 2, "reused": 0}
+    assert label(loop, selected).reused, "the stage stays what it is"
+    other.runs = 10
+    assert label(other, selected).reused
+    assert labeler.calls == 2
+    labeler.reason = ""
+    assert label(loop, selected, timeoutSeconds=6000).counts == {"labels": 2, "failed": 0, "reused": 0}
+    assert counts(loop) == {"paid": 4, "reused": 0, "failed": 2, "wasted": 0}
+    assert label(other, selected, timeoutSeconds=6001).counts == {"labels": 2, "failed": 0, "reused": 2}
+    assert labeler.calls == 4
+    assert counts(other, "uid-2") == {"paid": 0, "reused": 4, "failed": 0, "wasted": 0}
+
+
+def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
+    loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
+    labeler, selected = fails("ScfNotConverged"), select(loop, ("Cu",), aimd=False)
+    label(loop, selected)
+    other.runs = 10
+    assert label(other, selected, timeoutSeconds=6000).counts == {"labels": 0, "failed": 1, "reused": 1}
+    assert labeler.calls == 1
+
+
+def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, fails):
+    loop = Loop(tmp_path)
+    labeler, selected = fails("TimedOut"), select(loop, aimd=False)
+    stopping = threading.Event()
+    with pytest.raises(StageError):
+        loop.run(LABEL, 1, {"select": selected}, 0, stopping, progress=lambda *_: stopping.set())
+    assert (labeler.calls, counts(loop)["failed"]) == (1, 1)
+    result = label(loop, selected)
+    assert labeler.calls == 3
+    assert result.counts["failed"] == 3
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
+    label(loop, selected)
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
+
+
+def test_a_failure_that_an_earlier_version_shared_gives_way(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",), aimd=False)
+    key = desk_of(context_of(loop, selected)).entries[0].key
+    LabelStore(loop.store, "other").save(LabelRecord(key, "uid-2", 1, False, [], {}, 1.0, "TimedOut", "too long"))
+    assert label(loop, selected).counts == {"labels": 1, "failed": 0, "reused": 0}
+    found = LabelStore(loop.store, "other").get(key)
+    assert found is not None
+    assert found.ok
 
 
 def test_jobs_at_the_same_time_compute_each_label_once(tmp_path, monkeypatch):

@@ -5,13 +5,16 @@ from collections import Counter
 
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.families import CALCULATOR_FILE
 from pfd_worker.frames import write_frames
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.run import commit
+from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import FEATURE_MAP
@@ -46,6 +49,61 @@ def test_low_energies_have_their_share_and_the_rest_stays(explored):
         samplings[fraction] = Counter(task["sampling"] for task in loop.load_json(selected, "tasks.json"))
     assert samplings[0.0] == {"representative": 2, "farthest": 6}
     assert samplings[0.25] == {"representative": 2, "low-energy": 2, "farthest": 4}
+
+
+@pytest.mark.parametrize(("closest", "contacts"), [(0.6, 2), (1.4, 0)])
+def test_other_frames_take_the_places_of_close_contacts_that_cannot_be_made(explored, closest, contacts):
+    loop, inputs = explored
+    params = {**EVEN, "closeContactFraction": 0.25, "minDistanceFactor": closest}
+    selected = ref(loop.run(params, 1, inputs))
+    tasks = loop.load_json(selected, "tasks.json")
+    assert Counter(task["sampling"] for task in tasks)["close-contact"] == contacts
+    assert len(tasks) == 8
+    frames = (loop.store.get(loop.manifest(selected).files["frames.extxyz"].key) or b"").decode()
+    assert frames.count("Lattice") == 8
+
+
+def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monkeypatch):
+    loop, inputs = explored
+    made = []
+
+    def one_only(frames, count, *given):
+        made.append(close_contacts(frames, 1, *given))
+        return made[-1]
+
+    monkeypatch.setattr("pfd_worker.stages.select.close_contacts", one_only)
+    params = {**EVEN, "closeContactFraction": 0.5, "minDistanceFactor": 0.7}
+    tasks = loop.load_json(ref(loop.run(params, 1, inputs)), "tasks.json")
+    samplings = Counter(task["sampling"] for task in tasks)
+    assert (samplings["close-contact"], samplings["representative"], len(tasks)) == (1, 2, 8)
+    assert len(made) == 1
+
+
+class FallsLate(EMT):
+    """EMT whose energy leaves its forces behind in the hotter trajectory, after a while."""
+
+    steps = 0
+
+    def calculate(self, *given, **named):
+        super().calculate(*given, **named)
+        self.steps += 1
+        if self.steps > 45:
+            self.results["energy"] -= 20.0
+
+
+def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(explored, monkeypatch):
+    loop, inputs = explored
+    model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
+    sound = loop.manifest(inputs["explore"], 1).result.counts
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate()))
+    result = loop.run(explore_params("training"), 2, model, index=1)
+    assert (result.counts["exploded"], sound["exploded"]) == (1, 0)
+    assert 0 < result.counts["candidates"] < sound["candidates"]
+    record = loop.manifest(result, 1).summary["trajectories"][0]
+    assert 40 <= record["exploded_at_step"] < 60
+    assert "-5.0 eV per atom from the median" in record["reason"] and record["frames"] == result.counts["candidates"]
+    rows = json.loads(loop.store.get(loop.manifest(result, 1).files["candidates.json"].key) or b"")
+    assert [row["brink"] for row in rows] == [False] * (len(rows) - 1) + [True]
 
 
 def test_what_is_told_to_the_report(explored):

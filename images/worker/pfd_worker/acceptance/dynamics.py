@@ -1,0 +1,125 @@
+"""MD of one system: how long the student's lasts, whether it keeps its energy, how its structure compares."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass, field
+
+from ase import Atoms
+
+from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.settings import Ensemble, Exploration, ExplorationStage
+from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
+from pfd_worker.acceptance.stability import StableRun, measure_stability
+from pfd_worker.acceptance.structure import overlaps, radial_distribution, self_overlaps
+from pfd_worker.acceptance.supercell import supercell_of_size
+from pfd_worker.models.base import AtomisticModel
+
+TEACHER, STUDENT = "teacher", "student"
+MD_ATOMS = 108
+RDF_PICOSECONDS = 2.0
+"""Length of the two runs whose structure is compared: the teacher is the slow one."""
+
+
+@dataclass
+class SystemDynamics:
+    """What MD of one system says of a student.
+
+    Parameters
+    ----------
+    teacher, student
+        The student as it is exported.
+    start
+        A start structure; a supercell of it is run.
+    exploration
+        Its first condition is that of drift and structure, its hottest that of the stability.
+    picoseconds
+        Length of stability and drift.
+    seed
+        Of velocities and thermostats.
+    stopping
+        When set, what runs ends early, and its record is of what was run.
+    """
+
+    teacher: AtomisticModel
+    student: AtomisticModel
+    start: Atoms
+    exploration: Exploration
+    picoseconds: float
+    seed: int
+    stopping: threading.Event
+    stability: StableRun | None = None
+    drift: NveDrift | None = None
+    overlap: dict[str, float] = field(default_factory=dict)
+    """Pair of elements → overlap of g(r) with the teacher's."""
+    overlap_of_teacher: float | None = None
+    """Smallest overlap of the teacher's first half with its second, over all pairs."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Group of the verdict → why this system has no figure."""
+
+    def measure_stability(self) -> None:
+        """Run the student at the hottest condition."""
+        stage, temperature, pressure = _hottest(self.exploration)
+        self.stability, _ = measure_stability(
+            supercell_of_size(self.start, MD_ATOMS),
+            self.student.calculator(),
+            temperature,
+            pressure,
+            self.picoseconds,
+            stage.timestep_fs,
+            seed_of(self.seed, "stability"),
+            self.stopping,
+        )
+
+    def measure_drift(self) -> None:
+        """Run the student at constant energy."""
+        stage = self.exploration.stages[0]
+        self.drift = measure_nve_drift(
+            supercell_of_size(self.start, MD_ATOMS),
+            self.student.calculator(),
+            stage.temperatures_kelvin[0],
+            self.picoseconds,
+            stage.timestep_fs,
+            seed_of(self.seed, "drift"),
+            self.stopping,
+        )
+        if self.drift.drift is None and self.drift.reason is not None:
+            self.missing["nve_drift"] = self.drift.reason
+
+    def measure_structure(self) -> None:
+        """Run teacher and student under the same conditions and compare their g(r)."""
+        stage = self.exploration.stages[0]
+        start = supercell_of_size(self.start, MD_ATOMS)
+        frames = {}
+        for name, model in ((TEACHER, self.teacher), (STUDENT, self.student)):
+            record, frames[name] = measure_stability(
+                start,
+                model.calculator(),
+                stage.temperatures_kelvin[0],
+                stage.pressures_bar[0],
+                RDF_PICOSECONDS,
+                stage.timestep_fs,
+                seed_of(self.seed, "structure"),
+                self.stopping,
+            )
+            if record.reason is not None:
+                self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"
+                return
+        try:
+            # the first half of each run still remembers the start they share
+            compared = overlaps(*(radial_distribution(each[len(each) // 2 :]) for each in frames.values()))
+        except ValueError as error:
+            self.missing["rdf_overlap"] = str(error)
+            return
+        self.overlap = {"-".join(pair): value for pair, value in compared.items()}
+        # a pair that only the student brings within reach has none
+        with contextlib.suppress(ValueError):
+            self.overlap_of_teacher = min(self_overlaps(frames[TEACHER]).values())
+
+
+def _hottest(exploration: Exploration) -> tuple[ExplorationStage, float, float]:
+    """Return the stage with the highest temperature, this, and the pressure it is run at (1 bar but for NPT)."""
+    stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
+    pressure = stage.pressures_bar[0] if stage.ensemble is Ensemble.NPT else 1.0
+    return stage, max(stage.temperatures_kelvin), pressure

@@ -1,0 +1,137 @@
+"""All measurements of one student, with a calculator as teacher and as student."""
+
+import threading
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
+
+from pfd_operator.contract.distill import Acceptance
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import Exploration
+from pfd_worker.acceptance.examination import Examination, limits_of
+from pfd_worker.acceptance.verdict import judge
+from pfd_worker.errors import StageError
+from pfd_worker.frames import labelled
+from pfd_worker.models.calculator import CalculatorModel
+
+ASKED = {"forceRMSE": 0.1, "sizes": [4], "stableMDPicoseconds": 0.05}
+
+
+def crystal(element="Cu"):
+    atoms = bulk(element, cubic=True)
+    atoms.rattle(0.05, seed=3)
+    return atoms
+
+
+class Einstein(Calculator):
+    """Every atom on a spring (5 eV/Å²) to where it was first seen, in a cell with a bulk modulus: quick and stable."""
+
+    implemented_properties = ["energy", "forces", "stress"]
+    numbers = None
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if not np.array_equal(self.numbers, self.atoms.numbers):
+            self.numbers, self.volume = self.atoms.numbers.copy(), self.atoms.get_volume()
+            self.sites = self.atoms.get_scaled_positions(wrap=False)
+        apart = self.atoms.get_scaled_positions(wrap=False) - self.sites
+        apart = (apart - apart.round()) @ self.atoms.cell.array
+        strain = np.log(self.atoms.get_volume() / self.volume)
+        energy = 2.5 * np.sum(apart**2) + 0.25 * self.volume * strain**2
+        self.results = {"energy": energy, "forces": -5 * apart, "stress": 0.5 * strain * np.array([1, 1, 1, 0, 0, 0])}
+
+
+class Falls(Einstein):
+    """Aluminium falls into one point."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if self.atoms.numbers[0] == 13:
+            self.results["forces"] = -20 * (self.atoms.positions - self.atoms.positions.mean(axis=0))
+
+
+def holdout():
+    atoms = crystal()
+    predicted = CalculatorModel(Einstein()).predict([atoms])[0]
+    return [labelled(atoms, predicted.energy, predicted.forces, predicted.virial)]
+
+
+def examination(stopping=None, progress=lambda percent, words: None, student=Einstein, starts=None, **asked):
+    return Examination(
+        teacher=CalculatorModel(Einstein()),
+        student=CalculatorModel(student()),
+        starts=starts or {"copper": crystal()},
+        acceptance=Acceptance.model_validate(ASKED | asked),
+        exploration=Exploration.model_validate({"stages": [{"temperaturesKelvin": [300], "timestepFs": 4}]}),
+        seed=5,
+        stopping=stopping or threading.Event(),
+        progress=progress,
+    )
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr("pfd_worker.acceptance.dynamics.MD_ATOMS", 32)
+    monkeypatch.setattr("pfd_worker.acceptance.dynamics.RDF_PICOSECONDS", 0.4)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"), [("constant energy", {}), ("structure", {"rdfOverlap": 0.5})], ids=["drift", "structure"]
+)
+def test_a_stop_in_the_last_measurement_is_no_verdict(words, asked):
+    stopping = threading.Event()
+
+    def stop_in_it(percent, message):
+        if words in message:
+            stopping.set()
+
+    with pytest.raises(StageError) as caught:
+        examination(stopping, stop_in_it, **asked).run(holdout(), [])
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+
+
+def verdict(examined, dft=()):
+    checks = judge(limits_of(examined.acceptance), examined.run(holdout(), dft))
+    return {check.name: check for check in checks}
+
+
+LIMITS = {"stableMDPicoseconds": 0.2, "rdfOverlap": 0.1, "nveDriftMeVPerAtomPs": 1e6}
+
+
+def test_every_system_is_run_and_its_words_name_it():
+    told = []
+    starts = {"copper": crystal(), "silver": crystal("Ag")}
+    examined = examination(progress=lambda percent, words: told.append((percent, words)), starts=starts, **LIMITS)
+    checks = verdict(examined)
+    assert all(check.met for check in checks.values())
+    assert "of 2 systems" in checks["StablePicoseconds"].message
+    assert [percent for percent, _ in told] == sorted(percent for percent, _ in told)
+    report = examined.to_json()
+    own = report["rdfOverlapOfTeacher"]
+    assert set(own) == {"copper", "silver"} and all(0.1 < overlap < 1 for overlap in own.values())
+    words = [f"(the teacher's two halves overlap by {overlap:.4g})" for overlap in own.values()]
+    assert any(each in checks["RdfOverlap"].message for each in words)
+    assert report["speedSystem"] == "copper"
+    for measured in ("stability", "nveDrift", "rdfOverlap"):
+        assert set(report[measured]) == {"copper", "silver"}
+
+
+def test_a_student_that_fails_in_its_second_system_is_refused():
+    starts = {"copper": crystal(), "aluminium": crystal("Al")}
+    checks = verdict(examination(student=Falls, starts=starts, **LIMITS))
+    stable = checks["StablePicoseconds"]
+    assert not stable.met and stable.value is not None and stable.value < 0.2
+    assert "of aluminium, the shortest of 2 systems" in stable.message
+    for name in ("NveDrift", "RdfOverlap"):
+        assert not checks[name].met and "not measured, aluminium: " in checks[name].message
+
+
+def test_structure_is_compared_where_there_is_a_density():
+    cluster = crystal()
+    cluster.pbc = False
+    check = verdict(examination(starts={"cluster": cluster, "copper": crystal()}, **LIMITS))["RdfOverlap"]
+    assert check.met and "Cu-Cu of copper" in check.message
+    alone = verdict(examination(starts={"cluster": cluster}, **LIMITS))["RdfOverlap"]
+    assert not alone.met and "no system is periodic in all directions" in alone.message

@@ -1,0 +1,168 @@
+"""Accept with calculators in place of teacher and student: no training and no freezing, so no torch."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, ref
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.errors import StageError
+from pfd_worker.families import CALCULATOR_FILE, DEEPMD
+from pfd_worker.frames import labelled, write_frames
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.preparation.starts import STARTS_FILE
+from pfd_worker.run import commit
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages import accept
+from pfd_worker.store.manifests import read_manifest
+
+ACCEPT = {
+    "stage": "accept",
+    "student": {"preset": "small", "compress": False},
+    "exploration": {"stages": [{"temperaturesKelvin": [300], "timestepFs": 2}]},
+    "acceptance": {"forceRMSE": 1, "sizes": [4], "stableMDPicoseconds": 0.02},
+}
+
+
+@pytest.fixture(autouse=True)
+def calculators(monkeypatch):
+    """Nothing is frozen, and the student is its teacher."""
+
+    def frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]:
+        (folder / "frozen.pth").write_bytes(b"frozen")
+        return {"frozen.pth": folder / "frozen.pth"}
+
+    monkeypatch.setattr(accept, "_frozen", frozen)
+    monkeypatch.setattr(accept, "FrozenModel", lambda path: CalculatorModel(EMT()))
+    monkeypatch.setattr("pfd_worker.acceptance.dynamics.MD_ATOMS", 4)
+
+
+def crystal(element: str, system: str, number: int = 0) -> Atoms:
+    atoms = bulk(element, cubic=True)
+    atoms.rattle(0.05, seed=number)
+    atoms.info = {"system": system, "start": number, "frame": 0, "variation": number, "slab": False}
+    return atoms
+
+
+def label(atoms: Atoms) -> Atoms:
+    predicted = CalculatorModel(EMT()).predict([atoms])[0]
+    return labelled(atoms, predicted.energy, predicted.forces, predicted.virial)
+
+
+def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any], summary: dict[str, Any]) -> StageRef:
+    """Commit a stage with frames, bytes and JSON as its files."""
+    folder = loop.folder / name
+    folder.mkdir()
+    for file, content in files.items():
+        if isinstance(content, list):
+            write_frames(folder / file, content)
+        else:
+            (folder / file).write_bytes(content)
+    spec = loop.spec(params, 0, {})
+    output = StageOutput(files={file: folder / file for file in files}, summary=summary)
+    commit(StageContext(spec, loop.store, folder), output, 0.0)
+    return ref(spec)
+
+
+def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
+    params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
+    files = {DEEPMD.best_file: b"checkpoint", "holdout.extxyz": frames, "dataset.extxyz": frames}
+    return stored(loop, name, params, files, {"best_iteration": 1})
+
+
+def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **run: Any):
+    """Judge a student of copper whose job has these starts."""
+    systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
+    elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
+    prepare = stored(
+        loop,
+        "prepare",
+        {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
+        {STARTS_FILE: starts, CALCULATOR_FILE: json.dumps(EMT_ENGINE["ase"]).encode()},
+        {"elements": elements, "systems": systems, "inputs_sha256": {}, "calculator": "EMT"},
+    )
+    holdout = [label(atoms) for atoms in starts]
+    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout)}, **run)
+
+
+def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch):
+    loop, stopping, export = Loop(tmp_path), threading.Event(), accept.export_model
+
+    def stopped_in_it(*given):
+        stopping.set()
+        return export(*given)
+
+    monkeypatch.setattr(accept, "export_model", stopped_in_it)
+    with pytest.raises(StageError) as caught:
+        judged(loop, [crystal("Cu", "copper")], stopping=stopping)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    digests = [digest for digest in loop.inputs if read_manifest(loop.store, digest) is not None]
+    assert digests == []
+
+
+def with_dft(loop: Loop, frames: list[Atoms]) -> dict[str, Any]:
+    """Return parameters that name a train stage with these frames as the teacher's DFT hold-out."""
+    digest = train_stage(loop, "teacher", frames).digest
+    asked = {**ACCEPT["acceptance"], "dftForceRatio": 1.5}
+    return {**ACCEPT, "acceptance": asked, "dftHoldout": loop.store.uri(f"stages/{digest}/manifest.json")}
+
+
+def dft_label(element: str, system: str, number: int) -> Atoms:
+    frame = label(crystal(element, system, number))
+    frame.calc.results["forces"] += 0.1
+    return frame
+
+
+def test_of_the_dft_hold_out_the_jobs_own_materials_count(tmp_path):
+    loop = Loop(tmp_path)
+    foreign = [dft_label("Cu", "other", 4), dft_label("Pt", "platinum", 5), dft_label("Al", "copper", 6)]
+    params = with_dft(loop, [*foreign, dft_label("Cu", "copper", 7), dft_label("Cu", "copper", 8)])
+    result = judged(loop, [crystal("Cu", "copper")], params)
+    assert result.metrics["dft"].frames == result.metrics["teacherDft"].frames == 2
+    assert {check.name: check.met for check in result.checks}["ForceRmseAgainstDftOverTeacher"]
+
+
+@pytest.mark.parametrize(
+    ("element", "system", "words"),
+    [
+        ("Pt", "platinum", "no frame of the teacher's DFT hold-out is of this job's systems (copper)"),
+        ("Pt", "copper", "every frame of the teacher's DFT hold-out has elements besides the student's (Cu)"),
+    ],
+)
+def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, system, words):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")], with_dft(loop, [dft_label(element, system, 4)]))
+    check = {each.name: each for each in result.checks}["ForceRmseAgainstDftOverTeacher"]
+    assert not check.met and words in check.message
+    assert "dft" not in result.metrics
+
+
+@pytest.mark.parametrize(("slab", "ensemble"), [(False, "npt"), (True, "nvt")])
+def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
+    loop, start = Loop(tmp_path), crystal("Cu", "copper")
+    start.info["slab"] = slab
+    result = judged(loop, [start])
+    text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
+    assert f"fix integrate all {ensemble} temp" in text
+    assert ("pressure" in text) is not slab
+
+
+def test_the_card_knows_the_md_of_every_system(tmp_path):
+    loop = Loop(tmp_path)
+    starts = [crystal("Cu", "copper", number) for number in range(4)] + [crystal("Ag", "silver", 5)]
+    result = judged(loop, starts)
+    files = loop.manifest(result).files
+    card = json.loads(loop.store.get(files["card.json"].key) or b"")
+    assert set(card["stability"]) == set(card["drift"]) == {"copper", "silver"}
+    assert card["speedSystem"] == "copper"
+    stable = {check.name: check for check in result.checks}["StablePicoseconds"]
+    assert "of 2 systems" in stable.message

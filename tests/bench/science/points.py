@@ -27,6 +27,7 @@ class Point:
     """Force RMSE on the test set, in eV/Å."""
     strata: Mapping[str, float]
     seconds: int
+    """Wall time, pauses included."""
     added: Sequence[int] = field(default=())
     """Rows chosen since the point before, where a model had a part in it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,14 @@ def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) 
         f"system {system}: with perturb.displacement {perturb.displacement:g} Å, {closest} in "
         f"{MAX_DRAWS} draws out of {MAX_DRAWS}. Lower perturb.displacement.",
     )
+
+
+def by_system(starts: Sequence[Atoms]) -> dict[str, list[Atoms]]:
+    """Return the starts of each system, systems in the order in which they come."""
+    found: dict[str, list[Atoms]] = {}
+    for atoms in starts:
+        found.setdefault(str(atoms.info["system"]), []).append(atoms)
+    return found
 
 
 def holdout_starts(starts: list[Atoms]) -> list[Atoms]:

@@ -12,6 +12,7 @@ from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import with_condition
 from .outcome import fitted
+from .spec_digest import spec_digest
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
 
@@ -34,6 +35,11 @@ class Draft:
     def spec(self) -> JobSpec:
         """The spec as it is now."""
         return self.resource.spec
+
+    @property
+    def spec_differs(self) -> bool:
+        """Say whether a frozen part of the spec is not what the job started with, or was restarted with."""
+        return spec_digest(self.spec) != self.status.spec_digest
 
     @property
     def active(self) -> ActiveStage | None:

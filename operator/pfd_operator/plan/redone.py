@@ -10,13 +10,7 @@ from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
 from .recipe import AnyRecipe, Position, position_of
-from .spec_digest import spec_digest
 from .stages import plan_stage
-
-
-def spec_changed_since(draft: Draft) -> bool:
-    """Say whether the spec asks for something else than the job started with, or was restarted with."""
-    return spec_digest(draft.spec) != draft.status.spec_digest
 
 
 def paid_when_begun(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> dict[int, int]:
@@ -31,7 +25,7 @@ def paid_when_begun(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iterati
         return {}
     paid = _paid_at_first(draft.status, iteration)
     # with other settings those that follow are others
-    return {iteration: paid[iteration]} if spec_changed_since(draft) else paid
+    return {iteration: paid[iteration]} if draft.spec_differs else paid
 
 
 def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | None:
@@ -83,7 +77,7 @@ def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iterat
     before = rewound.stages or iteration == 0
     if not before or StageKind.SELECT not in records or StageKind.EXPLORE not in records:
         # too old to be on record, or never done
-        return not spec_changed_since(draft)
+        return not draft.spec_differs
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
     inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
     for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):

@@ -10,7 +10,7 @@ from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
 from .recipe import AnyRecipe, Position
-from .redone import missing_labels, paid_when_begun, spec_changed_since
+from .redone import missing_labels, paid_when_begun
 from .spec_digest import spec_digest
 
 
@@ -103,7 +103,7 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
             f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
             "iteration before must have ended and be among the last on record, and the budget must have room for it"
         )
-    if spec_changed_since(draft):
+    if draft.spec_differs:
         words += (
             ". What was changed together with it is frozen without a restart: restore it together with a new "
             "spec.restart.id, or ask for an iteration that can be begun, with a new id"

@@ -10,7 +10,6 @@ from .conditions import find_condition
 from .draft import Draft
 from .recipe import position_of
 from .restart import asked_for
-from .spec_digest import spec_digest
 from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
 
 QUEUED = "queued"
@@ -21,7 +20,7 @@ def note_spec_change(draft: Draft) -> None:
     """Say whether a frozen part of the spec was changed."""
     if draft.status.spec_digest is None or draft.status.phase.terminal or asked_for(draft):
         return
-    if spec_digest(draft.spec) == draft.status.spec_digest:
+    if not draft.spec_differs:
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
         return
     old = find_condition(draft.status, ConditionType.SPEC_CHANGED)

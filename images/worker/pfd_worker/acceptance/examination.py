@@ -13,9 +13,11 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Exploration
+from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
 from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
+from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, summarise
@@ -61,6 +63,21 @@ class Examination:
         """The system that speed is measured on, and that is exported as a sample."""
         return next(iter(self.starts))
 
+    @property
+    def drifts(self) -> dict[str, NveDrift]:
+        """System → its run at constant energy."""
+        return {system: each.drift for system, each in self.dynamics.items() if each.drift is not None}
+
+    @property
+    def stabilities(self) -> dict[str, StableRun]:
+        """System → its run at the hottest condition."""
+        return {system: each.stability for system, each in self.dynamics.items() if each.stability is not None}
+
+    @property
+    def overlaps(self) -> dict[str, dict[str, float]]:
+        """System → pair of elements → overlap of g(r) with the teacher's."""
+        return {system: each.overlap for system, each in self.dynamics.items() if each.overlap}
+
     def run(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> Figures:
         """Measure everything and return what the verdict is made of.
 
@@ -87,14 +104,13 @@ class Examination:
 
     def to_json(self) -> dict[str, Any]:
         """Return all that was measured: units are in the names, or those of the dataclasses' documentation."""
-        by_system = self.dynamics.items()
         return {
             "errors": {name: metrics.to_json() for name, metrics in self.metrics.items()},
             "speed": [vars(record) for record in self.speed],
             "speedSystem": self.speed_system,
-            "nveDrift": {system: vars(each.drift) for system, each in by_system if each.drift is not None},
-            "stability": {system: vars(each.stability) for system, each in by_system if each.stability is not None},
-            "rdfOverlap": {system: each.overlap for system, each in by_system if each.overlap},
+            "nveDrift": {system: vars(run) for system, run in self.drifts.items()},
+            "stability": {system: vars(run) for system, run in self.stabilities.items()},
+            "rdfOverlap": self.overlaps,
             "rdfOverlapOfTeacher": self._overlaps_of_teacher(),
             "missing": self._missing(),
         }
@@ -158,8 +174,7 @@ class Examination:
         return found
 
     def _figures(self) -> Figures:
-        stable = {system: each.stability for system, each in self.dynamics.items() if each.stability is not None}
-        drifts = {system: each.drift.drift for system, each in self.dynamics.items() if each.drift is not None}
+        stable = self.stabilities
         return Figures(
             teacher=self.metrics["holdout"],
             dft=self.metrics.get("dft"),
@@ -170,8 +185,8 @@ class Examination:
             stability_notes={
                 system: f"at {run.temperature_kelvin:g} K: {run.reason}" for system, run in stable.items() if run.reason
             },
-            nve_drift={system: drift for system, drift in drifts.items() if drift is not None},
-            rdf_overlap={system: each.overlap for system, each in self.dynamics.items() if each.overlap},
+            nve_drift={system: run.drift for system, run in self.drifts.items() if run.drift is not None},
+            rdf_overlap=self.overlaps,
             rdf_overlap_of_teacher=self._overlaps_of_teacher(),
             missing=self._missing(),
         )

@@ -30,7 +30,7 @@ from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.structures import holdout_starts
+from pfd_worker.structures import by_system, holdout_starts
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
 
@@ -108,7 +108,7 @@ def _card(
     """Return what is known of the student."""
     spec, stages = context.spec, params.exploration.stages
     elements: list[str] = prepare.summary["elements"]
-    metrics, dynamics = examination.metrics, examination.dynamics
+    metrics = examination.metrics
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
@@ -122,9 +122,9 @@ def _card(
         speed=examination.speed,
         speed_system=examination.speed_system,
         machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
-        drift={system: each.drift for system, each in dynamics.items() if each.drift is not None},
-        stability={system: each.stability for system, each in dynamics.items() if each.stability is not None},
-        rdf_overlap={system: each.overlap for system, each in dynamics.items() if each.overlap},
+        drift=examination.drifts,
+        stability=examination.stabilities,
+        rdf_overlap=examination.overlaps,
         checks=checks,
         versions=package_versions(),
     )
@@ -173,7 +173,4 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
 
 def _starts(starts: list[Atoms]) -> dict[str, Atoms]:
     """Return one start of each system that no training trajectory began from."""
-    by_system: dict[str, list[Atoms]] = {}
-    for atoms in starts:
-        by_system.setdefault(str(atoms.info["system"]), []).append(atoms)
-    return {system: holdout_starts(mine)[0] for system, mine in by_system.items()}
+    return {system: holdout_starts(mine)[0] for system, mine in by_system(starts).items()}

@@ -24,7 +24,7 @@ from pfd_worker.selection.quotas import fair_quotas
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
-from pfd_worker.structures import training_starts
+from pfd_worker.structures import by_system, training_starts
 
 DATASET_FEATURES = "dataset_features.npy"
 FEATURE_MAP = "feature_map.json"
@@ -175,13 +175,11 @@ def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Seq
 
 def _aimd_tasks(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, dict[str, Any]]]:
     """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such."""
-    by_system: dict[str, list[Atoms]] = {}
-    for atoms in starts:
-        by_system.setdefault(str(atoms.info["system"]), []).append(atoms)
-    endless = dict.fromkeys(by_system, aimd.trajectories)
+    pools = by_system(starts)
+    endless = dict.fromkeys(pools, aimd.trajectories)
     result = []
     for system, count in fair_quotas(endless, aimd.trajectories, seed_of(seed, "aimd")).items():
-        pool = training_starts(by_system[system])
+        pool = training_starts(pools[system])
         order = np.random.default_rng(seed_of(seed, "aimd", system)).permutation(len(pool))
         for number in range(count):
             atoms = pool[int(order[number % len(pool)])]

@@ -13,6 +13,7 @@ from pathlib import Path
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_worker.errors import StageError
+from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger, Outcome
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest, stage_folder, store_file
@@ -102,7 +103,7 @@ def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:
     """Put whatever ended a stage into the contract's words."""
     if isinstance(error, StageError):
         return error.exit_code, StageResult(ok=False, reason=error.reason, message=error.message)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if is_out_of_memory(error):
         message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
         return ExitCode.USER_ERROR, StageResult(ok=False, reason=Reason.OUT_OF_MEMORY, message=message)
     last = traceback.extract_tb(error.__traceback__)[-1:]

@@ -29,16 +29,6 @@ def memory_limit() -> int:
     return _NO_LIMIT
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error is a failed allocation, of the host or of the GPU.
-
-    torch raises RuntimeError (or a subclass of it) in either case, TorchScript wraps its text in a traceback.
-    """
-    text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in text for word in words))
-
-
 @dataclass
 class MemoryForecast:
     """Peak memory of this process at the sizes run so far, and a straight line through the last two."""

@@ -13,8 +13,9 @@ from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
-from pfd_worker.acceptance.memory import MemoryForecast, is_out_of_memory
+from pfd_worker.acceptance.memory import MemoryForecast
 from pfd_worker.md.dynamics import make_dynamics
+from pfd_worker.out_of_memory import is_out_of_memory
 
 LEAST_STEPS = 3
 TIMESTEP_FS = 1.0

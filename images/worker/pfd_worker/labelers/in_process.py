@@ -11,10 +11,10 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
-from pfd_worker.acceptance.memory import is_out_of_memory
 from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator
+from pfd_worker.out_of_memory import is_out_of_memory
 
 CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
 _ENGINE_ERRORS = (

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
+from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
 from pfd_worker.training.launch import launched
@@ -21,8 +22,6 @@ from pfd_worker.training.session import TrainingSession
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 LOG_FILE = "train.log"
-OUT_OF_MEMORY_SIGNS = ("out of memory", "OutOfMemoryError", "Cannot allocate memory", "bad_alloc")
-CGROUP_OOM_FILES = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 
 
 class Watcher(Protocol):
@@ -57,7 +56,7 @@ class TrainingProcess:
             Preempted when `stopping` is set (the newest checkpoint is handed over first), NotANumber, OutOfMemory,
             or TrainingFailed with the last lines of the log.
         """
-        kills_before = _out_of_memory_kills()
+        kills_before = kernel_kills()
         command = self.session.command(resumed)
         if self.session.distributed:
             command = launched(command, _gpus(), self.team)
@@ -75,7 +74,7 @@ class TrainingProcess:
             finally:
                 _end(child)
         if child.returncode != 0:
-            raise self._failure(child.returncode, _out_of_memory_kills() > kills_before)
+            raise self._failure(child.returncode, kernel_kills() > kills_before)
 
     def _watch(self, child: subprocess.Popen[bytes], watcher: Watcher, stopping: threading.Event) -> None:
         seen_step, saved, saved_at = -1, self._newest(), time.monotonic()
@@ -105,7 +104,7 @@ class TrainingProcess:
     def _failure(self, code: int, kernel_killed: bool) -> StageError:
         tail = (self.session.folder / LOG_FILE).read_text(errors="replace").splitlines()[-12:]
         text = "\n".join(tail)
-        if any(sign in text for sign in OUT_OF_MEMORY_SIGNS) or (code == -signal.SIGKILL and kernel_killed):
+        if says_out_of_memory(text) or (code == -signal.SIGKILL and kernel_killed):
             return StageError(
                 ExitCode.TRANSIENT,
                 Reason.OUT_OF_MEMORY,
@@ -143,16 +142,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-
-
-def _out_of_memory_kills() -> int:
-    """Return the cgroup's count of processes the kernel killed for memory; 0 where it is not told."""
-    for path in CGROUP_OOM_FILES:
-        try:
-            for line in path.read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == "oom_kill":
-                    return int(value)
-        except (OSError, ValueError):
-            continue
-    return 0

@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from pfd_worker.acceptance.memory import MemoryForecast, is_out_of_memory, memory_limit
+from pfd_worker.acceptance.memory import MemoryForecast, memory_limit
 
 MIB = 2**20
 
@@ -36,17 +35,3 @@ def test_the_high_water_mark_sees_what_was_freed_since():
     forecast.start()
     forecast.note(3)
     assert forecast._peaks[-1][1] < peak - 80 * MIB
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_a_failed_allocation_is_told_from_other_errors(error, expected):
-    assert is_out_of_memory(error) is expected

@@ -1,0 +1,40 @@
+"""How running out of memory, of the host or of the GPU, shows itself: in an error, in a log, in the kernel's count."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+_WORDS = ("out of memory", "outofmemoryerror", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+_KERNEL_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
+"""Of cgroup v2 and v1."""
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Tell whether a program's words are of a failed allocation."""
+    text = text.lower()
+    return any(words in text for words in _WORDS)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is a failed allocation.
+
+    torch raises RuntimeError (or a subclass of it), TorchScript wraps its text in a traceback; a fork or a mapping that
+    finds no memory is an OSError. Other errors may quote these words without being one.
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and says_out_of_memory(str(error)))
+
+
+def kernel_kills() -> int:
+    """Return how many processes of this container the kernel has killed for memory; 0 where it is not told."""
+    for path in _KERNEL_COUNTS:
+        try:
+            for line in path.read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == "oom_kill":
+                    return int(value)
+        except (OSError, ValueError):
+            continue
+    return 0

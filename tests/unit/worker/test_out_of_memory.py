@@ -1,0 +1,35 @@
+import errno
+
+import pytest
+
+from pfd_worker.out_of_memory import is_out_of_memory, says_out_of_memory
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOENT, "No such file or directory: 'out of memory'"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_failed_allocation_is_told_from_other_errors(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("torch.OutOfMemoryError: Tried to allocate 2.00 GiB", True),
+        ("RuntimeError: CUDA error: out of memory", True),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("OSError: [Errno 12] Cannot allocate memory", True),
+        ("FloatingPointError: loss is not a number", False),
+    ],
+)
+def test_the_last_words_of_a_program_tell_a_failed_allocation(text, expected):
+    assert says_out_of_memory(text) is expected

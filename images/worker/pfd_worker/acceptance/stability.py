@@ -1,4 +1,4 @@
-"""How long MD with a model lasts at constant temperature and pressure."""
+"""How long MD with a model lasts at constant temperature, and pressure or volume."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
-from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_operator.contract.settings import Barostat, Ensemble
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
-from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.trajectory import run_trajectory
 
 
@@ -22,9 +21,10 @@ class StableRun:
     """How long MD with a thermostat lasted."""
 
     ensemble: Ensemble
-    """NPT, or NVT for slabs and molecules, which have no pressure to keep."""
+    """NPT or NVT."""
     temperature_kelvin: float
     pressure_bar: float | None
+    barostat: Barostat | None
     asked_picoseconds: float
     picoseconds: float
     """Run before the end or the explosion: what was asked, if neither explosion nor stop came before."""
@@ -39,16 +39,14 @@ class StableRun:
 def measure_stability(
     start: Atoms,
     calculator: Calculator,
-    temperature_kelvin: float,
-    pressure_bar: float,
+    conditions: Conditions,
     picoseconds: float,
-    timestep_fs: float,
     seed: int,
     stopping: threading.Event,
     on_step: Callable[[int], None] = lambda step: None,
     sample_fs: float = 50.0,
 ) -> tuple[StableRun, list[Atoms]]:
-    """Run MD at constant temperature and pressure for so many picoseconds, or until it explodes.
+    """Run MD with a thermostat for so many picoseconds, or until it explodes.
 
     What counts as an explosion is what ends exploration early: energies or forces that are not numbers, a temperature
     far above the thermostat's, atoms that overlap, a cell that halves or doubles its volume.
@@ -56,15 +54,13 @@ def measure_stability(
     Parameters
     ----------
     start
-        Start structure; not changed. A slab (info `slab`) and a molecule are run at constant volume.
+        Start structure; not changed.
     calculator
         The model.
-    temperature_kelvin, pressure_bar
-        Conditions.
+    conditions
+        A slab (info `slab`) and a molecule are run at constant volume whatever is asked.
     picoseconds
         Asked length.
-    timestep_fs
-        Timestep.
     seed
         Of velocities and thermostat.
     stopping
@@ -79,17 +75,27 @@ def measure_stability(
     StableRun, list of Atoms
         The record, and the frames: for radial distribution functions.
     """
-    ensemble, pressure = (Ensemble.NVT, None) if keeps_its_cell(start) else (Ensemble.NPT, pressure_bar)
-    task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
+    run = conditions.of(start)
+    task = md_task(
+        run.ensemble,
+        run.temperature_kelvin,
+        picoseconds,
+        run.timestep_fs,
+        seed,
+        run.pressure_bar,
+        run.barostat or Barostat.ISOTROPIC,
+        sample_fs,
+    )
     outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
     completed = outcome.reason is None and outcome.steps_done == task.steps
     # the last step may end beyond what was asked; an explosion found there still came before
-    lasted = min(outcome.steps_done, task.steps - 1) * timestep_fs / FS_PER_PS
+    lasted = min(outcome.steps_done, task.steps - 1) * run.timestep_fs / FS_PER_PS
     densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
     record = StableRun(
-        ensemble=ensemble,
-        temperature_kelvin=temperature_kelvin,
-        pressure_bar=pressure,
+        ensemble=run.ensemble,
+        temperature_kelvin=run.temperature_kelvin,
+        pressure_bar=run.pressure_bar,
+        barostat=run.barostat,
         asked_picoseconds=picoseconds,
         picoseconds=picoseconds if completed else lasted,
         exploded_at_step=outcome.exploded_at_step,

@@ -15,8 +15,9 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble, ExplorationStage
+from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
+from pfd_worker.acceptance.conditions import first_conditions
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
@@ -26,7 +27,6 @@ from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
-from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -106,7 +106,7 @@ def _card(
     checks: list[Check],
 ) -> ModelCard:
     """Return what is known of the student."""
-    spec, stages = context.spec, params.exploration.stages
+    spec = context.spec
     elements: list[str] = prepare.summary["elements"]
     metrics = examination.metrics
     return ModelCard(
@@ -115,7 +115,7 @@ def _card(
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=_conditions(stages[0], examination.starts[examination.speed_system], spec.seed),
+        conditions=_conditions(params, examination.starts[examination.speed_system], spec.seed),
         against_teacher=metrics["holdout"],
         against_dft=metrics.get("dft"),
         teacher_against_dft=metrics.get("teacherDft"),
@@ -130,11 +130,10 @@ def _card(
     )
 
 
-def _conditions(stage: ExplorationStage, start: Atoms, seed: int) -> MdConditions:
+def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
     """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
-    constant_pressure = stage.ensemble is Ensemble.NPT and not keeps_its_cell(start)
-    pressure = stage.pressures_bar[0] if constant_pressure else None
-    return MdConditions(stage.temperatures_kelvin[0], pressure, stage.timestep_fs, seed)
+    run = first_conditions(params.exploration).of(start)
+    return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import md_task
+from pfd_operator.contract.settings import Barostat, Ensemble, Exploration
+from pfd_worker.acceptance.conditions import Conditions, hottest_conditions, md_task
 from pfd_worker.acceptance.drift import measure_nve_drift
 from pfd_worker.acceptance.stability import density, measure_stability
 
@@ -103,8 +104,12 @@ def test_stopping_ends_constant_energy_early(copper):
     assert drift(copper, EMT(), stopping=stopping).reason == "stopped during equilibration"
 
 
-def stable(start, calculator, picoseconds=0.4, stopping=None, on_step=lambda step: None):
-    return measure_stability(start, calculator, 300.0, 1.0, picoseconds, 4.0, 5, stopping or threading.Event(), on_step)
+AIR = Conditions(Ensemble.NPT, 300.0, 4.0, 1.0, Barostat.ISOTROPIC)
+STRETCHED = Conditions(Ensemble.NVT, 300.0, 4.0)
+
+
+def stable(start, calculator, picoseconds=0.4, stopping=None, on_step=lambda step: None, conditions=AIR):
+    return measure_stability(start, calculator, conditions, picoseconds, 5, stopping or threading.Event(), on_step)
 
 
 def test_copper_lasts_and_breathes_about_its_density(copper):
@@ -120,8 +125,50 @@ def test_copper_lasts_and_breathes_about_its_density(copper):
 def test_md_that_came_to_its_end_lasted_as_long_as_was_asked(copper, picoseconds, timestep_fs, steps):
     assert md_task(Ensemble.NVT, 300.0, picoseconds, timestep_fs, seed=1).steps == steps
     springs = Springs(copper.positions.copy())
-    record, _ = measure_stability(copper, springs, 300.0, 1.0, picoseconds, timestep_fs, 5, threading.Event())
+    record, _ = stable(copper, springs, picoseconds, conditions=replace(AIR, timestep_fs=timestep_fs))
     assert record.picoseconds == record.asked_picoseconds == picoseconds
+
+
+class Expands(Springs):
+    """Springs in a cell that any pressure below 10 GPa lets grow."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["stress"] = -10 * units.GPa * np.array([1, 1, 1, 0, 0, 0])
+
+
+def test_what_explored_at_constant_volume_is_judged_at_it(copper):
+    squeezed, _ = stable(copper, Expands(copper.positions.copy()), picoseconds=4)
+    assert "volume" in str(squeezed.reason)
+    kept, frames = stable(copper, Expands(copper.positions.copy()), picoseconds=4, conditions=STRETCHED)
+    assert (kept.reason, kept.pressure_bar, kept.barostat) == (None, None, None)
+    assert frames[-1].get_volume() == pytest.approx(copper.get_volume())
+
+
+@pytest.mark.parametrize(("barostat", "sheared"), [(Barostat.ISOTROPIC, False), (Barostat.FLEXIBLE, True)])
+def test_a_flexible_cell_is_judged_as_one(copper, barostat, sheared):
+    record, frames = stable(copper, EMT(), conditions=replace(AIR, barostat=barostat))
+    assert record.barostat is barostat
+    assert (np.abs(frames[-1].cell.angles() - 90).max() > 0.01) == sheared
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ([{"ensemble": "NVT", "temperaturesKelvin": [300, 3000]}], Conditions(Ensemble.NVT, 3000, 2.0)),
+        ([{"ensemble": "NVE", "temperaturesKelvin": [300]}], Conditions(Ensemble.NVT, 300, 2.0)),
+        (
+            [
+                {"ensemble": "NVT", "temperaturesKelvin": [300]},
+                {"temperaturesKelvin": [400, 600], "pressuresBar": [5, 9], "barostat": "Flexible", "timestepFs": 1},
+            ],
+            Conditions(Ensemble.NPT, 600, 1.0, 5, Barostat.FLEXIBLE),
+        ),
+    ],
+    ids=["volume", "energy", "the hottest stage"],
+)
+def test_the_hottest_conditions_are_those_of_their_stage(stages, expected):
+    assert hottest_conditions(Exploration.model_validate({"stages": stages})) == expected
 
 
 def test_an_explosion_in_the_last_step_came_before_the_end(copper):

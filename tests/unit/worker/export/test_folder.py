@@ -13,6 +13,7 @@ from ase.geometry import get_distances
 from ase.io import read
 from tests.unit.worker.export.cards import full_card
 
+from pfd_operator.contract.settings import Barostat
 from pfd_worker.export.folder import ModelFiles, export_model
 
 
@@ -86,6 +87,14 @@ def test_constant_volume_without_a_pressure_and_the_frozen_model_without_a_compr
     assert "fix integrate all nvt temp" in text and "pressure" not in text
     assert "variable model index frozen.pth" in text and "compressed.pth" not in written
     assert 'here / "frozen.pth"' in written["run_ase.py"].read_text()
+
+
+@pytest.mark.parametrize("start", [bulk("Cu", cubic=True), bulk("Cu")], ids=["right-angled", "leaning"])
+def test_a_flexible_cell_moves_in_lammps_whatever_its_angles(tmp_path, model, start):
+    written = export_model(tmp_path, model, start.repeat(2), full_card(barostat=Barostat.FLEXIBLE))
+    assert "0.1 tri ${pressure} ${pressure} 1\n" in written["in.lammps"].read_text()
+    assert "xy xz yz" in written["data.lammps"].read_text()
+    assert json.loads(written["card.json"].read_text())["conditions"]["barostat"] == "Flexible"
 
 
 def test_a_molecule_has_no_lammps_box(tmp_path, model):

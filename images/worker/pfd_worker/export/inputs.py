@@ -73,7 +73,7 @@ run ${{steps}}
 
 
 def ase_script(name: str, model: str, conditions: MdConditions) -> str:
-    """Return run_ase.py: energy, forces and stress of the structure, then MD at constant temperature.
+    """Return run_ase.py: energy, forces and pressure of the structure, then MD at constant temperature.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def ase_script(name: str, model: str, conditions: MdConditions) -> str:
         Temperature, timestep and seed.
     """
     return f'''\
-"""Energy, forces, stress and MD with {name}. Needs deepmd-kit (PyTorch) and ASE:  python run_ase.py --help"""
+"""Energy, forces, pressure and MD with {name}. Needs deepmd-kit (PyTorch) and ASE:  python run_ase.py --help"""
 
 import argparse
 from pathlib import Path
@@ -113,7 +113,9 @@ atoms = read(arguments.structure)
 atoms.calc = DP(model=arguments.model)
 print(f"energy    {{atoms.get_potential_energy():.8f}} eV for {{len(atoms)}} atoms")
 print(f"forces    {{np.abs(atoms.get_forces()).max():.6f}} eV/Å at most")
-print(f"pressure  {{-atoms.get_stress()[:3].mean() / units.GPa:.4f}} GPa, without the ideal-gas part")
+# only what is periodic in all directions has a pressure; of a molecule the calculator tells no stress at all
+if atoms.pbc.all():
+    print(f"pressure  {{-atoms.get_stress()[:3].mean() / units.GPa:.4f}} GPa, without the ideal-gas part")
 
 rng = np.random.default_rng({conditions.seed})
 MaxwellBoltzmannDistribution(atoms, temperature_K=arguments.temperature, rng=rng)

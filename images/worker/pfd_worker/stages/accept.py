@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
+from pfd_worker.machine import machine
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -121,7 +120,7 @@ def _card(
         teacher_against_dft=metrics.get("teacherDft"),
         speed=examination.speed,
         speed_system=examination.speed_system,
-        machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
+        machine=machine(),
         drift=examination.drifts,
         stability=examination.stabilities,
         rdf_overlap=examination.overlaps,

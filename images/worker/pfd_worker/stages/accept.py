@@ -141,15 +141,23 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
     pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
     return TrainingCard(
-        teacher=str(prepare.summary.get("calculator", f"the model prepared as stage {prepare.digest[:12]}")),
+        teacher=_teacher(params, prepare),
         teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
-        reference=None,
+        reference=params.reference,
         frames=dict(frames),
         temperatures_kelvin=Range(min(temperatures), max(temperatures)),
         pressures_bar=Range(min(pressures), max(pressures)) if pressures else None,
         rounds=context.spec.iteration,
         seed=context.spec.seed,
     )
+
+
+def _teacher(params: AcceptParams, prepare: Manifest) -> str:
+    """Return the name and address that the teacher is known by."""
+    unknown = f"the model prepared as stage {prepare.digest[:12]}"
+    # a prepare stage of an earlier version does not say where a checkpoint is from
+    source = str(prepare.summary.get("calculator") or prepare.summary.get("source") or unknown)
+    return source if params.teacher is None else f"FineTuneJob {params.teacher} ({source})"
 
 
 def _architecture(section: Mapping[str, Any]) -> str:

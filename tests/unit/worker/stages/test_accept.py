@@ -31,6 +31,7 @@ ACCEPT = {
     "exploration": {"stages": [{"temperaturesKelvin": [300], "timestepFs": 2}]},
     "acceptance": {"forceRMSE": 1, "sizes": [4], "stableMDPicoseconds": 0.02},
 }
+CALCULATOR = {"calculator": "EMT"}
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +80,10 @@ def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
     return stored(loop, name, params, files, {"best_iteration": 1})
 
 
-def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **run: Any):
-    """Judge a student of copper whose job has these starts."""
+def judged(
+    loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, told: dict[str, Any] = CALCULATOR, **run: Any
+):
+    """Judge a student of copper whose job has these starts, and whose prepare stage told this of the teacher."""
     systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
     elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
     prepare = stored(
@@ -88,7 +91,7 @@ def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **r
         "prepare",
         {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
         {STARTS_FILE: starts, CALCULATOR_FILE: json.dumps(EMT_ENGINE["ase"]).encode()},
-        {"elements": elements, "systems": systems, "inputs_sha256": {}, "calculator": "EMT"},
+        {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
     holdout = [label(atoms) for atoms in starts]
     return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout)}, **run)
@@ -166,3 +169,25 @@ def test_the_card_knows_the_md_of_every_system(tmp_path):
     assert card["speedSystem"] == "copper"
     stable = {check.name: check for check in result.checks}["StablePicoseconds"]
     assert "of 2 systems" in stable.message
+
+
+@pytest.mark.parametrize(
+    ("told", "params", "teacher", "reference"),
+    [
+        (CALCULATOR, {}, "EMT", None),
+        ({"source": "DPA-3.1-3M, branch Omat24"}, {}, "DPA-3.1-3M, branch Omat24", None),
+        (
+            {"source": "s3://pfd/best.pt"},
+            {"teacher": "copper", "reference": "GFN1-xTB"},
+            "FineTuneJob copper (s3://pfd/best.pt)",
+            "GFN1-xTB",
+        ),
+        ({}, {}, "the model prepared as stage ", None),
+    ],
+    ids=["calculator", "catalogue", "job", "earlier version"],
+)
+def test_the_card_names_teacher_and_reference(tmp_path, told, params, teacher, reference):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")], ACCEPT | params, told)
+    training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
+    assert training["teacher"].startswith(teacher) and training["reference"] == reference

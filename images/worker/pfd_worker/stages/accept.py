@@ -15,6 +15,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
 from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
+from pfd_operator.contract.text import shortened
 from pfd_worker.acceptance.conditions import first_conditions
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
@@ -77,7 +78,8 @@ def run(context: StageContext) -> StageOutput:
         metrics=examination.metrics,
         model=model,
         checks=[
-            AcceptanceCheck(name=check.name, met=check.met, message=check.message[:_MESSAGE_MAX]) for check in checks
+            AcceptanceCheck(name=check.name, met=check.met, message=shortened(check.message, _MESSAGE_MAX))
+            for check in checks
         ],
         figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
     )

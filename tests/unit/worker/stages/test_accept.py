@@ -149,6 +149,17 @@ def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, s
     assert "dft" not in result.metrics
 
 
+def test_a_long_message_keeps_its_end_and_says_where_it_was_cut(tmp_path):
+    loop = Loop(tmp_path)
+    starts = [crystal("Cu", f"a-system-of-copper-with-a-name-{number}") for number in range(4)]
+    result = judged(loop, starts, with_dft(loop, [dft_label("Pt", "platinum", 4)]))
+    message = {check.name: check for check in result.checks}["ForceRmseAgainstDftOverTeacher"].message
+    assert 190 < len(message) <= 200 and " […] " in message
+    assert message.endswith("(asked for: 1.5)")
+    report = json.loads(loop.store.get(loop.manifest(result).files["acceptance.json"].key) or b"")
+    assert any(starts[-1].info["system"] in check["message"] for check in report["checks"]), "it is whole there"
+
+
 @pytest.mark.parametrize(("slab", "ensemble"), [(False, "npt"), (True, "nvt")])
 def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     loop, start = Loop(tmp_path), crystal("Cu", "copper")

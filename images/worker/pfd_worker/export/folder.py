@@ -1,4 +1,4 @@
-"""The folder that is uploaded as model/: model files, inputs, card and manifest."""
+"""What is uploaded of an exported model: its files, inputs, card and manifest."""
 
 from __future__ import annotations
 

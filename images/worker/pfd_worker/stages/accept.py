@@ -29,6 +29,7 @@ from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
+from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
 from pfd_worker.training.student import student_model_section
@@ -68,6 +69,8 @@ def run(context: StageContext) -> StageOutput:
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
+    # beside the model that the status then names, as after every training; an earlier version wrote none
+    files |= {name: context.fetch(train, name) for name in REPORT_FILES if name in train.files}
     files["acceptance.json"] = context.workdir / "acceptance.json"
     files["acceptance.json"].write_text(json.dumps(report, indent=1))
     if context.stopping.is_set():

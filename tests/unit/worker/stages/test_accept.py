@@ -76,7 +76,12 @@ def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any],
 
 def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
     params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
-    files = {DEEPMD.best_file: b"checkpoint", "holdout.extxyz": frames, "dataset.extxyz": frames}
+    files = {
+        DEEPMD.best_file: b"checkpoint",
+        "holdout.extxyz": frames,
+        "dataset.extxyz": frames,
+        "report.html": b"page",
+    }
     return stored(loop, name, params, files, {"best_iteration": 1})
 
 
@@ -168,6 +173,16 @@ def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
     assert f"fix integrate all {ensemble} temp" in text
     assert ("pressure" in text) is not slab
+
+
+def test_the_report_of_the_last_round_lies_beside_the_exported_model(tmp_path):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")])
+    files = loop.manifest(result).files
+    folder = files["frozen.pth"].key.removesuffix("frozen.pth")
+    assert result.model_uri == loop.store.uri(f"{folder}frozen.pth")
+    assert loop.store.get(f"{folder}report.html") == b"page"
+    assert {f"{folder}{name}" for name in ("in.lammps", "data.lammps", "card.md")} <= set(loop.store.list(folder))
 
 
 def test_the_card_knows_the_md_of_every_system(tmp_path):

@@ -61,7 +61,7 @@ class SystemDynamics:
 
     def measure_stability(self) -> None:
         """Run the student at the hottest condition."""
-        self.stability, _ = measure_stability(
+        self.stability = measure_stability(
             supercell_of_size(self.start, MD_ATOMS),
             self.student.calculator(),
             hottest_conditions(self.exploration),
@@ -89,15 +89,16 @@ class SystemDynamics:
         """Run teacher and student under the same conditions and compare their g(r)."""
         conditions = first_conditions(self.exploration)
         start = supercell_of_size(self.start, MD_ATOMS)
-        frames = {}
+        frames: dict[str, list[Atoms]] = {TEACHER: [], STUDENT: []}
         for name, model in ((TEACHER, self.teacher), (STUDENT, self.student)):
-            record, frames[name] = measure_stability(
+            record = measure_stability(
                 start,
                 model.calculator(),
                 conditions,
                 RDF_PICOSECONDS,
                 seed_of(self.seed, "structure"),
                 self.stopping,
+                on_frame=frames[name].append,
             )
             if record.reason is not None:
                 self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"

@@ -15,6 +15,9 @@ from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
 from pfd_worker.md.trajectory import run_trajectory
 
+SAMPLE_FS = 50.0
+"""Time between the frames whose density is taken."""
+
 
 @dataclass(frozen=True)
 class StableRun:
@@ -44,8 +47,8 @@ def measure_stability(
     seed: int,
     stopping: threading.Event,
     on_step: Callable[[int], None] = lambda step: None,
-    sample_fs: float = 50.0,
-) -> tuple[StableRun, list[Atoms]]:
+    on_frame: Callable[[Atoms], None] = lambda atoms: None,
+) -> StableRun:
     """Run MD with a thermostat for so many picoseconds, or until it explodes.
 
     What counts as an explosion is what ends exploration early: energies or forces that are not numbers, a temperature
@@ -67,13 +70,8 @@ def measure_stability(
         When set, the run ends at the next check; then `picoseconds` is short of what was asked, without a reason.
     on_step
         Called with the step now and then.
-    sample_fs
-        Time between the frames that are kept.
-
-    Returns
-    -------
-    StableRun, list of Atoms
-        The record, and the frames: for radial distribution functions.
+    on_frame
+        Called with a frame every 50 fs, for radial distribution functions for example. None is kept here.
     """
     run = conditions.of(start)
     task = md_task(
@@ -84,14 +82,20 @@ def measure_stability(
         seed,
         run.pressure_bar,
         run.barostat or Barostat.ISOTROPIC,
-        sample_fs,
+        SAMPLE_FS,
     )
-    outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
+    densities = [density(start)] if start.pbc.all() else []
+
+    def take(atoms: Atoms) -> None:
+        if densities:
+            densities.append(density(atoms))
+        on_frame(atoms)
+
+    outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step, take)
     completed = outcome.reason is None and outcome.steps_done == task.steps
     # the last step may end beyond what was asked; an explosion found there still came before
     lasted = min(outcome.steps_done, task.steps - 1) * run.timestep_fs / FS_PER_PS
-    densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
-    record = StableRun(
+    return StableRun(
         ensemble=run.ensemble,
         temperature_kelvin=run.temperature_kelvin,
         pressure_bar=run.pressure_bar,
@@ -104,7 +108,6 @@ def measure_stability(
         density_mean=float(np.mean(densities)) if densities else None,
         density_max=max(densities, default=None),
     )
-    return record, outcome.frames
 
 
 def density(atoms: Atoms) -> float:

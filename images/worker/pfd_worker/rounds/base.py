@@ -102,6 +102,11 @@ class Round(ABC):
         """
         return contender.force_rmse < lowest.force_rmse
 
+    @property
+    def keeps_descriptors(self) -> bool:
+        """Whether the trained model has about the descriptors of the exploring one: novelty is counted in them."""
+        return True
+
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Return what the user should know of a model that works."""
         return None
@@ -167,12 +172,13 @@ class Round(ABC):
         samples = [Sampling(atoms.info["sampling"]) for atoms in new]
         even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
         # only what is learned from frames drawn evenly holds for the candidates of the next round
-        novelty = [
-            atoms.info.get("novelty", 0.0)
-            for atoms, sample in zip(new, samples, strict=True)
-            if sample is Sampling.REPRESENTATIVE
-        ]
-        self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
+        if self.keeps_descriptors:
+            novelty = [
+                atoms.info.get("novelty")
+                for atoms, sample in zip(new, samples, strict=True)
+                if sample is Sampling.REPRESENTATIVE
+            ]
+            self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
         sample = even or far or errors
         self.measure("prequential", sample)

@@ -46,6 +46,11 @@ class StudentRound(Round):
         )
         return run.run(dataset, output)
 
+    @property
+    def keeps_descriptors(self) -> bool:
+        """Only if it goes on from the last student: from scratch it is another random network."""
+        return self.params.start_from is StartFrom.LAST_ROUND
+
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
         return short_cells(dataset, DeepmdModel(trained).cutoff)

@@ -1,4 +1,4 @@
-"""Which round's student is exported, with calculators in place of students."""
+"""Rounds of students with calculators in their place: which is exported, and what error is expected of MD."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 import pytest
+from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 from tests.unit.worker.rounds.test_what_limits_need import prepared
@@ -14,7 +15,9 @@ from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explo
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.families import DEEPMD
+from pfd_worker.frames import labelled
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
@@ -103,3 +106,33 @@ def test_a_train_stage_of_an_earlier_version_knows_the_best_only(job):
     (job.loop.folder / "store" / key).write_text(json.dumps(manifest))
     assert job.round(0.1).best_iteration == 2
     assert job.round(0.3).best_iteration == 2
+
+
+def new_frames():
+    """Return evenly drawn frames with labels and novelty."""
+    frames = []
+    for number in range(12):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.02 + 0.01 * number, seed=number)
+        predicted = CalculatorModel(EMT()).predict([atoms])[0]
+        frames.append(labelled(atoms, predicted.energy, predicted.forces, predicted.virial))
+        about = {"sampling": "representative", "purpose": "training", "stratum": "s", "system": "copper"}
+        frames[-1].info |= about | {"novelty": 0.1 + number}
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "known"),
+    [
+        (GivenRound, {"startFrom": "Scratch"}, False),
+        (GivenRound, {"startFrom": "LastRound"}, True),
+        (FineTuneRound, {}, True),
+    ],
+    ids=["scratch", "last round", "fine-tuning"],
+)
+def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, known):
+    spec = job.loop.spec(TRAIN | params, 2, job.inputs)
+    trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
+    trained._measure_explorer(CalculatorModel(Exaggerates(0.1)), new_frames())
+    assert (trained.error_of_novelty is not None) == known
+    assert trained.metrics["prequential"].frames == 12

@@ -194,6 +194,7 @@ class TeacherRecord(Strict):
     starts_uri: str = Field(description="Manifest of its prepare stage, whose start structures are used.")
     holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
     systems: list[str]
+    reference: str | None = None
 
 
 class DistillJobStatus(JobStatus):

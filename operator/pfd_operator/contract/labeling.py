@@ -83,6 +83,16 @@ class Engine(ExactlyOne):
     xtb: XtbEngine | None = Field(None, description="GFN1-xTB (tblite) in the worker image.")
     ase: AseEngine | None = Field(None, description="An ASE calculator in the worker image.")
 
+    @property
+    def in_words(self) -> str:
+        """What computes, and what decides its accuracy: enough to tell which reference a model was fitted to."""
+        if self.abinit is not None:
+            files = ", ".join(sorted(self.abinit.pseudopotentials.values()))
+            return (
+                f"ABINIT, {self.abinit.cutoff_ev:g} eV, k-points at most {self.abinit.k_spacing:g} 1/Å apart, {files}"
+            )
+        return "GFN1-xTB" if self.ase is None else self.ase.calculator
+
 
 class NoiseCheck(Strict):
     """How far the reference itself is from tighter settings of the same engine."""

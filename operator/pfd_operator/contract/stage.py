@@ -180,6 +180,10 @@ class AcceptParams(Params):
     """Its hottest and first conditions are those of the MD that the student has to survive."""
     dft_holdout: Uri | None = None
     """Manifest of a train stage that has the DFT hold-out."""
+    teacher: str | None = None
+    """The FineTuneJob that made the teacher, if one did."""
+    reference: str | None = None
+    """What labelled for it, in words."""
 
 
 StageParams = Annotated[

@@ -44,6 +44,7 @@ def _record(name: str, spec: FineTuneJobSpec, status: JobStatus) -> TeacherRecor
         starts_uri=f"{root}/stages/{prepare.digest}/manifest.json",
         holdout_uri=f"{root}/stages/{train.digest}/manifest.json",
         systems=[system.name for system in spec.systems],
+        reference=spec.labeling.engine.in_words + (", and given data" if spec.data else ""),
     )
 
 

@@ -6,9 +6,7 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import Condition, JobStatus
-
-MESSAGE_MAX = 1024
-"""Longer messages lose their middle: the end often says what to do."""
+from pfd_operator.contract.text import shortened
 
 
 def find_condition(status: JobStatus, kind: ConditionType) -> Condition | None:
@@ -45,11 +43,3 @@ def with_condition(
     if old is None:
         return status.model_copy(update={"conditions": [*status.conditions, new]})
     return status.model_copy(update={"conditions": [new if item is old else item for item in status.conditions]})
-
-
-def shortened(message: str, length: int = MESSAGE_MAX) -> str:
-    """Return a message of at most `length` characters; a longer one loses its middle."""
-    if len(message) <= length:
-        return message
-    half = (length - 5) // 2
-    return f"{message[:half]} […] {message[len(message) - half :]}"

@@ -111,11 +111,14 @@ class Distill:
                     start_from=spec.training.start_from,
                 )
             case StageKind.ACCEPT:
+                teacher = status.teacher
                 return AcceptParams(
                     acceptance=spec.acceptance,
                     student=spec.student,
                     exploration=spec.exploration,
-                    dft_holdout=status.teacher.holdout_uri if status.teacher is not None else None,
+                    dft_holdout=None if teacher is None else teacher.holdout_uri,
+                    teacher=None if teacher is None else teacher.name,
+                    reference=None if teacher is None else teacher.reference,
                 )
 
     def inputs(self, status: DistillJobStatus, position: Position) -> dict[str, StageRef]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import Stop
+from pfd_operator.contract.text import shortened
 
 from .attempts import halt, running_gpu_seconds
 from .budget import (
@@ -14,7 +15,7 @@ from .budget import (
     time_exhausted,
     time_left,
 )
-from .conditions import find_condition, shortened
+from .conditions import find_condition
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
 from .spec_digest import spec_digest

@@ -16,8 +16,8 @@ from pfd_operator.api.status import (
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.settings import ErrorLimits
+from pfd_operator.contract.text import shortened
 
-from .conditions import shortened
 from .convergence import MEASURES, judge
 from .estimate import labels_needed
 from .measured import errors_of, judged_errors, measured_by, thinned

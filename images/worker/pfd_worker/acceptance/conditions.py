@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from ase import Atoms
+
+from pfd_operator.contract.settings import Barostat, Ensemble, Exploration, ExplorationStage, MdTask
+from pfd_worker.md.cells import keeps_its_cell
 
 FS_PER_PS = 1000.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What MD with a thermostat is run at."""
+
+    ensemble: Ensemble
+    """NVT or NPT."""
+    temperature_kelvin: float
+    timestep_fs: float
+    pressure_bar: float | None = None
+    """None at constant volume."""
+    barostat: Barostat | None = None
+    """None at constant volume."""
+
+    def of(self, start: Atoms) -> Conditions:
+        """Return what a start is run at: constant volume where `keeps_its_cell` says so."""
+        if not keeps_its_cell(start):
+            return self
+        return replace(self, ensemble=Ensemble.NVT, pressure_bar=None, barostat=None)
+
+
+def first_conditions(exploration: Exploration) -> Conditions:
+    """Return the first temperature and pressure of the first stage."""
+    stage = exploration.stages[0]
+    return _of_stage(stage, stage.temperatures_kelvin[0])
+
+
+def hottest_conditions(exploration: Exploration) -> Conditions:
+    """Return the highest temperature of all stages, with ensemble and first pressure of the first stage that has it."""
+    stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
+    return _of_stage(stage, max(stage.temperatures_kelvin))
+
+
+def _of_stage(stage: ExplorationStage, temperature_kelvin: float) -> Conditions:
+    conditions = Conditions(Ensemble.NVT, temperature_kelvin, stage.timestep_fs)
+    if stage.ensemble is Ensemble.NPT:
+        return replace(conditions, ensemble=Ensemble.NPT, pressure_bar=stage.pressures_bar[0], barostat=stage.barostat)
+    # NVE, too: without a thermostat half of the temperature goes into the potential energy, and constant energy is
+    # measured by the drift
+    return conditions
 
 
 def md_task(
@@ -16,13 +61,14 @@ def md_task(
     timestep_fs: float,
     seed: int,
     pressure_bar: float | None = None,
+    barostat: Barostat = Barostat.ISOTROPIC,
     sample_fs: float = 10.0,
 ) -> MdTask:
     """Return the task of one trajectory, at least one step long.
 
     Parameters
     ----------
-    ensemble, temperature_kelvin, pressure_bar
+    ensemble, temperature_kelvin, pressure_bar, barostat
         Conditions.
     picoseconds
         Length; whole steps are no shorter than it.
@@ -39,6 +85,7 @@ def md_task(
         ensemble=ensemble,
         temperature_kelvin=temperature_kelvin,
         pressure_bar=pressure_bar,
+        barostat=barostat,
         timestep_fs=timestep_fs,
         # a length that is a whole number of steps stays one, whatever its last digit
         steps=max(1, math.ceil(picoseconds * FS_PER_PS / timestep_fs - 1e-9)),

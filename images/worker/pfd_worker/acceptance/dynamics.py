@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.settings import Ensemble, Exploration, ExplorationStage
+from pfd_operator.contract.settings import Exploration
+from pfd_worker.acceptance.conditions import first_conditions, hottest_conditions
 from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.structure import overlaps, radial_distribution, self_overlaps
@@ -33,7 +34,7 @@ class SystemDynamics:
     start
         A start structure; a supercell of it is run.
     exploration
-        Its first condition is that of drift and structure, its hottest that of the stability.
+        Its first conditions are those of drift and structure, its hottest those of the stability.
     picoseconds
         Length of stability and drift.
     seed
@@ -60,27 +61,24 @@ class SystemDynamics:
 
     def measure_stability(self) -> None:
         """Run the student at the hottest condition."""
-        stage, temperature, pressure = _hottest(self.exploration)
-        self.stability, _ = measure_stability(
+        self.stability = measure_stability(
             supercell_of_size(self.start, MD_ATOMS),
             self.student.calculator(),
-            temperature,
-            pressure,
+            hottest_conditions(self.exploration),
             self.picoseconds,
-            stage.timestep_fs,
             seed_of(self.seed, "stability"),
             self.stopping,
         )
 
     def measure_drift(self) -> None:
         """Run the student at constant energy."""
-        stage = self.exploration.stages[0]
+        conditions = first_conditions(self.exploration)
         self.drift = measure_nve_drift(
             supercell_of_size(self.start, MD_ATOMS),
             self.student.calculator(),
-            stage.temperatures_kelvin[0],
+            conditions.temperature_kelvin,
             self.picoseconds,
-            stage.timestep_fs,
+            conditions.timestep_fs,
             seed_of(self.seed, "drift"),
             self.stopping,
         )
@@ -89,19 +87,18 @@ class SystemDynamics:
 
     def measure_structure(self) -> None:
         """Run teacher and student under the same conditions and compare their g(r)."""
-        stage = self.exploration.stages[0]
+        conditions = first_conditions(self.exploration)
         start = supercell_of_size(self.start, MD_ATOMS)
-        frames = {}
+        frames: dict[str, list[Atoms]] = {TEACHER: [], STUDENT: []}
         for name, model in ((TEACHER, self.teacher), (STUDENT, self.student)):
-            record, frames[name] = measure_stability(
+            record = measure_stability(
                 start,
                 model.calculator(),
-                stage.temperatures_kelvin[0],
-                stage.pressures_bar[0],
+                conditions,
                 RDF_PICOSECONDS,
-                stage.timestep_fs,
                 seed_of(self.seed, "structure"),
                 self.stopping,
+                on_frame=frames[name].append,
             )
             if record.reason is not None:
                 self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"
@@ -116,10 +113,3 @@ class SystemDynamics:
         # a pair that only the student brings within reach has none
         with contextlib.suppress(ValueError):
             self.overlap_of_teacher = min(self_overlaps(frames[TEACHER]).values())
-
-
-def _hottest(exploration: Exploration) -> tuple[ExplorationStage, float, float]:
-    """Return the stage with the highest temperature, this, and the pressure it is run at (1 bar but for NPT)."""
-    stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
-    pressure = stage.pressures_bar[0] if stage.ensemble is Ensemble.NPT else 1.0
-    return stage, max(stage.temperatures_kelvin), pressure

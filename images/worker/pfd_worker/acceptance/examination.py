@@ -40,7 +40,7 @@ class Examination:
     acceptance
         What is asked.
     exploration
-        Its first condition is that of the structure, its hottest that of the stability.
+        Its first conditions are those of the structure, its hottest those of the stability.
     progress
         Told percent and words.
     """

@@ -1,4 +1,4 @@
-"""How long MD with a model lasts at constant temperature and pressure."""
+"""How long MD with a model lasts at constant temperature, and pressure or volume."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
-from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_operator.contract.settings import Barostat, Ensemble
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions, md_task
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
-from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.trajectory import run_trajectory
+
+SAMPLE_FS = 50.0
+"""Time between the frames whose density is taken."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,10 @@ class StableRun:
     """How long MD with a thermostat lasted."""
 
     ensemble: Ensemble
-    """NPT, or NVT for slabs and molecules, which have no pressure to keep."""
+    """NPT or NVT."""
     temperature_kelvin: float
     pressure_bar: float | None
+    barostat: Barostat | None
     asked_picoseconds: float
     picoseconds: float
     """Run before the end or the explosion: what was asked, if neither explosion nor stop came before."""
@@ -39,16 +42,14 @@ class StableRun:
 def measure_stability(
     start: Atoms,
     calculator: Calculator,
-    temperature_kelvin: float,
-    pressure_bar: float,
+    conditions: Conditions,
     picoseconds: float,
-    timestep_fs: float,
     seed: int,
     stopping: threading.Event,
     on_step: Callable[[int], None] = lambda step: None,
-    sample_fs: float = 50.0,
-) -> tuple[StableRun, list[Atoms]]:
-    """Run MD at constant temperature and pressure for so many picoseconds, or until it explodes.
+    on_frame: Callable[[Atoms], None] = lambda atoms: None,
+) -> StableRun:
+    """Run MD with a thermostat for so many picoseconds, or until it explodes.
 
     What counts as an explosion is what ends exploration early: energies or forces that are not numbers, a temperature
     far above the thermostat's, atoms that overlap, a cell that halves or doubles its volume.
@@ -56,40 +57,49 @@ def measure_stability(
     Parameters
     ----------
     start
-        Start structure; not changed. A slab (info `slab`) and a molecule are run at constant volume.
+        Start structure; not changed.
     calculator
         The model.
-    temperature_kelvin, pressure_bar
-        Conditions.
+    conditions
+        A slab (info `slab`) and a molecule are run at constant volume whatever is asked.
     picoseconds
         Asked length.
-    timestep_fs
-        Timestep.
     seed
         Of velocities and thermostat.
     stopping
         When set, the run ends at the next check; then `picoseconds` is short of what was asked, without a reason.
     on_step
         Called with the step now and then.
-    sample_fs
-        Time between the frames that are kept.
-
-    Returns
-    -------
-    StableRun, list of Atoms
-        The record, and the frames: for radial distribution functions.
+    on_frame
+        Called with a frame every 50 fs, for radial distribution functions for example. None is kept here.
     """
-    ensemble, pressure = (Ensemble.NVT, None) if keeps_its_cell(start) else (Ensemble.NPT, pressure_bar)
-    task = md_task(ensemble, temperature_kelvin, picoseconds, timestep_fs, seed, pressure, sample_fs)
-    outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step)
+    run = conditions.of(start)
+    task = md_task(
+        run.ensemble,
+        run.temperature_kelvin,
+        picoseconds,
+        run.timestep_fs,
+        seed,
+        run.pressure_bar,
+        run.barostat or Barostat.ISOTROPIC,
+        SAMPLE_FS,
+    )
+    densities = [density(start)] if start.pbc.all() else []
+
+    def take(atoms: Atoms) -> None:
+        if densities:
+            densities.append(density(atoms))
+        on_frame(atoms)
+
+    outcome = run_trajectory(start, calculator, task, "stability", MIN_DISTANCE_FACTOR, stopping, on_step, take)
     completed = outcome.reason is None and outcome.steps_done == task.steps
     # the last step may end beyond what was asked; an explosion found there still came before
-    lasted = min(outcome.steps_done, task.steps - 1) * timestep_fs / FS_PER_PS
-    densities = [density(atoms) for atoms in (start, *outcome.frames)] if start.pbc.all() else []
-    record = StableRun(
-        ensemble=ensemble,
-        temperature_kelvin=temperature_kelvin,
-        pressure_bar=pressure,
+    lasted = min(outcome.steps_done, task.steps - 1) * run.timestep_fs / FS_PER_PS
+    return StableRun(
+        ensemble=run.ensemble,
+        temperature_kelvin=run.temperature_kelvin,
+        pressure_bar=run.pressure_bar,
+        barostat=run.barostat,
         asked_picoseconds=picoseconds,
         picoseconds=picoseconds if completed else lasted,
         exploded_at_step=outcome.exploded_at_step,
@@ -98,7 +108,6 @@ def measure_stability(
         density_mean=float(np.mean(densities)) if densities else None,
         density_max=max(densities, default=None),
     )
-    return record, outcome.frames
 
 
 def density(atoms: Atoms) -> float:

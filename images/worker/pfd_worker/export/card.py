@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.settings import Barostat
 from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
@@ -53,6 +54,8 @@ class MdConditions:
     """None: constant volume."""
     timestep_fs: float
     seed: int
+    barostat: Barostat | None = None
+    """None: constant volume."""
 
 
 @dataclass(frozen=True)

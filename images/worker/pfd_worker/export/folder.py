@@ -1,4 +1,4 @@
-"""The folder that is uploaded as model/: model files, inputs, card and manifest."""
+"""What is uploaded of an exported model: its files, inputs, card and manifest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import write
 
+from pfd_operator.contract.settings import Barostat
 from pfd_worker.acceptance.verdict import accepted, summary
 from pfd_worker.export.card import ModelCard, as_json
 from pfd_worker.export.inputs import DATA, STRUCTURE, ase_script, lammps_input
@@ -111,8 +112,17 @@ def _write_inputs(folder: Path, model: str, sample: Atoms, card: ModelCard) -> l
     (folder / "run_ase.py").write_text(ase_script(card.name, model, card.conditions))
     if not sample.pbc.all():
         return [STRUCTURE, "run_ase.py"]
-    # reduce_cell: of all boxes of one lattice LAMMPS is fastest with the one that leans least
-    write(folder / DATA, structure, format="lammps-data", specorder=list(card.type_map), masses=True, reduce_cell=True)
+    write(
+        folder / DATA,
+        structure,
+        format="lammps-data",
+        specorder=list(card.type_map),
+        masses=True,
+        # of all boxes of one lattice LAMMPS is fastest with the one that leans least
+        reduce_cell=True,
+        # its barostat moves the angles of a triclinic box only, and a right-angled one is that if it says so
+        force_skew=card.conditions.barostat is Barostat.FLEXIBLE,
+    )
     (folder / "in.lammps").write_text(lammps_input(card.name, model, card.type_map, card.conditions))
     return [STRUCTURE, "run_ase.py", DATA, "in.lammps"]
 

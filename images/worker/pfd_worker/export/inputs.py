@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from ase.data import atomic_masses, atomic_numbers
 
+from pfd_operator.contract.settings import Barostat
 from pfd_worker.export.card import MdConditions
 
 STRUCTURE, DATA = "structure.extxyz", "data.lammps"
 _THERMOSTAT_PS, _BAROSTAT_PS = 0.1, 1.0
+_MOVED = {Barostat.ISOTROPIC: "iso", Barostat.FLEXIBLE: "tri"}
 
 
 def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdConditions) -> str:
@@ -24,7 +26,8 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
     type_map
         Elements in the model's order: atom type 1, 2, … of data.lammps.
     conditions
-        Temperature, pressure, timestep and seed.
+        Temperature, pressure, barostat, timestep and seed. With a flexible cell the box of data.lammps has to be
+        triclinic, be its angles right ones or not.
     """
     types = "\n".join(
         f"mass {number} {atomic_masses[atomic_numbers[element]]:.4f}  # {element}"
@@ -34,8 +37,9 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
     pressure = ""
     if conditions.pressure_bar is not None:
         pressure = f"variable pressure index {conditions.pressure_bar:g}  # bar\n"
-        integrator = f"npt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g} iso ${{pressure}} ${{pressure}}"
-        integrator += f" {_BAROSTAT_PS:g}"
+        moved = _MOVED[conditions.barostat or Barostat.ISOTROPIC]
+        integrator = f"npt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g} "
+        integrator += f"{moved} ${{pressure}} ${{pressure}} {_BAROSTAT_PS:g}"
     # LAMMPS takes seeds from 1 to 900 million, other than Python
     seed = conditions.seed % 900_000_000 + 1
     return f"""\
@@ -69,7 +73,7 @@ run ${{steps}}
 
 
 def ase_script(name: str, model: str, conditions: MdConditions) -> str:
-    """Return run_ase.py: energy, forces and stress of the structure, then MD at constant temperature.
+    """Return run_ase.py: energy, forces and pressure of the structure, then MD at constant temperature.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def ase_script(name: str, model: str, conditions: MdConditions) -> str:
         Temperature, timestep and seed.
     """
     return f'''\
-"""Energy, forces, stress and MD with {name}. Needs deepmd-kit (PyTorch) and ASE:  python run_ase.py --help"""
+"""Energy, forces, pressure and MD with {name}. Needs deepmd-kit (PyTorch) and ASE:  python run_ase.py --help"""
 
 import argparse
 from pathlib import Path
@@ -109,7 +113,9 @@ atoms = read(arguments.structure)
 atoms.calc = DP(model=arguments.model)
 print(f"energy    {{atoms.get_potential_energy():.8f}} eV for {{len(atoms)}} atoms")
 print(f"forces    {{np.abs(atoms.get_forces()).max():.6f}} eV/Å at most")
-print(f"pressure  {{-atoms.get_stress()[:3].mean() / units.GPa:.4f}} GPa, without the ideal-gas part")
+# only what is periodic in all directions has a pressure; of a molecule the calculator tells no stress at all
+if atoms.pbc.all():
+    print(f"pressure  {{-atoms.get_stress()[:3].mean() / units.GPa:.4f}} GPa, without the ideal-gas part")
 
 rng = np.random.default_rng({conditions.seed})
 MaxwellBoltzmannDistribution(atoms, temperature_K=arguments.temperature, rng=rng)

@@ -121,6 +121,7 @@ def run_trajectory(
     min_distance_factor: float,
     stopping: threading.Event,
     on_step: Callable[[int], None],
+    take: Callable[[Atoms], None] | None = None,
 ) -> TrajectoryOutcome:
     """Run one trajectory and keep a frame every `task.sample_every` steps.
 
@@ -140,6 +141,9 @@ def run_trajectory(
         When set, the trajectory ends at the next check.
     on_step
         Called with the step now and then.
+    take
+        Called with each frame in place of keeping it: of a long trajectory they would fill the memory. Of these the
+        outcome has the last sound one before an explosion only.
 
     Returns
     -------
@@ -157,6 +161,7 @@ def run_trajectory(
         return outcome
     brink = _snapshot(atoms, task, name, 0)
     dynamics = make_dynamics(atoms, task, ensemble)
+    keep = outcome.frames.append if take is None else take
     stride = min(CHECK_EVERY_STEPS, task.sample_every)
     while outcome.steps_done < task.steps and not stopping.is_set():
         # checks and samples share one grid: the next check is never beyond the next sample
@@ -170,6 +175,6 @@ def run_trajectory(
             break
         brink = _snapshot(atoms, task, name, outcome.steps_done)
         if outcome.steps_done % task.sample_every == 0:
-            outcome.frames.append(brink)
+            keep(brink)
         on_step(outcome.steps_done)
     return outcome

@@ -90,11 +90,18 @@ def _prepare_checkpoint(
     _check_model_runs(family.open(file), frames, where)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
     summary = {
+        "source": _address(source),
         "unobserved_elements": sorted(elements - set(info.observed_elements)),
         "branch": source.branch,
         "branches": info.branches,
     }
     return PreparedModel(file, family, info.model_section, summary)
+
+
+def _address(source: ModelSource) -> str:
+    """Return where the model is from, as the spec names it."""
+    branch = "" if source.branch is None else f", branch {source.branch}"
+    return f"{source.uri or source.pretrained}{branch}"
 
 
 def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> None:

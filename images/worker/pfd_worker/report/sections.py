@@ -13,6 +13,7 @@ from pfd_worker.report.markup import Cell, details, figure, figures, paragraph, 
 
 MAX_INPUT_ROWS = 200
 _BASELINE_NAMES = {"pretrained": "pre-trained", "shifted": "pre-trained, energy shifted"}
+_TRAINED_NAMES = {"FineTuneJob": "fine-tuned", "DistillJob": "student"}
 _ERROR_COLUMNS = (Cell("force RMSE", "eV/Å"), Cell("energy RMSE", "eV/atom"), Cell("virial RMSE", "eV/atom"))
 _LABELS_COLUMN = Cell("labels", "trained on")
 _EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
@@ -44,15 +45,15 @@ def summary(data: ReportData) -> str:
         if name in data.history.baselines
     ]
     best = next((n for n, row in enumerate(rows) if row[0] == _BASELINE_NAMES["shifted"]), None)
-    last = data.history.last
+    last, trained = data.history.last, _TRAINED_NAMES[data.job.kind]
     if data.best_iteration is not None:
         record = data.history.record(data.best_iteration)
         labels = "" if record is None else str(record.training_labels)
         best = len(rows)
-        rows.append([f"fine-tuned, iteration {data.best_iteration} (best)", *error_cells(data.best), labels])
+        rows.append([f"{trained}, iteration {data.best_iteration} (best)", *error_cells(data.best), labels])
     if data.best_iteration != last.iteration and last.training_labels:
         labels = str(last.training_labels)
-        rows.append([f"fine-tuned, iteration {last.iteration}", *error_cells(last.errors["holdout"]), labels])
+        rows.append([f"{trained}, iteration {last.iteration}", *error_cells(last.errors["holdout"]), labels])
     return section(
         "summary",
         "Errors on the hold-out",

@@ -27,6 +27,7 @@ from pfd_worker.stages.select import FEATURE_MAP
 
 REPORT_JSON = "report.json"
 REPORT_PAGE = "report.html"
+REPORT_FILES = (HISTORY, REPORT_JSON, REPORT_PAGE)
 MEASURED = ("holdout", "prequential", "farthest")
 """Sets of frames that a round measures a model on."""
 
@@ -81,7 +82,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         spending=spending_of(context),
         provenance=provenance_of(context),
     )
-    files = {name: context.workdir / name for name in (HISTORY, REPORT_JSON, REPORT_PAGE)}
+    files = {name: context.workdir / name for name in REPORT_FILES}
     history.write(files[HISTORY])
     files[REPORT_JSON].write_text(json.dumps(data.to_json(), allow_nan=False))
     files[REPORT_PAGE].write_text(render_page(data), encoding="utf-8")

@@ -50,6 +50,8 @@ class Contender:
     metrics: ErrorMetrics
     iteration: int | None
     """None: it was not trained by us."""
+    lowest: ErrorMetrics
+    """Of all models up to this one, those of the one with the lowest force error."""
 
 
 _CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
@@ -88,9 +90,22 @@ class Round(ABC):
     def first_contender(self) -> Contender | None:
         """Return what the first trained model has to beat; None if nothing."""
 
-    def replaces(self, contender: ErrorMetrics, best: ErrorMetrics) -> bool:
-        """Say whether this round's model is better than the best so far, by their errors on the frozen hold-out."""
-        return contender.force_rmse < best.force_rmse
+    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
+        """Say whether this round's model is better than the best so far.
+
+        Parameters
+        ----------
+        contender
+            Its errors on the frozen hold-out.
+        lowest
+            Those of the model with the lowest force error so far.
+        """
+        return contender.force_rmse < lowest.force_rmse
+
+    @property
+    def keeps_descriptors(self) -> bool:
+        """Whether the trained model has about the descriptors of the exploring one: novelty is counted in them."""
+        return True
 
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Return what the user should know of a model that works."""
@@ -157,12 +172,13 @@ class Round(ABC):
         samples = [Sampling(atoms.info["sampling"]) for atoms in new]
         even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
         # only what is learned from frames drawn evenly holds for the candidates of the next round
-        novelty = [
-            atoms.info.get("novelty", 0.0)
-            for atoms, sample in zip(new, samples, strict=True)
-            if sample is Sampling.REPRESENTATIVE
-        ]
-        self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
+        if self.keeps_descriptors:
+            novelty = [
+                atoms.info.get("novelty")
+                for atoms, sample in zip(new, samples, strict=True)
+                if sample is Sampling.REPRESENTATIVE
+            ]
+            self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
         far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
         sample = even or far or errors
         self.measure("prequential", sample)
@@ -212,12 +228,14 @@ class Round(ABC):
 
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
-        contender = Contender(
-            self.folder / self.family.model_file, self.metrics["holdout"], self.context.spec.iteration
-        )
-        best = self._best_before()
-        if best is None or self.replaces(contender.metrics, best.metrics):
-            best = contender
+        best, metrics = self._best_before(), self.metrics["holdout"]
+        lowest = metrics
+        if best is not None:
+            lowest = min(best.lowest, metrics, key=lambda each: each.force_rmse)
+        if best is None or self.replaces(metrics, best.lowest):
+            best = Contender(self.folder / self.family.model_file, metrics, self.context.spec.iteration, lowest)
+        else:
+            best = replace(best, lowest=lowest)
         shutil.copyfile(best.file, self.folder / self.family.best_file)
         self.metrics["best"] = best.metrics
         return best
@@ -225,10 +243,14 @@ class Round(ABC):
     def _best_before(self) -> Contender | None:
         if self.previous is None:
             return self.first_contender()
+        summary = self.previous.summary
+        metrics = summary["metrics"]["best"]
         return Contender(
             self.context.fetch(self.previous, self.family.best_file),
-            ErrorMetrics.model_validate(self.previous.summary["metrics"]["best"]),
-            self.previous.summary["best_iteration"],
+            ErrorMetrics.model_validate(metrics),
+            summary["best_iteration"],
+            # a train stage of an earlier version does not say it
+            ErrorMetrics.model_validate(summary.get("lowest", metrics)),
         )
 
     def _output(
@@ -258,6 +280,7 @@ class Round(ABC):
             summary={
                 "branch": None,
                 "best_iteration": best.iteration,
+                "lowest": best.lowest.to_json(),
                 "elements": self.prepare.summary["elements"],
                 "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
                 "error_of_novelty": self.error_of_novelty,

@@ -48,4 +48,4 @@ class FineTuneRound(Round):
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""
-        return Contender(self.shifted, self.metrics["shifted"], None)
+        return Contender(self.shifted, self.metrics["shifted"], None, self.metrics["shifted"])

@@ -46,17 +46,23 @@ class StudentRound(Round):
         )
         return run.run(dataset, output)
 
+    @property
+    def keeps_descriptors(self) -> bool:
+        """Only if it goes on from the last student: from scratch it is another random network."""
+        return self.params.start_from is StartFrom.LAST_ROUND
+
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
         return short_cells(dataset, DeepmdModel(trained).cutoff)
 
-    def replaces(self, contender: ErrorMetrics, best: ErrorMetrics) -> bool:
-        """Prefer the later student, unless the hold-out speaks against it beyond its 95 % interval.
+    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
+        """Prefer the later student, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
 
         The hold-out is of the teacher's MD. Only later rounds were shown where a student's own MD leads: of two
-        that are equally good on the hold-out, the later one's MD is the more likely to stay sound.
+        that are equally good on the hold-out, the later one's MD is the more likely to stay sound. The interval of the
+        last student that was preferred would move the limit up from round to round.
         """
-        return contender.force_rmse <= best.force_rmse_high
+        return contender.force_rmse <= lowest.force_rmse_high
 
     def first_contender(self) -> Contender | None:
         """There is none: the first student is the best so far."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 CONFIDENCE = 0.9
 
 
-def conformal_scale(errors: Sequence[float], novelty: Sequence[float], confidence: float = CONFIDENCE) -> float | None:
+def conformal_scale(
+    errors: Sequence[float], novelty: Sequence[float | None], confidence: float = CONFIDENCE
+) -> float | None:
     """Return what a frame's novelty is multiplied by for a bound on its force error.
 
     Split conformal prediction with the score error over novelty: for a frame drawn as these were, the bound holds with
@@ -22,17 +22,25 @@ def conformal_scale(errors: Sequence[float], novelty: Sequence[float], confidenc
     errors
         Force RMSE of each frame, in eV/Å, by the model that explored, before it was trained on it.
     novelty
-        Of each frame to that model's training set, when it was chosen.
+        Of each frame to that model's training set, when it was chosen; None or infinite where there was none to compare
+        with. No scale bounds an error at a novelty of zero: such a frame's score is infinite.
     confidence
         Probability that the bound holds.
 
     Returns
     -------
     float or None
-        In eV/Å per unit of novelty; None if there are too few frames for this confidence.
+        In eV/Å per unit of novelty; None if there are too few frames for this confidence, or too many of no novelty.
     """
-    known = [(error, new) for error, new in zip(errors, novelty, strict=True) if 0 < new < math.inf]
+    known = [(error, new) for error, new in zip(errors, novelty, strict=True) if new is not None and new < math.inf]
     rank = math.ceil((len(known) + 1) * confidence)
     if not known or rank > len(known):
         return None
-    return float(np.sort([error / new for error, new in known])[rank - 1])
+    scale = sorted(_score(error, new) for error, new in known)[rank - 1]
+    return scale if scale < math.inf else None
+
+
+def _score(error: float, novelty: float) -> float:
+    if novelty > 0:
+        return error / novelty
+    return math.inf if error > 0 else 0.0

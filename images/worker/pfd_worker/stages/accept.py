@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,8 +13,10 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble, ExplorationStage
+from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
+from pfd_operator.contract.text import shortened
+from pfd_worker.acceptance.conditions import first_conditions
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
 from pfd_worker.acceptance.supercell import supercell_of_size
@@ -26,9 +26,10 @@ from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
-from pfd_worker.md.cells import keeps_its_cell
+from pfd_worker.machine import machine
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.preparation.starts import STARTS_FILE
+from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
 from pfd_worker.training.student import student_model_section
@@ -68,6 +69,8 @@ def run(context: StageContext) -> StageOutput:
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
+    # beside the model that the status then names, as after every training; an earlier version wrote none
+    files |= {name: context.fetch(train, name) for name in REPORT_FILES if name in train.files}
     files["acceptance.json"] = context.workdir / "acceptance.json"
     files["acceptance.json"].write_text(json.dumps(report, indent=1))
     if context.stopping.is_set():
@@ -78,7 +81,8 @@ def run(context: StageContext) -> StageOutput:
         metrics=examination.metrics,
         model=model,
         checks=[
-            AcceptanceCheck(name=check.name, met=check.met, message=check.message[:_MESSAGE_MAX]) for check in checks
+            AcceptanceCheck(name=check.name, met=check.met, message=shortened(check.message, _MESSAGE_MAX))
+            for check in checks
         ],
         figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
     )
@@ -106,7 +110,7 @@ def _card(
     checks: list[Check],
 ) -> ModelCard:
     """Return what is known of the student."""
-    spec, stages = context.spec, params.exploration.stages
+    spec = context.spec
     elements: list[str] = prepare.summary["elements"]
     metrics = examination.metrics
     return ModelCard(
@@ -115,13 +119,13 @@ def _card(
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=_conditions(stages[0], examination.starts[examination.speed_system], spec.seed),
+        conditions=_conditions(params, examination.starts[examination.speed_system], spec.seed),
         against_teacher=metrics["holdout"],
         against_dft=metrics.get("dft"),
         teacher_against_dft=metrics.get("teacherDft"),
         speed=examination.speed,
         speed_system=examination.speed_system,
-        machine=f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
+        machine=machine(),
         drift=examination.drifts,
         stability=examination.stabilities,
         rdf_overlap=examination.overlaps,
@@ -130,11 +134,10 @@ def _card(
     )
 
 
-def _conditions(stage: ExplorationStage, start: Atoms, seed: int) -> MdConditions:
+def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
     """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
-    constant_pressure = stage.ensemble is Ensemble.NPT and not keeps_its_cell(start)
-    pressure = stage.pressures_bar[0] if constant_pressure else None
-    return MdConditions(stage.temperatures_kelvin[0], pressure, stage.timestep_fs, seed)
+    run = first_conditions(params.exploration).of(start)
+    return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
@@ -143,15 +146,23 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
     pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
     return TrainingCard(
-        teacher=str(prepare.summary.get("calculator", f"the model prepared as stage {prepare.digest[:12]}")),
+        teacher=_teacher(params, prepare),
         teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
-        reference=None,
+        reference=params.reference,
         frames=dict(frames),
         temperatures_kelvin=Range(min(temperatures), max(temperatures)),
         pressures_bar=Range(min(pressures), max(pressures)) if pressures else None,
         rounds=context.spec.iteration,
         seed=context.spec.seed,
     )
+
+
+def _teacher(params: AcceptParams, prepare: Manifest) -> str:
+    """Return the name and address that the teacher is known by."""
+    unknown = f"the model prepared as stage {prepare.digest[:12]}"
+    # a prepare stage of an earlier version does not say where a checkpoint is from
+    source = str(prepare.summary.get("calculator") or prepare.summary.get("source") or unknown)
+    return source if params.teacher is None else f"FineTuneJob {params.teacher} ({source})"
 
 
 def _architecture(section: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.figures import figures_of
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
+from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.budget import gpus_per_pod
 
 SPEC: dict[str, Any] = {
@@ -100,6 +101,32 @@ def test_students_are_those_that_have_not_started() -> None:
     assert len(store.students_of(teacher)) == 1
     store.remove(Key("DistillJob", "lab", "silicon"), "u")
     assert store.students_of(teacher) == []
+
+
+ABINIT = {"abinit": {"cutoffEv": 400, "kSpacing": 0.25, "pseudopotentials": {"Si": "Si.psp8", "C": "C.psp8"}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reference"),
+    [
+        ({"labeling": {"engine": ABINIT}}, "ABINIT, 400 eV, k-points at most 0.25 1/Å apart, C.psp8, Si.psp8"),
+        ({"data": [{"uri": "s3://pfd/old.xyz"}]}, "GFN1-xTB, and given data"),
+        ({"labeling": {"engine": {"ase": {"calculator": "mace:MP", "parameters": {"token": "x"}}}}}, "mace:MP"),
+    ],
+    ids=["abinit", "data", "calculator"],
+)
+def test_a_teacher_is_known_with_what_labelled_for_it(changes: dict[str, Any], reference: str) -> None:
+    store, stage = ResourceStore(), {"digest": "a" * 64}
+    status = {
+        "phase": "Converged",
+        "model": {"uri": "s3://pfd/best.pt", "iteration": 1},
+        "inputs": {"prepare": stage, "train": stage},
+    }
+    store.keep(body(5, spec=SPEC | changes, status=status))
+    student = body(6, spec={"teacher": {"fineTuneJob": {"name": "silicon"}}}) | {"kind": "DistillJob"}
+    teacher = teacher_of(Snapshot(student), store)
+    assert teacher is not None and teacher.record is not None
+    assert (teacher.record.name, teacher.record.reference) == ("silicon", reference)
 
 
 def test_a_new_resource_of_the_same_name_is_another() -> None:

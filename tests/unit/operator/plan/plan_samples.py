@@ -67,6 +67,7 @@ TEACHER = ObservedTeacher(
         starts_uri="s3://pfd/silicon/stages/0/manifest.json",
         holdout_uri="s3://pfd/silicon/stages/2/manifest.json",
         systems=["diamond"],
+        reference="GFN1-xTB",
     ),
 )
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "4Gi"}}}

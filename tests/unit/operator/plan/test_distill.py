@@ -101,6 +101,7 @@ def test_what_the_stages_are_told() -> None:
     accept = run.until(2, StageKind.ACCEPT).spec.params
     assert isinstance(accept, AcceptParams)
     assert accept.dft_holdout == TEACHER.record.holdout_uri
+    assert (accept.teacher, accept.reference) == ("silicon", TEACHER.record.reference)
 
 
 @pytest.mark.parametrize(

@@ -52,19 +52,32 @@ class Falls(Einstein):
             self.results["forces"] = -20 * (self.atoms.positions - self.atoms.positions.mean(axis=0))
 
 
+class Expands(Einstein):
+    """At constant pressure the cell grows without end, as that of a melt of low density shrinks."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["stress"] = -0.2 * np.array([1, 1, 1, 0, 0, 0])
+
+
 def holdout():
     atoms = crystal()
     predicted = CalculatorModel(Einstein()).predict([atoms])[0]
     return [labelled(atoms, predicted.energy, predicted.forces, predicted.virial)]
 
 
-def examination(stopping=None, progress=lambda percent, words: None, student=Einstein, starts=None, **asked):
+def examination(
+    stopping=None, progress=lambda percent, words: None, student=Einstein, teacher=Einstein, starts=None, stage=None,
+    **asked,
+):  # fmt: skip
     return Examination(
-        teacher=CalculatorModel(Einstein()),
+        teacher=CalculatorModel(teacher()),
         student=CalculatorModel(student()),
         starts=starts or {"copper": crystal()},
         acceptance=Acceptance.model_validate(ASKED | asked),
-        exploration=Exploration.model_validate({"stages": [{"temperaturesKelvin": [300], "timestepFs": 4}]}),
+        exploration=Exploration.model_validate(
+            {"stages": [{"temperaturesKelvin": [300], "timestepFs": 4} | (stage or {})]}
+        ),
         seed=5,
         stopping=stopping or threading.Event(),
         progress=progress,
@@ -135,3 +148,13 @@ def test_structure_is_compared_where_there_is_a_density():
     assert check.met and "Cu-Cu of copper" in check.message
     alone = verdict(examination(starts={"cluster": cluster}, **LIMITS))["RdfOverlap"]
     assert not alone.met and "no system is periodic in all directions" in alone.message
+
+
+@pytest.mark.parametrize(
+    "stage", [{"ensemble": "NVT"}, {"ensemble": "NVE"}, {"ensemble": "NPT"}], ids=lambda s: s["ensemble"]
+)
+def test_md_of_the_acceptance_has_the_ensemble_of_the_exploration(stage):
+    limits = LIMITS | {"stableMDPicoseconds": 2}
+    checks = verdict(examination(student=Expands, teacher=Expands, stage=stage, **limits))
+    constant_volume = stage["ensemble"] != "NPT"
+    assert checks["StablePicoseconds"].met == checks["RdfOverlap"].met == constant_volume

@@ -1,4 +1,6 @@
 import threading
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import md_task
+from pfd_operator.contract.settings import Barostat, Ensemble, Exploration
+from pfd_worker.acceptance.conditions import Conditions, hottest_conditions, md_task
 from pfd_worker.acceptance.drift import measure_nve_drift
 from pfd_worker.acceptance.stability import density, measure_stability
 
@@ -103,31 +105,92 @@ def test_stopping_ends_constant_energy_early(copper):
     assert drift(copper, EMT(), stopping=stopping).reason == "stopped during equilibration"
 
 
-def stable(start, calculator, picoseconds=0.4, stopping=None, on_step=lambda step: None):
-    return measure_stability(start, calculator, 300.0, 1.0, picoseconds, 4.0, 5, stopping or threading.Event(), on_step)
+AIR = Conditions(Ensemble.NPT, 300.0, 4.0, 1.0, Barostat.ISOTROPIC)
+STRETCHED = Conditions(Ensemble.NVT, 300.0, 4.0)
+
+
+def stable(start, calculator, picoseconds=0.4, stopping=None, conditions=AIR, **told):
+    return measure_stability(start, calculator, conditions, picoseconds, 5, stopping or threading.Event(), **told)
 
 
 def test_copper_lasts_and_breathes_about_its_density(copper):
-    seen = []
-    record, frames = stable(copper, EMT(), on_step=seen.append)
+    seen, frames = [], []
+    record = stable(copper, EMT(), on_step=seen.append, on_frame=frames.append)
     assert (record.ensemble, record.picoseconds, record.exploded_at_step) == (Ensemble.NPT, pytest.approx(0.4), None)
     assert record.density_min < record.density_mean < record.density_max
+    assert record.density_mean == pytest.approx(np.mean([density(atoms) for atoms in (copper, *frames)]))
     assert record.density_min > 7.5 and record.density_max < 10.5
     assert len(frames) == 8 and seen[-1] == 100
+
+
+def test_frames_of_a_long_run_do_not_fill_the_memory(copper):
+    frames, held = [], []
+
+    def count(atoms):
+        frames.append(weakref.ref(atoms))
+        held.append(sum(frame() is not None for frame in frames))
+
+    stable(copper, Springs(copper.positions.copy()), picoseconds=5, conditions=STRETCHED, on_frame=count)
+    assert len(frames) == 1250 // 12 and max(held) <= 3
 
 
 @pytest.mark.parametrize(("picoseconds", "timestep_fs", "steps"), [(0.2, 1.5, 134), (0.3, 0.1, 3000), (0.006, 2.0, 3)])
 def test_md_that_came_to_its_end_lasted_as_long_as_was_asked(copper, picoseconds, timestep_fs, steps):
     assert md_task(Ensemble.NVT, 300.0, picoseconds, timestep_fs, seed=1).steps == steps
     springs = Springs(copper.positions.copy())
-    record, _ = measure_stability(copper, springs, 300.0, 1.0, picoseconds, timestep_fs, 5, threading.Event())
+    record = stable(copper, springs, picoseconds, conditions=replace(AIR, timestep_fs=timestep_fs))
     assert record.picoseconds == record.asked_picoseconds == picoseconds
 
 
+class Expands(Springs):
+    """Springs in a cell that any pressure below 10 GPa lets grow."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["stress"] = -10 * units.GPa * np.array([1, 1, 1, 0, 0, 0])
+
+
+def test_what_explored_at_constant_volume_is_judged_at_it(copper):
+    squeezed = stable(copper, Expands(copper.positions.copy()), picoseconds=4)
+    assert "volume" in str(squeezed.reason)
+    frames = []
+    springs = Expands(copper.positions.copy())
+    kept = stable(copper, springs, picoseconds=4, conditions=STRETCHED, on_frame=frames.append)
+    assert (kept.reason, kept.pressure_bar, kept.barostat) == (None, None, None)
+    assert frames[-1].get_volume() == pytest.approx(copper.get_volume())
+
+
+@pytest.mark.parametrize(("barostat", "sheared"), [(Barostat.ISOTROPIC, False), (Barostat.FLEXIBLE, True)])
+def test_a_flexible_cell_is_judged_as_one(copper, barostat, sheared):
+    frames = []
+    record = stable(copper, EMT(), conditions=replace(AIR, barostat=barostat), on_frame=frames.append)
+    assert record.barostat is barostat
+    assert (np.abs(frames[-1].cell.angles() - 90).max() > 0.01) == sheared
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ([{"ensemble": "NVT", "temperaturesKelvin": [300, 3000]}], Conditions(Ensemble.NVT, 3000, 2.0)),
+        ([{"ensemble": "NVE", "temperaturesKelvin": [300]}], Conditions(Ensemble.NVT, 300, 2.0)),
+        (
+            [
+                {"ensemble": "NVT", "temperaturesKelvin": [300]},
+                {"temperaturesKelvin": [400, 600], "pressuresBar": [5, 9], "barostat": "Flexible", "timestepFs": 1},
+            ],
+            Conditions(Ensemble.NPT, 600, 1.0, 5, Barostat.FLEXIBLE),
+        ),
+    ],
+    ids=["volume", "energy", "the hottest stage"],
+)
+def test_the_hottest_conditions_are_those_of_their_stage(stages, expected):
+    assert hottest_conditions(Exploration.model_validate({"stages": stages})) == expected
+
+
 def test_an_explosion_in_the_last_step_came_before_the_end(copper):
-    exploded, _ = stable(copper, Collapses(), picoseconds=40)
+    exploded = stable(copper, Collapses(), picoseconds=40)
     asked = exploded.exploded_at_step * 0.004
-    record, _ = stable(copper, Collapses(), picoseconds=asked)
+    record = stable(copper, Collapses(), picoseconds=asked)
     assert record.reason and record.picoseconds < asked
 
 
@@ -136,7 +199,7 @@ def test_density_is_in_grams_per_cubic_centimetre(copper):
 
 
 def test_an_explosion_is_told_with_step_reason_and_the_time_before_it(copper):
-    record, _ = stable(copper, Collapses(), picoseconds=40)
+    record = stable(copper, Collapses(), picoseconds=40)
     assert record.exploded_at_step is not None and record.reason
     assert record.picoseconds == pytest.approx(record.exploded_at_step * 0.004)
     assert record.picoseconds < record.asked_picoseconds == 40
@@ -144,11 +207,11 @@ def test_an_explosion_is_told_with_step_reason_and_the_time_before_it(copper):
 
 def test_a_molecule_has_no_pressure_and_no_density():
     water = molecule("CO")
-    record, _ = stable(water, EMT(), picoseconds=0.04)
+    record = stable(water, EMT(), picoseconds=0.04)
     assert (record.ensemble, record.pressure_bar, record.density_mean) == (Ensemble.NVT, None, None)
 
 
 def test_stopping_ends_the_run_without_an_explosion(copper):
     stopping = threading.Event()
-    record, _ = stable(copper, EMT(), picoseconds=40, stopping=stopping, on_step=lambda step: stopping.set())
+    record = stable(copper, EMT(), picoseconds=40, stopping=stopping, on_step=lambda step: stopping.set())
     assert record.picoseconds < 1 and record.exploded_at_step is None and record.reason is None

@@ -1,7 +1,7 @@
 """A card with everything on it, for tests of what is written from it."""
 
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Ensemble
+from pfd_operator.contract.settings import Barostat, Ensemble
 from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
 from pfd_worker.acceptance.stability import StableRun
@@ -28,7 +28,7 @@ def record(model, atoms, milliseconds, note=None):
     return SpeedRecord(model, atoms, atoms, milliseconds, per_second, 20, milliseconds is not None, note)
 
 
-def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
+def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, type_map=("Ni", "Cu")):
     figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, nve_drift={"alloy": 0.02})
     limits = Limits(teacher=ErrorLimits(force_rmse=force_limit), speed_up={108: 6.0}, nve_drift=0.5)
     return ModelCard(
@@ -46,7 +46,7 @@ def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
             rounds=3,
             seed=7,
         ),
-        conditions=MdConditions(300, pressure_bar, 2.0, 7),
+        conditions=MdConditions(300, pressure_bar, 2.0, 7, None if pressure_bar is None else barostat),
         against_teacher=errors(0.05),
         against_dft=errors(0.08),
         teacher_against_dft=errors(0.07),
@@ -59,7 +59,7 @@ def full_card(force_limit=0.08, pressure_bar=1.0, type_map=("Ni", "Cu")):
         speed_system="alloy",
         machine="one core",
         drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
-        stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
+        stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
         rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
         checks=judge(limits, figures),
         versions={"deepmd-kit": "3.2.0"},

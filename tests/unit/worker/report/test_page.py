@@ -80,6 +80,13 @@ def test_the_table_says_what_report_json_says(report, page):
     assert content["provenance"]["digest"] in page.text
 
 
+def test_what_a_distill_job_trains_is_a_student(report):
+    job = dataclasses.replace(report.job, kind="DistillJob")
+    page = ParsedPage(render_page(dataclasses.replace(report, job=job)))
+    assert page.row("student, iteration 3 (best)")[4] == "80"
+    assert "fine-tuned" not in page.text
+
+
 def test_numbers_on_axes_keep_their_digits():
     """Coordinates are rounded to two decimals; numbers that are read are not."""
     frames = holdout_frames(6)

@@ -23,5 +23,23 @@ def test_too_few_frames_give_no_bound(frames, known):
 
 
 def test_frames_whose_novelty_was_not_known_do_not_count():
-    assert conformal_scale([9.0, 0.2], [0.0, 1.0], confidence=0.5) == pytest.approx(0.2)
+    assert conformal_scale([9.0, 0.2], [None, 1.0], confidence=0.5) == pytest.approx(0.2)
     assert conformal_scale([9.0, 0.2], [math.inf, 1.0], confidence=0.5) == pytest.approx(0.2)
+
+
+def test_no_scale_bounds_an_error_where_nothing_is_new():
+    errors, novelty = [0.2] * 8 + [0.1] * 2, [1.0] * 8 + [0.0] * 2
+    assert conformal_scale(errors, novelty, confidence=0.7) == pytest.approx(0.2)
+    assert conformal_scale(errors, novelty, confidence=0.8) is None
+    assert conformal_scale([0.2] * 8 + [0.0] * 2, novelty, confidence=0.8) == pytest.approx(0.2)
+
+
+def test_the_bound_holds_where_some_frames_are_not_new_at_all():
+    rng = np.random.default_rng(5)
+    held = []
+    for _ in range(400):
+        novelty = np.maximum(rng.uniform(-0.2, 1.8, 31), 0)
+        errors = np.abs(rng.normal(size=31)) * (0.1 + novelty)
+        scale = conformal_scale(errors[:30], novelty[:30], confidence=0.8)
+        held.append(scale is None or errors[30] <= scale * novelty[30])
+    assert np.mean(held) > 0.77

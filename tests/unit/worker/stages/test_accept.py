@@ -31,6 +31,7 @@ ACCEPT = {
     "exploration": {"stages": [{"temperaturesKelvin": [300], "timestepFs": 2}]},
     "acceptance": {"forceRMSE": 1, "sizes": [4], "stableMDPicoseconds": 0.02},
 }
+CALCULATOR = {"calculator": "EMT"}
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +76,19 @@ def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any],
 
 def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
     params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
-    files = {DEEPMD.best_file: b"checkpoint", "holdout.extxyz": frames, "dataset.extxyz": frames}
+    files = {
+        DEEPMD.best_file: b"checkpoint",
+        "holdout.extxyz": frames,
+        "dataset.extxyz": frames,
+        "report.html": b"page",
+    }
     return stored(loop, name, params, files, {"best_iteration": 1})
 
 
-def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **run: Any):
-    """Judge a student of copper whose job has these starts."""
+def judged(
+    loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, told: dict[str, Any] = CALCULATOR, **run: Any
+):
+    """Judge a student of copper whose job has these starts, and whose prepare stage told this of the teacher."""
     systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
     elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
     prepare = stored(
@@ -88,7 +96,7 @@ def judged(loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, **r
         "prepare",
         {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
         {STARTS_FILE: starts, CALCULATOR_FILE: json.dumps(EMT_ENGINE["ase"]).encode()},
-        {"elements": elements, "systems": systems, "inputs_sha256": {}, "calculator": "EMT"},
+        {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
     holdout = [label(atoms) for atoms in starts]
     return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout)}, **run)
@@ -146,6 +154,17 @@ def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, s
     assert "dft" not in result.metrics
 
 
+def test_a_long_message_keeps_its_end_and_says_where_it_was_cut(tmp_path):
+    loop = Loop(tmp_path)
+    starts = [crystal("Cu", f"a-system-of-copper-with-a-name-{number}") for number in range(4)]
+    result = judged(loop, starts, with_dft(loop, [dft_label("Pt", "platinum", 4)]))
+    message = {check.name: check for check in result.checks}["ForceRmseAgainstDftOverTeacher"].message
+    assert 190 < len(message) <= 200 and " […] " in message
+    assert message.endswith("(asked for: 1.5)")
+    report = json.loads(loop.store.get(loop.manifest(result).files["acceptance.json"].key) or b"")
+    assert any(starts[-1].info["system"] in check["message"] for check in report["checks"]), "it is whole there"
+
+
 @pytest.mark.parametrize(("slab", "ensemble"), [(False, "npt"), (True, "nvt")])
 def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     loop, start = Loop(tmp_path), crystal("Cu", "copper")
@@ -154,6 +173,16 @@ def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
     assert f"fix integrate all {ensemble} temp" in text
     assert ("pressure" in text) is not slab
+
+
+def test_the_report_of_the_last_round_lies_beside_the_exported_model(tmp_path):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")])
+    files = loop.manifest(result).files
+    folder = files["frozen.pth"].key.removesuffix("frozen.pth")
+    assert result.model_uri == loop.store.uri(f"{folder}frozen.pth")
+    assert loop.store.get(f"{folder}report.html") == b"page"
+    assert {f"{folder}{name}" for name in ("in.lammps", "data.lammps", "card.md")} <= set(loop.store.list(folder))
 
 
 def test_the_card_knows_the_md_of_every_system(tmp_path):
@@ -166,3 +195,25 @@ def test_the_card_knows_the_md_of_every_system(tmp_path):
     assert card["speedSystem"] == "copper"
     stable = {check.name: check for check in result.checks}["StablePicoseconds"]
     assert "of 2 systems" in stable.message
+
+
+@pytest.mark.parametrize(
+    ("told", "params", "teacher", "reference"),
+    [
+        (CALCULATOR, {}, "EMT", None),
+        ({"source": "DPA-3.1-3M, branch Omat24"}, {}, "DPA-3.1-3M, branch Omat24", None),
+        (
+            {"source": "s3://pfd/best.pt"},
+            {"teacher": "copper", "reference": "GFN1-xTB"},
+            "FineTuneJob copper (s3://pfd/best.pt)",
+            "GFN1-xTB",
+        ),
+        ({}, {}, "the model prepared as stage ", None),
+    ],
+    ids=["calculator", "catalogue", "job", "earlier version"],
+)
+def test_the_card_names_teacher_and_reference(tmp_path, told, params, teacher, reference):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")], ACCEPT | params, told)
+    training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
+    assert training["teacher"].startswith(teacher) and training["reference"] == reference

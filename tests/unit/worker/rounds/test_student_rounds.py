@@ -1,0 +1,138 @@
+"""Rounds of students with calculators in their place: which is exported, and what error is expected of MD."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from ase.build import bulk
+from ase.calculators.calculator import all_changes
+from ase.calculators.emt import EMT
+from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
+
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import StageRef
+from pfd_worker.families import DEEPMD
+from pfd_worker.frames import labelled
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.fine_tune import FineTuneRound
+from pfd_worker.rounds.student import StudentRound
+from pfd_worker.run import commit
+from pfd_worker.stage_context import StageContext
+
+
+class Exaggerates(EMT):
+    """Forces too large by some factor: so is the error, and each end of its interval."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["forces"] = self.results["forces"] * (1 + self.factor)
+
+
+FAMILY = dataclasses.replace(DEEPMD, open=lambda path: CalculatorModel(Exaggerates(float(path.read_text()))))
+
+
+class GivenRound(StudentRound):
+    """The student is as bad as it is told to be."""
+
+    factor = 0.0
+
+    def train(self, dataset, output):
+        output.write_text(str(self.factor))
+
+    def caution(self, trained, dataset):
+        return None
+
+
+class Job:
+    """Rounds on the same labels, one after another."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        prepare = prepared(loop)
+        given = {"prepare": prepare, "model": prepare}
+        explore = loop.indexed(explore_params("hold-out"), 0, given, EXPLORATION["pods"])
+        params = {
+            "stage": "select", "purpose": "hold-out", "frames": 6, "representativeFraction": 1,
+            "aimd": {"trajectories": 1, "steps": 3},
+        }  # fmt: skip
+        select = ref(loop.run(params, 0, {"prepare": prepare, "explore": explore}))
+        label = loop.indexed(LABEL, 0, {"select": select}, 1)
+        self.inputs: dict[str, StageRef] = {"prepare": prepare, "select": select, "label": label}
+        self.rounds = 0
+
+    def round(self, factor: float) -> StageResult:
+        """Run a round whose student exaggerates by a factor."""
+        self.rounds += 1
+        spec = self.loop.spec(TRAIN, self.rounds, self.inputs)
+        context = StageContext(spec, self.loop.store, self.loop.folder / f"train-{self.rounds}")
+        context.workdir.mkdir()
+        trained = GivenRound(context, spec.params, FAMILY)
+        trained.factor = factor
+        result = commit(context, trained.run(), 0.0).result
+        self.inputs = {**self.inputs, "train": ref(result)}
+        return result
+
+
+@pytest.fixture
+def job(tmp_path) -> Job:
+    return Job(Loop(tmp_path))
+
+
+def test_the_limit_for_later_students_does_not_rise_with_them(job):
+    first = job.round(0.1)
+    lowest = first.metrics["best"]
+    width = lowest.force_rmse_high / lowest.force_rmse - 1
+    assert width > 0.01
+    # each lies within the interval of the one before, and only some within that of the first
+    preferred = [job.round(0.1 * (1 + part * width)).best_iteration for part in (0.7, 1.3, 1.9, 0.9)]
+    assert preferred == [2, 2, 2, 5]
+    better = job.round(0.05)
+    assert better.best_iteration == 6
+    assert job.round(0.1).best_iteration == 6, "beyond the interval of the lowest error, which is now half of that"
+
+
+def test_a_train_stage_of_an_earlier_version_knows_the_best_only(job):
+    first = job.round(0.1)
+    key = f"stages/{first.digest}/manifest.json"
+    manifest = json.loads(job.loop.store.get(key) or b"")
+    assert manifest["summary"].pop("lowest")
+    (job.loop.folder / "store" / key).write_text(json.dumps(manifest))
+    assert job.round(0.1).best_iteration == 2
+    assert job.round(0.3).best_iteration == 2
+
+
+def new_frames():
+    """Return evenly drawn frames with labels and novelty."""
+    frames = []
+    for number in range(12):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.02 + 0.01 * number, seed=number)
+        predicted = CalculatorModel(EMT()).predict([atoms])[0]
+        frames.append(labelled(atoms, predicted.energy, predicted.forces, predicted.virial))
+        about = {"sampling": "representative", "purpose": "training", "stratum": "s", "system": "copper"}
+        frames[-1].info |= about | {"novelty": 0.1 + number}
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "known"),
+    [
+        (GivenRound, {"startFrom": "Scratch"}, False),
+        (GivenRound, {"startFrom": "LastRound"}, True),
+        (FineTuneRound, {}, True),
+    ],
+    ids=["scratch", "last round", "fine-tuning"],
+)
+def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, known):
+    spec = job.loop.spec(TRAIN | params, 2, job.inputs)
+    trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
+    trained._measure_explorer(CalculatorModel(Exaggerates(0.1)), new_frames())
+    assert (trained.error_of_novelty is not None) == known
+    assert trained.metrics["prequential"].frames == 12

@@ -31,6 +31,10 @@ from .resources import Key, Snapshot
 from .store import ResourceStore
 from .urgency import LATER_SECONDS, after_job, after_pod
 
+JOBS = "/apis/batch/v1{}/jobs"
+PODS = "/api/v1{}/pods"
+CONFIG_MAPS = "/api/v1{}/configmaps"
+"""Paths of what is watched, with room for a namespace's part."""
 GRACE_SECONDS = 1.5
 """How much later than a Job's end the watch of pods may show a pod of it."""
 
@@ -69,21 +73,16 @@ class Children:
         """Indexes that succeeded, by their Job: as counted by it, or seen by their pods a second before."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
-            Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
+            Informer(api, Watched(JOBS.format(scope), OURS, parse_job), self._job_changed, silence_seconds)
             for scope in scopes
         ]
         self.pods = [
-            Informer(api, Watched(f"/api/v1{scope}/pods", OURS, parse_pod), self._pod_changed, silence_seconds)
+            Informer(api, Watched(PODS.format(scope), OURS, parse_pod), self._pod_changed, silence_seconds)
             for scope in scopes
         ]
+        config_maps = [Watched(CONFIG_MAPS.format(scope), OURS, parse_config_map) for scope in scopes]
         self.config_maps = [
-            Informer(
-                api,
-                Watched(f"/api/v1{scope}/configmaps", OURS, parse_config_map),
-                self._config_map_changed,
-                silence_seconds,
-            )
-            for scope in scopes
+            Informer(api, watched, self._config_map_changed, silence_seconds) for watched in config_maps
         ]
 
     @property

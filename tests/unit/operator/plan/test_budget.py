@@ -74,6 +74,12 @@ def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
     assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
 
 
+@pytest.mark.parametrize("budget", [{"gpuHours": 1e6}, {"deadlineHours": 1e9}, {"gpuHours": 1e300}])
+def test_a_large_budget_gives_a_deadline_that_kubernetes_takes(budget: dict[str, float]) -> None:
+    run = Run(resource(pods={"prepare": GPU}, budget=budget))
+    assert run.until(0, StageKind.PREPARE).active_deadline_seconds == 2**31 - 1
+
+
 FOUR_PODS = {
     "exploration": {"stages": [{"temperaturesKelvin": [300, 600, 900, 1200]}], "pods": 4},
     "pods": {"explore": GPU, "label": GPU},

@@ -69,6 +69,8 @@ class Children:
         """Deleted Jobs, with the time (monotonic, s): the garbage collector may take their pods later."""
         self._gone_pods_seconds: dict[Owner, float] = {}
         """Time of containers whose pods are gone, by their Job that is there or just went, in s."""
+        self._gone_before: dict[Owner, float] = {}
+        """What was known of that when this operator first looked at the Job, in s."""
         self._done_indexes: dict[Owner, set[int]] = defaultdict(set)
         """Indexes that succeeded, by their Job: as counted by it, or seen by their pods a second before."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
@@ -93,6 +95,12 @@ class Children:
     async def synced(self) -> None:
         """Wait until every cache holds what exists: before that, a child not seen is not a child lost."""
         await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+
+    def go_on_from(self, owner: Owner, job_name: str, gone_pods_seconds: float) -> None:
+        """Add the time of pods that went to what is counted of a Job, as it was known before the first look at it."""
+        for job in self.jobs_of(owner):
+            if job.observed.name == job_name:
+                self._gone_before.setdefault(job.as_owner, gone_pods_seconds)
 
     def observed(self, owner: Owner, progress: Progress | None) -> Observed:
         """Return what is known of the children of a resource."""
@@ -131,7 +139,12 @@ class Children:
         return self._with_gone_pods(with_pods(job, pods), job.as_owner)
 
     def _with_gone_pods(self, job: ObservedJob, as_owner: Owner) -> ObservedJob:
-        return replace(job, gone_pods_seconds=self._gone_pods_seconds.get(as_owner, 0.0))
+        seconds = self._gone_before.get(as_owner, 0.0) + self._gone_pods_seconds.get(as_owner, 0.0)
+        return replace(job, gone_pods_seconds=seconds)
+
+    def _forget_gone_pods(self, as_owner: Owner) -> None:
+        self._gone_before.pop(as_owner, None)
+        self._gone_pods_seconds.pop(as_owner, None)
 
     def _departed_of(self, owner: Owner) -> list[ObservedJob]:
         """Return deleted Jobs that still have pods, or may: a pod made in the last moment is seen a little later."""
@@ -143,7 +156,7 @@ class Children:
                     seen.append(left)
             else:
                 del self._departed[as_owner]
-                self._gone_pods_seconds.pop(as_owner, None)
+                self._forget_gone_pods(as_owner)
         return seen
 
     def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
@@ -156,7 +169,7 @@ class Children:
         elif job.observed.finished is None:
             self._departed[job.as_owner] = (job, monotonic())
         else:
-            self._gone_pods_seconds.pop(job.as_owner, None)
+            self._forget_gone_pods(job.as_owner)
         if gone:
             self._done_indexes.pop(job.as_owner, None)
         snapshot = self._snapshot_of(job.owner)

@@ -75,6 +75,8 @@ class Reconciler:
     def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
         namespace = snapshot.key.namespace
         active = status.active.job_name if status.active else None
+        if status.active is not None:
+            self.children.go_on_from(snapshot.as_owner, status.active.job_name, status.active.gone_pods_seconds)
         jobs = {job.observed.name for job in self.children.jobs_of(snapshot.as_owner)}
         self.progress.keep_only(namespace, jobs, active)
         shown = self.progress.shown(namespace, active) if active else None

@@ -11,6 +11,7 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Observed
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 RESOURCE = {
@@ -99,6 +100,23 @@ async def test_children_of_another_namespace_are_not_its_own() -> None:
     assert [each.uid for each in seen.jobs] == ["job-1"]
     assert [each.name for each in seen.jobs[0].pods] == ["silicon-train-x"]
     assert seen.config_maps == {"of-lab"}
+
+
+async def test_the_time_of_gone_pods_outlives_the_operator() -> None:
+    first = Cluster(jobs=[job("lab")], pods=[pod("lab")])
+    await first.list()
+    first.children.go_on_from(OWNER, "silicon-train", 0)
+    await first.list(pods=[])
+    assert first.children.observed(OWNER, None).jobs[0].gone_pods_seconds == 3600
+    # the status holds it by then, and another operator starts with that
+    second = Cluster(jobs=[job("lab")], pods=[pod("lab", "another")])
+    await second.list()
+    for kept in (3600, 7200):
+        second.children.go_on_from(OWNER, "silicon-train", kept)
+        assert second.children.observed(OWNER, None).jobs[0].gone_pods_seconds == kept
+        (asked,) = (await second.children.asked(OWNER, Observed())).jobs
+        assert asked.gone_pods_seconds == kept
+        await second.list(pods=[])
 
 
 async def test_a_pod_that_goes_elsewhere_costs_nothing_here() -> None:

@@ -153,6 +153,25 @@ def test_what_a_job_has_is_booked_whatever_the_spec_says_now(
     assert run.status.gpu_seconds == 200 * gpus
 
 
+def test_the_time_of_gone_pods_is_kept_in_the_status_and_booked_with_the_attempt() -> None:
+    run = Run(resource(pods={"prepare": GPU}))
+    planned = run.until(0, StageKind.PREPARE)
+    gone = job_of(planned, gone_pods_seconds=100.4)
+    run.step(gone)
+    assert run.status.active is not None
+    assert run.status.active.gone_pods_seconds == 100
+    # another operator may have seen less of it
+    run.step(replace(gone, gone_pods_seconds=0.0))
+    assert run.status.active.gone_pods_seconds == 100
+    run.step(replace(gone, pods=(failed_pod(),)))
+    again = created(run.step(seconds=600))
+    assert (run.status.gpu_seconds, run.status.active.gone_pods_seconds) == (100, 0)
+    run.step(job_of(again, gone_pods_seconds=50.0))
+    # the Job was deleted while no operator watched
+    run.step()
+    assert run.status.gpu_seconds == 150
+
+
 def test_the_budget_of_a_running_job_is_watched_by_what_it_has() -> None:
     run = Run(resource(budget={"gpuHours": 1}))
     running = job_of(run.until(0, StageKind.PREPARE), pod(), gpus=2)

@@ -180,6 +180,7 @@ class JobStatus(Strict):
 class FineTuneJobStatus(JobStatus):
     """Status of a FineTuneJob."""
 
+    holdout_strata: list[str] = Field([], description="What the hold-out has frames of.")
     baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
     label_noise: Errors | None = Field(
         None,

@@ -69,7 +69,9 @@ class _Unknown:
 _Finding = _Check | _Unknown
 
 
-def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] = MEASURES) -> Verdict:
+def judge(
+    limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] = MEASURES, left_out: str = ""
+) -> Verdict:
     """Compare what was measured in an iteration with the limits.
 
     Parameters
@@ -80,6 +82,8 @@ def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] =
         What train reported, or what the status keeps of it.
     measures
         Names of the errors that count, and how to say where they were measured.
+    left_out
+        Which strata have no hold-out frame, as `strata_left_out` says it.
     """
     further = limits if isinstance(limits, Convergence) else None
     confidence = None if further is None else further.confidence
@@ -90,6 +94,7 @@ def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] =
     ]
     if further is not None and further.every_stratum:
         findings += _strata(limits, measured, measures)
+        findings += [_Unknown(left_out)] if left_out else []
     if further is not None:
         findings += _exploration(further, measured)
     unknown = [finding for finding in findings if isinstance(finding, _Unknown)]
@@ -207,12 +212,15 @@ def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
 
 
 def held_at_last(
-    limits: ErrorLimits, iterations: Sequence[IterationRecord], measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits,
+    iterations: Sequence[IterationRecord],
+    measures: Mapping[str, str] = MEASURES,
+    left_out: str = "",
 ) -> int:
     """Return in how many of the last iterations in a row the limits held, by what the status keeps of them."""
     count = 0
     for record in reversed(iterations):
-        if not judge(limits, recorded(record), measures).met:
+        if not judge(limits, recorded(record), measures, left_out).met:
             break
         count += 1
     return count

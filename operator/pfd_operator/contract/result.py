@@ -12,6 +12,8 @@ from .base import Strict
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
+FEWEST_FRAMES_OF_INTERVAL = 4
+"""With fewer, resampling says nothing of what other frames would have given."""
 
 
 class ExitCode(IntEnum):
@@ -68,11 +70,11 @@ class ErrorMetrics(Strict):
     energy_rmse_per_atom: float | None = None
     """In eV; None only of label noise, where frames are too few to tell it."""
     energy_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV."""
+    """Upper end of its 95 % interval, in eV; none of fewer than `FEWEST_FRAMES_OF_INTERVAL` frames."""
     virial_rmse_per_atom: float | None = None
     """Over the nine components, in eV; none if no frame has a virial."""
     virial_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV."""
+    """Upper end of its 95 % interval, in eV; none where fewer frames than that have a virial."""
     worst_stratum: str | None = None
     """The (system, temperature, pressure) with the largest force error."""
     worst_stratum_force_rmse: float | None = None

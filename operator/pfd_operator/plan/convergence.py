@@ -9,15 +9,13 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.result import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
 from pfd_operator.contract.settings import Convergence, ErrorLimits
 
 from .measured import Measured, decimal, recorded
 
 MEASURES = {"prequential": "on the new labels", "holdout": "on the hold-out"}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
-FEWEST_FRAMES_OF_INTERVAL = 4
-"""With fewer, resampling says nothing of what other frames would have given."""
 _QUANTITIES = (
     ("force", "force_rmse", "force RMSE", "eV/Å"),
     ("energy", "energy_rmse_per_atom", "energy RMSE per atom", "eV"),
@@ -135,7 +133,8 @@ def _upper_end(
         few = f"{frames} frame{'' if frames == 1 else 's'}"
         return _Unknown(f"{what} is not known: of {few}, fewer than {FEWEST_FRAMES_OF_INTERVAL}, there is no interval")
     if high is None:
-        return _Unknown(f"{what} is not known: the worker did not report it")
+        few = f"fewer than {FEWEST_FRAMES_OF_INTERVAL} frames have one, or the worker did not report it"
+        return _Unknown(f"{what} is not known: {few}")
     return _Check(what, upper_end(value, high, confidence), limit, unit)
 
 

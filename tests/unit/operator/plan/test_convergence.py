@@ -104,7 +104,7 @@ CASES = [
         {"confidence": 0.9, "energyRMSEPerAtom": 0.01},
         {"holdout": {"energy_rmse_per_atom_high": None}},
         False,
-        "is not known: the worker did not report it",
+        "at 90 % confidence is not known: fewer than 4 frames have one, or the worker did not report it",
     ),
     ({"virialRMSEPerAtom": 0.02}, {"holdout": {"virial": None}}, False, "not known, since no frame has a virial"),
     (

@@ -33,14 +33,15 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
         status = teacher.status()
     except ValidationError:
         return ObservedTeacher(ended=False)
-    if not status.phase.terminal:
-        return ObservedTeacher(ended=False)
+    ended = status.phase.terminal
     try:
         spec = _TeacherSpec.model_validate(teacher.body.get("spec", {}))
     except ValidationError as error:
-        return ObservedTeacher(ended=True, failure=f"its spec cannot be read ({in_words(error)})")
+        return ObservedTeacher(ended, failure=f"its spec cannot be read ({in_words(error)})" if ended else "")
+    if not ended:
+        return ObservedTeacher(ended, s3=spec.artifacts.s3)
     record = _record(key.name, spec, status)
-    return ObservedTeacher(ended=True, failure=_failure(status), record=record)
+    return ObservedTeacher(ended, _failure(status), record, spec.artifacts.s3)
 
 
 def _record(name: str, spec: _TeacherSpec, status: JobStatus) -> TeacherRecord | None:

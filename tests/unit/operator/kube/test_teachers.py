@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
+from pfd_operator.api.job import S3Artifacts
 from pfd_operator.kube.resources import Snapshot
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
@@ -43,9 +42,10 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.systems == ["a"]
 
 
-@pytest.mark.parametrize("status", [{"phase": "Running"}, {"phase": "Unheard"}])
-def test_one_that_runs_is_waited_for(status: dict[str, Any]) -> None:
-    assert seen(**status) == ObservedTeacher(ended=False)
+def test_one_that_runs_is_waited_for() -> None:
+    assert seen(phase="Running") == ObservedTeacher(ended=False, s3=S3Artifacts(bucket="pfd", prefix="silicon"))
+    assert seen({}, phase="Running") == ObservedTeacher(ended=False)
+    assert seen(phase="Unheard") == ObservedTeacher(ended=False)
 
 
 def test_what_is_wrong_in_the_spec_of_one_that_has_ended_does_not_matter_to_its_student() -> None:

@@ -82,6 +82,10 @@ class ResourceStore:
         key = self._keys.get(owner.uid)
         return key if key is not None and key.namespace == owner.namespace else None
 
+    def uids(self) -> dict[str, Key]:
+        """Return the keys of all resources held, by uid."""
+        return dict(self._keys)
+
     def students_of(self, teacher: Key) -> list[Key]:
         """Return the jobs that wait for this one; those that have started go on without it."""
         return [student for student in self._students.get(teacher, ()) if student in self._held]

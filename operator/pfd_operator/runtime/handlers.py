@@ -45,6 +45,8 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
 
     async def resource_changed(event: kopf.RawEvent, **_: Any) -> None:
         operator.resource_changed(dict(event["object"]), deleted=event["type"] == "DELETED")
+        if event["type"] is None:
+            operator.listed_anew()
 
     for kind in KINDS.values():
         kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(resource_changed)

@@ -17,6 +17,7 @@ from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.gone import Sweep
 from pfd_operator.kube.informer import Informer
 from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.observe import CachedJob
@@ -77,6 +78,7 @@ class Operator:
         self._heard: dict[Key, int] = {}
         """The newest version that the watch brought of each resource while it is worked on; 0: none."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
         self._working = False
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
         self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
@@ -108,6 +110,7 @@ class Operator:
 
     async def stop(self) -> None:
         """Stop working, then give the lease back, so that a successor never works at the same time."""
+        self._sweep.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -137,6 +140,10 @@ class Operator:
                 self.queue.add_after(key, SOON_SECONDS)
         for student in self.store.students_of(key):
             self.queue.add_after(student, SOON_SECONDS)
+
+    def listed_anew(self) -> None:
+        """Take note that the watch began anew with a list, which does not tell of what was deleted before it."""
+        self._sweep.soon()
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""

@@ -74,7 +74,8 @@ class Sweep:
         query = {"limit": str(PAGE_SIZE)}
         while True:
             page = await self._api.request("GET", collection_path(kind, namespace), query=query, accept=METADATA_ONLY)
-            uids += [item["metadata"]["uid"] for item in page["items"]]
+            # null in an empty list of metadata
+            uids += [item["metadata"]["uid"] for item in page.get("items") or ()]
             if not page["metadata"].get("continue"):
                 return uids
             query["continue"] = page["metadata"]["continue"]

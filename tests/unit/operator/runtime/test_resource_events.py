@@ -85,7 +85,7 @@ async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
         there = [{"metadata": {"uid": f"FineTuneJob-{name}"}} for name in ("kept", "other")]
         if path.endswith("finetunejobs") and "continue" not in query:
             return {"items": there[:1], "metadata": {"continue": "more"}}
-        return {"items": there[1:], "metadata": {}}
+        return {"items": there[1:] if path.endswith("finetunejobs") else None, "metadata": {}}
 
     monkeypatch.setattr(operator.api, "request", request)
     monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)

@@ -42,11 +42,11 @@ async def test_time_of_a_deleted_pod_is_kept_with_its_job(api: KubeApi, namespac
         }
         path = f"{pods}/{pod['metadata']['name']}"
         await api.request("PATCH", f"{path}/status", {"status": running}, content_type=MERGE_PATCH)
-        uid = Snapshot(body).uid
-        await until(lambda: any(each.started_at for job in children.observed(uid, None).jobs for each in job.pods))
+        owner = Snapshot(body).as_owner
+        await until(lambda: any(each.started_at for job in children.observed(owner, None).jobs for each in job.pods))
         await api.request("DELETE", path, {"gracePeriodSeconds": 0})
-        await until(lambda: [job.gone_pods_seconds for job in children.observed(uid, None).jobs if not job.pods])
-        (job,) = children.observed(uid, None).jobs
+        await until(lambda: [job.gone_pods_seconds for job in children.observed(owner, None).jobs if not job.pods])
+        (job,) = children.observed(owner, None).jobs
         assert 100 <= job.gone_pods_seconds < 130
     finally:
         for task in following:

@@ -16,6 +16,7 @@ from cluster_parts import Cable, job_body, until
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.informer import Informer, Watched
+from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import collection_path
 
 pytestmark = pytest.mark.integration
@@ -24,13 +25,13 @@ pytestmark = pytest.mark.integration
 @dataclass(frozen=True)
 class Seen:
     key: tuple[str, str]
-    owner: str
+    owner: Owner
     value: str
 
 
 def parse(item: Mapping[str, Any]) -> Seen | None:
     metadata = item["metadata"]
-    return Seen((metadata["namespace"], metadata["name"]), "owner", item.get("data", {}).get("value", ""))
+    return Seen((metadata["namespace"], metadata["name"]), Owner("lab", "uid"), item.get("data", {}).get("value", ""))
 
 
 @asynccontextmanager
@@ -82,7 +83,7 @@ async def test_follows_changes_of_its_label_only(api: KubeApi, namespace: str) -
         await until(lambda: informer.get(namespace, "large"))
         await drop(api, namespace, "before")
         await until(lambda: informer.get(namespace, "before") is None)
-        assert [item.key[1] for item in informer.owned_by("owner")] == ["large"]
+        assert [item.key[1] for item in informer.owned_by(Owner("lab", "uid"))] == ["large"]
 
 
 async def test_survives_cut_watches(api: KubeApi, namespace: str, kubeconfig: Path, tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     documents = render("--set", f"namespaces={{{namespace}}}")
     settings = settings_for(namespace, await account_of(api, kubeconfig, documents, tmp_path))
     stop = asyncio.Event()
-    operator = asyncio.create_task(run(replace(settings, own_namespace=SYSTEM_NAMESPACE), stop))
+    # one in which it has no Role keeps it from nothing
+    both = replace(settings, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere"))
+    operator = asyncio.create_task(run(both, stop))
     path = f"{collection_path('FineTuneJob', namespace)}/silicon"
 
     async def reached(phase: str) -> bool:
@@ -114,7 +116,7 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     stop.set()
     assert await asyncio.wait_for(operator, 30)
     rights, refused = used(audit_log)
-    assert not refused
+    assert refused and all("/namespaces/elsewhere/" in uri for uri in refused), refused
     assert rights <= granted(documents), rights - granted(documents)
     unused = granted(documents) - rights - RARELY_USED.keys()
     assert not unused, f"granted and not used: {sorted(unused)}"

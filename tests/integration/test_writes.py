@@ -11,8 +11,10 @@ from pfd_operator.api.conditions import Phase
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.apply import NameTaken, apply, create, delete_job
 from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.gone import Sweep
 from pfd_operator.kube.lease import Lease
-from pfd_operator.kube.resources import Snapshot, collection_path, write_status
+from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource_path, write_status
+from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Decision, DeleteJob, Event, Settings
 from pfd_operator.render import config_map_manifest
 
@@ -114,3 +116,18 @@ async def test_children_go_with_their_resource(api: KubeApi, namespace: str) -> 
         return all(item["metadata"]["name"] != "structures" for item in items)
 
     await until(gone)
+
+
+async def test_a_sweep_forgets_what_is_not_there_any_more(
+    api: KubeApi, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.0)
+    store = ResourceStore()
+    gone: list[Key] = []
+    key = store.keep((await make(api, namespace)).body)
+    sweep = Sweep(api, store, [namespace], gone.append)
+    await sweep._sweep()
+    assert store.get(key) is not None
+    await api.request("DELETE", resource_path(key))
+    await sweep._sweep()
+    assert (gone, store.get(key)) == ([key], None)

@@ -66,6 +66,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             counts=output.counts,
             metrics=output.metrics,
             worst_strata=output.worst_strata,
+            holdout_strata=output.holdout_strata,
             best_iteration=output.best_iteration,
             checks=output.checks,
             figures=output.figures,

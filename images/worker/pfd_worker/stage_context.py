@@ -30,6 +30,7 @@ class StageOutput:
     counts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
     worst_strata: dict[str, WorstStrata] = field(default_factory=dict)
+    holdout_strata: list[str] = field(default_factory=list)
     best_iteration: int | None = None
     model: str | None = None
     """Name of the file that is the stage's model for users."""

@@ -60,6 +60,8 @@ class ActiveStage(Strict):
     succeeded_indexes: int = 0
     """With results in the store, earlier attempts included."""
     failed_indexes: int = 0
+    gone_pods_seconds: int = 0
+    """Of containers of this attempt whose pods were deleted."""
 
 
 class Errors(Strict):
@@ -178,6 +180,7 @@ class JobStatus(Strict):
 class FineTuneJobStatus(JobStatus):
     """Status of a FineTuneJob."""
 
+    holdout_strata: list[str] = Field([], description="What the hold-out has frames of.")
     baselines: dict[str, Errors] = Field({}, description="pretrained and shifted on the hold-out.")
     label_noise: Errors | None = Field(
         None,
@@ -191,7 +194,7 @@ class TeacherRecord(Strict):
 
     name: str = Field(description="The FineTuneJob.")
     model_uri: str
-    starts_uri: str = Field(description="Manifest of its prepare stage, whose start structures are used.")
+    starts_uri: str = Field(description="Manifest of its prepare stage: start structures.")
     holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
     systems: list[str]
     reference: str | None = None

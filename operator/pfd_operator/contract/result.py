@@ -12,6 +12,8 @@ from .base import Strict
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
+FEWEST_FRAMES_OF_INTERVAL = 4
+"""With fewer, resampling says nothing of what other frames would have given."""
 
 
 class ExitCode(IntEnum):
@@ -68,11 +70,11 @@ class ErrorMetrics(Strict):
     energy_rmse_per_atom: float | None = None
     """In eV; None only of label noise, where frames are too few to tell it."""
     energy_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV."""
+    """Upper end of its 95 % interval, in eV; none of fewer than `FEWEST_FRAMES_OF_INTERVAL` frames."""
     virial_rmse_per_atom: float | None = None
     """Over the nine components, in eV; none if no frame has a virial."""
     virial_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV."""
+    """Upper end of its 95 % interval, in eV; none where fewer frames than that have a virial."""
     worst_stratum: str | None = None
     """The (system, temperature, pressure) with the largest force error."""
     worst_stratum_force_rmse: float | None = None
@@ -145,12 +147,14 @@ class StageResult(Strict):
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
     counts: dict[str, int] = {}
-    """Sizes the planner needs (`tasks` and `labels` of select; of train `novel` of `candidates` and `exploded` of
-    `trajectories`, where they are known) and others to read."""
+    """Sizes the planner needs (`tasks` and `labels` of select; of train `holdout_strata`, and `novel` of `candidates`
+    and `exploded` of `trajectories`, where they are known) and others to read."""
     metrics: dict[str, ErrorMetrics] = {}
     """Of train: pretrained, shifted, labelNoise (iteration 0), prequential and farthest (later ones), holdout, best."""
     worst_strata: dict[str, WorstStrata] = {}
     """Of train: of prequential and holdout."""
+    holdout_strata: list[str] = []
+    """Of train: those of which the hold-out has frames; none if they take more room than there is."""
     best_iteration: int | None = None
     """Of train: whose model is the best on the hold-out so far."""
     model_uri: str | None = None
@@ -164,12 +168,14 @@ class StageResult(Strict):
     seconds: float = 0.0
 
     def to_termination_message(self) -> str:
-        """Return JSON that Kubernetes keeps whole: only the message gives way, in its middle."""
+        """Return JSON that Kubernetes keeps whole: only the names of strata give way, and the message in its middle."""
         content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         text = json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
         excess = len(text.encode()) - TERMINATION_MESSAGE_MAX_BYTES
         if excess <= 0:
             return text
+        if self.holdout_strata:
+            return self.model_copy(update={"holdout_strata": []}).to_termination_message()
         keep = max(0, len(self.message.encode()) - excess - 16) // 4
         # JSON escapes make a character up to 6 bytes long: a quarter from each end is short enough in practice,
         # and the recursion settles the rest

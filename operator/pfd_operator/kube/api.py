@@ -106,6 +106,7 @@ class KubeApi:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         """Send one request and return the JSON answer.
 
@@ -115,7 +116,7 @@ class KubeApi:
             For any status ≥ 400, and with status 0 when there is no answer.
         """
         try:
-            response = await self._send(method, path, body, query, content_type, REQUEST_TIMEOUT_SECONDS)
+            response = await self._send(method, path, body, query, content_type, REQUEST_TIMEOUT_SECONDS, accept)
             async with response:
                 return _decode(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -168,11 +169,12 @@ class KubeApi:
         query: Mapping[str, str] | None,
         content_type: str,
         limit: float | aiohttp.ClientTimeout,
+        accept: str = JSON,
     ) -> aiohttp.ClientResponse:
         serialized = await self._client.param_serialize(
             method,
             path,
-            header_params={"Accept": JSON, "Accept-Encoding": NOT_PACKED, "Content-Type": content_type},
+            header_params={"Accept": accept, "Accept-Encoding": NOT_PACKED, "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
         method, url, headers, _, _ = serialized

@@ -26,10 +26,15 @@ from .observe import (
     parse_pod,
     with_pods,
 )
+from .owner import Owner
 from .resources import Key, Snapshot
 from .store import ResourceStore
 from .urgency import LATER_SECONDS, after_job, after_pod
 
+JOBS = "/apis/batch/v1{}/jobs"
+PODS = "/api/v1{}/pods"
+CONFIG_MAPS = "/api/v1{}/configmaps"
+"""Paths of what is watched, with room for a namespace's part."""
 GRACE_SECONDS = 1.5
 """How much later than a Job's end the watch of pods may show a pod of it."""
 
@@ -60,29 +65,26 @@ class Children:
         self._api = api
         self._store = store
         self._look = look
-        self._departed: dict[str, tuple[CachedJob, float]] = {}
-        """Deleted Jobs by uid, with the time (monotonic, s): the garbage collector may take their pods later."""
-        self._gone_pods_seconds: dict[str, float] = {}
-        """Time of containers whose pods are gone, by uid of a Job that is there or just went, in s."""
-        self._done_indexes: dict[str, set[int]] = defaultdict(set)
-        """Indexes that succeeded, by uid of their Job: as counted by it, or seen by their pods a second before."""
+        self._departed: dict[Owner, tuple[CachedJob, float]] = {}
+        """Deleted Jobs, with the time (monotonic, s): the garbage collector may take their pods later."""
+        self._gone_pods_seconds: dict[Owner, float] = {}
+        """Time of containers whose pods are gone, by their Job that is there or just went, in s."""
+        self._gone_before: dict[Owner, float] = {}
+        """What was known of that when this operator first looked at the Job, in s."""
+        self._done_indexes: dict[Owner, set[int]] = defaultdict(set)
+        """Indexes that succeeded, by their Job: as counted by it, or seen by their pods a second before."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
-            Informer(api, Watched(f"/apis/batch/v1{scope}/jobs", OURS, parse_job), self._job_changed, silence_seconds)
+            Informer(api, Watched(JOBS.format(scope), OURS, parse_job), self._job_changed, silence_seconds)
             for scope in scopes
         ]
         self.pods = [
-            Informer(api, Watched(f"/api/v1{scope}/pods", OURS, parse_pod), self._pod_changed, silence_seconds)
+            Informer(api, Watched(PODS.format(scope), OURS, parse_pod), self._pod_changed, silence_seconds)
             for scope in scopes
         ]
+        config_maps = [Watched(CONFIG_MAPS.format(scope), OURS, parse_config_map) for scope in scopes]
         self.config_maps = [
-            Informer(
-                api,
-                Watched(f"/api/v1{scope}/configmaps", OURS, parse_config_map),
-                self._config_map_changed,
-                silence_seconds,
-            )
-            for scope in scopes
+            Informer(api, watched, self._config_map_changed, silence_seconds) for watched in config_maps
         ]
 
     @property
@@ -94,16 +96,21 @@ class Children:
         """Wait until every cache holds what exists: before that, a child not seen is not a child lost."""
         await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
 
-    def observed(self, uid: str, progress: Progress | None) -> Observed:
-        """Return what is known of the children of the resource with this uid."""
-        present = [self._with_pods(job) for informer in self.jobs for job in informer.owned_by(uid)]
+    def go_on_from(self, owner: Owner, job_name: str, gone_pods_seconds: float) -> None:
+        """Add the time of pods that went to what is counted of a Job, as it was known before the first look at it."""
+        for job in self.jobs_of(owner):
+            if job.observed.name == job_name:
+                self._gone_before.setdefault(job.as_owner, gone_pods_seconds)
+
+    def observed(self, owner: Owner, progress: Progress | None) -> Observed:
+        """Return what is known of the children of a resource."""
         return Observed(
-            jobs=(*present, *self._departed_of(uid)),
+            jobs=(*map(self._with_pods, self.jobs_of(owner)), *self._departed_of(owner)),
             progress=progress,
-            config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(uid)),
+            config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(owner)),
         )
 
-    async def asked(self, namespace: str, uid: str, observed: Observed) -> Observed:
+    async def asked(self, owner: Owner, observed: Observed) -> Observed:
         """Return what is known of a resource's children, its Jobs and pods by asking the server instead of the caches.
 
         Raises
@@ -111,53 +118,60 @@ class Children:
         ApiError
             If it does not answer.
         """
-        query = {"labelSelector": f"{UID_LABEL}={uid}"}
+        query = {"labelSelector": f"{UID_LABEL}={owner.uid}"}
+        namespace = owner.namespace
         # Jobs first: a pod that comes in between is seen
         jobs = (await self._api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=query))["items"]
         pods = (await self._api.request("GET", f"/api/v1/namespaces/{namespace}/pods", query=query))["items"]
-        return replace(observed, jobs=tuple(map(self._with_gone_pods, observed_jobs(jobs, pods))))
+        found = observed_jobs(jobs, pods)
+        return replace(observed, jobs=tuple(self._with_gone_pods(job, Owner(namespace, job.uid)) for job in found))
 
     def job(self, namespace: str, name: str) -> CachedJob | None:
         """Return a Job of ours by name."""
         return next((job for informer in self.jobs if (job := informer.get(namespace, name))), None)
 
-    def jobs_of(self, uid: str) -> list[CachedJob]:
-        """Return the Jobs of the resource with this uid."""
-        return [job for informer in self.jobs for job in informer.owned_by(uid)]
+    def jobs_of(self, owner: Owner) -> list[CachedJob]:
+        """Return the Jobs of a resource."""
+        return [job for informer in self.jobs for job in informer.owned_by(owner)]
 
     def _with_pods(self, job: CachedJob) -> ObservedJob:
-        pods = (pod for informer in self.pods for pod in informer.owned_by(job.observed.uid))
-        return self._with_gone_pods(with_pods(job, pods))
+        pods = (pod for informer in self.pods for pod in informer.owned_by(job.as_owner))
+        return self._with_gone_pods(with_pods(job, pods), job.as_owner)
 
-    def _with_gone_pods(self, job: ObservedJob) -> ObservedJob:
-        return replace(job, gone_pods_seconds=self._gone_pods_seconds.get(job.uid, 0.0))
+    def _with_gone_pods(self, job: ObservedJob, as_owner: Owner) -> ObservedJob:
+        seconds = self._gone_before.get(as_owner, 0.0) + self._gone_pods_seconds.get(as_owner, 0.0)
+        return replace(job, gone_pods_seconds=seconds)
 
-    def _departed_of(self, uid: str) -> list[ObservedJob]:
+    def _forget_gone_pods(self, as_owner: Owner) -> None:
+        self._gone_before.pop(as_owner, None)
+        self._gone_pods_seconds.pop(as_owner, None)
+
+    def _departed_of(self, owner: Owner) -> list[ObservedJob]:
         """Return deleted Jobs that still have pods, or may: a pod made in the last moment is seen a little later."""
         seen = []
-        for job_uid, (job, since) in list(self._departed.items()):
+        for as_owner, (job, since) in list(self._departed.items()):
             left = replace(self._with_pods(job), deleting=True)
             if not all(pod.ended for pod in left.pods) or monotonic() - since < GRACE_SECONDS:
-                if job.owner == uid:
+                if job.owner == owner:
                     seen.append(left)
             else:
-                del self._departed[job_uid]
-                self._gone_pods_seconds.pop(job_uid, None)
+                del self._departed[as_owner]
+                self._forget_gone_pods(as_owner)
         return seen
 
     def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
         present = self.job(*job.key)
         gone = present is None or present.observed.uid != job.observed.uid
         if not gone:
-            self._departed.pop(job.observed.uid, None)
+            self._departed.pop(job.as_owner, None)
             if job.succeeded:
-                self._done_indexes[job.observed.uid] |= job.succeeded
+                self._done_indexes[job.as_owner] |= job.succeeded
         elif job.observed.finished is None:
-            self._departed[job.observed.uid] = (job, monotonic())
+            self._departed[job.as_owner] = (job, monotonic())
         else:
-            self._gone_pods_seconds.pop(job.observed.uid, None)
+            self._forget_gone_pods(job.as_owner)
         if gone:
-            self._done_indexes.pop(job.observed.uid, None)
+            self._done_indexes.pop(job.as_owner, None)
         snapshot = self._snapshot_of(job.owner)
         if snapshot is not None:
             active = snapshot.active_job == job.observed.name
@@ -168,7 +182,7 @@ class Children:
         if gone and (pod.owner in self._departed or self._job_of(pod) is not None):
             seconds = pod.observed.seconds_until(self._api.now())
             self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
-        snapshot = self._snapshot_of(pod.resource_uid)
+        snapshot = self._snapshot_of(pod.resource)
         if snapshot is not None:
             one_of_many = self._goes_on_after(pod) and snapshot.active_has_started
             self._look(snapshot.key, after_pod(pod, before, gone, one_of_many))
@@ -185,13 +199,13 @@ class Children:
         return len(done) + job.observed.failed_indexes < job.observed.completions
 
     def _job_of(self, pod: CachedPod) -> CachedJob | None:
-        return next((job for job in self.jobs_of(pod.resource_uid) if job.observed.uid == pod.owner), None)
+        return next((job for job in self.jobs_of(pod.resource) if job.as_owner == pod.owner), None)
 
     def _config_map_changed(self, config_map: CachedConfigMap, before: CachedConfigMap | None) -> None:
         snapshot = self._snapshot_of(config_map.owner)
         if snapshot is not None:
             self._look(snapshot.key, LATER_SECONDS)
 
-    def _snapshot_of(self, uid: str) -> Snapshot | None:
-        key = self._store.key_of(uid)
+    def _snapshot_of(self, owner: Owner) -> Snapshot | None:
+        key = self._store.key_of(owner)
         return None if key is None else self._store.get(key)

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic_core import from_json
 
 from .api import ApiError, KubeApi
+from .owner import Owner
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Cached(Protocol):
         """Namespace and name."""
 
     @property
-    def owner(self) -> str:
-        """The uid under which it is indexed."""
+    def owner(self) -> Owner:
+        """What it is indexed under."""
 
 
 T = TypeVar("T", bound=Cached)
@@ -86,7 +87,7 @@ class Informer(Generic[T]):
         self._changed = changed
         self._silence_seconds = silence_seconds
         self._objects: dict[tuple[str, str], T] = {}
-        self._by_owner: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._by_owner: dict[Owner, set[tuple[str, str]]] = defaultdict(set)
         self._version = ""
         self.synced = asyncio.Event()
         self.heard_at = time.monotonic()
@@ -100,7 +101,7 @@ class Informer(Generic[T]):
     def __len__(self) -> int:
         return len(self._objects)
 
-    def owned_by(self, owner: str) -> list[T]:
+    def owned_by(self, owner: Owner) -> list[T]:
         """Return the objects of one owner, ordered by name."""
         return [self._objects[key] for key in sorted(self._by_owner.get(owner, ()))]
 

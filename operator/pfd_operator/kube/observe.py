@@ -23,6 +23,7 @@ from pfd_operator.render.labels import (
 )
 
 from .containers import container_facts
+from .owner import Owner
 
 OURS = KIND_LABEL
 """Label selector of everything the operator creates."""
@@ -35,12 +36,18 @@ class CachedJob:
     """A Job of ours: where it belongs, its progress token, and what the planner sees."""
 
     key: tuple[str, str]
-    owner: str
+    owner: Owner
+    """Its custom resource."""
     owner_name: str
     token: str
     observed: ObservedJob
     succeeded: frozenset[int] = frozenset()
     """Indexes that the Job controller counted as succeeded."""
+
+    @property
+    def as_owner(self) -> Owner:
+        """What its pods belong to."""
+        return Owner(self.key[0], self.observed.uid)
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,9 @@ class CachedPod:
     """A pod of a Job of ours."""
 
     key: tuple[str, str]
-    owner: str
-    """uid of its Job."""
-    resource_uid: str
+    owner: Owner
+    """Its Job."""
+    resource: Owner
     observed: ObservedPod
 
 
@@ -59,7 +66,7 @@ class CachedConfigMap:
     """The name of a ConfigMap of ours; its content is not kept."""
 
     key: tuple[str, str]
-    owner: str
+    owner: Owner
 
 
 def parse_job(job: Object) -> CachedJob | None:
@@ -78,7 +85,7 @@ def parse_job(job: Object) -> CachedJob | None:
     pod_spec = job["spec"].get("template", {}).get("spec", {})
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
-        owner=owner["uid"],
+        owner=Owner(metadata["namespace"], owner["uid"]),
         owner_name=owner["name"],
         token=metadata.get("annotations", {}).get(TOKEN_ANNOTATION, ""),
         observed=ObservedJob(
@@ -114,8 +121,8 @@ def parse_pod(pod: Object) -> CachedPod | None:
         return None
     return CachedPod(
         key=(metadata["namespace"], metadata["name"]),
-        owner=owner["uid"],
-        resource_uid=labels[UID_LABEL],
+        owner=Owner(metadata["namespace"], owner["uid"]),
+        resource=Owner(metadata["namespace"], labels[UID_LABEL]),
         observed=observed_pod(pod),
     )
 
@@ -126,7 +133,8 @@ def parse_config_map(config_map: Object) -> CachedConfigMap | None:
     owner = _controller(metadata)
     if owner is None:
         return None
-    return CachedConfigMap(key=(metadata["namespace"], metadata["name"]), owner=owner["uid"])
+    namespace = metadata["namespace"]
+    return CachedConfigMap(key=(namespace, metadata["name"]), owner=Owner(namespace, owner["uid"]))
 
 
 def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
@@ -138,22 +146,22 @@ def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
 
 
 def observed_jobs(jobs: Sequence[Object], pods: Sequence[Object]) -> tuple[ObservedJob, ...]:
-    """Join the Jobs and pods of a resource; of a Job that is gone, what its live pods say."""
+    """Join the Jobs and pods of a resource, all of its namespace; of a Job that is gone, what its live pods say."""
     parsed_pods = [(pod, parsed) for pod in pods if (parsed := parse_pod(pod)) is not None]
-    by_job: dict[str, list[CachedPod]] = defaultdict(list)
+    by_job: dict[Owner, list[CachedPod]] = defaultdict(list)
     for _, parsed in parsed_pods:
         by_job[parsed.owner].append(parsed)
     present = [job for job in map(parse_job, jobs) if job is not None]
-    known = {job.observed.uid for job in present}
+    known = {job.as_owner for job in present}
     # deleted in the background, a Job is gone before its pods
     gone = {parsed.owner: pod for pod, parsed in parsed_pods if parsed.owner not in known and not parsed.observed.ended}
-    orphaned = [job for pod in gone.values() if (job := _job_of_orphan(pod)) is not None]
+    orphaned = [(owner, job) for owner, pod in gone.items() if (job := _job_of_orphan(pod)) is not None]
     return (
-        *(with_pods(job, by_job[job.observed.uid]) for job in present),
+        *(with_pods(job, by_job[job.as_owner]) for job in present),
         # only those that live: how many indexes there were is gone with the Job, so the rest may not be judged
         *(
-            replace(job, pods=tuple(pod.observed for pod in by_job[job.uid] if not pod.observed.ended))
-            for job in orphaned
+            replace(job, pods=tuple(pod.observed for pod in by_job[owner] if not pod.observed.ended))
+            for owner, job in orphaned
         ),
     )
 

@@ -15,6 +15,7 @@ from pfd_operator.plan.types import Resource
 
 from .api import MERGE_PATCH, KubeApi
 from .merge_patch import merge_patch
+from .owner import Owner
 
 
 class Key(NamedTuple):
@@ -47,8 +48,13 @@ class Snapshot:
 
     @property
     def uid(self) -> str:
-        """The uid, by which its children are found."""
+        """The uid."""
         return str(self.body["metadata"]["uid"])
+
+    @property
+    def as_owner(self) -> Owner:
+        """What its children belong to."""
+        return Owner(self.key.namespace, self.uid)
 
     @property
     def version(self) -> int:

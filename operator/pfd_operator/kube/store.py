@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from .figures import JobFigures, figures_of
+from .owner import Owner
 from .resources import Key, Snapshot
 
 
@@ -76,9 +77,14 @@ class ResourceStore:
         held = self._held.get(key)
         return _unpacked(held) if isinstance(held, _AtRest) else held
 
-    def key_of(self, uid: str) -> Key | None:
-        """Return the key of the resource with this uid."""
-        return self._keys.get(uid)
+    def key_of(self, owner: Owner) -> Key | None:
+        """Return the key of the resource that an object belongs to."""
+        key = self._keys.get(owner.uid)
+        return key if key is not None and key.namespace == owner.namespace else None
+
+    def uids(self) -> dict[str, Key]:
+        """Return the keys of all resources held, by uid."""
+        return dict(self._keys)
 
     def students_of(self, teacher: Key) -> list[Key]:
         """Return the jobs that wait for this one; those that have started go on without it."""

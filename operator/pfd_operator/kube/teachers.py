@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pfd_operator.api.conditions import ConditionType
-from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
+from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import ObservedTeacher
 
-from .resources import Snapshot
+from .resources import Snapshot, in_words
 from .store import ResourceStore
+
+
+class _TeacherSpec(BaseModel):
+    """What a student needs of its teacher's spec; whatever else is in it has done its work."""
+
+    artifacts: Artifacts
+    systems: list[System]
 
 
 def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | None:
@@ -22,17 +30,21 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
     if key is None or teacher is None:
         return None
     try:
-        spec = FineTuneJobSpec.model_validate(teacher.body.get("spec", {}))
         status = teacher.status()
     except ValidationError:
         return ObservedTeacher(ended=False)
-    if not status.phase.terminal:
-        return ObservedTeacher(ended=False)
+    ended = status.phase.terminal
+    try:
+        spec = _TeacherSpec.model_validate(teacher.body.get("spec", {}))
+    except ValidationError as error:
+        return ObservedTeacher(ended, failure=f"its spec cannot be read ({in_words(error)})" if ended else "")
+    if not ended:
+        return ObservedTeacher(ended, s3=spec.artifacts.s3)
     record = _record(key.name, spec, status)
-    return ObservedTeacher(ended=True, failure=_failure(status), record=record)
+    return ObservedTeacher(ended, _failure(status), record, spec.artifacts.s3)
 
 
-def _record(name: str, spec: FineTuneJobSpec, status: JobStatus) -> TeacherRecord | None:
+def _record(name: str, spec: _TeacherSpec, status: JobStatus) -> TeacherRecord | None:
     prepare, train = (status.inputs.get(stage.value) for stage in (StageKind.PREPARE, StageKind.TRAIN))
     if status.model is None or prepare is None or train is None:
         return None

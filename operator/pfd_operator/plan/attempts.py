@@ -102,6 +102,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         message="",
         succeeded_indexes=_indexes_done(active, stage),
         failed_indexes=0,
+        gone_pods_seconds=0,
     )
     ask_for_job(draft, stage)
 
@@ -144,6 +145,7 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         # a new Job has yet to find what earlier attempts have done
         succeeded_indexes=max(active.succeeded_indexes, job.succeeded_indexes),
         failed_indexes=job.failed_indexes,
+        gone_pods_seconds=max(active.gone_pods_seconds, round(job.gone_pods_seconds)),
     )
     active = draft.running
     if job.completions is not None and job.completions > 1:

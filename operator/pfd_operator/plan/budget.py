@@ -16,6 +16,8 @@ from .types import ObservedJob
 
 DEADLINE_TOLERANCE_SECONDS = 60
 """A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
+LONGEST_DEADLINE_SECONDS = 2**31 - 1
+"""Kubernetes takes no longer one of a pod."""
 
 
 @dataclass(frozen=True)
@@ -121,4 +123,4 @@ def pod_deadline_seconds(
     gpus = gpus_per_pod(spec, stage) * pods_at_a_time
     if gpus:
         left = min(left, gpu_seconds_left(spec, status) / gpus)
-    return None if math.isinf(left) else max(1, math.ceil(left))
+    return None if math.isinf(left) else min(LONGEST_DEADLINE_SECONDS, max(1, math.ceil(left)))

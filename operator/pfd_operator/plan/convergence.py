@@ -9,15 +9,13 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.result import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
 from pfd_operator.contract.settings import Convergence, ErrorLimits
 
 from .measured import Measured, decimal, recorded
 
 MEASURES = {"prequential": "on the new labels", "holdout": "on the hold-out"}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
-FEWEST_FRAMES_OF_INTERVAL = 4
-"""With fewer, resampling says nothing of what other frames would have given."""
 _QUANTITIES = (
     ("force", "force_rmse", "force RMSE", "eV/Å"),
     ("energy", "energy_rmse_per_atom", "energy RMSE per atom", "eV"),
@@ -69,7 +67,9 @@ class _Unknown:
 _Finding = _Check | _Unknown
 
 
-def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] = MEASURES) -> Verdict:
+def judge(
+    limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] = MEASURES, left_out: str = ""
+) -> Verdict:
     """Compare what was measured in an iteration with the limits.
 
     Parameters
@@ -80,6 +80,8 @@ def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] =
         What train reported, or what the status keeps of it.
     measures
         Names of the errors that count, and how to say where they were measured.
+    left_out
+        Which strata have no hold-out frame, as `strata_left_out` says it.
     """
     further = limits if isinstance(limits, Convergence) else None
     confidence = None if further is None else further.confidence
@@ -90,6 +92,7 @@ def judge(limits: ErrorLimits, measured: Measured, measures: Mapping[str, str] =
     ]
     if further is not None and further.every_stratum:
         findings += _strata(limits, measured, measures)
+        findings += [_Unknown(left_out)] if left_out else []
     if further is not None:
         findings += _exploration(further, measured)
     unknown = [finding for finding in findings if isinstance(finding, _Unknown)]
@@ -130,7 +133,8 @@ def _upper_end(
         few = f"{frames} frame{'' if frames == 1 else 's'}"
         return _Unknown(f"{what} is not known: of {few}, fewer than {FEWEST_FRAMES_OF_INTERVAL}, there is no interval")
     if high is None:
-        return _Unknown(f"{what} is not known: the worker did not report it")
+        few = f"fewer than {FEWEST_FRAMES_OF_INTERVAL} frames have one, or the worker did not report it"
+        return _Unknown(f"{what} is not known: {few}")
     return _Check(what, upper_end(value, high, confidence), limit, unit)
 
 
@@ -207,12 +211,15 @@ def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
 
 
 def held_at_last(
-    limits: ErrorLimits, iterations: Sequence[IterationRecord], measures: Mapping[str, str] = MEASURES
+    limits: ErrorLimits,
+    iterations: Sequence[IterationRecord],
+    measures: Mapping[str, str] = MEASURES,
+    left_out: str = "",
 ) -> int:
     """Return in how many of the last iterations in a row the limits held, by what the status keeps of them."""
     count = 0
     for record in reversed(iterations):
-        if not judge(limits, recorded(record), measures).met:
+        if not judge(limits, recorded(record), measures, left_out).met:
             break
         count += 1
     return count

@@ -12,7 +12,7 @@ from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
 from pfd_operator.contract.result import Caution, StageResult
-from pfd_operator.contract.settings import ModelSource, Training
+from pfd_operator.contract.settings import ModelSource, S3Location, Training
 from pfd_operator.contract.stage import (
     AcceptParams,
     LabelParams,
@@ -50,7 +50,7 @@ class Distill:
                 f"{spec.selection.frames_per_iteration} to train on (spec.selection.framesPerIteration)",
             )
         if spec.teacher.fine_tune_job is not None:
-            return _teacher_hindrance(spec.teacher.fine_tune_job.name, observed)
+            return _teacher_hindrance(spec.teacher.fine_tune_job.name, spec.artifacts.s3, observed)
         if not spec.systems:
             message = "spec.systems is needed, since the teacher is no FineTuneJob whose systems could be taken"
             return Hindrance(OperatorReason.SPEC_INVALID, message)
@@ -180,11 +180,18 @@ class Distill:
         return stopped(spec, status, position, begun, self.start_labels(spec))
 
 
-def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
+def _teacher_hindrance(name: str, s3: S3Location, observed: Observed) -> Hindrance | None:
     teacher = observed.teacher
     if teacher is None:
         message = f"waits for the teacher: there is no FineTuneJob {name} in this namespace (spec.teacher.fineTuneJob)"
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if teacher.s3 is not None and _server(teacher.s3) != _server(s3):
+        message = (
+            f"spec.artifacts.s3.endpoint is {_server(s3)}, but the teacher, FineTuneJob {name}, keeps its model at "
+            f"{_server(teacher.s3)}, and a job reads and writes at one server only: give the teacher's, as it is "
+            "written there, or copy its model and give that as spec.teacher.uri"
+        )
+        return Hindrance(OperatorReason.SPEC_INVALID, message)
     if not teacher.ended:
         message = f"waits for the teacher: FineTuneJob {name} has not ended"
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
@@ -192,6 +199,10 @@ def _teacher_hindrance(name: str, observed: Observed) -> Hindrance | None:
         message = f"the teacher, FineTuneJob {name}, has no model: {teacher.failure}"
         return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
     return None
+
+
+def _server(s3: S3Location) -> str:
+    return s3.endpoint.rstrip("/") if s3.endpoint is not None else "not set (AWS)"
 
 
 def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:

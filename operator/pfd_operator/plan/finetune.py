@@ -16,7 +16,6 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
-from pfd_operator.contract.tasks import md_tasks
 
 from .convergence import held_at_last, out_of_reach
 from .jobs import memory_limit_of
@@ -24,6 +23,7 @@ from .measured import errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
+from .strata import strata_left_out, strata_of
 from .types import Observed, Settings
 
 IN_WORKER = frozenset({"xtb", "ase"})
@@ -48,7 +48,9 @@ class FineTune:
 
     def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
         """Judge what is left; baselines stay, they are of the pre-trained model."""
-        return status.model_copy(update={"consecutive": held_at_last(spec.convergence, status.iterations)})
+        left_out = strata_left_out(strata_of(spec), status.holdout_strata, status.counts.get("holdout_strata"))
+        held = held_at_last(spec.convergence, status.iterations, left_out=left_out)
+        return status.model_copy(update={"consecutive": held})
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""
@@ -129,9 +131,17 @@ class FineTune:
         named = {name: errors_of(results[0].metrics.get(name)) for name in ("pretrained", "shifted")}
         baselines = {name: errors for name, errors in named.items() if errors is not None}
         noise = errors_of(results[0].metrics.get("labelNoise")) or status.label_noise
-        status = status.model_copy(update={"baselines": status.baselines | baselines, "label_noise": noise})
+        held_out = results[0].holdout_strata
+        status = status.model_copy(
+            update={
+                "baselines": status.baselines | baselines,
+                "label_noise": noise,
+                "holdout_strata": held_out,
+            }
+        )
         remark = out_of_reach(spec.convergence, noise)
-        return take_training(spec.convergence, status, position.iteration, results[0], remark=remark)
+        left_out = strata_left_out(strata_of(spec), held_out, results[0].counts.get("holdout_strata"))
+        return take_training(spec.convergence, status, position.iteration, results[0], remark=remark, left_out=left_out)
 
     def caution(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Caution | None:
         """Say which limits no label of these settings can show to hold."""
@@ -173,7 +183,7 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames)"
             f"{once_more}. Raise the budget, or ask for less"
         )
-    strata = {task.stratum for task in md_tasks([system.name for system in spec.systems], spec.exploration, 0)}
+    strata = strata_of(spec)
     if spec.convergence.every_stratum and frames < len(strata):
         return (
             f"spec.convergence.everyStratum asks for the limits in each of {len(strata)} systems, temperatures and "

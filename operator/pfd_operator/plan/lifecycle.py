@@ -97,9 +97,7 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
 
 def _time_ended_it(draft: Draft) -> bool:
     ready = find_condition(draft.status, ConditionType.READY)
-    # not by the reasons of time: a spec refused meanwhile has put its own in their place
-    by_labels = ready is not None and ready.reason == OperatorReason.LABEL_BUDGET
-    return draft.status.phase is Phase.BUDGET_EXHAUSTED and not by_labels
+    return ready is not None and ready.reason in (OperatorReason.DEADLINE, OperatorReason.GPU_BUDGET)
 
 
 def obey(draft: Draft, recipe: AnyRecipe) -> None:

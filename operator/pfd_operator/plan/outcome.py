@@ -53,6 +53,7 @@ def take_training(
     result: StageResult,
     measures: Mapping[str, str] = MEASURES,
     remark: str = "",
+    left_out: str = "",
 ) -> AnyStatus:
     """Return the status with what a train stage measured: the iteration's record, the best model.
 
@@ -60,9 +61,11 @@ def take_training(
     ----------
     remark
         What should be known beside a verdict that a limit does not hold.
+    left_out
+        Which strata have no hold-out frame.
     """
     measured = measured_by(result)
-    verdict = judge(limits, measured, measures)
+    verdict = judge(limits, measured, measures, left_out)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.status import ActiveStage, ActiveState
 
-from .budget import DEADLINE_TOLERANCE_SECONDS, deadline_left, gpu_seconds, time_exhausted, time_left
+from .budget import DEADLINE_TOLERANCE_SECONDS, deadline_left, gpu_seconds, gpus_per_pod, time_exhausted, time_left
 from .draft import Draft
 from .failures import Failure, Remedy
 from .recipe import position_of
@@ -20,8 +20,7 @@ def fail(draft: Draft, failure: Failure) -> None:
     """End the running attempt as failed and decide what follows from it."""
     active, job = draft.running, draft.active_job
     draft.unseen = draft.unseen or failure.unseen
-    if job is not None:
-        close_attempt(draft, job)
+    close_attempt(draft, job)
     match failure.remedy:
         case Remedy.FAIL:
             _give_up(draft, active, failure.reason, failure.message)
@@ -70,6 +69,10 @@ def _out_of_time(draft: Draft, failure: Failure) -> None:
     draft.end(Phase.BUDGET_EXHAUSTED, reason, f"{failure.message}; raise it to go on")
 
 
-def close_attempt(draft: Draft, job: ObservedJob) -> None:
-    """Account for what the attempt cost."""
-    draft.set(gpu_seconds=draft.status.gpu_seconds + round(gpu_seconds(draft.spec, job, draft.now)))
+def close_attempt(draft: Draft, job: ObservedJob | None) -> None:
+    """Account for what the attempt cost; of a Job that is gone, as far as the status holds it."""
+    if job is not None:
+        cost = round(gpu_seconds(draft.spec, job, draft.now))
+    else:
+        cost = gpus_per_pod(draft.spec, draft.running.stage) * draft.running.gone_pods_seconds
+    draft.set(gpu_seconds=draft.status.gpu_seconds + cost)

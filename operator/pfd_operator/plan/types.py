@@ -8,7 +8,7 @@ from datetime import datetime
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.result import Progress, StageResult
-from pfd_operator.contract.settings import ModelFamily
+from pfd_operator.contract.settings import ModelFamily, S3Location
 from pfd_operator.contract.stage import StageKind, StageSpec
 
 
@@ -138,6 +138,8 @@ class ObservedTeacher:
     """Why it failed, if it did."""
     record: TeacherRecord | None = None
     """What to go on with once it has ended, if it has a model."""
+    s3: S3Location | None = None
+    """Where it keeps its results, if that is known."""
 
 
 @dataclass(frozen=True)

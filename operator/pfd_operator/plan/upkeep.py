@@ -62,6 +62,9 @@ def watch_stuck(draft: Draft) -> None:
         return
     old = find_condition(draft.status, ConditionType.STUCK)
     was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
+    if old is not None and old.reason == OperatorReason.JOB_REFUSED:
+        # its pods wait from now on, not since the Job was first refused
+        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     message = old.message if old is not None and was_stuck and stuck.steady else stuck.message
     if not was_stuck:
         draft.tell(stuck.reason, message, warning=True)

@@ -46,12 +46,15 @@ def queue_labels(queue: Queue | None) -> dict[str, str]:
 
 
 def owner_reference(owner: Resource) -> dict[str, Any]:
-    """Return the reference by which the garbage collector deletes a child with its custom resource."""
+    """Return the reference by which the garbage collector deletes a child with its custom resource.
+
+    The resource does not wait for its children (`blockOwnerDeletion`): nothing rests on that, and where the admission
+    plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift, it takes rights on the resource's finalizers.
+    """
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": owner.kind,
         "name": owner.name,
         "uid": owner.uid,
         "controller": True,
-        "blockOwnerDeletion": True,
     }

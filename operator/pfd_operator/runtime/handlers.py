@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import kopf
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.rights import refusals
 
 from .operator import Operator
 from .settings import RuntimeSettings
 from .stateless import NoDiffBase, NoProgress
+
+log = logging.getLogger(__name__)
 
 
 def registry_for(operator: Operator) -> kopf.OperatorRegistry:
@@ -41,6 +45,8 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
 
     async def resource_changed(event: kopf.RawEvent, **_: Any) -> None:
         operator.resource_changed(dict(event["object"]), deleted=event["type"] == "DELETED")
+        if event["type"] is None:
+            operator.listed_anew()
 
     for kind in KINDS.values():
         kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)(resource_changed)
@@ -78,12 +84,37 @@ async def run(settings: RuntimeSettings, stop: asyncio.Event | None = None) -> b
         lost.set()
         stop.set()
 
-    operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, stop_acting)
+    refused = await refused_namespaces(settings)
+    if settings.namespaces and len(refused) == len(settings.namespaces):
+        log.error("no namespace is left to serve")
+        return False
+    operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, stop_acting, refused)
     await kopf.operator(
         registry=registry_for(operator),
         standalone=True,
         clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        namespaces=operator.namespaces,
         stop_flag=stop,
     )
     return not lost.is_set()
+
+
+async def refused_namespaces(settings: RuntimeSettings) -> list[str]:
+    """Return the namespaces that cannot be served, and name them in the log."""
+    # over a connection of its own: the operator's are counted from their first request on
+    api = await KubeApi.connect(settings.kubeconfig)
+    try:
+        found = await refusals(api, settings.namespaces)
+    except ApiError as error:
+        log.warning("whether a namespace is refused is not known, so none is left out: %s", error)
+        found = {}
+    finally:
+        await api.close()
+    for namespace, words in found.items():
+        log.error(
+            "namespace %s is not served: %s. Give the operator its Role there back, and it is served within minutes; "
+            "or take it out of the chart's value `namespaces`",
+            namespace,
+            words,
+        )
+    return list(found)

@@ -63,6 +63,12 @@ class Metrics:
             "1 while this process may act: it holds the lease, or needs none; 0 while it waits",
             registry=self.registry,
         )
+        self.namespace_refused = Gauge(
+            "pfd_namespace_refused",
+            "1 for a namespace that is to be served and that the API server refuses, 0 for one that is served",
+            ["name"],
+            registry=self.registry,
+        )
         self.resource_events = Counter(
             "pfd_resource_events",
             "Events of the custom resources' watch, by kind",

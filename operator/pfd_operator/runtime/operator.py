@@ -6,16 +6,18 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from pfd_operator.api.job import GROUP
 from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.result import Progress
+from pfd_operator.kube import rights
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.gone import Sweep
 from pfd_operator.kube.informer import Informer
 from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.observe import CachedJob
@@ -44,7 +46,9 @@ class Operator:
     settings
         How to run.
     lost
-        Called when this operator must stop: its lease is gone, or a part of it died.
+        Called when this operator must stop: its lease is gone, a part of it died, or other namespaces are refused.
+    refused
+        Those of the settings' namespaces that are left out, since the API server refuses them.
     """
 
     def __init__(
@@ -52,22 +56,29 @@ class Operator:
         api: KubeApi,
         settings: RuntimeSettings,
         lost: Callable[[], None],
+        refused: Collection[str] = (),
         progress_interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self.metrics = Metrics()
         self.api = api
         api.trace(self.metrics.request_trace())
         self.settings = settings
+        self.namespaces = [name for name in settings.namespaces if name not in refused]
+        """Those that are served; empty for the whole cluster."""
+        for name in settings.namespaces:
+            self.metrics.namespace_refused.labels(name).set(name in refused)
         self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
         self.store = ResourceStore()
-        self.children = Children(api, self.store, self.queue.add_after, settings.namespaces)
+        self.children = Children(api, self.store, self.queue.add_after, self.namespaces)
         self.server = Server(self, settings.port)
         self._lost = lost
+        self._refused = refused
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
         self._heard: dict[Key, int] = {}
         """The newest version that the watch brought of each resource while it is worked on; 0: none."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
         self._working = False
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
         self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
@@ -86,6 +97,8 @@ class Operator:
             await self._lease.acquire()
             self._spawn(self._keep_lease())
         self.metrics.lease_held.set(1)
+        if self.settings.namespaces:
+            self._spawn(self._follow_rights())
         started = time.monotonic()
         for informer in self.informers:
             self._spawn(informer.run())
@@ -97,6 +110,7 @@ class Operator:
 
     async def stop(self) -> None:
         """Stop working, then give the lease back, so that a successor never works at the same time."""
+        self._sweep.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -126,6 +140,10 @@ class Operator:
                 self.queue.add_after(key, SOON_SECONDS)
         for student in self.store.students_of(key):
             self.queue.add_after(student, SOON_SECONDS)
+
+    def listed_anew(self) -> None:
+        """Take note that the watch began anew with a list, which does not tell of what was deleted before it."""
+        self._sweep.soon()
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
         """Take a progress report of a running stage."""
@@ -207,9 +225,14 @@ class Operator:
         self.metrics.lease_held.set(0)
         self._lost()
 
+    async def _follow_rights(self) -> None:
+        await rights.until_changed(self.api, self.settings.namespaces, self._refused)
+        log.error("the API server refuses other namespaces than before: starting anew with those that it does not")
+        self._lost()
+
     async def _wait_for_definition(self) -> None:
         """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""
-        namespace = self.settings.namespaces[0] if self.settings.namespaces else None
+        namespace = self.namespaces[0] if self.namespaces else None
         waiting = list(KINDS)
         for attempt in itertools.count():
             for kind in list(waiting):

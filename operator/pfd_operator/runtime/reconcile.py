@@ -61,7 +61,7 @@ class Reconciler:
             observed = self._gather(snapshot, status)
             decision = plan(resource, status, observed, self.settings, self.api.now())
             if decision.unseen:
-                observed = await self.children.asked(snapshot.key.namespace, snapshot.uid, observed)
+                observed = await self.children.asked(snapshot.as_owner, observed)
                 decision = plan(resource, status, observed, self.settings, self.api.now())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:
@@ -75,12 +75,14 @@ class Reconciler:
     def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
         namespace = snapshot.key.namespace
         active = status.active.job_name if status.active else None
-        jobs = {job.observed.name for job in self.children.jobs_of(snapshot.uid)}
+        if status.active is not None:
+            self.children.go_on_from(snapshot.as_owner, status.active.job_name, status.active.gone_pods_seconds)
+        jobs = {job.observed.name for job in self.children.jobs_of(snapshot.as_owner)}
         self.progress.keep_only(namespace, jobs, active)
         shown = self.progress.shown(namespace, active) if active else None
         refused, words = self.refusals.get(snapshot.key, (None, ""))
         return replace(
-            self.children.observed(snapshot.uid, shown),
+            self.children.observed(snapshot.as_owner, shown),
             teacher=teacher_of(snapshot, self.store),
             refusal=words if refused == active else "",
         )

@@ -9,7 +9,12 @@ from pfd_operator.api.status import Condition, JobStatus
 
 
 def refused_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:
-    """Return the status with Ready and Progressing false because of SpecInvalid; equal if it says so already."""
+    """Return the status with Ready and Progressing false because of SpecInvalid; equal if it says so already.
+
+    The conditions of a job that is over say what it came to, which a spec written since does not change.
+    """
+    if status.phase.terminal:
+        return status.model_copy(update={"observed_generation": generation})
     conditions = {condition.type: condition for condition in status.conditions}
     for kind in (ConditionType.READY, ConditionType.PROGRESSING):
         old = conditions.get(kind.value)

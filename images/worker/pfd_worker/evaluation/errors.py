@@ -9,7 +9,14 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_operator.contract.result import ErrorMetrics, ExitCode, Reason, StratumError, WorstStrata
+from pfd_operator.contract.result import (
+    FEWEST_FRAMES_OF_INTERVAL,
+    ErrorMetrics,
+    ExitCode,
+    Reason,
+    StratumError,
+    WorstStrata,
+)
 from pfd_operator.contract.settings import temperature_of
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
@@ -143,6 +150,12 @@ def bootstrap_interval(squares: Sequence[NDArray[np.float64]], seed: int) -> tup
     return float(low), float(high)
 
 
+def _upper_end(parts: Sequence[NDArray[np.float64]], seed: int) -> float | None:
+    if len(parts) < FEWEST_FRAMES_OF_INTERVAL:
+        return None
+    return bootstrap_interval([part**2 for part in parts], seed)[1]
+
+
 def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
     """Add up errors to the metrics a StageResult carries.
 
@@ -172,9 +185,9 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
         force_rmse_low=low,
         force_rmse_high=high,
         energy_rmse_per_atom=energy_rmse_per_atom(errors),
-        energy_rmse_per_atom_high=bootstrap_interval([e**2 for e in energies], seed)[1] if energies else None,
+        energy_rmse_per_atom_high=_upper_end(energies, seed),
         virial_rmse_per_atom=virial_rmse_per_atom(errors),
-        virial_rmse_per_atom_high=bootstrap_interval([v**2 for v in virials], seed)[1] if virials else None,
+        virial_rmse_per_atom_high=_upper_end(virials, seed),
         worst_stratum=None if worst is None else worst.stratum,
         worst_stratum_force_rmse=None if worst is None else worst.rmse,
     )

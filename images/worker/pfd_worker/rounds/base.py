@@ -19,6 +19,7 @@ from pfd_operator.contract.stage import TrainParams
 from pfd_worker.evaluation.errors import (
     FEWEST_FRAMES_OF_STRATUM,
     FrameError,
+    by_stratum,
     force_rmse,
     frame_errors,
     summarise,
@@ -154,7 +155,7 @@ class Round(ABC):
         files = write_report(self.context, self.previous, result)
         files[AIMD_FILE] = self.folder / AIMD_FILE
         write_aimd(files[AIMD_FILE], aimd)
-        output = self._output(dataset, holdout, features, outcome, best, files)
+        output = self._output(dataset, holdout, list(by_stratum(errors)), features, outcome, best, files)
         return replace(output, caution=self.caution(trained, dataset))
 
     def measure(self, name: str, errors: list[FrameError]) -> None:
@@ -257,6 +258,7 @@ class Round(ABC):
         self,
         dataset: list[Atoms],
         holdout: list[Atoms],
+        strata: list[str],
         features: Any,
         outcome: Trained | None,
         best: Contender,
@@ -289,11 +291,13 @@ class Round(ABC):
             counts={
                 "dataset": len(dataset),
                 "holdout": len(holdout),
+                "holdout_strata": len(strata),
                 "resumed_from_step": 0 if outcome is None else outcome.resumed_from_step,
                 **self.exploration,
             },
             metrics=self.metrics,
             worst_strata=self.worst_strata,
+            holdout_strata=strata,
             best_iteration=best.iteration,
             model=self.family.best_file,
         )

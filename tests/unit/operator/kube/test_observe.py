@@ -10,6 +10,7 @@ import pytest
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import observed_jobs, observed_pod, parse_config_map, parse_job, parse_pod, with_pods
+from pfd_operator.kube.owner import Owner
 
 LABELS = {
     "pfd.dev/job": "silicon",
@@ -57,7 +58,7 @@ def test_job_counts_its_indexes() -> None:
     assert cached is not None
     assert (cached.observed.succeeded_indexes, cached.observed.failed_indexes) == (4, 1)
     assert (cached.observed.iteration, cached.observed.stage, cached.observed.completions) == (2, StageKind.LABEL, 8)
-    assert (cached.owner, cached.owner_name, cached.token) == ("uid-1", "silicon", "secret")
+    assert (cached.owner, cached.owner_name, cached.token) == (Owner("lab", "uid-1"), "silicon", "secret")
 
 
 @pytest.mark.parametrize(("limit", "gpus"), [("2", 2), ("1k", None)])

@@ -11,18 +11,21 @@ import pytest
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.informer import Informer, Watched
+from pfd_operator.kube.owner import Owner
+
+OWNER = Owner("lab", "uid")
 
 
 @dataclass(frozen=True)
 class Seen:
     key: tuple[str, str]
-    owner: str
+    owner: Owner
     value: int
 
 
 def parse(item: Mapping[str, Any]) -> Seen | None:
     metadata = item["metadata"]
-    return Seen((metadata["namespace"], metadata["name"]), "owner", int(item["value"]))
+    return Seen((metadata["namespace"], metadata["name"]), OWNER, int(item["value"]))
 
 
 def thing(name: str, value: str = "1") -> dict[str, Any]:
@@ -57,7 +60,7 @@ async def followed(server: Server) -> tuple[Informer[Seen], list[tuple[Seen, See
 async def test_an_odd_object_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
     events = [("ADDED", thing("b", "odd")), ("DELETED", thing("b", "odd")), ("ADDED", thing("c"))]
     informer, told = await followed(Server([thing("a"), thing("odd", "odd")], *events))
-    assert [item.key[1] for item in informer.owned_by("owner")] == ["a", "c"]
+    assert [item.key[1] for item in informer.owned_by(OWNER)] == ["a", "c"]
     assert [item.key[1] for item, _ in told] == ["a", "c"]
     assert "lab/odd of /things cannot be read and is ignored" in caplog.text
 
@@ -65,5 +68,5 @@ async def test_an_odd_object_is_logged_and_ignored(caplog: pytest.LogCaptureFixt
 async def test_one_that_becomes_odd_is_ours_no_more() -> None:
     informer, told = await followed(Server([thing("a")], ("MODIFIED", thing("a", "odd"))))
     assert len(informer) == 0
-    before = Seen(("lab", "a"), "owner", 1)
+    before = Seen(("lab", "a"), OWNER, 1)
     assert told == [(before, None), (before, before)]

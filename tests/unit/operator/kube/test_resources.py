@@ -9,6 +9,7 @@ import pytest
 from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.figures import figures_of
+from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
@@ -87,7 +88,7 @@ def test_what_has_ended_is_held_whole_and_can_begin_again() -> None:
     assert again is not None
     assert not again.ended
     store.forget(key)
-    assert store.key_of("u") is None
+    assert store.key_of(Owner("lab", "u")) is None
 
 
 def test_students_are_those_that_have_not_started() -> None:
@@ -134,8 +135,8 @@ def test_a_new_resource_of_the_same_name_is_another() -> None:
     store.keep(body(5))
     store.keep(body(9, uid="v"))
     store.remove(Key("FineTuneJob", "lab", "silicon"), "u")
-    assert store.key_of("u") is None
-    assert store.key_of("v") == Key("FineTuneJob", "lab", "silicon")
+    assert store.key_of(Owner("lab", "u")) is None
+    assert store.key_of(Owner("lab", "v")) == Key("FineTuneJob", "lab", "silicon")
     store.remove(Key("FineTuneJob", "lab", "silicon"), "v")
     assert len(store) == 0
 

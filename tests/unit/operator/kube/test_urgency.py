@@ -9,19 +9,21 @@ import pytest
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import CachedJob, CachedPod
+from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, PROGRESS_SECONDS, SOON_SECONDS, after_job, after_pod
 from pfd_operator.plan.types import ObservedJob, ObservedPod
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RESOURCE = Owner("lab", "owner")
 
 
 def job(**fields: Any) -> CachedJob:
     observed = ObservedJob("silicon-i001-train-a1", "uid", 1, StageKind.TRAIN, 1, **fields)
-    return CachedJob(("lab", observed.name), "owner", "silicon", "token", observed)
+    return CachedJob(("lab", observed.name), RESOURCE, "silicon", "token", observed)
 
 
 def pod(phase: str, **fields: Any) -> CachedPod:
-    return CachedPod(("lab", "pod"), "uid", "owner", ObservedPod("pod", phase, **fields))
+    return CachedPod(("lab", "pod"), Owner("lab", "uid"), RESOURCE, ObservedPod("pod", phase, **fields))
 
 
 @pytest.mark.parametrize(

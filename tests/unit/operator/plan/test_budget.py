@@ -74,6 +74,12 @@ def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
     assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
 
 
+@pytest.mark.parametrize("budget", [{"gpuHours": 1e6}, {"deadlineHours": 1e9}, {"gpuHours": 1e300}])
+def test_a_large_budget_gives_a_deadline_that_kubernetes_takes(budget: dict[str, float]) -> None:
+    run = Run(resource(pods={"prepare": GPU}, budget=budget))
+    assert run.until(0, StageKind.PREPARE).active_deadline_seconds == 2**31 - 1
+
+
 FOUR_PODS = {
     "exploration": {"stages": [{"temperaturesKelvin": [300, 600, 900, 1200]}], "pods": 4},
     "pods": {"explore": GPU, "label": GPU},
@@ -145,6 +151,25 @@ def test_what_a_job_has_is_booked_whatever_the_spec_says_now(
     run.edit(stop="Now")
     run.step(running, seconds=100)
     assert run.status.gpu_seconds == 200 * gpus
+
+
+def test_the_time_of_gone_pods_is_kept_in_the_status_and_booked_with_the_attempt() -> None:
+    run = Run(resource(pods={"prepare": GPU}))
+    planned = run.until(0, StageKind.PREPARE)
+    gone = job_of(planned, gone_pods_seconds=100.4)
+    run.step(gone)
+    assert run.status.active is not None
+    assert run.status.active.gone_pods_seconds == 100
+    # another operator may have seen less of it
+    run.step(replace(gone, gone_pods_seconds=0.0))
+    assert run.status.active.gone_pods_seconds == 100
+    run.step(replace(gone, pods=(failed_pod(),)))
+    again = created(run.step(seconds=600))
+    assert (run.status.gpu_seconds, run.status.active.gone_pods_seconds) == (100, 0)
+    run.step(job_of(again, gone_pods_seconds=50.0))
+    # the Job was deleted while no operator watched
+    run.step()
+    assert run.status.gpu_seconds == 150
 
 
 def test_the_budget_of_a_running_job_is_watched_by_what_it_has() -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from plan_samples import Run, resource, talkative_result
 
+from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
 from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
 from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.convergence import held_at_last, judge, upper_end
 from pfd_operator.plan.measured import measured_by, recorded
 from pfd_operator.plan.outcome import take_training
+from pfd_operator.plan.strata import strata_left_out
 
+STRATA = ["diamond/300K/1bar", "diamond/900K/1bar"]
 ALL = {
     "forceRMSE": 0.1,
     "energyRMSEPerAtom": 0.01,
@@ -99,7 +104,7 @@ CASES = [
         {"confidence": 0.9, "energyRMSEPerAtom": 0.01},
         {"holdout": {"energy_rmse_per_atom_high": None}},
         False,
-        "is not known: the worker did not report it",
+        "at 90 % confidence is not known: fewer than 4 frames have one, or the worker did not report it",
     ),
     ({"virialRMSEPerAtom": 0.02}, {"holdout": {"virial": None}}, False, "not known, since no frame has a virial"),
     (
@@ -173,6 +178,51 @@ def test_a_worker_that_reports_less_leaves_limits_unknown_and_breaks_nothing(ask
     assert verdict.met or "not known" in verdict.message
 
 
+SI = ["si/300K", "si/600K", "si/900K", "si/1200K", "si/1500K"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "held_out", "number", "words"),
+    [
+        (SI[:2], SI[:3], 3, ""),
+        (SI[:2], [], 2, ""),
+        (SI[:3], SI[:2], 2, "the errors in si/900K are not known, since the hold-out has no frame there"),
+        (SI, SI[:1], 1, "in si/600K, si/900K, si/1200K and 1 more are not known"),
+        (SI, [], 3, "in 2 of 5 strata are not known"),
+        (SI, [], None, "is not known: the worker did not report it"),
+    ],
+    ids=["all", "as many", "one missing", "many missing", "names too long", "older worker"],
+)
+def test_a_stratum_without_a_holdout_frame_is_named(
+    asked: list[str], held_out: list[str], number: int | None, words: str
+) -> None:
+    left_out = strata_left_out(asked, held_out, number)
+    assert words in left_out and bool(words) == bool(left_out)
+    verdict = judge(limits(everyStratum=True), measured_by(result()), left_out=left_out)
+    assert (verdict.met, words in verdict.message) == (not words, True)
+    assert judge(limits(), measured_by(result()), left_out=left_out).met
+    assert held_at_last(limits(everyStratum=True), [record_of(result())], left_out=left_out) == (not words)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "phase"), [(STRATA[:1], Phase.MAX_ITERATIONS), (STRATA, Phase.CONVERGED)], ids=["one", "all"]
+)
+def test_a_job_converges_by_stratum_only_if_each_has_a_holdout_frame(held_out: list[str], phase: Phase) -> None:
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        found = talkative_result(spec, reused)
+        if spec.stage is not StageKind.TRAIN:
+            return found
+        counts = found.counts | {"holdout_strata": len(held_out)}
+        return found.model_copy(update={"holdout_strata": held_out, "counts": counts})
+
+    run = Run(resource(convergence={"forceRMSE": 0.08, "everyStratum": True}))
+    run.answer = answer
+    assert run.to_the_end().phase is phase
+    assert run.status.iterations[-1].met == (phase is Phase.CONVERGED)
+    assert isinstance(run.status, FineTuneJobStatus)
+    assert run.status.holdout_strata == held_out
+
+
 def test_records_of_an_older_operator_are_judged_by_what_they_have() -> None:
     errors = {"forceRMSE": "0.05", "energyRMSEPerAtom": "0.001", "frames": 16}
     record = IterationRecord.model_validate({"iteration": 1, "labels": 10, "prequential": errors, "holdout": errors})
@@ -202,10 +252,12 @@ def test_the_longest_result_of_a_training_fits_its_message() -> None:
         counts=dict.fromkeys(("dataset", "holdout", "candidates", "novel", "trajectories", "exploded"), 10**6),
         model_uri="s3://" + "p" * 500 + "/stages/" + "d" * 64 + "/best.pt",
         message="m" * 2000,
+        holdout_strata=[f"{'s' * 40}/{kelvin}K" for kelvin in range(100)],
     )
     text = reported.to_termination_message()
     assert len(text.encode()) <= 3584
     back = StageResult.from_termination_message(text)
     assert back is not None
     assert back.worst_strata["holdout"].force is not None
+    assert back.holdout_strata == [], "their number is told all the same"
     assert back.metrics["holdout"].force_rmse == pytest.approx(0.123456789, rel=1e-5)

@@ -12,6 +12,7 @@ from plan_samples import START, TEACHER, Run, after, condition, distill_resource
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
+from pfd_operator.contract.settings import S3Location
 from pfd_operator.contract.stage import (
     AcceptParams,
     ExploreParams,
@@ -121,6 +122,19 @@ def test_it_waits_for_its_teacher_and_says_so_once(teacher: ObservedTeacher | No
     assert [event.warning for event in decision.events] == [False]
     assert run.step(seconds=60).events == ()
     run.teacher = TEACHER
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_teacher_at_another_s3_server_is_refused_by_both_addresses(ended: bool) -> None:
+    run = Run(distill_resource())
+    run.teacher = replace(TEACHER, ended=ended, s3=S3Location(bucket="pfd", endpoint="https://s3.lab.org"))
+    run.step()
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.PENDING, "SpecInvalid")
+    assert "spec.artifacts.s3.endpoint is http://s3:7070, but the teacher, FineTuneJob silicon" in ready.message
+    assert "at https://s3.lab.org" in ready.message
+    run.teacher = replace(TEACHER, s3=S3Location(bucket="other", endpoint="http://s3:7070/"))
     assert run.to_the_end().phase is Phase.CONVERGED
 
 

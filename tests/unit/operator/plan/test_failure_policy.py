@@ -206,6 +206,23 @@ def test_a_job_that_the_api_server_refuses_says_so_and_is_asked_for_until_it_is_
     assert condition(run.status, ConditionType.PROGRESSING).status == "True"
 
 
+def test_the_time_of_a_refused_job_is_none_of_its_pods() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(refusal="the API server refused a child: exceeded quota: jobs")
+    begun = SETTINGS.stuck_after_seconds + 100
+    waiting = pod("Pending", started_at=None, waiting_reason="Unschedulable", waiting_message="no GPU is free")
+    run.step(job_of(planned, waiting), seconds=begun)
+    stuck = condition(run.status, ConditionType.STUCK)
+    assert (run.status.phase, stuck.reason, stuck.last_transition_time) == (
+        Phase.RUNNING,
+        "Unschedulable",
+        after(begun),
+    )
+    run.step(job_of(planned, waiting), seconds=SETTINGS.stuck_after_seconds)
+    assert run.status.phase is Phase.FAILED
+
+
 def test_failed_indexes_leave_the_verdict_to_train() -> None:
     run = Run()
     planned = run.until(0, StageKind.LABEL)

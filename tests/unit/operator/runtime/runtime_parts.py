@@ -11,7 +11,8 @@ from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
 
 
-async def operator_at(server: str, folder: Path, namespaces: tuple[str, ...] = ()) -> Operator:
+def settings_at(server: str, folder: Path, **fields: Any) -> RuntimeSettings:
+    """Settings of an operator whose API server is at an address."""
     path = folder / "kubeconfig"
     path.write_text(
         f"""{{"apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -19,8 +20,12 @@ async def operator_at(server: str, folder: Path, namespaces: tuple[str, ...] = (
         "users": [{{"name": "u", "user": {{"token": "t"}}}}],
         "contexts": [{{"name": "c", "context": {{"cluster": "c", "user": "u"}}}}]}}"""
     )
-    settings = RuntimeSettings(planner=Settings(worker_image="worker", engine_images={}), namespaces=namespaces)
-    return Operator(await KubeApi.connect(path), settings, lambda: None)
+    return RuntimeSettings(planner=Settings(worker_image="worker", engine_images={}), kubeconfig=path, **fields)
+
+
+async def operator_at(server: str, folder: Path, namespaces: tuple[str, ...] = ()) -> Operator:
+    settings = settings_at(server, folder, namespaces=namespaces)
+    return Operator(await KubeApi.connect(settings.kubeconfig), settings, lambda: None)
 
 
 def body(name: str, kind: str = "FineTuneJob", **status: Any) -> dict[str, Any]:

@@ -72,6 +72,33 @@ def test_a_student_that_failed_before_it_started_hears_of_its_teacher(
     assert (Key("DistillJob", "lab", "light"), SOON_SECONDS) in looks
 
 
+async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
+    operator: Operator, looks: list[tuple[Key, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[str] = []
+
+    async def request(method: str, path: str, query: dict[str, str], accept: str) -> dict[str, Any]:
+        assert "as=PartialObjectMetadataList" in accept
+        lists.append(path)
+        # made while the list is on its way
+        operator.resource_changed(version(9, name="new"), deleted=False)
+        there = [{"metadata": {"uid": f"FineTuneJob-{name}"}} for name in ("kept", "other")]
+        if path.endswith("finetunejobs") and "continue" not in query:
+            return {"items": there[:1], "metadata": {"continue": "more"}}
+        return {"items": there[1:] if path.endswith("finetunejobs") else None, "metadata": {}}
+
+    monkeypatch.setattr(operator.api, "request", request)
+    monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
+    ended = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
+    for name in ("silicon", "kept", "other"):
+        operator.resource_changed(version(1, name=name, **ended), deleted=False)
+        operator.listed_anew()
+    await asyncio.sleep(0.2)
+    assert len(lists) == 3, "one sweep for all of a list, in pages"
+    assert {key.name for key in operator.store.uids().values()} == {"kept", "other", "new"}
+    assert await operator.queue.get() == SILICON
+
+
 @pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])
 async def test_an_echo_before_the_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, newest: int, looked_at: bool

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.conditions import Phase
+from pfd_operator.api.status import Condition, FineTuneJobStatus
 from pfd_operator.contract.result import Progress
 from pfd_operator.runtime.logs import JsonFormatter, about
 from pfd_operator.runtime.progress import ProgressBoard
@@ -82,3 +83,11 @@ def test_refusing_twice_changes_nothing() -> None:
     assert once.conditions[0].message == "spec.seed: too large"
     later = NOW.replace(year=2027)
     assert refused_status(once, "spec.seed: too large", 3, later) == once
+
+
+def test_what_an_ended_job_came_to_stays_said_when_its_spec_is_refused() -> None:
+    ready = Condition(type="Ready", status="True", reason="Converged", message="", last_transition_time=NOW)
+    ended = FineTuneJobStatus(phase=Phase.CONVERGED, finished_at=NOW, conditions=[ready])
+    after = refused_status(ended, "spec.pods.train.resources: no number of GPUs", 3, NOW)
+    # the generation is seen, which tells that an Event was emitted
+    assert (after.conditions, after.observed_generation) == ([ready], 3)

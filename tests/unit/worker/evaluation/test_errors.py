@@ -78,9 +78,13 @@ def test_energies_and_virials_have_an_upper_end_of_their_own():
     metrics = summarise(errors_of(*[pair(n * 0.8, 0.1, n * 0.4) for n in range(8)]), seed=1)
     assert metrics.energy_rmse_per_atom < metrics.energy_rmse_per_atom_high < 0.7
     assert metrics.virial_rmse_per_atom < metrics.virial_rmse_per_atom_high < 0.35
-    equal = summarise(errors_of(pair(0.8, virial=False), pair(-0.8, virial_error=0.4)), seed=1)
+    equal = summarise(errors_of(*[pair(0.8, virial=False), pair(-0.8, virial_error=0.4)] * 4), seed=1)
     assert equal.energy_rmse_per_atom_high == pytest.approx(0.1)
     assert equal.virial_rmse_per_atom_high == pytest.approx(0.05)
+    few = summarise(errors_of(*[pair(0.8, virial=False)], *[pair(-0.8, virial_error=0.4)] * 3), seed=1)
+    assert few.virial_rmse_per_atom == pytest.approx(0.05)
+    assert few.energy_rmse_per_atom_high == pytest.approx(0.1)
+    assert few.virial_rmse_per_atom_high is None, "three frames have a virial: resampling them says nothing"
     assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom_high is None
 
 

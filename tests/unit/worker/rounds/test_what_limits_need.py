@@ -96,6 +96,8 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     assert (counts["trajectories"], counts["exploded"], counts["candidates"]) == (2, 0, 24)
     assert 0 <= counts["novel"] <= 24
     assert second.metrics["holdout"].energy_rmse_per_atom_high is not None
+    assert second.holdout_strata == ["copper/300K", "copper/600K"]
+    assert counts["holdout_strata"] == 2
     worst = second.worst_strata["holdout"]
     assert worst.force.stratum in ("copper/300K", "copper/600K")
     assert worst.force.rmse == pytest.approx(second.metrics["holdout"].worst_stratum_force_rmse)

@@ -1,0 +1,43 @@
+"""Strata, that is systems, temperatures and pressures: those of the exploration, and those that can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pfd_operator.api.job import JobSpec
+from pfd_operator.contract.tasks import md_tasks
+
+_NAMED_AT_ONCE = 3
+
+
+def strata_of(spec: JobSpec) -> list[str]:
+    """Return the strata of a job's exploration."""
+    tasks = md_tasks([system.name for system in spec.systems], spec.exploration, spec.seed)
+    return list(dict.fromkeys(task.stratum for task in tasks))
+
+
+def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int | None) -> str:
+    """Say of which strata of the exploration the hold-out has no frame; nothing if it has some of each.
+
+    Parameters
+    ----------
+    asked
+        Those of the exploration.
+    held_out
+        Those of the hold-out; none if only their number is known.
+    number
+        How many those are; None if nothing is known.
+    """
+    if number is None:
+        return "of which strata the hold-out has frames is not known: the worker did not report it"
+    names = [stratum for stratum in asked if stratum not in held_out] if held_out else []
+    missing = len(names) if held_out else len(asked) - number
+    if missing <= 0:
+        return ""
+    few = ", ".join(names[:_NAMED_AT_ONCE])
+    more = missing - len(names[:_NAMED_AT_ONCE])
+    where = " and ".join(filter(None, [few, f"{more} {'more' if few else f'of {len(asked)} strata'}" if more else ""]))
+    return (
+        f"the errors in {where} are not known, since the hold-out has no frame there: MD exploded at once, or the "
+        "exploration was changed since"
+    )

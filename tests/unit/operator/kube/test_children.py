@@ -1,0 +1,126 @@
+"""The children of a resource are those of its own namespace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.resources import Key, Snapshot
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Observed
+
+NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+RESOURCE = {
+    "kind": "FineTuneJob",
+    "metadata": {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1"},
+    "status": {"active": {"jobName": "silicon-train"}},
+}
+OWNER = Snapshot(RESOURCE).as_owner
+LABELS = {
+    "pfd.dev/kind": "FineTuneJob",
+    "pfd.dev/uid": "uid-1",
+    "pfd.dev/iteration": "1",
+    "pfd.dev/stage": "train",
+    "pfd.dev/attempt": "1",
+}
+
+
+def owned(name: str, namespace: str, kind: str, owner: str, **parts: Any) -> dict[str, Any]:
+    reference = {"kind": kind, "name": "of-it", "uid": owner, "controller": True}
+    metadata = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "labels": LABELS}
+    return {"metadata": metadata | {"ownerReferences": [reference], "resourceVersion": "5"}, **parts}
+
+
+def job(namespace: str, uid: str = "job-1") -> dict[str, Any]:
+    body = owned("silicon-train", namespace, "FineTuneJob", "uid-1", spec={"parallelism": 1})
+    body["metadata"]["uid"] = uid
+    return body
+
+
+def pod(namespace: str, name: str = "silicon-train-x") -> dict[str, Any]:
+    running = {"name": "stage", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    status = {"phase": "Running", "containerStatuses": [running]}
+    return owned(name, namespace, "Job", "job-1", status=status)
+
+
+def config_map(namespace: str) -> dict[str, Any]:
+    return owned(f"of-{namespace}", namespace, "FineTuneJob", "uid-1")
+
+
+class Server:
+    """Has objects by the last part of their path; its watches tell nothing."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        self.objects = objects
+
+    def now(self) -> datetime:
+        return NOW
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        return {"items": self.objects.get(path.rpartition("/")[2], []), "metadata": {"resourceVersion": "5"}}
+
+    async def lines(self, *_: Any) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+class Cluster:
+    """The children as an operator sees them, list after list."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        self.server = Server(**objects)
+        self.looks: list[Key] = []
+        self.store = ResourceStore()
+        self.store.keep(RESOURCE)
+        api = cast(KubeApi, self.server)
+        self.children = Children(api, self.store, lambda key, seconds: self.looks.append(key))
+
+    async def list(self, **objects: list[dict[str, Any]]) -> None:
+        self.server.objects |= objects
+        for informer in self.children.informers:
+            await informer._list()
+
+
+async def test_children_of_another_namespace_are_not_its_own() -> None:
+    """Whoever knows a uid may write it into objects elsewhere."""
+    cluster = Cluster(jobs=[job("else", "forged")], pods=[pod("else")], configmaps=[config_map("else")])
+    await cluster.list()
+    seen = cluster.children.observed(OWNER, None)
+    assert (seen.jobs, seen.config_maps, cluster.looks) == ((), frozenset(), [])
+    await cluster.list(
+        jobs=[job("lab"), job("else", "forged")],
+        pods=[pod("lab"), pod("else", "forged")],
+        configmaps=[config_map("lab"), config_map("else")],
+    )
+    seen = cluster.children.observed(OWNER, None)
+    assert [each.uid for each in seen.jobs] == ["job-1"]
+    assert [each.name for each in seen.jobs[0].pods] == ["silicon-train-x"]
+    assert seen.config_maps == {"of-lab"}
+
+
+async def test_the_time_of_gone_pods_outlives_the_operator() -> None:
+    first = Cluster(jobs=[job("lab")], pods=[pod("lab")])
+    await first.list()
+    first.children.go_on_from(OWNER, "silicon-train", 0)
+    await first.list(pods=[])
+    assert first.children.observed(OWNER, None).jobs[0].gone_pods_seconds == 3600
+    # the status holds it by then, and another operator starts with that
+    second = Cluster(jobs=[job("lab")], pods=[pod("lab", "another")])
+    await second.list()
+    for kept in (3600, 7200):
+        second.children.go_on_from(OWNER, "silicon-train", kept)
+        assert second.children.observed(OWNER, None).jobs[0].gone_pods_seconds == kept
+        (asked,) = (await second.children.asked(OWNER, Observed())).jobs
+        assert asked.gone_pods_seconds == kept
+        await second.list(pods=[])
+
+
+async def test_a_pod_that_goes_elsewhere_costs_nothing_here() -> None:
+    cluster = Cluster(jobs=[job("lab")], pods=[pod("else")])
+    await cluster.list()
+    await cluster.list(pods=[])
+    assert cluster.children.observed(OWNER, None).jobs[0].gone_pods_seconds == 0

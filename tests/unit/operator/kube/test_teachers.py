@@ -1,0 +1,60 @@
+"""What a DistillJob learns of the FineTuneJob that it names as its teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pfd_operator.api.job import S3Artifacts
+from pfd_operator.kube.resources import Snapshot
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.kube.teachers import teacher_of
+from pfd_operator.plan.types import ObservedTeacher
+
+SPEC: dict[str, Any] = {
+    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
+    "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon"}},
+}
+STATUS: dict[str, Any] = {
+    "phase": "Converged",
+    "model": {"uri": "s3://pfd/silicon/best.pt", "iteration": 2},
+    "inputs": {stage: {"digest": digit * 64} for stage, digit in (("prepare", "a"), ("train", "b"))},
+}
+
+
+def resource(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"namespace": "lab", "name": name, "uid": name, "resourceVersion": "1"}
+    return {"kind": kind, "metadata": metadata, "spec": spec, "status": status}
+
+
+def seen(spec: dict[str, Any] = SPEC, **status: Any) -> ObservedTeacher | None:
+    store = ResourceStore()
+    store.keep(resource("FineTuneJob", "silicon", spec, STATUS | status))
+    return teacher_of(
+        Snapshot(resource("DistillJob", "light", {"teacher": {"fineTuneJob": {"name": "silicon"}}}, {})), store
+    )
+
+
+def test_one_that_has_ended_is_gone_on_with() -> None:
+    teacher = seen()
+    assert teacher is not None and teacher.record is not None
+    assert teacher.record.model_uri == "s3://pfd/silicon/best.pt"
+    assert teacher.record.starts_uri == f"s3://pfd/silicon/stages/{'a' * 64}/manifest.json"
+    assert teacher.record.systems == ["a"]
+
+
+def test_one_that_runs_is_waited_for() -> None:
+    assert seen(phase="Running") == ObservedTeacher(ended=False, s3=S3Artifacts(bucket="pfd", prefix="silicon"))
+    assert seen({}, phase="Running") == ObservedTeacher(ended=False)
+    assert seen(phase="Unheard") == ObservedTeacher(ended=False)
+
+
+def test_what_is_wrong_in_the_spec_of_one_that_has_ended_does_not_matter_to_its_student() -> None:
+    broken = {"pods": {"train": {"resources": {"limits": {"nvidia.com/gpu": "1k"}}}}}
+    assert seen(SPEC | broken) == seen()
+
+
+def test_what_is_needed_and_cannot_be_read_is_named() -> None:
+    teacher = seen(SPEC | {"artifacts": {"s3": {}}})
+    assert teacher is not None
+    assert (teacher.ended, teacher.record) == (True, None)
+    assert teacher.failure == "its spec cannot be read (spec.artifacts.s3.bucket: Field required)"

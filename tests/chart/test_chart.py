@@ -123,3 +123,17 @@ def test_keys_out_of_a_secret_of_ones_own() -> None:
     assert {each["valueFrom"]["secretKeyRef"]["name"] for each in environment} == {"mine"}
     for other in ("secretNamespaces={lab}", "accessKey=a", "secretKey=b"):
         assert "s3.existingSecret holds the keys" in refusal("--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}")
+
+
+@pytest.mark.parametrize("image", ["operator", "worker", "s3"])
+def test_no_image_comes_from_where_nobody_said(image: str) -> None:
+    said = refusal("--set", f"s3.enabled=true,images.{image}=")
+    assert f"images.{image} is not set" in said
+    assert "registry" in said
+    (engines,) = (
+        each["value"]
+        for deployment in of_kind(render(), "Deployment")
+        for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        if each["name"] == "PFD_ENGINE_IMAGES"
+    )
+    assert engines == "{}"

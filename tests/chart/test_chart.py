@@ -122,7 +122,9 @@ def test_keys_out_of_a_secret_of_ones_own() -> None:
     environment = s3_server("--set", "s3.existingSecret=mine")["spec"]["containers"][0]["env"]
     assert {each["valueFrom"]["secretKeyRef"]["name"] for each in environment} == {"mine"}
     for other in ("secretNamespaces={lab}", "accessKey=a", "secretKey=b"):
-        assert "s3.existingSecret holds the keys" in refusal("--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}")
+        assert "s3.existingSecret holds the keys" in refusal(
+            "--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}"
+        )
 
 
 @pytest.mark.parametrize("image", ["operator", "worker", "s3"])

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import S3Location
 from pfd_worker.errors import StageError, transient, user_error
+from pfd_worker.store.objects import scheme_and_place
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
@@ -141,10 +141,11 @@ class S3Store:
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch an s3:// address at the same endpoint, with the same credentials."""
-        parts = urlsplit(uri)
-        if parts.scheme != "s3":
+        scheme, place = scheme_and_place(uri)
+        if scheme != "s3":
             raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: only s3:// addresses can be read in a cluster")
-        self._download(parts.netloc, parts.path.lstrip("/"), path)
+        bucket, _, key = place.partition("/")
+        self._download(bucket, key.lstrip("/"), path)
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     TRAINING_TEMPLATE_INVALID = "TrainingTemplateInvalid"
     STORE_DENIED = "StoreDenied"
     BUCKET_NOT_FOUND = "BucketNotFound"
+    CA_BUNDLE_MISSING = "CABundleMissing"
     STORE_UNAVAILABLE = "StoreUnavailable"
     OBJECT_CORRUPT = "ObjectCorrupt"
     NO_CANDIDATES = "NoCandidates"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import S3Location
@@ -207,6 +208,13 @@ class S3Store:
                 Reason.STORE_DENIED,
                 f"spec.artifacts.s3: {self._where} refuses access ({code}). Check credentialsSecret (keys "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
+            )
+        bundle = os.environ.get("AWS_CA_BUNDLE")
+        if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
+            return user_error(
+                Reason.CA_BUNDLE_MISSING,
+                f"spec.artifacts.s3.caBundleConfigMap: there is no CA bundle at {bundle}, so {self._where} cannot be "
+                "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
             )
         return transient(Reason.STORE_UNAVAILABLE, f"{self._where} does not answer for {address}: {code}: {error}")
 

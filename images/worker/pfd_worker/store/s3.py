@@ -209,6 +209,12 @@ class S3Store:
                 f"spec.artifacts.s3: {self._where} refuses access ({code}). Check credentialsSecret (keys "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
             )
+        if code == "NotImplemented":
+            return user_error(
+                Reason.STORE_UNSUITABLE,
+                f"spec.artifacts.s3: {self._where} cannot do what is asked for {address}: {error}. Objects must be put "
+                "with If-None-Match: *, as AWS S3 does it; use a store that can.",
+            )
         bundle = os.environ.get("AWS_CA_BUNDLE")
         if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
             return user_error(

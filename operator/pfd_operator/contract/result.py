@@ -12,6 +12,8 @@ from .base import Strict
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
+_WORDS_STEP = 64
+_LEFT_OUT = " […] "
 
 
 class ExitCode(IntEnum):
@@ -166,17 +168,27 @@ class StageResult(Strict):
     seconds: float = 0.0
 
     def to_termination_message(self) -> str:
-        """Return JSON that Kubernetes keeps whole: only the message gives way, in its middle."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-        text = json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
-        excess = len(text.encode()) - TERMINATION_MESSAGE_MAX_BYTES
-        if excess <= 0:
-            return text
-        keep = max(0, len(self.message.encode()) - excess - 16) // 4
-        # JSON escapes make a character up to 6 bytes long: a quarter from each end is short enough in practice,
-        # and the recursion settles the rest
-        shorter = f"{self.message[:keep]} […] {self.message[len(self.message) - keep :]}" if keep else ""
-        return self.model_copy(update={"message": shorter}).to_termination_message()
+        """Return JSON that Kubernetes keeps whole: only words give way, in their middle, the longest first."""
+        text = ""
+        for longest in range(TERMINATION_MESSAGE_MAX_BYTES, -1, -_WORDS_STEP):
+            content = self._with_words(longest).model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+            )
+            text = json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
+            if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
+                break
+        return text
+
+    def _with_words(self, longest: int) -> StageResult:
+        """Return it with no text for people longer than so many characters."""
+        caution = self.caution
+        return self.model_copy(
+            update={
+                "message": _cut(self.message, longest),
+                "checks": [each.model_copy(update={"message": _cut(each.message, longest)}) for each in self.checks],
+                "caution": caution and caution.model_copy(update={"message": _cut(caution.message, longest)}),
+            }
+        )
 
     @classmethod
     def from_termination_message(cls, text: str) -> StageResult | None:
@@ -185,6 +197,14 @@ class StageResult(Strict):
             return cls.model_validate_json(text)
         except ValueError:
             return None
+
+
+def _cut(words: str, longest: int) -> str:
+    """Return words without their middle if they are longer than so many characters."""
+    if len(words) <= longest:
+        return words
+    kept = (longest - len(_LEFT_OUT)) // 2
+    return f"{words[:kept]}{_LEFT_OUT}{words[-kept:]}" if kept > 0 else ""
 
 
 def _short(value: Any) -> Any:

@@ -14,10 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/pfd-operator"
 HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "helm"
 
+IMAGES = ",".join(f"images.{name}=registry.test/pfd/{name}:1" for name in ("operator", "worker", "s3"))
+
 
 def helm_template(*arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
     place = ["--namespace", "pfd-system", "--kube-version", "1.34.0"]
-    command = [str(HELM), "template", "pfd", str(chart), *place, *arguments]
+    command = [str(HELM), "template", "pfd", str(chart), *place, "--set", IMAGES, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from chart_rendering import ROOT, of_kind, refusal, render
@@ -96,3 +98,44 @@ def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:
     pods = [each["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for each in of_kind(documents, kind)]
     assert len(pods) == 3
     assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods)
+
+
+def s3_server(*arguments: str) -> dict[str, Any]:
+    documents = of_kind(render("--set", "s3.enabled=true", *arguments), "Deployment")
+    return dict(next(each for each in documents if each["metadata"]["name"] == "pfd-s3")["spec"]["template"])
+
+
+def test_other_keys_restart_the_s3_server() -> None:
+    keys = "s3.accessKey=a,s3.secretKey="
+    assert s3_server("--set", f"{keys}b") == s3_server("--set", f"{keys}b")
+    annotations = s3_server("--set", f"{keys}b")["metadata"]["annotations"]
+    assert annotations != s3_server("--set", f"{keys}c")["metadata"]["annotations"]
+    # a key that a person thought of must not be found by trying
+    assert max(len(value) for value in annotations.values()) < 8
+
+
+def test_keys_out_of_a_secret_of_ones_own() -> None:
+    documents = render("--set", "s3.enabled=true,s3.existingSecret=mine")
+    assert not of_kind(documents, "Secret")
+    (job,) = of_kind(documents, "Job")
+    assert job["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "mine"}}]
+    environment = s3_server("--set", "s3.existingSecret=mine")["spec"]["containers"][0]["env"]
+    assert {each["valueFrom"]["secretKeyRef"]["name"] for each in environment} == {"mine"}
+    for other in ("secretNamespaces={lab}", "accessKey=a", "secretKey=b"):
+        assert "s3.existingSecret holds the keys" in refusal(
+            "--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}"
+        )
+
+
+@pytest.mark.parametrize("image", ["operator", "worker", "s3"])
+def test_no_image_comes_from_where_nobody_said(image: str) -> None:
+    said = refusal("--set", f"s3.enabled=true,images.{image}=")
+    assert f"images.{image} is not set" in said
+    assert "registry" in said
+    (engines,) = (
+        each["value"]
+        for deployment in of_kind(render(), "Deployment")
+        for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        if each["name"] == "PFD_ENGINE_IMAGES"
+    )
+    assert engines == "{}"

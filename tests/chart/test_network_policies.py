@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from chart_rendering import of_kind, refusal, render
 
 from pfd_operator.contract.stage import StageKind
@@ -97,3 +98,10 @@ def test_s3_elsewhere() -> None:
     egress = policies("--set", namespaces, "--set", outside)["pfd-pfd-system-stages"]["spec"]["egress"]
     assert egress[2:] == [{"to": [{"ipBlock": {"cidr": "10.1.0.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]
     assert "cidr" in refusal("--set", "networkPolicies.s3[0].cidr=anywhere,networkPolicies.s3[0].ports={443}")
+
+
+@pytest.mark.parametrize("path", ["dnsPorts", "apiServer.ports"])
+def test_no_ports_would_mean_all_of_them(path: str) -> None:
+    wanted = f"missing property '{path.rpartition('.')[2]}'"
+    assert wanted in refusal(*ON, "--set", f"networkPolicies.{path}=null")
+    assert "minItems" in refusal(*ON, "--set-json", f"networkPolicies.{path}=[]")

@@ -46,6 +46,13 @@ def test_the_store_it_shows_is_one_that_a_job_takes(tmp_path: Path) -> None:
     assert "NO volume" in text
 
 
+def test_keys_of_ones_own_are_to_be_copied(tmp_path: Path) -> None:
+    text = notes(tmp_path, "--set", "s3.enabled=true,s3.existingSecret=mine")
+    assert "credentialsSecret: mine}" in text
+    assert "copy of mine" in text
+    assert "pfd-s3 is in" not in text
+
+
 def test_it_warns_of_what_would_not_work(tmp_path: Path) -> None:
     text = notes(tmp_path, "--set", EVERYTHING)
     assert "crds.enabled is false" in text

@@ -14,6 +14,11 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
+{{- /* One of the images, by its name in values: dict "of" $ "image" "worker". */}}
+{{- define "pfd.image" -}}
+{{- $path := printf "images.%s" .image }}
+{{- required (printf "%s is not set: name an image with its registry, e.g. --set %s=registry.example.org/pfd/%s:0.1.0 (make images REGISTRY=registry.example.org/pfd builds and pushes it)" $path $path .image) (get .of.Values.images .image) }}
+{{- end }}
 {{- define "pfd.pod" -}}
 runAsNonRoot: true
 runAsUser: 65532

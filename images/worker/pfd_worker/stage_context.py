@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
@@ -87,7 +86,7 @@ class StageContext:
 
     def fetch_uri(self, uri: str) -> Path:
         """Return a local copy of what a user's address points to."""
-        path = self.workdir / "inputs" / digest_of(uri)[:16] / Path(urlsplit(uri).path).name
+        path = self.workdir / "inputs" / digest_of(uri)[:16] / uri.rpartition("/")[2]
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.store.download_uri(uri, path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pfd_operator.kube.api import ApiError, KubeApi
 
 from .models import show_models
+from .reading import CannotShow
 from .status import show_status
 
 EPILOG = """examples:
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return asyncio.run(_run(options))
+    except CannotShow as error:
+        sys.stderr.write(f"kubectl pfd: {error}\n")
+        return 1
     except ApiError as error:
         sys.stderr.write(f"kubectl pfd: {error.message or error}\n")
         return 1
@@ -48,7 +52,11 @@ async def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-n", "--namespace", help="namespace; default: that of the kubeconfig's context")
-    common.add_argument("--kubeconfig", type=Path, help="kubeconfig file; default: $KUBECONFIG or ~/.kube/config")
+    common.add_argument(
+        "--kubeconfig",
+        type=Path,
+        help="kubeconfig file; default: $KUBECONFIG, in a pod its service account, ~/.kube/config",
+    )
     common.add_argument("--context", help="context of the kubeconfig")
     parser = argparse.ArgumentParser(
         prog="kubectl pfd",

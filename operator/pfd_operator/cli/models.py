@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from pfd_operator.api.kinds import KINDS
+from pfd_operator.api.status import JobStatus
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 
+from .reading import CannotShow, status_of
 from .tables import table
 
 HEADER = ("KIND", "NAMESPACE", "NAME", "PHASE", "FORCE-RMSE", "ENERGY-RMSE/ATOM", "LABELS", "ITERATION", "MODEL")
@@ -16,25 +17,32 @@ HEADER = ("KIND", "NAMESPACE", "NAME", "PHASE", "FORCE-RMSE", "ENERGY-RMSE/ATOM"
 
 async def show_models(api: KubeApi, namespace: str | None, out: TextIO) -> None:
     """Print one row for every job of a namespace, or of all; errors in eV/Å and eV, on the frozen hold-out."""
-    rows = []
+    rows: list[list[str]] = []
+    newer = 0
     for kind in KINDS:
         listed = await api.request("GET", collection_path(kind, namespace))
         # items of a list do not say their kind
-        rows += [_row({**item, "kind": kind}) for item in listed["items"]]
+        for snapshot in (Snapshot({**item, "kind": kind}) for item in listed["items"]):
+            try:
+                rows.append([*snapshot.key, *_figures(status_of(snapshot))])
+            except CannotShow:
+                newer += 1
+                known = [*snapshot.key, str(snapshot.raw_status.get("phase", ""))]
+                rows.append(known + [""] * (len(HEADER) - len(known)))
     out.write(table(HEADER, rows) + "\n" if rows else "No FineTuneJobs or DistillJobs found.\n")
+    if newer:
+        out.write(f"{newer} without figures: written by a newer operator; upgrade kubectl-pfd to see them.\n")
 
 
-def _row(item: Mapping[str, Any]) -> list[str]:
-    snapshot = Snapshot(item)
-    status = snapshot.status()
+def _figures(status: JobStatus) -> list[str]:
     model = status.model
     errors = model.errors if model else None
+    iteration = str(model.iteration) if model else ""
     return [
-        *snapshot.key,
         status.phase.value,
         errors.force_rmse if errors else "",
         (errors.energy_rmse_per_atom or "") if errors else "",
         f"{status.labels.paid}/{status.labels.budget}",
-        str(model.iteration) if model else "",
+        iteration if model is None or model.fine_tuned else "pre-trained",
         model.uri if model else "",
     ]

@@ -6,11 +6,19 @@ import asyncio
 from datetime import datetime
 from typing import TextIO
 
-from pfd_operator.api.kinds import KINDS
-from pfd_operator.api.status import ActiveStage, Condition, DistillJobStatus, Errors, FineTuneJobStatus, JobStatus
+from pfd_operator.api.status import (
+    ActiveStage,
+    Condition,
+    DistillJobStatus,
+    Errors,
+    FineTuneJobStatus,
+    JobStatus,
+    ModelRecord,
+)
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, resource_path
 
+from .reading import CannotShow, kinds_and_name, status_of
 from .tables import duration, table
 
 POLL_SECONDS = 2.0
@@ -24,13 +32,15 @@ async def show_status(
 
     Raises
     ------
+    CannotShow
+        If there is no such job, or it is one of a newer version.
     ApiError
-        If there is no such job, or the API server refuses.
+        If the API server refuses.
     """
     shown = ""
     while True:
         snapshot = await _read(api, namespace, name)
-        status = snapshot.status()
+        status = status_of(snapshot)
         page = status_page(snapshot.key, status, api.now())
         if page != shown:
             # on a terminal the page replaces the last one; in a file only what is new is worth a page
@@ -56,16 +66,15 @@ def status_page(key: Key, status: JobStatus, now: datetime) -> str:
 
 async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
     """Read a job, of whatever kind; KIND/NAME tells which of two of one name."""
-    wanted, _, plain = name.rpartition("/")
-    kinds = [kind for kind in KINDS.values() if wanted.lower() in ("", kind.name.lower(), kind.plural, kind.short)]
+    kinds, plain = kinds_and_name(name)
     for kind in kinds:
         try:
             return Snapshot(await api.request("GET", resource_path(Key(kind.name, namespace, plain))))
         except ApiError as error:
             if error.status != 404:
                 raise
-    message = f"no {' or '.join(kind.name for kind in kinds) or wanted} {plain} in namespace {namespace}"
-    raise ApiError(404, "NotFound", f"{message} (kubectl get pfd -A lists all)")
+    wanted = " or ".join(kind.name for kind in kinds)
+    raise CannotShow(f"no {wanted} {plain} in namespace {namespace} (kubectl get pfd -A lists all)")
 
 
 def _head(key: Key, status: JobStatus, now: datetime) -> str:
@@ -85,8 +94,12 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
     if status.estimate is not None:
         lines.append(f"estimate: {status.estimate.message}")
     if status.model is not None:
-        lines.append(f"best model: {status.model.uri} (iteration {status.model.iteration})")
+        lines.append(f"best model: {status.model.uri} ({_origin(status.model)})")
     return "\n".join(lines)
+
+
+def _origin(model: ModelRecord) -> str:
+    return f"iteration {model.iteration}" if model.fine_tuned else "pre-trained, energy shifted; no training beat it"
 
 
 def _errors(status: JobStatus) -> str:

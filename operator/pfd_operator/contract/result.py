@@ -9,11 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from .base import Strict
+from .text import shortened
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
 FEWEST_FRAMES_OF_INTERVAL = 4
 """With fewer, resampling says nothing of what other frames would have given."""
+_WORDS_STEP = 64
 
 
 class ExitCode(IntEnum):
@@ -44,6 +46,8 @@ class Reason(StrEnum):
     TRAINING_TEMPLATE_INVALID = "TrainingTemplateInvalid"
     STORE_DENIED = "StoreDenied"
     BUCKET_NOT_FOUND = "BucketNotFound"
+    CA_BUNDLE_MISSING = "CABundleMissing"
+    STORE_UNSUITABLE = "StoreUnsuitable"
     STORE_UNAVAILABLE = "StoreUnavailable"
     OBJECT_CORRUPT = "ObjectCorrupt"
     NO_CANDIDATES = "NoCandidates"
@@ -168,19 +172,34 @@ class StageResult(Strict):
     seconds: float = 0.0
 
     def to_termination_message(self) -> str:
-        """Return JSON that Kubernetes keeps whole: only the names of strata give way, and the message in its middle."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-        text = json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
-        excess = len(text.encode()) - TERMINATION_MESSAGE_MAX_BYTES
-        if excess <= 0:
+        """Return JSON that Kubernetes keeps whole.
+
+        The names of strata give way first, then words for people, in their middle, the longest first.
+        """
+        text = self._as_text()
+        if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
             return text
-        if self.holdout_strata:
-            return self.model_copy(update={"holdout_strata": []}).to_termination_message()
-        keep = max(0, len(self.message.encode()) - excess - 16) // 4
-        # JSON escapes make a character up to 6 bytes long: a quarter from each end is short enough in practice,
-        # and the recursion settles the rest
-        shorter = f"{self.message[:keep]} […] {self.message[len(self.message) - keep :]}" if keep else ""
-        return self.model_copy(update={"message": shorter}).to_termination_message()
+        bare = self.model_copy(update={"holdout_strata": []})
+        for longest in range(TERMINATION_MESSAGE_MAX_BYTES, -1, -_WORDS_STEP):
+            text = bare._with_words(longest)._as_text()
+            if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
+                break
+        return text
+
+    def _as_text(self) -> str:
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
+
+    def _with_words(self, longest: int) -> StageResult:
+        """Return it with no text for people longer than so many characters."""
+        caution = self.caution
+        return self.model_copy(
+            update={
+                "message": shortened(self.message, longest),
+                "checks": [each.model_copy(update={"message": shortened(each.message, longest)}) for each in self.checks],
+                "caution": caution and caution.model_copy(update={"message": shortened(caution.message, longest)}),
+            }
+        )
 
     @classmethod
     def from_termination_message(cls, text: str) -> StageResult | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 MESSAGE_MAX = 1024
 """Of a condition."""
+_LEFT_OUT = " […] "
 
 
 def shortened(message: str, length: int = MESSAGE_MAX) -> str:
     """Return a message of at most `length` characters; a longer one loses its middle: the end often says what to do."""
     if len(message) <= length:
         return message
-    half = (length - 5) // 2
-    return f"{message[:half]} […] {message[len(message) - half :]}"
+    half = (length - len(_LEFT_OUT)) // 2
+    return f"{message[:half]}{_LEFT_OUT}{message[-half:]}" if half > 0 else ""

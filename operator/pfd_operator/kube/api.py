@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 from pydantic_core import from_json
 
@@ -21,6 +23,7 @@ MERGE_PATCH = "application/merge-patch+json"
 NOT_PACKED = "identity"
 """Lists of thousands of objects cost more processor time to pack and unpack than the cluster's network saves."""
 REQUEST_TIMEOUT_SECONDS = 30.0
+USER_KUBECONFIG = "~/.kube/config"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -60,27 +63,32 @@ class KubeApi:
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> KubeApi:
-        """Connect by a kubeconfig file, by the pod's service account, or by the user's kubeconfig, in this order.
+        """Connect by a kubeconfig file, $KUBECONFIG, the pod's service account, or ~/.kube/config, in this order.
 
         Raises
         ------
         ApiError
-            If no configuration is found.
+            If no configuration is found, or it is none.
         """
         configuration = client.Configuration()
+        given = str(kubeconfig or os.environ.get("KUBECONFIG") or "")
+        path = given or USER_KUBECONFIG
         namespace = None
         try:
-            if kubeconfig is None and context is None and SERVICE_ACCOUNT.exists():
+            if not given and context is None and SERVICE_ACCOUNT.exists():
+                path = str(SERVICE_ACCOUNT)
                 config.load_incluster_config(client_configuration=configuration)
             else:
-                path = str(kubeconfig) if kubeconfig else None
-                await config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
-                contexts, current = config.list_kube_config_contexts(config_file=path)
-                chosen = next((item for item in contexts if item["name"] == context), current)
-                namespace = chosen["context"].get("namespace")
-        except config.ConfigException as error:
-            raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes: {error}") from error
-        return cls(client.ApiClient(configuration), namespace)
+                loader = await config.load_kube_config(path, context, configuration)
+                namespace = loader.current_context["context"].get("namespace")
+            return cls(client.ApiClient(configuration), namespace)
+        except (config.ConfigException, OSError, yaml.YAMLError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes by {path}: {said}") from error
+        except (AttributeError, KeyError, TypeError) as error:
+            # the library takes for granted that it reads a mapping of lists
+            message = f"cannot connect to Kubernetes by {path}: it is empty, or no kubeconfig"
+            raise ApiError(0, "NoConfiguration", message) from error
 
     @property
     def configuration(self) -> client.Configuration:

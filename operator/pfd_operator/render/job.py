@@ -22,6 +22,9 @@ from .labels import (
 )
 from .pod import pod_spec
 
+_ELSEWHERE = {"engine": "labeling.engine", "tighter": "labeling.noiseCheck", "calculator": "teacher.calculator"}
+"""Parameters of stages that a job's spec has under another name than its own."""
+
 
 def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> dict[str, Any]:
     """Return the Job of one attempt at one stage.
@@ -86,7 +89,7 @@ def stage_annotation(spec: StageSpec) -> str:
     largest = max(params, key=lambda name: params[name])
     raise RenderError(
         f"the {spec.stage.value} stage's settings take {size} bytes, {STAGE_SPEC_MAX_BYTES} are allowed; the largest "
-        f"part is spec.{largest} with {params[largest]} bytes: shorten it, or move structures to a ConfigMap or to S3"
+        f"part is spec.{_ELSEWHERE.get(largest, largest)} with {params[largest]} bytes: shorten it"
     )
 
 

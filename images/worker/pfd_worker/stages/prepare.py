@@ -16,14 +16,16 @@ from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.model import MODEL_SECTION_FILE, PreparedModel, prepare_model
 from pfd_worker.preparation.starts import STARTS_FILE, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.conditions import check_conditional_puts
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section
 
 
 def run(context: StageContext) -> StageOutput:
-    """Check structures, pseudopotentials, data, model and training input; write perturbed starts."""
+    """Check store, structures, pseudopotentials, data, model and training input; write perturbed starts."""
     params = cast(PrepareParams, context.spec.params)
+    check_conditional_puts(context.store)
     digests: dict[str, str] = {}
     starts, systems = starts_of(context, params, digests)
     data = given_data(context, params, digests)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pfd_operator.contract.settings import StoreLocation
-from pfd_worker.store.objects import DirectoryStore, ObjectStore
+from pfd_worker.store.objects import DirectoryStore, ObjectStore, scheme_and_place
 from pfd_worker.store.s3 import S3Store
 
 
@@ -15,4 +14,4 @@ def open_store(location: StoreLocation) -> ObjectStore:
     if location.s3 is not None:
         return S3Store(location.s3)
     assert location.directory is not None, "a StoreLocation has exactly one member"  # noqa: S101
-    return DirectoryStore(Path(urlsplit(location.directory).path))
+    return DirectoryStore(Path(scheme_and_place(location.directory)[1]))

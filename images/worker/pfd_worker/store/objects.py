@@ -8,10 +8,15 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
+
+
+def scheme_and_place(uri: str) -> tuple[str, str]:
+    """Return what is before and after the :// of an address. Unlike on the web, ? and # are part of names."""
+    scheme, _, place = uri.partition("://")
+    return scheme, place
 
 
 class ObjectStore(Protocol):
@@ -134,10 +139,10 @@ class DirectoryStore:
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch a file:// address."""
-        parts = urlsplit(uri)
-        if parts.scheme != "file" or not Path(parts.path).is_file():
+        scheme, place = scheme_and_place(uri)
+        if scheme != "file" or not Path(place).is_file():
             raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: no such file (a store in a folder reads file:// only)")
-        shutil.copyfile(parts.path, path)
+        shutil.copyfile(place, path)
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""

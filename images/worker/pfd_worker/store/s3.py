@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import S3Location
 from pfd_worker.errors import StageError, transient, user_error
+from pfd_worker.store.objects import scheme_and_place
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
@@ -141,10 +142,11 @@ class S3Store:
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch an s3:// address at the same endpoint, with the same credentials."""
-        parts = urlsplit(uri)
-        if parts.scheme != "s3":
+        scheme, place = scheme_and_place(uri)
+        if scheme != "s3":
             raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: only s3:// addresses can be read in a cluster")
-        self._download(parts.netloc, parts.path.lstrip("/"), path)
+        bucket, _, key = place.partition("/")
+        self._download(bucket, key.lstrip("/"), path)
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""
@@ -206,6 +208,19 @@ class S3Store:
                 Reason.STORE_DENIED,
                 f"spec.artifacts.s3: {self._where} refuses access ({code}). Check credentialsSecret (keys "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
+            )
+        if code == "NotImplemented":
+            return user_error(
+                Reason.STORE_UNSUITABLE,
+                f"spec.artifacts.s3: {self._where} cannot do what is asked for {address}: {error}. Objects must be put "
+                "with If-None-Match: *, as AWS S3 does it; use a store that can.",
+            )
+        bundle = os.environ.get("AWS_CA_BUNDLE")
+        if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
+            return user_error(
+                Reason.CA_BUNDLE_MISSING,
+                f"spec.artifacts.s3.caBundleConfigMap: there is no CA bundle at {bundle}, so {self._where} cannot be "
+                "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
             )
         return transient(Reason.STORE_UNAVAILABLE, f"{self._where} does not answer for {address}: {code}: {error}")
 

@@ -13,6 +13,7 @@ from pfd_operator.api.status import (
     IterationRecord,
     JudgedErrors,
     Labels,
+    ModelRecord,
     StageRecord,
 )
 from pfd_operator.cli.main import main
@@ -73,6 +74,18 @@ def test_noise_of_too_few_frames_has_no_energy() -> None:
 def test_page_of_a_new_job() -> None:
     page = status_page(Key("FineTuneJob", "lab", "silicon"), FineTuneJobStatus(), NOW)
     assert page == "FineTuneJob lab/silicon: Pending\nlabels: 0 of 0 paid, 0 reused, 0 failed, 0 wasted\n"
+
+
+def test_a_model_that_no_training_beat_is_called_so() -> None:
+    record = ModelRecord(uri="s3://pfd/silicon/best.pt", iteration=0, fine_tuned=False)
+    page = status_page(Key("FineTuneJob", "lab", "silicon"), FineTuneJobStatus(model=record), NOW)
+    assert "best model: s3://pfd/silicon/best.pt (pre-trained, energy shifted; no training beat it)\n" in page
+    page = status_page(
+        Key("FineTuneJob", "lab", "silicon"),
+        FineTuneJobStatus(model=record.model_copy(update={"fine_tuned": True})),
+        NOW,
+    )
+    assert "(iteration 0)" in page
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from render_samples import SETTINGS, SPEC, label_job, prepare_job, resource, select_job, train_job
+from render_samples import SETTINGS, SPEC, label_job, planned, prepare_job, resource, select_job, train_job
 
+from pfd_operator.contract.labeling import AseEngine, Engine
+from pfd_operator.contract.settings import Training
+from pfd_operator.contract.stage import LabelParams, PrepareParams, StageParams
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
 from pfd_operator.render.labels import label_value
@@ -103,6 +106,31 @@ def test_too_large_spec_names_its_largest_part() -> None:
     owner = resource(training={"template": {"loss": {f"key{n}": "x" * 100 for n in range(200)}}})
     with pytest.raises(RenderError, match=r"largest part is spec\.training with \d+ bytes"):
         job_manifest(train_job(owner), SETTINGS, "token")
+
+
+HEAVY = {"calculator": "ase.calculators.emt:EMT", "parameters": {f"key{n}": "x" * 100 for n in range(200)}}
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        (
+            LabelParams(engine=Engine.model_validate({"ase": HEAVY}), frames_per_pod=1, timeout_seconds=600),
+            "labeling.engine",
+        ),
+        (
+            LabelParams(tighter=Engine.model_validate({"ase": HEAVY}), frames_per_pod=1, timeout_seconds=600),
+            "labeling.noiseCheck",
+        ),
+        (
+            PrepareParams(calculator=AseEngine.model_validate(HEAVY), training=Training()),
+            "teacher.calculator",
+        ),
+    ],
+)
+def test_the_largest_part_is_named_as_the_user_wrote_it(params: StageParams, field: str) -> None:
+    with pytest.raises(RenderError, match=rf"largest part is spec\.{field} with \d+ bytes: shorten it$"):
+        job_manifest(planned(params, resource()), SETTINGS, "token")
 
 
 def test_owned_by_the_resource() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.faults import Book, Fault, Weather
 from chaos.storage import StorageProxy
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.store import s3
 from pfd_worker.store.s3 import S3Store
@@ -102,6 +102,21 @@ def test_before_its_first_answer_a_store_is_not_waited_for_as_long(way, monkeypa
     assert way.store.get("a") is None
     way.weather.coming = [Fault.STORE_RESET] * 5
     assert way.store.get("a") is None
+
+
+def test_a_bundle_that_is_not_there_is_the_users_error(s3_location, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.crt"))
+    assert S3Store(s3_location).get("a") is None, "without TLS nothing needs it"
+    store = S3Store(s3_location.model_copy(update={"endpoint": s3_location.endpoint.replace("http:", "https:")}), 0)
+    with pytest.raises(StageError) as caught:
+        store.get("a")
+    assert (caught.value.reason, caught.value.exit_code) == (Reason.CA_BUNDLE_MISSING, ExitCode.USER_ERROR)
+    for named in ("spec.artifacts.s3.caBundleConfigMap", "ca.crt", str(tmp_path)):
+        assert named in caught.value.message
+    (tmp_path / "ca.crt").write_text("")
+    with pytest.raises(StageError) as caught:
+        store.get("a")
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
 
 
 def test_an_outage_is_waited_for(way):

@@ -7,6 +7,7 @@ import pytest
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import fetch_file, store_file
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.store.s3 import S3Store
@@ -71,6 +72,21 @@ def test_an_address_is_fetched_and_an_absent_one_is_the_users_error(store, tmp_p
     with pytest.raises(StageError) as caught:
         store.download_uri(store.uri("absent.pt"), tmp_path / "absent.pt")
     assert (caught.value.reason, caught.value.exit_code) == (Reason.MODEL_NOT_FOUND, ExitCode.USER_ERROR)
+
+
+@pytest.mark.parametrize("name", ["run#2.pt", "what?.extxyz", "50%25.pt"])
+def test_names_of_objects_are_no_web_addresses(store, tmp_path, name):
+    store.put(name, b"weights")
+    store.put(name[:3], b"another's")
+    store.download_uri(store.uri(name), tmp_path / "here")
+    assert (tmp_path / "here").read_bytes() == b"weights"
+
+
+def test_a_fetched_address_keeps_its_ending(tmp_path):
+    store = DirectoryStore(tmp_path / "store")
+    store.put("run#2.pth", b"weights")
+    fetched = StageContext(spec=None, store=store, workdir=tmp_path).fetch_uri(store.uri("run#2.pth"))
+    assert fetched.name == "run#2.pth" and fetched.read_bytes() == b"weights"
 
 
 def test_prefixes_keep_jobs_apart(s3_location):

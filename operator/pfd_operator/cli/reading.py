@@ -1,0 +1,56 @@
+"""What the commands read: which job is meant, and a status of this version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.api.kinds import KINDS, Kind
+from pfd_operator.api.status import JobStatus
+from pfd_operator.kube.resources import Snapshot
+
+
+class CannotShow(Exception):  # noqa: N818 - not a fault of the program, but what the user is told
+    """What was asked for cannot be shown; the message says why and what to do."""
+
+
+def kinds_and_name(text: str) -> tuple[Sequence[Kind], str]:
+    """Return the name of a job and the kinds it may be of, out of NAME or KIND/NAME as kubectl prints and takes it.
+
+    Raises
+    ------
+    CannotShow
+        If there is no such kind, or no name.
+    """
+    wanted, slash, name = text.rpartition("/")
+    kinds = [kind for kind in KINDS.values() if not slash or wanted.lower() in _names(kind)]
+    if not kinds:
+        known = ", ".join(f"{kind.name} ({kind.short})" for kind in KINDS.values())
+        raise CannotShow(f"there is no kind {wanted!r} of jobs: KIND in KIND/NAME is one of {known}")
+    if not name:
+        raise CannotShow(f"no job is named in {text!r}: give NAME or KIND/NAME (kubectl get pfd -A lists all)")
+    return kinds, name
+
+
+def _names(kind: Kind) -> set[str]:
+    plain = (kind.name.lower(), kind.plural, kind.short)
+    return {f"{name}{group}" for name in plain for group in ("", f".{GROUP}", f".{VERSION}.{GROUP}")}
+
+
+def status_of(snapshot: Snapshot) -> JobStatus:
+    """Return a job's status.
+
+    Raises
+    ------
+    CannotShow
+        If it has a field or a value that this version does not know.
+    """
+    try:
+        return snapshot.status()
+    except ValidationError as error:
+        path = ".".join(str(step) for step in ("status", *error.errors()[0]["loc"]))
+        raise CannotShow(
+            f"{path} of {snapshot.key.kind} {snapshot.key.name} was written by a newer operator: upgrade kubectl-pfd"
+        ) from error

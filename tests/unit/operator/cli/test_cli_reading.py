@@ -1,0 +1,104 @@
+"""Which jobs `kubectl pfd` finds by what is typed, and what it does with those of a newer version."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from pfd_operator.cli.main import main
+from pfd_operator.cli.models import show_models
+from pfd_operator.cli.reading import CannotShow
+from pfd_operator.cli.status import show_status
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.clock import ServerClock
+
+KNOWN = {"phase": "Running", "labels": {"paid": 3, "budget": 60}}
+BEST = {"uri": "s3://pfd/best.pt", "iteration": 0, "fineTuned": False}
+
+
+class Server:
+    """Has these FineTuneJobs, and no DistillJob."""
+
+    def __init__(self, **statuses: Mapping[str, Any]) -> None:
+        self.items = {
+            name: {"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": name}, "status": status}
+            for name, status in statuses.items()
+        }
+        self.now = ServerClock().now
+
+    async def request(self, _: str, path: str) -> dict[str, Any]:
+        *_, plural, name = path.split("/")
+        if name in ("finetunejobs", "distilljobs"):
+            return {"items": list(self.items.values()) if name == "finetunejobs" else []}
+        if plural != "finetunejobs" or name not in self.items:
+            raise ApiError(404, "NotFound", "not found")
+        return self.items[name]
+
+
+def api(**statuses: Mapping[str, Any]) -> KubeApi:
+    return cast(KubeApi, Server(**statuses))
+
+
+async def status(name: str, **statuses: Mapping[str, Any]) -> str:
+    out = io.StringIO()
+    await show_status(api(**statuses), "lab", name, out)
+    return out.getvalue()
+
+
+async def models(**statuses: Mapping[str, Any]) -> str:
+    out = io.StringIO()
+    await show_models(api(**statuses), None, out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "ftj/", "FineTuneJob/", "finetunejobs/", "finetunejob.pfd.dev/", "finetunejobs.v1alpha1.pfd.dev/"]
+)
+async def test_a_job_is_found_by_what_kubectl_prints_and_takes(kind: str) -> None:
+    assert "FineTuneJob lab/silicon: Running" in await status(f"{kind}silicon", silicon=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "no job is named in ''"),
+        ("ftj/", "no job is named in 'ftj/'"),
+        ("/silicon", "FineTuneJob (ftj), DistillJob (dsj)"),
+        ("pod/silicon", "there is no kind 'pod' of jobs: KIND in KIND/NAME is one of FineTuneJob (ftj), DistillJob"),
+        ("finetunejob.example.org/silicon", "no kind 'finetunejob.example.org'"),
+        ("dsj/silicon", "no DistillJob silicon in namespace lab (kubectl get pfd -A lists all)"),
+        ("carbon", "no FineTuneJob or DistillJob carbon in namespace lab"),
+    ],
+)
+async def test_what_cannot_be_found_is_explained(typed: str, said: str) -> None:
+    with pytest.raises(CannotShow) as refused:
+        await status(typed, silicon=KNOWN)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("newer", [{**KNOWN, "mood": "good"}, {**KNOWN, "phase": "Dreaming"}])
+async def test_a_status_of_a_newer_operator_asks_for_an_upgrade(newer: dict[str, Any]) -> None:
+    with pytest.raises(CannotShow, match=r"status\.(mood|phase) .* newer operator: upgrade kubectl-pfd"):
+        await status("silicon", silicon=newer)
+
+
+async def test_the_others_are_listed_beside_a_job_of_a_newer_operator() -> None:
+    listed = await models(silicon={**KNOWN, "phase": "Dreaming"}, carbon=KNOWN)
+    rows = [line.split() for line in listed.splitlines()]
+    assert rows[1] == ["FineTuneJob", "lab", "silicon", "Dreaming", "-", "-", "-", "-", "-"]
+    assert rows[2][2:7] == ["carbon", "Running", "-", "-", "3/60"]
+    assert "1 without figures: written by a newer operator" in listed
+    assert "newer" not in await models(carbon=KNOWN)
+
+
+async def test_the_list_says_of_a_model_that_it_was_not_fine_tuned() -> None:
+    listed = await models(silicon={**KNOWN, "model": BEST}, carbon={**KNOWN, "model": {**BEST, "fineTuned": True}})
+    assert [line.split()[-2] for line in listed.splitlines()[1:]] == ["pre-trained", "0"]
+
+
+def test_a_broken_kubeconfig_is_one_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--kubeconfig", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"kubectl pfd: cannot connect to Kubernetes by {tmp_path}: ")

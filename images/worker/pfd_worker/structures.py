@@ -13,8 +13,9 @@ from ase.io.formats import UnknownFileTypeError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Perturb
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.selection.geometry import closest_overlap
+from pfd_worker.unsupported import unsupported
 
 OVERLAP_FACTOR = 0.5
 """Given structures may be compressed, so this is looser than the default of selection.minDistanceFactor."""
@@ -66,6 +67,9 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
         raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
     if atoms.pbc.any() and abs(atoms.cell.volume) < 1e-3:
         raise _unreadable(f"{where}, frame {number}", "it is periodic but its cell has no volume")
+    dropped = unsupported(atoms)
+    if dropped is not None:
+        raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where}, frame {number} cannot be used: {dropped}.")
     overlap = closest_overlap(atoms, OVERLAP_FACTOR)
     if overlap is not None:
         raise StageError(

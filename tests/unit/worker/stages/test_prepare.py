@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 from tests.unit.worker.stages.loop import Loop, prepare_params
@@ -18,6 +19,7 @@ def system(folder, atoms, name="copper"):
     return {"name": name, "structures": str(folder / f"{name}.extxyz"), "perturb": {"count": 2}}
 
 
+ABINIT = {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"Cu": "Cu.psp8"}}}
 CASES = {
     "no branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt"}}, Reason.BRANCH_REQUIRED, "Cold, Hot"),
     "other branch": (
@@ -38,6 +40,10 @@ CASES = {
     "pseudopotential": (
         lambda f: {"engine": {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"Si": "Si.psp8"}}}},
         Reason.PSEUDOPOTENTIAL_MISSING, "contains Cu",
+    ),
+    "molecule": (
+        lambda f: {"systems": [system(f, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), "dimer")], "engine": ABINIT},
+        Reason.STRUCTURE_UNREADABLE, "system dimer is not periodic",
     ),
     "template": (
         lambda f: {"training": {"template": {"loss": {"start_pref_g": 1}}}},

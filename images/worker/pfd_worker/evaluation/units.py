@@ -1,4 +1,4 @@
-"""Labels in a wrong unit, or virials of the wrong sign: found by their scale against the pre-trained model's, before anything is trained on them."""
+"""Labels in a wrong unit or of the wrong sign: told from the pre-trained model, before anything is trained on them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_what_is_not_periodic_is_refused_for_abinit_only(changes, words):
 
 
 def test_an_element_without_a_pseudopotential_is_named():
-    with pytest.raises(StageError, match="system water contains Pd.*it has Cu, H, O") as caught:
+    with pytest.raises(StageError, match=r"system water contains Pd.*it has Cu, H, O") as caught:
         check_engine(ABINIT, [start(bulk("Pd"))])
     assert caught.value.reason is Reason.PSEUDOPOTENTIAL_MISSING
 

@@ -109,6 +109,7 @@ class CautionReason(StrEnum):
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
+    UNOBSERVED_ELEMENTS = "UnobservedElements"
 
 
 class Caution(Strict):

@@ -25,7 +25,7 @@ def given_data(context: StageContext, params: PrepareParams, digests: dict[str, 
     """
     frames: list[Atoms] = []
     for number, data in enumerate(params.data):
-        path = context.fetch_uri(data.uri)
+        path = context.fetch_uri(data.uri, f"spec.data[{number}].uri", Reason.DATA_INVALID)
         digests[f"data/{number}"] = sha256_of(path)
         frames += [_checked_data(atoms, row, f"spec.data[{number}]") for row, atoms in enumerate(_read(path, number))]
     return frames

@@ -51,6 +51,7 @@ def run(context: StageContext) -> StageOutput:
             "inputs_sha256": digests,
         },
         counts={"starts": len(starts), "data": len(data)},
+        caution=model.caution,
         digest=digest_of([context.spec.digest, digests]),
     )
 

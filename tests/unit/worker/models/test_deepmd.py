@@ -77,7 +77,8 @@ def test_features_see_an_exchange_of_two_species_but_not_the_order_of_atoms(mode
 
 
 def test_features_of_many_frames_hold_the_descriptors_of_few_at_a_time(model, monkeypatch):
-    frames = [*emt_frames("Cu", 5, 0.1, seed=12), *emt_frames("Al", 1, 0.1, seed=13), *emt_frames("Cu", 2, 0.1, seed=14)]
+    cu, al = emt_frames("Cu", 7, 0.1, seed=12), emt_frames("Al", 1, 0.1, seed=13)
+    frames = [*cu[:5], *al, *cu[5:]]
     at_once = model.features(frames, ["Al", "Cu"])
     sizes, evaluate = [], model._potential.eval_descriptor
 

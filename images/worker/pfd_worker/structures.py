@@ -170,17 +170,22 @@ def holdout_starts(starts: list[Atoms]) -> list[Atoms]:
 
     All starts, if there is one variation of each only: then the seeds alone keep the trajectories apart.
     """
-    kept = [atoms for atoms in starts if _is_holdout(atoms, starts)]
+    first = _first_kept(starts)
+    kept = [atoms for atoms in starts if _variation(atoms) >= first]
     return kept or starts
 
 
 def training_starts(starts: list[Atoms]) -> list[Atoms]:
     """Return the starts of AIMD and of exploration for training: those not kept for the hold-out."""
-    return [atoms for atoms in starts if not _is_holdout(atoms, starts)]
+    first = _first_kept(starts)
+    return [atoms for atoms in starts if _variation(atoms) < first]
 
 
-def _is_holdout(atoms: Atoms, starts: list[Atoms]) -> bool:
-    count = 1 + max(int(start.info["variation"]) for start in starts)
-    if count < 2:
-        return False
-    return int(atoms.info["variation"]) >= count - max(1, int(count * HOLDOUT_START_FRACTION))
+def _first_kept(starts: list[Atoms]) -> int:
+    """Return the variation from which on starts are kept for the hold-out."""
+    count = 1 + max(map(_variation, starts), default=0)
+    return count - max(1, int(count * HOLDOUT_START_FRACTION)) if count > 1 else count
+
+
+def _variation(atoms: Atoms) -> int:
+    return int(atoms.info["variation"])

@@ -128,3 +128,22 @@ def test_holdout_trajectories_have_starts_of_their_own(count, kept):
     assert {int(atoms.info["frame"]) for atoms in holdout} == {0, 1}
     if count > 1:
         assert not {a.info["start"] for a in holdout} & {a.info["start"] for a in training}
+        assert len(holdout) + len(training) == len(starts)
+
+
+def test_starts_are_looked_at_a_few_times_each_however_many_there_are():
+    looks = []
+
+    class Start:
+        def __init__(self, variation):
+            self._variation = variation
+
+        @property
+        def info(self):
+            looks.append(self._variation)
+            return {"variation": self._variation}
+
+    starts = [Start(number % 40) for number in range(2000)]
+    assert [len(pool(starts)) for pool in (holdout_starts, training_starts)] == [500, 1500]
+    assert len(looks) <= 4 * len(starts)
+    assert training_starts([]) == holdout_starts([]) == []

@@ -123,6 +123,12 @@ def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
     atoms = structure
     if perturb.slab is not None:
         slab = perturb.slab
+        if not atoms.pbc.all():
+            raise user_error(
+                Reason.STRUCTURE_UNREADABLE,
+                f"system {system}: perturb.slab cuts a surface from a crystal, but frame {structure.info['frame']} is "
+                "not periodic along all three vectors. Give its bulk, or leave perturb.slab out.",
+            )
         atoms = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum, periodic=True)
     atoms = atoms.repeat(perturb.supercell)
     if perturb.vacancies >= len(atoms):

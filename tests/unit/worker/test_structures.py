@@ -112,6 +112,14 @@ def test_a_slab_has_vacuum_and_its_cell_is_not_strained():
     assert first.info["slab"] and first.pbc.all()
 
 
+def test_a_slab_of_what_is_no_crystal_is_refused():
+    cluster = silicon()
+    cluster.pbc = False
+    perturb = Perturb(slab=Slab(miller=(1, 0, 0)))
+    error = refused(lambda: perturbed([silicon(), cluster], perturb, "surface", seed=1))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE and "system surface: perturb.slab" in str(error)
+
+
 def test_impossible_perturbations_say_what_to_lower():
     assert "perturb.vacancies" in str(refused(lambda: perturbed([silicon()], Perturb(vacancies=8), "s", seed=1)))
     error = refused(lambda: perturbed([silicon().repeat(2)], Perturb(displacement=1.0), "s", seed=1))

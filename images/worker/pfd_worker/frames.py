@@ -77,7 +77,12 @@ def energy_of(atoms: Atoms) -> float:
 
 
 def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
-    """Return the labelled virial (3, 3) in eV, -V*stress if only the stress is there, None if neither is."""
+    """Return the labelled virial (3, 3) in eV, -V*stress if only the stress is there, None if neither is.
+
+    A frame without a cell has none, whatever its file says: there is no strain that it would be the derivative by.
+    """
+    if not atoms.pbc.any() or atoms.cell.rank < 3:
+        return None
     given = atoms.info.get("virial")
     if given is not None:
         return np.asarray(given, dtype=float).reshape(3, 3)

@@ -81,9 +81,9 @@ class LabelDesk:
         return entries
 
     def triage(self) -> list[Entry]:
-        """Take what is stored, claim what is free; return what is ours to compute."""
+        """Take what is stored, claim what is free; return what is ours to compute, equal structures once."""
         for entry in self.entries:
-            if self._take_stored(entry):
+            if self._take_stored(entry) or any(entry.key == other.key for other in self.ours):
                 continue
             ours, restarted = self._labels.claim(entry.key)
             if restarted:

@@ -23,7 +23,7 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     if source.family is ModelFamily.SEVENNET:
         _require_sevennet(where)
     if source.uri is not None:
-        return context.fetch_uri(source.uri)
+        return context.fetch_uri(source.uri, f"{where}.uri")
     name = f"{source.pretrained}{source.family.suffix}"
     path = context.workdir / name
     key = f"models/{name}"

@@ -11,7 +11,7 @@ from typing import Any
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
 from pfd_operator.contract.stage import StageSpec
-from pfd_worker.errors import transient
+from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
@@ -84,12 +84,27 @@ class StageContext:
             part.replace(path)
         return path
 
-    def fetch_uri(self, uri: str) -> Path:
-        """Return a local copy of what a user's address points to."""
+    def fetch_uri(self, uri: str, field: str | None = None, absent: Reason = Reason.MODEL_NOT_FOUND) -> Path:
+        """Return a local copy of what a user's address points to.
+
+        Parameters
+        ----------
+        uri
+            The address.
+        field
+            Where the spec names it, for messages.
+        absent
+            The reason if there is nothing.
+        """
         path = self.workdir / "inputs" / digest_of(uri)[:16] / uri.rpartition("/")[2]
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.store.download_uri(uri, path)
+            try:
+                self.store.download_uri(uri, path)
+            except StageError as error:
+                if field is None or error.reason is not Reason.MODEL_NOT_FOUND:
+                    raise
+                raise user_error(absent, f"{field}: {error.message}") from error
         return path
 
     def fetch_from(self, manifest_uri: str, name: str) -> Path:

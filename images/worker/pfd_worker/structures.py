@@ -13,8 +13,9 @@ from ase.io.formats import UnknownFileTypeError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Perturb
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.selection.geometry import closest_overlap
+from pfd_worker.unsupported import unsupported
 
 OVERLAP_FACTOR = 0.5
 """Given structures may be compressed, so this is looser than the default of selection.minDistanceFactor."""
@@ -66,6 +67,9 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
         raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
     if atoms.pbc.any() and abs(atoms.cell.volume) < 1e-3:
         raise _unreadable(f"{where}, frame {number}", "it is periodic but its cell has no volume")
+    dropped = unsupported(atoms)
+    if dropped is not None:
+        raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where}, frame {number} cannot be used: {dropped}.")
     overlap = closest_overlap(atoms, OVERLAP_FACTOR)
     if overlap is not None:
         raise StageError(
@@ -119,6 +123,12 @@ def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
     atoms = structure
     if perturb.slab is not None:
         slab = perturb.slab
+        if not atoms.pbc.all():
+            raise user_error(
+                Reason.STRUCTURE_UNREADABLE,
+                f"system {system}: perturb.slab cuts a surface from a crystal, but frame {structure.info['frame']} is "
+                "not periodic along all three vectors. Give its bulk, or leave perturb.slab out.",
+            )
         atoms = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum, periodic=True)
     atoms = atoms.repeat(perturb.supercell)
     if perturb.vacancies >= len(atoms):
@@ -166,17 +176,22 @@ def holdout_starts(starts: list[Atoms]) -> list[Atoms]:
 
     All starts, if there is one variation of each only: then the seeds alone keep the trajectories apart.
     """
-    kept = [atoms for atoms in starts if _is_holdout(atoms, starts)]
+    first = _first_kept(starts)
+    kept = [atoms for atoms in starts if _variation(atoms) >= first]
     return kept or starts
 
 
 def training_starts(starts: list[Atoms]) -> list[Atoms]:
     """Return the starts of AIMD and of exploration for training: those not kept for the hold-out."""
-    return [atoms for atoms in starts if not _is_holdout(atoms, starts)]
+    first = _first_kept(starts)
+    return [atoms for atoms in starts if _variation(atoms) < first]
 
 
-def _is_holdout(atoms: Atoms, starts: list[Atoms]) -> bool:
-    count = 1 + max(int(start.info["variation"]) for start in starts)
-    if count < 2:
-        return False
-    return int(atoms.info["variation"]) >= count - max(1, int(count * HOLDOUT_START_FRACTION))
+def _first_kept(starts: list[Atoms]) -> int:
+    """Return the variation from which on starts are kept for the hold-out."""
+    count = 1 + max(map(_variation, starts), default=0)
+    return count - max(1, int(count * HOLDOUT_START_FRACTION)) if count > 1 else count
+
+
+def _variation(atoms: Atoms) -> int:
+    return int(atoms.info["variation"])

@@ -48,7 +48,7 @@ class ResourceClaim(ExactlyOne):
     name: Name = Field(description="Name of the claim in the pod.")
     resource_claim_name: ObjectName | None = Field(None, description="A ResourceClaim of the namespace.")
     resource_claim_template_name: ObjectName | None = Field(
-        None, description="A ResourceClaimTemplate of the namespace: a claim for each pod."
+        None, description="A ResourceClaimTemplate: a claim for each pod."
     )
     gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in spec.budget.gpuHours. Default 1.")
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .settings import ErrorLimits, Positive
+from .settings import Count, ErrorLimits, Positive
 from .student import StudentTraining
 
 
@@ -38,7 +38,7 @@ class Acceptance(ErrorLimits):
         "Needs teacher.fineTuneJob.",
     )
     speedup: Positive | None = Field(None, description="Least speed-up over the teacher at the first of `sizes`.")
-    sizes: list[int] = Field(
+    sizes: list[Count] = Field(
         [108, 500, 4000],
         min_length=1,
         max_length=8,

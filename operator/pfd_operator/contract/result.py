@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -115,6 +115,7 @@ class CautionReason(StrEnum):
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
+    UNOBSERVED_ELEMENTS = "UnobservedElements"
 
 
 class Caution(Strict):
@@ -192,12 +193,11 @@ class StageResult(Strict):
 
     def _with_words(self, longest: int) -> StageResult:
         """Return it with no text for people longer than so many characters."""
-        caution = self.caution
         return self.model_copy(
             update={
                 "message": shortened(self.message, longest),
-                "checks": [each.model_copy(update={"message": shortened(each.message, longest)}) for each in self.checks],
-                "caution": caution and caution.model_copy(update={"message": shortened(caution.message, longest)}),
+                "checks": [_in_few_words(each, longest) for each in self.checks],
+                "caution": self.caution and _in_few_words(self.caution, longest),
             }
         )
 
@@ -208,6 +208,13 @@ class StageResult(Strict):
             return cls.model_validate_json(text)
         except ValueError:
             return None
+
+
+_Told = TypeVar("_Told", AcceptanceCheck, Caution)
+
+
+def _in_few_words(told: _Told, longest: int) -> _Told:
+    return told.model_copy(update={"message": shortened(told.message, longest)})
 
 
 def _short(value: Any) -> Any:

@@ -6,11 +6,13 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import ExactlyOne, Name, Strict, Uri
 
 Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+_NO_PLANE = "[0, 0, 0] is no plane"
 
 
 class ModelFamily(StrEnum):
@@ -83,27 +85,33 @@ class Structures(ExactlyOne):
 class Slab(Strict):
     """A surface cut from the given crystal by ase.build.surface."""
 
-    miller: tuple[int, int, int] = Field(description="Miller indices of the surface.")
-    layers: int = Field(3, ge=1, le=20, description="Number of equivalent layers. Default 3.")
+    miller: tuple[int, int, int] = Field(
+        description="Miller indices.",
+        json_schema_extra={"x-kubernetes-validations": [{"rule": "self.exists(i, i != 0)", "message": _NO_PLANE}]},
+    )
+    layers: int = Field(3, ge=1, le=20, description="Equivalent layers. Default 3.")
     vacuum: Positive = Field(10.0, le=100, description="Vacuum on both sides, in Å. Default 10.")
+
+    @field_validator("miller")
+    @classmethod
+    def _is_a_plane(cls, miller: tuple[int, int, int]) -> tuple[int, int, int]:
+        if not any(miller):
+            raise ValueError(_NO_PLANE)
+        return miller
 
 
 class Perturb(Strict):
     """Random variations of each given structure: where fine-tuning data and trajectories start."""
 
     count: int = Field(8, ge=1, le=1000, description="Variations made of each structure. Default 8.")
-    displacement: float = Field(
-        0.1, ge=0, le=1, description="Standard deviation of the atomic displacements, in Å. Default 0.1."
-    )
+    displacement: float = Field(0.1, ge=0, le=1, description="Standard deviation of displacements, in Å. Default 0.1.")
     strain: float = Field(
         0.03,
         ge=0,
         le=0.3,
         description="Largest component of the random symmetric strain, no unit. Default 0.03.",
     )
-    supercell: tuple[int, int, int] = Field(
-        (1, 1, 1), description="Repetitions along the cell vectors. Default [1, 1, 1]."
-    )
+    supercell: tuple[Count, Count, Count] = Field((1, 1, 1), description="Repetitions of the cell. Default [1, 1, 1].")
     vacancies: int = Field(0, ge=0, le=100, description="Atoms removed at random from each variation. Default 0.")
     slab: Slab | None = Field(None, description="Cut this surface before anything else. Default: keep the bulk.")
 

@@ -45,6 +45,46 @@ def test_garbage_empty_files_and_overlaps_are_refused_by_name(tmp_path):
     assert "frame 1" in str(error) and "atoms 0 (Si) and 1 (Si)" in str(error) and "0.40 Å" in str(error)
 
 
+def mixed(path, occupancies):
+    atoms = bulk("Si", cubic=True)
+    atoms.info["occupancy"] = {str(site): occupancies for site in range(8)}
+    atoms.set_array("spacegroup_kinds", np.arange(8))
+    write(path, atoms)
+    return path
+
+
+@pytest.mark.parametrize("name", ["mixed.cif", "mixed.extxyz"])
+@pytest.mark.parametrize("occupancies", [{"Si": 0.5, "Ge": 0.5}, {"Si": 0.75}])
+def test_a_disordered_crystal_is_not_read_as_a_pure_one(tmp_path, name, occupancies):
+    error = refused(lambda: read_structures(mixed(tmp_path / name, occupancies), "alloy"))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE
+    assert f"{name}, frame 0" in str(error) and "has fractional occupancies: give an ordered supercell" in str(error)
+
+
+def test_rounded_occupancies_are_of_an_ordered_crystal(tmp_path):
+    assert len(read_structures(mixed(tmp_path / "full.cif", {"Si": 0.999}), "diamond")[0]) == 8
+
+
+def test_moments_and_net_charges_are_refused_not_dropped(tmp_path):
+    atoms = bulk("Fe", cubic=True)
+    atoms.set_initial_magnetic_moments([2.2, -2.2])
+    write(tmp_path / "fe.traj", atoms)
+    error = refused(lambda: read_structures(tmp_path / "fe.traj", "iron"))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE and "initial magnetic moments" in str(error)
+    atoms = bulk("NaCl", "rocksalt", a=5.6)
+    atoms.set_initial_charges([1.0, 0.0])
+    write(tmp_path / "ion.traj", atoms)
+    assert "add up to +1.0 e" in str(refused(lambda: read_structures(tmp_path / "ion.traj", "salt")))
+
+
+def test_charges_of_a_force_field_and_moments_of_zero_are_no_state_of_their_own(tmp_path):
+    atoms = bulk("NaCl", "rocksalt", a=5.6)
+    atoms.set_initial_charges([1.0, -1.0])
+    atoms.set_initial_magnetic_moments([0.0, 0.0])
+    write(tmp_path / "salt.traj", atoms)
+    assert read_structures(tmp_path / "salt.traj", "salt")[0].get_chemical_formula() == "ClNa"
+
+
 def test_perturbation_is_seeded_and_as_large_as_asked():
     perturb = Perturb(count=40, displacement=0.1, strain=0.05, supercell=(2, 1, 1), vacancies=1)
     starts = perturbed([silicon()], perturb, "diamond", seed=3)
@@ -72,6 +112,14 @@ def test_a_slab_has_vacuum_and_its_cell_is_not_strained():
     assert first.info["slab"] and first.pbc.all()
 
 
+def test_a_slab_of_what_is_no_crystal_is_refused():
+    cluster = silicon()
+    cluster.pbc = False
+    perturb = Perturb(slab=Slab(miller=(1, 0, 0)))
+    error = refused(lambda: perturbed([silicon(), cluster], perturb, "surface", seed=1))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE and "system surface: perturb.slab" in str(error)
+
+
 def test_impossible_perturbations_say_what_to_lower():
     assert "perturb.vacancies" in str(refused(lambda: perturbed([silicon()], Perturb(vacancies=8), "s", seed=1)))
     error = refused(lambda: perturbed([silicon().repeat(2)], Perturb(displacement=1.0), "s", seed=1))
@@ -88,3 +136,22 @@ def test_holdout_trajectories_have_starts_of_their_own(count, kept):
     assert {int(atoms.info["frame"]) for atoms in holdout} == {0, 1}
     if count > 1:
         assert not {a.info["start"] for a in holdout} & {a.info["start"] for a in training}
+        assert len(holdout) + len(training) == len(starts)
+
+
+def test_starts_are_looked_at_a_few_times_each_however_many_there_are():
+    looks = []
+
+    class Start:
+        def __init__(self, variation):
+            self._variation = variation
+
+        @property
+        def info(self):
+            looks.append(self._variation)
+            return {"variation": self._variation}
+
+    starts = [Start(number % 40) for number in range(2000)]
+    assert [len(pool(starts)) for pool in (holdout_starts, training_starts)] == [500, 1500]
+    assert len(looks) <= 4 * len(starts)
+    assert training_starts([]) == holdout_starts([]) == []

@@ -1,4 +1,4 @@
-"""Labels in a wrong unit: found by their scale against the pre-trained model's, before anything is trained on them."""
+"""Labels in a wrong unit or of the wrong sign: told from the pre-trained model, before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.errors import FrameError
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.frames import energy_of
+from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
 LARGEST_FACTOR = 5.0
@@ -22,13 +22,23 @@ LARGEST_FORCE = 10.0
 LARGEST_ENERGY = 1.0
 """Labels that are larger by so much may be right, and the model hardly trained. Beyond these too (RMS, in eV/Å, and
 in eV per atom about the mean of the composition) they are not those of atoms below 3000 K: kcal/mol for eV is 23."""
+LARGEST_VIRIAL = 5.0
+"""Likewise, in eV per atom about the mean of the composition: GPa·Å³ for eV is 160."""
 LEAST_CORRELATION = 0.8
 """Labels that follow it less well say nothing: the model does not know the material."""
 FEWEST_VALUES = 8
+"""Of energies and force components, and of frames with a virial."""
+
+_WHAT_TO_DO = (
+    "Nothing was trained on them. Check spec.labeling.engine, or spec.data, and start a job under another prefix: "
+    "wrong labels stay in the store under this one."
+)
 
 
 def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:
-    """Compare the scale of labels with that of a model: of forces, and of energies relative to one another.
+    """Compare the scale of labels with that of a model: of forces, and of energies and virials relative to one another.
+
+    Virials must have the model's sign, too, where it gets the forces right.
 
     Parameters
     ----------
@@ -45,9 +55,14 @@ def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> N
     if not frames:
         return
     labels = [Prediction(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3))) for atoms in frames]
-    _check("forces", "eV/Å", _forces(labels), _forces(predictions), LARGEST_FORCE)
+    forces = _forces(labels), _forces(predictions)
+    _check("forces", "eV/Å", *forces, LARGEST_FORCE)
     energies = _relative_energies(frames, labels), _relative_energies(frames, predictions)
     _check("energies", "eV", *energies, LARGEST_ENERGY)
+    virials = _relative_virials(frames, predictions)
+    _check("virials", "eV, and of a stress eV/Å³", *virials, LARGEST_VIRIAL)
+    if _correlation(*forces) >= LEAST_CORRELATION:
+        _check_sign(*virials)
 
 
 def _forces(values: Sequence[Prediction]) -> NDArray[np.float64]:
@@ -65,18 +80,55 @@ def _relative_energies(frames: Sequence[Atoms], values: Sequence[Prediction]) ->
     return np.array([error.energy_ev / error.n_atoms for error in relative if error.energy_ev is not None])
 
 
+def _relative_virials(
+    frames: Sequence[Atoms], predictions: Sequence[Prediction]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return virials per atom, of labels and model, about the mean of each composition; nothing of too few frames.
+
+    The mean is no measure: model and functional may have the lattice constant on either side of the frames'.
+    """
+    groups: dict[str, list[NDArray[np.float64]]] = {}
+    for atoms, predicted in zip(frames, predictions, strict=True):
+        virial = virial_of(atoms)
+        if virial is not None:
+            both = np.array([virial.ravel(), predicted.virial.ravel()]) / len(atoms)
+            groups.setdefault(atoms.get_chemical_formula(), []).append(both)
+    several = [np.array(group) - np.mean(group, axis=0) for group in groups.values() if len(group) > 1]
+    if sum(map(len, several)) < FEWEST_VALUES:
+        return np.zeros(0), np.zeros(0)
+    labels, model = np.concatenate(several).transpose(1, 0, 2)
+    return labels.ravel(), model.ravel()
+
+
+def _correlation(labels: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    """Return the correlation of values about zero; 0 where there are too few, or nothing but zeros."""
+    scales = np.sqrt(np.sum(labels**2) * np.sum(model**2))
+    return float(np.sum(labels * model) / scales) if len(labels) >= FEWEST_VALUES and scales > 0 else 0.0
+
+
+def _check_sign(labels: NDArray[np.float64], model: NDArray[np.float64]) -> None:
+    correlation = _correlation(labels, model)
+    if correlation <= -LEAST_CORRELATION:
+        raise user_error(
+            Reason.LABELS_FAILED,
+            f"the labels' virials have the opposite sign of the pre-trained model's (correlation {correlation:.2f}), "
+            "though the forces agree: a virial is -V·stress, and a stress is negative under pressure (ASE's sign). "
+            f"{_WHAT_TO_DO}",
+        )
+
+
 def _check(what: str, unit: str, labels: NDArray[np.float64], model: NDArray[np.float64], largest: float) -> None:
-    scale, expected = np.sqrt(np.mean(labels**2)), np.sqrt(np.mean(model**2))
-    if len(labels) < FEWEST_VALUES or not (scale > 0 and expected > 0):
+    correlation = _correlation(labels, model)
+    if correlation < LEAST_CORRELATION:
         return
-    correlation, factor = float(np.mean(labels * model) / (scale * expected)), float(scale / expected)
+    scale = float(np.sqrt(np.mean(labels**2)))
+    factor = scale / float(np.sqrt(np.mean(model**2)))
     too_small, too_large = factor < 1 / LARGEST_FACTOR, factor > LARGEST_FACTOR and scale > largest
-    if correlation < LEAST_CORRELATION or not (too_small or too_large):
+    if not (too_small or too_large):
         return
     size = f"{1 / factor:.0f} times smaller than" if too_small else f"{factor:.0f} times as large as"
     raise user_error(
         Reason.LABELS_FAILED,
         f"the labels' {what} are {size} the pre-trained model's, and otherwise follow them (correlation "
-        f"{correlation:.2f}): is the labeler's unit {unit}? Nothing was trained on them. Check spec.labeling.engine, "
-        "or spec.data, and start a job under another prefix: wrong labels stay in the store under this one.",
+        f"{correlation:.2f}): is the labeler's unit {unit}? {_WHAT_TO_DO}",
     )

@@ -11,7 +11,7 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
-from pfd_worker.frames import labelled
+from pfd_worker.frames import is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
@@ -91,7 +91,7 @@ def _labelled_now(atoms: Atoms) -> Atoms:
     if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
     frame = labelled(atoms, energy, atoms.get_forces(), virial)
-    if not np.isfinite(frame.get_forces()).all() or not np.isfinite(energy):
+    if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
     frame.set_velocities(np.zeros((len(frame), 3)))
     return frame

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Engine, XtbEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import ExternalLabeler, InProcessLabeler
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
+from pfd_worker.labelers.limited import LimitedLabeler
 
 
 def in_process_labeler(engine: Engine) -> InProcessLabeler:
@@ -16,6 +19,11 @@ def in_process_labeler(engine: Engine) -> InProcessLabeler:
     if isinstance(settings, AseEngine):
         return AseLabeler.from_settings(settings)
     raise ValueError(f"{type(settings).__name__} runs in an image of its own")
+
+
+def limited_labeler(engine: Engine, seconds: float) -> LimitedLabeler:
+    """Return the same labeler in a process of its own, with a limit in seconds for each calculation."""
+    return LimitedLabeler(partial(in_process_labeler, engine), seconds)
 
 
 def external_labeler(engine: Engine) -> ExternalLabeler:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from pfd_worker.frames import groups_of_equal_atoms
 from pfd_worker.models.base import Prediction, species_features
 
+ATOMS_PER_BATCH = 8192
+"""Whose descriptors are held at a time: those of one atom take up to 4 kB, and many frames are reduced to features."""
+
 # one hint for each loaded checkpoint would fill the log of a train stage
 logging.getLogger("deepmd.utils.batch_size").setLevel(logging.ERROR)
 
@@ -47,23 +50,19 @@ class DeepmdModel:
         """Farthest neighbour that the model sees, in Å."""
         return float(self._potential.get_rcut())
 
-    def _batches(self, frames: Sequence[Atoms]) -> list[tuple[list[int], dict[str, Any]]]:
-        batches = []
-        for numbers in groups_of_equal_atoms(frames):
-            first = frames[numbers[0]]
-            arguments = {
-                "coords": np.array([frames[i].positions.ravel() for i in numbers]),
-                "cells": np.array([frames[i].cell.array.ravel() for i in numbers]) if first.pbc.any() else None,
-                "atom_types": [self._index[symbol] for symbol in first.get_chemical_symbols()],
-            }
-            batches.append((numbers, arguments))
-        return batches
+    def _arguments(self, frames: Sequence[Atoms]) -> dict[str, Any]:
+        first = frames[0]
+        return {
+            "coords": np.array([atoms.positions.ravel() for atoms in frames]),
+            "cells": np.array([atoms.cell.array.ravel() for atoms in frames]) if first.pbc.any() else None,
+            "atom_types": [self._index[symbol] for symbol in first.get_chemical_symbols()],
+        }
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given; equal frames go in one batch."""
         results: list[Prediction | None] = [None] * len(frames)
-        for numbers, arguments in self._batches(frames):
-            energies, forces, virials = self._potential.eval(**arguments)[:3]
+        for numbers in groups_of_equal_atoms(frames):
+            energies, forces, virials = self._potential.eval(**self._arguments([frames[i] for i in numbers]))[:3]
             for row, number in enumerate(numbers):
                 virial = virials[row].reshape(3, 3)
                 results[number] = Prediction(float(energies[row, 0]), forces[row], 0.5 * (virial + virial.T))
@@ -72,10 +71,13 @@ class DeepmdModel:
     def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
         """Return (n_frames, n_features): mean and spread of the descriptors of each element's atoms."""
         rows: dict[int, NDArray[np.float32]] = {}
-        for numbers, arguments in self._batches(frames):
-            descriptors = self._potential.eval_descriptor(**arguments)
-            symbols = frames[numbers[0]].get_chemical_symbols()
-            rows.update(zip(numbers, species_features(descriptors, symbols, elements), strict=True))
+        for group in groups_of_equal_atoms(frames):
+            symbols = frames[group[0]].get_chemical_symbols()
+            size = max(1, ATOMS_PER_BATCH // len(symbols))
+            for first in range(0, len(group), size):
+                numbers = group[first : first + size]
+                descriptors = self._potential.eval_descriptor(**self._arguments([frames[i] for i in numbers]))
+                rows.update(zip(numbers, species_features(descriptors, symbols, elements), strict=True))
         return np.array([rows[number] for number in range(len(frames))], dtype=np.float32)
 
     def calculator(self) -> DeepmdCalculator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.result import ExitCode, Reason
@@ -24,7 +25,7 @@ def given_data(context: StageContext, params: PrepareParams, digests: dict[str, 
     """
     frames: list[Atoms] = []
     for number, data in enumerate(params.data):
-        path = context.fetch_uri(data.uri)
+        path = context.fetch_uri(data.uri, f"spec.data[{number}].uri", Reason.DATA_INVALID)
         digests[f"data/{number}"] = sha256_of(path)
         frames += [_checked_data(atoms, row, f"spec.data[{number}]") for row, atoms in enumerate(_read(path, number))]
     return frames
@@ -45,12 +46,30 @@ def _invalid(message: str) -> StageError:
 
 
 def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:
+    frame = f"{where}, frame {row} ({atoms.get_chemical_formula()})"
+    _name_virial(atoms, frame)
     if not is_labelled(atoms):
         raise _invalid(
-            f"{where}, frame {row} ({atoms.get_chemical_formula()}): energy and forces are needed and must be finite; "
+            f"{frame}: energy and forces are needed and, like the virial, must be finite; "
             "name them energy (eV) and forces (eV/Å)"
         )
-    frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
-    kept = {"virial": frame.info["virial"]} if "virial" in frame.info else {}
-    frame.info = {**kept, "system": "data", "stratum": "data", "purpose": "training", "trajectory": where}
-    return frame
+    bare = atoms.copy()
+    bare.info = {"system": "data", "stratum": "data", "purpose": "training", "trajectory": where}
+    return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
+
+
+def _name_virial(atoms: Atoms, frame: str) -> None:
+    """Rename what data sets of GAP and MACE call `virials`: -V*stress in eV, like our `virial`."""
+    if "virials" not in atoms.info:
+        return
+    virials = np.asarray(atoms.info.pop("virials"))
+    if virials.size != 9 or not np.issubdtype(virials.dtype, np.number):
+        raise _invalid(f"{frame}: `virials` must be the nine components of -V·stress, in eV")
+    virials = virials.astype(float).reshape(3, 3)
+    other = virial_of(atoms)
+    if other is not None and not np.allclose(virials, other, rtol=1e-2, atol=1e-2):
+        raise _invalid(
+            f"{frame}: `virials` is not the virial that its virial or stress gives (-V·stress: the stress in eV/Å³, "
+            "negative under pressure, virials in eV). Keep one of them"
+        )
+    atoms.info["virial"] = virials

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.labeling import AseEngine
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.settings import ModelSource
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
@@ -37,6 +37,7 @@ class PreparedModel:
     section: dict[str, Any]
     """Model section of the input it was made with; empty for a calculator."""
     summary: dict[str, Any]
+    caution: Caution | None = None
 
 
 def prepare_model(
@@ -89,13 +90,20 @@ def _prepare_checkpoint(
     _check_elements(info, frames, where)
     _check_model_runs(family.open(file), frames, where)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
-    summary = {
-        "source": _address(source),
-        "unobserved_elements": sorted(elements - set(info.observed_elements)),
-        "branch": source.branch,
-        "branches": info.branches,
-    }
-    return PreparedModel(file, family, info.model_section, summary)
+    summary = {"source": _address(source), "branch": source.branch, "branches": info.branches}
+    caution = _unobserved(sorted(elements - set(info.observed_elements)), where)
+    return PreparedModel(file, family, info.model_section, summary, caution)
+
+
+def _unobserved(elements: list[str], where: str) -> Caution | None:
+    if not elements:
+        return None
+    named = ", ".join(elements[:12]) + (", …" if len(elements) > 12 else "")
+    return Caution(
+        reason=CautionReason.UNOBSERVED_ELEMENTS,
+        message=f"{where} has parameters for {named}, but was never trained on it, by what its checkpoint says: its "
+        "predictions are a guess until it has been trained on labels that hold it.",
+    )
 
 
 def _address(source: ModelSource) -> str:
@@ -112,9 +120,14 @@ def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> No
                 raise StageError(
                     ExitCode.USER_ERROR,
                     Reason.UNKNOWN_ELEMENT,
-                    f"system {atoms.info['system']} contains {symbol}, which the model ({where}) does not know. "
-                    f"It knows: {known}. Choose another model or remove the system.",
+                    f"{_source(atoms)} contains {symbol}, which the model ({where}) does not know. "
+                    f"It knows: {known}. Choose another model or remove what contains it.",
                 )
+
+
+def _source(atoms: Atoms) -> str:
+    """Return the words of the spec for where a frame is from: given data say it, start structures have a system."""
+    return str(atoms.info.get("trajectory", f"system {atoms.info['system']}"))
 
 
 def _check_model_runs(model: AtomisticModel, starts: list[Atoms], where: str) -> None:

@@ -49,7 +49,9 @@ def starts_of(
 
 def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
     if not system.structures.startswith("/"):
-        return context.fetch_uri(system.structures)
+        return context.fetch_uri(
+            system.structures, f"system {system.name}, structures.uri", Reason.STRUCTURE_UNREADABLE
+        )
     path = Path(system.structures)
     if not path.is_file():
         raise StageError(

@@ -12,7 +12,7 @@ from pfd_operator.contract.settings import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
 from pfd_worker.selection.low_energy import select_low_energy
-from pfd_worker.selection.novelty import Novelty, count_novel, select_novel
+from pfd_worker.selection.novelty import Novelty, count_novel, select_distinct, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
 from pfd_worker.selection.variance import PosteriorVariance
 
@@ -76,7 +76,9 @@ def choose_frames(
     chosen |= dict.fromkeys(lowest, Sampling.LOW_ENERGY)
     strata = [candidate.stratum for candidate in candidates]
     brink = {row for row, candidate in enumerate(candidates) if candidate.brink}
-    for sampling, pool in ((Sampling.BRINK, brink), (Sampling.FARTHEST, set(range(len(candidates))))):
-        new = select_novel(novelty, strata, pool - set(chosen), count - len(chosen), seed)
-        chosen |= dict.fromkeys(new, sampling)
+    # trajectories that explode before their first check leave the start that they share
+    distinct = select_distinct(novelty, strata, brink - set(chosen), count - len(chosen), seed)
+    chosen |= dict.fromkeys(distinct, Sampling.BRINK)
+    rest = set(range(len(candidates))) - set(chosen)
+    chosen |= dict.fromkeys(select_novel(novelty, strata, rest, count - len(chosen), seed), Sampling.FARTHEST)
     return Choice(chosen, before, novel)

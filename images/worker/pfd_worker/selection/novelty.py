@@ -76,15 +76,45 @@ def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int],
         Rows of the candidates, in the order chosen; the same for the same arguments.
     """
     names = np.asarray(strata)
-    rest = np.zeros(len(names), dtype=bool)
-    rest[list(rows)] = True
+    rest = _among(names, rows)
     chosen = _fill(novelty, names, rest & (novelty.scores > duplicate_score(novelty.own)), count, seed)
     rest[chosen] = False
     return chosen + _fill(novelty, names, rest, count - len(chosen), seed)
 
 
-def _fill(novelty: Novelty, names: NDArray[np.str_], allowed: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Take the newest of what is allowed until each stratum has its share."""
+def select_distinct(novelty: Novelty, strata: Sequence[str], rows: Collection[int], count: int, seed: int) -> list[int]:
+    """Choose at most `count` of some candidates, without near-duplicates of the training set or of one another.
+
+    Parameters and result are those of `select_novel`; fewer are chosen where all others are near-duplicates.
+    """
+    names = np.asarray(strata)
+    rest, least = _among(names, rows), duplicate_score(novelty.own)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        # a share that a stratum cannot fill is dealt anew over those that can
+        more = _fill(novelty, names, rest & (novelty.scores > least), count - len(chosen), seed, least)
+        if not more:
+            break
+        chosen += more
+        rest[more] = False
+    return chosen
+
+
+def _among(names: NDArray[np.str_], rows: Collection[int]) -> NDArray[np.bool_]:
+    among = np.zeros(len(names), dtype=bool)
+    among[list(rows)] = True
+    return among
+
+
+def _fill(
+    novelty: Novelty,
+    names: NDArray[np.str_],
+    allowed: NDArray[np.bool_],
+    count: int,
+    seed: int,
+    least: float = -np.inf,
+) -> list[int]:
+    """Take the newest of what is allowed and newer than `least` until each stratum has its share."""
     left = fair_quotas(Counter(str(name) for name in names[allowed]), count, seed)
     open_rows = allowed & np.isin(names, [name for name, quota in left.items() if quota])
     chosen: list[int] = []
@@ -101,4 +131,5 @@ def _fill(novelty: Novelty, names: NDArray[np.str_], allowed: NDArray[np.bool_],
         left[name] -= 1
         if not left[name]:
             open_rows &= names != name
+        open_rows &= novelty.scores > least
     return chosen

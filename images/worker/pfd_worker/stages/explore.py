@@ -25,7 +25,7 @@ from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.structures import holdout_starts, training_starts
+from pfd_worker.structures import by_system, holdout_starts, training_starts
 
 CANDIDATES, FEATURES, ROWS = "candidates.extxyz", "features.npy", "candidates.json"
 
@@ -34,7 +34,7 @@ def run(context: StageContext) -> StageOutput:
     """Run the trajectories of this index and reduce their frames to features on the spot."""
     params = cast(ExploreParams, context.spec.params)
     prepared = context.input("prepare")[0]
-    starts = read_frames(context.fetch(prepared, "starts.extxyz"))
+    starts = _dealt(read_frames(context.fetch(prepared, "starts.extxyz")), params, context.spec.seed)
     elements: list[str] = prepared.summary["elements"]
     model = open_model(context, context.input("model")[0])
     tasks = _tasks(context, params)
@@ -43,7 +43,7 @@ def run(context: StageContext) -> StageOutput:
     outcomes: list[TrajectoryOutcome] = []
     about = []
     for task, ordinal in tasks:
-        start = _start(starts, task, ordinal, params, context.spec.seed)
+        start = starts[task.system][ordinal % len(starts[task.system])]
         name = _name(context.spec.iteration, params.purpose, task)
         outcome = run_trajectory(
             start, calculator, task, name, params.min_distance_factor, context.stopping, pace.at(name)
@@ -79,12 +79,14 @@ def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, i
     return [(task, ordinal) for task, ordinal in numbered if id(task) in kept]
 
 
-def _start(starts: list[Atoms], task: MdTask, ordinal: int, params: ExploreParams, seed: int) -> Atoms:
-    """Deal the starts of a system over its trajectories in seeded order: none twice before each came once."""
-    mine = [atoms for atoms in starts if atoms.info["system"] == task.system]
-    pool = holdout_starts(mine) if params.purpose == "hold-out" else training_starts(mine)
-    order = np.random.default_rng(seed_of(seed, "starts", params.purpose, task.system)).permutation(len(pool))
-    return pool[int(order[ordinal % len(pool)])]
+def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, list[Atoms]]:
+    """Return the starts of each system in the seeded order in which its trajectories take them, one after another."""
+    dealt = {}
+    for system, mine in by_system(starts).items():
+        pool = holdout_starts(mine) if params.purpose == "hold-out" else training_starts(mine)
+        order = np.random.default_rng(seed_of(seed, "starts", params.purpose, system)).permutation(len(pool))
+        dealt[system] = [pool[int(number)] for number in order]
+    return dealt
 
 
 def _name(iteration: int, purpose: str, task: MdTask) -> str:

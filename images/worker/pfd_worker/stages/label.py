@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from typing import cast
 
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
-from pfd_worker.label_desk import LabelDesk
-from pfd_worker.labelers.registry import in_process_labeler
+from pfd_worker.label_desk import Entry, LabelDesk
+from pfd_worker.labelers.base import InProcessLabeler
+from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.teacher import label_by_teacher
 
 
 def run(context: StageContext) -> StageOutput:
     """Compute what is not stored yet, one task after another; every finished label is safe at once."""
-    engine = cast(LabelParams, context.spec.params).engine
-    if engine is None:
+    params = cast(LabelParams, context.spec.params)
+    if params.engine is None:
         return label_by_teacher(context)
-    desk = LabelDesk(context, engine)
+    desk = LabelDesk(context, params.engine)
     with _claims_kept(desk):
-        for used, entries in groupby(list(desk.triage()), key=lambda entry: entry.engine):
-            labeler = in_process_labeler(used)
-            for entry in entries:
-                if context.stopping.is_set():
-                    desk.give_up()
-                    raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
-                started = time.monotonic()
-                desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
+        for engine, entries in groupby(list(desk.triage()), key=lambda entry: entry.engine):
+            with limited_labeler(engine, params.timeout_seconds) as labeler:
+                _compute(desk, labeler, entries)
     desk.await_others()
     return desk.output()
+
+
+def _compute(desk: LabelDesk, labeler: InProcessLabeler, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        if desk.context.stopping.is_set():
+            desk.give_up()
+            raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
+        started = time.monotonic()
+        desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
 
 
 @contextmanager

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from ase import Atoms
-
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import PrepareParams
-from pfd_worker.errors import StageError
 from pfd_worker.frames import write_frames
 from pfd_worker.preparation.data import given_data
+from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import MODEL_SECTION_FILE, PreparedModel, prepare_model
 from pfd_worker.preparation.starts import STARTS_FILE, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -30,7 +27,7 @@ def run(context: StageContext) -> StageOutput:
     starts, systems = starts_of(context, params, digests)
     data = given_data(context, params, digests)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
-    _check_pseudopotentials(params, starts)
+    check_engine(params.engine, starts)
     context.progress(30, "structures read")
 
     model = prepare_model(context, params, [*starts, *data], digests)
@@ -56,6 +53,7 @@ def run(context: StageContext) -> StageOutput:
             "inputs_sha256": digests,
         },
         counts={"starts": len(starts), "data": len(data)},
+        caution=model.caution,
         digest=digest_of([context.spec.digest, digests]),
     )
 
@@ -68,18 +66,3 @@ def _check_training(params: PrepareParams, model: PreparedModel, elements: list[
         model.family.check_input(model.family.base_input(params.training, model.section))
     else:
         raise ValueError("a calculator cannot be fine-tuned")
-
-
-def _check_pseudopotentials(params: PrepareParams, starts: list[Atoms]) -> None:
-    if params.engine is None or params.engine.abinit is None:
-        return
-    given = params.engine.abinit.pseudopotentials
-    for atoms in starts:
-        for symbol in sorted(set(atoms.get_chemical_symbols())):
-            if symbol not in given:
-                raise StageError(
-                    ExitCode.USER_ERROR,
-                    Reason.PSEUDOPOTENTIAL_MISSING,
-                    f"system {atoms.info['system']} contains {symbol}, for which "
-                    f"spec.labeling.engine.abinit.pseudopotentials names no file (it has {', '.join(sorted(given))}).",
-                )

@@ -19,6 +19,7 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
 
     Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
+    So do frames without a cell: a folder has one for all of its frames or for none.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     kinds: dict[str, dpdata.MultiSystems] = {}
     for atoms in frames:
         virial = virial_of(atoms)
-        kind = "without-virial" if virial is None else "with-virial"
+        kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
         # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
         bare = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
         systems = kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map)))

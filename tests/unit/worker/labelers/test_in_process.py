@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
+from ase.calculators.emt import EMT as EMTCalculator
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
@@ -72,6 +73,18 @@ def test_what_a_calculator_raises_has_a_reason(error, reason):
 
     verdict = AseLabeler(Raises).compute(LabelTask(rattled(), INFO))
     assert (verdict.ok, verdict.reason) == (False, reason)
+
+
+@pytest.mark.parametrize("quantity", ["free_energy", "forces", "stress"])
+def test_values_that_are_not_numbers_are_a_failed_label(quantity):
+    class Broken(EMTCalculator):
+        def calculate(self, *given):
+            super().calculate(*given)
+            self.results[quantity] = self.results[quantity] * np.nan
+
+    verdict = AseLabeler(Broken).compute(LabelTask(rattled(), INFO))
+    assert (verdict.ok, verdict.reason) == (False, "EngineError")
+    assert "not numbers" in verdict.message
 
 
 def test_a_trajectory_starts_at_the_start_and_conserves_energy():

@@ -76,6 +76,24 @@ def test_features_see_an_exchange_of_two_species_but_not_the_order_of_atoms(mode
     assert np.abs(features[0] - features[1]).max() > 1e-3
 
 
+def test_features_of_many_frames_hold_the_descriptors_of_few_at_a_time(model, monkeypatch):
+    cu, al = emt_frames("Cu", 7, 0.1, seed=12), emt_frames("Al", 1, 0.1, seed=13)
+    frames = [*cu[:5], *al, *cu[5:]]
+    at_once = model.features(frames, ["Al", "Cu"])
+    sizes, evaluate = [], model._potential.eval_descriptor
+
+    def counted(coords, **others):
+        sizes.append(len(coords))
+        return evaluate(coords=coords, **others)
+
+    monkeypatch.setattr(model._potential, "eval_descriptor", counted)
+    for most_atoms, expected in ((12, [3, 3, 1, 1]), (1, [1] * 8)):
+        monkeypatch.setattr("pfd_worker.models.deepmd.ATOMS_PER_BATCH", most_atoms)
+        sizes.clear()
+        np.testing.assert_allclose(model.features(frames, ["Al", "Cu"]), at_once, rtol=1e-5, atol=1e-7)
+        assert sizes == expected
+
+
 def test_a_shift_moves_energies_only_and_a_stripped_checkpoint_is_the_same_model(model, hot, tmp_path):
     shift_energy_bias(hot, {"Cu": 1.5}, tmp_path / "shifted.pt")
     strip_checkpoint(tmp_path / "shifted.pt", tmp_path / "stripped.pt")

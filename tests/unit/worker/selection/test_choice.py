@@ -78,3 +78,30 @@ def test_low_energies_take_their_share_of_what_is_not_even_and_the_number_stays(
 
 def test_candidates_without_a_known_energy_leave_the_share_to_others():
     assert choose(10, 4, 3) == choose(10, 4)
+
+
+def test_equal_frames_on_the_brink_leave_their_places_to_what_is_far():
+    rows = features()
+    for stratum in ("si/900K", "si/1500K"):
+        candidates = [replace(each, stratum=stratum if each.brink else each.stratum) for each in CANDIDATES]
+        rows[sorted(BRINK)] = 30.0
+        choice = choose_frames(candidates, 6, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN), seed=3)
+        kinds = Counter(choice.samplings.values())
+        assert kinds == {Sampling.BRINK: 1, Sampling.FARTHEST: 5}
+        assert len(BRINK & set(choice.samplings)) == 1
+
+
+def test_equal_frames_on_the_brink_make_up_the_number_where_nothing_else_is_left():
+    rows = features()
+    rows[sorted(BRINK)] = 30.0
+    choice = choose_frames(CANDIDATES, 40, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN), seed=3)
+    assert set(choice.samplings) == set(range(40))
+
+
+def test_a_stratum_whose_explosions_are_all_alike_leaves_its_share_to_another():
+    candidates = [Candidate("a", f"t{n}", 0, brink=True) for n in range(4)]
+    candidates += [Candidate("b", f"t{n}", 0, brink=True) for n in range(4, 8)]
+    rows = np.array([[5, 0]] * 4 + [[0, 5], [0, 6], [0, 7], [0, 8]], dtype=np.float32)
+    choice = choose_frames(candidates, 4, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN[:, :2]), seed=3)
+    assert set(choice.samplings.values()) == {Sampling.BRINK}
+    assert len({0, 1, 2, 3} & set(choice.samplings)) == 1

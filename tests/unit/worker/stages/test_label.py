@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ class Fails:
 def fails(monkeypatch):
     def made(reason: str) -> Fails:
         labeler = Fails(reason)
-        monkeypatch.setattr("pfd_worker.stages.label.in_process_labeler", lambda engine: labeler)
+        monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(labeler))
         return labeler
 
     return made

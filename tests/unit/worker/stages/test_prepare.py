@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 from tests.unit.worker.stages.loop import Loop, prepare_params
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
+from pfd_worker.models.checkpoint import CheckpointInfo
 
 pytestmark = pytest.mark.image
 
@@ -18,12 +20,13 @@ def system(folder, atoms, name="copper"):
     return {"name": name, "structures": str(folder / f"{name}.extxyz"), "perturb": {"count": 2}}
 
 
+ABINIT = {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"Cu": "Cu.psp8"}}}
 CASES = {
     "no branch": (lambda f: {"model": {"uri": f"file://{f}/p.pt"}}, Reason.BRANCH_REQUIRED, "Cold, Hot"),
     "other branch": (
         lambda f: {"model": {"uri": f"file://{f}/p.pt", "branch": "X"}}, Reason.UNKNOWN_BRANCH, "Cold, Hot",
     ),
-    "no model": (lambda f: {"model": {"uri": f"file://{f}/none.pt"}}, Reason.MODEL_NOT_FOUND, "none.pt"),
+    "no model": (lambda f: {"model": {"uri": f"file://{f}/none.pt"}}, Reason.MODEL_NOT_FOUND, "spec.model.uri: file"),
     "not a model": (lambda f: {"model": {"uri": f"file://{f}/text.pt"}}, Reason.NOT_A_CHECKPOINT, "text.pt"),
     "element": (
         lambda f: {"systems": [system(f, bulk("Pd"), "palladium")]}, Reason.UNKNOWN_ELEMENT, "palladium contains Pd",
@@ -35,13 +38,25 @@ CASES = {
         lambda f: {"systems": [{"name": "x", "structures": "/nowhere/x.cif", "perturb": {}}]},
         Reason.STRUCTURE_UNREADABLE, "system x",
     ),
+    "no structures": (
+        lambda f: {"systems": [{"name": "x", "structures": f"file://{f}/none.cif", "perturb": {}}]},
+        Reason.STRUCTURE_UNREADABLE, "system x, structures.uri: file",
+    ),
     "pseudopotential": (
         lambda f: {"engine": {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"Si": "Si.psp8"}}}},
         Reason.PSEUDOPOTENTIAL_MISSING, "contains Cu",
     ),
+    "molecule": (
+        lambda f: {"systems": [system(f, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), "dimer")], "engine": ABINIT},
+        Reason.STRUCTURE_UNREADABLE, "system dimer is not periodic",
+    ),
     "template": (
         lambda f: {"training": {"template": {"loss": {"start_pref_g": 1}}}},
         Reason.TRAINING_TEMPLATE_INVALID, "start_pref_g",
+    ),
+    "no data": (lambda f: {"data": [{"uri": f"file://{f}/none.extxyz"}]}, Reason.DATA_INVALID, "spec.data[0].uri: "),
+    "element of data": (
+        lambda f: {"data": [{"uri": f"file://{f}/pd.extxyz"}]}, Reason.UNKNOWN_ELEMENT, "spec.data[0] contains Pd",
     ),
     "data": (lambda f: {"data": [{"uri": f"file://{f}/bare.extxyz"}]}, Reason.DATA_INVALID, "spec.data[0], frame 0"),
 }  # fmt: skip
@@ -53,6 +68,7 @@ def test_mistakes_are_named(case, tmp_path, pretrained):
     (tmp_path / "p.pt").write_bytes(pretrained.read_bytes())
     (tmp_path / "text.pt").write_text("this is not a model")
     write(tmp_path / "bare.extxyz", bulk("Cu"))
+    write(tmp_path / "pd.extxyz", labelled(bulk("Pd"), -1.0, np.zeros((1, 3))))
     with pytest.raises(StageError) as caught:
         Loop(tmp_path).run(prepare_params(tmp_path, pretrained, **changes(tmp_path)))
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
@@ -69,6 +85,15 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
     assert first.counts["starts"] == 8
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
     assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest
+
+
+def test_an_element_the_model_was_never_trained_on_is_a_caution(tmp_path, pretrained, monkeypatch):
+    loop = Loop(tmp_path)
+    assert loop.run(prepare_params(tmp_path, pretrained)).caution is None
+    monkeypatch.setattr(CheckpointInfo, "observed_elements", ["Al"])
+    write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
+    caution = loop.run(prepare_params(tmp_path, pretrained)).caution
+    assert caution.reason == CautionReason.UNOBSERVED_ELEMENTS and "spec.model has parameters for Cu" in caution.message
 
 
 def test_user_data_keep_their_labels(tmp_path, pretrained):

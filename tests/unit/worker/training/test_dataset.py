@@ -34,6 +34,16 @@ def test_sets_hold_energies_forces_and_virials_of_each_composition(tmp_path):
     assert sorted(counts.values()) == [1, 1, 2]
 
 
+def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path):
+    crystal = frame("Si4", 1, virial=False)
+    cluster = labelled(Atoms("Si4", positions=crystal.positions), -1.0, np.ones((4, 3)))
+    for number, frames in enumerate([(crystal, cluster), (cluster, crystal)]):
+        folders = [Path(name) for name in write_deepmd_sets(frames, ["Si"], tmp_path / str(number))]
+        assert [len(loaded(folder)["energy"]) for folder in folders] == [1, 1]
+        assert [(folder / "nopbc").exists() for folder in folders] == [False, True]
+        assert np.linalg.det(loaded(folders[0])["box"].reshape(3, 3)) != 0
+
+
 def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
     source = frame("Si4", 5)
     data = loaded(Path(write_deepmd_sets([source], ["Si"], tmp_path)[0]))

@@ -1,0 +1,40 @@
+"""Numbers of which zero or less means nothing are refused where they are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pfd_operator.api.crd import rendered
+from pfd_operator.contract.distill import Acceptance
+from pfd_operator.contract.settings import Perturb
+
+
+@pytest.mark.parametrize("supercell", [[-1, 1, 1], [0, 1, 1], [1, 1]])
+def test_a_supercell_repeats_the_cell(supercell: list[int]) -> None:
+    with pytest.raises(ValidationError, match="supercell"):
+        Perturb.model_validate({"supercell": supercell})
+
+
+def test_a_surface_is_a_plane() -> None:
+    with pytest.raises(ValidationError, match=r"\[0, 0, 0\] is no plane"):
+        Perturb.model_validate({"slab": {"miller": [0, 0, 0]}})
+    Perturb.model_validate({"slab": {"miller": [0, -1, 0]}})
+
+
+@pytest.mark.parametrize("sizes", [[0], [108, -5]])
+def test_models_are_timed_on_atoms(sizes: list[int]) -> None:
+    with pytest.raises(ValidationError, match="sizes"):
+        Acceptance.model_validate({"forceRMSE": 0.1, "sizes": sizes})
+
+
+def test_the_api_server_refuses_them_too() -> None:
+    definition = yaml.safe_load(rendered()["pfd.dev_distilljobs.yaml"])
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    perturb: dict[str, Any] = spec["systems"]["items"]["properties"]["perturb"]["properties"]
+    assert perturb["supercell"]["items"]["minimum"] == 1
+    assert perturb["slab"]["properties"]["miller"]["x-kubernetes-validations"][0]["rule"] == "self.exists(i, i != 0)"
+    assert spec["acceptance"]["properties"]["sizes"]["items"]["minimum"] == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ValidationError
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
+from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.conditions import find_condition
@@ -41,6 +44,8 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
     if not ended:
         return ObservedTeacher(ended, s3=spec.artifacts.s3)
     record = _record(key.name, spec, status)
+    if record is not None:
+        record = record.model_copy(update={"reference": _reference(teacher.body.get("spec", {}))})
     return ObservedTeacher(ended, _failure(status), record, spec.artifacts.s3)
 
 
@@ -56,8 +61,16 @@ def _record(name: str, spec: _TeacherSpec, status: JobStatus) -> TeacherRecord |
         starts_uri=f"{root}/stages/{prepare.digest}/manifest.json",
         holdout_uri=f"{root}/stages/{train.digest}/manifest.json",
         systems=[system.name for system in spec.systems],
-        reference=spec.labeling.engine.in_words + (", and given data" if spec.data else ""),
     )
+
+
+def _reference(spec: dict[str, Any]) -> str | None:
+    """Return what labelled for the teacher; None if its spec no longer says so: the model card says less then."""
+    try:
+        engine = Labeling.model_validate(spec.get("labeling")).engine
+    except ValidationError:
+        return None
+    return engine.in_words + (", and given data" if spec.get("data") else "")
 
 
 def _failure(status: JobStatus) -> str:

@@ -40,6 +40,7 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.model_uri == "s3://pfd/silicon/best.pt"
     assert teacher.record.starts_uri == f"s3://pfd/silicon/stages/{'a' * 64}/manifest.json"
     assert teacher.record.systems == ["a"]
+    assert teacher.record.reference is None
 
 
 def test_one_that_runs_is_waited_for() -> None:

@@ -92,6 +92,8 @@ class Informer(Generic[T]):
         self.synced = asyncio.Event()
         self.heard_at = time.monotonic()
         self.relists = 0
+        self.denied = False
+        """Whether the API server's last answer was that it is not allowed."""
 
     @property
     def path(self) -> str:
@@ -123,7 +125,9 @@ class Informer(Generic[T]):
                     await self._list()
                 await self._watch()
                 failures = 0
+                self.denied = False
             except ApiError as error:
+                self.denied = error.status == 403
                 if error.status == 410:
                     self._version = ""
                     continue

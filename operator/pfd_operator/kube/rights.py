@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pfd_operator.api.kinds import KINDS
 
@@ -31,10 +31,26 @@ async def refusals(api: KubeApi, namespaces: Sequence[str]) -> dict[str, str]:
     return {namespace: words for namespace, words in zip(namespaces, said, strict=True) if words}
 
 
-async def until_changed(api: KubeApi, namespaces: Sequence[str], refused: Collection[str]) -> None:
-    """Return when other namespaces are refused than `refused`, and stay so for a moment."""
+async def until_changed(
+    api: KubeApi, namespaces: Sequence[str], refused: Collection[str], denied: Callable[[], bool]
+) -> None:
+    """Return when other namespaces are refused than `refused`, and stay so for a moment.
+
+    Parameters
+    ----------
+    api
+        Asked only if some are refused or `denied` says so: in the steady state there are watches and no requests.
+    namespaces
+        All that are to be served.
+    refused
+        Those that are not.
+    denied
+        Whether a watch of one that is served is refused now.
+    """
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if not refused and not denied():
+            continue
         first = await _known_refusals(api, namespaces)
         if first is None or set(first) == set(refused):
             continue

@@ -226,9 +226,12 @@ class Operator:
         self._lost()
 
     async def _follow_rights(self) -> None:
-        await rights.until_changed(self.api, self.settings.namespaces, self._refused)
+        await rights.until_changed(self.api, self.settings.namespaces, self._refused, self._denied)
         log.error("the API server refuses other namespaces than before: starting anew with those that it does not")
         self._lost()
+
+    def _denied(self) -> bool:
+        return any(informer.denied for informer in self.informers)
 
     async def _wait_for_definition(self) -> None:
         """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""

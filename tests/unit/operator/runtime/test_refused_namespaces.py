@@ -13,6 +13,8 @@ from runtime_parts import settings_at
 
 from pfd_operator.kube import rights
 from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.handlers import refused_namespaces, run
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
@@ -25,14 +27,17 @@ class Server:
         self.refused = {"b"}
         self.away = False
         self.address = ""
+        self.asked = 0
+        self.cut = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked += 1
         if self.away:
             return web.json_response({"message": "later"}, status=503)
         if any(f"/namespaces/{name}/" in request.path for name in self.refused):
             return web.json_response({"reason": "Forbidden", "message": "no Role here"}, status=403)
         if "watch" in request.query:
-            await asyncio.sleep(60)
+            await asyncio.wait_for(self.cut.wait(), 60)
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
 
 
@@ -87,8 +92,12 @@ async def test_one_that_begins_to_be_refused_is_noticed_if_it_stays_so(
     server.refused = set()
     monkeypatch.setattr(rights, "AGAIN_SECONDS", 0.3)
     api = await KubeApi.connect(settings.kubeconfig)
-    noticed = asyncio.create_task(rights.until_changed(api, settings.namespaces, []))
+    watches = {"denied": False}
+    noticed = asyncio.create_task(rights.until_changed(api, settings.namespaces, [], lambda: watches["denied"]))
     server.refused = {"a"}
+    await asyncio.sleep(0.2)
+    assert server.asked == 0
+    watches["denied"] = True
     await asyncio.sleep(0.2)
     server.refused = set()
     await asyncio.sleep(0.4)
@@ -106,3 +115,23 @@ async def test_with_none_left_the_process_ends(server: Server, settings: Runtime
 async def test_what_is_not_known_leaves_none_out(server: Server, settings: RuntimeSettings) -> None:
     server.away = True
     assert await refused_namespaces(settings) == []
+
+
+async def test_a_watch_that_is_refused_says_so(server: Server, settings: RuntimeSettings) -> None:
+    server.refused = set()
+    api = await KubeApi.connect(settings.kubeconfig)
+    children = Children(api, ResourceStore(), lambda key, seconds: None, ["a"])
+    followed = [asyncio.create_task(informer.run()) for informer in children.informers]
+    await asyncio.wait_for(children.synced(), 5)
+    assert not any(informer.denied for informer in children.informers)
+    server.refused = {"a"}
+    server.cut.set()
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if all(informer.denied for informer in children.informers):
+            break
+    else:
+        pytest.fail("no informer says that it is refused")
+    for task in followed:
+        task.cancel()
+    await api.close()

@@ -37,7 +37,7 @@ def test_a_student_waits_for_its_teacher_and_is_accepted(
         card = json.loads(s3.get_object(Bucket=address.netloc, Key=f"{folder}/card.json")["Body"].read())
     assert names == {
         "model.pt", "frozen.pth", "compressed.pth", "data.lammps", "in.lammps", "run_ase.py", "structure.extxyz",
-        "card.json", "card.md", "manifest.json", "acceptance.json",
+        "card.json", "card.md", "manifest.json", "acceptance.json", "report.html", "report.json", "history.json",
     }  # fmt: skip
     assert card["accepted"] is True
     assert card["typeMap"] == ["Si"]

@@ -82,8 +82,9 @@ class LabelDesk:
 
     def triage(self) -> list[Entry]:
         """Take what is stored, claim what is free; return what is ours to compute, equal structures once."""
+        keys: set[str] = set()
         for entry in self.entries:
-            if self._take_stored(entry) or any(entry.key == other.key for other in self.ours):
+            if entry.key in keys or self._take_stored(entry):
                 continue
             ours, restarted = self._labels.claim(entry.key)
             if restarted:
@@ -91,15 +92,17 @@ class LabelDesk:
             # Its former owner may have stored the label between our look and our claim.
             if ours and not self._take_stored(entry):
                 self.ours.append(entry)
+                keys.add(entry.key)
             elif ours:
                 self._labels.release(entry.key)
         return self.ours
 
     def adopt(self, numbers: Sequence[int]) -> None:
         """Go on with the claims another container of this pod made."""
-        self.ours = [entry for entry in self.entries if entry.number in set(numbers)]
+        claimed = set(numbers)
+        self.ours = [entry for entry in self.entries if entry.number in claimed]
         for entry in self.entries:
-            if entry not in self.ours:
+            if entry.number not in claimed:
                 self._take_stored(entry)
 
     def settle(self, entry: Entry, verdict: Verdict, seconds: float) -> None:

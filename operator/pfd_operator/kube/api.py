@@ -23,6 +23,7 @@ MERGE_PATCH = "application/merge-patch+json"
 NOT_PACKED = "identity"
 """Lists of thousands of objects cost more processor time to pack and unpack than the cluster's network saves."""
 REQUEST_TIMEOUT_SECONDS = 30.0
+PAGE_SIZE = 500
 USER_KUBECONFIG = "~/.kube/config"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -148,6 +149,23 @@ class KubeApi:
                     _decode(response.status, payload)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+
+    async def pages(self, path: str, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
+        """Yield a list in pages of `PAGE_SIZE`; what is in them may be null where there is nothing.
+
+        Raises
+        ------
+        ApiError
+            As `request`.
+        """
+        asked = {**query, "limit": str(PAGE_SIZE)}
+        while True:
+            page = await self.request("GET", path, query=asked, accept=accept)
+            yield page
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            asked["continue"] = following
 
     async def lines(self, path: str, query: Mapping[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
         """Yield the lines of a watch until the server ends it or is silent; an empty one first, when it answered.

@@ -119,12 +119,14 @@ class Children:
             If it does not answer.
         """
         query = {"labelSelector": f"{UID_LABEL}={owner.uid}"}
-        namespace = owner.namespace
+        scope = f"/namespaces/{owner.namespace}"
         # Jobs first: a pod that comes in between is seen
-        jobs = (await self._api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=query))["items"]
-        pods = (await self._api.request("GET", f"/api/v1/namespaces/{namespace}/pods", query=query))["items"]
+        jobs = (await self._api.request("GET", JOBS.format(scope), query=query))["items"]
+        pods = (await self._api.request("GET", PODS.format(scope), query=query))["items"]
         found = observed_jobs(jobs, pods)
-        return replace(observed, jobs=tuple(self._with_gone_pods(job, Owner(namespace, job.uid)) for job in found))
+        return replace(
+            observed, jobs=tuple(self._with_gone_pods(job, Owner(owner.namespace, job.uid)) for job in found)
+        )
 
     def job(self, namespace: str, name: str) -> CachedJob | None:
         """Return a Job of ours by name."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pfd_operator.api.kinds import KINDS
 
 from .api import JSON, ApiError, KubeApi
-from .informer import PAGE_SIZE
 from .resources import Key, collection_path
 from .store import ResourceStore
 
@@ -70,12 +69,6 @@ class Sweep:
                 self._gone(key)
 
     async def _uids(self, kind: str, namespace: str | None) -> list[str]:
-        uids: list[str] = []
-        query = {"limit": str(PAGE_SIZE)}
-        while True:
-            page = await self._api.request("GET", collection_path(kind, namespace), query=query, accept=METADATA_ONLY)
-            # null in an empty list of metadata
-            uids += [item["metadata"]["uid"] for item in page.get("items") or ()]
-            if not page["metadata"].get("continue"):
-                return uids
-            query["continue"] = page["metadata"]["continue"]
+        pages = self._api.pages(collection_path(kind, namespace), {}, METADATA_ONLY)
+        # null in an empty list of metadata
+        return [item["metadata"]["uid"] async for page in pages for item in page.get("items") or ()]

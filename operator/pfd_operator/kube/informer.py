@@ -18,7 +18,6 @@ from .owner import Owner
 
 log = logging.getLogger(__name__)
 
-PAGE_SIZE = 500
 SILENCE_SECONDS = 90.0
 """After so much silence a watch is opened anew: it may be idle, or dead whatever TCP thinks."""
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -139,20 +138,16 @@ class Informer(Generic[T]):
 
     async def _list(self) -> None:
         listed: dict[tuple[str, str], T] = {}
-        query = {"labelSelector": self._watched.label_selector, "limit": str(PAGE_SIZE)}
-        while True:
-            page = await self._api.request("GET", self._watched.path, query=query)
+        version = ""
+        async for page in self._api.pages(self._watched.path, {"labelSelector": self._watched.label_selector}):
             self.heard_at = time.monotonic()
+            version = page["metadata"]["resourceVersion"]
             for item in page.get("items", []):
                 parsed = self._parsed(item)
                 if parsed is not None:
                     listed[parsed.key] = parsed
-            metadata = page["metadata"]
-            if not metadata.get("continue"):
-                break
-            query["continue"] = metadata["continue"]
         self._replace(listed)
-        self._version = metadata["resourceVersion"]
+        self._version = version
         self.relists += 1
         self.synced.set()
 

@@ -37,19 +37,18 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
     except ValidationError:
         return ObservedTeacher(ended=False)
     ended = status.phase.terminal
+    given = teacher.body.get("spec", {})
     try:
-        spec = _TeacherSpec.model_validate(teacher.body.get("spec", {}))
+        spec = _TeacherSpec.model_validate(given)
     except ValidationError as error:
         return ObservedTeacher(ended, failure=f"its spec cannot be read ({in_words(error)})" if ended else "")
     if not ended:
         return ObservedTeacher(ended, s3=spec.artifacts.s3)
-    record = _record(key.name, spec, status)
-    if record is not None:
-        record = record.model_copy(update={"reference": _reference(teacher.body.get("spec", {}))})
+    record = _record(key.name, spec, status, _reference(given))
     return ObservedTeacher(ended, _failure(status), record, spec.artifacts.s3)
 
 
-def _record(name: str, spec: _TeacherSpec, status: JobStatus) -> TeacherRecord | None:
+def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | None) -> TeacherRecord | None:
     prepare, train = (status.inputs.get(stage.value) for stage in (StageKind.PREPARE, StageKind.TRAIN))
     if status.model is None or prepare is None or train is None:
         return None
@@ -61,6 +60,7 @@ def _record(name: str, spec: _TeacherSpec, status: JobStatus) -> TeacherRecord |
         starts_uri=f"{root}/stages/{prepare.digest}/manifest.json",
         holdout_uri=f"{root}/stages/{train.digest}/manifest.json",
         systems=[system.name for system in spec.systems],
+        reference=reference,
     )
 
 

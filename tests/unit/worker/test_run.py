@@ -14,6 +14,8 @@ from tests.unit.worker.stages.test_label import select
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageSpec
+from pfd_worker.errors import StageError
+from pfd_worker.run import failure_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,3 +71,18 @@ def test_a_lost_input_is_transient(loop):
     assert code == ExitCode.TRANSIENT
     assert result is not None
     assert result.reason is Reason.STORE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (MemoryError("12 GiB"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
+        (KeyError("forces"), ExitCode.TRANSIENT, Reason.INTERNAL_ERROR),
+        (StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no"), ExitCode.USER_ERROR, Reason.DATA_INVALID),
+    ],
+)
+def test_whatever_ends_a_stage_is_put_into_the_contracts_words(error, code, reason):
+    found, result = failure_of(error)
+    assert (found, result.reason, result.ok) == (code, reason, False)
+    assert result.message

@@ -54,6 +54,8 @@ def config_map(namespace: str) -> dict[str, Any]:
 class Server:
     """Has objects by the last part of their path; its watches tell nothing."""
 
+    pages = KubeApi.pages
+
     def __init__(self, **objects: list[dict[str, Any]]) -> None:
         self.objects = objects
 

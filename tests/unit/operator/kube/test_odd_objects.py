@@ -35,6 +35,8 @@ def thing(name: str, value: str = "1") -> dict[str, Any]:
 class Server:
     """Lists some things, then tells of some events."""
 
+    pages = KubeApi.pages
+
     def __init__(self, listed: list[dict[str, Any]], *events: tuple[str, dict[str, Any]]) -> None:
         self.listed = listed
         self.events = events

@@ -23,7 +23,7 @@ from pfd_worker.frames import energy_of, read_frames, write_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.in_process import AseLabeler
-from pfd_worker.run import commit, failure_of
+from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelRecord, LabelStore
@@ -370,21 +370,6 @@ def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
     assert manifests[0] == manifests[1]
     assert loop.store.get(manifests[1].files[payload.name].key) == b"first"
     assert loop.store.exists(manifest_key(spec.digest, 0))
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "reason"),
-    [
-        (MemoryError("12 GiB"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
-        (RuntimeError("CUDA out of memory. Tried to allocate"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
-        (KeyError("forces"), ExitCode.TRANSIENT, Reason.INTERNAL_ERROR),
-        (StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no"), ExitCode.USER_ERROR, Reason.DATA_INVALID),
-    ],
-)
-def test_whatever_ends_a_stage_is_put_into_the_contracts_words(error, code, reason):
-    found, result = failure_of(error)
-    assert (found, result.reason, result.ok) == (code, reason, False)
-    assert result.message
 
 
 def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MESSAGE_MAX = 1024
 """Of a condition."""
 _LEFT_OUT = " […] "
@@ -13,3 +15,9 @@ def shortened(message: str, length: int = MESSAGE_MAX) -> str:
         return message
     half = (length - len(_LEFT_OUT)) // 2
     return f"{message[:half]}{_LEFT_OUT}{message[-half:]}" if half > 0 else ""
+
+
+def first_of(names: Sequence[str], most: int = 4) -> str:
+    """Return the first few names, and how many there are besides."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.contract.tasks import md_tasks
-
-_NAMED_AT_ONCE = 3
+from pfd_operator.contract.text import first_of
 
 
 def strata_of(spec: JobSpec) -> list[str]:
@@ -30,13 +29,14 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
     """
     if number is None:
         return "of which strata the hold-out has frames is not known: the worker did not report it"
-    names = [stratum for stratum in asked if stratum not in held_out] if held_out else []
-    missing = len(names) if held_out else len(asked) - number
-    if missing <= 0:
+    if held_out:
+        names = [stratum for stratum in asked if stratum not in held_out]
+        where = first_of(names, 3)
+    else:
+        missing = len(asked) - number
+        where = f"{missing} of {len(asked)} strata" if missing > 0 else ""
+    if not where:
         return ""
-    few = ", ".join(names[:_NAMED_AT_ONCE])
-    more = missing - len(names[:_NAMED_AT_ONCE])
-    where = " and ".join(filter(None, [few, f"{more} {'more' if few else f'of {len(asked)} strata'}" if more else ""]))
     return (
         f"the errors in {where} are not known, since the hold-out has no frame there: MD exploded at once, or the "
         "exploration was changed since"

@@ -15,10 +15,9 @@ FS_PER_PS = 1000.0
 
 @dataclass(frozen=True)
 class Conditions:
-    """What MD with a thermostat is run at."""
+    """What MD is run at."""
 
     ensemble: Ensemble
-    """NVT or NPT."""
     temperature_kelvin: float
     timestep_fs: float
     pressure_bar: float | None = None
@@ -31,6 +30,33 @@ class Conditions:
         if not keeps_its_cell(start):
             return self
         return replace(self, ensemble=Ensemble.NVT, pressure_bar=None, barostat=None)
+
+    def task(self, picoseconds: float, seed: int, sample_fs: float = 10.0) -> MdTask:
+        """Return the task of one trajectory, at least one step long.
+
+        Parameters
+        ----------
+        picoseconds
+            Length; whole steps are no shorter than it.
+        seed
+            Of velocities and thermostat.
+        sample_fs
+            Time between samples, rounded to whole steps.
+        """
+        return MdTask(
+            system="acceptance",
+            stage=0,
+            ensemble=self.ensemble,
+            temperature_kelvin=self.temperature_kelvin,
+            pressure_bar=self.pressure_bar,
+            barostat=self.barostat or Barostat.ISOTROPIC,
+            timestep_fs=self.timestep_fs,
+            # a length that is a whole number of steps stays one, whatever its last digit
+            steps=max(1, math.ceil(picoseconds * FS_PER_PS / self.timestep_fs - 1e-9)),
+            sample_every=max(1, round(sample_fs / self.timestep_fs)),
+            replica=0,
+            seed=seed,
+        )
 
 
 def first_conditions(exploration: Exploration) -> Conditions:
@@ -52,44 +78,3 @@ def _of_stage(stage: ExplorationStage, temperature_kelvin: float) -> Conditions:
     # NVE, too: without a thermostat half of the temperature goes into the potential energy, and constant energy is
     # measured by the drift
     return conditions
-
-
-def md_task(
-    ensemble: Ensemble,
-    temperature_kelvin: float,
-    picoseconds: float,
-    timestep_fs: float,
-    seed: int,
-    pressure_bar: float | None = None,
-    barostat: Barostat = Barostat.ISOTROPIC,
-    sample_fs: float = 10.0,
-) -> MdTask:
-    """Return the task of one trajectory, at least one step long.
-
-    Parameters
-    ----------
-    ensemble, temperature_kelvin, pressure_bar, barostat
-        Conditions.
-    picoseconds
-        Length; whole steps are no shorter than it.
-    timestep_fs
-        Timestep.
-    seed
-        Of velocities and thermostat.
-    sample_fs
-        Time between samples, rounded to whole steps.
-    """
-    return MdTask(
-        system="acceptance",
-        stage=0,
-        ensemble=ensemble,
-        temperature_kelvin=temperature_kelvin,
-        pressure_bar=pressure_bar,
-        barostat=barostat,
-        timestep_fs=timestep_fs,
-        # a length that is a whole number of steps stays one, whatever its last digit
-        steps=max(1, math.ceil(picoseconds * FS_PER_PS / timestep_fs - 1e-9)),
-        sample_every=max(1, round(sample_fs / timestep_fs)),
-        replica=0,
-        seed=seed,
-    )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ase import Atoms
 
-_NAMED = 4
+from pfd_operator.contract.text import first_of
 
 
 def frames_of_the_student(
@@ -30,13 +30,9 @@ def frames_of_the_student(
     """
     of_systems = [atoms for atoms in frames if str(atoms.info.get("system")) in systems]
     if not of_systems:
-        return [], f"no frame of the teacher's DFT hold-out is of this job's systems ({_named(systems)})"
+        return [], f"no frame of the teacher's DFT hold-out is of this job's systems ({first_of(sorted(systems))})"
     kept = [atoms for atoms in of_systems if set(atoms.get_chemical_symbols()) <= set(elements)]
     if not kept:
-        return [], f"every frame of the teacher's DFT hold-out has elements besides the student's ({_named(elements)})"
+        known = first_of(sorted(elements))
+        return [], f"every frame of the teacher's DFT hold-out has elements besides the student's ({known})"
     return kept, None
-
-
-def _named(names: Collection[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(sorted(names)[:_NAMED])}{more}"

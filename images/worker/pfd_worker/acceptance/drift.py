@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from pfd_operator.contract.settings import Ensemble, MdTask
-from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import advance, run_trajectory
 
@@ -70,7 +70,8 @@ def measure_nve_drift(
     on_step
         Called with the step every 10 fs.
     """
-    warm = md_task(Ensemble.NVT, temperature_kelvin, EQUILIBRATION_PS, timestep_fs, seed)
+    conditions = Conditions(Ensemble.NVT, temperature_kelvin, timestep_fs)
+    warm = conditions.task(EQUILIBRATION_PS, seed)
     warm = warm.model_copy(update={"sample_every": warm.steps})
     equilibrated = run_trajectory(
         start, calculator, warm, "equilibration", MIN_DISTANCE_FACTOR, stopping, lambda step: None
@@ -80,7 +81,7 @@ def measure_nve_drift(
         return NveDrift(0.0, None, None, None, 0, why)
     if not equilibrated.frames:
         return NveDrift(0.0, None, None, None, None, "stopped during equilibration")
-    task = md_task(Ensemble.NVE, temperature_kelvin, picoseconds, timestep_fs, seed)
+    task = replace(conditions, ensemble=Ensemble.NVE).task(picoseconds, seed)
     return _nve(equilibrated.frames[-1], calculator, task, stopping, on_step)
 
 

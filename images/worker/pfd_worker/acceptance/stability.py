@@ -11,7 +11,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.settings import Barostat, Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions, md_task
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
 from pfd_worker.md.trajectory import run_trajectory
 
@@ -74,16 +74,7 @@ def measure_stability(
         Called with a frame every 50 fs, for radial distribution functions for example. None is kept here.
     """
     run = conditions.of(start)
-    task = md_task(
-        run.ensemble,
-        run.temperature_kelvin,
-        picoseconds,
-        run.timestep_fs,
-        seed,
-        run.pressure_bar,
-        run.barostat or Barostat.ISOTROPIC,
-        SAMPLE_FS,
-    )
+    task = run.task(picoseconds, seed, SAMPLE_FS)
     densities = [density(start)] if start.pbc.all() else []
 
     def take(atoms: Atoms) -> None:

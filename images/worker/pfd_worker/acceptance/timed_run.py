@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
 from pfd_worker.acceptance.memory import MemoryForecast
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.out_of_memory import is_out_of_memory
@@ -91,7 +91,8 @@ class TimedRun:
             return
         atoms = self.start.copy()
         atoms.calc = _OneEvaluation(self.calculator)
-        task = md_task(Ensemble.NVE, TEMPERATURE_KELVIN, steps * TIMESTEP_FS / FS_PER_PS, TIMESTEP_FS, self.seed)
+        conditions = Conditions(Ensemble.NVE, TEMPERATURE_KELVIN, TIMESTEP_FS)
+        task = conditions.task(steps * TIMESTEP_FS / FS_PER_PS, self.seed)
         self.dynamics = dynamics = make_dynamics(atoms, task, Ensemble.NVE)
         forecast.start()
         # a first evaluation by itself: where it takes all the time there is, no step of warm-up follows

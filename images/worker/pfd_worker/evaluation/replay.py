@@ -22,7 +22,7 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, md_task
+from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
 from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
 from pfd_worker.acceptance.structure import (
     R_MAX_ANGSTROM,
@@ -145,7 +145,8 @@ def _again(
     """Return the model's frames, the start included, and why there are fewer than asked for."""
     atoms = run.frames[0].copy()
     atoms.calc = calculator
-    task = md_task(Ensemble.NVE, run.temperature_kelvin, steps * run.timestep_fs / FS_PER_PS, run.timestep_fs, seed=0)
+    conditions = Conditions(Ensemble.NVE, run.temperature_kelvin, run.timestep_fs)
+    task = conditions.task(steps * run.timestep_fs / FS_PER_PS, seed=0)
     dynamics = VelocityVerlet(atoms, run.timestep_fs * units.fs)
     frames = [_bare(atoms)]
     for _ in range(steps):

@@ -8,8 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason
-
-_NAMED = 4
+from pfd_operator.contract.text import first_of
 
 
 def keeps_its_cell(atoms: Atoms) -> bool:
@@ -46,10 +45,9 @@ def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
     short = sorted((length, system) for system, length in shortest.items() if length < 2 * cutoff)
     if not short:
         return None
-    named = ", ".join(f"{system} {length:.1f} Å" for length, system in short[:_NAMED])
-    more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+    named = first_of([f"{system} {length:.1f} Å" for length, system in short])
     message = (
-        f"cells shorter than twice the student's cutoff of {cutoff:g} Å: {named}{more}. It works, but MD in them has "
+        f"cells shorter than twice the student's cutoff of {cutoff:g} Å: {named}. It works, but MD in them has "
         "finite-size effects (phonons, melting, diffusion): check with perturb.supercell"
     )
     return Caution(reason=CautionReason.SHORT_CELLS, message=message)

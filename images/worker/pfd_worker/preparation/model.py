@@ -14,6 +14,7 @@ from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.settings import ModelSource
 from pfd_operator.contract.stage import PrepareParams
+from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError
 from pfd_worker.families import CALCULATOR_FILE, FAMILIES, Family
 from pfd_worker.models.base import AtomisticModel
@@ -98,7 +99,7 @@ def _prepare_checkpoint(
 def _unobserved(elements: list[str], where: str) -> Caution | None:
     if not elements:
         return None
-    named = ", ".join(elements[:12]) + (", …" if len(elements) > 12 else "")
+    named = first_of(elements, 12)
     return Caution(
         reason=CautionReason.UNOBSERVED_ELEMENTS,
         message=f"{where} has parameters for {named}, but was never trained on it, by what its checkpoint says: its "
@@ -116,7 +117,7 @@ def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> No
     for atoms in frames:
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             if symbol not in info.type_map:
-                known = ", ".join(info.type_map[:40]) + (", …" if len(info.type_map) > 40 else "")
+                known = first_of(info.type_map, 40)
                 raise StageError(
                     ExitCode.USER_ERROR,
                     Reason.UNKNOWN_ELEMENT,

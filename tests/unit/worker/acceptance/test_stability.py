@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.settings import Barostat, Ensemble, Exploration
-from pfd_worker.acceptance.conditions import Conditions, hottest_conditions, md_task
+from pfd_worker.acceptance.conditions import Conditions, hottest_conditions
 from pfd_worker.acceptance.drift import measure_nve_drift
 from pfd_worker.acceptance.stability import density, measure_stability
 
@@ -136,7 +136,7 @@ def test_frames_of_a_long_run_do_not_fill_the_memory(copper):
 
 @pytest.mark.parametrize(("picoseconds", "timestep_fs", "steps"), [(0.2, 1.5, 134), (0.3, 0.1, 3000), (0.006, 2.0, 3)])
 def test_md_that_came_to_its_end_lasted_as_long_as_was_asked(copper, picoseconds, timestep_fs, steps):
-    assert md_task(Ensemble.NVT, 300.0, picoseconds, timestep_fs, seed=1).steps == steps
+    assert Conditions(Ensemble.NVT, 300.0, timestep_fs).task(picoseconds, seed=1).steps == steps
     springs = Springs(copper.positions.copy())
     record = stable(copper, springs, picoseconds, conditions=replace(AIR, timestep_fs=timestep_fs))
     assert record.picoseconds == record.asked_picoseconds == picoseconds

@@ -53,24 +53,33 @@ def errors_of(family: Family, model: Path, frames: Sequence[Atoms]) -> list[Fram
 
 
 def fine_tune(
-    family: Family, start: Path, frames: Sequence[Atoms], training: Training, folder: Path, seed: int = SEED
+    family: Family,
+    start: Path,
+    frames: Sequence[Atoms],
+    training: Training,
+    folder: Path,
+    seed: int = SEED,
+    program: Sequence[str] = (),
 ) -> Path:
-    """Train, from a model whose energy is shifted to the labels, and return the last checkpoint."""
+    """Train, from a model whose energy is shifted to the labels, and return the last checkpoint; see `run`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model, shifted = folder / f"start{family.kind.suffix}", folder / f"shifted{family.kind.suffix}"
     info = family.extract(start, None, model, "--model")
     family.shift_energy(model, fit_energy_shift(errors_of(family, model, frames)), shifted)
     session = family.fine_tune(folder, family.base_input(training, info.model_section), shifted, frames, seed)
-    return run(session, folder)
+    return run(session, folder, program)
 
 
-def run(session: TrainingSession, folder: Path) -> Path:
-    """Train in a folder, with a log in it, and return the last checkpoint."""
+def run(session: TrainingSession, folder: Path, program: Sequence[str] = ()) -> Path:
+    """Train in a folder, with a log in it, and return the last checkpoint; `program` stands for the session's own."""
+    own, *arguments = session.command(None)
     with (folder / "log").open("w") as log:
         # data-loader processes cost more than they bring for small frames
         environment = {**os.environ, "NUM_WORKERS": "0"}
-        subprocess.run(session.command(None), cwd=folder, check=True, stdout=log, stderr=log, env=environment)
+        subprocess.run(
+            [*(program or [own]), *arguments], cwd=folder, check=True, stdout=log, stderr=log, env=environment
+        )
     return session.checkpoints()[-1]
 
 

@@ -1,8 +1,8 @@
 """Train on what each method chose until the targets hold. Runs in the worker's test image; goes on where it stopped.
 
 Every point (pool, method, seed, number of labels) is a line of RESULTS/POOL.jsonl: force errors of the test set,
-overall and by stratum. Methods whose order no model changes are searched by bisection over the numbers of labels; the
-others go up, and each choice sees the model trained on the choices before it.
+overall and by stratum. Methods whose order no model changes are tried around the number that an earlier seed
+needed; the others go up, and each choice sees the model trained on the choices before it.
 
     curves.py --folder build/science --results docs/benchmarks/science --processes 2 salt alloy oxide
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import sys
@@ -24,20 +23,24 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from bench.science.points import ALL, FIRST_LABELS, Point, Target, first_that_holds, read_points, schedule, target_of
+from bench.science.points import (
+    ALL,
+    FIRST_LABELS,
+    Point,
+    Target,
+    first_that_holds,
+    likely,
+    read_points,
+    schedule,
+    target_of,
+)
 from pfd_operator.contract.settings import Training
 from pfd_worker.frames import read_frames
 
-FEWEST_STEPS = 1000
-STEPS_PER_ROOT_OF_LABELS = 100
+TRAINING = Training(steps=4000, batch_size=4, learning_rate_start=5e-3)
+"""The same for every number of labels: were more labels learned in more steps, the steps would be measured, too."""
 SEEDS_OF_THE_TARGET = 2
 METHODS = ("random", "quests", "ours", "ours_uncertainty", "scratch")
-
-
-def training_of(labels: int) -> Training:
-    """Return the settings for so many labels, the same for every method: more of them take more steps to be learned."""
-    steps = max(FEWEST_STEPS, round(STEPS_PER_ROOT_OF_LABELS * math.sqrt(labels)))
-    return Training(steps=steps, batch_size=4, learning_rate_start=2e-3)
 
 
 class Curves:
@@ -77,7 +80,7 @@ class Curves:
         if not path.exists():
             frames = [self.pool[row] for row in chosen]
             path.parent.mkdir(exist_ok=True)
-            train(self.start, frames, training_of(len(frames)), path, seed, scratch=method == "scratch")
+            train(self.start, frames, TRAINING, path, seed, scratch=method == "scratch")
         return path
 
     def search(self, method: str, seed: int) -> None:
@@ -96,7 +99,8 @@ class Curves:
             return self.point(method, seed, choose((), count, self.start))
 
         for criterion in target.CRITERIA:
-            first_that_holds(counts, lambda count, of=criterion: target.excess(found(count))[of] <= 1.0)
+            guess = likely(self.points(), method, criterion, counts)
+            first_that_holds(counts, lambda count, of=criterion: target.excess(found(count))[of] <= 1.0, guess)
 
     def _climb(self, method: str, seed: int, choose: Any, counts: Sequence[int], target: Target) -> None:
         known = {point.labels: point for point in self.points() if (point.method, point.seed) == (method, seed)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
 
 DEEPMD = FAMILIES[ModelFamily.DEEPMD]
+PROGRAM = (sys.executable, "-m", "bench.science.train_from_memory")
 
 
 def train(
@@ -45,8 +47,8 @@ def train(
             folder.mkdir()
             section = DEEPMD.extract(pretrained, None, folder / "architecture.pt", "--model").model_section
             settings = base_input(training, section, Purpose.SCRATCH)
-            checkpoint = run(DeepmdSession(folder, settings, Purpose.SCRATCH, None, frames, seed), folder)
+            checkpoint = run(DeepmdSession(folder, settings, Purpose.SCRATCH, None, frames, seed), folder, PROGRAM)
         else:
-            checkpoint = fine_tune(DEEPMD, pretrained, frames, training, folder, seed)
+            checkpoint = fine_tune(DEEPMD, pretrained, frames, training, folder, seed, PROGRAM)
         shutil.move(folder / "log", output.with_suffix(".log"))
         shutil.move(checkpoint, output)

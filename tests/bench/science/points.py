@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-FIRST_LABELS = 4
+FIRST_LABELS = 16
 GROWTH = 2
 ALL = "all"
 """The method that takes the whole pool."""
@@ -69,10 +69,18 @@ def target_of(points: Sequence[Point]) -> Target:
     return Target(Target.FACTOR * float(np.mean([point.overall for point in whole])), strata)
 
 
-def first_that_holds(counts: Sequence[int], holds: Callable[[int], bool]) -> int:
-    """Return the first count that holds if those after it do, by bisection; the last one is taken to hold."""
-    low, high = 0, len(counts) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(counts[middle]) else (middle + 1, high)
-    return counts[low]
+def likely(points: Sequence[Point], method: str, criterion: str, counts: Sequence[int]) -> int:
+    """Return the fewest labels with which a method held a target so far, of any seed; the middle if it never did."""
+    target = target_of(points)
+    held = [p.labels for p in points if p.method == method and target.excess(p)[criterion] <= 1.0]
+    return min(held, default=counts[len(counts) // 2])
+
+
+def first_that_holds(counts: Sequence[int], holds: Callable[[int], bool], guess: int) -> int:
+    """Return the first count that holds if those after it do, from a guess on; the last one is taken to hold."""
+    place, last = counts.index(guess), len(counts) - 1
+    if place < last and not holds(guess):
+        return next((count for count in counts[place + 1 : last] if holds(count)), counts[last])
+    while place and holds(counts[place - 1]):
+        place -= 1
+    return counts[place]

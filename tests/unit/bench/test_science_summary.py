@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.science.points import ALL, Point, Target, first_that_holds, read_points, schedule, target_of
+from bench.science.points import ALL, Point, Target, first_that_holds, likely, read_points, schedule, target_of
 from bench.science.summary import labels_needed, needed, ratio, summary
 
 
@@ -14,12 +14,12 @@ REFERENCE = [point(ALL, 100, 0.1, seed=0, hot=0.2), point(ALL, 100, 0.1, seed=1,
 
 
 def test_numbers_of_labels_grow_to_the_whole_pool():
-    assert schedule(2080) == [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2080]
+    assert schedule(2080) == [16, 32, 64, 128, 256, 512, 1024, 2080]
     assert schedule(2980)[-2:] == [2048, 2980]
 
 
-@given(st.integers(0, 9))
-def test_bisection_finds_the_first_count_that_holds(first):
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_the_first_count_that_holds_is_found_from_any_guess(first, guess):
     counts = list(range(10))
     tried = []
 
@@ -27,8 +27,18 @@ def test_bisection_finds_the_first_count_that_holds(first):
         tried.append(count)
         return count >= first
 
-    assert first_that_holds(counts, holds) == first
-    assert len(tried) <= 4 and 9 not in tried
+    assert first_that_holds(counts, holds, guess) == first
+    assert 9 not in tried or guess == 9
+    # with the one before it known to miss
+    assert first == 0 or first - 1 in tried
+    assert len(tried) <= abs(first - guess) + 2
+
+
+def test_a_guess_is_what_an_earlier_seed_needed():
+    points = [*REFERENCE, point("ours", 32, 0.2), point("ours", 64, 0.1), point("ours", 128, 0.09, seed=1)]
+    counts = [16, 32, 64, 128, 100]
+    assert likely(points, "ours", "overall", counts) == 64
+    assert likely(points, "random", "overall", counts) == 64
 
 
 def test_the_target_follows_the_errors_with_all_labels():

@@ -63,7 +63,9 @@ def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> N
 
 
 def energy_of(atoms: Atoms) -> float:
-    """Return the labelled energy in eV, the force-consistent one where the frame has both.
+    """Return the energy in eV, of a label or by a calculator; the force-consistent one where there are both.
+
+    With smearing, forces are derivatives of the free energy and of no other.
 
     Raises
     ------

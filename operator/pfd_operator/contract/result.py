@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from enum import IntEnum, StrEnum
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .base import Strict
 from .text import shortened
@@ -107,7 +108,7 @@ class AcceptanceCheck(Strict):
 
     name: Annotated[str, Field(max_length=48)]
     met: bool
-    message: Annotated[str, Field(max_length=200)]
+    message: Annotated[str, BeforeValidator(partial(shortened, length=200)), Field(max_length=200)]
 
 
 class CautionReason(StrEnum):
@@ -122,7 +123,7 @@ class Caution(Strict):
     """A remark on something that works."""
 
     reason: CautionReason
-    message: Annotated[str, Field(max_length=320)]
+    message: Annotated[str, BeforeValidator(partial(shortened, length=320)), Field(max_length=320)]
 
 
 class LabelCounts(Strict):

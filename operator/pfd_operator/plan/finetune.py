@@ -85,7 +85,7 @@ class FineTune:
                     engine=spec.labeling.engine,
                     frames_per_pod=spec.labeling.frames_per_pod,
                     timeout_seconds=spec.labeling.timeout_seconds,
-                    memory=_memory_of_engine(spec),
+                    memory=memory_limit_of(spec.pods.label.resources.limits),
                     tighter=None if position.iteration else spec.labeling.tighter(),
                 )
             case StageKind.TRAIN:
@@ -165,12 +165,6 @@ class FineTune:
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:
     return 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
-
-
-def _memory_of_engine(spec: FineTuneJobSpec) -> str | None:
-    engine, _ = spec.labeling.engine.chosen()
-    # in the worker, want of memory ends the pod and not one calculation: no failed label depends on the limit
-    return None if engine in IN_WORKER else memory_limit_of(spec.pods.label.resources.limits)
 
 
 def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | None:

@@ -11,7 +11,7 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
-from pfd_worker.frames import is_labelled, labelled
+from pfd_worker.frames import energy_of, is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
@@ -85,12 +85,10 @@ def _reason(error: Exception) -> str:
 
 
 def _labelled_now(atoms: Atoms) -> Atoms:
-    # The force-consistent energy: with smearing, forces are derivatives of the free energy and of no other.
-    energy = atoms.get_potential_energy(force_consistent="free_energy" in atoms.calc.implemented_properties)
     virial = None
     if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-    frame = labelled(atoms, energy, atoms.get_forces(), virial)
+    frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
     if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
     frame.set_velocities(np.zeros((len(frame), 3)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
+from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
@@ -68,7 +69,7 @@ class CalculatorModel:
         virial = np.zeros((3, 3))
         if atoms.pbc.any():
             virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-        return Prediction(float(atoms.get_potential_energy()), np.array(atoms.get_forces()), virial)
+        return Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
 
     def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector per frame: a calculator tells no descriptors, so radial ones stand in, see below."""

@@ -15,7 +15,6 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
 from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
-from pfd_operator.contract.text import shortened
 from pfd_worker.acceptance.conditions import first_conditions
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination, limits_of
@@ -34,8 +33,6 @@ from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
-
-_MESSAGE_MAX = 200
 
 
 def run(context: StageContext) -> StageOutput:
@@ -80,10 +77,7 @@ def run(context: StageContext) -> StageOutput:
         summary={"accepted": all(check.met for check in checks), "best_iteration": train.summary["best_iteration"]},
         metrics=examination.metrics,
         model=model,
-        checks=[
-            AcceptanceCheck(name=check.name, met=check.met, message=shortened(check.message, _MESSAGE_MAX))
-            for check in checks
-        ],
+        checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
         figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
     )
 

@@ -52,3 +52,9 @@ def test_it_ends_also_where_nothing_can_give_way() -> None:
     text = StageResult(ok=True, counts=counts, message="m" * 5000).to_termination_message()
     assert len(text.encode()) > MAX_BYTES
     assert "mm" not in text
+
+
+def test_a_caution_too_long_for_its_place_loses_its_middle() -> None:
+    caution = Caution(reason=CautionReason.SHORT_CELLS, message=f"begin {'x' * 500} end")
+    assert len(caution.message) <= 320
+    assert caution.message.startswith("begin") and caution.message.endswith("end")

@@ -343,13 +343,11 @@ def test_a_finished_job_does_nothing() -> None:
 ABINIT = {"abinit": {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}}
 
 
-@pytest.mark.parametrize(("engine", "tried_again"), [({"xtb": {}}, False), (ABINIT, True)])
-def test_with_more_memory_an_engine_of_its_own_tries_again_what_was_killed(
-    engine: dict[str, Any], tried_again: bool
-) -> None:
+@pytest.mark.parametrize("engine", [{"xtb": {}}, ABINIT])
+def test_with_more_memory_an_engine_tries_again_what_was_killed(engine: dict[str, Any]) -> None:
     digests = set()
     for memory in ("4Gi", "8Gi"):
         pods = {"label": {"resources": {"limits": {"memory": memory}}}}
         run = Run(resource(labeling={"engine": engine, "framesPerPod": 2, "image": "engine:1"}, pods=pods))
         digests.add(run.until(0, StageKind.LABEL).spec.digest)
-    assert (len(digests) == 2) is tried_again
+    assert len(digests) == 2

@@ -89,6 +89,9 @@ def _labelled_now(atoms: Atoms) -> Atoms:
     if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
     frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
+    # ASE's Vasp raises nothing: it only says so
+    if getattr(atoms.calc, "converged", None) is False:
+        raise SCFError("the calculator says that its cycle did not converge")
     if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
     frame.set_velocities(np.zeros((len(frame), 3)))

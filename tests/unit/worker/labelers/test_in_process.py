@@ -87,6 +87,14 @@ def test_values_that_are_not_numbers_are_a_failed_label(quantity):
     assert "not numbers" in verdict.message
 
 
+def test_a_calculator_that_only_says_that_it_did_not_converge_gives_no_label():
+    class Unconverged(EMTCalculator):
+        converged = False
+
+    verdict = AseLabeler(Unconverged).compute(LabelTask(rattled(), INFO))
+    assert (verdict.ok, verdict.reason) == (False, "ScfNotConverged")
+
+
 def test_a_trajectory_starts_at_the_start_and_conserves_energy():
     task = LabelTask(rattled(), INFO, steps=20, temperature_kelvin=300, timestep_fs=1, seed=5)
     labeler = AseLabeler.from_settings(EMT)

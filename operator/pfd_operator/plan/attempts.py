@@ -74,6 +74,8 @@ def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
 
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
+    # it may also have come and gone unseen, with its pods still on their way out
+    draft.unseen = True
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
     draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=_indexes_done(active, stage))
     ask_for_job(draft, stage)

@@ -19,6 +19,7 @@ from pfd_operator.plan.types import (
     CreateConfigMap,
     CreateJob,
     CreateService,
+    Decision,
     DeleteJob,
     DeleteJobs,
     Observed,
@@ -45,9 +46,10 @@ class Cluster(Kubernetes):
     def reconcile(self, crash: int = 0) -> None:
         """Gather, plan, apply. crash 1: before the status is written; 2: after it; 3: after the first action."""
         observed = Observed(jobs=tuple(self.view.values()), teacher=self.workflow.teacher)
-        decision = plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
-        again = plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
-        assert decision == again
+        decision = self._plan(observed)
+        if decision.unseen:
+            observed = replace(observed, jobs=self.asked())
+            decision = self._plan(observed)
         if crash == 1:
             return self.restart()
         if self.seen_resource != self.resource:
@@ -63,6 +65,16 @@ class Cluster(Kubernetes):
                 return self.restart()
         self._check_rest(observed)
         return None
+
+    def _plan(self, observed: Observed) -> Decision:
+        decision = plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
+        assert decision == plan(self.seen_resource, self.status, observed, SETTINGS, self.now)
+        return decision
+
+    def asked(self) -> tuple[ObservedJob, ...]:
+        """What the API server says: Jobs, and those that are gone as their live pods know them."""
+        present = [job.observed() for job in self.jobs.values()]
+        return (*present, *(job.orphan() for job in self.orphaned if job.unended_pods()))
 
     def _check_rest(self, observed: Observed) -> None:
         """What was seen to live while nothing should, is on its way out."""
@@ -146,7 +158,7 @@ class Cluster(Kubernetes):
     # what must always hold
 
     def check(self) -> None:
-        live = [job.key for job in self.jobs.values() if job.live(self.now)]
+        live = [job.key for job in (*self.jobs.values(), *self.orphaned) if job.live(self.now)]
         assert len(set(live)) == len(live), f"two live Jobs for one stage: {live}"
         for one, next_one in pairwise(self.recorded):
             assert self.place(one) + 1 == self.place(next_one), f"{one} → {next_one}"

@@ -39,15 +39,15 @@ class TrueJob:
     def done(self) -> set[int | None]:
         return {pod.index for pod in self.pods.values() if pod.phase == "Succeeded"}
 
+    def unended_pods(self) -> list[ObservedPod]:
+        return [pod for pod in self.pods.values() if not pod.ended]
+
     def live_pods(self, now: datetime) -> list[ObservedPod]:
         return [
             pod
-            for pod in self.pods.values()
-            if pod.phase in ("Pending", "Running")
-            and (
-                pod.deleting_since is None
-                or (now - pod.deleting_since).total_seconds() < SETTINGS.node_lost_after_seconds
-            )
+            for pod in self.unended_pods()
+            if pod.deleting_since is None
+            or (now - pod.deleting_since).total_seconds() < SETTINGS.node_lost_after_seconds
         ]
 
     def live(self, now: datetime) -> bool:
@@ -76,6 +76,14 @@ class TrueJob:
             pods=tuple(self.pods.values()),
         )
 
+    def orphan(self) -> ObservedJob:
+        """The Job as its live pods know it when it is gone."""
+        spec = self.planned.spec
+        pods = tuple(self.unended_pods())
+        return ObservedJob(
+            self.planned.name, self.uid, spec.iteration, spec.stage, spec.attempt, deleting=True, pods=pods
+        )
+
 
 class Kubernetes:
     """The truth; caches may lag behind."""
@@ -84,6 +92,8 @@ class Kubernetes:
         self.seconds = 0.0
         self.workflow = workflow
         self.jobs: dict[str, TrueJob] = {}
+        self.orphaned: list[TrueJob] = []
+        """Deleted in the background: their names are free, and their pods are still on their way out."""
         self.committed: set[tuple[str, int | None]] = set()
         self.counted: dict[tuple[int, StageKind], int] = {}
         self._serial = 0
@@ -100,15 +110,16 @@ class Kubernetes:
 
     def control(self) -> None:
         """The Job controller: pods for Jobs that need some, verdicts, and the end of deletions."""
+        self.orphaned = [job for job in self.orphaned if job.unended_pods()]
         for name, job in list(self.jobs.items()):
             if job.deleting:
-                if not any(pod.phase in ("Pending", "Running") for pod in job.pods.values()):
+                if not job.unended_pods():
                     del self.jobs[name]
             elif job.finished is None:
                 self._control(job)
 
     def _control(self, job: TrueJob) -> None:
-        waiting = {pod.index for pod in job.pods.values() if pod.phase in ("Pending", "Running")}
+        waiting = {pod.index for pod in job.unended_pods()}
         if len(job.done()) == len(job.indexes):
             job.finished = "Complete"
         elif job.planned.completions is None and job.pods:
@@ -176,6 +187,13 @@ class Kubernetes:
         if self.jobs:
             self._delete(self.jobs[sorted(self.jobs)[number % len(self.jobs)]])
 
+    def delete_job_in_background(self, number: int) -> None:
+        """Somebody deletes a Job, which is gone at once; its pods follow."""
+        if self.jobs:
+            job = self.jobs.pop(sorted(self.jobs)[number % len(self.jobs)])
+            self._delete(job)
+            self.orphaned.append(job)
+
     def terminate(self, number: int) -> None:
         """A pod that is to go, goes."""
         going = [(job, pod) for job, pod in self._running_pods() if pod.deleting_since is not None]
@@ -185,8 +203,8 @@ class Kubernetes:
 
     def _delete(self, job: TrueJob) -> None:
         job.deleting = True
-        for pod in job.pods.values():
-            if pod.phase in ("Pending", "Running") and pod.deleting_since is None:
+        for pod in job.unended_pods():
+            if pod.deleting_since is None:
                 job.pods[pod.name] = replace(pod, deleting_since=self.now)
 
     def _may_fail(self, job: TrueJob) -> bool:
@@ -202,11 +220,9 @@ class Kubernetes:
         )
 
     def _running_pods(self) -> Iterator[tuple[TrueJob, ObservedPod]]:
-        for name in sorted(self.jobs):
-            job = self.jobs[name]
-            for pod in job.pods.values():
-                if pod.phase in ("Pending", "Running"):
-                    yield job, pod
+        for job in [*(self.jobs[name] for name in sorted(self.jobs)), *self.orphaned]:
+            for pod in job.unended_pods():
+                yield job, pod
 
     def _pick(self, number: int) -> tuple[TrueJob | None, ObservedPod | None]:
         pods = [(job, pod) for job, pod in self._running_pods() if pod.phase == "Running"]

@@ -14,7 +14,8 @@ from pfd_operator.api.conditions import Phase
 HAPPENINGS = (
     *("fail", "preempt", "work", "hear") * 5,
     *("reconcile", "deliver", "crash") * 2,
-    *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node", "delete_job", "restart", "rewind"),
+    *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node"),
+    *("delete_job", "delete_job_in_background", "restart", "rewind"),
     *("suspend", "resume", "resume", "stop", "go_on", "go_on"),
 )
 HEARD = ("reconcile", 0), ("reconcile", 0)
@@ -27,6 +28,8 @@ SUSPENDED = (*RUNNING, ("suspend", 0), *HEARD, ("thrive", 2))
 PREEMPTED = (*RUNNING, ("preempt", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 2))
 NO_PODS = (("reconcile", 0), ("suspend", 0), ("reconcile", 0), ("crash", 1), ("resume", 0), *HEARD, ("control", 0))
 """The operator dies between writing that the attempt ended and deleting its Job, which has no pod yet."""
+CAME_AND_WENT = (("reconcile", 0), ("control", 0), ("delete_job_in_background", 0), ("reconcile", 0))
+"""Somebody deletes the Job before the operator sees it."""
 Script = list[tuple[str, int]]
 
 
@@ -78,6 +81,7 @@ HISTORIES = st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 7)), 
 @example(0, [*SUSPENDED])
 @example(0, [("reconcile", 0), ("deliver_all", 0), *NO_PODS])
 @example(0, [*PREEMPTED] * 5)
+@example(0, [*CAME_AND_WENT])
 @example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
 def test_the_end_is_the_same(healthy: int, script: Script) -> None:
     cluster = play(FINE_TUNING, healthy, script)

@@ -110,7 +110,7 @@ class Labeling(Strict):
 
     engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
     image: str | None = Field(
-        None, max_length=512, description="Engine image, used as it is. Default: that of the chart."
+        None, max_length=512, description="Image of the engine (ase, xtb: a worker image). Default: that of the chart."
     )
     parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
     frames_per_pod: int = Field(

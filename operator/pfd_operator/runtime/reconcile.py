@@ -101,8 +101,6 @@ class Reconciler:
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
-            for event in decision.events:
-                log.info("%s: %s", event.reason, event.message)
 
     async def _note_refusal(self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError) -> None:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""

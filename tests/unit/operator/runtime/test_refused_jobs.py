@@ -116,6 +116,36 @@ async def test_a_refusal_is_shown_until_the_job_is_taken(
     assert server.conditions()["Progressing"][:2] == ("True", "StageRunning")
 
 
+@pytest.mark.parametrize(
+    "refusal", [ApiError(403, "Forbidden", "exceeded quota"), ApiError(0, "NoAnswer", "the server is away")]
+)
+async def test_what_was_decided_is_told_once_also_if_a_child_is_refused(
+    server: Server, reconciler: Reconciler, caplog: pytest.LogCaptureFixture, refusal: ApiError
+) -> None:
+    caplog.set_level("INFO", "pfd_operator")
+    server.refusal = refusal
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            await reconciler.reconcile(KEY)
+    await reconciler.recorder.close()
+    assert server.events.count("Started") == 1
+    assert caplog.messages.count("Started: the job starts") == 1
+
+
+async def test_nothing_is_told_of_a_status_that_was_not_written(
+    server: Server, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conflict(*_: Any, **__: Any) -> Any:
+        raise ApiError(409, "Conflict", "the object has been modified")
+
+    monkeypatch.setattr(server, "request", conflict)
+    with pytest.raises(ApiError):
+        await reconciler.reconcile(KEY)
+    monkeypatch.undo()
+    await reconciler.recorder.close()
+    assert server.events == []
+
+
 async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -> None:
     server.refusal = ApiError(503, "ServiceUnavailable", "later")
     for _ in range(2):

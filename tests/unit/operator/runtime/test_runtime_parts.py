@@ -85,6 +85,13 @@ def test_refusing_twice_changes_nothing() -> None:
     assert refused_status(once, "spec.seed: too large", 3, later) == once
 
 
+def test_of_many_wrong_fields_the_first_and_the_last_are_named() -> None:
+    words = "; ".join(f"spec.systems[{index}]: it has no structures" for index in range(100))
+    (message, _) = (condition.message for condition in refused_status(FineTuneJobStatus(), words, 3, NOW).conditions)
+    assert len(message) <= 1024
+    assert message.startswith("spec.systems[0]:") and "; spec.systems[99]: it has no structures" in message
+
+
 def test_what_an_ended_job_came_to_stays_said_when_its_spec_is_refused() -> None:
     ready = Condition(type="Ready", status="True", reason="Converged", message="", last_transition_time=NOW)
     ended = FineTuneJobStatus(phase=Phase.CONVERGED, finished_at=NOW, conditions=[ready])

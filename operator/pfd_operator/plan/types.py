@@ -154,7 +154,7 @@ class Observed:
     refusal: str = ""
     """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None
-    """The FineTuneJob that the spec names as teacher, if it exists."""
+    """The FineTuneJob that the spec names as teacher, if it exists, until the job has started."""
 
 
 @dataclass(frozen=True)

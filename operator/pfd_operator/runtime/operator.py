@@ -146,11 +146,12 @@ class Operator:
         self._sweep.soon()
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
-        """Take a progress report of a running stage."""
-        namespace, name = job.key
+        """Take a progress report of a running stage; the last words of an attempt that is over are none."""
+        _, name = job.key
         key = self.store.key_of(job.owner)
-        if key is not None:
-            self.queue.add_after(key, self._progress.report(namespace, name, progress))
+        snapshot = self.store.get(key) if key is not None else None
+        if snapshot is not None and snapshot.active_job == name:
+            self.queue.add_after(snapshot.key, self._progress.report(snapshot.key, name, progress))
 
     def complaints(self) -> list[str]:
         """Return why this operator is not healthy; waiting for the lease is healthy."""
@@ -209,6 +210,7 @@ class Operator:
         except ApiError as reading:
             if reading.status == 404:
                 self.store.forget(key)
+                self._reconciler.forget(key)
                 self.queue.succeeded(key)
                 return "gone"
             log.warning("%s; again in %.1f s", reading, self.queue.failed(key))

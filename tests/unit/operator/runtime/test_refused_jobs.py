@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
@@ -154,10 +155,11 @@ async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -
     assert server.conditions()["Stuck"][0] == "False"
 
 
-async def test_a_refusal_is_forgotten_with_its_resource(server: Server, reconciler: Reconciler) -> None:
+async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Server, reconciler: Reconciler) -> None:
     server.refusal = ApiError(403, "Forbidden", "exceeded quota")
     with pytest.raises(ApiError):
         await reconciler.reconcile(KEY)
+    reconciler.progress.report(KEY, server.resource["status"]["active"]["jobName"], Progress(percent=1))
     reconciler.store.forget(KEY)
     await reconciler.reconcile(KEY)
-    assert reconciler.refusals == {}
+    assert (reconciler.refusals, len(reconciler.progress)) == ({}, 0)

@@ -89,8 +89,8 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
     if first is None:
         raise transient(
             Reason.STORE_UNAVAILABLE,
-            f"{context.store.uri(place)}: the store refused this manifest because one is there, and has none when it is "
-            "asked for it, so nothing is committed",
+            f"{context.store.uri(place)}: the store refused this manifest because one is there, and has none when "
+            "it is asked for it, so nothing is committed",
         )
     return first
 

@@ -61,7 +61,7 @@ def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
 
 def _backoff_seconds(draft: Draft, ended: int) -> int:
     """Return the wait after so many attempts that ended alike, in s."""
-    return min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * 2 ** (ended - 1))
+    return min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * (1 << (ended - 1)))
 
 
 def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> None:

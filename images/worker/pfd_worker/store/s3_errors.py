@@ -29,7 +29,14 @@ _DENIED = frozenset(
 _MAY_PASS = frozenset(
     {
         *("RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "RequestTimeTooSkewed"),
-        *("NoSuchUpload", "PreconditionFailed", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"),
+        *(
+            "NoSuchUpload",
+            "PreconditionFailed",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        ),
     }
 )
 _MAY_PASS_STATUSES = frozenset({408, 409, 425, 429})
@@ -63,12 +70,6 @@ def explained(error: Exception, where: str, address: str) -> StageError:
             f"spec.artifacts.s3: {where} refuses access ({code}). Check credentialsSecret (keys "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
         )
-    if code == "NotImplemented":
-        return user_error(
-            Reason.STORE_UNSUITABLE,
-            f"spec.artifacts.s3: {where} cannot do what is asked for {address}: {error}. Objects must be put "
-            "with If-None-Match: *, as AWS S3 does it; use a store that can.",
-        )
     bundle = os.environ.get("AWS_CA_BUNDLE")
     if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
         return user_error(
@@ -82,7 +83,13 @@ def explained(error: Exception, where: str, address: str) -> StageError:
 
 
 def _refused(error: ClientError, where: str, address: str) -> StageError:
-    """Explain an answer that is none of those with a meaning of their own."""
+    """Explain an answer whose code has no meaning of its own above."""
+    if code_of(error) == "NotImplemented":
+        return user_error(
+            Reason.STORE_UNSUITABLE,
+            f"spec.artifacts.s3: {where} cannot do what is asked for {address}: {error}. Objects must be put "
+            "with If-None-Match: *, as AWS S3 does it; use a store that can.",
+        )
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     if code_of(error) in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
         return transient(Reason.STORE_UNAVAILABLE, f"{where} cannot serve {address} now: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Literal
 
 from prometheus_client import Histogram
 
@@ -17,6 +18,9 @@ from .queue import KeyedQueue
 from .reconcile import Reconciler
 
 log = logging.getLogger(__name__)
+
+Outcome = Literal["ok", "conflict", "gone", "refused", "error"]
+"""How a reconcile ends, as its metric says."""
 
 
 class Work:
@@ -61,7 +65,7 @@ class Work:
         self._heard[key] = version
         return True
 
-    async def reconcile(self, key: Key) -> str:
+    async def reconcile(self, key: Key) -> Outcome:
         """Reconcile one resource, ask for the next look at it, and return the outcome for the metric."""
         try:
             again = await self._reconciler.reconcile(key)
@@ -80,7 +84,7 @@ class Work:
             self._queue.add_after(key, again)
         return "ok"
 
-    async def _refresh(self, key: Key, error: ApiError) -> str:
+    async def _refresh(self, key: Key, error: ApiError) -> Outcome:
         """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
         try:
             self._store.keep(await self._reconciler.api.request("GET", resource_path(key)))
@@ -98,6 +102,6 @@ class Work:
         self._queue.add(key)
         return "conflict"
 
-    def _refused(self, key: Key, error: Exception) -> str:
+    def _refused(self, key: Key, error: Exception) -> Outcome:
         log.warning("%s; again in %.1f s", error, self._queue.failed(key))
         return "refused"

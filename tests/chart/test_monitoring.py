@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from chart_rendering import ROOT, of_kind, refusal, render
@@ -16,11 +16,11 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
+from pfd_operator.runtime.work import Outcome
 
 ALL = "monitoring.serviceMonitor.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true"
 TARGET_LABELS = {"job", "namespace", "instance", "pod", "service"}
 SELECTOR = re.compile(r"([a-zA-Z_]\w*)\{([^}]*)\}")
-OUTCOMES = {"ok", "conflict", "gone", "refused", "error"}
 CONDITIONS = [
     {"type": "Progressing", "status": "False", "reason": "Unschedulable", "lastTransitionTime": "2026-01-01T00:00:00Z"},
     {"type": "Stuck", "status": "True", "reason": "Unschedulable", "lastTransitionTime": "2026-01-01T00:00:00Z"},
@@ -109,11 +109,9 @@ def test_alerts_and_dashboard_are_about_metrics_and_labels_that_there_are(known:
 
 
 def test_outcomes_in_expressions_are_those_of_the_operator() -> None:
-    source = (ROOT / "operator/pfd_operator/runtime/operator.py").read_text()
-    assert set(re.findall(r'return "(\w+)"', source)) == OUTCOMES
-    for title, expression in expressions():
-        for value in re.findall(r'outcome="(\w+)"', expression):
-            assert value in OUTCOMES, title
+    named = {value for _, expression in expressions() for value in re.findall(r'outcome="(\w+)"', expression)}
+    assert named
+    assert named <= set(get_args(Outcome))
 
 
 def test_legends_name_labels_of_their_metrics(known: dict[str, set[str]]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger, Outcome
@@ -44,7 +44,13 @@ def run_stage(context: StageContext) -> StageResult:
 
 
 def commit(context: StageContext, output: StageOutput, seconds: float) -> Manifest:
-    """Store a stage's files under this attempt's own prefix, then its manifest; if another attempt was first, its."""
+    """Store a stage's files under this attempt's own prefix, then its manifest; if another attempt was first, its.
+
+    Raises
+    ------
+    StageError
+        If neither is in the store then.
+    """
     digest = output.digest or context.spec.digest
     folder = stage_folder(digest, context.index)
     # pods of one attempt may overlap (a lost node), so each has a prefix of its own
@@ -76,10 +82,17 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
         ),
         packages=package_versions(),
     )
-    if context.store.put_if_absent(manifest_key(digest, context.index), manifest.to_bytes()):
+    place = manifest_key(digest, context.index)
+    if context.store.put_if_absent(place, manifest.to_bytes()):
         return manifest
     first = read_manifest(context.store, digest, context.index)
-    return first or manifest
+    if first is None:
+        raise transient(
+            Reason.STORE_UNAVAILABLE,
+            f"{context.store.uri(place)}: the store refused this manifest because one is there, and has none when "
+            "it is asked for it, so nothing is committed",
+        )
+    return first
 
 
 def described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:

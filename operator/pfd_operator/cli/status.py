@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TextIO
 
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import (
     ActiveStage,
+    ActiveState,
     Condition,
     DistillJobStatus,
     Errors,
@@ -17,6 +19,7 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, resource_path
+from pfd_operator.plan.conditions import find_condition
 
 from .reading import CannotShow, kinds_and_name, status_of
 from .tables import duration, table
@@ -37,16 +40,17 @@ async def show_status(
     ApiError
         If the API server refuses.
     """
-    shown = ""
+    began, shown = api.now(), ""
+    replaces_last = watch and out.isatty()
     while True:
         snapshot = await _read(api, namespace, name)
-        status = status_of(snapshot)
-        page = status_page(snapshot.key, status, api.now())
-        if page != shown:
-            # on a terminal the page replaces the last one; in a file only what is new is worth a page
-            out.write((CLEAR_SCREEN if watch and out.isatty() else "") + page)
+        status, now = status_of(snapshot), api.now()
+        # in a file only news are worth a page, and that time passes is none
+        news = status_page(snapshot.key, status, now if replaces_last else began)
+        if news != shown:
+            out.write((CLEAR_SCREEN if replaces_last else "") + status_page(snapshot.key, status, now))
             out.flush()
-            shown = page
+            shown = news
         if not watch or status.phase.terminal:
             return
         await asyncio.sleep(poll_seconds)
@@ -153,22 +157,39 @@ def _stages(status: JobStatus, now: datetime) -> str:
         for record in status.stages
     ]
     if status.active is not None:
-        rows.append(_active_row(status.active, now))
+        rows.append(_active_row(status, status.active, now))
     return table(("ITERATION", "STAGE", "STATE", "TIME", "ATTEMPTS", "PROGRESS"), rows) if rows else ""
 
 
-def _active_row(active: ActiveStage, now: datetime) -> list[str]:
+def _active_row(status: JobStatus, active: ActiveStage, now: datetime) -> list[str]:
     progress = f"{active.percent} %" if active.percent is not None else ""
     if active.completions is not None:
         progress = f"{active.succeeded_indexes}/{active.completions} pods {progress}".strip()
     return [
         str(active.iteration),
         active.stage.value,
-        active.state.value.lower() if active.started_at is None else "running",
-        duration((now - active.intended_at).total_seconds()),
-        str(active.attempt),
+        _state(status, active),
+        duration(((status.finished_at or now) - active.intended_at).total_seconds()),
+        # as in the rows of finished stages: since the last restart, and however they ended
+        str(active.attempt - status.first_attempt + 1),
         f"{progress} {active.message}".strip(),
     ]
+
+
+def _state(status: JobStatus, active: ActiveStage) -> str:
+    """Return what the running stage does now; that its pods once started does not say so."""
+    if status.phase is Phase.SUSPENDED:
+        return "suspended"
+    if status.phase.terminal:
+        return "cancelled" if status.phase is Phase.CANCELLED else "stopped"
+    if active.state is ActiveState.BACKOFF:
+        return f"waiting until {active.not_before.astimezone(UTC):%H:%M:%S} UTC" if active.not_before else "waiting"
+    progressing = find_condition(status, ConditionType.PROGRESSING)
+    if progressing is not None and progressing.reason == OperatorReason.QUEUED:
+        return "queued"
+    stuck = find_condition(status, ConditionType.STUCK)
+    runs = active.started_at is not None and not (stuck is not None and stuck.status == "True")
+    return "running" if runs else "pending"
 
 
 def _conditions(conditions: list[Condition]) -> str:

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     STORE_DENIED = "StoreDenied"
     BUCKET_NOT_FOUND = "BucketNotFound"
     CA_BUNDLE_MISSING = "CABundleMissing"
+    STORE_REFUSED = "StoreRefused"
     STORE_UNSUITABLE = "StoreUnsuitable"
     STORE_UNAVAILABLE = "StoreUnavailable"
     OBJECT_CORRUPT = "ObjectCorrupt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MESSAGE_MAX = 1024
-"""Of a condition."""
+"""Of a condition, and of an Event."""
 _LEFT_OUT = " […] "
 
 

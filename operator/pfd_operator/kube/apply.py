@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from .api import ApiError, KubeApi
 from .events import EventRecorder
 from .resources import Snapshot, write_status
 
+log = logging.getLogger(__name__)
+
 
 class NameTaken(Exception):  # noqa: N818
     """An object of this name exists and belongs to somebody else."""
@@ -39,7 +42,7 @@ async def apply(
     settings: Settings,
     written: Callable[[Snapshot], None],
 ) -> None:
-    """Write the status, then create and delete children, then emit Events.
+    """Write the status, then create and delete children, then tell what was decided, by Events and in the log.
 
     Parameters
     ----------
@@ -63,16 +66,21 @@ async def apply(
     after = await write_status(api, snapshot, decision.status, always=bool(manifests))
     if after is not snapshot:
         written(after)
-    for action, manifest in _in_order(zip(decision.actions, manifests, strict=True)):
-        match action:
-            case DeleteJob():
-                await delete_job(api, resource.namespace, action)
-            case DeleteJobs():
-                await delete_jobs(api, resource, action)
-            case _:
-                await create(api, _collection(action, resource.namespace), manifest, resource.uid)
-    for event in in_one(decision.events):
-        recorder.emit_later(after, event)
+    try:
+        for action, manifest in _in_order(zip(decision.actions, manifests, strict=True)):
+            match action:
+                case DeleteJob():
+                    await delete_job(api, resource.namespace, action)
+                case DeleteJobs():
+                    await delete_jobs(api, resource, action)
+                case _:
+                    await create(api, _collection(action, resource.namespace), manifest, resource.uid)
+    finally:
+        # also if a child is refused: by the status that is written it was told, and no later decision tells it again
+        for event in decision.events:
+            log.info("%s: %s", event.reason, event.message)
+        for event in in_one(decision.events):
+            recorder.emit_later(after, event)
 
 
 def in_one(events: Sequence[Event]) -> list[Event]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.contract.text import shortened
 from pfd_operator.plan.types import Event
 
 from .api import MERGE_PATCH, ApiError, KubeApi
@@ -19,7 +20,6 @@ from .resources import Snapshot
 log = logging.getLogger(__name__)
 
 COMPONENT = "pfd-operator"
-MESSAGE_MAX = 1024
 CLOSING_SECONDS = 2.0
 LONGEST_HOLD_SECONDS = 10.0
 """An Event waits no longer than this for the work that goes before it."""
@@ -110,7 +110,7 @@ class EventRecorder:
             },
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason,
-            "message": event.message[:MESSAGE_MAX],
+            "message": shortened(event.message),
             "count": 1,
             "firstTimestamp": _text(at),
             "lastTimestamp": _text(at),

@@ -27,8 +27,9 @@ class _TeacherSpec(BaseModel):
 
 
 def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | None:
-    """Return what is known of the FineTuneJob that a resource names as its teacher; None if it does not exist."""
-    key = snapshot.teacher_key
+    """Return what is known of the FineTuneJob that a resource waits for as its teacher; None if it does not exist."""
+    # once it has started its status holds what it needs, and a teacher at rest would be unpacked at every look
+    key = snapshot.teacher_key if snapshot.waits else None
     teacher = store.get(key) if key is not None else None
     if key is None or teacher is None:
         return None

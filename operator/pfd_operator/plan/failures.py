@@ -23,7 +23,7 @@ class Remedy(StrEnum):
     RETRY = "Retry"
     """Try again after a wait; the failure counts against the limit."""
     RETRY_FREE = "RetryFree"
-    """Try again at once; nobody's fault, so it does not count."""
+    """Try again, after a wait if it was soon lost; nobody's fault, so it does not count."""
     BUDGET = "Budget"
     """The pod reached the time that the budget left it."""
 

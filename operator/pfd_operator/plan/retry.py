@@ -28,8 +28,7 @@ def fail(draft: Draft, failure: Failure) -> None:
             draft.set_active(state=ActiveState.BACKOFF, not_before=None)
             _out_of_time(draft, failure)
         case Remedy.RETRY_FREE:
-            draft.set_active(state=ActiveState.BACKOFF, not_before=None)
-            draft.tell(OperatorReason.STAGE_RETRIED, failure.message, warning=True)
+            _retry_free(draft, active, failure)
         case Remedy.RETRY:
             _retry(draft, active, failure)
 
@@ -40,12 +39,29 @@ def _retry(draft: Draft, active: ActiveStage, failure: Failure) -> None:
         message = f"{failures} attempts failed; the last one said {failure.reason}: {failure.message}"
         _give_up(draft, active, OperatorReason.ATTEMPTS_EXHAUSTED, message)
         return
-    wait = min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * 2 ** (failures - 1))
+    wait = _backoff_seconds(draft, failures)
     draft.set_active(
         state=ActiveState.BACKOFF, counted_failures=failures, not_before=draft.now + timedelta(seconds=wait)
     )
     words = f"{position_of(active)} failed ({failure.reason}) and is tried again in {wait} s: {failure.message}"
     draft.tell(OperatorReason.STAGE_RETRIED, words, warning=True)
+
+
+def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
+    """Try again; only an attempt that was soon lost waits: after hours of work one eviction is no loop of them."""
+    uncounted = active.attempt - draft.status.first_attempt + 1 - active.counted_failures
+    # by the clock of its node, which may be ahead
+    begun = min(active.started_at or draft.now, draft.now)
+    not_before = begun + timedelta(seconds=_backoff_seconds(draft, uncounted))
+    waits = not_before > draft.now
+    draft.set_active(state=ActiveState.BACKOFF, not_before=not_before if waits else None)
+    words = f"; it is tried again in {(not_before - draft.now).total_seconds():.0f} s" if waits else ""
+    draft.tell(OperatorReason.STAGE_RETRIED, failure.message + words, warning=True)
+
+
+def _backoff_seconds(draft: Draft, ended: int) -> int:
+    """Return the wait after so many attempts that ended alike, in s."""
+    return min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * (1 << (ended - 1)))
 
 
 def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> None:

@@ -26,7 +26,7 @@ class Settings:
     max_counted_failures: int = 3
     """Failed attempts at one stage after which the job fails; preempted and lost ones do not count."""
     backoff_seconds: int = 10
-    """Wait after the first failed attempt; doubled each time, up to 5 min."""
+    """Wait after the first failed attempt, and from the start of the first lost one; doubled each time, up to 5 min."""
     stuck_after_seconds: int = 900
     """A pod that cannot start for this long fails the job."""
     node_lost_after_seconds: int = 300
@@ -154,7 +154,7 @@ class Observed:
     refusal: str = ""
     """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None
-    """The FineTuneJob that the spec names as teacher, if it exists."""
+    """The FineTuneJob that the spec names as teacher, if it exists, until the job has started."""
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,23 @@ from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube import rights
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.gone import Sweep
 from pfd_operator.kube.informer import Informer
 from pfd_operator.kube.lease import Lease
 from pfd_operator.kube.observe import CachedJob
-from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource_path
+from pfd_operator.kube.resources import Key, Snapshot, collection_path
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.urgency import SOON_SECONDS
 
-from .logs import about
 from .metrics import Metrics
 from .progress import INTERVAL_SECONDS, ProgressBoard
 from .queue import KeyedQueue
 from .reconcile import Reconciler
 from .server import Server
 from .settings import RuntimeSettings
+from .work import Work
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +74,12 @@ class Operator:
         self._refused = refused
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
-        self._heard: dict[Key, int] = {}
-        """The newest version that the watch brought of each resource while it is worked on; 0: none."""
         self._tasks: list[asyncio.Task[None]] = []
         self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
         self._working = False
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
-        self._reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
+        reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
+        self.work = Work(self.queue, reconciler, self.metrics.reconciles)
         self.metrics.follow(self)
 
     @property
@@ -105,7 +103,7 @@ class Operator:
         await self.children.synced()
         log.info("caches filled in %.2f s", time.monotonic() - started)
         for _ in range(self.settings.workers):
-            self._spawn(self._work())
+            self._spawn(self.work.run())
         self._working = True
 
     async def stop(self) -> None:
@@ -133,10 +131,7 @@ class Operator:
             self.store.keep(body)
             if held is None or not held.asks_the_same_as(body):
                 self.queue.add(key)
-            elif key in self._heard:
-                # often the echo of a write that comes before the answer to it: known when the work is done
-                self._heard[key] = Snapshot(body).version
-            elif not held.covers(body):
+            elif not self.work.heard(key, Snapshot(body).version) and not held.covers(body):
                 self.queue.add_after(key, SOON_SECONDS)
         for student in self.store.students_of(key):
             self.queue.add_after(student, SOON_SECONDS)
@@ -146,11 +141,12 @@ class Operator:
         self._sweep.soon()
 
     def reported(self, job: CachedJob, progress: Progress) -> None:
-        """Take a progress report of a running stage."""
-        namespace, name = job.key
+        """Take a progress report of a running stage; the last words of an attempt that is over are none."""
+        _, name = job.key
         key = self.store.key_of(job.owner)
-        if key is not None:
-            self.queue.add_after(key, self._progress.report(namespace, name, progress))
+        snapshot = self.store.get(key) if key is not None else None
+        if snapshot is not None and snapshot.active_job == name:
+            self.queue.add_after(snapshot.key, self._progress.report(snapshot.key, name, progress))
 
     def complaints(self) -> list[str]:
         """Return why this operator is not healthy; waiting for the lease is healthy."""
@@ -167,58 +163,6 @@ class Operator:
         if self._working and wait > self.settings.stuck_queue_seconds:
             complaints.append(f"a resource waits in the queue for {wait:.0f} s")
         return complaints
-
-    async def _work(self) -> None:
-        while True:
-            key = await self.queue.get()
-            started = time.monotonic()
-            self._heard[key] = 0
-            try:
-                with about(job="/".join(key)):
-                    outcome = await self._reconcile(key)
-            finally:
-                if self._heard.pop(key) > self.store.written(key):
-                    self.queue.add_after(key, SOON_SECONDS)
-                self.queue.done(key)
-            self.metrics.reconciles.labels(outcome).observe(time.monotonic() - started)
-
-    async def _reconcile(self, key: Key) -> str:
-        try:
-            again = await self._reconciler.reconcile(key)
-        except ApiError as error:
-            if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
-                return await self._refresh(key, error)
-            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
-            return "refused"
-        except NameTaken as error:
-            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
-            return "refused"
-        except Exception:
-            # one resource must never stop the others
-            log.exception("reconcile failed; again in %.1f s", self.queue.failed(key))
-            return "error"
-        self.queue.succeeded(key)
-        if again is not None:
-            self.queue.add_after(key, again)
-        return "ok"
-
-    async def _refresh(self, key: Key, error: ApiError) -> str:
-        """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
-        try:
-            self.store.keep(await self.api.request("GET", resource_path(key)))
-        except ApiError as reading:
-            if reading.status == 404:
-                self.store.forget(key)
-                self.queue.succeeded(key)
-                return "gone"
-            log.warning("%s; again in %.1f s", reading, self.queue.failed(key))
-            return "refused"
-        if error.status == 404:
-            log.warning("%s; again in %.1f s", error, self.queue.failed(key))
-            return "refused"
-        log.info("decided on an old version, deciding again: %s", error.message)
-        self.queue.add(key)
-        return "conflict"
 
     async def _keep_lease(self) -> None:
         await self._lease.keep()

@@ -6,40 +6,47 @@ import time
 from dataclasses import dataclass
 
 from pfd_operator.contract.result import Progress
+from pfd_operator.kube.resources import Key
 
 INTERVAL_SECONDS = 10.0
 
 
 @dataclass
 class _Entry:
+    job: str
     latest: Progress
     shown: Progress | None = None
     shown_at: float = float("-inf")
 
 
 class ProgressBoard:
-    """The last report of each Job, released to the planner at intervals."""
+    """The last report of each resource's running Job, released to the planner at intervals."""
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._interval = interval_seconds
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[Key, _Entry] = {}
 
-    def report(self, namespace: str, job: str, progress: Progress) -> float:
-        """Take a report; return the seconds until it may be shown."""
-        entry = self._entries.setdefault((namespace, job), _Entry(progress))
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def report(self, key: Key, job: str, progress: Progress) -> float:
+        """Take a report of a resource's running Job; return the seconds until it may be shown."""
+        entry = self._entries.get(key)
+        if entry is None or entry.job != job:
+            entry = self._entries[key] = _Entry(job, progress)
         entry.latest = progress
         return max(0.0, entry.shown_at + self._interval - time.monotonic())
 
-    def shown(self, namespace: str, job: str) -> Progress | None:
-        """Return what the planner may see of a Job's progress now."""
-        entry = self._entries.get((namespace, job))
-        if entry is None:
+    def shown(self, key: Key, active: str | None) -> Progress | None:
+        """Return what the planner may see now of the progress of a resource's running Job; forget that of another."""
+        entry = self._entries.get(key)
+        if entry is None or entry.job != active:
+            self.forget(key)
             return None
         if entry.latest is not entry.shown and time.monotonic() - entry.shown_at >= self._interval:
             entry.shown, entry.shown_at = entry.latest, time.monotonic()
         return entry.shown
 
-    def keep_only(self, namespace: str, resource_jobs: set[str], active: str | None) -> None:
-        """Forget the Jobs of a resource but the active one."""
-        for job in resource_jobs - {active}:
-            self._entries.pop((namespace, job), None)
+    def forget(self, key: Key) -> None:
+        """Forget a resource."""
+        self._entries.pop(key, None)

@@ -53,7 +53,7 @@ class Reconciler:
         """
         snapshot = self.store.get(key)
         if snapshot is None:
-            self.refusals.pop(key, None)
+            self.forget(key)
             return None
         try:
             resource = snapshot.resource()
@@ -72,17 +72,18 @@ class Reconciler:
             return 0.0
         return decision.requeue_after_seconds
 
+    def forget(self, key: Key) -> None:
+        """Forget what is remembered of a resource that is gone."""
+        self.refusals.pop(key, None)
+        self.progress.forget(key)
+
     def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
-        namespace = snapshot.key.namespace
         active = status.active.job_name if status.active else None
         if status.active is not None:
             self.children.go_on_from(snapshot.as_owner, status.active.job_name, status.active.gone_pods_seconds)
-        jobs = {job.observed.name for job in self.children.jobs_of(snapshot.as_owner)}
-        self.progress.keep_only(namespace, jobs, active)
-        shown = self.progress.shown(namespace, active) if active else None
         refused, words = self.refusals.get(snapshot.key, (None, ""))
         return replace(
-            self.children.observed(snapshot.as_owner, shown),
+            self.children.observed(snapshot.as_owner, self.progress.shown(snapshot.key, active)),
             teacher=teacher_of(snapshot, self.store),
             refusal=words if refused == active else "",
         )
@@ -101,8 +102,6 @@ class Reconciler:
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
-            for event in decision.events:
-                log.info("%s: %s", event.reason, event.message)
 
     async def _note_refusal(self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError) -> None:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
-from pfd_operator.api.status import Condition, JobStatus
+from pfd_operator.api.status import JobStatus
+from pfd_operator.plan.conditions import with_condition
 
 
 def refused_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:
@@ -15,16 +16,6 @@ def refused_status(status: JobStatus, message: str, generation: int, now: dateti
     """
     if status.phase.terminal:
         return status.model_copy(update={"observed_generation": generation})
-    conditions = {condition.type: condition for condition in status.conditions}
     for kind in (ConditionType.READY, ConditionType.PROGRESSING):
-        old = conditions.get(kind.value)
-        new = Condition(
-            type=kind.value,
-            status="False",
-            reason=OperatorReason.SPEC_INVALID.value,
-            message=message[:1024],
-            last_transition_time=old.last_transition_time if old and old.status == "False" else now,
-            observed_generation=generation,
-        )
-        conditions[kind.value] = new
-    return status.model_copy(update={"conditions": list(conditions.values()), "observed_generation": generation})
+        status = with_condition(status, kind, False, OperatorReason.SPEC_INVALID, message, generation, now)
+    return status.model_copy(update={"observed_generation": generation})

@@ -30,11 +30,6 @@ class Server:
         app.router.add_post("/progress/{namespace}/{job}", self._progress)
         self._runner = web.AppRunner(app, access_log=None)
 
-    @property
-    def port(self) -> int:
-        """The port it listens on, also if 0 was asked for."""
-        return int(self._runner.addresses[0][1])
-
     async def start(self) -> None:
         """Listen."""
         await self._runner.setup()

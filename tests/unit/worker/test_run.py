@@ -73,6 +73,20 @@ def test_a_lost_input_is_transient(loop):
     assert result.reason is Reason.STORE_UNAVAILABLE
 
 
+def test_a_stage_that_could_not_commit_has_no_result(loop, monkeypatch):
+    """The store says that a manifest is there, and has none: nobody would find what this result speaks of."""
+    selected = select(loop)
+    put_if_absent = loop.store.put_if_absent
+
+    def refused(key: str, content: bytes) -> bool:
+        return not key.endswith("manifest.json") and put_if_absent(key, content)
+
+    monkeypatch.setattr(loop.store, "put_if_absent", refused)
+    with pytest.raises(StageError, match=r"stages/.*manifest\.json") as caught:
+        loop.run(LABEL, 1, {"select": selected}, index=0)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "reason"),
     [

@@ -1,9 +1,8 @@
-"""S3 by boto3: streaming, multipart, patience; its errors in the user's words."""
+"""S3 by boto3: streaming, multipart, patience."""
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -11,14 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
-from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
+from botocore.exceptions import ClientError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import S3Location
-from pfd_worker.errors import StageError, transient, user_error
+from pfd_worker.errors import user_error
 from pfd_worker.store.objects import scheme_and_place
+from pfd_worker.store.s3_errors import FAILURES, TAKEN, AbsentError, cause_of, code_of, explained
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
@@ -27,19 +26,8 @@ FIRST_PATIENCE_SECONDS = 60.0
 """The same before its first answer: the pod holds nothing yet, and the address may be wrong."""
 LONGEST_WAIT_SECONDS = 30.0
 
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-# XAdminUserNotFound is versitygw's word for an unknown access key
-_DENIED = frozenset(
-    {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden", "XAdminUserNotFound"}
-)
-_FAILURES = (ClientError, BotoCoreError, Boto3Error)
 _Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
-
-
-class _AbsentError(StageError):
-    """There is no such object."""
 
 
 class S3Store:
@@ -92,7 +80,7 @@ class S3Store:
             try:
                 self._client.put_object(**self._object(key), Body=content, IfNoneMatch="*")
             except ClientError as error:
-                if _code(error) not in _TAKEN:
+                if code_of(error) not in TAKEN:
                     raise
                 # the put before this one may have been done, and its answer lost
                 repeated = tries > 1 or error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
@@ -165,11 +153,11 @@ class S3Store:
         """Return what a request gives, None if there is no such object; see `_ask`."""
         try:
             return self._ask(address, request)
-        except _AbsentError:
+        except AbsentError:
             return None
 
     def _ask(self, address: str, request: Callable[[], _Answer]) -> _Answer:
-        """Return what a request gives, repeated while the store does not answer.
+        """Return what a request gives, repeated while the store does not answer, or not now.
 
         Raises
         ------
@@ -181,55 +169,15 @@ class S3Store:
         while True:
             try:
                 answer = request()
-            except _FAILURES as failure:
-                explained = self._explained(_cause(failure), address)
-                self._has_answered |= isinstance(explained, _AbsentError)
+            except FAILURES as failure:
+                told = explained(cause_of(failure), self._where, address)
+                self._has_answered |= isinstance(told, AbsentError)
                 left = deadline - time.monotonic()
-                if explained.exit_code is not ExitCode.TRANSIENT or left < wait:
-                    raise explained from failure
-                _log.warning("%s; asked again for %.0f s", explained.message, left)
+                if told.exit_code is not ExitCode.TRANSIENT or left < wait:
+                    raise told from failure
+                _log.warning("%s; asked again for %.0f s", told.message, left)
                 time.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
             else:
                 self._has_answered = True
                 return answer
-
-    def _explained(self, error: Exception, address: str) -> StageError:
-        code = _code(error) if isinstance(error, ClientError) else type(error).__name__
-        if code in _ABSENT:
-            return _AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"{address}: there is no such object")
-        if code == "NoSuchBucket":
-            return user_error(
-                Reason.BUCKET_NOT_FOUND,
-                f"spec.artifacts.s3: there is no bucket at {self._where}. Create it or correct bucket and endpoint.",
-            )
-        if code in _DENIED or isinstance(error, NoCredentialsError | PartialCredentialsError):
-            return user_error(
-                Reason.STORE_DENIED,
-                f"spec.artifacts.s3: {self._where} refuses access ({code}). Check credentialsSecret (keys "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
-            )
-        if code == "NotImplemented":
-            return user_error(
-                Reason.STORE_UNSUITABLE,
-                f"spec.artifacts.s3: {self._where} cannot do what is asked for {address}: {error}. Objects must be put "
-                "with If-None-Match: *, as AWS S3 does it; use a store that can.",
-            )
-        bundle = os.environ.get("AWS_CA_BUNDLE")
-        if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
-            return user_error(
-                Reason.CA_BUNDLE_MISSING,
-                f"spec.artifacts.s3.caBundleConfigMap: there is no CA bundle at {bundle}, so {self._where} cannot be "
-                "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
-            )
-        return transient(Reason.STORE_UNAVAILABLE, f"{self._where} does not answer for {address}: {code}: {error}")
-
-
-def _cause(error: Exception) -> Exception:
-    """Return what went wrong in a transfer of several requests, which boto3 wraps in errors of its own."""
-    inner = getattr(error, "last_exception", None) or error.__context__
-    return inner if isinstance(error, Boto3Error) and isinstance(inner, ClientError | BotoCoreError) else error
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from pfd_operator.api.conditions import Phase
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import (
     ActiveStage,
+    ActiveState,
+    Condition,
     FineTuneJobStatus,
     IterationRecord,
     JudgedErrors,
@@ -45,6 +48,7 @@ def test_page_of_a_running_job() -> None:
             digest="d",
             completions=4,
             succeeded_indexes=1,
+            state=ActiveState.CREATED,
             intended_at=NOW - timedelta(seconds=30),
             started_at=NOW - timedelta(seconds=25),
             percent=40,
@@ -63,6 +67,64 @@ def test_page_of_a_running_job() -> None:
     assert "iteration 0, hold-out 24 0.0912 - 0.0021 - 16 not met" in page
     assert "0 train done 1 min 35 s 1 -" in page
     assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page
+
+
+QUEUED = Condition(
+    type=ConditionType.PROGRESSING.value, status="False", reason=OperatorReason.QUEUED.value, last_transition_time=NOW
+)
+STUCK = Condition(
+    type=ConditionType.STUCK.value, status="True", reason=OperatorReason.UNSCHEDULABLE.value, last_transition_time=NOW
+)
+AT_TEN = NOW.replace(second=10)
+STARTED: dict[str, Any] = {"state": ActiveState.CREATED, "started_at": NOW}
+STOPPED: dict[str, Any] = {"state": ActiveState.BACKOFF, "started_at": NOW}
+
+
+@pytest.mark.parametrize(
+    ("phase", "active", "conditions", "state"),
+    [
+        (Phase.RUNNING, {"state": ActiveState.INTENDED}, [], "pending"),
+        (Phase.RUNNING, {"state": ActiveState.CREATED}, [], "pending"),
+        (Phase.RUNNING, {"state": ActiveState.CREATED}, [QUEUED], "queued"),
+        (Phase.RUNNING, STARTED, [], "running"),
+        # preempted by its queue, evicted: they had started before
+        (Phase.RUNNING, STARTED, [QUEUED], "queued"),
+        (Phase.RUNNING, STARTED, [STUCK], "pending"),
+        (Phase.RUNNING, {**STOPPED, "not_before": AT_TEN}, [], "waiting until 12:00:10 UTC"),
+        (Phase.RUNNING, STOPPED, [], "waiting"),
+        (Phase.SUSPENDED, STOPPED, [], "suspended"),
+        (Phase.SUSPENDED, {"state": ActiveState.INTENDED}, [], "suspended"),
+        (Phase.CANCELLED, STOPPED, [], "cancelled"),
+        (Phase.BUDGET_EXHAUSTED, STOPPED, [], "stopped"),
+    ],
+)
+def test_the_state_of_a_stage(phase: Phase, active: dict[str, Any], conditions: list[Condition], state: str) -> None:
+    stage = ActiveStage(iteration=1, stage=StageKind.TRAIN, job_name="j", digest="d", intended_at=NOW, **active)
+    status = FineTuneJobStatus(phase=phase, active=stage, conditions=conditions)
+    page = status_page(Key("FineTuneJob", "lab", "silicon"), status, NOW)
+    assert f"1 train {state} 0 s 1 -" in " ".join(page.split())
+
+
+def test_attempts_are_counted_alike_in_all_rows() -> None:
+    """Since the last restart, in whatever way the earlier ones ended."""
+    status = FineTuneJobStatus(
+        phase=Phase.RUNNING,
+        first_attempt=4,
+        stages=[StageRecord(iteration=1, stage=StageKind.LABEL, digest="d", attempts=2, seconds=95)],
+        active=ActiveStage(
+            iteration=1, stage=StageKind.TRAIN, attempt=5, counted_failures=0, job_name="j", digest="d", intended_at=NOW
+        ),
+    )
+    page = " ".join(status_page(Key("FineTuneJob", "lab", "silicon"), status, NOW).split())
+    assert "1 label done 1 min 35 s 2 -" in page
+    assert "1 train pending 0 s 2 -" in page
+
+
+def test_the_time_of_a_stage_ends_with_its_job() -> None:
+    active = ActiveStage(iteration=1, stage=StageKind.TRAIN, job_name="j", digest="d", intended_at=NOW)
+    status = FineTuneJobStatus(phase=Phase.CANCELLED, active=active, finished_at=NOW + timedelta(seconds=7))
+    page = status_page(Key("FineTuneJob", "lab", "silicon"), status, NOW + timedelta(days=1))
+    assert "1 train cancelled 7 s 1 -" in " ".join(page.split())
 
 
 def test_noise_of_too_few_frames_has_no_energy() -> None:

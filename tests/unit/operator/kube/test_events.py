@@ -54,3 +54,11 @@ async def test_the_writer_comes_back_for_later_events() -> None:
         recorder.emit_later(SILICON, Event("StageRunning", message))
         await recorder.close()
     assert written.messages == ["one", "two"]
+
+
+async def test_of_a_long_message_the_end_is_kept() -> None:
+    written = Written()
+    recorder = EventRecorder(cast(KubeApi, written), "test")
+    await recorder.emit(SILICON, Event("StuckPods", "x" * 2000 + ": create the Secret"))
+    assert len(written.messages[0]) <= 1024
+    assert written.messages[0].endswith(": create the Secret")

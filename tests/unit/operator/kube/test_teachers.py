@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pfd_operator.api.job import S3Artifacts
@@ -26,12 +28,13 @@ def resource(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any])
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": status}
 
 
-def seen(spec: dict[str, Any] = SPEC, **status: Any) -> ObservedTeacher | None:
+def seen(
+    spec: dict[str, Any] = SPEC, student: Mapping[str, Any] = MappingProxyType({}), **status: Any
+) -> ObservedTeacher | None:
     store = ResourceStore()
     store.keep(resource("FineTuneJob", "silicon", spec, STATUS | status))
-    return teacher_of(
-        Snapshot(resource("DistillJob", "light", {"teacher": {"fineTuneJob": {"name": "silicon"}}}, {})), store
-    )
+    named = {"teacher": {"fineTuneJob": {"name": "silicon"}}}
+    return teacher_of(Snapshot(resource("DistillJob", "light", named, dict(student))), store)
 
 
 def test_one_that_has_ended_is_gone_on_with() -> None:
@@ -41,6 +44,12 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.starts_uri == f"s3://pfd/silicon/stages/{'a' * 64}/manifest.json"
     assert teacher.record.systems == ["a"]
     assert teacher.record.reference is None
+
+
+def test_a_student_that_has_started_goes_on_without_it() -> None:
+    assert seen(student={"phase": "Running", "startedAt": "2026-01-01T00:00:00Z"}) is None
+    failed = {"phase": "Failed", "finishedAt": "2026-01-01T00:00:00Z"}
+    assert seen(student=failed) == seen(), "it failed because its teacher had no model, and may start yet"
 
 
 def test_one_that_runs_is_waited_for() -> None:

@@ -116,7 +116,7 @@ def test_indexes_that_wait_for_others_take_no_share() -> None:
     assert (planned.completions, planned.parallelism, planned.active_deadline_seconds) == (3, 2, 7200)
     gone = job_of(planned, *done_pods(planned, 2, 0), succeeded_indexes=2)
     run.step(gone)
-    assert created(run.step()).active_deadline_seconds == 14400
+    assert created(run.step(seconds=10)).active_deadline_seconds == 14400
 
 
 def test_indexes_of_another_image_are_not_done() -> None:
@@ -124,7 +124,7 @@ def test_indexes_of_another_image_are_not_done() -> None:
     planned = run.until(0, StageKind.EXPLORE)
     run.step(job_of(planned, *done_pods(planned, 3, 0), succeeded_indexes=3))
     run.settings = replace(run.settings, worker_image="worker:2")
-    assert created(run.step()).active_deadline_seconds == 3600
+    assert created(run.step(seconds=10)).active_deadline_seconds == 3600
 
 
 CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimName": "a", "gpus": 4}]}

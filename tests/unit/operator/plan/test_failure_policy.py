@@ -91,21 +91,63 @@ def test_transient_failures_wait_longer_each_time_and_end() -> None:
     assert "no answer" in ready.message
 
 
-def test_preemption_is_free_and_at_once() -> None:
+def test_preemptions_are_free_and_wait_longer_each_time_they_come_soon() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)
-    for attempt in range(2, 12):
-        planned = created(run.step(job_of(planned, failed_pod(85, result=said(Reason.PREEMPTED)))))
+    waits = []
+    for attempt in range(1, 8):
         assert planned.spec.attempt == attempt
+        preempted = job_of(planned, failed_pod(85, result=said(Reason.PREEMPTED), started_at=after(run.seconds)))
+        decision = run.step(preempted)
+        assert decision.actions == ()
+        assert decision.requeue_after_seconds is not None
+        waits.append(decision.requeue_after_seconds)
+        planned = created(run.step(preempted, seconds=waits[-1]))
+    assert waits == [10, 20, 40, 80, 160, 300, 300]
     assert run.status.active is not None
     assert run.status.active.counted_failures == 0
+
+
+def test_the_waits_of_failures_and_preemptions_grow_apart() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    waits = []
+    for code in (75, 85, 75, 85):
+        ended = job_of(planned, failed_pod(code, started_at=after(run.seconds)))
+        waits.append(run.step(ended).requeue_after_seconds)
+        planned = created(run.step(ended, seconds=300))
+    assert waits == [10, 10, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("started_at", "ended_at", "wait"),
+    [
+        (0, 9, 1),
+        (0, 10, 0),
+        (0, 36000, 0),
+        # no container had started
+        (None, 3600, 10),
+        # by the clock of a node that is ahead
+        (36000, 9, 10),
+    ],
+)
+def test_a_preempted_attempt_waits_from_its_start(started_at: float | None, ended_at: float, wait: float) -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    since = None if started_at is None else after(started_at)
+    preempted = job_of(planned, failed_pod(85, started_at=since))
+    decision = run.step(preempted, seconds=ended_at)
+    if wait:
+        assert (decision.actions, decision.requeue_after_seconds) == ((), wait)
+    else:
+        assert created(decision).spec.attempt == 2
 
 
 def test_a_vanished_job_is_a_lost_attempt() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)
     run.step(job_of(planned, pod()))
-    again = created(run.step())
+    again = created(run.step(seconds=10))
     assert (again.spec.attempt, again.spec.digest) == (2, planned.spec.digest)
 
 

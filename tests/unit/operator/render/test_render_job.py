@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from render_samples import SETTINGS, SPEC, label_job, planned, prepare_job, resource, select_job, train_job
+from render_samples import SETTINGS, label_job, planned, prepare_job, resource, select_job, train_job
 
 from pfd_operator.contract.labeling import AseEngine, Engine
 from pfd_operator.contract.settings import Training
@@ -146,8 +146,3 @@ def test_long_names_become_label_values_that_differ() -> None:
     assert len(set(values)) == 3
     assert all(len(value) <= 63 for value in values)
     assert values[2] == "short"
-
-
-def test_spec_is_the_one_documented() -> None:
-    assert resource().spec.labeling.engine.chosen()[0] == "abinit"
-    assert SPEC["labeling"]["engine"]["abinit"]["cutoffEv"] == 300

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
@@ -116,6 +117,36 @@ async def test_a_refusal_is_shown_until_the_job_is_taken(
     assert server.conditions()["Progressing"][:2] == ("True", "StageRunning")
 
 
+@pytest.mark.parametrize(
+    "refusal", [ApiError(403, "Forbidden", "exceeded quota"), ApiError(0, "NoAnswer", "the server is away")]
+)
+async def test_what_was_decided_is_told_once_also_if_a_child_is_refused(
+    server: Server, reconciler: Reconciler, caplog: pytest.LogCaptureFixture, refusal: ApiError
+) -> None:
+    caplog.set_level("INFO", "pfd_operator")
+    server.refusal = refusal
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            await reconciler.reconcile(KEY)
+    await reconciler.recorder.close()
+    assert server.events.count("Started") == 1
+    assert caplog.messages.count("Started: the job starts") == 1
+
+
+async def test_nothing_is_told_of_a_status_that_was_not_written(
+    server: Server, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conflict(*_: Any, **__: Any) -> Any:
+        raise ApiError(409, "Conflict", "the object has been modified")
+
+    monkeypatch.setattr(server, "request", conflict)
+    with pytest.raises(ApiError):
+        await reconciler.reconcile(KEY)
+    monkeypatch.undo()
+    await reconciler.recorder.close()
+    assert server.events == []
+
+
 async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -> None:
     server.refusal = ApiError(503, "ServiceUnavailable", "later")
     for _ in range(2):
@@ -124,10 +155,11 @@ async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -
     assert server.conditions()["Stuck"][0] == "False"
 
 
-async def test_a_refusal_is_forgotten_with_its_resource(server: Server, reconciler: Reconciler) -> None:
+async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Server, reconciler: Reconciler) -> None:
     server.refusal = ApiError(403, "Forbidden", "exceeded quota")
     with pytest.raises(ApiError):
         await reconciler.reconcile(KEY)
+    reconciler.progress.report(KEY, server.resource["status"]["active"]["jobName"], Progress(percent=1))
     reconciler.store.forget(KEY)
     await reconciler.reconcile(KEY)
-    assert reconciler.refusals == {}
+    assert (reconciler.refusals, len(reconciler.progress)) == ({}, 0)

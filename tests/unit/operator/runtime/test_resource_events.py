@@ -112,11 +112,11 @@ async def test_an_echo_before_the_answer(
             operator.resource_changed(version(number), deleted=False)
         operator.store.keep_written(Snapshot(version(2)))
 
-    monkeypatch.setattr(operator._reconciler, "reconcile", reconcile)
+    monkeypatch.setattr(operator.work._reconciler, "reconcile", reconcile)
     monkeypatch.setattr(operator.queue, "add_after", lambda key, seconds: later.append(key))
     monkeypatch.setattr(operator.queue, "done", lambda key: done.set_result(None))
     operator.resource_changed(version(1), deleted=False)
-    worker = asyncio.create_task(operator._work())
+    worker = asyncio.create_task(operator.work.run())
     await asyncio.wait_for(done, 5)
     worker.cancel()
     assert later == ([SILICON] if looked_at else [])

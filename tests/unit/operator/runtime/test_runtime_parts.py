@@ -11,12 +11,14 @@ import pytest
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import Condition, FineTuneJobStatus
 from pfd_operator.contract.result import Progress
+from pfd_operator.kube.resources import Key
 from pfd_operator.runtime.logs import JsonFormatter, about
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.refusal import refused_status
 from pfd_operator.runtime.settings import SettingsError, settings_from
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SILICON = Key("FineTuneJob", "lab", "silicon")
 
 
 def test_settings_from_the_environment() -> None:
@@ -52,20 +54,34 @@ def test_a_wrong_variable_is_named(name: str, value: str, said: str) -> None:
 def test_progress_is_shown_at_intervals() -> None:
     board = ProgressBoard(interval_seconds=60)
     first, second = Progress(percent=1), Progress(percent=2)
-    assert board.report("lab", "job", first) == 0
-    assert board.shown("lab", "job") == first
-    assert 50 < board.report("lab", "job", second) <= 60
-    assert board.shown("lab", "job") == first
-    board.keep_only("lab", {"job", "other"}, active="other")
-    assert board.shown("lab", "job") is None
+    assert board.report(SILICON, "job", first) == 0
+    assert board.shown(SILICON, "job") == first
+    assert 50 < board.report(SILICON, "job", second) <= 60
+    assert board.shown(SILICON, "job") == first
 
 
 def test_progress_of_the_latest_report() -> None:
     board = ProgressBoard(interval_seconds=0)
     for percent in (1, 2, 3):
-        board.report("lab", "job", Progress(percent=percent))
-    shown = board.shown("lab", "job")
+        board.report(SILICON, "job", Progress(percent=percent))
+    shown = board.shown(SILICON, "job")
     assert shown is not None and shown.percent == 3
+
+
+@pytest.mark.parametrize("active", ["next", None])
+def test_progress_of_a_job_is_forgotten_with_the_next_one(active: str | None) -> None:
+    board = ProgressBoard()
+    board.report(SILICON, "job", Progress(percent=90))
+    assert board.shown(SILICON, active) is None
+    assert len(board) == 0
+
+
+def test_a_report_of_the_next_job_is_shown_at_once() -> None:
+    board = ProgressBoard(interval_seconds=60)
+    for job in ("job", "next"):
+        assert board.report(SILICON, job, Progress(percent=1)) == 0
+        assert board.shown(SILICON, job) is not None
+    assert len(board) == 1
 
 
 def test_log_lines_say_what_they_are_about() -> None:
@@ -83,6 +99,13 @@ def test_refusing_twice_changes_nothing() -> None:
     assert once.conditions[0].message == "spec.seed: too large"
     later = NOW.replace(year=2027)
     assert refused_status(once, "spec.seed: too large", 3, later) == once
+
+
+def test_of_many_wrong_fields_the_first_and_the_last_are_named() -> None:
+    words = "; ".join(f"spec.systems[{index}]: it has no structures" for index in range(100))
+    (message, _) = (condition.message for condition in refused_status(FineTuneJobStatus(), words, 3, NOW).conditions)
+    assert len(message) <= 1024
+    assert message.startswith("spec.systems[0]:") and "; spec.systems[99]: it has no structures" in message
 
 
 def test_what_an_ended_job_came_to_stays_said_when_its_spec_is_refused() -> None:

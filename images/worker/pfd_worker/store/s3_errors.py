@@ -1,0 +1,111 @@
+"""Errors of S3 in the user's words: who has to act, and what the server said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError, transient, user_error
+
+FAILURES = (ClientError, BotoCoreError, Boto3Error)
+"""What boto3 raises of a request."""
+# 409 is not among them: another put of the same key was on its way and may fail, so S3 wants this one repeated
+TAKEN = frozenset({"PreconditionFailed", "412"})
+"""Codes of a conditional put that say that there is an object already."""
+
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+# XAdminUserNotFound is versitygw's word for an unknown access key
+_DENIED = frozenset(
+    {
+        *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden", "XAdminUserNotFound"),
+        *("ExpiredToken", "InvalidToken"),
+    }
+)
+# refused as if the request were wrong, though it was damaged or late on its way, or the server or this node is behind
+_MAY_PASS = frozenset(
+    {
+        *("RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "RequestTimeTooSkewed"),
+        *(
+            "NoSuchUpload",
+            "PreconditionFailed",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        ),
+    }
+)
+_MAY_PASS_STATUSES = frozenset({408, 409, 425, 429})
+
+
+class AbsentError(StageError):
+    """There is no such object."""
+
+
+def explained(error: Exception, where: str, address: str) -> StageError:
+    """Return what a failed request means in the user's words.
+
+    Parameters
+    ----------
+    where
+        Bucket and endpoint.
+    address
+        Of the object that was asked for.
+    """
+    code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+    if code in _ABSENT:
+        return AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"{address}: there is no such object")
+    if code == "NoSuchBucket":
+        return user_error(
+            Reason.BUCKET_NOT_FOUND,
+            f"spec.artifacts.s3: there is no bucket at {where}. Create it or correct bucket and endpoint.",
+        )
+    if code in _DENIED or isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return user_error(
+            Reason.STORE_DENIED,
+            f"spec.artifacts.s3: {where} refuses access ({code}). Check credentialsSecret (keys "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
+        )
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
+        return user_error(
+            Reason.CA_BUNDLE_MISSING,
+            f"spec.artifacts.s3.caBundleConfigMap: there is no CA bundle at {bundle}, so {where} cannot be "
+            "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
+        )
+    if isinstance(error, ClientError):
+        return _refused(error, where, address)
+    return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {code}: {error}")
+
+
+def _refused(error: ClientError, where: str, address: str) -> StageError:
+    """Explain an answer whose code has no meaning of its own above."""
+    if code_of(error) == "NotImplemented":
+        return user_error(
+            Reason.STORE_UNSUITABLE,
+            f"spec.artifacts.s3: {where} cannot do what is asked for {address}: {error}. Objects must be put "
+            "with If-None-Match: *, as AWS S3 does it; use a store that can.",
+        )
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if code_of(error) in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
+        return transient(Reason.STORE_UNAVAILABLE, f"{where} cannot serve {address} now: {error}")
+    return user_error(
+        Reason.STORE_REFUSED,
+        f"spec.artifacts.s3: {where} refuses what is asked for {address} (HTTP status {status}): {error}. "
+        "Correct what it names: endpoint, region, quota, or a policy of the bucket.",
+    )
+
+
+def cause_of(error: Exception) -> Exception:
+    """Return what went wrong in a transfer of several requests, which boto3 wraps in errors of its own."""
+    inner = getattr(error, "last_exception", None) or error.__context__
+    return inner if isinstance(error, Boto3Error) and isinstance(inner, ClientError | BotoCoreError) else error
+
+
+def code_of(error: ClientError) -> str:
+    """Return the server's code, such as NoSuchKey; of an answer without words the HTTP status."""
+    return str(error.response.get("Error", {}).get("Code", ""))

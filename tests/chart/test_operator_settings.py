@@ -1,0 +1,101 @@
+"""The variables that the chart gives the operator are those that it reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from chart_rendering import of_kind, render
+
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
+
+GIVEN = {
+    "namespaces": "{lab,group}",
+    "images.calculators": "registry.test/pfd/calculators:1",
+    "images.engines.abinit": "registry.test/pfd/abinit:9",
+    "images.pullPolicy": "Always",
+    "operator.workers": "3",
+    "operator.logLevel": "DEBUG",
+    "operator.maxCountedFailures": "5",
+    "operator.stuckAfterSeconds": "77",
+}
+
+
+class Environment(Mapping[str, str]):
+    """Variables, and which of them were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+def environment(**values: str) -> dict[str, str]:
+    """Return what the operator's container is given; what only a cluster knows is the path of the field."""
+    arguments = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
+    (operator,) = (each for each in of_kind(render(*arguments), "Deployment") if each["metadata"]["name"] == "pfd")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    assert "envFrom" not in container and "args" not in container, "settings come by variables of their own"
+    found = {
+        each["name"]: each["value"] if "value" in each else each["valueFrom"]["fieldRef"]["fieldPath"]
+        for each in container["env"]
+    }
+    assert len(found) == len(container["env"]), "a variable is given twice"
+    return found
+
+
+def test_the_operator_reads_every_variable() -> None:
+    given = Environment(environment(**GIVEN))
+    settings_from(given)
+    assert [name for name in given if name not in given.asked] == []
+    assert all(name.startswith(PREFIX) for name in given)
+
+
+def test_every_variable_that_the_operator_needs_is_given() -> None:
+    given, needed = environment(), dict[str, str]()
+    while True:
+        try:
+            settings_from(needed)
+            break
+        except SettingsError as error:
+            (missing,) = re.findall(rf"{PREFIX}\w+", str(error))
+            assert missing not in needed
+            needed[missing] = given[missing]
+    assert "PFD_WORKER_IMAGE" in needed
+
+
+def test_every_value_becomes_the_setting_it_is_named_for() -> None:
+    assert settings_from(environment(**GIVEN)) == RuntimeSettings(
+        planner=Settings(
+            worker_image="registry.test/pfd/worker:1",
+            engine_images={"abinit": "registry.test/pfd/abinit:9"},
+            calculator_image="registry.test/pfd/calculators:1",
+            progress_url="http://pfd.pfd-system.svc:8080",
+            image_pull_policy="Always",
+            max_counted_failures=5,
+            stuck_after_seconds=77,
+        ),
+        namespaces=("lab", "group"),
+        own_namespace="metadata.namespace",
+        identity="metadata.name",
+        workers=3,
+        lease_name="pfd",
+        log_level="DEBUG",
+    )
+
+
+def test_defaults_of_the_chart_are_those_of_the_operator() -> None:
+    given = environment()
+    needed = {name: given[name] for name in ("PFD_WORKER_IMAGE", "PFD_PROGRESS_URL")}
+    places = {name: given[name] for name in ("PFD_NAMESPACE", "PFD_IDENTITY", "PFD_LEASE")}
+    assert settings_from(given) == settings_from(needed | places)

@@ -1,0 +1,78 @@
+"""`kubectl pfd status -w`: a page for each change in a file, one that is kept current on a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from pfd_operator.cli.status import CLEAR_SCREEN, show_status
+from pfd_operator.kube.api import KubeApi
+
+STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RUNNING = {"phase": "Running", "startedAt": STARTED.isoformat(), "labels": {"paid": 3, "budget": 60}}
+LABELLED = {**RUNNING, "labels": {"paid": 4, "budget": 60}}
+CONVERGED = {**LABELLED, "phase": "Converged", "finishedAt": (STARTED + timedelta(seconds=60)).isoformat()}
+
+
+class Server:
+    """Shows one status after another; a second passes before each."""
+
+    def __init__(self, statuses: Sequence[Mapping[str, Any]]) -> None:
+        self._statuses = list(statuses)
+        self._now = STARTED
+
+    @property
+    def left(self) -> int:
+        return len(self._statuses)
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def request(self, _: str, path: str) -> dict[str, Any]:
+        self._now += timedelta(seconds=1)
+        metadata = {"namespace": "lab", "name": "silicon"}
+        return {"kind": "FineTuneJob", "metadata": metadata, "status": self._statuses.pop(0)}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def watch(out: io.StringIO, *statuses: Mapping[str, Any]) -> str:
+    server = Server(statuses)
+    await show_status(cast(KubeApi, server), "lab", "silicon", out, watch=True, poll_seconds=0)
+    assert server.left == 0, "it ended before the job did"
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "pages"),
+    [
+        ([CONVERGED], 1),
+        ([RUNNING, CONVERGED], 2),
+        ([RUNNING, RUNNING, RUNNING, LABELLED, LABELLED, CONVERGED], 3),
+        # what a page does not show is no change of it
+        ([RUNNING, {**RUNNING, "observedGeneration": 2}, CONVERGED], 2),
+    ],
+)
+async def test_a_file_gets_a_page_for_each_change(statuses: list[Mapping[str, Any]], pages: int) -> None:
+    written = await watch(io.StringIO(), *statuses)
+    assert written.count("FineTuneJob lab/silicon") == pages
+    assert CLEAR_SCREEN not in written
+    assert written.endswith("time: 1 min 00 s\n")
+
+
+async def test_a_terminal_shows_one_page_with_the_time_it_is() -> None:
+    pages = (await watch(Terminal(), RUNNING, RUNNING, CONVERGED)).split(CLEAR_SCREEN)
+    assert [page.splitlines()[-1] for page in pages[1:]] == ["time: 1 s", "time: 2 s", "time: 1 min 00 s"]
+
+
+async def test_without_watching_it_ends_at_once() -> None:
+    server = Server([RUNNING, RUNNING])
+    await show_status(cast(KubeApi, server), "lab", "silicon", io.StringIO(), poll_seconds=0)
+    assert server.left == 1

@@ -1,0 +1,85 @@
+"""What the operator complains of at /healthz, and whose progress it takes note of."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from runtime_parts import body, settings_at
+
+from pfd_operator.contract.result import Progress
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.observe import CachedJob
+from pfd_operator.kube.owner import Owner
+from pfd_operator.kube.resources import Key
+from pfd_operator.plan.types import ObservedJob
+from pfd_operator.runtime.operator import Operator
+
+SILICON = Key("FineTuneJob", "lab", "silicon")
+HEALTHY: tuple[int, dict[str, Any]] = (200, {"healthy": True, "complaints": []})
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Operator]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    limits = {"watch_silence_seconds": 60.0, "stuck_queue_seconds": 30.0}
+    settings = settings_at("http://127.0.0.1:1", tmp_path, port=port, **limits)
+    operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, lambda: None)
+    await operator.server.start()
+    operator._working = True
+    yield operator
+    operator.queue.close()
+    await operator.server.close()
+    await operator.api.close()
+
+
+async def health(operator: Operator) -> tuple[int, dict[str, Any]]:
+    url = f"http://127.0.0.1:{operator.settings.port}/healthz"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.json()
+
+
+async def test_a_silent_watch_is_unhealthy_until_it_is_heard(served: Operator) -> None:
+    assert await health(served) == HEALTHY
+    (pods,) = served.children.pods
+    pods.heard_at = time.monotonic() - 61
+    complaint = "the watch of /api/v1/pods is silent for 61 s"
+    assert await health(served) == (503, {"healthy": False, "complaints": [complaint]})
+    pods.heard_at = time.monotonic()
+    assert await health(served) == HEALTHY
+
+
+async def test_a_queue_that_nobody_works_on_is_unhealthy(served: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.queue.add(SILICON)
+    assert await health(served) == HEALTHY
+    now = time.monotonic
+    monkeypatch.setattr("pfd_operator.runtime.queue.time.monotonic", lambda: now() + 31)
+    # the clock is that of all: the watches were heard a moment ago by it, too
+    for informer in served.informers:
+        informer.heard_at += 31
+    complaint = "a resource waits in the queue for 31 s"
+    assert await health(served) == (503, {"healthy": False, "complaints": [complaint]})
+
+
+async def test_one_that_waits_for_the_lease_is_healthy(served: Operator) -> None:
+    served._working = False
+    for informer in served.informers:
+        informer.heard_at -= 3600
+    assert await health(served) == HEALTHY
+
+
+@pytest.mark.parametrize(("active", "shown"), [("silicon-train-a2", 1), ("silicon-train-a3", 0), (None, 0)])
+async def test_only_the_running_attempt_makes_progress(served: Operator, active: str | None, shown: int) -> None:
+    running = {} if active is None else {"active": {"stage": "train", "jobName": active}}
+    served.resource_changed(body("silicon", phase="Running", **running), deleted=False)
+    reporting = ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2)
+    owner = Owner("lab", "FineTuneJob-silicon")
+    served.reported(CachedJob(("lab", reporting.name), owner, "silicon", "token", reporting), Progress(percent=40))
+    assert len(served._progress) == shown

@@ -1,0 +1,104 @@
+"""What an S3 server refuses for good fails at once in its own words; what may pass is asked for again."""
+
+import pytest
+from botocore.stub import Stubber
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.settings import S3Location
+from pfd_worker.errors import StageError
+from pfd_worker.store import s3
+from pfd_worker.store.s3 import S3Store
+
+OBJECT = {"Bucket": "pfd", "Key": "k"}
+PUT = {**OBJECT, "Body": b"mine", "IfNoneMatch": "*"}
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    found = []
+    monkeypatch.setattr(s3.time, "sleep", found.append)
+    return found
+
+
+@pytest.fixture
+def scripted(credentials):
+    store = S3Store(S3Location(bucket="pfd", endpoint="http://s3:9000", region="us-east-1"))
+    with Stubber(store._client) as answers:
+        yield store, answers
+        answers.assert_no_pending_responses()
+
+
+def refuse(answers, status, code, method="put_object", expected=OBJECT | {"Body": b"mine"}):
+    answers.add_client_error(method, code, f"the server's words about {code}", status, expected_params=expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (400, "InvalidRequest", Reason.STORE_REFUSED),
+        (400, "EntityTooLarge", Reason.STORE_REFUSED),
+        (400, "InvalidArgument", Reason.STORE_REFUSED),
+        (403, "QuotaExceeded", Reason.STORE_REFUSED),
+        (405, "MethodNotAllowed", Reason.STORE_REFUSED),
+        (413, "413", Reason.STORE_REFUSED),
+        (301, "PermanentRedirect", Reason.STORE_REFUSED),
+        (400, "ExpiredToken", Reason.STORE_DENIED),
+    ],
+)
+def test_what_is_refused_for_good_fails_at_once(scripted, waits, status, code, reason):
+    store, answers = scripted
+    refuse(answers, status, code)
+    with pytest.raises(StageError) as caught:
+        store.put("k", b"mine")
+    assert (caught.value.exit_code, caught.value.reason, waits) == (ExitCode.USER_ERROR, reason, [])
+    assert code in caught.value.message
+    if reason is Reason.STORE_REFUSED:
+        for said in ("s3://pfd at http://s3:9000", "s3://pfd/k", f"the server's words about {code}"):
+            assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "RequestTimeout"),
+        (400, "IncompleteBody"),
+        (400, "BadDigest"),
+        (403, "RequestTimeTooSkewed"),
+        (404, "NoSuchUpload"),
+        (408, "408"),
+        (409, "OperationAborted"),
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "SlowDown"),
+    ],
+)
+def test_what_may_pass_is_asked_for_again(scripted, waits, status, code):
+    store, answers = scripted
+    refuse(answers, status, code)
+    answers.add_response("put_object", {}, OBJECT | {"Body": b"mine"})
+    store.put("k", b"mine")
+    assert waits == [1.0]
+
+
+def test_what_does_not_pass_is_told_in_the_servers_words(scripted, waits, monkeypatch):
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    store, answers = scripted
+    refuse(answers, 503, "SlowDown")
+    with pytest.raises(StageError, match="the server's words about SlowDown") as caught:
+        store.put("k", b"mine")
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
+
+
+def test_a_conditional_put_that_met_another_one_is_tried_again(scripted, waits):
+    store, answers = scripted
+    refuse(answers, 409, "ConditionalRequestConflict", expected=PUT)
+    answers.add_response("put_object", {}, PUT)
+    assert store.put_if_absent("k", b"mine")
+    assert waits == [1.0]
+
+
+def test_a_conditional_put_that_another_one_won_is_taken(scripted, waits):
+    store, answers = scripted
+    refuse(answers, 412, "PreconditionFailed", expected=PUT)
+    assert not store.put_if_absent("k", b"mine")
+    assert waits == []

@@ -47,6 +47,7 @@ class Fault(StrEnum):
     POD_EVICTED = "pod-evicted"
     NODE_DRAINED = "node-drained"
     NODE_LOST = "node-lost"
+    POD_LINGERED = "pod-took-longer-to-end-than-the-operator-waits"
     EXIT_TRANSIENT = "exit-code-75"
     EXIT_PREEMPTED = "exit-code-85"
     EXIT_UNKNOWN = "exit-code-1-without-a-message"

@@ -18,7 +18,7 @@ from .pods import Pod
 from .storage import StorageProxy
 
 PAUSE_SECONDS = (0.2, 1.6)
-POWER_CUT_SECONDS = (2.0, 14.0)
+POWER_CUT_SECONDS = (2.0, 20.0)
 """Shorter and longer than the operator's patience with a pod that does not go."""
 _DEEDS = {
     Fault.POD_DELETED: 4,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
@@ -38,7 +39,7 @@ class Kubelets:
         self._counted: defaultdict[tuple[Any, ...], int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen: set[str] = set()
-        self._working: defaultdict[tuple[Any, ...], dict[str, str]] = defaultdict(dict)
+        self._working: defaultdict[tuple[Any, ...], dict[str, Pod]] = defaultdict(dict)
         self.pods: dict[str, Pod] = {}
         """Those that have not ended, by uid."""
         self.lost_nodes: set[str] = set()
@@ -81,7 +82,7 @@ class Kubelets:
                 # it ended while the deletion was on its way here
                 self._start(self._remove(metadata["name"], uid))
             elif pod.node not in self.lost_nodes and not pod.life.stopping.is_set():
-                pod.life.stopping.set()
+                pod.told_to_end(metadata)
                 self._start(self._kill(pod, metadata["deletionGracePeriodSeconds"]))
         elif uid not in self._seen and body["status"].get("phase") == "Pending":
             self._seen.add(uid)
@@ -119,9 +120,10 @@ class Kubelets:
     async def _process(self, pod: Pod) -> tuple[int, str, bool]:
         """Return exit code, termination message, and whether the kubelet evicts the pod."""
         working = self._working[pod.work]
-        if working:
-            self.overlaps.append(f"{pod.job} while {', '.join(working.values())} works")
-        working[pod.uid] = pod.job
+        others = [other.job for other in working.values() if not other.lingers(datetime.now(UTC))]
+        if others:
+            self.overlaps.append(f"{pod.job} while {', '.join(others)} works")
+        working[pod.uid] = pod
         try:
             fault = self._fault(pod)
             if fault is Fault.EXIT_TRANSIENT:
@@ -138,6 +140,9 @@ class Kubelets:
             return code, message, code == 0 and fault is Fault.NODE_PRESSURE
         finally:
             del working[pod.uid]
+            if pod.lingers(datetime.now(UTC)):
+                self._book.note(Fault.POD_LINGERED)
+                self._book.note_job(Fault.POD_LINGERED, pod.job)
 
     async def _worked(self, pod: Pod) -> tuple[int, str]:
         """Return the exit code and the termination message of the worker."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .faults import Book, Fault
 from .installation import OPERATOR_NAMESPACE, RELEASE
+from .pods import NODE_LOST_AFTER_SECONDS
 from .proxy import Moment
 
 GAP_SECONDS = (0.1, 7.0)
@@ -24,7 +25,6 @@ LEASE_SECONDS = 18.0
 """Until another pod holds the lease of one that was killed, and a little more."""
 DOWN_SECONDS = 3.0
 RESTART_SECONDS = 0.5
-NODE_LOST_AFTER_SECONDS = 8
 
 
 class OperatorProcess:

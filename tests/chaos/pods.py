@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
 
 from .worker import Life
+
+NODE_LOST_AFTER_SECONDS = 12
+"""The operator's patience with a pod that is to end: after it, another may do its work."""
 
 
 @dataclass
@@ -23,6 +26,8 @@ class Pod:
     spec: StageSpec
     node: str
     started_at: str = ""
+    deleted_at: datetime | None = None
+    """When it was told to end."""
     life: Life = field(default_factory=Life)
     killed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -31,6 +36,17 @@ class Pod:
     def work(self) -> tuple[str, int, str, int | None]:
         """What it does: two live pods must never do the same."""
         return self.spec.job.uid, self.spec.iteration, self.spec.stage.value, self.index
+
+    def lingers(self, at: datetime) -> bool:
+        """Return True if the operator may take it for dead; on a slow machine sound nodes take as long."""
+        # the server's times are whole seconds
+        return self.deleted_at is not None and (at - self.deleted_at).total_seconds() > NODE_LOST_AFTER_SECONDS - 1
+
+    def told_to_end(self, metadata: dict[str, Any]) -> None:
+        """Take note of a deletion; deletionTimestamp is when its grace is over."""
+        grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
+        self.deleted_at = datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+        self.life.stopping.set()
 
 
 def pod_from(body: dict[str, Any], node: str) -> Pod:

@@ -1,0 +1,29 @@
+"""A pod that was told to end lingers once the operator's patience with it is over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.chaos.pods import NODE_LOST_AFTER_SECONDS, Pod
+
+from pfd_operator.contract.stage import StageSpec
+
+
+def some_pod() -> Pod:
+    return Pod("label-a1-x", "uid", "label-a1", 0, StageSpec.model_construct(), "node-0")
+
+
+@pytest.mark.parametrize(("seconds", "lingers"), [(0, False), (5, False), (NODE_LOST_AFTER_SECONDS, True)])
+def test_a_pod_lingers_after_the_patience_with_it(seconds: float, lingers: bool) -> None:
+    pod = some_pod()
+    pod.told_to_end({"deletionTimestamp": "2026-01-01T00:00:35Z", "deletionGracePeriodSeconds": 30})
+    assert pod.life.stopping.is_set()
+    assert pod.deleted_at is not None
+    assert pod.deleted_at.isoformat() == "2026-01-01T00:00:05+00:00"
+    assert pod.lingers(pod.deleted_at + timedelta(seconds=seconds)) is lingers
+
+
+def test_a_pod_that_nobody_deleted_does_not_linger() -> None:
+    pod = some_pod()
+    assert not pod.lingers(datetime.now(UTC))

@@ -55,6 +55,8 @@ class Server:
         if path.endswith("/events"):
             self.events.append((body or {})["reason"])
             return {"metadata": {"name": "event"}}
+        if method == "GET" and path.endswith(("/jobs", "/pods")):
+            return {"items": []}
         if method == "GET":
             return {"metadata": {"ownerReferences": []}}
         if path.endswith("/status") and body is not None:

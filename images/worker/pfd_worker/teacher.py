@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
-from pfd_worker.frames import labelled, read_frames, write_frames
+from pfd_worker.frames import has_virial, labelled, read_frames, write_frames
 from pfd_worker.labelers.base import task_info
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -35,8 +35,8 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     failures: list[dict[str, Any]] = []
     for task, atoms, predicted in zip(tasks, frames, predictions, strict=True):
         if _finite(predicted):
-            frame = labelled(atoms, predicted.energy, predicted.forces, predicted.virial if atoms.pbc.any() else None)
-            virial = {"virial": frame.info["virial"]} if atoms.pbc.any() else {}
+            frame = labelled(atoms, predicted.energy, predicted.forces, predicted.virial if has_virial(atoms) else None)
+            virial = {"virial": frame.info["virial"]} if has_virial(atoms) else {}
             frame.info = {**task_info(task), "label_key": f"{key}-{task['frame']}", **virial}
             labels.append(frame)
         else:

@@ -11,7 +11,7 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
-from pfd_worker.frames import energy_of, is_labelled, labelled
+from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.models.calculator import make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
@@ -34,7 +34,7 @@ class AseLabeler:
     Parameters
     ----------
     make_calculator
-        Returns an ASE calculator with energy, forces and, for periodic frames, stress.
+        Returns an ASE calculator with energy, forces and, for frames that have a virial, stress.
     """
 
     def __init__(self, make_calculator: Callable[[], Any]) -> None:
@@ -86,7 +86,7 @@ def _reason(error: Exception) -> str:
 
 def _labelled_now(atoms: Atoms) -> Atoms:
     virial = None
-    if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
+    if has_virial(atoms) and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
     frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
     # ASE's Vasp raises nothing: it only says so

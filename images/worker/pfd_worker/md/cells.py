@@ -9,6 +9,7 @@ from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.text import first_of
+from pfd_worker.frames import has_virial
 
 
 def keeps_its_cell(atoms: Atoms) -> bool:
@@ -17,9 +18,9 @@ def keeps_its_cell(atoms: Atoms) -> bool:
     Parameters
     ----------
     atoms
-        A start; `slab` in its info says that it is one. What is not periodic in all directions has no pressure.
+        A start; `slab` in its info says that it is one. What has no virial has no pressure.
     """
-    return bool(atoms.info.get("slab", False)) or not atoms.pbc.all()
+    return bool(atoms.info.get("slab", False)) or not has_virial(atoms)
 
 
 def height(atoms: Atoms) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
-from pfd_worker.frames import energy_of
+from pfd_worker.frames import energy_of, has_virial
 from pfd_worker.models.base import Prediction
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
@@ -54,7 +54,7 @@ class CalculatorModel:
     Parameters
     ----------
     calculator
-        With energy, forces and, for periodic frames, stress.
+        With energy, forces and, for frames that have a virial, stress.
     """
 
     def __init__(self, calculator: Calculator) -> None:
@@ -67,7 +67,7 @@ class CalculatorModel:
     def _predict(self, atoms: Atoms) -> Prediction:
         atoms.calc = self._calculator
         virial = np.zeros((3, 3))
-        if atoms.pbc.any():
+        if has_virial(atoms):
             virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
         return Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
 

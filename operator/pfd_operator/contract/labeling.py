@@ -105,7 +105,18 @@ class NoiseCheck(Strict):
     )
 
 
-class Labeling(Strict):
+class FailureLimit(Strict):
+    """How many labels may fail, whatever labels."""
+
+    max_failed_fraction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
+    )
+
+
+class Labeling(FailureLimit):
     """Reference calculations."""
 
     engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
@@ -115,12 +126,6 @@ class Labeling(Strict):
     parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
     frames_per_pod: int = Field(
         1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1."
-    )
-    max_failed_fraction: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
     )
     timeout_seconds: int = Field(
         3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600."

@@ -154,6 +154,7 @@ class JobStatus(Strict):
     restart_id: str = Field("", description="The last spec.restart.id that was dealt with.")
     first_attempt: int = Field(1, description="Attempts are numbered from here since the last restart.")
     conditions: list[Condition] = []
+    cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
     suspended_at: datetime | None = None

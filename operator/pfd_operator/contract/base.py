@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
 """A DNS label: it becomes part of object names and S3 keys."""
@@ -33,6 +33,31 @@ class Strict(BaseModel):
     def to_json(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Return the JSON form as users and stage containers see it: camelCase, without unset optional fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(without))
+
+
+def invalid_at(path: Sequence[str], words: str, given: Any) -> ValidationError:
+    """Return an error of a field below the object that finds it.
+
+    Parameters
+    ----------
+    path
+        From that object to the field, as users write it.
+    words
+        What is wrong.
+    given
+        The field's value.
+    """
+    error = PydanticCustomError("invalid", "{words}", {"words": words})
+    return ValidationError.from_exception_data(path[-1], [InitErrorDetails(type=error, loc=tuple(path), input=given)])
+
+
+def moved_to(path: Sequence[str], error: ValidationError) -> ValidationError:
+    """Return the same errors with the place where users have written what was validated."""
+    details = [
+        InitErrorDetails(type=item["type"], loc=(*path, *item["loc"]), input=item["input"], ctx=item.get("ctx", {}))
+        for item in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, details)
 
 
 class ExactlyOne(Strict):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from .base import ExactlyOne, Strict
+from .base import ExactlyOne, Strict, invalid_at, moved_to
 from .settings import Positive
 
 OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
 """Settings that say what is computed, not how accurately."""
+_NOISE_SETTINGS = ("noiseCheck", "settings")
 
 
 class Smearing(StrEnum):
@@ -141,7 +142,7 @@ class Labeling(FailureLimit):
 
         Raises
         ------
-        ValueError
+        ValidationError
             If its settings are none of the engine's, change nothing, or make it another method.
         """
         if self.noise_check is None:
@@ -149,11 +150,16 @@ class Labeling(FailureLimit):
         name, settings = self.engine.chosen()
         other = sorted(OTHER_METHOD & set(self.noise_check.settings))
         if other:
-            raise ValueError(f"noiseCheck.settings: {', '.join(other)} would be another method, not tighter settings")
-        engine = Engine.model_validate({name: settings.to_json() | self.noise_check.settings})
-        if engine == self.engine:
-            raise ValueError("noiseCheck.settings: nothing in them differs from the engine's own settings")
-        return engine
+            words = f"{', '.join(other)} would be another method, not tighter settings"
+            raise invalid_at(_NOISE_SETTINGS, words, self.noise_check.settings)
+        try:
+            tighter = type(settings).model_validate(settings.to_json() | self.noise_check.settings)
+        except ValidationError as error:
+            raise moved_to(_NOISE_SETTINGS, error) from error
+        if tighter == settings:
+            words = "nothing in them differs from the engine's own settings"
+            raise invalid_at(_NOISE_SETTINGS, words, self.noise_check.settings)
+        return Engine(**{name: tighter})
 
     @model_validator(mode="after")
     def _noise_can_be_checked(self) -> Labeling:

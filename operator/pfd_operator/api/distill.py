@@ -37,7 +37,7 @@ class Teacher(ModelSource):
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:
-        """Branch and image go with any of them."""
+        """Whatever can label."""
         return (*super().union_members(), "fine_tune_job", "calculator")
 
 

@@ -68,7 +68,7 @@ class Errors(Strict):
     """Errors of a model, as decimal strings."""
 
     force_rmse: str = Field(alias="forceRMSE", description="eV/Å")
-    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % bootstrap interval, eV/Å")
+    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % interval, eV/Å")
     energy_rmse_per_atom: str | None = Field(None, alias="energyRMSEPerAtom", description="eV")
     virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="eV")
     frames: int

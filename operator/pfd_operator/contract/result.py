@@ -104,7 +104,7 @@ class WorstStrata(Strict):
 
 
 class AcceptanceCheck(Strict):
-    """One measure of a student, compared with its limit if it has one."""
+    """One measure of a student, and its limit."""
 
     name: Annotated[str, Field(max_length=48)]
     met: bool

@@ -232,4 +232,3 @@ class Progress(Strict):
 
     percent: Annotated[float, Field(ge=0, le=100)]
     message: Annotated[str, Field(max_length=256)] = ""
-    eta_seconds: float | None = None

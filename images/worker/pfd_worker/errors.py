@@ -35,6 +35,11 @@ def transient(reason: Reason, message: str) -> StageError:
     return StageError(ExitCode.TRANSIENT, reason, message)
 
 
+def out_of_memory(message: str) -> StageError:
+    """Return the end of a stage that needs more memory than it has, which another attempt would not have either."""
+    return user_error(Reason.OUT_OF_MEMORY, message)
+
+
 def preempted(message: str) -> StageError:
     """Return the end of an attempt that was told to stop and has saved its work."""
     return StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, message)

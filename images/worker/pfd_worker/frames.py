@@ -78,12 +78,20 @@ def energy_of(atoms: Atoms) -> float:
         return float(atoms.get_potential_energy())
 
 
+def has_virial(atoms: Atoms) -> bool:
+    """Tell whether a frame has a virial: it is periodic in all directions.
+
+    In a direction without periods the height of the cell means nothing, so there is no strain to be the derivative by.
+    """
+    return bool(atoms.pbc.all() and atoms.cell.rank == 3)
+
+
 def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
     """Return the labelled virial (3, 3) in eV, -V*stress if only the stress is there, None if neither is.
 
-    A frame without a cell has none, whatever its file says: there is no strain that it would be the derivative by.
+    A frame that has none has none whatever its file says.
     """
-    if not atoms.pbc.any() or atoms.cell.rank < 3:
+    if not has_virial(atoms):
         return None
     given = atoms.info.get("virial")
     if given is not None:

@@ -18,7 +18,8 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
-from pfd_worker.frames import energy_of, labelled, read_frames, virial_of, write_frames
+from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
+from pfd_worker.label_files import Failure, label_output
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -168,27 +169,14 @@ class LabelDesk:
             record = self.records[entry.key]
             frames += [_from_json(frame, entry) for frame in record.frames]
             if not record.ok:
-                failure = {"task": entry.number, "key": entry.key, "reason": record.reason, "message": record.message}
-                failures.append(failure)
-        files = {name: self.context.workdir / name for name in ("labels.extxyz", "failures.json")}
-        write_frames(files["labels.extxyz"], frames)
-        files["failures.json"].write_text(json.dumps(failures, indent=1))
+                failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         records = [self.records[entry.key] for entry in self.entries]
         ours = [record for record in records if record.paid_by == self.context.spec.job.uid]
-        return StageOutput(
-            files=files,
-            summary={
-                "labels": [
-                    {"key": r.key, "paid_by": r.paid_by, "ok": r.ok, "labels": r.labels, "seconds": r.seconds}
-                    for r in records
-                ]
-            },
-            counts={
-                "labels": len(frames),
-                "failed": len(failures),
-                "reused": sum(record.labels for record in records if record not in ours),
-            },
-        )
+        books = [
+            {"key": r.key, "paid_by": r.paid_by, "ok": r.ok, "labels": r.labels, "seconds": r.seconds} for r in records
+        ]
+        reused = sum(record.labels for record in records if record not in ours)
+        return label_output(self.context, frames, failures, books, reused)
 
     def _take_stored(self, entry: Entry) -> bool:
         if entry.key in self.records:

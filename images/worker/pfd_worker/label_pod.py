@@ -56,8 +56,8 @@ def stage_in(context: StageContext) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             external_labeler(entry.engine).write_inputs(entry.task, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
-    timeout = getattr(context.spec.params, "timeout_seconds", 3600)
-    (context.workdir / "run.sh").write_text(_SCRIPT.format(workdir=context.workdir, timeout=timeout))
+    script = _SCRIPT.format(workdir=context.workdir, timeout=_params(context).timeout_seconds)
+    (context.workdir / "run.sh").write_text(script)
 
 
 def stage_out(context: StageContext) -> StageResult:
@@ -108,8 +108,12 @@ def stage_out(context: StageContext) -> StageResult:
     return described(context, manifest, reused=False, seconds=time.monotonic() - started)
 
 
+def _params(context: StageContext) -> LabelParams:
+    return cast(LabelParams, context.spec.params)
+
+
 def _engine(context: StageContext) -> Engine:
-    engine = cast(LabelParams, context.spec.params).engine
+    engine = _params(context).engine
     if engine is None:
         raise ValueError("a teacher labels in the worker")
     return engine

@@ -28,7 +28,6 @@ class ProgressReporter:
     def __init__(self, url: str | None, token: str) -> None:
         self._url = url
         self._token = token
-        self._started = time.monotonic()
         self._newest: Progress | None = None
         self._wake = threading.Event()
         if url:
@@ -37,9 +36,7 @@ class ProgressReporter:
     def __call__(self, percent: float, message: str = "") -> None:
         """Note what is done; sent soon, unless something newer comes first."""
         percent = min(100.0, max(0.0, percent))
-        elapsed = time.monotonic() - self._started
-        eta = elapsed * (100 - percent) / percent if percent > 1 else None
-        self._newest = Progress(percent=round(percent, 1), message=message[:256], eta_seconds=eta and round(eta, 1))
+        self._newest = Progress(percent=round(percent, 1), message=message[:256])
         _log.info("%.0f %% %s", percent, message)
         self._wake.set()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_worker.errors import StageError, transient
+from pfd_worker.errors import StageError, out_of_memory, transient
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger, Outcome
@@ -119,7 +119,7 @@ def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:
         return error.exit_code, StageResult(ok=False, reason=error.reason, message=error.message)
     if is_out_of_memory(error):
         message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
-        return ExitCode.USER_ERROR, StageResult(ok=False, reason=Reason.OUT_OF_MEMORY, message=message)
+        return failure_of(out_of_memory(message))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
     message = f"{type(error).__name__}: {error}{where}"

@@ -3,78 +3,107 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
 
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
-from pfd_worker.frames import labelled, read_frames, write_frames
-from pfd_worker.labelers.base import task_info
+from pfd_worker.frames import has_virial, labelled, read_frames
+from pfd_worker.label_files import Failure, label_output
+from pfd_worker.labelers.base import Verdict, task_info
+from pfd_worker.labelers.in_process import failed
 from pfd_worker.models.base import AtomisticModel, Prediction
+from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
 
 _BATCH = 64
 """Frames between two looks at whether to stop; a teacher's label is not worth an object of its own in the store."""
+_log = logging.getLogger(__name__)
 
 
 def label_by_teacher(context: StageContext) -> StageOutput:
-    """Return the teacher's labels of this index's tasks; the ledger counts them as paid, in one entry.
+    """Return the teacher's labels of this index's tasks; the ledger counts them as paid, in one entry for each outcome.
 
-    A value that is not finite is a failed label with its frame.
+    What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
     started = time.monotonic()
-    tasks, frames = _tasks(context)
-    predictions = _predict(context, open_model(context, context.input("prepare")[0]), frames)
+    first, tasks, frames = _tasks(context)
+    verdicts = _verdicts(context, open_model(context, context.input("prepare")[0]), frames)
     key = f"{context.spec.digest}-{context.index or 0}"
     labels: list[Atoms] = []
-    failures: list[dict[str, Any]] = []
-    for task, atoms, predicted in zip(tasks, frames, predictions, strict=True):
-        if _finite(predicted):
-            frame = labelled(atoms, predicted.energy, predicted.forces, predicted.virial if atoms.pbc.any() else None)
-            virial = {"virial": frame.info["virial"]} if atoms.pbc.any() else {}
-            frame.info = {**task_info(task), "label_key": f"{key}-{task['frame']}", **virial}
+    failures: list[Failure] = []
+    for number, (task, verdict) in enumerate(zip(tasks, verdicts, strict=True), first):
+        for frame in verdict.frames:
+            frame.info |= task_info(task) | {"label_key": f"{key}-{task['frame']}"}
             labels.append(frame)
-        else:
-            message = f"the teacher's prediction for frame {task['frame']} of {task['trajectory']} is not finite"
-            failures.append({"task": task["frame"], "key": key, "reason": "NotANumber", "message": message})
-    Ledger(context.store, context.spec.job.uid).record(key, "paid", len(frames))
-    files = {name: context.workdir / name for name in ("labels.extxyz", "failures.json")}
-    write_frames(files["labels.extxyz"], labels)
-    files["failures.json"].write_text(json.dumps(failures, indent=1))
-    seconds = round(time.monotonic() - started, 3)
-    entry = {"key": key, "paid_by": context.spec.job.uid, "ok": True, "labels": len(frames), "seconds": seconds}
-    return StageOutput(
-        files=files,
-        summary={"labels": [entry]},
-        counts={"labels": len(labels), "failed": len(failures), "reused": 0},
-    )
+        if not verdict.ok:
+            message = f"frame {task['frame']} of {task['trajectory']}: {verdict.message}"
+            failures.append(Failure(number, f"{key}-{task['frame']}", verdict.reason, message))
+    ledger = Ledger(context.store, context.spec.job.uid)
+    books: list[dict[str, Any]] = []
+    for ok, name, count in ((True, key, len(labels)), (False, f"{key}-failed", len(failures))):
+        if count:
+            ledger.record(name, "paid" if ok else "failed", count)
+            books.append({"key": name, "paid_by": context.spec.job.uid, "ok": ok, "labels": count, "seconds": 0.0})
+    if books:
+        books[0]["seconds"] = round(time.monotonic() - started, 3)
+    return label_output(context, labels, failures, books)
 
 
-def _tasks(context: StageContext) -> tuple[list[dict[str, Any]], list[Atoms]]:
+def _tasks(context: StageContext) -> tuple[int, list[dict[str, Any]], list[Atoms]]:
+    """Return the number of this index's first task in the whole list, its tasks, and the frame of each."""
     params = cast(LabelParams, context.spec.params)
     selected = context.input("select")[0]
     first = (context.index or 0) * params.frames_per_pod
     tasks = json.loads(context.fetch(selected, "tasks.json").read_text())[first : first + params.frames_per_pod]
     frames = read_frames(context.fetch(selected, "frames.extxyz"))
-    return tasks, [frames[task["frame"]] for task in tasks]
+    return first, tasks, [frames[task["frame"]] for task in tasks]
 
 
-def _predict(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Prediction]:
-    predictions: list[Prediction] = []
+def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:
+    verdicts: list[Verdict] = []
     for first in range(0, len(frames), _BATCH):
         if context.stopping.is_set():
             raise preempted(f"stopped after {first} of {len(frames)} frames; this index starts anew.")
-        predictions += model.predict(frames[first : first + _BATCH])
-        context.progress(100 * len(predictions) / len(frames), f"{len(predictions)} of {len(frames)} frames")
-    return predictions
+        verdicts += _batch(model, frames[first : first + _BATCH])
+        bad = sum(not verdict.ok for verdict in verdicts)
+        words = f"{len(verdicts)} of {len(frames)} frames" + (f", {bad} failed" if bad else "")
+        context.progress(100 * len(verdicts) / len(frames), words)
+    if not all(verdict.ok for verdict in verdicts):
+        # prepare has seen it predict this one: if it raises now, the engine is broken and not a frame, and another
+        # attempt may do better
+        model.predict(read_frames(context.fetch(context.input("prepare")[0], STARTS_FILE))[:1])
+    return verdicts
 
 
-def _finite(predicted: Prediction) -> bool:
-    return bool(
-        np.isfinite(predicted.energy) and np.isfinite(predicted.forces).all() and np.isfinite(predicted.virial).all()
-    )
+def _batch(model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:
+    try:
+        return [_judged(*pair) for pair in zip(frames, model.predict(frames), strict=True)]
+    except Exception as error:  # models of third parties raise whatever they like
+        _log.warning("%d frames at once: %s: %s; one after another", len(frames), type(error).__name__, error)
+    # outside the handler: the error holds what the batch has allocated
+    return [_single(model, atoms) for atoms in frames]
+
+
+def _single(model: AtomisticModel, atoms: Atoms) -> Verdict:
+    try:
+        return _judged(atoms, model.predict([atoms])[0])
+    except Exception as error:  # see above
+        return failed(error)
+
+
+def _judged(atoms: Atoms, predicted: Prediction) -> Verdict:
+    values = (predicted.energy, predicted.forces, predicted.virial)
+    if not all(np.isfinite(value).all() for value in values):
+        return Verdict(reason=Reason.NOT_A_NUMBER, message="the teacher's prediction is not finite")
+    bare = atoms.copy()
+    bare.info = {}
+    virial = predicted.virial if has_virial(bare) else None
+    return Verdict((labelled(bare, predicted.energy, predicted.forces, virial),))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a job stands; the last six are terminal and mean different things."""
+    """Where a job stands; the last six are terminal."""
 
     PENDING = "Pending"
     RUNNING = "Running"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
-from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.labeling import AseEngine, FailureLimit
 from pfd_operator.contract.settings import HoldOut, ModelSource, Selection, System
 from pfd_operator.contract.student import Preset, Student
 
@@ -37,11 +37,11 @@ class Teacher(ModelSource):
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:
-        """Branch and image go with any of them."""
+        """Whatever can label."""
         return (*super().union_members(), "fine_tune_job", "calculator")
 
 
-class TeacherLabeling(Strict):
+class TeacherLabeling(FailureLimit):
     """How the teacher labels: in batches."""
 
     frames_per_pod: int = Field(2000, ge=1, le=100_000, description="Frames labelled by one pod. Default 2000.")

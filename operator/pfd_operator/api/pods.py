@@ -43,14 +43,14 @@ class Resources(Strict):
 
 
 class ResourceClaim(ExactlyOne):
-    """Devices by dynamic resource allocation, for the stage's main container."""
+    """Devices for the main container."""
 
     name: Name = Field(description="Name of the claim in the pod.")
     resource_claim_name: ObjectName | None = Field(None, description="A ResourceClaim of the namespace.")
     resource_claim_template_name: ObjectName | None = Field(
         None, description="A ResourceClaimTemplate: a claim for each pod."
     )
-    gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in spec.budget.gpuHours. Default 1.")
+    gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in budget.gpuHours. Default 1.")
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Errors(Strict):
     """Errors of a model, as decimal strings."""
 
     force_rmse: str = Field(alias="forceRMSE", description="eV/Å")
-    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % bootstrap interval, eV/Å")
+    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % interval, eV/Å")
     energy_rmse_per_atom: str | None = Field(None, alias="energyRMSEPerAtom", description="eV")
     virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="eV")
     frames: int
@@ -154,6 +154,7 @@ class JobStatus(Strict):
     restart_id: str = Field("", description="The last spec.restart.id that was dealt with.")
     first_attempt: int = Field(1, description="Attempts are numbered from here since the last restart.")
     conditions: list[Condition] = []
+    cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
     suspended_at: datetime | None = None

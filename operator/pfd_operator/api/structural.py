@@ -49,6 +49,9 @@ def _converted(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
         merged = {**_resolved(variants[0], definitions), **{k: v for k, v in schema.items() if k != "anyOf"}}
         return _converted(merged, definitions)
     result = {name: schema[name] for name in _KEPT if name in schema}
+    if "description" in result:
+        # the docstring of a class goes on for those who read the code
+        result["description"] = result["description"].partition("\n\n")[0]
     if "const" in schema:
         result["enum"] = [schema["const"]]
     for bound in ("Minimum", "Maximum"):

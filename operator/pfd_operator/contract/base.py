@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
 """A DNS label: it becomes part of object names and S3 keys."""
@@ -35,19 +35,53 @@ class Strict(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(without))
 
 
+def invalid_at(path: Sequence[str], words: str, given: Any) -> ValidationError:
+    """Return an error of a field below the object that finds it.
+
+    Parameters
+    ----------
+    path
+        From that object to the field, as users write it.
+    words
+        What is wrong.
+    given
+        The field's value.
+    """
+    error = PydanticCustomError("invalid", "{words}", {"words": words})
+    return ValidationError.from_exception_data(path[-1], [InitErrorDetails(type=error, loc=tuple(path), input=given)])
+
+
+def moved_to(path: Sequence[str], error: ValidationError) -> ValidationError:
+    """Return the same errors with the place where users have written what was validated."""
+    details = [
+        InitErrorDetails(type=item["type"], loc=(*path, *item["loc"]), input=item["input"], ctx=item.get("ctx", {}))
+        for item in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, details)
+
+
 class ExactlyOne(Strict):
-    """A union written as an object with exactly one key set; subclasses narrow `union_members`."""
+    """A union written as an object with exactly one key set; subclasses narrow `union_members`.
+
+    What is not a member goes with any of them, unless `companions` says otherwise.
+    """
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Say in the schema, too, that exactly one is needed, as a rule the API server checks."""
+        """Say in the schema, too, what goes together, as rules the API server checks."""
         schema = handler.resolve_ref_schema(handler(core))
         names = list(cls._aliases().values())
         count = ", ".join(f"has(self.{name})" for name in names)
         few, words = ("<=", "at most") if cls.has_default() else ("==", "exactly")
         rule = f"[{count}].filter(x, x).size() {few} 1"
         message = f"{words} one of {', '.join(names)} is needed"
-        schema["x-kubernetes-validations"] = [{"rule": rule, "message": message}]
+        rules = [{"rule": rule, "message": message}]
+        for field, members in cls.companions().items():
+            if set(members) != set(cls.union_members()):
+                given = [f"has(self.{cls._alias(member)})" for member in members]
+                rule = " || ".join([f"!has(self.{cls._alias(field)})", *given])
+                rules.append({"rule": rule, "message": cls._only_with(field)})
+        schema["x-kubernetes-validations"] = rules
         return schema
 
     def chosen(self) -> tuple[str, Any]:
@@ -69,12 +103,26 @@ class ExactlyOne(Strict):
 
     @classmethod
     def _aliases(cls) -> dict[str, str]:
-        return {name: cls.model_fields[name].alias or name for name in cls.union_members()}
+        return {name: cls._alias(name) for name in cls.union_members()}
+
+    @classmethod
+    def _alias(cls, name: str) -> str:
+        return cls.model_fields[name].alias or name
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:
         """Names of the fields of which exactly one is set; all of them unless a subclass says otherwise."""
         return tuple(cls.model_fields)
+
+    @classmethod
+    def companions(cls) -> dict[str, tuple[str, ...]]:
+        """Names of fields that say something of some members only, and of those members."""
+        return {}
+
+    @classmethod
+    def _only_with(cls, field: str) -> str:
+        members = (cls._alias(member) for member in cls.companions()[field])
+        return f"{cls._alias(field)} goes with {' or '.join(members)} only"
 
     @classmethod
     def has_default(cls) -> bool:
@@ -84,3 +132,6 @@ class ExactlyOne(Strict):
     def model_post_init(self, context: Any, /) -> None:
         """Check the union when the object is made, wherever it comes from."""
         self.chosen()
+        for field, members in self.companions().items():
+            if getattr(self, field) is not None and all(getattr(self, member) is None for member in members):
+                raise ValueError(self._only_with(field))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from .base import ExactlyOne, Strict
+from .base import ExactlyOne, Strict, invalid_at, moved_to
 from .settings import Positive
 
 OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
 """Settings that say what is computed, not how accurately."""
+_NOISE_SETTINGS = ("noiseCheck", "settings")
 
 
 class Smearing(StrEnum):
@@ -105,7 +106,18 @@ class NoiseCheck(Strict):
     )
 
 
-class Labeling(Strict):
+class FailureLimit(Strict):
+    """How many labels may fail, whatever labels."""
+
+    max_failed_fraction: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
+    )
+
+
+class Labeling(FailureLimit):
     """Reference calculations."""
 
     engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
@@ -115,12 +127,6 @@ class Labeling(Strict):
     parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
     frames_per_pod: int = Field(
         1, ge=1, le=10000, description="Calculations run one after another in one pod. Default 1."
-    )
-    max_failed_fraction: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Failed fraction of a stage's frames above which the job fails. Default 0.2.",
     )
     timeout_seconds: int = Field(
         3600, ge=10, le=604800, description="Longest time for one calculation, in s. Default 3600."
@@ -136,7 +142,7 @@ class Labeling(Strict):
 
         Raises
         ------
-        ValueError
+        ValidationError
             If its settings are none of the engine's, change nothing, or make it another method.
         """
         if self.noise_check is None:
@@ -144,11 +150,16 @@ class Labeling(Strict):
         name, settings = self.engine.chosen()
         other = sorted(OTHER_METHOD & set(self.noise_check.settings))
         if other:
-            raise ValueError(f"noiseCheck.settings: {', '.join(other)} would be another method, not tighter settings")
-        engine = Engine.model_validate({name: settings.to_json() | self.noise_check.settings})
-        if engine == self.engine:
-            raise ValueError("noiseCheck.settings: nothing in them differs from the engine's own settings")
-        return engine
+            words = f"{', '.join(other)} would be another method, not tighter settings"
+            raise invalid_at(_NOISE_SETTINGS, words, self.noise_check.settings)
+        try:
+            tighter = type(settings).model_validate(settings.to_json() | self.noise_check.settings)
+        except ValidationError as error:
+            raise moved_to(_NOISE_SETTINGS, error) from error
+        if tighter == settings:
+            words = "nothing in them differs from the engine's own settings"
+            raise invalid_at(_NOISE_SETTINGS, words, self.noise_check.settings)
+        return Engine(**{name: tighter})
 
     @model_validator(mode="after")
     def _noise_can_be_checked(self) -> Labeling:

@@ -105,7 +105,7 @@ class WorstStrata(Strict):
 
 
 class AcceptanceCheck(Strict):
-    """One measure of a student, compared with its limit if it has one."""
+    """One measure of a student, and its limit."""
 
     name: Annotated[str, Field(max_length=48)]
     met: bool
@@ -233,4 +233,3 @@ class Progress(Strict):
 
     percent: Annotated[float, Field(ge=0, le=100)]
     message: Annotated[str, Field(max_length=256)] = ""
-    eta_seconds: float | None = None

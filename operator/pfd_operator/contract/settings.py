@@ -51,8 +51,13 @@ class ModelSource(ExactlyOne):
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:
-        """The branch goes with either source."""
+        """The two sources."""
         return ("uri", "pretrained")
+
+    @classmethod
+    def companions(cls) -> dict[str, tuple[str, ...]]:
+        """Checkpoints have branches."""
+        return {"branch": ("uri", "pretrained")}
 
     @property
     def family(self) -> ModelFamily:

@@ -35,7 +35,7 @@ STRUCTURES_DIRECTORY = "/etc/pfd/structures"
 
 
 class StageKind(StrEnum):
-    """The stages there are; one module of the worker each."""
+    """The stages; one module of the worker each."""
 
     PREPARE = "prepare"
     EXPLORE = "explore"

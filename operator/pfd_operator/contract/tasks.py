@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from .digest import seed_of
 from .settings import Ensemble, Exploration, MdTask
+
+_Task = TypeVar("_Task")
+"""With or without what a pod notes of it."""
 
 
 def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> list[MdTask]:
@@ -35,6 +39,6 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
     return tasks
 
 
-def tasks_of_index(tasks: Sequence[MdTask], index: int, completions: int) -> list[MdTask]:
+def tasks_of_index(tasks: Sequence[_Task], index: int, completions: int) -> list[_Task]:
     """Deal the tasks round robin, so that long conditions spread over the pods."""
     return list(tasks[index::completions])

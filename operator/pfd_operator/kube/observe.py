@@ -38,7 +38,6 @@ class CachedJob:
     key: tuple[str, str]
     owner: Owner
     """Its custom resource."""
-    owner_name: str
     token: str
     observed: ObservedJob
     succeeded: frozenset[int] = frozenset()
@@ -78,7 +77,6 @@ def parse_job(job: Object) -> CachedJob | None:
         return None
     iteration, stage, attempt = identity
     status = job.get("status", {})
-    finished = _finished(status.get("conditions", ()))
     succeeded = _indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
@@ -86,7 +84,6 @@ def parse_job(job: Object) -> CachedJob | None:
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
         owner=Owner(metadata["namespace"], owner["uid"]),
-        owner_name=owner["name"],
         token=metadata.get("annotations", {}).get(TOKEN_ANNOTATION, ""),
         observed=ObservedJob(
             name=metadata["name"],
@@ -98,9 +95,7 @@ def parse_job(job: Object) -> CachedJob | None:
             deleting="deletionTimestamp" in metadata,
             suspended=job["spec"].get("suspend", False),
             released_at=timestamp(status.get("startTime")),
-            finished=finished.get("type"),
-            finished_reason=finished.get("reason", ""),
-            finished_message=finished.get("message", ""),
+            finished=_finished(status.get("conditions", ())),
             completions=job["spec"]["completions"] if indexed else None,
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
             gpus=_gpus(pod_spec.get("containers", ())),
@@ -233,10 +228,9 @@ def _identity(labels: Mapping[str, str]) -> tuple[int, StageKind, int] | None:
         return None
 
 
-def _finished(conditions: Sequence[Object]) -> Mapping[str, str]:
-    return next(
-        (item for item in conditions if item["type"] in ("Complete", "Failed") and item["status"] == "True"), {}
-    )
+def _finished(conditions: Sequence[Object]) -> str | None:
+    given = (item["type"] for item in conditions if item["status"] == "True")
+    return next((name for name in given if name in ("Complete", "Failed")), None)
 
 
 def _indexes(text: str) -> frozenset[int]:

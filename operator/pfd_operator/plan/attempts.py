@@ -5,11 +5,10 @@ from __future__ import annotations
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.pods import PodOverrides
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
-from pfd_operator.contract.result import CautionReason
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import gpu_seconds
-from .conditions import find_condition
+from .cautions import take_cautions
 from .draft import Draft
 from .failures import lost
 from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
@@ -193,7 +192,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     )
     draft.status = add_record(draft.status, record)
     draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-    _caution(draft, recipe, success)
+    take_cautions(draft, recipe, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
@@ -208,19 +207,6 @@ def _durations(draft: Draft) -> str:
         for record in draft.status.stages
         if record.iteration == draft.status.iteration
     )
-
-
-def _caution(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
-    found = [result.caution for result in success.results] + [recipe.caution(draft.spec, draft.status)]
-    cautions = [caution for caution in found if caution is not None]
-    known = find_condition(draft.status, ConditionType.CAUTION)
-    if not cautions and known is not None and known.reason == CautionReason.LIMIT_BELOW_NOISE:
-        # limits may have been raised by a restart
-        draft.condition(ConditionType.CAUTION, False, known.reason, "no limit is below the noise of the labels")
-    for caution in cautions:
-        if known is None or known.message != caution.message:
-            draft.tell(caution.reason, caution.message, warning=True)
-        draft.condition(ConditionType.CAUTION, True, caution.reason, caution.message)
 
 
 def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:

@@ -106,7 +106,7 @@ class Distill:
             case StageKind.TRAIN:
                 return TrainParams(
                     training=_training(spec),
-                    max_failed_fraction=0.0,
+                    max_failed_fraction=spec.labeling.max_failed_fraction,
                     student=spec.student,
                     start_from=spec.training.start_from,
                 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pfd_operator.contract.result import ExitCode, StageResult
-from pfd_operator.contract.stage import StageKind
 
 from .failures import Failure, Remedy, classify, lost
 from .types import ObservedJob, ObservedPod
@@ -137,8 +136,3 @@ def memory_limit_of(limits: dict[str, str | int]) -> str | None:
 def first_start(job: ObservedJob) -> datetime | None:
     """Return when the first container of a Job started."""
     return min((pod.started_at for pod in job.pods if pod.started_at is not None), default=None)
-
-
-def stage_name(stage: StageKind, iteration: int) -> str:
-    """Return a stage as Events and messages name it."""
-    return stage.value if stage is StageKind.PREPARE else f"{stage.value} of iteration {iteration}"

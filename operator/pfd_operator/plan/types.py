@@ -112,8 +112,6 @@ class ObservedJob:
     """When it last began, or began again, to have pods."""
     finished: str | None = None
     """None, "Complete" or "Failed"."""
-    finished_reason: str = ""
-    finished_message: str = ""
     completions: int | None = None
     """Indexes, each with a result of its own; None for a stage with one result."""
     nodes: int = 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
@@ -8,6 +9,7 @@ from ase.io import write
 from pfd_worker.frames import (
     energy_of,
     groups_of_equal_atoms,
+    has_virial,
     is_labelled,
     labelled,
     read_frames,
@@ -57,6 +59,17 @@ def test_a_stress_becomes_a_virial_with_the_sign_of_ase():
     atoms = bulk("Si", cubic=True)
     atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((8, 3)), stress=[0.1, 0.1, 0.1, 0, 0, 0])
     np.testing.assert_allclose(virial_of(atoms), -0.1 * atoms.get_volume() * np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("pbc", "third_vector", "there"),
+    [(True, 5, True), ([True, True, False], 5, False), (False, 5, False), (True, 0, False)],
+)
+def test_only_what_is_periodic_in_all_directions_has_a_virial(pbc, third_vector, there):
+    atoms = Atoms("Cu", cell=[[5, 0, 0], [0, 5, 0], [0, 0, third_vector]], pbc=pbc)
+    given = labelled(atoms, 0.0, np.zeros((1, 3)), np.eye(3))
+    assert has_virial(atoms) is there
+    assert (virial_of(given) is not None) is there
 
 
 def test_what_counts_as_labelled():

@@ -15,7 +15,7 @@ from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Exploration
 from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
-from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
+from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
@@ -195,15 +195,3 @@ class Examination:
         if self.stopping.is_set():
             raise preempted("stopped while the student was judged; all of it is measured anew.")
         self.progress(percent, words)
-
-
-def limits_of(acceptance: Acceptance) -> Limits:
-    """Return what is asked in the terms of the verdict."""
-    return Limits(
-        teacher=ErrorLimits(acceptance.force_rmse, acceptance.energy_rmse_per_atom, acceptance.virial_rmse_per_atom),
-        dft_force_rmse_over_teacher=acceptance.dft_force_ratio,
-        speed_up={acceptance.sizes[0]: acceptance.speedup} if acceptance.speedup is not None else {},
-        stable_picoseconds=acceptance.stable_md_picoseconds,
-        nve_drift=acceptance.nve_drift_mev_per_atom_ps,
-        rdf_overlap=acceptance.rdf_overlap,
-    )

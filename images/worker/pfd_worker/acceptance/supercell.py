@@ -6,18 +6,13 @@ import math
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
+
+from pfd_worker.md.cells import cell_heights
 
 _SHAPE_WEIGHT = 1 / 3
 """What a factor in elongation costs against the same factor in atoms: 96 compact atoms are a better 108 than 112 atoms
 in a rod."""
 _MOST_REPEATS = 64
-
-
-def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the distances between opposite faces of the cell, (3,), in Å."""
-    heights: NDArray[np.float64] = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    return heights
 
 
 def supercell_of_size(base: Atoms, size: int) -> Atoms:
@@ -40,12 +35,11 @@ def supercell_of_size(base: Atoms, size: int) -> Atoms:
     """
     if not base.pbc.any():
         return base.copy()
-    heights = cell_heights(base) if base.pbc.all() else np.linalg.norm(base.cell.array, axis=1)
     most_cells = math.ceil(2 * size / len(base))
     ranges = [np.arange(1, min(most_cells, _MOST_REPEATS) + 1) if flag else np.ones(1, int) for flag in base.pbc]
     repeats = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = repeats.prod(axis=1)
-    lengths = (repeats * heights)[:, base.pbc]
+    lengths = repeats[:, base.pbc] * cell_heights(base)[base.pbc]
     elongation = lengths.max(axis=1) / lengths.min(axis=1)
     cost = np.abs(np.log(len(base) * cells / size)) + _SHAPE_WEIGHT * np.log(elongation)
     return base.repeat(tuple(int(number) for number in repeats[np.argmin(cost)]))

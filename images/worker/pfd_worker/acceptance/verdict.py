@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pfd_worker.acceptance.figures import Figures, Limits
+from pfd_operator.contract.distill import Acceptance
+from pfd_worker.acceptance.figures import Figures
 
 _Key = TypeVar("_Key", str, tuple[str, str])
 _ERRORS = (
@@ -32,12 +33,12 @@ class Check:
     """In words."""
 
 
-def judge(limits: Limits, figures: Figures) -> list[Check]:
+def judge(acceptance: Acceptance, figures: Figures) -> list[Check]:
     """Compare every limit that was asked for with its figure.
 
     Parameters
     ----------
-    limits
+    acceptance
         What is asked.
     figures
         What was measured. A limit without its figure is a check that failed, with the reason from `figures.missing`.
@@ -45,13 +46,18 @@ def judge(limits: Limits, figures: Figures) -> list[Check]:
     Returns
     -------
     list of Check
-        In a fixed order; empty if nothing was asked.
+        In a fixed order.
     """
-    return [*_errors(limits, figures), *_speed(limits, figures), *_dynamics(limits, figures)]
+    return [
+        *_errors(acceptance, figures),
+        *_ratio(acceptance, figures),
+        *_speed(acceptance, figures),
+        *_dynamics(acceptance, figures),
+    ]
 
 
 def accepted(checks: Sequence[Check]) -> bool:
-    """Tell whether every check is met; with none asked, a student is accepted."""
+    """Tell whether every check is met."""
     return all(check.met for check in checks)
 
 
@@ -60,36 +66,21 @@ def summary(checks: Sequence[Check]) -> str:
     failed = [check.message for check in checks if not check.met]
     if failed:
         return f"{len(failed)} of {len(checks)} checks failed: {'; '.join(failed)}."
-    return f"All {len(checks)} checks hold." if checks else "No limit was asked for."
+    return f"All {len(checks)} checks hold."
 
 
-def _errors(limits: Limits, figures: Figures) -> Iterator[Check]:
-    for group, against, asked, measured in (
-        ("teacher", "the teacher", limits.teacher, figures.teacher),
-        ("dft", "DFT", limits.dft, figures.dft),
-    ):
-        for word, key, unit in _ERRORS:
-            limit = getattr(asked, key)
-            if limit is None:
-                continue
-            value = None if measured is None else getattr(measured, key)
-            why = figures.missing.get(group) or (
-                "no frame of the hold-out has a virial" if measured else f"there is no hold-out labelled by {against}"
-            )
-            beside = _teacher_beside(figures, key, unit) if group == "dft" else ""
-            what = f"{word.lower()} RMSE against {against}"
-            name = f"{word}Rmse{'' if word == 'Force' else 'PerAtom'}Against{group[0].upper()}{group[1:]}"
-            yield _at_most(name, what, value, limit, unit, why, beside)
-    yield from _ratio(limits, figures)
+def _errors(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
+    why = "no frame of the hold-out has a virial" if figures.teacher else "there is no hold-out labelled by the teacher"
+    for word, key, unit in _ERRORS:
+        limit = getattr(acceptance, key)
+        if limit is not None:
+            value = None if figures.teacher is None else getattr(figures.teacher, key)
+            name = f"{word}Rmse{'' if word == 'Force' else 'PerAtom'}AgainstTeacher"
+            yield _at_most(name, f"{word.lower()} RMSE against the teacher", value, limit, unit, why)
 
 
-def _teacher_beside(figures: Figures, key: str, unit: str) -> str:
-    own = None if figures.teacher_dft is None else getattr(figures.teacher_dft, key)
-    return "" if own is None else f" (the teacher's own: {own:.4g} {unit})"
-
-
-def _ratio(limits: Limits, figures: Figures) -> Iterator[Check]:
-    limit = limits.dft_force_rmse_over_teacher
+def _ratio(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
+    limit = acceptance.dft_force_ratio
     if limit is None:
         return
     value, why, beside = None, figures.missing.get("dft", "there is no hold-out labelled by DFT"), ""
@@ -102,33 +93,33 @@ def _ratio(limits: Limits, figures: Figures) -> Iterator[Check]:
     yield _at_most("ForceRmseAgainstDftOverTeacher", what, value, limit, "", why, beside)
 
 
-def _speed(limits: Limits, figures: Figures) -> Iterator[Check]:
+def _speed(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
+    limit = acceptance.speedup
+    if limit is None:
+        return
+    atoms = acceptance.sizes[0]
     system = f" of {figures.speed_system}" if figures.speed_system else ""
-    for atoms, limit in sorted(limits.speed_up.items()):
-        value = figures.speed_up.get(atoms)
-        why = figures.missing.get("speed_up", f"not both models were timed at {atoms} atoms")
-        what = f"speed-up over the teacher at about {atoms} atoms{system}"
-        yield _at_least(f"SpeedUpAt{atoms}Atoms", what, value, limit, "×", why)
+    what = f"speed-up over the teacher at about {atoms} atoms{system}"
+    why = f"not both models were timed at {atoms} atoms"
+    yield _at_least(f"SpeedUpAt{atoms}Atoms", what, figures.speed_up.get(atoms), limit, "×", why)
 
 
-def _dynamics(limits: Limits, figures: Figures) -> Iterator[Check]:
-    if limits.stable_picoseconds is not None:
-        yield _stability(limits.stable_picoseconds, figures)
-    if limits.nve_drift is not None:
-        yield _drift(limits.nve_drift, figures)
-    if limits.rdf_overlap is not None:
-        yield _rdf(limits.rdf_overlap, figures)
+def _dynamics(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
+    yield _stability(acceptance.stable_md_picoseconds, figures)
+    if acceptance.nve_drift_mev_per_atom_ps is not None:
+        yield _drift(acceptance.nve_drift_mev_per_atom_ps, figures)
+    if acceptance.rdf_overlap is not None:
+        yield _rdf(acceptance.rdf_overlap, figures)
 
 
 def _stability(limit: float, figures: Figures) -> Check:
-    why = figures.missing.get("stable_picoseconds", "no MD was run")
     what, value, beside = "stable MD", None, ""
-    if figures.stable_picoseconds and "stable_picoseconds" not in figures.missing:
+    if figures.stable_picoseconds:
         system = _smallest(figures.stable_picoseconds)
         value = figures.stable_picoseconds[system]
         what += _of(system, "shortest", len(figures.stable_picoseconds))
         beside = f" ({figures.stability_notes[system]})" if system in figures.stability_notes else ""
-    return _at_least("StablePicoseconds", what, value, limit, "ps", why, beside)
+    return _at_least("StablePicoseconds", what, value, limit, "ps", "no MD was run", beside)
 
 
 def _drift(limit: float, figures: Figures) -> Check:

@@ -31,9 +31,8 @@ from pfd_worker.acceptance.structure import (
     overlaps,
     radial_distribution,
 )
-from pfd_worker.acceptance.supercell import cell_heights
 from pfd_worker.frames import read_frames, write_frames
-from pfd_worker.md.cells import height
+from pfd_worker.md.cells import cell_heights, height
 from pfd_worker.md.trajectory import advance
 
 MOST_STEPS = 1000

@@ -38,9 +38,6 @@ def _head(card: ModelCard) -> Iterator[str]:
 
 
 def _verdict(card: ModelCard) -> Iterator[str]:
-    if not card.checks:
-        yield "**Accepted without conditions:** no limit was asked for. Read the errors below before use."
-        return
     failed = [check for check in card.checks if not check.met]
     if accepted(card.checks):
         yield f"**Accepted:** all {len(card.checks)} limits hold."

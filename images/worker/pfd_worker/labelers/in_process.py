@@ -11,9 +11,9 @@ from ase.calculators.calculator import CalculationFailed, SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
-from pfd_worker.frames import energy_of, is_labelled, labelled
+from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
-from pfd_worker.models.calculator import make_calculator
+from pfd_worker.models.calculator import check_converged, make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
 
 CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
@@ -34,7 +34,7 @@ class AseLabeler:
     Parameters
     ----------
     make_calculator
-        Returns an ASE calculator with energy, forces and, for periodic frames, stress.
+        Returns an ASE calculator with energy, forces and, for frames that have a virial, stress.
     """
 
     def __init__(self, make_calculator: Callable[[], Any]) -> None:
@@ -59,7 +59,7 @@ class AseLabeler:
                 return Verdict((self._label(task.atoms.copy()),))
             return Verdict(tuple(self._trajectory(task, task.steps)))
         except _ENGINE_ERRORS as error:
-            return Verdict(reason=_reason(error), message=f"{type(error).__name__}: {error}"[-1000:])
+            return failed(error)
 
     def _trajectory(self, task: LabelTask, steps: int) -> list[Atoms]:
         atoms = task.start()
@@ -76,22 +76,22 @@ class AseLabeler:
         return _labelled_now(atoms)
 
 
-def _reason(error: Exception) -> str:
-    if is_out_of_memory(error):
-        return "OutOfMemory"
+def failed(error: Exception) -> Verdict:
+    """Return the verdict on a calculation that ended with an error."""
     # tblite says it in words only
     unconverged = isinstance(error, SCFError) or "not converged" in str(error).lower()
-    return "ScfNotConverged" if unconverged else "EngineError"
+    reason = "ScfNotConverged" if unconverged else "EngineError"
+    if is_out_of_memory(error):
+        reason = "OutOfMemory"
+    return Verdict(reason=reason, message=f"{type(error).__name__}: {error}"[-1000:])
 
 
 def _labelled_now(atoms: Atoms) -> Atoms:
     virial = None
-    if atoms.pbc.all() and "stress" in atoms.calc.implemented_properties:
+    if has_virial(atoms) and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
     frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
-    # ASE's Vasp raises nothing: it only says so
-    if getattr(atoms.calc, "converged", None) is False:
-        raise SCFError("the calculator says that its cycle did not converge")
+    check_converged(atoms.calc)
     if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
     frame.set_velocities(np.zeros((len(frame), 3)))

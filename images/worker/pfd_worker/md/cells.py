@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.text import first_of
+from pfd_worker.frames import has_virial
 
 
 def keeps_its_cell(atoms: Atoms) -> bool:
@@ -17,15 +19,21 @@ def keeps_its_cell(atoms: Atoms) -> bool:
     Parameters
     ----------
     atoms
-        A start; `slab` in its info says that it is one. What is not periodic in all directions has no pressure.
+        A start; `slab` in its info says that it is one. What has no virial has no pressure.
     """
-    return bool(atoms.info.get("slab", False)) or not atoms.pbc.all()
+    return bool(atoms.info.get("slab", False)) or not has_virial(atoms)
+
+
+def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
+    """Return the distances between opposite faces of the cell, (3,), in Å; infinite where a cell vector is missing."""
+    lengths = np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    heights: NDArray[np.float64] = np.divide(1.0, lengths, out=np.full(3, np.inf), where=lengths > 0)
+    return heights
 
 
 def height(atoms: Atoms) -> float:
-    """Return the smallest distance between opposite faces in the periodic directions, in Å; infinite without any."""
-    lengths = np.linalg.norm(atoms.cell.reciprocal()[atoms.pbc], axis=1) if atoms.pbc.any() else np.zeros(0)
-    return float(1 / lengths.max()) if len(lengths) else float("inf")
+    """Return the smallest of the heights in the periodic directions, in Å; infinite without any."""
+    return float(cell_heights(atoms)[atoms.pbc].min(initial=np.inf))
 
 
 def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:

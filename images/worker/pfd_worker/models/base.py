@@ -21,7 +21,7 @@ class Prediction:
     forces: NDArray[np.float64]
     """(n_atoms, 3), in eV/Å."""
     virial: NDArray[np.float64]
-    """(3, 3), in eV: -V*stress; zeros for a molecule without a cell."""
+    """(3, 3), in eV: -V*stress; zeros for a frame that has none (`has_virial`)."""
 
 
 class AtomisticModel(Protocol):

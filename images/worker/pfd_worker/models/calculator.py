@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, SCFError
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
-from pfd_worker.frames import energy_of
+from pfd_worker.frames import energy_of, has_virial
 from pfd_worker.models.base import Prediction
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
@@ -48,28 +48,48 @@ def make_calculator(settings: AseEngine, where: str) -> Calculator:
         ) from error
 
 
+def check_converged(calculator: Calculator) -> None:
+    """Raise what others raise themselves, if a calculator only says that it did not converge, as ASE's Vasp does.
+
+    Raises
+    ------
+    SCFError
+        Whatever its values are, they are no result.
+    """
+    if getattr(calculator, "converged", None) is False:
+        raise SCFError("the calculator says that its cycle did not converge")
+
+
 class CalculatorModel:
     """A calculator behind what stages ask of a model.
 
     Parameters
     ----------
     calculator
-        With energy, forces and, for periodic frames, stress.
+        With energy, forces and, for frames that have a virial, stress.
     """
 
     def __init__(self, calculator: Calculator) -> None:
         self._calculator = calculator
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
-        """Return energy, forces and virial of every frame, in the order given."""
+        """Return energy, forces and virial of every frame, in the order given.
+
+        Raises
+        ------
+        SCFError
+            If the calculator says that it did not converge.
+        """
         return [self._predict(atoms.copy()) for atoms in frames]
 
     def _predict(self, atoms: Atoms) -> Prediction:
         atoms.calc = self._calculator
         virial = np.zeros((3, 3))
-        if atoms.pbc.any():
+        if has_virial(atoms):
             virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-        return Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
+        prediction = Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
+        check_converged(self._calculator)
+        return prediction
 
     def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector per frame: a calculator tells no descriptors, so radial ones stand in, see below."""

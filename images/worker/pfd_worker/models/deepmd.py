@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
-from pfd_worker.frames import groups_of_equal_atoms
+from pfd_worker.frames import groups_of_equal_atoms, has_virial
 from pfd_worker.models.base import Prediction, species_features
 
 ATOMS_PER_BATCH = 8192
@@ -64,7 +64,7 @@ class DeepmdModel:
         for numbers in groups_of_equal_atoms(frames):
             energies, forces, virials = self._potential.eval(**self._arguments([frames[i] for i in numbers]))[:3]
             for row, number in enumerate(numbers):
-                virial = virials[row].reshape(3, 3)
+                virial = virials[row].reshape(3, 3) if has_virial(frames[number]) else np.zeros((3, 3))
                 results[number] = Prediction(float(energies[row, 0]), forces[row], 0.5 * (virial + virial.T))
         return [result for result in results if result is not None]
 
@@ -118,6 +118,6 @@ class DeepmdCalculator(Calculator):  # type: ignore[misc]
             "free_energy": prediction.energy,
             "forces": prediction.forces,
         }
-        if self.atoms.pbc.any():
+        if has_virial(self.atoms):
             stress = -prediction.virial / self.atoms.get_volume()
             self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
+from pfd_worker.frames import has_virial
 from pfd_worker.models.base import Prediction, species_features
 
 ATOMS_PER_BATCH = 256
@@ -106,7 +107,7 @@ def _parts(frames: Sequence[Atoms]) -> Iterator[list[Atoms]]:
 
 def _virial(stress: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
     """Return the (3, 3) virial, in eV, of sevenn's stress: xx, yy, zz, xy, yz, zx of virial over volume."""
-    if not atoms.pbc.any():
+    if not has_virial(atoms):
         return np.zeros((3, 3))
     virial: NDArray[np.float64] = stress[[0, 3, 5, 3, 1, 4, 5, 4, 2]].reshape(3, 3) * atoms.get_volume()
     return virial

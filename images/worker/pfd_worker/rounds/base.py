@@ -220,7 +220,7 @@ class Round(ABC):
         given = []
         if "data.extxyz" in self.prepare.files:
             given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
-        return given + new, holdout_labels(self.context, labels)
+        return given + new, holdout_labels(self.context, labels, self.params.max_failed_fraction)
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
         self.context.progress(99, "MD with the best model, for the report")

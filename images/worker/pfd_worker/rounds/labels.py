@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
 
 from ase import Atoms
 
@@ -11,6 +11,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.replay import AimdRun, read_aimd
 from pfd_worker.frames import Sampling, read_frames
+from pfd_worker.label_files import Failure, read_labels
 from pfd_worker.labelers.base import LabelTask
 from pfd_worker.stage_context import Manifest, StageContext
 
@@ -27,45 +28,44 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
         LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
     """
     tasks = json.loads(context.fetch(context.input("select")[0], "tasks.json").read_text())
-    frames: list[Atoms] = []
-    failures: list[dict[str, Any]] = []
-    for manifest in context.input("label"):
-        frames += read_frames(context.fetch(manifest, "labels.extxyz"))
-        failures += json.loads(context.fetch(manifest, "failures.json").read_text())
+    frames, failures = read_labels(context, context.input("label"))
     # not by label_key: equal structures are two tasks and one label
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
     done = len(aimd) + sum(not _is_aimd(atoms) for atoms in frames)
-    failed = max(len(failures), len(tasks) - done)
-    if tasks and failed / len(tasks) > max_failed_fraction:
-        last = failures[-1]["message"] if failures else "label pods ended without a verdict"
-        raise StageError(
-            ExitCode.USER_ERROR,
-            Reason.LABELS_FAILED,
-            f"{failed} of {len(tasks)} reference calculations have no usable result, more than the fraction "
-            f"{max_failed_fraction:g} that is allowed (spec.labeling.maxFailedFraction of a FineTuneJob). "
-            f"Last words of the engine:\n{last}",
-        )
+    _check_failures(context, failures, max(len(failures), len(tasks) - done), len(tasks), max_failed_fraction)
     return frames
+
+
+def _check_failures(
+    context: StageContext, failures: Sequence[Failure], failed: int, tasks: int, max_failed_fraction: float
+) -> None:
+    if not tasks or failed / tasks <= max_failed_fraction:
+        return
+    last = failures[-1].message if failures else "label pods ended without a verdict"
+    raise StageError(
+        ExitCode.USER_ERROR,
+        Reason.LABELS_FAILED,
+        f"{failed} of {tasks} reference calculations have no usable result, more than the fraction "
+        f"{max_failed_fraction:g} that spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows. "
+        f"The last failure:\n{last}",
+    )
 
 
 def _is_aimd(atoms: Atoms) -> bool:
     return bool(atoms.info["sampling"] == Sampling.AIMD)
 
 
-def holdout_labels(context: StageContext, labels: list[Atoms]) -> list[Atoms]:
+def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fraction: float) -> list[Atoms]:
     """Return the frozen hold-out: among these labels, or those of the stage named `holdout`.
 
     Raises
     ------
     StageError
-        LabelsFailed, if there is none.
+        LabelsFailed, if there is none, or if a stage of its own has left more without a label than allowed.
     """
     if "holdout" in context.spec.inputs:
-        labels = [
-            atoms
-            for manifest in context.input("holdout")
-            for atoms in read_frames(context.fetch(manifest, "labels.extxyz"))
-        ]
+        labels, failures = read_labels(context, context.input("holdout"))
+        _check_failures(context, failures, len(failures), len(failures) + len(labels), max_failed_fraction)
     holdout = [atoms for atoms in labels if atoms.info["purpose"] == "hold-out"]
     if not holdout:
         raise StageError(

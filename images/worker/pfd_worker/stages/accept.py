@@ -17,7 +17,7 @@ from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
 from pfd_worker.acceptance.conditions import first_conditions
 from pfd_worker.acceptance.dft import frames_of_the_student
-from pfd_worker.acceptance.examination import Examination, limits_of
+from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.errors import preempted
@@ -60,7 +60,7 @@ def run(context: StageContext) -> StageOutput:
     )
     dft = _dft_holdout(context, params, prepare, examination)
     figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
-    checks = judge(limits_of(params.acceptance), figures)
+    checks = judge(params.acceptance, figures)
     card = _card(context, params, prepare, train, examination, checks)
     exported = ModelFiles(context.fetch(train, DEEPMD.best_file), files["frozen.pth"], files.get("compressed.pth"))
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])

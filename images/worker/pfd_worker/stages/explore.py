@@ -75,8 +75,7 @@ def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, i
     for task in md_tasks(params.systems, params.exploration, seed):
         numbered.append((task, counts.get(task.system, 0)))
         counts[task.system] = counts.get(task.system, 0) + 1
-    kept = {id(task) for task in tasks_of_index([t for t, _ in numbered], context.index or 0, params.exploration.pods)}
-    return [(task, ordinal) for task, ordinal in numbered if id(task) in kept]
+    return tasks_of_index(numbered, context.index or 0, params.exploration.pods)
 
 
 def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, list[Atoms]]:

@@ -43,7 +43,7 @@ def run(context: StageContext) -> StageOutput:
         for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    if params.frames > pushed and not rows:
+    if params.frames and not rows:
         raise _no_candidates(shards)
     features = _features(context, shards)
     choice, frames = _choose(context, params, features, rows, params.frames - pushed)
@@ -66,8 +66,6 @@ def run(context: StageContext) -> StageOutput:
             tasks.append({"kind": "aimd", "frame": len(frames), **task})
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
-    if not tasks and (params.frames or params.aimd):
-        raise _no_candidates(shards)
     files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json", FEATURE_MAP)}
     write_frames(files["frames.extxyz"], frames)
     files["tasks.json"].write_text(json.dumps(tasks))

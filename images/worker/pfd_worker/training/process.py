@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, out_of_memory
 from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
@@ -104,12 +104,11 @@ class TrainingProcess:
     def _failure(self, code: int, kernel_killed: bool) -> StageError:
         tail = (self.session.folder / LOG_FILE).read_text(errors="replace").splitlines()[-12:]
         text = "\n".join(tail)
-        if says_out_of_memory(text) or (code == -signal.SIGKILL and kernel_killed):
-            return StageError(
-                ExitCode.TRANSIENT,
-                Reason.OUT_OF_MEMORY,
+        # of several processes the kernel may kill one, and the others then end by themselves
+        if kernel_killed or says_out_of_memory(text):
+            return out_of_memory(
                 "training ran out of memory. Raise spec.pods.train.resources.limits.memory or lower "
-                f"spec.training.batchSize.\n{text}",
+                f"spec.training.batchSize.\n{text}"
             )
         # of pods that train together the end of one is the end of all: whose fault it was cannot be told
         exit_code = ExitCode.TRANSIENT if code < 0 or self.team.nodes > 1 else ExitCode.USER_ERROR

@@ -19,7 +19,7 @@ RESOURCE = Owner("lab", "owner")
 
 def job(**fields: Any) -> CachedJob:
     observed = ObservedJob("silicon-i001-train-a1", "uid", 1, StageKind.TRAIN, 1, **fields)
-    return CachedJob(("lab", observed.name), RESOURCE, "silicon", "token", observed)
+    return CachedJob(("lab", observed.name), RESOURCE, "token", observed)
 
 
 def pod(phase: str, **fields: Any) -> CachedPod:

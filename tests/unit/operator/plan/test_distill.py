@@ -99,10 +99,20 @@ def test_what_the_stages_are_told() -> None:
     assert isinstance(label.spec.params, LabelParams)
     assert label.spec.params.engine is None
     assert (label.engine_image, label.completions) == (None, 3)
+    train = run.until(1, StageKind.TRAIN).spec.params
+    assert isinstance(train, TrainParams)
+    assert train.max_failed_fraction == 0.2
     accept = run.until(2, StageKind.ACCEPT).spec.params
     assert isinstance(accept, AcceptParams)
     assert accept.dft_holdout == TEACHER.record.holdout_uri
     assert (accept.teacher, accept.reference) == ("silicon", TEACHER.record.reference)
+
+
+def test_how_many_of_the_teachers_labels_may_fail_is_for_the_user_to_say() -> None:
+    run = Run(distill_resource(labeling={"maxFailedFraction": 0.01}))
+    train = run.until(1, StageKind.TRAIN).spec.params
+    assert isinstance(train, TrainParams)
+    assert train.max_failed_fraction == 0.01
 
 
 @pytest.mark.parametrize(

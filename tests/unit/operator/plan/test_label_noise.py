@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from plan_samples import Run, condition, created, errors, good_result, resource
+from pydantic import ValidationError
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
+from pfd_operator.kube.resources import in_words
 
 ABINIT = {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}
 CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}
@@ -42,15 +44,20 @@ def test_the_tighter_engine_is_that_of_the_spec_with_other_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"cutoff": 400}, "cutoff"),
-        ({"cutoffEv": -1}, "greater than 0"),
-        ({"cutoffEv": 250}, "nothing in them differs"),
-        ({"cutoffEv": 400, "pseudopotentials": {"Si": "other.psp8"}}, "pseudopotentials would be another method"),
+        ({"cutoff": 400}, ".cutoff: Extra inputs are not permitted"),
+        ({"cutoffEv": -1, "kSpacing": 0}, ".cutoffEv: Input should be greater than 0"),
+        ({"cutoffEv": -1, "kSpacing": 0}, ".kSpacing: Input should be greater than 0"),
+        ({"smearing": "cold"}, ".smearing: Input should be 'fixed', 'fermi-dirac' or 'gaussian'"),
+        ({"cutoffEv": 250}, ": nothing in them differs from the engine's own settings"),
+        ({"cutoffEv": 400, "pseudopotentials": {}}, ": pseudopotentials would be another method, not tighter settings"),
     ],
 )
-def test_settings_that_are_no_tighter_ones_are_refused(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_settings_that_are_no_tighter_ones_are_refused_where_they_are_written(
+    settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
         Labeling.model_validate({"engine": {"abinit": ABINIT}, "noiseCheck": {"settings": settings}})
+    assert f"spec.noiseCheck.settings{words}" in in_words(refused.value).split("; ")
 
 
 def test_only_the_stages_of_the_holdout_are_told_of_it() -> None:

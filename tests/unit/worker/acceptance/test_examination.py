@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Exploration
-from pfd_worker.acceptance.examination import Examination, limits_of
+from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.verdict import judge
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
@@ -106,7 +106,7 @@ def test_a_stop_in_the_last_measurement_is_no_verdict(words, asked):
 
 
 def verdict(examined, dft=()):
-    checks = judge(limits_of(examined.acceptance), examined.run(holdout(), dft))
+    checks = judge(examined.acceptance, examined.run(holdout(), dft))
     return {check.name: check for check in checks}
 
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, molecule
 
-from pfd_worker.acceptance.supercell import cell_heights, supercell_of_size
+from pfd_worker.acceptance.supercell import supercell_of_size
+from pfd_worker.md.cells import cell_heights
 
 
 @pytest.mark.parametrize(
@@ -30,8 +32,5 @@ def test_only_periodic_directions_are_repeated():
     assert len(made) == 40
     np.testing.assert_allclose(made.cell.lengths(), wire.cell.lengths() * [10, 1, 1])
     assert len(supercell_of_size(molecule("H2O"), 100)) == 3
-
-
-def test_heights_are_those_between_faces_and_not_edges():
-    rhombic = bulk("Cu", a=4.0)
-    np.testing.assert_allclose(cell_heights(rhombic), 4.0 / np.sqrt(3))
+    chain = Atoms("C", cell=[[0, 0, 0], [0, 0, 0], [0, 0, 2.5]], pbc=(False, False, True))
+    assert len(supercell_of_size(chain, 12)) == 12

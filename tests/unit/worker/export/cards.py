@@ -1,9 +1,10 @@
 """A card with everything on it, for tests of what is written from it."""
 
+from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Barostat, Ensemble
 from pfd_worker.acceptance.drift import NveDrift
-from pfd_worker.acceptance.figures import ErrorLimits, Figures, Limits
+from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import judge
@@ -29,8 +30,9 @@ def record(model, atoms, milliseconds, note=None):
 
 
 def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, type_map=("Ni", "Cu")):
-    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, nve_drift={"alloy": 0.02})
-    limits = Limits(teacher=ErrorLimits(force_rmse=force_limit), speed_up={108: 6.0}, nve_drift=0.5)
+    alloy = {"stable_picoseconds": {"alloy": 10.0}, "nve_drift": {"alloy": 0.02}}
+    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, **alloy)
+    asked = {"forceRMSE": force_limit, "speedup": 6, "stableMDPicoseconds": 10, "nveDriftMeVPerAtomPs": 0.5}
     return ModelCard(
         name="alloy-small",
         created="2026-11-23",
@@ -61,6 +63,6 @@ def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, t
         drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
         stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
         rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
-        checks=judge(limits, figures),
+        checks=judge(Acceptance.model_validate(asked), figures),
         versions={"deepmd-kit": "3.2.0"},
     )

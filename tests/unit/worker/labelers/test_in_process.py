@@ -110,9 +110,10 @@ def test_a_trajectory_starts_at_the_start_and_conserves_energy():
     assert all(virial_of(frame) is not None for frame in frames)
 
 
-def test_no_virial_without_a_periodic_cell():
+@pytest.mark.parametrize("pbc", [False, [True, True, False]])
+def test_no_virial_without_a_cell_that_is_periodic_in_all_directions(pbc):
     atoms = rattled()
-    atoms.pbc = False
+    atoms.pbc = pbc
     assert virial_of(AseLabeler.from_settings(EMT).compute(LabelTask(atoms, INFO)).frames[0]) is None
 
 

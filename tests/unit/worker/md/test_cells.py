@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_worker.md.cells import height, short_cells
+from pfd_worker.md.cells import cell_heights, height, short_cells
 
 
 def frame(system: str, length: float, pbc: bool | list[bool] = True) -> Atoms:
@@ -14,12 +14,15 @@ def frame(system: str, length: float, pbc: bool | list[bool] = True) -> Atoms:
 
 def test_the_height_is_that_between_faces_not_the_length_of_an_edge():
     # the primitive cell of fcc: edges a/√2, faces a/√3 apart
-    assert height(bulk("Cu", "fcc", a=3.6)) == pytest.approx(3.6 / np.sqrt(3))
+    copper = bulk("Cu", "fcc", a=3.6)
+    np.testing.assert_allclose(cell_heights(copper), 3.6 / np.sqrt(3))
+    assert height(copper) == pytest.approx(3.6 / np.sqrt(3))
 
 
 def test_only_periodic_directions_count():
     assert height(frame("slab", 5, pbc=[False, True, True])) == pytest.approx(20)
     assert height(frame("molecule", 5, pbc=False)) == float("inf")
+    assert height(Atoms("C", cell=[0, 0, 2.5], pbc=[False, False, True])) == pytest.approx(2.5)
 
 
 def test_systems_are_named_with_their_shortest_cell():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
 
 from pfd_worker.models.calculator import CalculatorModel
 
@@ -33,6 +34,13 @@ class _Unsmeared(_Smeared):
 
 def test_with_smearing_it_is_the_free_energy() -> None:
     assert CalculatorModel(_Smeared()).predict([Atoms("H")])[0].energy == -2.0
+
+
+def test_a_slab_has_no_virial_to_teach() -> None:
+    bulk, slab = (Atoms("Cu", cell=[3, 3, 3], pbc=[True, True, periodic]) for periodic in (True, False))
+    in_bulk, in_slab = CalculatorModel(EMT()).predict([bulk, slab])
+    assert in_bulk.virial.any()
+    assert not in_slab.virial.any()
 
 
 def test_without_it_is_the_only_one() -> None:

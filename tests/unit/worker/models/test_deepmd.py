@@ -64,6 +64,17 @@ def test_mixed_frames_come_back_in_their_order_and_the_calculator_agrees(model):
         np.testing.assert_allclose(-single.get_volume() * single.get_stress(voigt=False), predicted.virial, atol=1e-9)
 
 
+def test_what_is_not_periodic_in_all_directions_has_no_virial(model):
+    crystal, slab, molecule = emt_frames("Cu", 3, 0.1, seed=14)
+    slab.pbc = [True, True, False]
+    molecule.pbc = False
+    virials = [bool(predicted.virial.any()) for predicted in model.predict([crystal, slab, molecule])]
+    assert virials == [True, False, False]
+    slab.calc = model.calculator()
+    slab.get_potential_energy()
+    assert "stress" not in slab.calc.results
+
+
 def test_features_see_an_exchange_of_two_species_but_not_the_order_of_atoms(model):
     atoms = emt_frames("Cu", 1, 0.1, seed=10, repeat=2)[0]
     atoms.symbols[:4] = "Al"

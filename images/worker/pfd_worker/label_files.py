@@ -1,0 +1,64 @@
+"""What a label stage leaves for those that follow: labels, what failed and why, and who paid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ase import Atoms
+
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+
+_LABELS = "labels.extxyz"
+_FAILURES = "failures.json"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task without a label."""
+
+    task: int
+    """Its number in the whole list."""
+    key: str
+    reason: str
+    message: str
+    """The engine's last lines, for people."""
+
+
+def label_output(
+    context: StageContext,
+    labels: Sequence[Atoms],
+    failures: Sequence[Failure],
+    books: Sequence[dict[str, Any]],
+    reused: int = 0,
+) -> StageOutput:
+    """Return labels and failures of an index as the stage's files.
+
+    Parameters
+    ----------
+    books
+        What the index's labels cost: key, paid_by (a job's uid), ok, labels and seconds of each entry.
+    reused
+        Labels that were found in the store.
+    """
+    files = {name: context.workdir / name for name in (_LABELS, _FAILURES)}
+    write_frames(files[_LABELS], labels)
+    files[_FAILURES].write_text(json.dumps([asdict(failure) for failure in failures], indent=1))
+    return StageOutput(
+        files=files,
+        summary={"labels": list(books)},
+        counts={"labels": len(labels), "failed": len(failures), "reused": reused},
+    )
+
+
+def read_labels(context: StageContext, manifests: Sequence[Manifest]) -> tuple[list[Atoms], list[Failure]]:
+    """Return the labels and failures of a label stage's indexes."""
+    labels: list[Atoms] = []
+    failures: list[Failure] = []
+    for manifest in manifests:
+        labels += read_frames(context.fetch(manifest, _LABELS))
+        failures += [Failure(**each) for each in json.loads(context.fetch(manifest, _FAILURES).read_text())]
+    return labels, failures

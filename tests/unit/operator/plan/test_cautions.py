@@ -1,0 +1,80 @@
+"""Remarks on what works: each is kept until it no longer holds, and all are in one condition."""
+
+from __future__ import annotations
+
+from plan_samples import Run, condition, errors, good_result, resource
+
+from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.result import Caution, CautionReason, StageResult
+from pfd_operator.contract.stage import StageKind, StageSpec
+
+CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}
+UNOBSERVED = Caution(reason=CautionReason.UNOBSERVED_ELEMENTS, message="spec.model was never trained on Ge.")
+NOISE = "Out of reach, by the noise of the labels"
+
+
+def remarks(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says whose model does not know an element and whose labels are noisy."""
+    result = good_result(spec, reused)
+    if spec.stage is StageKind.PREPARE:
+        return result.model_copy(update={"caution": UNOBSERVED})
+    if spec.stage is StageKind.TRAIN and spec.iteration == 0:
+        return result.model_copy(update={"metrics": result.metrics | {"labelNoise": errors(0.05)}})
+    return result
+
+
+def cautious(**convergence: float) -> Run:
+    run = Run(resource(labeling=CHECKED, convergence=convergence, budget={"maxIterations": 1}))
+    run.answer = remarks
+    return run
+
+
+def test_a_remark_alone_is_the_condition() -> None:
+    run = cautious(forceRMSE=0.08)
+    run.to_the_end()
+    said = condition(run.status, ConditionType.CAUTION)
+    assert (said.status, said.reason, said.message) == ("True", UNOBSERVED.reason, UNOBSERVED.message)
+
+
+def test_a_later_remark_leaves_an_earlier_one() -> None:
+    run = cautious(forceRMSE=0.03)
+    run.to_the_end()
+    said = condition(run.status, ConditionType.CAUTION)
+    assert (said.status, said.reason) == ("True", "LimitBelowLabelNoise")
+    assert said.message.startswith(f"LimitBelowLabelNoise: {NOISE}")
+    assert said.message.endswith("; UnobservedElements: spec.model was never trained on Ge")
+
+
+def test_a_remark_that_no_longer_holds_goes_and_the_other_stays() -> None:
+    run = cautious(forceRMSE=0.03)
+    run.to_the_end()
+    run.edit(
+        convergence={"forceRMSE": 0.2, "consecutive": 1},
+        budget={"maxIterations": 2},
+        restart={"fromIteration": 1, "id": "coarser"},
+    )
+    run.to_the_end()
+    said = condition(run.status, ConditionType.CAUTION)
+    assert (said.status, said.reason, said.message) == ("True", UNOBSERVED.reason, UNOBSERVED.message)
+
+
+def test_all_remarks_together_fit_into_a_condition() -> None:
+    long = {reason.value: "x" * 320 for reason in CautionReason}
+    run = cautious(forceRMSE=0.03)
+    run.until(0, StageKind.EXPLORE)
+    run.status = run.status.model_copy(update={"cautions": long})
+    run.until(1, StageKind.EXPLORE)
+    message = condition(run.status, ConditionType.CAUTION).message
+    assert len(message) <= 1024
+    assert all(f"{reason.value}: " in message for reason in CautionReason)
+
+
+def test_a_remark_that_an_earlier_version_has_made_is_not_lost() -> None:
+    run = cautious(forceRMSE=0.03)
+    run.until(0, StageKind.EXPLORE)
+    # its status had the condition only
+    assert isinstance(run.status, FineTuneJobStatus)
+    run.status = run.status.model_copy(update={"cautions": {}})
+    run.to_the_end()
+    assert UNOBSERVED.message[:-1] in condition(run.status, ConditionType.CAUTION).message

@@ -1,0 +1,64 @@
+"""How a training ended, by its exit code, its last words and what the kernel counts."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.team import ALONE, Team
+from pfd_worker.training.process import TrainingProcess
+
+
+class Script:
+    """A training program that is a line of shell."""
+
+    program = "dp train"
+    distributed = False
+
+    def __init__(self, folder: Path, line: str) -> None:
+        self.folder = folder
+        self.line = line
+
+    def command(self, resumed: Path | None) -> list[str]:
+        return ["sh", "-c", self.line]
+
+    def last_point(self) -> None:
+        return None
+
+    def checkpoints(self) -> list[Path]:
+        return []
+
+
+class Silent:
+    def on_point(self, point):
+        pass
+
+    def on_checkpoint(self, path, step):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel_kills", "team", "reason", "exit_code"),
+    [
+        ("kill -9 $$", 1, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        # what the kernel killed was a process of the program, which then ended by itself
+        ("echo 'worker was killed'; exit 1", 1, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("echo 'CUDA out of memory'; exit 1", 0, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("echo 'CUDA out of memory'; exit 1", 0, Team(2, 0), Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("kill -9 $$", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+        ("echo 'unknown key'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.USER_ERROR),
+        ("echo 'connection lost'; exit 1", 0, Team(2, 0), Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+    ],
+)
+def test_an_end_goes_to_its_row_of_the_failure_policy(
+    tmp_path, monkeypatch, line, kernel_kills, team, reason, exit_code
+):
+    counts = iter((3, 3 + kernel_kills))
+    monkeypatch.setattr("pfd_worker.training.process.kernel_kills", lambda: next(counts))
+    with pytest.raises(StageError) as caught:
+        TrainingProcess(Script(tmp_path, line), 60, team).run(None, Silent(), threading.Event())
+    assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)

@@ -219,8 +219,10 @@ def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
     if any(job.deleting for job in live):
         draft.wake(DELETION_LOOK_SECONDS)
     for since in (hung_since(job) for job in live):
-        if since is not None:
-            draft.wake(patience - (draft.now - since).total_seconds())
+        left = 0.0 if since is None else patience - (draft.now - since).total_seconds()
+        # one that is past it is no longer waited for: to look again at once would change nothing
+        if left > 0:
+            draft.wake(left)
     return bool(live)
 
 

@@ -15,6 +15,9 @@ from .outcome import fitted
 from .spec_digest import spec_digest
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
+SOONEST_LOOK_SECONDS = 0.1
+"""For what is a little before its time by rounding, in s."""
+
 
 @dataclass
 class Draft:
@@ -98,8 +101,8 @@ class Draft:
             self.actions.append(action)
 
     def wake(self, seconds: float) -> None:
-        """Ask to be called again after this long at the latest."""
-        self._wakes.append(max(0.0, seconds))
+        """Ask to be called again after this long at the latest, but not at once: nothing would have changed."""
+        self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
         """Bring the job to a terminal phase; where a larger budget would let it go on, say what it would take."""

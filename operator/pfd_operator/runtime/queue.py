@@ -73,6 +73,8 @@ class KeyedQueue(Generic[K]):
 
     async def get(self) -> K:
         """Wait for a key and take it; `done` must follow."""
+        # a reconcile need not wait for anything, and must not keep all else from running when it comes at once again
+        await asyncio.sleep(0)
         while not len(self):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)

@@ -11,6 +11,7 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
 
@@ -263,6 +264,20 @@ def test_the_time_of_a_refused_job_is_none_of_its_pods() -> None:
     )
     run.step(job_of(planned, waiting), seconds=SETTINGS.stuck_after_seconds)
     assert run.status.phase is Phase.FAILED
+
+
+def test_a_stage_that_waits_for_a_pod_looks_again_after_a_while() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    patience = SETTINGS.node_lost_after_seconds
+    hanging = pod(name="pod-0", index=0, deleting_since=START)
+    ending = pod(name="pod-1", index=1, deleting_since=after(patience - 5))
+    job = job_of(planned, hanging, ending)
+    run.step(job, seconds=patience + 1)
+    assert run.status.active is not None
+    assert run.status.active.state is ActiveState.BACKOFF
+    # not at once, over and over, until the second pod has ended
+    assert run.step(replace(job, deleting=True)).requeue_after_seconds == DELETION_LOOK_SECONDS
 
 
 def test_failed_indexes_leave_the_verdict_to_train() -> None:

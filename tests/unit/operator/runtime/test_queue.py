@@ -50,6 +50,22 @@ async def test_adding_now_cancels_the_delay() -> None:
     assert len(queue) == 0
 
 
+async def test_a_key_that_comes_at_once_again_lets_others_run() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    queue.add("a")
+
+    async def work() -> None:
+        for _ in range(1000):
+            queue.add(key := await queue.get())
+            queue.done(key)
+
+    working = asyncio.create_task(work())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not working.done()
+    working.cancel()
+
+
 async def test_backoff_grows_to_a_limit_and_is_forgotten() -> None:
     queue: KeyedQueue[str] = KeyedQueue()
     waits = [queue.failed("a") for _ in range(40)]

@@ -43,7 +43,7 @@ e2e: venv install ## the same with pods and the operator killed on the way
 
 test: ## everything CI runs
 	$(MAKE) lint
-	$(MAKE) unit
+	HYPOTHESIS_PROFILE=ci $(MAKE) unit
 	$(MAKE) browser-tests
 	$(MAKE) integration
 	$(MAKE) chart

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelRecord, LabelStore
@@ -105,7 +105,6 @@ entries = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(entries=entries)
 def test_a_label_counts_once_whatever_is_entered_again(tmp_path_factory, entries):
     ledger = Ledger(DirectoryStore(tmp_path_factory.mktemp("ledger")), "uid")

@@ -37,7 +37,8 @@ class Aging:
 
     def age_seconds(self, key: str) -> float | None:
         age = self._store.age_seconds(key)
-        return None if age is None else age + self.passed - self._written[key]
+        # another thread may find an object before its writer has noted the time
+        return None if age is None else age + self.passed - self._written.get(key, self.passed)
 
 
 def record(paid_by: str, ok: bool = True, labels: int = 1) -> LabelRecord:

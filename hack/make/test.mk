@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit browser-tests image-tests lammps integration chart chaos e2e e2e-short test
+.PHONY: lint unit browser-tests image-tests engine-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -18,9 +18,13 @@ browser-tests: venv ## the report's page in headless Chromium, which this instal
 	command -v chromium >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
 	$(PYTEST) tests/unit/worker/report -m browser -q
 
-image-tests: ## torch and engines, in the worker's image
+image-tests: ## torch, in the worker's image
 	hack/images/build.sh worker-test-deps
 	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5
+
+engine-tests: venv ## ABINIT in its image: its labels against finite differences
+	hack/images/build.sh abinit
+	$(PYTEST) tests/unit/worker/labelers -m engine -q --durations=5
 
 lammps: venv image-worker-test-deps image-lammps ## an exported student in LAMMPS; builds an image of its own
 	$(PYTEST) tests/lammps -q
@@ -48,4 +52,5 @@ test: ## everything CI runs
 	$(MAKE) integration
 	$(MAKE) chart
 	$(MAKE) image-tests
+	$(MAKE) engine-tests
 	$(MAKE) e2e-short

@@ -11,7 +11,7 @@ lint: venv ## style, types, layers, generated files
 	$(PYTHON) -m pfd_operator.api.crd --check crds
 	test -z "$$(gofmt -l hack/devcluster)"
 
-unit: venv ## pure code: under a minute
+unit: venv ## pure code: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n 2 --dist loadfile --durations=5
 
 browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root

@@ -27,6 +27,8 @@ class S3Server:
     """Where it listens."""
 
     endpoint: str
+    folder: Path
+    """Of the buckets, each a folder."""
 
     def make_bucket(self) -> S3Location:
         """Return a place in a bucket of its own."""
@@ -53,7 +55,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         command = [versitygw(), "--port", f"127.0.0.1:{port}", "posix", folder]
         server = subprocess.Popen(command, env=os.environ | secrets, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield _answering(S3Server(f"http://127.0.0.1:{port}"), log_file)
+        yield _answering(S3Server(f"http://127.0.0.1:{port}", folder), log_file)
     finally:
         server.terminate()
         server.wait()
@@ -71,11 +73,11 @@ def versitygw() -> Path:
 
 
 def _answering(server: S3Server, log_file: Path) -> S3Server:
-    for _ in range(100):
+    for _ in range(500):
         try:
             server.make_bucket()
         except (BotoCoreError, ClientError):
-            time.sleep(0.1)
+            time.sleep(0.02)
         else:
             return server
     raise AssertionError(f"the S3 server did not start: {log_file.read_text()}")

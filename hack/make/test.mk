@@ -2,7 +2,7 @@
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 
-.PHONY: lint unit browser-tests image-tests lammps integration chart chaos e2e e2e-short test
+.PHONY: lint unit browser-tests image-tests engine-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -11,16 +11,20 @@ lint: venv ## style, types, layers, generated files
 	$(PYTHON) -m pfd_operator.api.crd --check crds
 	test -z "$$(gofmt -l hack/devcluster)"
 
-unit: venv ## pure code: under a minute
+unit: venv ## pure code: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n 2 --dist loadfile --durations=5
 
 browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root
 	command -v chromium >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
 	$(PYTEST) tests/unit/worker/report -m browser -q
 
-image-tests: ## torch and engines, in the worker's image
+image-tests: ## torch, in the worker's image
 	hack/images/build.sh worker-test-deps
 	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5
+
+engine-tests: venv ## ABINIT in its image: its labels against finite differences
+	hack/images/build.sh abinit
+	$(PYTEST) tests/unit/worker/labelers -m engine -q --durations=5
 
 lammps: venv image-worker-test-deps image-lammps ## an exported student in LAMMPS; builds an image of its own
 	$(PYTEST) tests/lammps -q
@@ -43,9 +47,10 @@ e2e: venv install ## the same with pods and the operator killed on the way
 
 test: ## everything CI runs
 	$(MAKE) lint
-	$(MAKE) unit
+	HYPOTHESIS_PROFILE=ci $(MAKE) unit
 	$(MAKE) browser-tests
 	$(MAKE) integration
 	$(MAKE) chart
 	$(MAKE) image-tests
+	$(MAKE) engine-tests
 	$(MAKE) e2e-short

@@ -65,7 +65,7 @@ def main() -> int:
         "faults": dict(sorted((str(fault), count) for fault, count in run.book.counts.items())),
         **{name: len(objects) for name, objects in findings.items()},
         "kills": run.book.kills,
-        "operator_ended_by_itself": run.operator.exits,
+        "leases_lost": len(run.operator.exits) - len(findings["operator_ended_by_itself"]),
         "resources": run.seen.resources,
         "jobs": len(jobs_created(evidence.audit, OPERATOR_USER)),
         "pods": run.kubelets.ran,
@@ -168,6 +168,7 @@ class Run:
             committed=committed,
             stuck=self.seen.stuck,
             leftovers=self.seen.leftovers,
+            exits=self.operator.exits,
         )
 
     def _audit(self) -> list[dict[str, Any]]:

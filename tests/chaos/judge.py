@@ -11,6 +11,8 @@ from typing import Any
 
 BUSINESS_AS_USUAL = frozenset({404, 409, 410, 429})
 """Refusals that are part of working with an API server; any other 4xx is a mistake or a missing right."""
+LEASE_LOST = re.compile(r"the lease \S+ is lost")
+"""Without it the operator must not act: it is right to end then."""
 _ATTEMPT = re.compile(r"-a\d+$")
 
 
@@ -55,6 +57,15 @@ class Ended:
     """Of its recorded stages."""
 
 
+@dataclass(frozen=True)
+class Exit:
+    """The operator ended, and nobody had asked for it."""
+
+    code: int
+    log: str
+    """All that it said since it was started."""
+
+
 @dataclass
 class Evidence:
     """What was seen."""
@@ -75,6 +86,7 @@ class Evidence:
     """By prefix: digests of the stages whose result is in the store."""
     stuck: Sequence[str] = ()
     leftovers: Sequence[str] = ()
+    exits: Sequence[Exit] = ()
 
 
 def judge(evidence: Evidence) -> dict[str, list[str]]:
@@ -91,6 +103,11 @@ def judge(evidence: Evidence) -> dict[str, list[str]]:
         ],
         "leftovers": sorted(evidence.leftovers),
         "refused_requests": _refused(evidence),
+        "operator_ended_by_itself": [
+            f"exit code {each.code}: {each.log.strip().rpartition(chr(10))[2] or 'it said nothing'}"
+            for each in evidence.exits
+            if not LEASE_LOST.search(each.log)
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .faults import Book, Fault
 from .installation import OPERATOR_NAMESPACE, RELEASE
+from .judge import Exit
 from .pods import NODE_LOST_AFTER_SECONDS
 from .proxy import Moment
 
@@ -47,8 +48,9 @@ class OperatorProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._pod = 0
         self.wanted = False
-        self.exits = 0
-        """How often it ended by itself."""
+        self._said_before = 0
+        self.exits: list[Exit] = []
+        """The times that it ended by itself."""
 
     @property
     def running(self) -> bool:
@@ -72,6 +74,7 @@ class OperatorProcess:
         }
         self.wanted = True
         with self._log.open("ab") as log:
+            self._said_before = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "chaos.stepped_clock", self._clock], env=environment, stdout=log, stderr=log
             )
@@ -110,8 +113,9 @@ class OperatorProcess:
     async def keep_alive(self) -> None:
         """Start it again whenever it ended by itself, until cancelled."""
         while True:
-            if self.wanted and not self.running:
-                self.exits += 1
+            if self.wanted and self._process is not None and not self.running:
+                said = self._log.read_bytes()[self._said_before :]
+                self.exits.append(Exit(self._process.returncode, said.decode(errors="replace")))
                 self.start()
             await asyncio.sleep(RESTART_SECONDS)
 

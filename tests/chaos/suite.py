@@ -111,10 +111,13 @@ class Suite:
                 for task in done:
                     task.result()
         # no new ones: each of these has as long as it takes once nobody kills the operator any more
-        _, late = await asyncio.wait(running, timeout=self.settle_seconds) if running else (set(), set())
+        done, late = await asyncio.wait(running, timeout=self.settle_seconds) if running else (set(), set())
         for task in late:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task])
+        for task in done | late:
+            if not task.cancelled():
+                task.result()
 
     def _drawn(self, dice: random.Random, enough: Callable[[], bool]) -> Iterator[Group]:
         while not enough():

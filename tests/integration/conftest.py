@@ -48,10 +48,21 @@ def audit_log(kubeconfig: Path) -> Path:
     return log
 
 
+@pytest.fixture(scope="session")
+def _definitions(kubeconfig: Path) -> None:
+    """Both kinds are served."""
+
+    async def install() -> None:
+        client = await KubeApi.connect(kubeconfig)
+        await _install_definitions(client)
+        await client.close()
+
+    asyncio.run(install())
+
+
 @pytest.fixture
-async def api(kubeconfig: Path) -> AsyncIterator[KubeApi]:
+async def api(kubeconfig: Path, _definitions: None) -> AsyncIterator[KubeApi]:
     client = await KubeApi.connect(kubeconfig)
-    await _install_definitions(client)
     yield client
     await client.close()
 

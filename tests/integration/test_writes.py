@@ -26,12 +26,25 @@ async def make(api: KubeApi, namespace: str, name: str = "silicon", **changes: A
     return Snapshot(await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, **changes)))
 
 
-async def _create_job(api: KubeApi, namespace: str, name: str) -> str:
-    """Create a Job; return its path."""
+async def _create_job(api: KubeApi, namespace: str, name: str) -> tuple[str, str]:
+    """Create a Job; return its path and uid."""
     jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
     pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
-    await api.request("POST", jobs, {"metadata": {"name": name}, "spec": {"template": {"spec": pod}}})
-    return f"{jobs}/{name}"
+    made = await api.request("POST", jobs, {"metadata": {"name": name}, "spec": {"template": {"spec": pod}}})
+    return f"{jobs}/{name}", made["metadata"]["uid"]
+
+
+async def _gone(api: KubeApi, path: str) -> bool:
+    try:
+        await api.request("GET", path)
+    except ApiError as error:
+        assert error.status == 404
+        return True
+    return False
+
+
+async def _deleted(api: KubeApi, path: str) -> bool:
+    return await _gone(api, path) or "deletionTimestamp" in (await api.request("GET", path))["metadata"]
 
 
 async def test_a_status_decided_on_an_old_version_is_refused(api: KubeApi, namespace: str) -> None:
@@ -54,11 +67,12 @@ async def test_an_equal_status_is_not_sent(api: KubeApi, namespace: str) -> None
 async def test_no_action_on_an_old_status(api: KubeApi, namespace: str) -> None:
     old = await make(api, namespace)
     await write_status(api, old, old.status().model_copy(update={"phase": Phase.RUNNING}))
-    await _create_job(api, namespace, "wanted")
-    decision = Decision(old.status(), (DeleteJob("wanted", "uid"),))
+    path, uid = await _create_job(api, namespace, "wanted")
+    decision = Decision(old.status(), (DeleteJob("wanted", uid),))
     with pytest.raises(ApiError) as refused:
         await apply(api, EventRecorder(api, "test"), old, old.resource(), decision, SETTINGS, lambda snapshot: None)
     assert (refused.value.status, refused.value.reason) == (409, "Conflict")
+    assert not await _deleted(api, path)
 
 
 async def test_an_action_on_the_newest_status_writes_nothing_of_it(api: KubeApi, namespace: str) -> None:
@@ -80,9 +94,14 @@ async def test_an_existing_child_of_ours_is_adopted(api: KubeApi, namespace: str
 
 async def test_deleting_what_is_gone_or_replaced_is_no_error(api: KubeApi, namespace: str) -> None:
     await delete_job(api, namespace, DeleteJob("nothing", "uid"))
-    job = await _create_job(api, namespace, "replaced")
-    await delete_job(api, namespace, DeleteJob("replaced", "uid of the one before"))
-    assert "deletionTimestamp" not in (await api.request("GET", job))["metadata"]
+    path, before = await _create_job(api, namespace, "replaced")
+    await delete_job(api, namespace, DeleteJob("replaced", before))
+    await until(lambda: _gone(api, path))
+    _, now = await _create_job(api, namespace, "replaced")
+    await delete_job(api, namespace, DeleteJob("replaced", before))
+    assert not await _deleted(api, path)
+    await delete_job(api, namespace, DeleteJob("replaced", now))
+    assert await _deleted(api, path)
 
 
 async def test_the_same_event_again_is_counted(api: KubeApi, namespace: str) -> None:
@@ -115,7 +134,8 @@ async def test_children_go_with_their_resource(api: KubeApi, namespace: str) -> 
         items = (await api.request("GET", collection))["items"]
         return all(item["metadata"]["name"] != "structures" for item in items)
 
-    await until(gone)
+    # the garbage collector looks for new kinds every 30 s
+    await until(gone, 60)
 
 
 async def test_a_sweep_forgets_what_is_not_there_any_more(

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,5 +82,10 @@ def test_a_ratio_is_paired_by_seed_and_averaged_over_pools():
 
 
 def test_points_come_back_from_a_file(tmp_path):
-    assert read_points(tmp_path / "none.jsonl") == []
-    assert Target.FACTOR == 1.2
+    points = [point("ours", 16, 0.1), dataclasses.replace(point("ours", 32, 0.05, seed=1, hot=0.2), added=[7, 3])]
+    path = tmp_path / "points.jsonl"
+    assert read_points(path) == []
+    path.write_text("".join(f"{json.dumps(dataclasses.asdict(each))}\n" for each in points))
+    assert [dataclasses.asdict(each) for each in read_points(path)] == [
+        {**dataclasses.asdict(each), "added": list(each.added)} for each in points
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.chaos.judge import Ended, Ending, Evidence, judge
+from tests.chaos.judge import Ended, Ending, Evidence, Exit, judge
 
 OPERATOR = "system:serviceaccount:pfd-system:pfd"
 GOOD = Ending("Converged", "Converged", 2, 12, ("0/prepare", "0/train"), (True,), 2)
@@ -78,6 +78,14 @@ def test_another_end_is_described() -> None:
 def test_refusals_that_are_no_business_as_usual() -> None:
     audit = [event("get", "x", 404), event("patch", "x", 403, resource="pods"), event("patch", "x", 403, "somebody")]
     assert found(audit=audit) == {"refused_requests": ["403 patch /apis/pods/x, 1 times"]}
+
+
+def test_only_without_its_lease_may_the_operator_end_by_itself() -> None:
+    lost = Exit(1, '{"message": "the lease pfd is lost"}\n{"message": "stopped"}\n')
+    crashed = Exit(1, 'Traceback (most recent call last):\n  …\nKeyError: "spec"\n')
+    assert found(exits=[lost]) == {}
+    wrong = found(exits=[lost, crashed, Exit(0, "")])
+    assert wrong == {"operator_ended_by_itself": ['exit code 1: KeyError: "spec"', "exit code 0: it said nothing"]}
 
 
 def test_an_ending_is_read_from_a_status() -> None:

@@ -23,3 +23,13 @@ def pretrained(tmp_path_factory) -> Path:
     from tests.unit.worker.tiny_pretrained import make_pretrained
 
     return make_pretrained(tmp_path_factory.mktemp("pretrained"))
+
+
+@pytest.fixture(scope="session")
+def fine_tuned(tmp_path_factory, pretrained):
+    """Two iterations of a job, run once; what a test adds to its store, other tests must not mind."""
+    from tests.unit.worker.stages.loop import Loop, labels_here, prepare_params, two_iterations
+
+    folder = tmp_path_factory.mktemp("fine-tuned")
+    with labels_here():
+        return two_iterations(Loop(folder), prepare_params(folder, pretrained))

@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from tests.unit.worker.stages.loop import LABEL, Loop
+from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
 from tests.unit.worker.stages.test_label import select
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageSpec
+from pfd_worker.__main__ import main
 from pfd_worker.errors import StageError
 from pfd_worker.run import failure_of
 
 ROOT = Path(__file__).parents[3]
+Ended = tuple[int, str, str]
+"""Exit code, stdout, stderr."""
 
 
-def start(folder: Path, spec: StageSpec) -> tuple[int, StageResult | None, list[dict[str, object]]]:
+def in_a_process(arguments: list[str], environment: dict[str, str]) -> Ended:
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'images/worker'}"} | environment
+    command = [sys.executable, "-m", "pfd_worker", *arguments]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def in_this_process(arguments: list[str], environment: dict[str, str]) -> Ended:
+    """The same without the seconds that importing the worker takes."""
+    root = logging.getLogger()
+    handlers, level, on_sigterm = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with labels_here(), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return main(arguments), out.getvalue(), err.getvalue()
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def start(
+    folder: Path, spec: StageSpec, run: Callable[[list[str], dict[str, str]], Ended] = in_this_process
+) -> tuple[int, StageResult | None, list[dict[str, object]]]:
     """Run the stage; return exit code, termination message and log lines."""
     (folder / "stage.json").write_text(json.dumps(spec.to_json()))
     message = folder / "termination-log"
     message.unlink(missing_ok=True)
-    environment = os.environ | {
-        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'images/worker'}",
-        "PFD_TERMINATION_LOG": str(message),
-        "JOB_COMPLETION_INDEX": "0",
-    }
-    command = [sys.executable, "-m", "pfd_worker", "--spec", folder / "stage.json", "--workdir", folder / "work"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    environment = {"PFD_TERMINATION_LOG": str(message), "JOB_COMPLETION_INDEX": "0"}
+    code, out, err = run(["--spec", f"{folder / 'stage.json'}", "--workdir", f"{folder / 'work'}"], environment)
     result = StageResult.from_termination_message(message.read_text())
-    assert ended.stdout.strip() == message.read_text()
-    return ended.returncode, result, [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert out.strip() == message.read_text()
+    return code, result, [json.loads(line) for line in err.splitlines() if line.startswith("{")]
 
 
 @pytest.fixture
@@ -44,7 +73,7 @@ def loop(tmp_path: Path) -> Loop:
 
 def test_a_stage_ends_well_once_and_is_found_again(loop):
     spec = loop.spec(LABEL, 1, {"select": select(loop)})
-    code, result, lines = start(loop.folder, spec)
+    code, result, lines = start(loop.folder, spec, in_a_process)
     assert code == ExitCode.OK
     assert result is not None
     assert (result.ok, result.reused, result.counts["labels"]) == (True, False, 7)
@@ -53,6 +82,26 @@ def test_a_stage_ends_well_once_and_is_found_again(loop):
     assert code == ExitCode.OK
     assert result is not None
     assert result.reused
+
+
+def test_sigterm_ends_a_stage_with_the_code_that_is_nobodys_fault(loop, monkeypatch):
+    class Killing:
+        """What is told first brings the end."""
+
+        def __init__(self, url: str | None, token: str) -> None:
+            pass
+
+        def __call__(self, percent: float, message: str = "") -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("pfd_worker.__main__.ProgressReporter", Killing)
+    prepare = prepared(loop)
+    spec = loop.spec(explore_params("training"), 1, {"prepare": prepare, "model": prepare})
+    code, result, _ = start(loop.folder, spec)
+    assert code == ExitCode.PREEMPTED == 85
+    assert result is not None
+    assert (result.ok, result.reason) == (False, Reason.PREEMPTED)
+    assert "stopped in i001-training-copper" in result.message
 
 
 def test_a_users_error_has_its_code_and_reason(loop):

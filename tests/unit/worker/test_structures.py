@@ -33,10 +33,11 @@ def test_garbage_empty_files_and_overlaps_are_refused_by_name(tmp_path):
     error = refused(lambda: read_structures(tmp_path / "bad.extxyz", "diamond"))
     assert error.reason is Reason.STRUCTURE_UNREADABLE and "system diamond: bad.extxyz" in str(error)
     (tmp_path / "void.extxyz").write_text("")
-    assert refused(lambda: read_structures(tmp_path / "void.extxyz", "s")).reason in (
-        Reason.STRUCTURE_EMPTY,
-        Reason.STRUCTURE_UNREADABLE,
-    )
+    error = refused(lambda: read_structures(tmp_path / "void.extxyz", "s"))
+    assert error.reason is Reason.STRUCTURE_UNREADABLE and "Empty file" in str(error)
+    (tmp_path / "none.extxyz").write_text("0\n\n")
+    error = refused(lambda: read_structures(tmp_path / "none.extxyz", "s"))
+    assert error.reason is Reason.STRUCTURE_EMPTY and "system s: none.extxyz, frame 0" in str(error)
     atoms = bulk("Si", cubic=True)
     atoms.positions[1] = atoms.positions[0] + [0.4, 0, 0]
     write(tmp_path / "two.extxyz", [bulk("Si"), atoms])

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
-from pfd_operator.api.crd import rendered
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.settings import Perturb
 
@@ -31,9 +29,8 @@ def test_models_are_timed_on_atoms(sizes: list[int]) -> None:
         Acceptance.model_validate({"forceRMSE": 0.1, "sizes": sizes})
 
 
-def test_the_api_server_refuses_them_too() -> None:
-    definition = yaml.safe_load(rendered()["pfd.dev_distilljobs.yaml"])
-    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+def test_the_api_server_refuses_them_too(spec_schemas: dict[str, dict[str, Any]]) -> None:
+    spec = spec_schemas["distilljobs"]["properties"]
     perturb: dict[str, Any] = spec["systems"]["items"]["properties"]["perturb"]["properties"]
     assert perturb["supercell"]["items"]["minimum"] == 1
     assert perturb["slab"]["properties"]["miller"]["x-kubernetes-validations"][0]["rule"] == "self.exists(i, i != 0)"

@@ -1,10 +1,12 @@
-"""The lease over an API server that does not answer: no real one can be told to be silent."""
+"""The lease over an API server that does not answer: no real one can be told to be silent, and no real time passes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,6 +15,29 @@ from pfd_operator.kube import lease as module
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.lease import Lease
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Jumping(selectors.DefaultSelector):
+    """Waits for nothing: the time of a wait is over at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jumping = Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
 
 class Server:
     """Keeps one lease; silent when told to."""
@@ -20,42 +45,64 @@ class Server:
     def __init__(self, silent: Callable[[int], bool]) -> None:
         self._silent = silent
         self._lease: dict[str, Any] = {"metadata": {"name": "operator"}}
-        self.asked = 0
+        self.asked: list[float] = []
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return START + timedelta(seconds=seconds())
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        self.asked += 1
-        if self._silent(self.asked):
+        self.asked.append(seconds())
+        if self._silent(len(self.asked)):
             await asyncio.Event().wait()
         if method == "PUT" and body is not None:
             self._lease = dict(body)
         return self._lease
 
 
+def seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def in_no_time(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(work)
+
+
 @pytest.fixture(autouse=True)
-def _faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DURATION_SECONDS", "RENEW_SECONDS", "RETRY_SECONDS", "TRY_SECONDS"):
-        monkeypatch.setattr(module, name, getattr(module, name) / 50)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=seconds))
 
 
 def lease_of(server: Server) -> Lease:
     return Lease(cast(KubeApi, server), "lab", "operator", "pod-1")
 
 
-async def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
+def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
     server = Server(lambda number: number == 3)
-    lease = lease_of(server)
-    await lease.acquire()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1.0):
+
+    async def keep() -> None:
+        lease = lease_of(server)
+        await lease.acquire()
+        async with asyncio.timeout(60):
             await lease.keep()
-    assert server.asked > 5
+
+    with pytest.raises(TimeoutError):
+        in_no_time(keep())
+    renewal = module.RENEW_SECONDS
+    again = renewal + module.TRY_SECONDS + module.RETRY_SECONDS
+    # each time a look and a write, but the third request has no answer
+    assert server.asked[:7] == pytest.approx([0, 0, renewal, again, again, again + renewal, again + renewal])
+    assert server.asked[-1] > 50
 
 
-async def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
-    lease = lease_of(Server(lambda number: number > 2))
-    await lease.acquire()
-    async with asyncio.timeout(module.DURATION_SECONDS):
-        await lease.keep()
+def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
+    server = Server(lambda number: number > 2)
+
+    async def keep() -> None:
+        lease = lease_of(server)
+        await lease.acquire()
+        async with asyncio.timeout(module.DURATION_SECONDS):
+            await lease.keep()
+
+    in_no_time(keep())
+    assert len(server.asked) > 3, "it is tried again while there is time"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_operator.kube.merge_patch import merge_patch
@@ -29,13 +29,11 @@ def apply_as_server(target: Any, patch: Any) -> Any:
     return result
 
 
-@settings(deadline=None)
 @given(objects, objects)
 def test_patch_leads_from_old_to_new(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert apply_as_server(old, merge_patch(old, new)) == new
 
 
-@settings(deadline=None)
 @given(objects)
 def test_nothing_is_sent_for_nothing(value: dict[str, Any]) -> None:
     assert merge_patch(value, value) == {}

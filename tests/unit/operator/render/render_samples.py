@@ -19,6 +19,7 @@ from pfd_operator.contract.stage import (
 )
 from pfd_operator.plan.types import PlannedJob, Resource, Settings
 
+APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"busy": "true"}}}
 SPEC: dict[str, Any] = {
     "model": {"uri": "s3://pfd/models/tiny.pt", "branch": "Domains_SemiCond"},
     "systems": [
@@ -43,7 +44,9 @@ SPEC: dict[str, Any] = {
             "resources": {"limits": {"nvidia.com/gpu": 1, "cpu": "4"}},
             "nodeSelector": {"gpu": "h100"},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+            "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [APART]}},
             "priorityClassName": "batch",
+            "runtimeClassName": "nvidia",
             "terminationGracePeriodSeconds": 120,
         }
     },

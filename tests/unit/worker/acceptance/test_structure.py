@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.acceptance.structure import RadialDistribution, overlaps, radial_distribution, self_overlaps
@@ -75,7 +75,6 @@ def grid(values, width=0.1, pair=("Si", "Si")):
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_overlap_is_symmetric_between_0_and_1_and_1_only_for_equals(pairs):
     one, other = (np.array(column) for column in zip(*pairs, strict=True))
     if not (one + other).any():

@@ -1,7 +1,5 @@
 """ABINIT: inputs, verdicts on broken runs, and (marked engine) real runs against finite differences."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +20,7 @@ SETTINGS = AbinitEngine(
     pseudopotentials={"Si": "Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8"},
     extra={"toldff": 1e-6},
 )
+ROOT = Path(__file__).parents[4]
 PSEUDOPOTENTIALS = "/usr/share/abinit/psp"
 
 
@@ -70,15 +69,20 @@ def test_what_is_not_a_complete_converged_run_is_a_failed_label(tmp_path, output
 
 
 def run(task: LabelTask, folder: Path, settings: AbinitEngine = SETTINGS):
-    if shutil.which("abinit") is None:
-        pytest.fail("abinit is not here: run the engine tests where it is installed")
     folder.mkdir(parents=True)
     labeler = AbinitLabeler(settings)
     labeler.write_inputs(task, folder)
-    environment = os.environ | {"ABI_PSPDIR": PSEUDOPOTENTIALS, "OMP_NUM_THREADS": "1"}
+    image = [
+        ROOT / "hack/images/run-in.sh",
+        "-v",
+        f"{folder}:{folder}",
+        "-e",
+        f"ABI_PSPDIR={PSEUDOPOTENTIALS}",
+        "abinit",
+    ]
     with (folder / "engine.out").open("w") as log:
-        command = ["sh", "./command.sh"]
-        ended = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        command = [*image, "sh", "-c", f"cd {folder} && sh ./command.sh"]
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
     return labeler.read_outputs(task, folder, ended.returncode)
 
 

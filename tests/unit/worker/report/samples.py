@@ -120,7 +120,7 @@ def sample_map(candidates: int, labelled: int, seed: int = 5) -> FeatureMap | No
 def sample_dynamics() -> Dynamics:
     """Copper and aluminium moved by EMT, whose AIMD had springs a little softer."""
     runs = [
-        AimdRun(name, 2.0, 300.0, emt_trajectory(bulk(symbol, cubic=True).repeat(2), 5, seed))
+        AimdRun(name, 2.0, 300.0, emt_trajectory(bulk(symbol, cubic=True), 5, seed))
         for seed, (name, symbol) in enumerate((("copper", "Cu"), ("copper", "Cu"), ("aluminium", "Al")))
     ]
     drift = NveDrift(1.0, 0.31, 0.12, 287.0, None, None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.stages.loop import Loop, prepare_params, ref, two_iterations
+from tests.unit.worker.stages.loop import ref
 
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.frames import read_frames
@@ -13,10 +13,8 @@ pytestmark = pytest.mark.image
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, pretrained):
-    folder = tmp_path_factory.mktemp("reported")
-    run = two_iterations(Loop(folder), prepare_params(folder, pretrained))
-    return run.loop, run.first, run.second
+def trained(fine_tuned):
+    return fine_tuned.loop, fine_tuned.first, fine_tuned.second
 
 
 def test_both_stages_leave_a_report_with_their_own_numbers(trained, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from ase.build import bulk
@@ -53,18 +54,9 @@ class GivenRound(StudentRound):
 class Job:
     """Rounds on the same labels, one after another."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, inputs: dict[str, StageRef]) -> None:
         self.loop = loop
-        prepare = prepared(loop)
-        given = {"prepare": prepare, "model": prepare}
-        explore = loop.indexed(explore_params("hold-out"), 0, given, EXPLORATION["pods"])
-        params = {
-            "stage": "select", "purpose": "hold-out", "frames": 6, "representativeFraction": 1,
-            "aimd": {"trajectories": 1, "steps": 3},
-        }  # fmt: skip
-        select = ref(loop.run(params, 0, {"prepare": prepare, "explore": explore}))
-        label = loop.indexed(LABEL, 0, {"select": select}, 1)
-        self.inputs: dict[str, StageRef] = {"prepare": prepare, "select": select, "label": label}
+        self.inputs = inputs
         self.rounds = 0
 
     def round(self, factor: float) -> StageResult:
@@ -80,9 +72,27 @@ class Job:
         return result
 
 
+@pytest.fixture(scope="module")
+def labelled_job(tmp_path_factory) -> Job:
+    """A job before its first round."""
+    loop = Loop(tmp_path_factory.mktemp("labelled"))
+    prepare = prepared(loop)
+    given = {"prepare": prepare, "model": prepare}
+    explore = loop.indexed(explore_params("hold-out"), 0, given, EXPLORATION["pods"])
+    params = {
+        "stage": "select", "purpose": "hold-out", "frames": 6, "representativeFraction": 1,
+        "aimd": {"trajectories": 1, "steps": 3},
+    }  # fmt: skip
+    select = ref(loop.run(params, 0, {"prepare": prepare, "explore": explore}))
+    label = loop.indexed(LABEL, 0, {"select": select}, 1)
+    return Job(loop, {"prepare": prepare, "select": select, "label": label})
+
+
 @pytest.fixture
-def job(tmp_path) -> Job:
-    return Job(Loop(tmp_path))
+def job(labelled_job, tmp_path) -> Job:
+    """The same with a store of its own: rounds of another test must not be found again."""
+    shutil.copytree(labelled_job.loop.folder / "store", tmp_path / "store")
+    return Job(Loop(tmp_path), labelled_job.inputs)
 
 
 def test_the_limit_for_later_students_does_not_rise_with_them(job):

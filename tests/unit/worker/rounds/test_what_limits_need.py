@@ -74,7 +74,7 @@ def iteration(loop: Loop, number: int, prepare: StageRef, select: dict, train: S
 def rounds(tmp_path_factory):
     loop = Loop(tmp_path_factory.mktemp("rounds"))
     prepare = prepared(loop)
-    start = {"frames": 8, "representativeFraction": 1, "aimd": {"trajectories": 2, "steps": 6}, "noiseFrames": 3}
+    start = {"frames": 8, "representativeFraction": 1, "aimd": {"trajectories": 2, "steps": 6}, "noiseFrames": 8}
     first = iteration(loop, 0, prepare, start, None)
     second = iteration(loop, 1, prepare, {"frames": 8, "representativeFraction": 1}, ref(first))
     return loop, first, second
@@ -84,17 +84,18 @@ def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(ro
     _, first, _ = rounds
     assert set(first.metrics) == {"pretrained", "shifted", "labelNoise", "holdout", "best"}
     noise = first.metrics["labelNoise"]
-    assert (noise.frames, first.counts["holdout"], first.counts["dataset"]) == (3, 8, 12)
+    assert (noise.frames, first.counts["holdout"], first.counts["dataset"]) == (8, 8, 12)
     # the model is the tighter engine itself: the labels' noise is its error
-    assert 0 < noise.force_rmse == pytest.approx(first.metrics["holdout"].force_rmse, rel=0.9)
+    assert 0 < noise.force_rmse == pytest.approx(first.metrics["holdout"].force_rmse, rel=1e-4)
 
 
 def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     loop, first, second = rounds
     assert "novel" not in first.counts, "nothing was labelled before"
     counts = second.counts
-    assert (counts["trajectories"], counts["exploded"], counts["candidates"]) == (2, 0, 24)
-    assert 0 <= counts["novel"] <= 24
+    # MD comes further than six steps of AIMD at once: all of it is new
+    exploration = {"trajectories": 2, "exploded": 0, "candidates": 24, "novel": 24}
+    assert exploration.items() <= counts.items()
     assert second.metrics["holdout"].energy_rmse_per_atom_high is not None
     assert second.holdout_strata == ["copper/300K", "copper/600K"]
     assert counts["holdout_strata"] == 2
@@ -103,7 +104,5 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     assert worst.force.rmse == pytest.approx(second.metrics["holdout"].worst_stratum_force_rmse)
     assert second.worst_strata["prequential"].energy is not None, "4 frames in each stratum"
     history = loop.load_json(ref(second), "history.json")
-    assert history["iterations"][1]["exploration"] == {
-        name: counts[name] for name in history["iterations"][1]["exploration"]
-    }
+    assert history["iterations"][1]["exploration"] == exploration
     assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise"}

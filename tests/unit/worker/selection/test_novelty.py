@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.selection.distance import Distance
@@ -20,7 +20,6 @@ def select(measure, features, strata, count, training, seed):
 
 
 @MEASURES
-@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(0, 50), st.integers(0, 12), st.integers(1, 4), st.integers(0, 1000))
 def test_exactly_n_distinct_rows_whatever_the_training_set(measure, candidates, count, known, n_strata, seed):
     features = cloud(candidates, seed)

@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.selection import overlaps
@@ -28,7 +28,6 @@ def reference_ratio(atoms: Atoms, factor: float) -> float | None:
     return float((distances / (radii[first] + radii[second])).min()) if len(distances) else None
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=8), st.sampled_from([0.3, 0.6, 1.2]))
 def test_every_frame_of_a_shard_as_ases_neighbour_list_says(seeds, factor):
     frames = [random_frame(seed) for seed in seeds]

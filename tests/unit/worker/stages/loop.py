@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from ase.build import bulk
 from ase.io import write
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.settings import StoreLocation
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
+from pfd_worker.labelers.registry import in_process_labeler
 from pfd_worker.run import run_stage
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.location import open_store
@@ -27,6 +30,16 @@ EXPLORATION = {
     ],
     "pods": 2,
 }
+
+
+@contextmanager
+def labels_here() -> Iterator[None]:
+    """Let stages label in this process: a child for each label stage would take longer than all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "pfd_worker.stages.label.limited_labeler", lambda engine, seconds: nullcontext(in_process_labeler(engine))
+        )
+        yield
 
 
 class Loop:

@@ -12,18 +12,11 @@ from tests.unit.worker.stages.loop import (
     later_iteration,
     prepare_params,
     ref,
-    two_iterations,
 )
 
 from pfd_worker.frames import read_frames
 
 pytestmark = pytest.mark.image
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, pretrained):
-    folder = tmp_path_factory.mktemp("loop")
-    return two_iterations(Loop(folder), prepare_params(folder, pretrained))
 
 
 def frames_of(loop, result, name, tmp_path):
@@ -32,8 +25,8 @@ def frames_of(loop, result, name, tmp_path):
     return read_frames(path)
 
 
-def test_iteration_zero_measures_baselines_and_trains(finished):
-    _, _, _, train0, _, _ = finished
+def test_iteration_zero_measures_baselines_and_trains(fine_tuned):
+    _, _, _, train0, _, _ = fine_tuned
     assert set(train0.metrics) == {"pretrained", "shifted", "holdout", "best"}
     assert train0.counts["holdout"] == 6 and train0.counts["dataset"] == 10
     metrics = train0.metrics
@@ -42,8 +35,8 @@ def test_iteration_zero_measures_baselines_and_trains(finished):
     assert train0.model_uri is not None and train0.model_uri.endswith("best.pt")
 
 
-def test_later_iterations_measure_the_exploring_model_first(finished):
-    loop, _, _, _, refs1, train1 = finished
+def test_later_iterations_measure_the_exploring_model_first(fine_tuned):
+    loop, _, _, _, refs1, train1 = fine_tuned
     assert set(train1.metrics) == {"prequential", "farthest", "holdout", "best"}
     tasks = loop.load_json(refs1["select"], "tasks.json")
     samplings = Counter(task["sampling"] for task in tasks)
@@ -58,8 +51,8 @@ def test_later_iterations_measure_the_exploring_model_first(finished):
     assert {task["stratum"] for task in tasks} == {"copper/300K", "copper/600K"}
 
 
-def test_labels_tell_what_error_to_expect_of_the_next_frames_before_those_are_paid_for(finished):
-    loop, prepare, _, _, refs1, train1 = finished
+def test_labels_tell_what_error_to_expect_of_the_next_frames_before_those_are_paid_for(fine_tuned):
+    loop, prepare, _, _, refs1, train1 = fine_tuned
     tasks = loop.load_json(refs1["select"], "tasks.json")
     assert all(task["novelty"] > 0 for task in tasks)
     # four frames drawn evenly do not tell what nine in ten stay below
@@ -73,8 +66,8 @@ def test_labels_tell_what_error_to_expect_of_the_next_frames_before_those_are_pa
     assert bounds == [None, None, None, bound]
 
 
-def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(finished, tmp_path):
-    loop, _, _, train0, _, train1 = finished
+def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(fine_tuned, tmp_path):
+    loop, _, _, train0, _, train1 = fine_tuned
     before = frames_of(loop, train0, "holdout.extxyz", tmp_path)
     after = frames_of(loop, train1, "holdout.extxyz", tmp_path)
     np.testing.assert_allclose([a.positions for a in before], [a.positions for a in after])
@@ -84,22 +77,22 @@ def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_train
     assert {atoms.info["stratum"] for atoms in after} == {"copper/300K", "copper/600K"}
 
 
-def test_a_second_run_of_a_stage_returns_the_first_result(finished):
-    loop, _, refs0, train0, _, _ = finished
+def test_a_second_run_of_a_stage_returns_the_first_result(fine_tuned):
+    loop, _, refs0, train0, _, _ = fine_tuned
     again = loop.run(TRAIN, 0, refs0)
     assert again.reused and again.metrics == train0.metrics
 
 
-def test_the_same_job_elsewhere_makes_the_same_choices(finished, tmp_path, pretrained):
-    loop, _, refs0, _, _, _ = finished
+def test_the_same_job_elsewhere_makes_the_same_choices(fine_tuned, tmp_path, pretrained):
+    loop, _, refs0, _, _, _ = fine_tuned
     other = Loop(tmp_path, uid="uid-2")
     prepare = ref(other.run(prepare_params(loop.folder, pretrained)))
     refs, _ = iteration_zero(other, prepare)
     assert other.load_json(refs["select"], "tasks.json") == loop.load_json(refs0["select"], "tasks.json")
 
 
-def test_a_share_of_the_frames_is_of_low_energy(finished):
-    loop, _, _, _, refs1, _ = finished
+def test_a_share_of_the_frames_is_of_low_energy(fine_tuned):
+    loop, _, _, _, refs1, _ = fine_tuned
     inputs = loop.inputs[refs1["select"].digest]
     params = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
     selected = ref(loop.run({**params, "lowEnergyFraction": 0.25}, 1, inputs))
@@ -107,8 +100,8 @@ def test_a_share_of_the_frames_is_of_low_energy(finished):
     assert samplings["representative"] == samplings["low-energy"] == 2 and samplings.total() == 8
 
 
-def test_candidates_and_features_belong_together(finished, tmp_path):
-    loop, prepare, _, train0, refs1, _ = finished
+def test_candidates_and_features_belong_together(fine_tuned, tmp_path):
+    loop, prepare, _, train0, refs1, _ = fine_tuned
     select = loop.manifest(refs1["select"])
     assert select.result.counts["labels"] == sum(select.summary["strata"].values()) == 8
     spec = loop.spec(explore_params("training"), 1, {"prepare": prepare, "model": ref(train0)})

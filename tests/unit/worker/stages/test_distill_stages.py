@@ -8,13 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.unit.worker.stages.loop import (
-    Loop,
-    explore_params,
-    prepare_params,
-    ref,
-    two_iterations,
-)
+from tests.unit.worker.stages.loop import Loop, explore_params, prepare_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -41,11 +35,8 @@ TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "studen
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, pretrained):
-    """A finished fine-tuning, in a store of its own."""
-    folder = tmp_path_factory.mktemp("teacher")
-    run = two_iterations(Loop(folder, store="teacher-store"), prepare_params(folder, pretrained))
-    return run.loop, run.prepare, run.second
+def teacher(fine_tuned):
+    return fine_tuned.loop, fine_tuned.prepare, fine_tuned.second
 
 
 def manifest_uri(loop, digest):

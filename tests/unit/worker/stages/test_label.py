@@ -358,6 +358,19 @@ def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, mo
     assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
 
 
+def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    context.stopping.set()
+    with pytest.raises(StageError, match="stopped with 3 calculations to go") as caught:
+        label_pod.stage_out(context)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    assert loop.store.list("claims/") == []
+    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
+
+
 def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
     loop = Loop(tmp_path)
     spec = loop.spec(LABEL, 1, {"select": select(loop)})

@@ -1,6 +1,8 @@
 """Explore and select with a calculator in the model's place: no training, so no torch."""
 
 import json
+import re
+import threading
 from collections import Counter
 
 import pytest
@@ -8,7 +10,9 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
+from pfd_worker.errors import StageError
 from pfd_worker.families import CALCULATOR_FILE
 from pfd_worker.frames import write_frames
 from pfd_worker.models.calculator import CalculatorModel
@@ -18,6 +22,7 @@ from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import FEATURE_MAP
+from pfd_worker.store.manifests import read_manifest
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 
@@ -77,6 +82,38 @@ def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monke
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["close-contact"], samplings["representative"], len(tasks)) == (1, 2, 8)
     assert len(made) == 1
+
+
+class Explodes(EMT):
+    """EMT whose energy is not a number from the start."""
+
+    def calculate(self, *given, **named):
+        super().calculate(*given, **named)
+        self.results["energy"] = float("nan")
+
+
+def test_md_that_gives_no_candidate_is_told_to_the_user(explored, monkeypatch):
+    loop, inputs = explored
+    model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(Explodes()))
+    empty = loop.indexed(explore_params("training"), 3, model, 2)
+    with pytest.raises(StageError) as caught:
+        loop.run(EVEN, 3, {**inputs, "explore": empty})
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.NO_CANDIDATES)
+    words = (
+        r"no candidate frame in 2 trajectories \(i003-training-copper-s0-300K-r0 at step 0: .*Lower the temperatures"
+    )
+    assert re.search(words, caught.value.message)
+
+
+def test_explore_that_is_stopped_commits_nothing(explored):
+    loop, inputs = explored
+    model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
+    stopping = threading.Event()
+    with pytest.raises(StageError, match=r"stopped in i004-training-copper.*starts anew") as caught:
+        loop.run(explore_params("training"), 4, model, 0, stopping, progress=lambda *_: stopping.set())
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    assert read_manifest(loop.store, loop.spec(explore_params("training"), 4, model).digest, 0) is None
 
 
 class FallsLate(EMT):

@@ -26,12 +26,8 @@ ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
-def labelled_loop(tmp_path_factory, pretrained):
-    folder = tmp_path_factory.mktemp("train")
-    loop = Loop(folder)
-    prepare = ref(loop.run(prepare_params(folder, pretrained)))
-    refs, _ = iteration_zero(loop, prepare)
-    return loop, refs
+def labelled_loop(fine_tuned):
+    return fine_tuned.loop, fine_tuned.first_refs
 
 
 def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop, tmp_path, pretrained):

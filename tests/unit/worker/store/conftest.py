@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3.session
+import botocore.session
 import pytest
 
 from pfd_operator.contract.settings import S3Location
@@ -17,6 +19,21 @@ from s3_server import KEYS, S3Server, s3_server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with s3_server(tmp_path_factory.mktemp("s3")) as found:
         yield found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _description_of_s3_is_read_once() -> Iterator[None]:
+    loader = botocore.session.get_session().get_component("data_loader")
+    session = boto3.session.Session
+
+    def with_loader() -> boto3.session.Session:
+        core = botocore.session.get_session()
+        core.register_component("data_loader", loader)
+        return session(botocore_session=core)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boto3.session.Session", with_loader)
+        yield
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelRecord, LabelStore
@@ -37,7 +37,8 @@ class Aging:
 
     def age_seconds(self, key: str) -> float | None:
         age = self._store.age_seconds(key)
-        return None if age is None else age + self.passed - self._written[key]
+        # another thread may find an object before its writer has noted the time
+        return None if age is None else age + self.passed - self._written.get(key, self.passed)
 
 
 def record(paid_by: str, ok: bool = True, labels: int = 1) -> LabelRecord:
@@ -105,7 +106,6 @@ entries = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(entries=entries)
 def test_a_label_counts_once_whatever_is_entered_again(tmp_path_factory, entries):
     ledger = Ledger(DirectoryStore(tmp_path_factory.mktemp("ledger")), "uid")

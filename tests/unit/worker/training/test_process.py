@@ -60,7 +60,8 @@ def test_a_diverging_training_is_ended_at_once(tmp_path, single):
     training = Training(steps=100000, learning_rate_start=0.99, template={"loss": {"start_pref_f": 1e300}})
     with pytest.raises(StageError) as caught:
         run(tmp_path, single, training)
-    assert caught.value.reason in (Reason.NOT_A_NUMBER, Reason.TRAINING_FAILED)
+    assert caught.value.reason is Reason.NOT_A_NUMBER
+    assert "training diverged" in str(caught.value)
     assert caught.value.exit_code is ExitCode.USER_ERROR
 
 

@@ -1,0 +1,185 @@
+"""What each CEL rule of the definitions lets in and refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Changes of the spec that a rule lets in, and such that it refuses."""
+
+    kind: str
+    path: str
+    message: str
+    accepted: Changes
+    refused: tuple[Changes, ...]
+
+
+def system(name: str = "diamond", structures: Any = None, **perturb: Any) -> Changes:
+    found = structures or {"uri": "s3://pfd/si.extxyz"}
+    return {"systems": [{"name": name, "structures": found, "perturb": perturb}]}
+
+
+CONFIG_MAP = {"configMap": {"name": "si", "key": "si.extxyz"}}
+URI = {"uri": "s3://pfd/models/tiny.pt"}
+EMT = {"calculator": "ase.calculators.emt:EMT"}
+
+
+def noise(frames: int) -> Changes:
+    return {"labeling": {"noiseCheck": {"frames": frames, "settings": {}}}}
+
+
+def claim(stage: str, **sources: str) -> Changes:
+    return {"pods": {stage: {"resourceClaims": [{"name": "gpu", **sources}]}}}
+
+
+def shared_cases(kind: str, stages: tuple[str, ...]) -> list[Case]:
+    """Return the cases of what both kinds have."""
+    ended = "TemplateName", "Name"
+    of_claims = [
+        Case(
+            kind,
+            f".spec.pods.{stage}.resourceClaims[]",
+            "exactly one of resourceClaimName, resourceClaimTemplateName is needed",
+            claim(stage, resourceClaimTemplateName="one"),
+            (claim(stage), claim(stage, **{f"resourceClaim{end}": "one" for end in ended})),
+        )
+        for stage in stages
+    ]
+    return [
+        *of_claims,
+        Case(
+            kind,
+            ".spec.systems[].structures",
+            "exactly one of configMap, uri, inline is needed",
+            system(structures=CONFIG_MAP),
+            (system(structures={"uri": None}), system(structures={**CONFIG_MAP, "inline": "1\n\nSi 0 0 0\n"})),
+        ),
+        Case(
+            kind,
+            ".spec.systems[].perturb.slab.miller",
+            "[0, 0, 0] is no plane",
+            system(slab={"miller": [0, 0, -1]}),
+            (system(slab={"miller": [0, 0, 0]}),),
+        ),
+    ]
+
+
+CASES = [
+    *shared_cases("FineTuneJob", ("prepare", "explore", "select", "label", "train")),
+    *shared_cases("DistillJob", ("prepare", "explore", "select", "label", "train", "accept")),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames + labeling.noiseCheck.frames, "
+        "which the first iteration needs",
+        {"budget": {"maxLabels": 8}, **noise(2)},
+        ({"budget": {"maxLabels": 7}, **noise(2)}, {"budget": {"maxLabels": 5}}),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "labeling.noiseCheck.frames are frames of the hold-out, and more than holdout.frames",
+        noise(4),
+        (noise(5),),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "aimd.trajectories = 0 leaves nothing to train on at first: give data, or let AIMD run",
+        {"aimd": {"trajectories": 0}, "data": [{"uri": "s3://pfd/labels.extxyz"}]},
+        ({"aimd": {"trajectories": 0}},),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec.model",
+        "exactly one of uri, pretrained is needed",
+        {"model": {"uri": None, "pretrained": "7net-0"}},
+        ({"model": {"uri": None}}, {"model": {"pretrained": "7net-0"}}),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec.labeling.engine",
+        "exactly one of abinit, xtb, ase is needed",
+        {"labeling": {"engine": {"xtb": None, "ase": EMT}}},
+        ({"labeling": {"engine": {"xtb": None}}}, {"labeling": {"engine": {"ase": EMT}}}),
+    ),
+    Case(
+        "DistillJob",
+        ".spec",
+        "systems is needed unless the teacher is a FineTuneJob, whose systems are taken then",
+        {"teacher": {"fineTuneJob": None, **URI}, **system()},
+        ({"teacher": {"fineTuneJob": None, **URI}},),
+    ),
+    Case(
+        "DistillJob",
+        ".spec",
+        "budget.maxLabels is less than holdout.frames + selection.framesPerIteration, which the first round needs",
+        {"budget": {"maxLabels": 7}},
+        ({"budget": {"maxLabels": 6}},),
+    ),
+    Case(
+        "DistillJob",
+        ".spec",
+        "acceptance.dftForceRatio needs a DFT hold-out, which only teacher.fineTuneJob brings",
+        {"acceptance": {"dftForceRatio": 1.5}},
+        ({"acceptance": {"dftForceRatio": 1.5}, "teacher": {"fineTuneJob": None, **URI}, **system()},),
+    ),
+    Case(
+        "DistillJob",
+        ".spec.teacher",
+        "exactly one of uri, pretrained, fineTuneJob, calculator is needed",
+        {"teacher": {"fineTuneJob": None, "calculator": EMT}, **system()},
+        ({"teacher": {"fineTuneJob": None}, **system()}, {"teacher": URI}),
+    ),
+    Case(
+        "DistillJob",
+        ".spec.teacher",
+        "branch goes with uri or pretrained only",
+        {"teacher": {"fineTuneJob": None, **URI, "branch": "Alloys"}, **system()},
+        (
+            {"teacher": {"branch": "Alloys"}},
+            {"teacher": {"fineTuneJob": None, "calculator": EMT, "branch": "Alloys"}, **system()},
+        ),
+    ),
+    Case(
+        "DistillJob",
+        ".spec.student",
+        "at most one of preset, model is needed",
+        {"student": {"preset": "small"}},
+        ({"student": {"preset": "small", "model": {}}},),
+    ),
+]
+FROZEN: dict[str, dict[str, Any]] = {
+    "FineTuneJob": {
+        "aimd": {"steps": 3},
+        "data": [{"uri": "s3://pfd/labels.extxyz"}],
+        "labeling": {"parallelism": 3},
+        "model": {"uri": "s3://pfd/models/other.pt"},
+        "convergence": {"forceRMSE": 0.07},
+        **system("other"),
+    },
+    "DistillJob": {
+        "student": {"preset": "large"},
+        "labeling": {"parallelism": 3},
+        "teacher": {"fineTuneJob": {"name": "other"}},
+        "acceptance": {"forceRMSE": 0.07},
+        **system("other"),
+    },
+}
+"""By kind, a change of each field that stays as it is once the job has started."""
+for _changes in FROZEN.values():
+    _changes |= {
+        "artifacts": {"s3": {"prefix": "elsewhere"}},
+        "exploration": {"pods": 3},
+        "holdout": {"frames": 5},
+        "seed": 5,
+        "selection": {"framesPerIteration": 4},
+        "training": {"steps": 9},
+    }
+WITH_RESTART = {"acceptance", "convergence", "exploration", "seed", "selection", "training"}
+"""Fields that a restart may change."""

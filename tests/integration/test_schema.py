@@ -1,0 +1,122 @@
+"""Every CEL rule of both definitions, as a real API server reads it: what it lets in and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster_parts import distill_body, job_body
+from schema_cases import CASES, FROZEN, WITH_RESTART, Case, Changes
+
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.resources import collection_path
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+MAKERS = {"FineTuneJob": job_body, "DistillJob": distill_body}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, where it stands."""
+
+    kind: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.path}: {self.message}"
+
+
+def rules() -> list[Rule]:
+    found = []
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        definition = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]
+        schema = definition["versions"][0]["schema"]["openAPIV3Schema"]
+        found += [Rule(definition["names"]["kind"], *where) for where in _rules_in(schema, "")]
+    return found
+
+
+def _rules_in(schema: Any, path: str) -> Iterator[tuple[str, str]]:
+    for rule in schema.get("x-kubernetes-validations", []):
+        yield path, rule["message"]
+    for name, child in schema.get("properties", {}).items():
+        yield from _rules_in(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from _rules_in(schema["items"], f"{path}[]")
+
+
+def is_frozen(rule: Rule) -> bool:
+    return rule.path == "" and "is frozen once started" in rule.message
+
+
+def test_every_rule_has_examples() -> None:
+    known = {(case.kind, case.path, case.message) for case in CASES}
+    found = rules()
+    assert {(rule.kind, rule.path, rule.message) for rule in found if not is_frozen(rule)} == known
+    fields = {(rule.kind, rule.message.split()[0].removeprefix("spec.")) for rule in found if is_frozen(rule)}
+    assert fields == {(kind, field) for kind, changes in FROZEN.items() for field in changes}
+    assert len(found) == len(known) + len(fields)
+
+
+def merged(target: Any, changes: Any) -> Any:
+    """Return what a merge patch makes of it."""
+    if not isinstance(changes, dict):
+        return changes
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in changes.items():
+        result[name] = merged(result.get(name), value)
+    return {name: value for name, value in result.items() if value is not None}
+
+
+async def create(api: KubeApi, kind: str, changes: Changes) -> None:
+    """Ask whether it would be created."""
+    body = MAKERS[kind]("tried")
+    body["spec"] = merged(copy.deepcopy(body["spec"]), changes)
+    await api.request("POST", f"{collection_path(kind, 'default')}?dryRun=All", body)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}{case.path} {case.message[:40]}")
+async def test_a_rule_lets_in_what_is_right_and_says_what_is_not(api: KubeApi, case: Case) -> None:
+    await create(api, case.kind, case.accepted)
+    for changes in case.refused:
+        with pytest.raises(ApiError) as refused:
+            await create(api, case.kind, changes)
+        assert (refused.value.status, refused.value.reason) == (422, "Invalid")
+        assert refused.value.message.endswith(f": {case.message}"), "and nothing else"
+
+
+@pytest.mark.parametrize("kind", FROZEN)
+async def test_a_job_that_has_started_stays_what_it_is(api: KubeApi, namespace: str, kind: str) -> None:
+    collection = collection_path(kind, namespace)
+    path = f"{collection}/started"
+    await api.request("POST", collection, MAKERS[kind]("started"))
+
+    async def try_to_change(**spec: Any) -> str:
+        """Return what the server says to it."""
+        try:
+            await api.request("PATCH", f"{path}?dryRun=All", {"spec": spec}, content_type=MERGE_PATCH)
+        except ApiError as error:
+            assert (error.status, error.reason) == (422, "Invalid")
+            return error.message
+        return ""
+
+    restart = {"fromIteration": 1, "id": "again"}
+    for field, value in FROZEN[kind].items():
+        assert await try_to_change(**{field: value}) == "", f"{field} before the start"
+    status = {"status": {"phase": "Running", "specDigest": "ab" * 32}}
+    await api.request("PATCH", f"{path}/status", status, content_type=MERGE_PATCH)
+    for field, value in FROZEN[kind].items():
+        with_restart = field in WITH_RESTART
+        how = "change it with a new spec.restart.id" if with_restart else "a new job reuses labels"
+        message = f"spec.{field} is frozen once started; {how}"
+        assert (await try_to_change(**{field: value})).endswith(f": {message}")
+        said = await try_to_change(**{field: value}, restart=restart)
+        assert said == "" if with_restart else said.endswith(f": {message}")
+    assert await try_to_change(suspend=True) == ""

@@ -1,0 +1,26 @@
+"""The same of a distillation, in a file of its own: another process may play it at the same time."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from plan_histories import HISTORIES, MANY, RESUMED, Script, play
+from plan_samples import EXPORTED
+from plan_scripts import run_to_the_end, settle
+from plan_workflows import DISTILLING
+
+from pfd_operator.api.conditions import Phase
+
+
+@MANY
+@given(st.integers(0, 12), HISTORIES)
+@example(0, [*RESUMED])
+def test_the_end_of_a_distillation_is_the_same(healthy: int, script: Script) -> None:
+    cluster = play(DISTILLING, healthy, script)
+    run_to_the_end(cluster)
+    status = cluster.status
+    assert (status.phase, status.iteration) == (Phase.CONVERGED, 2)
+    assert [cluster.place(key) for key in cluster.recorded] == list(range(13))
+    assert status.model is not None
+    assert status.model.uri == EXPORTED
+    settle(cluster)

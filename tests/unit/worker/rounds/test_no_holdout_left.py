@@ -1,0 +1,21 @@
+"""A round whose labels hold nothing to measure a model on."""
+
+import pytest
+from tests.unit.worker.rounds.test_aimd_runs import selected
+from tests.unit.worker.rounds.test_what_limits_need import FAMILY, UntrainedRound, prepared
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import StageError
+from pfd_worker.stage_context import StageContext
+
+
+def test_no_holdout_label_left_is_told_to_the_user(tmp_path):
+    loop = Loop(tmp_path)
+    prepare, select = prepared(loop), selected(loop)
+    label = loop.indexed(LABEL, 0, {"select": select}, 1)
+    spec = loop.spec(TRAIN, 0, {"prepare": prepare, "select": select, "label": label})
+    (tmp_path / "train").mkdir()
+    with pytest.raises(StageError, match=r"no hold-out frame has a label.*failures\.json") as caught:
+        UntrainedRound(StageContext(spec, loop.store, tmp_path / "train"), spec.params, FAMILY).run()
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.LABELS_FAILED)

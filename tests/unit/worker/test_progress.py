@@ -54,14 +54,10 @@ def operator() -> Iterator[Operator]:
 
 
 class Clock:
-    """Stands still, and the time between two reports is over when the test says so."""
+    """The time between two reports is over when the test says so."""
 
     def __init__(self) -> None:
-        self.now = 100.0
         self.pauses = threading.Semaphore(0)
-
-    def monotonic(self) -> float:
-        return self.now
 
     def sleep(self, seconds: float) -> None:
         self.pauses.acquire(timeout=WAIT)
@@ -118,16 +114,11 @@ def test_an_operator_that_is_not_there_stops_nothing(operator, clock):
         clock.pauses.release()
 
 
-@pytest.mark.parametrize(
-    ("percent", "told", "eta"),
-    [(-3, 0.0, None), (0.5, 0.5, None), (25, 25.0, 30.0), (100, 100.0, 0.0), (180, 100.0, 0.0)],
-)
-def test_the_time_left_is_as_long_as_the_part_that_is_left(operator, clock, percent, told, eta):
-    report = ProgressReporter(operator.url, "")
-    clock.now += 10
-    report(percent, "x" * 1000)
+@pytest.mark.parametrize(("percent", "told"), [(-3, 0.0), (0.55, 0.6), (100, 100.0), (180, 100.0)])
+def test_a_report_stays_within_its_bounds(operator, percent, told):
+    ProgressReporter(operator.url, "")(percent, "x" * 1000)
     body = operator.heard.get(timeout=WAIT)[1]
-    assert (body["percent"], body.get("etaSeconds"), len(body["message"])) == (told, eta, 256)
+    assert (body["percent"], len(body["message"])) == (told, 256)
 
 
 def test_without_an_operator_it_is_only_logged(caplog):

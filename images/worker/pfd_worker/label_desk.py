@@ -171,11 +171,10 @@ class LabelDesk:
             if not record.ok:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         records = [self.records[entry.key] for entry in self.entries]
-        ours = [record for record in records if record.paid_by == self.context.spec.job.uid]
         books = [
             {"key": r.key, "paid_by": r.paid_by, "ok": r.ok, "labels": r.labels, "seconds": r.seconds} for r in records
         ]
-        reused = sum(record.labels for record in records if record not in ours)
+        reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
         return label_output(self.context, frames, failures, books, reused)
 
     def _take_stored(self, entry: Entry) -> bool:

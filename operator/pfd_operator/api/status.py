@@ -14,7 +14,8 @@ from pfd_operator.contract.stage import StageKind, StageRef
 
 from .conditions import Phase
 
-KEPT_ITERATIONS = 20
+KEPT_RECORDS = 20
+"""Stages, and iterations at most, that the status remembers."""
 
 
 class Condition(Strict):

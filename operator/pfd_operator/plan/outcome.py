@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pfd_operator.api.status import (
-    KEPT_ITERATIONS,
+    KEPT_RECORDS,
     IterationRecord,
     JobStatus,
     Labels,
@@ -109,8 +109,8 @@ def _best_model(status: JobStatus, result: StageResult) -> ModelRecord | None:
 
 def add_record(status: AnyStatus, record: StageRecord) -> AnyStatus:
     """Return the status with a finished stage, and no more history than is kept."""
-    stages = [*status.stages, record][-KEPT_ITERATIONS:]
-    older = [thinned(each) for each in status.iterations[-KEPT_ITERATIONS:-JUDGED_ITERATIONS]]
+    stages = [*status.stages, record][-KEPT_RECORDS:]
+    older = [thinned(each) for each in status.iterations[-KEPT_RECORDS:-JUDGED_ITERATIONS]]
     iterations = [*older, *status.iterations[-JUDGED_ITERATIONS:]]
     return fitted(status.model_copy(update={"stages": stages, "iterations": iterations}))
 

@@ -13,7 +13,7 @@ from .types import DeleteJobs, ObservedJob
 
 KEPT_JOBS = 12
 """Finished Jobs that stay at most, however often stages of one iteration were tried."""
-KEPT_ITERATIONS = 2
+ITERATIONS_WITH_JOBS = 2
 """Iterations whose Jobs stay while a job runs: the one under way, and the one before."""
 
 
@@ -42,7 +42,7 @@ def tidy(draft: Draft) -> None:
 def _is_surplus(draft: Draft, job: ObservedJob, last: ObservedJob) -> bool:
     if draft.status.phase.terminal:
         return job is not last and isinstance(outcome_of(job, None), Success)
-    return job.iteration <= draft.status.iteration - KEPT_ITERATIONS
+    return job.iteration <= draft.status.iteration - ITERATIONS_WITH_JOBS
 
 
 def _delete_finished(draft: Draft, jobs: Iterable[ObservedJob]) -> None:

@@ -89,7 +89,7 @@ def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
     own = [entry for entry in entries if entry["paid_by"] == uid]
     return LabelCost(
         computed=sum(entry["labels"] for entry in own),
-        reused=sum(entry["labels"] for entry in entries if entry not in own),
+        reused=sum(entry["labels"] for entry in entries if entry["paid_by"] != uid),
         failed=sum(entry["labels"] for entry in entries if not entry["ok"]),
         computing_seconds=round(sum(entry["seconds"] for entry in own), 3),
     )

@@ -23,7 +23,7 @@ from plan_samples import (
 )
 
 from pfd_operator.api.conditions import ConditionType, Phase
-from pfd_operator.api.status import KEPT_ITERATIONS, ActiveState
+from pfd_operator.api.status import KEPT_RECORDS, ActiveState
 from pfd_operator.contract.digest import canonical_json, seed_of
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
@@ -294,8 +294,8 @@ def test_a_long_job_keeps_a_small_status() -> None:
     run.answer = talkative_result
     status = run.to_the_end()
     assert status.iteration == 40
-    assert len(status.stages) == KEPT_ITERATIONS
-    assert 15 <= len(status.iterations) <= KEPT_ITERATIONS
+    assert len(status.stages) == KEPT_RECORDS
+    assert 15 <= len(status.iterations) <= KEPT_RECORDS
     assert len(canonical_json(status.to_json()).encode()) <= 16 * 1024
     errors = [record.holdout for record in status.iterations]
     assert [kept is not None and bool(kept.strata) for kept in errors[-8:]] == [False, *[True] * 7]

@@ -19,7 +19,7 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, resource_path
-from pfd_operator.plan.conditions import find_condition
+from pfd_operator.plan.conditions import find_condition, find_true
 
 from .reading import CannotShow, kinds_and_name, status_of
 from .tables import duration, table
@@ -187,8 +187,7 @@ def _state(status: JobStatus, active: ActiveStage) -> str:
     progressing = find_condition(status, ConditionType.PROGRESSING)
     if progressing is not None and progressing.reason == OperatorReason.QUEUED:
         return "queued"
-    stuck = find_condition(status, ConditionType.STUCK)
-    runs = active.started_at is not None and not (stuck is not None and stuck.status == "True")
+    runs = active.started_at is not None and find_true(status, ConditionType.STUCK) is None
     return "running" if runs else "pending"
 
 

@@ -9,7 +9,7 @@ from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.result import CautionReason, StageResult
 from pfd_operator.contract.text import MESSAGE_MAX, shortened
 
-from .conditions import find_condition
+from .conditions import find_true
 from .draft import Draft
 from .recipe import AnyRecipe
 
@@ -33,8 +33,8 @@ def take_cautions(draft: Draft, recipe: AnyRecipe, results: Sequence[StageResult
 
 
 def _known(status: JobStatus) -> Mapping[str, str]:
-    condition = find_condition(status, ConditionType.CAUTION)
-    if status.cautions or condition is None or condition.status != "True":
+    condition = find_true(status, ConditionType.CAUTION)
+    if status.cautions or condition is None:
         return status.cautions
     # an earlier version kept the last remark only, and nowhere else
     return {condition.reason: condition.message}

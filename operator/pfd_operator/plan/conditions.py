@@ -14,6 +14,12 @@ def find_condition(status: JobStatus, kind: ConditionType) -> Condition | None:
     return next((condition for condition in status.conditions if condition.type == kind), None)
 
 
+def find_true(status: JobStatus, kind: ConditionType) -> Condition | None:
+    """Return a condition, if it is True now."""
+    condition = find_condition(status, kind)
+    return condition if condition is not None and condition.status == "True" else None
+
+
 def with_condition(
     status: JobStatus,
     kind: ConditionType,

@@ -6,7 +6,7 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import ActiveStage, ActiveState
 
 from .attempts import halt
-from .conditions import find_condition
+from .conditions import find_condition, find_true
 from .draft import Draft
 from .recipe import position_of
 from .restart import asked_for
@@ -23,7 +23,6 @@ def note_spec_change(draft: Draft) -> None:
     if not draft.spec_differs:
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
         return
-    old = find_condition(draft.status, ConditionType.SPEC_CHANGED)
     message = (
         "a part of the spec that is frozen once a job has started was changed: no new stage starts until it is "
         "restored; for other settings create another job, which finds the labels and stages they share"
@@ -33,15 +32,14 @@ def note_spec_change(draft: Draft) -> None:
             ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
             "spec.restart.id, or holds from an iteration on that can be begun, asked for with a new id"
         )
-    if old is None or old.status != "True":
+    if not spec_changed(draft):
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
     draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)
 
 
 def spec_changed(draft: Draft) -> bool:
     """Return True if a frozen part of the spec differs from what the job started with."""
-    condition = find_condition(draft.status, ConditionType.SPEC_CHANGED)
-    return condition is not None and condition.status == "True"
+    return find_true(draft.status, ConditionType.SPEC_CHANGED) is not None
 
 
 def watch_stuck(draft: Draft) -> None:
@@ -106,8 +104,8 @@ def _show_running(draft: Draft) -> None:
     if ready is not None and ready.reason == OperatorReason.SPEC_INVALID:
         # the spec was refused while the job ran, and was corrected
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the spec was corrected")
-    stuck = find_condition(draft.status, ConditionType.STUCK)
-    if stuck is not None and stuck.status == "True":
+    stuck = find_true(draft.status, ConditionType.STUCK)
+    if stuck is not None:
         draft.condition(ConditionType.PROGRESSING, False, stuck.reason, stuck.message)
     elif active is None or (spec_changed(draft) and active.state is not ActiveState.CREATED):
         draft.condition(

@@ -7,14 +7,13 @@ import logging
 import time
 from typing import Any, cast
 
-import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
-from pfd_worker.frames import has_virial, labelled, read_frames
+from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
 from pfd_worker.label_files import Failure, label_output
 from pfd_worker.labelers.base import Verdict, task_info
 from pfd_worker.labelers.in_process import failed
@@ -100,10 +99,10 @@ def _single(model: AtomisticModel, atoms: Atoms) -> Verdict:
 
 
 def _judged(atoms: Atoms, predicted: Prediction) -> Verdict:
-    values = (predicted.energy, predicted.forces, predicted.virial)
-    if not all(np.isfinite(value).all() for value in values):
-        return Verdict(reason=Reason.NOT_A_NUMBER, message="the teacher's prediction is not finite")
     bare = atoms.copy()
     bare.info = {}
     virial = predicted.virial if has_virial(bare) else None
-    return Verdict((labelled(bare, predicted.energy, predicted.forces, virial),))
+    frame = labelled(bare, predicted.energy, predicted.forces, virial)
+    if not is_labelled(frame):
+        return Verdict(reason=Reason.NOT_A_NUMBER, message="the teacher's prediction is not finite")
+    return Verdict((frame,))

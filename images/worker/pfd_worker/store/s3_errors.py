@@ -21,22 +21,30 @@ _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 # XAdminUserNotFound is versitygw's word for an unknown access key
 _DENIED = frozenset(
     {
-        *("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden", "XAdminUserNotFound"),
-        *("ExpiredToken", "InvalidToken"),
+        "403",
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "Forbidden",
+        "XAdminUserNotFound",
+        "ExpiredToken",
+        "InvalidToken",
     }
 )
 # refused as if the request were wrong, though it was damaged or late on its way, or the server or this node is behind
 _MAY_PASS = frozenset(
     {
-        *("RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "RequestTimeTooSkewed"),
-        *(
-            "NoSuchUpload",
-            "PreconditionFailed",
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "RequestLimitExceeded",
-        ),
+        "RequestTimeout",
+        "IncompleteBody",
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "RequestTimeTooSkewed",
+        "NoSuchUpload",
+        "PreconditionFailed",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
     }
 )
 _MAY_PASS_STATUSES = frozenset({408, 409, 425, 429})

@@ -117,6 +117,21 @@ async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig
     assert "annotations" not in body["metadata"], "kopf left something behind"
 
 
+async def test_resources_of_every_page_of_a_list_are_seen(
+    api: KubeApi, namespace: str, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfd_operator.runtime.handlers.PAGE_SIZE", 2)
+    names = [f"silicon-{number}" for number in range(5)]
+    for name in names:
+        await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name))
+
+    async def all_run() -> bool:
+        return all([(await status_of(api, namespace, name)).get("phase") for name in names])
+
+    async with operator(namespace, kubeconfig):
+        await until(all_run)
+
+
 async def test_restarts_at_any_point_change_nothing(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
     async with kubelet(api, namespace, seconds=0.2) as node:
         await create(api, namespace)

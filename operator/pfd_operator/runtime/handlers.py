@@ -10,7 +10,7 @@ import kopf
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.api import PAGE_SIZE, ApiError, KubeApi
 from pfd_operator.kube.rights import refusals
 
 from .operator import Operator
@@ -18,6 +18,8 @@ from .settings import RuntimeSettings
 from .stateless import NoDiffBase, NoProgress
 
 log = logging.getLogger(__name__)
+
+WORKER_IDLE_SECONDS = 0.5
 
 
 def registry_for(operator: Operator) -> kopf.OperatorRegistry:
@@ -37,6 +39,9 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
         settings.persistence.progress_storage = NoProgress()
         # watching namespaces and definitions would need rights that nothing else does
         settings.scanning.disabled = True
+        # as shipped it holds every object of a list at once, and for 5 s more a task for each
+        settings.watching.chunk_size = PAGE_SIZE
+        settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
         await operator.start()
 
     @kopf.on.cleanup(registry=registry)

@@ -2,9 +2,8 @@
 
 Done again, it goes on where it stopped: a file that is there is not made again.
 
-    build.py --folder build/science model explorer
-    build.py --folder build/science model pretrained
-    build.py --folder build/science pool salt
+    build.py --folder build/science model
+    build.py --folder build/science pool salt alloy oxide
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from pretrain import descriptor, export, newest_checkpoint
 from pretraining_frames import sevennet
 from sevenn.calculator import SevenNetCalculator
 
+from bench.science.committed import MODEL
 from bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals
 from pfd_worker.frames import labelled, read_frames, write_frames
 from pfd_worker.md.trajectory import run_trajectory
@@ -51,12 +51,9 @@ class Shaking:
     """Standard deviation of each component of the strain."""
 
 
-MODELS: Mapping[str, Shaking] = {
-    "explorer": Shaking((0.02, 0.25), 0.05, 0.02),
-    "pretrained": Shaking((0.01, 0.08), 0.015, 0.005),
-}
-"""The one whose MD makes the pools, and the one that is fine-tuned: as universal models do, it knows crystals near rest
-and too little of what is far from it (Deng et al., npj Comput. Mater. 11, 9 (2025))."""
+SHAKING = Shaking((0.02, 0.25), 0.05, 0.02)
+"""As universal models do, the model knows crystals near rest and too little of what is far from it (Deng et al., npj
+Comput. Mater. 11, 9 (2025))."""
 
 
 def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms]:
@@ -70,28 +67,28 @@ def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms
     return result
 
 
-def shaken(crystal: Atoms, shaking: Shaking, rng: np.random.Generator) -> Atoms:
+def shaken(crystal: Atoms, rng: np.random.Generator) -> Atoms:
     """Return a crystal strained and with its atoms displaced."""
     atoms = crystal.copy()
-    strain = rng.normal(0.0, shaking.strain, (3, 3))
-    change = rng.uniform(-shaking.volumetric_strain, shaking.volumetric_strain)
+    strain = rng.normal(0.0, SHAKING.strain, (3, 3))
+    change = rng.uniform(-SHAKING.volumetric_strain, SHAKING.volumetric_strain)
     strain = 0.5 * (strain + strain.T) + np.eye(3) * change
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-    atoms.rattle(rng.uniform(*shaking.displacement_angstrom), rng=rng)
+    atoms.rattle(rng.uniform(*SHAKING.displacement_angstrom), rng=rng)
     return atoms
 
 
-def pretrain(folder: Path, name: str) -> None:
+def pretrain(folder: Path) -> None:
     """Label shaken crystals and train a small DPA-2 on them."""
-    if (folder / f"{name}.pt").exists():
+    if (folder / MODEL).exists():
         return
-    workdir = folder / name
+    workdir = folder / "pretraining"
     workdir.mkdir(parents=True, exist_ok=True)
     frames_file = workdir / "frames.extxyz"
     if not frames_file.exists():
         rng, calculator = np.random.default_rng(SEED), sevennet()
         crystals = [crystal for crystal in known_crystals().values() for _ in range(FRAMES_OF_A_CRYSTAL)]
-        frames = label([shaken(crystal, MODELS[name], rng) for crystal in crystals], calculator)
+        frames = label([shaken(crystal, rng) for crystal in crystals], calculator)
         write_frames(frames_file.with_suffix(".partial"), frames)
         frames_file.with_suffix(".partial").rename(frames_file)
     if not (workdir / "input.json").exists():
@@ -103,7 +100,7 @@ def pretrain(folder: Path, name: str) -> None:
     subprocess.run(command, cwd=workdir, check=True, env={**os.environ, "NUM_WORKERS": "0"})
     checkpoint = newest_checkpoint(workdir)
     assert checkpoint is not None
-    export(checkpoint, folder / f"{name}.pt")
+    export(checkpoint, folder / MODEL)
 
 
 def pretraining_input(systems: list[str]) -> dict[str, object]:
@@ -139,7 +136,7 @@ def explore(name: str, pool: Pool, folder: Path) -> None:
     """Run and label the trajectories of a pool that have no file yet."""
     where = folder / name
     where.mkdir(parents=True, exist_ok=True)
-    calculator, explorer = sevennet(), DeepmdModel(folder / "explorer.pt").calculator()
+    calculator, explorer = sevennet(), DeepmdModel(folder / MODEL).calculator()
     for trajectory, task in pool.tasks(True) + pool.tasks(False):
         path = where / f"{trajectory}.extxyz"
         if path.exists():
@@ -162,14 +159,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="of the pools")
     parser.add_argument("what", choices=["model", "pool"])
-    parser.add_argument("names", nargs="+", help=f"models: {', '.join(MODELS)}; pools: {', '.join(POOLS)}")
+    parser.add_argument("names", nargs="*", help=f"of pools: {', '.join(POOLS)}")
     options = parser.parse_args(arguments)
     folder: Path = options.folder.resolve()
+    if options.what == "model":
+        pretrain(folder)
     for name in options.names:
-        if options.what == "model":
-            pretrain(folder, name)
-        else:
-            explore(name, POOLS[name], folder)
+        explore(name, POOLS[name], folder)
     return 0
 
 

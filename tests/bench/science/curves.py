@@ -37,7 +37,7 @@ from bench.science.points import (
 from pfd_operator.contract.settings import Training
 from pfd_worker.frames import read_frames
 
-TRAINING = Training(steps=4000, batch_size=4, learning_rate_start=5e-3)
+TRAINING = Training(steps=2000, batch_size=4, learning_rate_start=5e-3)
 """The same for every number of labels: were more labels learned in more steps, the steps would be measured, too."""
 SEEDS_OF_THE_TARGET = 2
 METHODS = ("random", "quests", "ours", "ours_uncertainty", "scratch")

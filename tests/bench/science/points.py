@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-FIRST_LABELS = 16
+FIRST_LABELS = 4
 GROWTH = 2
 ALL = "all"
 """The method that takes the whole pool."""

@@ -17,7 +17,7 @@ REFERENCE = [point(ALL, 100, 0.1, seed=0, hot=0.2), point(ALL, 100, 0.1, seed=1,
 
 
 def test_numbers_of_labels_grow_to_the_whole_pool():
-    assert schedule(2080) == [16, 32, 64, 128, 256, 512, 1024, 2080]
+    assert schedule(2080) == [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2080]
     assert schedule(2980)[-2:] == [2048, 2980]
 
 

@@ -12,6 +12,7 @@ from ase import Atoms
 
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.settings import ModelFamily, Training
+from pfd_worker import stage_files
 from pfd_worker.models import checkpoint, sevennet_checkpoint
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel, make_calculator
@@ -24,8 +25,6 @@ from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.session import TrainingSession
 from pfd_worker.training.sevennet_session import SevennetSession
-
-CALCULATOR_FILE = "calculator.json"
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ def family_of(manifest: Manifest) -> Family:
 
 def open_model(context: StageContext, manifest: Manifest) -> AtomisticModel:
     """Return the model, or calculator, that a prepare or train stage has left."""
-    if CALCULATOR_FILE in manifest.files:
-        settings = AseEngine.model_validate(json.loads(context.fetch(manifest, CALCULATOR_FILE).read_text()))
+    if stage_files.CALCULATOR in manifest.files:
+        settings = AseEngine.model_validate(json.loads(context.fetch(manifest, stage_files.CALCULATOR).read_text()))
         return CalculatorModel(make_calculator(settings, "spec.teacher.calculator"))
     family = family_of(manifest)
     return family.open(context.fetch(manifest, family.model_file))

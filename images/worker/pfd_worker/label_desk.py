@@ -17,6 +17,7 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.settings import NOISE
 from pfd_operator.contract.stage import LabelParams
+from pfd_worker import stage_files
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
 from pfd_worker.label_files import Failure, label_output
@@ -69,8 +70,8 @@ class LabelDesk:
 
     def _read_entries(self) -> list[Entry]:
         selected = self.context.input("select")[0]
-        tasks = json.loads(self.context.fetch(selected, "tasks.json").read_text())
-        frames = read_frames(self.context.fetch(selected, "frames.extxyz"))
+        tasks = json.loads(self.context.fetch(selected, stage_files.TASKS).read_text())
+        frames = read_frames(self.context.fetch(selected, stage_files.FRAMES))
         first = (self.context.index or 0) * self.params.frames_per_pod
         entries = []
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):

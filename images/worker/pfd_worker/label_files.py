@@ -9,11 +9,9 @@ from typing import Any
 
 from ase import Atoms
 
+from pfd_worker import stage_files
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-
-_LABELS = "labels.extxyz"
-_FAILURES = "failures.json"
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ def label_output(
     reused
         Labels that were found in the store.
     """
-    files = {name: context.workdir / name for name in (_LABELS, _FAILURES)}
-    write_frames(files[_LABELS], labels)
-    files[_FAILURES].write_text(json.dumps([asdict(failure) for failure in failures], indent=1))
+    files = {name: context.workdir / name for name in (stage_files.LABELS, stage_files.FAILURES)}
+    write_frames(files[stage_files.LABELS], labels)
+    files[stage_files.FAILURES].write_text(json.dumps([asdict(failure) for failure in failures], indent=1))
     return StageOutput(
         files=files,
         summary={"labels": list(books)},
@@ -59,6 +57,6 @@ def read_labels(context: StageContext, manifests: Sequence[Manifest]) -> tuple[l
     labels: list[Atoms] = []
     failures: list[Failure] = []
     for manifest in manifests:
-        labels += read_frames(context.fetch(manifest, _LABELS))
-        failures += [Failure(**each) for each in json.loads(context.fetch(manifest, _FAILURES).read_text())]
+        labels += read_frames(context.fetch(manifest, stage_files.LABELS))
+        failures += [Failure(**each) for each in json.loads(context.fetch(manifest, stage_files.FAILURES).read_text())]
     return labels, failures

@@ -11,6 +11,7 @@ from ase import Atoms
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import LabelParams
+from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
@@ -18,7 +19,6 @@ from pfd_worker.label_files import Failure, label_output
 from pfd_worker.labelers.base import Verdict, task_info
 from pfd_worker.labelers.in_process import failed
 from pfd_worker.models.base import AtomisticModel, Prediction
-from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
 
@@ -61,8 +61,8 @@ def _tasks(context: StageContext) -> tuple[int, list[dict[str, Any]], list[Atoms
     params = cast(LabelParams, context.spec.params)
     selected = context.input("select")[0]
     first = (context.index or 0) * params.frames_per_pod
-    tasks = json.loads(context.fetch(selected, "tasks.json").read_text())[first : first + params.frames_per_pod]
-    frames = read_frames(context.fetch(selected, "frames.extxyz"))
+    tasks = json.loads(context.fetch(selected, stage_files.TASKS).read_text())[first : first + params.frames_per_pod]
+    frames = read_frames(context.fetch(selected, stage_files.FRAMES))
     return first, tasks, [frames[task["frame"]] for task in tasks]
 
 
@@ -78,7 +78,7 @@ def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms])
     if not all(verdict.ok for verdict in verdicts):
         # prepare has seen it predict this one: if it raises now, the engine is broken and not a frame, and another
         # attempt may do better
-        model.predict(read_frames(context.fetch(context.input("prepare")[0], STARTS_FILE))[:1])
+        model.predict(read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))[:1])
     return verdicts
 
 

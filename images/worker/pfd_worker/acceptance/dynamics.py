@@ -10,11 +10,11 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.settings import Exploration
-from pfd_worker.acceptance.conditions import first_conditions, hottest_conditions
-from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
 from pfd_worker.acceptance.stability import StableRun, measure_stability
-from pfd_worker.acceptance.structure import overlaps, radial_distribution, self_overlaps
 from pfd_worker.acceptance.supercell import supercell_of_size
+from pfd_worker.md.conditions import first_conditions, hottest_conditions
+from pfd_worker.md.drift import NveDrift, measure_nve_drift
+from pfd_worker.md.radial_distribution import overlaps, radial_distribution, self_overlaps
 from pfd_worker.models.base import AtomisticModel
 
 TEACHER, STUDENT = "teacher", "student"

@@ -13,7 +13,6 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Exploration
-from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
@@ -21,6 +20,7 @@ from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, summarise
+from pfd_worker.md.drift import NveDrift
 from pfd_worker.models.base import AtomisticModel
 
 DYNAMICS_BEGIN, DYNAMICS_END = 40.0, 90.0

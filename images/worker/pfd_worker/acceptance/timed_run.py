@@ -12,8 +12,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
 from pfd_worker.acceptance.memory import MemoryForecast
+from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.out_of_memory import is_out_of_memory
 

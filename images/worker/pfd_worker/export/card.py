@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_camel
 
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Barostat
-from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import Check
+from pfd_worker.md.drift import NveDrift
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.io import write
 
 from pfd_operator.contract.settings import Barostat
+from pfd_worker import stage_files
 from pfd_worker.acceptance.verdict import accepted, summary
 from pfd_worker.export.card import ModelCard, as_json
 from pfd_worker.export.inputs import DATA, STRUCTURE, ase_script, lammps_input
@@ -20,8 +21,8 @@ from pfd_worker.store.manifests import StoredFile, sha256_of
 
 _PURPOSES = {
     "model.pt": "checkpoint, to train on from",
-    "frozen.pth": "frozen model",
-    "compressed.pth": "frozen and compressed: the fastest",
+    stage_files.FROZEN: "frozen model",
+    stage_files.COMPRESSED: "frozen and compressed: the fastest",
     "in.lammps": "LAMMPS input",
     DATA: "structure for in.lammps",
     "run_ase.py": "ASE script",
@@ -43,7 +44,7 @@ class ModelFiles:
     @property
     def to_run(self) -> str:
         """Name, in the folder, of the form that inputs use."""
-        return "frozen.pth" if self.compressed is None else "compressed.pth"
+        return stage_files.FROZEN if self.compressed is None else stage_files.COMPRESSED
 
 
 def export_model(folder: Path, model: ModelFiles, sample: Atoms, card: ModelCard) -> dict[str, Path]:
@@ -74,11 +75,11 @@ def export_model(folder: Path, model: ModelFiles, sample: Atoms, card: ModelCard
     _check_elements(sample, card.type_map)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model.checkpoint, folder / "model.pt")
-    shutil.copyfile(model.frozen, folder / "frozen.pth")
-    names = ["model.pt", "frozen.pth"]
+    shutil.copyfile(model.frozen, folder / stage_files.FROZEN)
+    names = ["model.pt", stage_files.FROZEN]
     if model.compressed is not None:
-        shutil.copyfile(model.compressed, folder / "compressed.pth")
-        names.append("compressed.pth")
+        shutil.copyfile(model.compressed, folder / stage_files.COMPRESSED)
+        names.append(stage_files.COMPRESSED)
     names += _write_inputs(folder, model.to_run, sample, card)
     files = {name: _stored(folder / name) for name in names}
     content = {

@@ -15,17 +15,15 @@ from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reaso
 from pfd_operator.contract.settings import ModelSource
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.families import CALCULATOR_FILE, FAMILIES, Family
+from pfd_worker.families import FAMILIES, Family
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel, make_calculator
 from pfd_worker.models.checkpoint import CheckpointInfo
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
-
-MODEL_SECTION_FILE = "model_section.json"
-"""The model section of the input that a model which can be trained was made with."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def prepare_model(
 def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list[Atoms], where: str) -> PreparedModel:
     model = CalculatorModel(make_calculator(settings, f"{where}.calculator"))
     _check_model_runs(model, frames, where)
-    file = context.workdir / CALCULATOR_FILE
+    file = context.workdir / stage_files.CALCULATOR
     file.write_text(json.dumps(settings.to_json()))
     return PreparedModel(file, None, {}, {"calculator": _call(settings)})
 

@@ -9,13 +9,12 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import PreparedSystem, PrepareParams
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import perturbed, read_structures
-
-STARTS_FILE = "starts.extxyz"
 
 
 def starts_of(
@@ -66,7 +65,7 @@ def _inherited(
     context: StageContext, manifest_uri: str, digests: dict[str, str]
 ) -> tuple[list[Atoms], dict[str, dict[str, int]]]:
     """Take the starts of another job's prepare stage: its hold-out and ours then come from the same structures."""
-    path = context.fetch_from(manifest_uri, STARTS_FILE)
+    path = context.fetch_from(manifest_uri, stage_files.STARTS)
     digests["starts"] = sha256_of(path)
     starts = read_frames(path)
     systems: dict[str, dict[str, int]] = {}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pfd_worker.acceptance.conditions import FS_PER_PS
-from pfd_worker.acceptance.drift import NveDrift, measure_nve_drift
-from pfd_worker.acceptance.structure import RadialDistribution
-from pfd_worker.evaluation.replay import AimdRun, Replay, replay
+from pfd_worker.md.conditions import FS_PER_PS
+from pfd_worker.md.drift import NveDrift, measure_nve_drift
+from pfd_worker.md.radial_distribution import RadialDistribution
+from pfd_worker.md.replay import AimdRun, Replay, replay
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.digits import rounded
 

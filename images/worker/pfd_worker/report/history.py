@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from pfd_operator.contract.stage import TrainParams
+from pfd_worker import stage_files
 from pfd_worker.report.costs import Cost, StageTime
 from pfd_worker.stage_context import Manifest, StageContext
 
-HISTORY = "history.json"
 BASELINES = ("pretrained", "shifted", "labelNoise")
 _VERSION = 1
 
@@ -121,7 +121,7 @@ class History:
         """
         if content["version"] != _VERSION:
             raise ValueError(
-                f"{HISTORY} is of version {content['version']}, this worker reads version {_VERSION}: "
+                f"{stage_files.HISTORY} is of version {content['version']}, this worker reads version {_VERSION}: "
                 "the job was begun with another version of the worker image; finish it with that one"
             )
         return cls(
@@ -142,8 +142,8 @@ def history_before(context: StageContext, previous: Manifest | None) -> History:
     """
     if previous is None:
         return History()
-    if HISTORY in previous.files:
-        history = History.from_json(json.loads(context.fetch(previous, HISTORY).read_text()))
+    if stage_files.HISTORY in previous.files:
+        history = History.from_json(json.loads(context.fetch(previous, stage_files.HISTORY).read_text()))
         pods = cast(TrainParams, context.spec.params).training.nodes
         newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
         return replace(history, iterations=(*history.iterations[:-1], newest))

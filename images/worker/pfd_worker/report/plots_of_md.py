@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from pfd_worker.evaluation.replay import Replay
+from pfd_worker.md.replay import Replay
 from pfd_worker.report.drawing import INK, PALETTE, drawing, to_svg
 from pfd_worker.selection.feature_map import FeatureMap, Role
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pfd_worker.evaluation.replay import Replay
+from pfd_worker.md.replay import Replay
 from pfd_worker.report import plots_of_md
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.drawing import PALETTE

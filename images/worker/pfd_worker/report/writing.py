@@ -11,6 +11,7 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
+from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.models.base import Prediction
@@ -18,16 +19,13 @@ from pfd_worker.report.comparison import compare
 from pfd_worker.report.costs import cost_of, spending_of
 from pfd_worker.report.data import JobName, ReportData, learning_curve
 from pfd_worker.report.dynamics import Dynamics
-from pfd_worker.report.history import HISTORY, IterationRecord, history_before
+from pfd_worker.report.history import IterationRecord, history_before
 from pfd_worker.report.page import render_page
 from pfd_worker.report.provenance import provenance_of
 from pfd_worker.selection.feature_map import FeatureMap
 from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.stages.select import FEATURE_MAP
 
-REPORT_JSON = "report.json"
-REPORT_PAGE = "report.html"
-REPORT_FILES = (HISTORY, REPORT_JSON, REPORT_PAGE)
+REPORT_FILES = (stage_files.HISTORY, stage_files.REPORT_JSON, stage_files.REPORT_PAGE)
 MEASURED = ("holdout", "prequential", "farthest")
 """Sets of frames that a round measures a model on."""
 
@@ -83,16 +81,16 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         provenance=provenance_of(context),
     )
     files = {name: context.workdir / name for name in REPORT_FILES}
-    history.write(files[HISTORY])
-    files[REPORT_JSON].write_text(json.dumps(data.to_json(), allow_nan=False))
-    files[REPORT_PAGE].write_text(render_page(data), encoding="utf-8")
+    history.write(files[stage_files.HISTORY])
+    files[stage_files.REPORT_JSON].write_text(json.dumps(data.to_json(), allow_nan=False))
+    files[stage_files.REPORT_PAGE].write_text(render_page(data), encoding="utf-8")
     return files
 
 
 def _map_of_selection(context: StageContext) -> FeatureMap | None:
     selected = context.input("select")[0] if "select" in context.spec.inputs else None
     # a select stage of an earlier version drew none
-    if selected is None or FEATURE_MAP not in selected.files:
+    if selected is None or stage_files.FEATURE_MAP not in selected.files:
         return None
-    content = json.loads(context.fetch(selected, FEATURE_MAP).read_text())
+    content = json.loads(context.fetch(selected, stage_files.FEATURE_MAP).read_text())
     return None if content is None else FeatureMap.from_json(content)

@@ -6,7 +6,7 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +16,31 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution, ErrorMetrics, WorstStrata
 from pfd_operator.contract.stage import TrainParams
+from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import (
     FEWEST_FRAMES_OF_STRATUM,
     FrameError,
     by_stratum,
-    force_rmse,
     frame_errors,
     summarise,
     worst_strata,
 )
 from pfd_worker.evaluation.noise import label_noise
-from pfd_worker.evaluation.replay import AimdRun, write_aimd
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
-from pfd_worker.frames import Sampling, read_frames, write_frames
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.labels import AIMD_FILE, aimd_runs, collect_labels, holdout_labels
-from pfd_worker.selection.calibration import conformal_scale
+from pfd_worker.rounds.contender import Contender, best_of
+from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
+from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.stages.select import DATASET_FEATURES
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A model with its errors on the hold-out."""
-
-    file: Path
-    metrics: ErrorMetrics
-    iteration: int | None
-    """None: it was not trained by us."""
-    lowest: ErrorMetrics
-    """Of all models up to this one, those of the one with the lowest force error."""
-
-
-_CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
 
 
 class Round(ABC):
@@ -153,39 +138,24 @@ class Round(ABC):
             error_seed=self.seed,
         )
         files = write_report(self.context, self.previous, result)
-        files[AIMD_FILE] = self.folder / AIMD_FILE
-        write_aimd(files[AIMD_FILE], aimd)
+        files[stage_files.AIMD] = self.folder / stage_files.AIMD
+        write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, list(by_stratum(errors)), features, outcome, best, files)
         return replace(output, caution=self.caution(trained, dataset))
 
-    def measure(self, name: str, errors: list[FrameError]) -> None:
+    def measure(self, name: str, errors: Sequence[FrameError]) -> None:
         """Keep the metrics of a model, and its full report."""
         self.metrics[name] = summarise(errors, self.seed)
         self.reports[name] = error_report(errors, self.seed)
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
-        """Measure the model that explored on labels it has never seen.
-
-        Frames chosen for being far from the training set, or next to where MD exploded, are harder than what MD visits,
-        whatever the model: on them alone no model would ever be good. They count only where nothing else was asked for.
-        """
-        errors = frame_errors(new, explorer.predict(new))
-        samples = [Sampling(atoms.info["sampling"]) for atoms in new]
-        even = [error for error, sample in zip(errors, samples, strict=True) if sample is Sampling.REPRESENTATIVE]
-        # only what is learned from frames drawn evenly holds for the candidates of the next round
+        found = prequential_errors(explorer, new)
         if self.keeps_descriptors:
-            novelty = [
-                atoms.info.get("novelty")
-                for atoms, sample in zip(new, samples, strict=True)
-                if sample is Sampling.REPRESENTATIVE
-            ]
-            self.error_of_novelty = conformal_scale([force_rmse([error]) for error in even], novelty)
-        far = [error for error, sample in zip(errors, samples, strict=True) if sample in _CHOSEN]
-        sample = even or far or errors
-        self.measure("prequential", sample)
-        self.worst_strata["prequential"] = worst_strata(sample, FEWEST_FRAMES_OF_STRATUM)
-        if even and far:
-            self.measure("farthest", far)
+            self.error_of_novelty = found.error_of_novelty
+        self.measure("prequential", found.errors)
+        self.worst_strata["prequential"] = worst_strata(found.errors, FEWEST_FRAMES_OF_STRATUM)
+        if found.farthest:
+            self.measure("farthest", found.farthest)
 
     @property
     def training_folder(self) -> Path:
@@ -215,11 +185,11 @@ class Round(ABC):
 
     def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
         if self.previous is not None:
-            before = read_frames(self.context.fetch(self.previous, "dataset.extxyz"))
-            return before + new, read_frames(self.context.fetch(self.previous, "holdout.extxyz"))
+            before = read_frames(self.context.fetch(self.previous, stage_files.DATASET))
+            return before + new, read_frames(self.context.fetch(self.previous, stage_files.HOLD_OUT))
         given = []
-        if "data.extxyz" in self.prepare.files:
-            given = read_frames(self.context.fetch(self.prepare, "data.extxyz"))
+        if stage_files.GIVEN_DATA in self.prepare.files:
+            given = read_frames(self.context.fetch(self.prepare, stage_files.GIVEN_DATA))
         return given + new, holdout_labels(self.context, labels, self.params.max_failed_fraction)
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
@@ -229,7 +199,9 @@ class Round(ABC):
 
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
-        best, metrics = self._best_before(), self.metrics["holdout"]
+        metrics = self.metrics["holdout"]
+        before = self.previous
+        best = self.first_contender() if before is None else best_of(self.context, before, self.family)
         lowest = metrics
         if best is not None:
             lowest = min(best.lowest, metrics, key=lambda each: each.force_rmse)
@@ -241,19 +213,6 @@ class Round(ABC):
         self.metrics["best"] = best.metrics
         return best
 
-    def _best_before(self) -> Contender | None:
-        if self.previous is None:
-            return self.first_contender()
-        summary = self.previous.summary
-        metrics = summary["metrics"]["best"]
-        return Contender(
-            self.context.fetch(self.previous, self.family.best_file),
-            ErrorMetrics.model_validate(metrics),
-            summary["best_iteration"],
-            # a train stage of an earlier version does not say it
-            ErrorMetrics.model_validate(summary.get("lowest", metrics)),
-        )
-
     def _output(
         self,
         dataset: list[Atoms],
@@ -264,15 +223,15 @@ class Round(ABC):
         best: Contender,
         more_files: dict[str, Path],
     ) -> StageOutput:
-        models = (self.family.model_file, self.family.best_file)
-        names = (*models, "dataset.extxyz", "holdout.extxyz", "evaluation.json", DATASET_FEATURES)
+        names = [self.family.model_file, self.family.best_file, stage_files.DATASET, stage_files.DATASET_FEATURES]
+        names += [stage_files.HOLD_OUT, stage_files.EVALUATION]
         files = {**more_files, **{name: self.folder / name for name in names}}
-        write_frames(files["dataset.extxyz"], dataset)
-        write_frames(files["holdout.extxyz"], holdout)
-        np.save(files[DATASET_FEATURES], features)
+        write_frames(files[stage_files.DATASET], dataset)
+        write_frames(files[stage_files.HOLD_OUT], holdout)
+        np.save(files[stage_files.DATASET_FEATURES], features)
         training = {} if outcome is None else outcome.to_json()
         report = {"iteration": self.context.spec.iteration, **self.reports, "training": training}
-        files["evaluation.json"].write_text(json.dumps(report, indent=1))
+        files[stage_files.EVALUATION].write_text(json.dumps(report, indent=1))
         if outcome is not None:
             files[outcome.curve.name] = outcome.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ase import Atoms
 
+from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.evaluation.units import check_units
-from pfd_worker.preparation.model import MODEL_SECTION_FILE
-from pfd_worker.rounds.base import Contender, Round
+from pfd_worker.rounds.base import Round
+from pfd_worker.rounds.contender import Contender
 from pfd_worker.training.runner import Trained
 
 
@@ -39,7 +40,7 @@ class FineTuneRound(Round):
         if not dataset:
             shutil.copyfile(self.shifted, output)
             return None
-        section = json.loads(self.context.fetch(self.prepare, MODEL_SECTION_FILE).read_text())
+        section = json.loads(self.context.fetch(self.prepare, stage_files.MODEL_SECTION).read_text())
         settings = self.family.base_input(self.params.training, section)
         run = self.training_run(
             lambda frames, seed: self.family.fine_tune(self.training_folder, settings, self.shifted, frames, seed)

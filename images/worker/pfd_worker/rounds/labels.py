@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.replay import AimdRun, read_aimd
 from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.label_files import Failure, read_labels
 from pfd_worker.labelers.base import LabelTask
+from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
-
-AIMD_FILE = "aimd.extxyz"
-"""Trajectories with the velocities they began with, handed on from train stage to train stage."""
 
 
 def collect_labels(context: StageContext, max_failed_fraction: float) -> list[Atoms]:
@@ -27,7 +25,7 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
     StageError
         LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
     """
-    tasks = json.loads(context.fetch(context.input("select")[0], "tasks.json").read_text())
+    tasks = json.loads(context.fetch(context.input("select")[0], stage_files.TASKS).read_text())
     frames, failures = read_labels(context, context.input("label"))
     # not by label_key: equal structures are two tasks and one label
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
@@ -81,13 +79,13 @@ def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Ato
     if previous is None:
         return _labelled_now(context, labels)
     # a train stage of an earlier version did not keep them
-    return read_aimd(context.fetch(previous, AIMD_FILE)) if AIMD_FILE in previous.files else []
+    return read_aimd(context.fetch(previous, stage_files.AIMD)) if stage_files.AIMD in previous.files else []
 
 
 def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
     selected = context.input("select")[0]
-    tasks = json.loads(context.fetch(selected, "tasks.json").read_text())
-    starts = read_frames(context.fetch(selected, "frames.extxyz"))
+    tasks = json.loads(context.fetch(selected, stage_files.TASKS).read_text())
+    starts = read_frames(context.fetch(selected, stage_files.FRAMES))
     found: dict[str, list[Atoms]] = {}
     for atoms in labels:
         if _is_aimd(atoms):

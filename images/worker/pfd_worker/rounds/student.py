@@ -13,7 +13,8 @@ from pfd_worker.errors import user_error
 from pfd_worker.md.cells import short_cells
 from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.rounds.base import Contender, Round
+from pfd_worker.rounds.base import Round
+from pfd_worker.rounds.contender import Contender
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose

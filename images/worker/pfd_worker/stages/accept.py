@@ -15,7 +15,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import AcceptanceCheck
 from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
-from pfd_worker.acceptance.conditions import first_conditions
+from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.supercell import supercell_of_size
@@ -26,8 +26,8 @@ from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
+from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
-from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
@@ -51,7 +51,7 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        starts=_starts(read_frames(context.fetch(prepare, STARTS_FILE))),
+        starts=_starts(read_frames(context.fetch(prepare, stage_files.STARTS))),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
@@ -59,17 +59,19 @@ def run(context: StageContext) -> StageOutput:
         progress=context.progress,
     )
     dft = _dft_holdout(context, params, prepare, examination)
-    figures = examination.run(read_frames(context.fetch(train, "holdout.extxyz")), dft)
+    figures = examination.run(read_frames(context.fetch(train, stage_files.HOLD_OUT)), dft)
     checks = judge(params.acceptance, figures)
     card = _card(context, params, prepare, train, examination, checks)
-    exported = ModelFiles(context.fetch(train, DEEPMD.best_file), files["frozen.pth"], files.get("compressed.pth"))
+    exported = ModelFiles(
+        context.fetch(train, DEEPMD.best_file), files[stage_files.FROZEN], files.get(stage_files.COMPRESSED)
+    )
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
     # beside the model that the status then names, as after every training; an earlier version wrote none
     files |= {name: context.fetch(train, name) for name in REPORT_FILES if name in train.files}
-    files["acceptance.json"] = context.workdir / "acceptance.json"
-    files["acceptance.json"].write_text(json.dumps(report, indent=1))
+    files[stage_files.ACCEPTANCE] = context.workdir / stage_files.ACCEPTANCE
+    files[stage_files.ACCEPTANCE].write_text(json.dumps(report, indent=1))
     if context.stopping.is_set():
         raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
@@ -88,7 +90,7 @@ def _dft_holdout(
     """Return what of the teacher's DFT hold-out is of this job; where nothing is, say so in the examination."""
     if params.dft_holdout is None:
         return []
-    frames = read_frames(context.fetch_from(params.dft_holdout, "holdout.extxyz"))
+    frames = read_frames(context.fetch_from(params.dft_holdout, stage_files.HOLD_OUT))
     kept, missing = frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
     if missing is not None:
         examination.missing["dft"] = missing
@@ -135,7 +137,7 @@ def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
-    frames = Counter(str(a.info["system"]) for a in read_frames(context.fetch(train, "dataset.extxyz")))
+    frames = Counter(str(a.info["system"]) for a in read_frames(context.fetch(train, stage_files.DATASET)))
     stages = params.exploration.stages
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
     pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
@@ -168,11 +170,11 @@ def _architecture(section: Mapping[str, Any]) -> str:
 
 def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]:
     """Write the models for users; the last is the one to run."""
-    files = {"frozen.pth": folder / "frozen.pth"}
-    freeze(checkpoint, files["frozen.pth"])
+    files = {stage_files.FROZEN: folder / stage_files.FROZEN}
+    freeze(checkpoint, files[stage_files.FROZEN])
     if compressed:
-        files["compressed.pth"] = folder / "compressed.pth"
-        compress(files["frozen.pth"], files["compressed.pth"])
+        files[stage_files.COMPRESSED] = folder / stage_files.COMPRESSED
+        compress(files[stage_files.FROZEN], files[stage_files.COMPRESSED])
     return files
 
 

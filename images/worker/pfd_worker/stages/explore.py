@@ -18,6 +18,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import md_tasks, tasks_of_index
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
@@ -27,14 +28,12 @@ from pfd_worker.selection.geometry import GeometryLimits, energy_faults
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts, training_starts
 
-CANDIDATES, FEATURES, ROWS = "candidates.extxyz", "features.npy", "candidates.json"
-
 
 def run(context: StageContext) -> StageOutput:
     """Run the trajectories of this index and reduce their frames to features on the spot."""
     params = cast(ExploreParams, context.spec.params)
     prepared = context.input("prepare")[0]
-    starts = _dealt(read_frames(context.fetch(prepared, "starts.extxyz")), params, context.spec.seed)
+    starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
     elements: list[str] = prepared.summary["elements"]
     model = open_model(context, context.input("model")[0])
     tasks = _tasks(context, params)
@@ -110,11 +109,13 @@ def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -
 def _output(
     folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: AtomisticModel, elements: list[str]
 ) -> StageOutput:
-    files = {name: folder / name for name in (CANDIDATES, FEATURES, ROWS)}
-    write_frames(files[CANDIDATES], frames)
+    files = {name: folder / name for name in (stage_files.CANDIDATES, stage_files.FEATURES, stage_files.CANDIDATE_ROWS)}
+    write_frames(files[stage_files.CANDIDATES], frames)
     # features of no frames still say how many columns there are not: select stacks what all indexes give
-    np.save(files[FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32))
-    files[ROWS].write_text(json.dumps([_row(atoms) for atoms in frames]))
+    np.save(
+        files[stage_files.FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32)
+    )
+    files[stage_files.CANDIDATE_ROWS].write_text(json.dumps([_row(atoms) for atoms in frames]))
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,

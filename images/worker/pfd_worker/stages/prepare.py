@@ -7,11 +7,12 @@ from typing import cast
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.stage import PrepareParams
+from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
-from pfd_worker.preparation.model import MODEL_SECTION_FILE, PreparedModel, prepare_model
-from pfd_worker.preparation.starts import STARTS_FILE, starts_of
+from pfd_worker.preparation.model import PreparedModel, prepare_model
+from pfd_worker.preparation.starts import starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.conditions import check_conditional_puts
 from pfd_worker.training.deepmd_settings import base_input, check_input
@@ -35,14 +36,14 @@ def run(context: StageContext) -> StageOutput:
     context.progress(80, "model and training input checked")
 
     # what `checked_only` names must leave no trace here: jobs that differ in it share these files
-    files = {name: context.workdir / name for name in (model.file.name, STARTS_FILE)}
-    write_frames(files[STARTS_FILE], starts)
+    files = {name: context.workdir / name for name in (model.file.name, stage_files.STARTS)}
+    write_frames(files[stage_files.STARTS], starts)
     if model.family is not None:
-        files[MODEL_SECTION_FILE] = context.workdir / MODEL_SECTION_FILE
-        files[MODEL_SECTION_FILE].write_text(json.dumps(model.section, indent=1))
+        files[stage_files.MODEL_SECTION] = context.workdir / stage_files.MODEL_SECTION
+        files[stage_files.MODEL_SECTION].write_text(json.dumps(model.section, indent=1))
     if params.data:
-        files["data.extxyz"] = context.workdir / "data.extxyz"
-        write_frames(files["data.extxyz"], data)
+        files[stage_files.GIVEN_DATA] = context.workdir / stage_files.GIVEN_DATA
+        write_frames(files[stage_files.GIVEN_DATA], data)
     return StageOutput(
         files=files,
         summary={

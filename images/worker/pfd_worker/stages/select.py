@@ -15,6 +15,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
 from pfd_worker.selection.choice import Choice, Features, choose_frames
@@ -23,12 +24,8 @@ from pfd_worker.selection.feature_map import feature_map
 from pfd_worker.selection.quotas import fair_quotas
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.stages.explore import CANDIDATES, FEATURES, ROWS
 from pfd_worker.structures import by_system, training_starts
 
-DATASET_FEATURES = "dataset_features.npy"
-FEATURE_MAP = "feature_map.json"
-"""What the report draws of a selection; `null` where there is too little to draw."""
 _Row = tuple[int, int, dict[str, Any]]
 """Shard, row in it, and what explore says of the candidate there."""
 
@@ -40,7 +37,7 @@ def run(context: StageContext) -> StageOutput:
     rows: list[_Row] = [
         (shard, number, row)
         for shard, manifest in enumerate(shards)
-        for number, row in enumerate(json.loads(context.fetch(manifest, ROWS).read_text()))
+        for number, row in enumerate(json.loads(context.fetch(manifest, stage_files.CANDIDATE_ROWS).read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
     if params.frames and not rows:
@@ -61,15 +58,15 @@ def run(context: StageContext) -> StageOutput:
         for row, task in zip(choice.samplings, tasks, strict=False):
             task["novelty"] = float(choice.novelty[row])
     if params.aimd is not None:
-        starts = read_frames(context.fetch(context.input("prepare")[0], "starts.extxyz"))
+        starts = read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))
         for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
             tasks.append({"kind": "aimd", "frame": len(frames), **task})
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
-    files = {name: context.workdir / name for name in ("frames.extxyz", "tasks.json", FEATURE_MAP)}
-    write_frames(files["frames.extxyz"], frames)
-    files["tasks.json"].write_text(json.dumps(tasks))
-    files[FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
+    files = {name: context.workdir / name for name in (stage_files.FRAMES, stage_files.TASKS, stage_files.FEATURE_MAP)}
+    write_frames(files[stage_files.FRAMES], frames)
+    files[stage_files.TASKS].write_text(json.dumps(tasks))
+    files[stage_files.FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
     exploration = _exploration(context, shards, len(rows), choice.novel)
     labels = sum(task.get("steps", 1) for task in tasks)
     strata: dict[str, int] = {}
@@ -115,12 +112,12 @@ def _origin(atoms: Atoms) -> dict[str, str]:
 
 def _features(context: StageContext, shards: Sequence[Manifest]) -> tuple[Features, Features]:
     """Return the features of all candidates, and of all frames labelled for training so far, by one model."""
-    parts = [np.load(context.fetch(manifest, FEATURES)) for manifest in shards]
+    parts = [np.load(context.fetch(manifest, stage_files.FEATURES)) for manifest in shards]
     given = [part for part in parts if len(part)]
     mine: Features = np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32)
     known = np.zeros((0, 0), dtype=np.float32)
     if "train" in context.spec.inputs:
-        known = np.load(context.fetch(context.input("train")[0], DATASET_FEATURES))
+        known = np.load(context.fetch(context.input("train")[0], stage_files.DATASET_FEATURES))
     return mine, known if len(known) else np.zeros((0, mine.shape[1]), dtype=np.float32)
 
 
@@ -167,7 +164,10 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
 
 def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:
     """Return the frames at (shard, row); shards that none was chosen from are not fetched."""
-    loaded = {shard: read_frames(context.fetch(shards[shard], CANDIDATES)) for shard in sorted({s for s, _ in places})}
+    loaded = {
+        shard: read_frames(context.fetch(shards[shard], stage_files.CANDIDATES))
+        for shard in sorted({s for s, _ in places})
+    }
     return [loaded[shard][row] for shard, row in places]
 
 

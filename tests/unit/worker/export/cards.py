@@ -3,12 +3,12 @@
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Barostat, Ensemble
-from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import judge
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
+from pfd_worker.md.drift import NveDrift
 
 
 def errors(force):

@@ -15,11 +15,11 @@ from ase.md.velocitydistribution import thermalize_momenta
 
 from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar
-from pfd_worker.acceptance.drift import NveDrift
 from pfd_worker.evaluation.errors import frame_errors
-from pfd_worker.evaluation.replay import AimdRun, replay
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import labelled
+from pfd_worker.md.drift import NveDrift
+from pfd_worker.md.replay import AimdRun, replay
 from pfd_worker.models.base import Prediction
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.costs import Cost, LabelCost, Spending, StageTime

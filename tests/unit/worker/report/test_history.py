@@ -3,7 +3,8 @@ import json
 import pytest
 
 from pfd_operator.contract.result import StageResult
-from pfd_worker.report.history import HISTORY, History, IterationRecord, history_before
+from pfd_worker import stage_files
+from pfd_worker.report.history import History, IterationRecord, history_before
 from pfd_worker.stage_context import Manifest
 
 
@@ -27,8 +28,8 @@ def test_an_iteration_that_is_run_again_replaces_what_was_from_there_on():
 
 def test_it_comes_back_from_its_file(tmp_path):
     history = History().extended(record(0), {"shifted": {"forceRmse": 0.5}}).extended(record(1), {})
-    history.write(tmp_path / HISTORY)
-    assert History.from_json(json.loads((tmp_path / HISTORY).read_text())) == history
+    history.write(tmp_path / stage_files.HISTORY)
+    assert History.from_json(json.loads((tmp_path / stage_files.HISTORY).read_text())) == history
 
 
 def test_another_version_is_refused_in_words():

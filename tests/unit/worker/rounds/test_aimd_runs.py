@@ -11,9 +11,10 @@ from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
-from pfd_worker.evaluation.replay import replay, write_aimd
+from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
-from pfd_worker.rounds.labels import AIMD_FILE, aimd_runs, collect_labels
+from pfd_worker.md.replay import replay, write_aimd
+from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 
@@ -64,8 +65,8 @@ def test_aimd_runs_again_as_it_ran_if_the_model_is_the_reference(context):
 
 def test_later_rounds_take_what_the_last_one_kept(context, tmp_path):
     runs = aimd_runs(context, None, collect_labels(context, 0.0))
-    write_aimd(tmp_path / AIMD_FILE, runs)
-    kept = commit(context, StageOutput(files={AIMD_FILE: tmp_path / AIMD_FILE}), 0.0)
+    write_aimd(tmp_path / stage_files.AIMD, runs)
+    kept = commit(context, StageOutput(files={stage_files.AIMD: tmp_path / stage_files.AIMD}), 0.0)
     (found,) = replay(aimd_runs(context, kept, []), EMT(), threading.Event())
     assert found.trajectories == 2 and found.distance[-1] < 1e-6
     assert aimd_runs(context, Manifest("a" * 64, "train", None, {}, {}, StageResult(ok=True)), []) == []

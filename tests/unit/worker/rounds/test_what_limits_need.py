@@ -13,7 +13,8 @@ from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN,
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
-from pfd_worker.families import CALCULATOR_FILE, DEEPMD
+from pfd_worker import stage_files
+from pfd_worker.families import DEEPMD
 from pfd_worker.frames import write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
@@ -46,7 +47,7 @@ def prepared(loop: Loop) -> StageRef:
     folder = loop.folder / "prepared"
     folder.mkdir()
     write_frames(folder / "starts.extxyz", starts)
-    (folder / CALCULATOR_FILE).write_text(json.dumps(EMT_ENGINE["ase"]))
+    (folder / stage_files.CALCULATOR).write_text(json.dumps(EMT_ENGINE["ase"]))
     (folder / "model.pt").write_bytes(b"none")
     params = {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]}
     spec = loop.spec(params, 0, {})

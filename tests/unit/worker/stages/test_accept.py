@@ -15,11 +15,11 @@ from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.families import CALCULATOR_FILE, DEEPMD
+from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled, write_frames
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import accept
@@ -95,7 +95,7 @@ def judged(
         loop,
         "prepare",
         {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
-        {STARTS_FILE: starts, CALCULATOR_FILE: json.dumps(EMT_ENGINE["ase"]).encode()},
+        {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]).encode()},
         {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
     holdout = [label(atoms) for atoms in starts]

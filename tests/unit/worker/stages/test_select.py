@@ -12,16 +12,14 @@ from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.families import CALCULATOR_FILE
 from pfd_worker.frames import write_frames
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.run import commit
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.stages.select import FEATURE_MAP
 from pfd_worker.store.manifests import read_manifest
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
@@ -36,9 +34,9 @@ def explored(tmp_path_factory):
         starts.append(bulk("Cu", cubic=True))
         starts[-1].rattle(0.05, seed=number)
         starts[-1].info = {"system": "copper", "start": number, "frame": 0, "variation": number, "slab": False}
-    files = {name: loop.folder / name for name in (STARTS_FILE, CALCULATOR_FILE)}
-    write_frames(files[STARTS_FILE], starts)
-    files[CALCULATOR_FILE].write_text(json.dumps(EMT_ENGINE["ase"]))
+    files = {name: loop.folder / name for name in (stage_files.STARTS, stage_files.CALCULATOR)}
+    write_frames(files[stage_files.STARTS], starts)
+    files[stage_files.CALCULATOR].write_text(json.dumps(EMT_ENGINE["ase"]))
     spec = loop.spec(EVEN, 0, {})
     commit(StageContext(spec, loop.store, loop.folder), StageOutput(files=files, summary={"elements": ["Cu"]}), 0.0)
     prepare = StageRef(digest=spec.digest)
@@ -146,7 +144,7 @@ def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(ex
 def test_what_is_told_to_the_report(explored):
     loop, inputs = explored
     selected = ref(loop.run(EVEN, 1, inputs))
-    drawn = FeatureMap.from_json(loop.load_json(selected, FEATURE_MAP))
+    drawn = FeatureMap.from_json(loop.load_json(selected, stage_files.FEATURE_MAP))
     candidates = loop.manifest(selected).result.counts["candidates"]
     assert drawn.total == candidates == len(drawn.points) and (drawn.roles == Role.CHOSEN).sum() == 8
     summary = loop.manifest(selected).summary

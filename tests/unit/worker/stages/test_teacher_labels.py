@@ -14,11 +14,11 @@ from tests.unit.worker.stages.loop import TRAIN, Loop, ref
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.models.base import Prediction
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.preparation.starts import STARTS_FILE
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -100,7 +100,7 @@ def inputs(tmp_path) -> tuple[Loop, dict[str, StageRef]]:
     prepare = {"stage": "prepare", "systems": [], "training": {"steps": 1}}
     select = {"stage": "select", "purpose": "training", "frames": FRAMES, "representativeFraction": 0}
     return loop, {
-        "prepare": committed(loop, prepare, {STARTS_FILE: [crystal(9)]}),
+        "prepare": committed(loop, prepare, {stage_files.STARTS: [crystal(9)]}),
         "select": committed(loop, select, {"frames.extxyz": frames, "tasks.json": json.dumps(tasks)}),
     }
 

@@ -5,7 +5,7 @@ from ase.build import bulk, molecule
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfd_worker.acceptance.structure import RadialDistribution, overlaps, radial_distribution, self_overlaps
+from pfd_worker.md.radial_distribution import RadialDistribution, overlaps, radial_distribution, self_overlaps
 
 
 def ideal_gas(symbols, frames, edge=12.0, seed=0):

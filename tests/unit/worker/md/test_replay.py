@@ -6,7 +6,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from tests.unit.worker.report.samples import emt_trajectory
 
-from pfd_worker.evaluation.replay import MOST_STEPS, AimdRun, read_aimd, replay, write_aimd
+from pfd_worker.md.replay import MOST_STEPS, AimdRun, read_aimd, replay, write_aimd
 
 COPPER = bulk("Cu", cubic=True).repeat((2, 1, 1))
 RIGHT, WRONG = (AimdRun("copper", 2.0, 300.0, emt_trajectory(COPPER, 6, 1, wrong_by)) for wrong_by in (0.0, 0.3))
@@ -61,7 +61,7 @@ def test_a_molecule_has_displacements_and_no_distribution():
 
 
 def test_long_aimd_costs_no_more_than_so_many_steps(monkeypatch):
-    monkeypatch.setattr("pfd_worker.evaluation.replay.MOST_STEPS", 8)
+    monkeypatch.setattr("pfd_worker.md.replay.MOST_STEPS", 8)
     assert MOST_STEPS > 8
     other = AimdRun("other", 2.0, 300.0, RIGHT.frames)
     found = replayed(RIGHT, RIGHT, other)

@@ -22,17 +22,17 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from pfd_operator.contract.settings import Ensemble
-from pfd_worker.acceptance.conditions import FS_PER_PS, Conditions
-from pfd_worker.acceptance.drift import MIN_DISTANCE_FACTOR
-from pfd_worker.acceptance.structure import (
+from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.cells import cell_heights, height
+from pfd_worker.md.conditions import FS_PER_PS, Conditions
+from pfd_worker.md.drift import MIN_DISTANCE_FACTOR
+from pfd_worker.md.radial_distribution import (
     R_MAX_ANGSTROM,
     Pair,
     RadialDistribution,
     overlaps,
     radial_distribution,
 )
-from pfd_worker.frames import read_frames, write_frames
-from pfd_worker.md.cells import cell_heights, height
 from pfd_worker.md.trajectory import advance
 
 MOST_STEPS = 1000

@@ -1,0 +1,34 @@
+"""The best model so far, and the one that may take its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pfd_operator.contract.result import ErrorMetrics
+from pfd_worker.families import Family
+from pfd_worker.stage_context import Manifest, StageContext
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model with its errors on the hold-out."""
+
+    file: Path
+    metrics: ErrorMetrics
+    iteration: int | None
+    """None: it was not trained by us."""
+    lowest: ErrorMetrics
+    """Of all models up to this one, those of the one with the lowest force error."""
+
+
+def best_of(context: StageContext, trained: Manifest, family: Family) -> Contender:
+    """Return the best model up to an earlier train stage."""
+    metrics = trained.summary["metrics"]["best"]
+    return Contender(
+        context.fetch(trained, family.best_file),
+        ErrorMetrics.model_validate(metrics),
+        trained.summary["best_iteration"],
+        # a train stage of an earlier version does not say it
+        ErrorMetrics.model_validate(trained.summary.get("lowest", metrics)),
+    )

@@ -1,0 +1,47 @@
+"""Errors of the model that explored on labels it has never seen: what a job learns about itself for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ase import Atoms
+
+from pfd_worker.evaluation.errors import FrameError, force_rmse, frame_errors
+from pfd_worker.frames import Sampling
+from pfd_worker.models.base import AtomisticModel
+from pfd_worker.selection.calibration import conformal_scale
+
+_CHOSEN = (Sampling.FARTHEST, Sampling.BRINK)
+
+
+@dataclass(frozen=True)
+class Prequential:
+    """Errors of an exploring model on the labels that it led to."""
+
+    errors: Sequence[FrameError]
+    """Of those that tell how good it is."""
+    farthest: Sequence[FrameError]
+    """Of those chosen for being hard, where there are others, too."""
+    error_of_novelty: float | None
+    """What novelty is multiplied by for a bound on the force error, in eV/Å; None where that is not known."""
+
+
+def prequential_errors(explorer: AtomisticModel, new: Sequence[Atoms]) -> Prequential:
+    """Measure the model that explored on its new labels.
+
+    Frames chosen for being far from the training set, or next to where MD exploded, are harder than what MD visits,
+    whatever the model: on them alone no model would ever be good. They count only where nothing else was asked for.
+    """
+    errors = frame_errors(new, explorer.predict(new))
+    sampled = [(Sampling(atoms.info["sampling"]), atoms, error) for atoms, error in zip(new, errors, strict=True)]
+    even = [(atoms, error) for sampling, atoms, error in sampled if sampling is Sampling.REPRESENTATIVE]
+    far = [error for sampling, _, error in sampled if sampling in _CHOSEN]
+    return Prequential(
+        errors=[error for _, error in even] or far or errors,
+        farthest=far if even else (),
+        # only what is learned from frames drawn evenly holds for the candidates of the next round
+        error_of_novelty=conformal_scale(
+            [force_rmse([error]) for _, error in even], [atoms.info.get("novelty") for atoms, _ in even]
+        ),
+    )

@@ -1,0 +1,56 @@
+"""Names of the files that stages hand on to others, by the stage that writes them.
+
+Jobs of earlier versions have stored files of these names: one that is renamed is not found again.
+"""
+
+from __future__ import annotations
+
+CALCULATOR = "calculator.json"
+"""prepare, in place of a model: the engine's settings of a teacher that is an ASE calculator."""
+MODEL_SECTION = "model_section.json"
+"""prepare: the model's section of a training input."""
+STARTS = "starts.extxyz"
+"""prepare: structures that MD starts from, undistorted ones and perturbed ones."""
+GIVEN_DATA = "data.extxyz"
+"""prepare: frames that the user has labelled already."""
+
+CANDIDATES = "candidates.extxyz"
+"""explore: frames of its MD."""
+FEATURES = "features.npy"
+"""explore: a row of features for each of them, float32."""
+CANDIDATE_ROWS = "candidates.json"
+"""explore: what is said of each of them."""
+
+FRAMES = "frames.extxyz"
+"""select: what is to be labelled."""
+TASKS = "tasks.json"
+"""select: how, a task for each calculation."""
+FEATURE_MAP = "feature_map.json"
+"""select: what the report draws of a selection; `null` where there is too little to draw."""
+
+LABELS = "labels.extxyz"
+"""label: frames with energy (eV), forces (eV/Å) and virial (eV)."""
+FAILURES = "failures.json"
+"""label: the tasks without one, and why."""
+
+DATASET = "dataset.extxyz"
+"""train: all that is trained on."""
+DATASET_FEATURES = "dataset_features.npy"
+"""train: a row of features for each of them by the new model, float32."""
+HOLD_OUT = "holdout.extxyz"
+"""train: labels that are never trained on."""
+AIMD = "aimd.extxyz"
+"""train: AIMD trajectories so far."""
+EVALUATION = "evaluation.json"
+"""train: all errors, in full."""
+HISTORY = "history.json"
+"""train: what the report says of each iteration."""
+REPORT_JSON = "report.json"
+REPORT_PAGE = "report.html"
+"""train: the report, for programs and for people."""
+
+FROZEN = "frozen.pth"
+COMPRESSED = "compressed.pth"
+"""accept: the student for MD, the second one where the model can be compressed."""
+ACCEPTANCE = "acceptance.json"
+"""accept: every figure and verdict."""

@@ -1,0 +1,1 @@
+"""A stage of a job each: what runs in its pod."""

@@ -54,9 +54,7 @@ def label_output(
 
 def read_labels(context: StageContext, manifests: Sequence[Manifest]) -> tuple[list[Atoms], list[Failure]]:
     """Return the labels and failures of a label stage's indexes."""
-    labels: list[Atoms] = []
-    failures: list[Failure] = []
-    for manifest in manifests:
-        labels += read_frames(context.fetch(manifest, stage_files.LABELS))
-        failures += [Failure(**each) for each in json.loads(context.fetch(manifest, stage_files.FAILURES).read_text())]
-    return labels, failures
+    found = context.fetch_all(manifests, stage_files.LABELS)
+    failed = context.fetch_all(manifests, stage_files.FAILURES)
+    labels = [atoms for path in found for atoms in read_frames(path)]
+    return labels, [Failure(**each) for path in failed for each in json.loads(path.read_text())]

@@ -36,8 +36,8 @@ def run(context: StageContext) -> StageOutput:
     shards = context.input("explore")
     rows: list[_Row] = [
         (shard, number, row)
-        for shard, manifest in enumerate(shards)
-        for number, row in enumerate(json.loads(context.fetch(manifest, stage_files.CANDIDATE_ROWS).read_text()))
+        for shard, path in enumerate(context.fetch_all(shards, stage_files.CANDIDATE_ROWS))
+        for number, row in enumerate(json.loads(path.read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
     if params.frames and not rows:
@@ -112,7 +112,7 @@ def _origin(atoms: Atoms) -> dict[str, str]:
 
 def _features(context: StageContext, shards: Sequence[Manifest]) -> tuple[Features, Features]:
     """Return the features of all candidates, and of all frames labelled for training so far, by one model."""
-    parts = [np.load(context.fetch(manifest, stage_files.FEATURES)) for manifest in shards]
+    parts = [np.load(path) for path in context.fetch_all(shards, stage_files.FEATURES)]
     given = [part for part in parts if len(part)]
     mine: Features = np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32)
     known = np.zeros((0, 0), dtype=np.float32)
@@ -164,10 +164,9 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
 
 def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Sequence[tuple[int, int]]) -> list[Atoms]:
     """Return the frames at (shard, row); shards that none was chosen from are not fetched."""
-    loaded = {
-        shard: read_frames(context.fetch(shards[shard], stage_files.CANDIDATES))
-        for shard in sorted({s for s, _ in places})
-    }
+    chosen = sorted({shard for shard, _ in places})
+    files = context.fetch_all([shards[shard] for shard in chosen], stage_files.CANDIDATES)
+    loaded = {shard: read_frames(path) for shard, path in zip(chosen, files, strict=True)}
     return [loaded[shard][row] for shard, row in places]
 
 

@@ -14,7 +14,7 @@ from .faults import Book, Fault
 from .installation import NAMESPACE
 from .kubelet import Kubelets
 from .operator_process import OperatorProcess
-from .pods import Pod
+from .pods import GRACE_SECONDS, Pod
 from .storage import StorageProxy
 
 PAUSE_SECONDS = (0.2, 1.6)
@@ -101,7 +101,9 @@ class Hands:
             policy = self._random.choice(["Foreground", "Background"])
             await self._api.request("DELETE", f"{JOBS}/{pod.job}", {"propagationPolicy": policy})
         elif deed is Fault.POD_DELETED:
-            await self._api.request("DELETE", f"{self._kubelets.path}/{pod.name}", {"gracePeriodSeconds": 5})
+            await self._api.request(
+                "DELETE", f"{self._kubelets.path}/{pod.name}", {"gracePeriodSeconds": GRACE_SECONDS}
+            )
         else:
             name = {"name": pod.name, "namespace": NAMESPACE}
             body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": name}

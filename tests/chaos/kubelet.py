@@ -15,7 +15,7 @@ from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_worker.errors import StageError
 
 from .faults import Book, Fault, Weather
-from .pods import Pod, now, pod_from, terminated
+from .pods import GRACE_SECONDS, Pod, now, pod_from, terminated
 from .worker import Worker
 
 NODES = ("node-0", "node-1", "node-2")
@@ -186,7 +186,7 @@ class Kubelets:
             if pod.task is not None:
                 pod.task.cancel()
             with contextlib.suppress(ApiError):
-                await self._api.request("DELETE", f"{self.path}/{pod.name}", {"gracePeriodSeconds": 5})
+                await self._api.request("DELETE", f"{self.path}/{pod.name}", {"gracePeriodSeconds": GRACE_SECONDS})
         await asyncio.sleep(seconds)
         for pod in victims:
             # what the garbage collector of pods does about a node that is out of service

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
 
 from .worker import Life
 
-NODE_LOST_AFTER_SECONDS = 12
-"""The operator's patience with a pod that is to end: after it, another may do its work."""
+GRACE_SECONDS = 5
+"""Time to end for a pod that is deleted."""
+NODE_LOST_AFTER_SECONDS = 7
+"""The operator's patience after that: then another may do its work."""
 
 
 @dataclass
@@ -26,8 +28,8 @@ class Pod:
     spec: StageSpec
     node: str
     started_at: str = ""
-    deleted_at: datetime | None = None
-    """When it was told to end."""
+    grace_ends_at: datetime | None = None
+    """When its time to end is over; None if it was not told to."""
     life: Life = field(default_factory=Life)
     killed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -40,12 +42,13 @@ class Pod:
     def lingers(self, at: datetime) -> bool:
         """Return True if the operator may take it for dead; on a slow machine sound nodes take as long."""
         # the server's times are whole seconds
-        return self.deleted_at is not None and (at - self.deleted_at).total_seconds() > NODE_LOST_AFTER_SECONDS - 1
+        return (
+            self.grace_ends_at is not None and (at - self.grace_ends_at).total_seconds() > NODE_LOST_AFTER_SECONDS - 1
+        )
 
     def told_to_end(self, metadata: dict[str, Any]) -> None:
         """Take note of a deletion; deletionTimestamp is when its grace is over."""
-        grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
-        self.deleted_at = datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+        self.grace_ends_at = datetime.fromisoformat(metadata["deletionTimestamp"])
         self.life.stopping.set()
 
 

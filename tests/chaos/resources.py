@@ -8,6 +8,9 @@ from typing import Any
 
 from cluster_parts import distill_body, job_body
 
+from pfd_operator.contract.stage import StageKind
+
+from .pods import GRACE_SECONDS
 from .worker import REFUSED, REJECTED
 
 NEVER = {"forceRMSE": 1e-6, "consecutive": 2}
@@ -30,12 +33,19 @@ class Group:
 def group(profile: str, number: int) -> Group:
     """Return the resources of a profile; a name begins with its profile's and ends with the number."""
     name = f"{profile}-{number:04d}"
-    return Group(profile, tuple(_PROFILES[profile](name)))
+    return Group(profile, tuple(_soon_gone(body) for body in _PROFILES[profile](name)))
 
 
 def profile_of(name: str) -> str:
     """Return which resource of which profile this is: that of the reference run has the same."""
     return name.rpartition("-")[0]
+
+
+def _soon_gone(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource whose pods are given little time to end: an hour of chaos has room for more."""
+    stages = [stage.value for stage in StageKind if stage is not StageKind.ACCEPT or body["kind"] == "DistillJob"]
+    pods = {stage: {"terminationGracePeriodSeconds": GRACE_SECONDS} for stage in stages}
+    return body | {"spec": body["spec"] | {"pods": pods}}
 
 
 def _converged(name: str) -> list[dict[str, Any]]:

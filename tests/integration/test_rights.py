@@ -96,7 +96,7 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     settings = settings_for(namespace, await account_of(api, kubeconfig, documents, tmp_path))
     stop = asyncio.Event()
     # one in which it has no Role keeps it from nothing
-    both = replace(settings, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere"))
+    both = replace(settings, lease_name=ACCOUNT, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere"))
     operator = asyncio.create_task(run(both, stop))
     path = f"{collection_path('FineTuneJob', namespace)}/silicon"
 

@@ -120,3 +120,13 @@ async def test_a_job_that_has_started_stays_what_it_is(api: KubeApi, namespace: 
         said = await try_to_change(**{field: value}, restart=restart)
         assert said == "" if with_restart else said.endswith(f": {message}")
     assert await try_to_change(suspend=True) == ""
+    await api.request("PATCH", path, {"spec": {"restart": restart}}, content_type=MERGE_PATCH)
+    dealt_with = {"status": {"restartId": restart["id"]}}
+    await api.request("PATCH", f"{path}/status", dealt_with, content_type=MERGE_PATCH)
+    for field in WITH_RESTART & FROZEN[kind].keys():
+        change = {field: FROZEN[kind][field]}
+        assert await try_to_change(**change, restart=restart | {"id": "once more"}) == ""
+        # neither a restart that was dealt with nor one that was taken out is a new one
+        for no_new_one in (restart, None):
+            said = await try_to_change(**change, restart=no_new_one)
+            assert said.endswith("change it with a new spec.restart.id"), f"{field} with {no_new_one}"

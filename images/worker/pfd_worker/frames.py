@@ -13,6 +13,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread, write
 from numpy.typing import NDArray
 
+GIVEN = "data"
+"""The stratum of labels that the user gave (spec.data); others have their condition in it."""
+
 
 class Sampling(StrEnum):
     """How a frame came to be labelled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,7 +81,23 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
         )
     bare = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     bare.info = {"frame": number}
-    return bare
+    return right_handed(bare)
+
+
+def right_handed(atoms: Atoms) -> Atoms:
+    """Return atoms whose cell vectors are right-handed: the same crystal, its first two vectors exchanged if need be.
+
+    deepmd-kit's heights of a left-handed cell are negative (`b_to_face_distance`), and it finds no periodic image of
+    any atom.
+    """
+    if atoms.cell.handedness >= 0:
+        return atoms
+    turned = atoms.copy()
+    order = [1, 0, 2]
+    turned.set_cell(atoms.cell.array[order], scale_atoms=False)
+    turned.pbc = atoms.pbc[order]
+    turned.calc = atoms.calc
+    return turned
 
 
 def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int) -> list[Atoms]:
@@ -185,6 +202,18 @@ def training_starts(starts: list[Atoms]) -> list[Atoms]:
     """Return the starts of AIMD and of exploration for training: those not kept for the hold-out."""
     first = _first_kept(starts)
     return [atoms for atoms in starts if _variation(atoms) < first]
+
+
+def structures_in_turn(starts: Sequence[Atoms], seed: int) -> list[Atoms]:
+    """Return starts in a seeded order: every structure comes once before any comes again as another variation."""
+    order = np.random.default_rng(seed).permutation(len(starts))
+    times: Counter[int] = Counter()
+    turns = []
+    for row in map(int, order):
+        structure = int(starts[row].info["frame"])
+        turns.append(times[structure])
+        times[structure] += 1
+    return [starts[int(order[place])] for place in np.argsort(turns, kind="stable")]
 
 
 def _first_kept(starts: list[Atoms]) -> int:

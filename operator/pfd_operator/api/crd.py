@@ -79,7 +79,7 @@ def _frozen(name: str) -> dict[str, str]:
     rule = f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}"
     if name in RESTART_FIELDS:
         return {
-            "rule": f"{rule} || self.spec.?restart.id != oldSelf.spec.?restart.id",
+            "rule": f"{rule} || !(self.spec.?restart.id.orValue('') in ['', oldSelf.?status.restartId.orValue('')])",
             "message": f"spec.{name} is frozen once started; change it with a new spec.restart.id",
         }
     return {"rule": rule, "message": f"spec.{name} is frozen once started; a new job reuses labels"}

@@ -67,9 +67,7 @@ class PodOverrides(Strict):
     affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")
-    resource_claims: list[ResourceClaim] = Field(
-        [], max_length=8, description="Devices by dynamic resource allocation."
-    )
+    resource_claims: list[ResourceClaim] = Field([], max_length=8, description="Devices by DRA.")
     termination_grace_period_seconds: int = Field(60, ge=1, le=3600, description="Seconds after SIGTERM. Default 60.")
 
 

@@ -24,6 +24,7 @@ from .observe import (
     parse_config_map,
     parse_job,
     parse_pod,
+    read_pods,
     with_pods,
 )
 from .owner import Owner
@@ -120,9 +121,14 @@ class Children:
         """
         query = {"labelSelector": f"{UID_LABEL}={owner.uid}"}
         scope = f"/namespaces/{owner.namespace}"
-        # Jobs first: a pod that comes in between is seen
-        jobs = (await self._api.request("GET", JOBS.format(scope), query=query))["items"]
-        pods = (await self._api.request("GET", PODS.format(scope), query=query))["items"]
+        # Jobs first: a pod that comes in between is seen. In pages: ten thousand pods are hundreds of MiB.
+        jobs = [
+            job
+            async for page in self._api.pages(JOBS.format(scope), query)
+            for job in map(parse_job, page["items"])
+            if job is not None
+        ]
+        pods = [pod async for page in self._api.pages(PODS.format(scope), query) for pod in read_pods(page["items"])]
         found = observed_jobs(jobs, pods)
         return replace(
             observed, jobs=tuple(self._with_gone_pods(job, Owner(owner.namespace, job.uid)) for job in found)

@@ -54,14 +54,16 @@ class Sweep:
             self._task.cancel()
 
     async def _sweep(self) -> None:
-        await asyncio.sleep(AFTER_SECONDS)
-        # noted before the lists are made: what comes meanwhile is not in them
-        held = self._store.uids()
-        try:
-            there = {uid for kind in KINDS for scope in self._scopes for uid in await self._uids(kind, scope)}
-        except ApiError as error:
-            log.warning("which resources were deleted while the watch was cut is not known: %s", error)
-            return
+        while True:
+            await asyncio.sleep(AFTER_SECONDS)
+            # noted before the lists are made: what comes meanwhile is not in them
+            held = self._store.uids()
+            try:
+                there = {uid for kind in KINDS for scope in self._scopes for uid in await self._uids(kind, scope)}
+            except ApiError as error:
+                log.warning("which resources were deleted while the watch was cut is not known yet: %s", error)
+            else:
+                break
         for uid, key in held.items():
             if uid not in there:
                 log.info("%s was deleted while the watch was cut", "/".join(key))

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pfd_operator.api.pods import gpus_in
@@ -140,25 +140,38 @@ def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
     return replace(job.observed, pods=observed, succeeded_indexes=succeeded)
 
 
-def observed_jobs(jobs: Sequence[Object], pods: Sequence[Object]) -> tuple[ObservedJob, ...]:
+@dataclass(frozen=True)
+class ReadPod:
+    """A pod as it was read from the server, without the rest of its kilobytes."""
+
+    pod: CachedPod
+    job: ObservedJob | None
+    """What a pod that has not ended says of its Job, should that be gone."""
+
+
+def read_pods(pods: Iterable[Object]) -> list[ReadPod]:
+    """Return what is kept of pods; those that no Job owns are left out."""
+    parsed = ((pod, parse_pod(pod)) for pod in pods)
+    return [
+        ReadPod(kept, None if kept.observed.ended else _job_of_orphan(pod)) for pod, kept in parsed if kept is not None
+    ]
+
+
+def observed_jobs(jobs: Iterable[CachedJob], pods: Iterable[ReadPod]) -> tuple[ObservedJob, ...]:
     """Join the Jobs and pods of a resource, all of its namespace; of a Job that is gone, what its live pods say."""
-    parsed_pods = [(pod, parsed) for pod in pods if (parsed := parse_pod(pod)) is not None]
-    by_job: dict[Owner, list[CachedPod]] = defaultdict(list)
-    for _, parsed in parsed_pods:
-        by_job[parsed.owner].append(parsed)
-    present = [job for job in map(parse_job, jobs) if job is not None]
-    known = {job.as_owner for job in present}
+    by_job: dict[Owner, list[ReadPod]] = defaultdict(list)
+    for read in pods:
+        by_job[read.pod.owner].append(read)
+    present = [with_pods(job, [read.pod for read in by_job.pop(job.as_owner, ())]) for job in jobs]
     # deleted in the background, a Job is gone before its pods
-    gone = {parsed.owner: pod for pod, parsed in parsed_pods if parsed.owner not in known and not parsed.observed.ended}
-    orphaned = [(owner, job) for owner, pod in gone.items() if (job := _job_of_orphan(pod)) is not None]
-    return (
-        *(with_pods(job, by_job[job.as_owner]) for job in present),
-        # only those that live: how many indexes there were is gone with the Job, so the rest may not be judged
-        *(
-            replace(job, pods=tuple(pod.observed for pod in by_job[owner] if not pod.observed.ended))
-            for owner, job in orphaned
-        ),
-    )
+    gone = [job for reads in by_job.values() if (job := _of_orphans(reads)) is not None]
+    return (*present, *gone)
+
+
+def _of_orphans(reads: Iterable[ReadPod]) -> ObservedJob | None:
+    """Return a Job that is gone with those of its pods that live: how many indexes there were is gone with it, too."""
+    live = [(read.job, read.pod.observed) for read in reads if read.job is not None]
+    return replace(live[-1][0], pods=tuple(pod for _, pod in live)) if live else None
 
 
 def observed_pod(pod: Object) -> ObservedPod:
@@ -178,7 +191,7 @@ def observed_pod(pod: Object) -> ObservedPod:
         created_at=timestamp(metadata.get("creationTimestamp")),
         started_at=facts.started_at,
         finished_at=facts.finished_at if ended else None,
-        deleting_since=_deleting_since(metadata),
+        grace_ends_at=timestamp(metadata.get("deletionTimestamp")),
         waiting_reason=waiting_reason,
         waiting_message=waiting_message,
         exit_code=facts.exit_code if ended else None,
@@ -240,11 +253,3 @@ def _indexes(text: str) -> frozenset[int]:
         first, _, last = part.partition("-")
         indexes.update(range(int(first), int(last or first) + 1))
     return frozenset(indexes)
-
-
-def _deleting_since(metadata: Object) -> datetime | None:
-    # deletionTimestamp is when the grace period ends, not when it began
-    deadline = timestamp(metadata.get("deletionTimestamp"))
-    if deadline is None:
-        return None
-    return deadline - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)

@@ -48,7 +48,7 @@ def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool, one_of_many:
         Its stage goes on whether or not this one succeeds, and it is known to have started.
     """
     observed = pod.observed
-    if gone or observed.deleting_since is not None:
+    if gone or observed.grace_ends_at is not None:
         # it ends now, unless it had ended before: then it is only swept away
         return LATER_SECONDS if before is not None and before.observed.ended else AT_ONCE
     if one_of_many and observed.waiting_reason is None and observed.phase in ("Running", "Succeeded"):

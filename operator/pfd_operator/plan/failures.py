@@ -62,7 +62,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     if pod.container_reason == "DeadlineExceeded":
         message = f"pod {pod.name} of the {stage.value} stage used up the time that spec.budget left it"
         return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)
-    if exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.deleting_since:
+    if exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.grace_ends_at:
         message = f"pod {pod.name} of the {stage.value} stage was stopped from outside: {words or 'no message'}"
         return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
     if pod.exit_code == ExitCode.OK:

@@ -34,7 +34,7 @@ def outcome_of(job: ObservedJob, memory_limit: str | None) -> Outcome:
 def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> bool:
     """Return True if a Job has running pods or may still create some.
 
-    A pod that has been terminating for `node_lost_after_seconds` is taken for dead: its node does not answer.
+    A pod whose grace has been over for `node_lost_after_seconds` is taken for dead: its node does not answer.
     """
     if any(_pod_lives(pod, now, node_lost_after_seconds) for pod in job.pods):
         return True
@@ -50,15 +50,15 @@ def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> 
 
 
 def hung_since(job: ObservedJob) -> datetime | None:
-    """Return since when a pod of a Job has been terminating without an end; None if there is none."""
-    since = (pod.deleting_since for pod in job.pods if not pod.ended)
+    """Return since when a pod of a Job should have ended, or will; None if none is being deleted."""
+    since = (pod.grace_ends_at for pod in job.pods if not pod.ended)
     return min((time for time in since if time is not None), default=None)
 
 
 def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) -> bool:
     if pod.ended:
         return False
-    return pod.deleting_since is None or (now - pod.deleting_since).total_seconds() < node_lost_after_seconds
+    return pod.grace_ends_at is None or (now - pod.grace_ends_at).total_seconds() < node_lost_after_seconds
 
 
 def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:

@@ -114,7 +114,10 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
 def _at_rest(draft: Draft) -> bool:
     active, patience = draft.active, draft.settings.node_lost_after_seconds
     known = active is None or active.state is ActiveState.BACKOFF
-    return known and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
+    # One that is not seen yet will be, while the job runs. In any other phase nobody creates it any more, and whether
+    # the API server has it is asked before this is done.
+    given_up = active is not None and active.state is ActiveState.INTENDED and draft.status.phase is not Phase.RUNNING
+    return (known or given_up) and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
 
 
 def _next_attempt(draft: Draft) -> int:

@@ -70,7 +70,8 @@ class ObservedPod:
     started_at: datetime | None = None
     """Start of its first container."""
     finished_at: datetime | None = None
-    deleting_since: datetime | None = None
+    grace_ends_at: datetime | None = None
+    """When what is left of it is killed; None if it is not being deleted."""
     waiting_reason: str | None = None
     """Why it does not run: ImagePullBackOff, Unschedulable, CreateContainerConfigError, …"""
     waiting_message: str = ""

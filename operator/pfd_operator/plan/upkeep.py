@@ -55,7 +55,7 @@ def watch_stuck(draft: Draft) -> None:
     stuck = stuck_pods(job, age)
     if stuck is None:
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-        if not job.pods and not job.suspended:
+        if not job.pods and not job.suspended and not job.deleting:
             draft.wake(NO_POD_AFTER_SECONDS - age)
         return
     old = find_condition(draft.status, ConditionType.STUCK)

@@ -107,7 +107,7 @@ class Reconciler:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""
         if isinstance(error, NameTaken):
             event = Event("NameTaken", str(error), warning=True)
-        elif error.status in (400, 403, 422):
+        elif error.status in (400, 403, 413, 422) or "webhook" in error.message:
             event = Event("Refused", f"the API server refused a child: {error.message}", warning=True)
         else:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import Histogram
 
@@ -37,6 +37,9 @@ class Work:
         self._reconciler = reconciler
         self._store = reconciler.store
         self._seconds = seconds
+        # from the start: of a series that begins with its first value, an alert sees no increase
+        for outcome in get_args(Outcome):
+            seconds.labels(outcome)
         self._heard: dict[Key, int] = {}
         """The newest version that the watch brought of each resource while it is worked on; 0: none."""
 

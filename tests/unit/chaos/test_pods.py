@@ -14,14 +14,13 @@ def some_pod() -> Pod:
     return Pod("label-a1-x", "uid", "label-a1", 0, StageSpec.model_construct(), "node-0")
 
 
-@pytest.mark.parametrize(("seconds", "lingers"), [(0, False), (5, False), (NODE_LOST_AFTER_SECONDS, True)])
+@pytest.mark.parametrize(("seconds", "lingers"), [(-30, False), (5, False), (NODE_LOST_AFTER_SECONDS, True)])
 def test_a_pod_lingers_after_the_patience_with_it(seconds: float, lingers: bool) -> None:
     pod = some_pod()
-    pod.told_to_end({"deletionTimestamp": "2026-01-01T00:00:35Z", "deletionGracePeriodSeconds": 30})
+    pod.told_to_end({"deletionTimestamp": "2026-01-01T00:00:35Z"})
     assert pod.life.stopping.is_set()
-    assert pod.deleted_at is not None
-    assert pod.deleted_at.isoformat() == "2026-01-01T00:00:05+00:00"
-    assert pod.lingers(pod.deleted_at + timedelta(seconds=seconds)) is lingers
+    assert pod.grace_ends_at == datetime(2026, 1, 1, 0, 0, 35, tzinfo=UTC)
+    assert pod.lingers(pod.grace_ends_at + timedelta(seconds=seconds)) is lingers
 
 
 def test_a_pod_that_nobody_deleted_does_not_linger() -> None:

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Perturb, Slab
 from pfd_worker.errors import StageError
-from pfd_worker.structures import holdout_starts, perturbed, read_structures, training_starts
+from pfd_worker.structures import holdout_starts, perturbed, read_structures, structures_in_turn, training_starts
 
 
 def silicon():
@@ -156,3 +157,25 @@ def test_starts_are_looked_at_a_few_times_each_however_many_there_are():
     assert [len(pool(starts)) for pool in (holdout_starts, training_starts)] == [500, 1500]
     assert len(looks) <= 4 * len(starts)
     assert training_starts([]) == holdout_starts([]) == []
+
+
+def test_every_structure_has_its_turn_before_any_has_another():
+    starts = [Atoms("Cu", info={"frame": frame, "variation": v}) for frame in range(5) for v in range(3)]
+    turns = structures_in_turn(starts, seed=3)
+    for first in range(0, 15, 5):
+        assert {atoms.info["frame"] for atoms in turns[first : first + 5]} == set(range(5))
+    assert len({(atoms.info["frame"], atoms.info["variation"]) for atoms in turns}) == 15
+    assert [a.info for a in turns] == [a.info for a in structures_in_turn(starts, seed=3)]
+    assert [a.info for a in turns] != [a.info for a in structures_in_turn(starts, seed=4)]
+
+
+def test_a_left_handed_cell_becomes_the_same_crystal_in_a_right_handed_one(tmp_path):
+    atoms = bulk("Si", cubic=True) * (1, 1, 2)
+    atoms.rattle(0.1, seed=1)
+    atoms.set_cell(atoms.cell.array[[1, 0, 2]])
+    atoms.pbc = [True, False, True]
+    assert atoms.cell.handedness == -1
+    write(tmp_path / "left.extxyz", atoms)
+    (found,) = read_structures(tmp_path / "left.extxyz", "silicon")
+    assert found.cell.handedness == 1 and list(found.pbc) == [False, True, True]
+    assert np.allclose(found.get_all_distances(mic=True), atoms.get_all_distances(mic=True))

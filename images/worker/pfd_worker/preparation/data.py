@@ -10,9 +10,10 @@ from ase import Atoms
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
-from pfd_worker.frames import energy_of, is_labelled, labelled, read_frames, virial_of
+from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_frames, virial_of
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
+from pfd_worker.structures import right_handed
 
 
 def given_data(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> list[Atoms]:
@@ -53,8 +54,8 @@ def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:
             f"{frame}: energy and forces are needed and, like the virial, must be finite; "
             "name them energy (eV) and forces (eV/Å)"
         )
-    bare = atoms.copy()
-    bare.info = {"system": "data", "stratum": "data", "purpose": "training", "trajectory": where}
+    bare = right_handed(atoms.copy())
+    bare.info = {"system": "data", "stratum": GIVEN, "purpose": "training", "trajectory": where}
     return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
 
 

@@ -11,7 +11,7 @@ from ase import Atoms
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.evaluation.units import check_units
+from pfd_worker.evaluation.units import by_source, check_units
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender
 from pfd_worker.training.runner import Trained
@@ -25,7 +25,8 @@ class FineTuneRound(Round):
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
         predictions = pretrained.predict(dataset)
-        check_units(dataset, predictions)
+        for rows in by_source(dataset):
+            check_units([dataset[row] for row in rows], [predictions[row] for row in rows])
         shifts = fit_energy_shift(frame_errors(dataset, predictions))
         self.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"

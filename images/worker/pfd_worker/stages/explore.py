@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -26,7 +28,7 @@ from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.structures import by_system, holdout_starts, training_starts
+from pfd_worker.structures import by_system, holdout_starts, structures_in_turn, training_starts
 
 
 def run(context: StageContext) -> StageOutput:
@@ -67,13 +69,14 @@ def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: G
 
 
 def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:
-    """Return this index's tasks, each with its running number among those of its system."""
+    """Return this index's tasks, each with its running number among those of its system in all iterations."""
     seed = seed_of(context.spec.seed, "explore", params.purpose, context.spec.iteration)
-    numbered = []
-    counts: dict[str, int] = {}
-    for task in md_tasks(params.systems, params.exploration, seed):
-        numbered.append((task, counts.get(task.system, 0)))
-        counts[task.system] = counts.get(task.system, 0) + 1
+    tasks = md_tasks(params.systems, params.exploration, seed)
+    counts = Counter(task.system for task in tasks)
+    # iterations go on through the starts: began each with the first, most of many would never be simulated
+    begun = max(0, context.spec.iteration - 1)
+    ordinals = {system: itertools.count(begun * count) for system, count in counts.items()}
+    numbered = [(task, next(ordinals[task.system])) for task in tasks]
     return tasks_of_index(numbered, context.index or 0, params.exploration.pods)
 
 
@@ -82,8 +85,7 @@ def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, l
     dealt = {}
     for system, mine in by_system(starts).items():
         pool = holdout_starts(mine) if params.purpose == "hold-out" else training_starts(mine)
-        order = np.random.default_rng(seed_of(seed, "starts", params.purpose, system)).permutation(len(pool))
-        dealt[system] = [pool[int(number)] for number in order]
+        dealt[system] = structures_in_turn(pool, seed_of(seed, "starts", params.purpose, system))
     return dealt
 
 

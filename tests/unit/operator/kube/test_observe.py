@@ -9,7 +9,15 @@ import pytest
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.kube.observe import observed_jobs, observed_pod, parse_config_map, parse_job, parse_pod, with_pods
+from pfd_operator.kube.observe import (
+    observed_jobs,
+    observed_pod,
+    parse_config_map,
+    parse_job,
+    parse_pod,
+    read_pods,
+    with_pods,
+)
 from pfd_operator.kube.owner import Owner
 
 LABELS = {
@@ -193,15 +201,18 @@ def test_disrupted_and_deleted() -> None:
     deletion = {"deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 60}
     seen = observed_pod(pod({"phase": "Running", "conditions": [condition]}, **deletion))
     assert seen.disrupted
-    assert seen.deleting_since == datetime(2026, 1, 1, tzinfo=UTC)
+    # until then it may still work
+    assert seen.grace_ends_at == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 
 
 def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     running, done = pod({"phase": "Running"}), pod({"phase": "Succeeded"}, name="silicon-y")
-    (gone,) = observed_jobs([], [running, done])
+    (gone,) = observed_jobs([], read_pods([running, done]))
     assert (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting) == ("j", 2, StageKind.LABEL, 1, True)
     # how many indexes there were is not known any more: what one of them said must not end the stage
     assert [each.phase for each in gone.pods] == ["Running"]
-    assert observed_jobs([], [done]) == ()
-    (present,) = observed_jobs([job()], [running, done])
+    assert observed_jobs([], read_pods([done])) == ()
+    there = parse_job(job())
+    assert there is not None
+    (present,) = observed_jobs([there], read_pods([running, done]))
     assert (len(present.pods), present.deleting) == (2, False)

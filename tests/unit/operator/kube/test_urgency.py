@@ -58,13 +58,13 @@ def test_jobs(changed: CachedJob, gone: bool, active: bool, seconds: float) -> N
         (None, pod("Pending"), LATER_SECONDS),
         (pod("Pending"), pod("Pending", waiting_reason="ImagePullBackOff"), SOON_SECONDS),
         (pod("Pending"), pod("Running"), SOON_SECONDS),
-        (pod("Running"), pod("Running", deleting_since=NOW), AT_ONCE),
+        (pod("Running"), pod("Running", grace_ends_at=NOW), AT_ONCE),
         (pod("Running"), pod("Succeeded"), AT_ONCE),
         (pod("Running"), pod("Failed"), AT_ONCE),
-        (pod("Running", deleting_since=NOW), pod("Failed", deleting_since=NOW), AT_ONCE),
+        (pod("Running", grace_ends_at=NOW), pod("Failed", grace_ends_at=NOW), AT_ONCE),
         # told once: its end was heard of when it came
         (None, pod("Succeeded"), AT_ONCE),
-        (pod("Succeeded"), pod("Succeeded", deleting_since=NOW), LATER_SECONDS),
+        (pod("Succeeded"), pod("Succeeded", grace_ends_at=NOW), LATER_SECONDS),
     ],
 )
 def test_pods(before: CachedPod | None, changed: CachedPod, seconds: float) -> None:
@@ -84,7 +84,7 @@ def test_pods_that_are_gone() -> None:
         (pod("Running", index=3), PROGRESS_SECONDS),
         (pod("Succeeded", index=3), PROGRESS_SECONDS),
         (pod("Failed", index=3), AT_ONCE),
-        (pod("Running", index=3, deleting_since=NOW), AT_ONCE),
+        (pod("Running", index=3, grace_ends_at=NOW), AT_ONCE),
         (pod("Running", index=3, waiting_reason="CreateContainerError"), SOON_SECONDS),
     ],
 )

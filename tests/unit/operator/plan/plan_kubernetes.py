@@ -46,8 +46,7 @@ class TrueJob:
         return [
             pod
             for pod in self.unended_pods()
-            if pod.deleting_since is None
-            or (now - pod.deleting_since).total_seconds() < SETTINGS.node_lost_after_seconds
+            if pod.grace_ends_at is None or (now - pod.grace_ends_at).total_seconds() < SETTINGS.node_lost_after_seconds
         ]
 
     def live(self, now: datetime) -> bool:
@@ -179,8 +178,8 @@ class Kubernetes:
     def lose_node(self, number: int) -> None:
         """A pod stands in Terminating for ever."""
         job, pod = self._pick(number)
-        if job is not None and pod is not None and pod.deleting_since is None:
-            job.pods[pod.name] = replace(pod, deleting_since=self.now)
+        if job is not None and pod is not None and pod.grace_ends_at is None:
+            job.pods[pod.name] = replace(pod, grace_ends_at=self.now)
 
     def delete_job(self, number: int) -> None:
         """Somebody deletes a Job."""
@@ -196,7 +195,7 @@ class Kubernetes:
 
     def terminate(self, number: int) -> None:
         """A pod that is to go, goes."""
-        going = [(job, pod) for job, pod in self._running_pods() if pod.deleting_since is not None]
+        going = [(job, pod) for job, pod in self._running_pods() if pod.grace_ends_at is not None]
         if going:
             job, pod = going[number % len(going)]
             self._end(job, pod, "Failed", 137, None)
@@ -204,8 +203,8 @@ class Kubernetes:
     def _delete(self, job: TrueJob) -> None:
         job.deleting = True
         for pod in job.unended_pods():
-            if pod.deleting_since is None:
-                job.pods[pod.name] = replace(pod, deleting_since=self.now)
+            if pod.grace_ends_at is None:
+                job.pods[pod.name] = replace(pod, grace_ends_at=self.now)
 
     def _may_fail(self, job: TrueJob) -> bool:
         if job.planned.completions is not None:

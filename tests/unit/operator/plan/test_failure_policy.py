@@ -30,7 +30,7 @@ def said(reason: Reason, message: str = "words") -> StageResult:
         (failed_pod(75, result=said(Reason.STORE_UNAVAILABLE)), Remedy.RETRY, "StoreUnavailable"),
         (failed_pod(85, result=said(Reason.PREEMPTED)), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(137, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
-        (failed_pod(137, deleting_since=START), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(137, grace_ends_at=START), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(None, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(137), Remedy.RETRY, "InternalError"),
         (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
@@ -161,7 +161,7 @@ def test_a_job_not_seen_yet_is_created_under_the_same_name() -> None:
 def test_no_next_attempt_beside_a_terminating_pod_until_its_node_is_lost() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)
-    hanging = job_of(planned, pod(deleting_since=START))
+    hanging = job_of(planned, pod(grace_ends_at=START))
     decision = run.step(hanging, seconds=100)
     assert decision.actions == ()
     assert decision.requeue_after_seconds == SETTINGS.node_lost_after_seconds - 100
@@ -266,12 +266,28 @@ def test_the_time_of_a_refused_job_is_none_of_its_pods() -> None:
     assert run.status.phase is Phase.FAILED
 
 
+def test_a_pod_may_use_all_of_its_grace() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    slow = job_of(planned, pod(grace_ends_at=after(1800)))
+    assert run.step(slow, seconds=1800).actions == ()
+    assert run.status.active is not None
+    assert run.status.active.attempt == 1
+
+
+def test_a_job_that_is_being_deleted_is_not_looked_at_over_and_over() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    going = replace(job_of(planned), pods=(), deleting=True)
+    assert run.step(going, seconds=600).requeue_after_seconds == DELETION_LOOK_SECONDS
+
+
 def test_a_stage_that_waits_for_a_pod_looks_again_after_a_while() -> None:
     run = Run()
     planned = run.until(0, StageKind.LABEL)
     patience = SETTINGS.node_lost_after_seconds
-    hanging = pod(name="pod-0", index=0, deleting_since=START)
-    ending = pod(name="pod-1", index=1, deleting_since=after(patience - 5))
+    hanging = pod(name="pod-0", index=0, grace_ends_at=START)
+    ending = pod(name="pod-1", index=1, grace_ends_at=after(patience - 5))
     job = job_of(planned, hanging, ending)
     run.step(job, seconds=patience + 1)
     assert run.status.active is not None

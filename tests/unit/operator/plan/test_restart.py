@@ -96,6 +96,17 @@ def test_a_job_whose_attempt_is_not_seen_yet_waits_until_it_is() -> None:
     assert run.status.restart_id == ""
 
 
+def test_a_suspended_job_whose_attempt_was_never_made_does_not_wait_for_it() -> None:
+    run = Run()
+    run.until(1, StageKind.LABEL)
+    run.edit(suspend=True)
+    run.step(seconds=1)
+    run.edit(suspend=True, **restart(0))
+    run.step(seconds=1)
+    assert run.decision.unseen
+    assert (run.status.phase, run.status.restart_id) == (Phase.SUSPENDED, restart(0)["restart"]["id"])
+
+
 def test_a_failed_job_goes_on_where_its_user_wants() -> None:
     run = Run()
     planned = run.until(1, StageKind.TRAIN)

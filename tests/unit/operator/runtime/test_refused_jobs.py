@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -55,8 +55,6 @@ class Server:
         if path.endswith("/events"):
             self.events.append((body or {})["reason"])
             return {"metadata": {"name": "event"}}
-        if method == "GET" and path.endswith(("/jobs", "/pods")):
-            return {"items": []}
         if method == "GET":
             return {"metadata": {"ownerReferences": []}}
         if path.endswith("/status") and body is not None:
@@ -67,6 +65,9 @@ class Server:
                 "status": patched(self.resource["status"], body["status"]),
             }
         return self.resource
+
+    async def pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        yield {"items": []}
 
     async def send(self, method: str, path: str, body: Mapping[str, Any], query: object = None) -> None:
         if self.refusal is not None:
@@ -96,6 +97,7 @@ def reconciler(server: Server) -> Reconciler:
     [
         (ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch"), "Refused", "exceeded quota"),
         (ApiError(422, "Invalid", "spec.template.spec.tolerations[0]"), "Refused", "tolerations[0]"),
+        (ApiError(500, "InternalError", "failed calling webhook: quota.example.org"), "Refused", "webhook"),
         (ApiError(409, "AlreadyExists", "it exists"), "NameTaken", "belongs to somebody else"),
     ],
 )

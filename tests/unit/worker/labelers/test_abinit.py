@@ -38,6 +38,22 @@ def test_divisions_follow_the_cell():
     assert k_mesh(atoms, 100) == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("atoms", "extra", "criteria"),
+    [
+        (bulk("Si"), {}, {"toldff": 5e-5}),
+        # its force is zero whatever the density
+        (bulk("Si", "fcc", a=3.9), {}, {"tolvrs": 1e-10}),
+        (bulk("Si", "fcc", a=3.9), {"toldff": 1e-6}, {"toldff": 1e-6}),
+        (bulk("Si"), {"tolwfr": 1e-18}, {"tolwfr": 1e-18}),
+    ],
+)
+def test_one_criterion_ends_a_cycle(atoms, extra, criteria):
+    settings = SETTINGS.model_copy(update={"extra": extra})
+    variables = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    assert {name: value for name, value in variables.items() if name.startswith("tol")} == criteria
+
+
 def test_inputs_name_types_in_order_of_appearance_and_extra_wins():
     atoms = bulk("SiC", "zincblende", a=4.35)
     settings = SETTINGS.model_copy(update={"pseudopotentials": {"C": "/abs/C.psp8", "Si": "Si.psp8"}})

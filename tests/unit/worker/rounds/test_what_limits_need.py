@@ -42,7 +42,7 @@ def prepared(loop: Loop) -> StageRef:
     for number in range(6):
         atoms = bulk("Cu", cubic=True)
         atoms.rattle(0.05, seed=number)
-        atoms.info = {"system": "copper", "start": number, "variation": number}
+        atoms.info = {"system": "copper", "start": number, "frame": 0, "variation": number}
         starts.append(atoms)
     folder = loop.folder / "prepared"
     folder.mkdir()

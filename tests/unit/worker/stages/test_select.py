@@ -24,6 +24,8 @@ from pfd_worker.store.manifests import read_manifest
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 
+MODEL = ("prepare", "model")
+
 
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory):
@@ -42,6 +44,18 @@ def explored(tmp_path_factory):
     prepare = StageRef(digest=spec.digest)
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
     return loop, {"prepare": prepare, "explore": explore}
+
+
+def test_iterations_go_on_through_the_starts(explored):
+    loop, inputs = explored
+    taken = []
+    for iteration in (11, 12, 13):
+        explore = loop.indexed(explore_params("training"), iteration, dict.fromkeys(MODEL, inputs["prepare"]), 2)
+        found = [loop.manifest(explore, index).summary["trajectories"] for index in range(2)]
+        taken.append({record["start"] for records in found for record in records})
+    # two trajectories each: the fourth start is kept for the hold-out
+    assert [len(starts) for starts in taken] == [2, 2, 2]
+    assert set.union(*taken) == {0, 1, 2} and taken[0] != taken[1]
 
 
 def test_low_energies_have_their_share_and_the_rest_stays(explored):

@@ -147,8 +147,4 @@ class StageContext:
 def _at_once(ask: Callable[[_Asked], _Answer], of: Iterable[_Asked]) -> list[_Answer]:
     """Return the answers in the order of the questions; the first failure in that order is raised."""
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
-        waiting = [threads.submit(ask, each) for each in of]
-        try:
-            return [answer.result() for answer in waiting]
-        finally:
-            threads.shutdown(cancel_futures=True)
+        return list(threads.map(ask, of))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,8 @@ def right_handed(atoms: Atoms) -> Atoms:
         return atoms
     turned = atoms.copy()
     order = [1, 0, 2]
-    turned.set_cell(atoms.cell.array[order], scale_atoms=False)
+    turned.set_cell(atoms.cell.array[order])
     turned.pbc = atoms.pbc[order]
-    turned.calc = atoms.calc
     return turned
 
 
@@ -211,9 +211,9 @@ def structures_in_turn(starts: Sequence[Atoms], seed: int) -> list[Atoms]:
     turns = []
     for row in map(int, order):
         structure = int(starts[row].info["frame"])
-        turns.append(times[structure])
+        turns.append((times[structure], starts[row]))
         times[structure] += 1
-    return [starts[int(order[place])] for place in np.argsort(turns, kind="stable")]
+    return [atoms for _, atoms in sorted(turns, key=itemgetter(0))]
 
 
 def _first_kept(starts: list[Atoms]) -> int:

@@ -2,8 +2,7 @@
 
 Done again, it goes on where it stopped: a file that is there is not made again.
 
-    build.py --folder build/science model
-    build.py --folder build/science pool salt alloy oxide
+    build.py --folder build/science salt alloy oxide
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +36,14 @@ FRAMES_OF_A_CRYSTAL = 60
 PRETRAINING_STEPS = 5000
 MIN_DISTANCE_FACTOR = 0.6
 
-
-@dataclass(frozen=True)
-class Shaking:
-    """How far from rest the crystals are that a model learns from."""
-
-    displacement_angstrom: tuple[float, float]
-    """Range of the standard deviation of an atom's displacement."""
-    volumetric_strain: float
-    """Largest change of the cell's edges, as a fraction."""
-    strain: float
-    """Standard deviation of each component of the strain."""
-
-
-SHAKING = Shaking((0.02, 0.25), 0.05, 0.02)
-"""As universal models do, the model knows crystals near rest and too little of what is far from it (Deng et al., npj
-Comput. Mater. 11, 9 (2025))."""
+DISPLACEMENTS_ANGSTROM = (0.02, 0.25)
+"""Range of the standard deviation of an atom's displacement in the crystals that the model learns from. As universal
+models do, it knows crystals near rest and too little of what is far from it (Deng et al., npj Comput. Mater. 11, 9
+(2025))."""
+VOLUMETRIC_STRAIN = 0.05
+"""Largest change of the cell's edges, as a fraction."""
+STRAIN = 0.02
+"""Standard deviation of each component of the strain."""
 
 
 def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms]:
@@ -70,11 +60,11 @@ def label(frames: Sequence[Atoms], calculator: SevenNetCalculator) -> list[Atoms
 def shaken(crystal: Atoms, rng: np.random.Generator) -> Atoms:
     """Return a crystal strained and with its atoms displaced."""
     atoms = crystal.copy()
-    strain = rng.normal(0.0, SHAKING.strain, (3, 3))
-    change = rng.uniform(-SHAKING.volumetric_strain, SHAKING.volumetric_strain)
+    strain = rng.normal(0.0, STRAIN, (3, 3))
+    change = rng.uniform(-VOLUMETRIC_STRAIN, VOLUMETRIC_STRAIN)
     strain = 0.5 * (strain + strain.T) + np.eye(3) * change
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-    atoms.rattle(rng.uniform(*SHAKING.displacement_angstrom), rng=rng)
+    atoms.rattle(rng.uniform(*DISPLACEMENTS_ANGSTROM), rng=rng)
     return atoms
 
 
@@ -158,12 +148,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="of the pools")
-    parser.add_argument("what", choices=["model", "pool"])
-    parser.add_argument("names", nargs="*", help=f"of pools: {', '.join(POOLS)}")
+    parser.add_argument("names", nargs="*", help=f"of pools: {', '.join(POOLS)}; none: the model alone")
     options = parser.parse_args(arguments)
     folder: Path = options.folder.resolve()
-    if options.what == "model":
-        pretrain(folder)
+    pretrain(folder)
     for name in options.names:
         explore(name, POOLS[name], folder)
     return 0

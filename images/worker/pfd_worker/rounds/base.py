@@ -200,8 +200,7 @@ class Round(ABC):
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
         metrics = self.metrics["holdout"]
-        before = self.previous
-        best = self.first_contender() if before is None else best_of(self.context, before, self.family)
+        best = self.first_contender() if self.previous is None else best_of(self.context, self.previous, self.family)
         lowest = metrics
         if best is not None:
             lowest = min(best.lowest, metrics, key=lambda each: each.force_rmse)

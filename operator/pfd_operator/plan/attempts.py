@@ -218,11 +218,8 @@ def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
     ]
     if any(job.deleting for job in live):
         draft.wake(DELETION_LOOK_SECONDS)
-    for since in (hung_since(job) for job in live):
-        left = 0.0 if since is None else patience - (draft.now - since).total_seconds()
-        # one that is past it is no longer waited for: to look again at once would change nothing
-        if left > 0:
-            draft.wake(left)
+    for since in filter(None, map(hung_since, live)):
+        draft.wake(patience - (draft.now - since).total_seconds())
     return bool(live)
 
 

@@ -101,8 +101,13 @@ class Draft:
             self.actions.append(action)
 
     def wake(self, seconds: float) -> None:
-        """Ask to be called again after this long at the latest, but not at once: nothing would have changed."""
-        self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
+        """Ask to be called again after this long at the latest.
+
+        A time that is past asks for nothing: this call has already seen what it brought, and to be called at once, again
+        and again, would keep the other jobs from their turn.
+        """
+        if seconds > 0:
+            self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
         """Bring the job to a terminal phase; where a larger budget would let it go on, say what it would take."""

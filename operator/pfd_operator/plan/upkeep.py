@@ -68,8 +68,8 @@ def watch_stuck(draft: Draft) -> None:
         draft.tell(stuck.reason, message, warning=True)
     condition = draft.condition(ConditionType.STUCK, True, stuck.reason, message)
     left = draft.settings.stuck_after_seconds - (draft.now - condition.last_transition_time).total_seconds()
+    draft.wake(left)
     if left > 0:
-        draft.wake(left)
         return
     halt(draft)
     draft.set(active=None)

@@ -167,6 +167,7 @@ def test_no_next_attempt_beside_a_terminating_pod_until_its_node_is_lost() -> No
     assert decision.requeue_after_seconds == SETTINGS.node_lost_after_seconds - 100
     decision = run.step(hanging, seconds=201)
     assert decision.actions == (DeleteJob(hanging.name, hanging.uid),)
+    assert decision.requeue_after_seconds is None, "a time that is past is none to look again at"
     assert created(run.step(replace(hanging, deleting=True))).spec.attempt == 2
 
 

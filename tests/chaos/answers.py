@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from pfd_operator.render.labels import UID_LABEL
+
 from .faults import Fault, Request
 
 REFUSALS = {
@@ -33,15 +35,15 @@ class Answer:
 def kind_of(method: str, path: str, query: Mapping[str, str]) -> Request:
     """Return what kind of request this is.
 
-    What caches are filled from (pages, and whole collections) may be an old list, as from a server that is behind; the
-    children of one resource are asked for to be certain, and no API server answers a consistent read with the past.
+    What caches are filled from (whole collections) may be an old list, as from a server that is behind; the children of
+    one resource are asked for to be certain, and no API server answers a consistent read with the past.
     """
     if method != "GET":
         return Request(write=True)
     if query.get("watch") in ("true", "1", "True"):
         return Request(watch=True)
     collection = path.rsplit("/", 1)[-1] in ("jobs", "pods", "configmaps", "finetunejobs", "distilljobs")
-    for_a_cache = "labelSelector" not in query or "limit" in query
+    for_a_cache = UID_LABEL not in query.get("labelSelector", "")
     return Request(list=collection and for_a_cache and "continue" not in query)
 
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 GIVEN = "data"
 """The stratum of labels that the user gave (spec.data); others have their condition in it."""
 
+ROOM_ANGSTROM = 20.0
+"""Between images where a frame has no periods: more than twice the cutoff of any published deepmd-kit model."""
+
 
 class Sampling(StrEnum):
     """How a frame came to be labelled."""
@@ -87,6 +90,20 @@ def has_virial(atoms: Atoms) -> bool:
     In a direction without periods the height of the cell means nothing, so there is no strain to be the derivative by.
     """
     return bool(atoms.pbc.all() and atoms.cell.rank == 3)
+
+
+def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
+    """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
+
+    deepmd-kit's models are such. Vectors along which the frame has no periods are put at right angles to the others, and
+    made so long that no atom sees the next image.
+    """
+    cell: NDArray[np.float64] = atoms.cell.complete().array.copy()
+    for axis in np.flatnonzero(~atoms.pbc):
+        normal = np.cross(cell[axis - 2], cell[axis - 1])
+        normal /= np.linalg.norm(normal)
+        cell[axis] = normal * max(cell[axis] @ normal, np.ptp(atoms.positions @ normal) + ROOM_ANGSTROM)
+    return cell
 
 
 def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.chaos.answers import kind_of
 from tests.chaos.faults import Book, Fault, Request, Weather
 from tests.chaos.proxy import FaultProxy, Moment
+
+from pfd_operator.render.labels import KIND_LABEL, UID_LABEL
 
 JOBS = "/apis/batch/v1/jobs"
 
@@ -145,6 +148,21 @@ async def test_an_old_list_is_told_again(setup: Setup) -> None:
     assert await setup.list() == []
     setup.weather.fault = None
     assert await setup.list() == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("query", "may_be_old"),
+    [
+        ({}, True),
+        ({"limit": "500"}, True),
+        ({"labelSelector": KIND_LABEL, "limit": "500"}, True),
+        ({"labelSelector": f"{UID_LABEL}=1f"}, False),
+        ({"labelSelector": f"{UID_LABEL}=1f", "limit": "500"}, False),
+        ({"limit": "500", "continue": "x"}, False),
+    ],
+)
+def test_what_is_asked_to_be_certain_is_never_answered_with_the_past(query: dict[str, str], may_be_old: bool) -> None:
+    assert kind_of("GET", "/api/v1/namespaces/chaos/pods", query).list is may_be_old
 
 
 async def test_the_operator_is_killed_before_and_after_a_write(setup: Setup) -> None:

@@ -17,6 +17,7 @@ from pfd_worker.acceptance.verdict import accepted, summary
 from pfd_worker.export.card import ModelCard, as_json
 from pfd_worker.export.inputs import DATA, STRUCTURE, ase_script, lammps_input
 from pfd_worker.export.markdown import card_markdown
+from pfd_worker.frames import periodic_cell
 from pfd_worker.store.manifests import StoredFile, sha256_of
 
 _PURPOSES = {
@@ -107,7 +108,8 @@ def _check_elements(sample: Atoms, type_map: Sequence[str]) -> None:
 
 def _write_inputs(folder: Path, model: str, sample: Atoms, card: ModelCard) -> list[str]:
     # velocities, labels and info of the frame are not the structure
-    structure = Atoms(sample.numbers, positions=sample.positions, cell=sample.cell, pbc=sample.pbc)
+    cell = periodic_cell(sample) if sample.pbc.any() else sample.cell
+    structure = Atoms(sample.numbers, positions=sample.positions, cell=cell, pbc=sample.pbc)
     structure.wrap()
     write(folder / STRUCTURE, structure, format="extxyz")
     (folder / "run_ase.py").write_text(ase_script(card.name, model, card.conditions))

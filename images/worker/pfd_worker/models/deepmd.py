@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
-from pfd_worker.frames import groups_of_equal_atoms, has_virial
+from pfd_worker.frames import groups_of_equal_atoms, has_virial, periodic_cell
 from pfd_worker.models.base import Prediction, species_features
 
 ATOMS_PER_BATCH = 8192
@@ -54,7 +54,7 @@ class DeepmdModel:
         first = frames[0]
         return {
             "coords": np.array([atoms.positions.ravel() for atoms in frames]),
-            "cells": np.array([atoms.cell.array.ravel() for atoms in frames]) if first.pbc.any() else None,
+            "cells": np.array([periodic_cell(atoms).ravel() for atoms in frames]) if first.pbc.any() else None,
             "atom_types": [self._index[symbol] for symbol in first.get_chemical_symbols()],
         }
 

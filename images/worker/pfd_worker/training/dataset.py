@@ -9,7 +9,7 @@ import dpdata
 import numpy as np
 from ase import Atoms
 
-from pfd_worker.frames import energy_of, is_close_contact, labelled, virial_of
+from pfd_worker.frames import energy_of, is_close_contact, labelled, periodic_cell, virial_of
 
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
@@ -40,7 +40,10 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
         # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
-        bare = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
+        bare = atoms.copy()
+        if atoms.pbc.any():
+            bare.cell = periodic_cell(atoms)
+        bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
         systems = kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map)))
         systems.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
     for kind, systems in kinds.items():

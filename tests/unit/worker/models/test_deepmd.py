@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import fcc111
 from tests.unit.worker.tiny_pretrained import BRANCHES, emt_frames
 
 from pfd_worker.models.checkpoint import extract_branch, shift_energy_bias, strip_checkpoint
@@ -73,6 +74,21 @@ def test_what_is_not_periodic_in_all_directions_has_no_virial(model):
     slab.calc = model.calculator()
     slab.get_potential_energy()
     assert "stress" not in slab.calc.results
+
+
+def test_a_slab_without_periods_along_its_normal_does_not_see_its_image(model):
+    slab = fcc111("Cu", (2, 2, 2), vacuum=0.5)
+    slab.rattle(0.1, seed=15)
+    far = slab.copy()
+    far.cell[2, 2] += 30
+    far.pbc = True
+    thin = slab.copy()
+    thin.pbc = True
+    alone, apart, stacked = model.predict([slab, far, thin])
+    assert alone.energy == pytest.approx(apart.energy, abs=1e-8)
+    np.testing.assert_allclose(alone.forces, apart.forces, atol=1e-8)
+    assert abs(stacked.energy - alone.energy) > 1e-3
+    np.testing.assert_allclose(*model.features([slab, far], ["Cu"]), atol=1e-6)
 
 
 def test_features_see_an_exchange_of_two_species_but_not_the_order_of_atoms(model):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from pfd_worker.frames import labelled
+from pfd_worker.frames import ROOM_ANGSTROM, labelled
 from pfd_worker.training.dataset import split_validation, write_deepmd_sets
 
 
-def frame(symbols: str, seed: int, virial: bool = True) -> Atoms:
+def frame(symbols: str, seed: int, virial: bool = True, pbc: bool | tuple[bool, bool, bool] = True) -> Atoms:
     rng = np.random.default_rng(seed)
     atoms = Atoms(
-        symbols, positions=rng.uniform(0, 8, (4, 3)), cell=rng.normal(0, 0.5, (3, 3)) + 9 * np.eye(3), pbc=True
+        symbols, positions=rng.uniform(0, 8, (4, 3)), cell=rng.normal(0, 0.5, (3, 3)) + 9 * np.eye(3), pbc=pbc
     )
     matrix = rng.normal(size=(3, 3))
     return labelled(atoms, rng.normal(), rng.normal(size=(4, 3)), matrix + matrix.T if virial else None)
@@ -42,6 +42,14 @@ def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path)
         assert [len(loaded(folder)["energy"]) for folder in folders] == [1, 1]
         assert [(folder / "nopbc").exists() for folder in folders] == [False, True]
         assert np.linalg.det(loaded(folders[0])["box"].reshape(3, 3)) != 0
+
+
+def test_a_slab_is_trained_on_without_its_image(tmp_path):
+    slab = frame("Si4", 6, virial=False, pbc=(True, True, False))
+    box = loaded(Path(write_deepmd_sets([slab], ["Si"], tmp_path)[0]))["box"].reshape(3, 3)
+    areas = [np.linalg.norm(np.cross(cell[0], cell[1])) for cell in (box, slab.cell.array)]
+    assert areas[0] == pytest.approx(areas[1])
+    assert np.linalg.det(box) / areas[0] > ROOM_ANGSTROM
 
 
 def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):

@@ -95,8 +95,8 @@ def has_virial(atoms: Atoms) -> bool:
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
 
-    deepmd-kit's models are such. Vectors along which the frame has no periods are put at right angles to the others, and
-    made so long that no atom sees the next image.
+    deepmd-kit's models are such. Vectors along which the frame has no periods are put at right angles to the others,
+    and made so long that no atom sees the next image.
     """
     cell: NDArray[np.float64] = atoms.cell.complete().array.copy()
     for axis in np.flatnonzero(~atoms.pbc):

@@ -103,8 +103,8 @@ class Draft:
     def wake(self, seconds: float) -> None:
         """Ask to be called again after this long at the latest.
 
-        A time that is past asks for nothing: this call has already seen what it brought, and to be called at once, again
-        and again, would keep the other jobs from their turn.
+        A time that is past asks for nothing: this call has already seen what it brought, and to be called at once,
+        again and again, would keep the other jobs from their turn.
         """
         if seconds > 0:
             self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))

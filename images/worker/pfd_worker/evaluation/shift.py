@@ -35,6 +35,24 @@ def independent_shifts(errors: Sequence[FrameError]) -> int:
     return int(np.linalg.matrix_rank(_compositions(errors)[1])) if errors else 0
 
 
+def determined(known: Sequence[FrameError], asked: Sequence[FrameError]) -> NDArray[np.bool_]:
+    """Return of which frames the shift follows from what others give: they are mixtures of those compositions.
+
+    Parameters
+    ----------
+    known
+        Frames that shifts are fitted to.
+    asked
+        Other frames, (n,).
+    """
+    fractions = _compositions([*known, *asked])[1]
+    _, sizes, axes = np.linalg.svd(fractions[: len(known)], full_matrices=False)
+    axes = axes[sizes > 1e-8 * sizes.max(initial=0.0)]
+    others = fractions[len(known) :]
+    found: NDArray[np.bool_] = np.linalg.norm(others - others @ axes.T @ axes, axis=1) < 1e-6
+    return found
+
+
 def _compositions(errors: Sequence[FrameError]) -> tuple[list[str], NDArray[np.float64]]:
     """Return the elements, and the fraction of each in every frame, (n_frames, n_elements)."""
     elements = sorted({symbol for error in errors for symbol in error.symbols})

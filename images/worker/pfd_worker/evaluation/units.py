@@ -12,7 +12,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.errors import FrameError
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.frames import GIVEN, energy_of, virial_of
+from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
 LARGEST_FACTOR = 5.0
@@ -33,18 +33,6 @@ _WHAT_TO_DO = (
     "Nothing was trained on them. Check spec.labeling.engine, or spec.data, and start a job under another prefix: "
     "wrong labels stay in the store under this one."
 )
-
-
-def by_source(frames: Sequence[Atoms]) -> list[list[int]]:
-    """Return the rows of each file of spec.data, and of all labels that were computed.
-
-    Each has units of its own: together with right ones, a few wrong ones follow no model, and so say nothing.
-    """
-    sources: dict[str, list[int]] = {}
-    for row, atoms in enumerate(frames):
-        source = str(atoms.info["trajectory"]) if atoms.info["stratum"] == GIVEN else ""
-        sources.setdefault(source, []).append(row)
-    return list(sources.values())
 
 
 def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:

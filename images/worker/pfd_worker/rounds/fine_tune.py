@@ -11,7 +11,8 @@ from ase import Atoms
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.evaluation.units import by_source, check_units
+from pfd_worker.evaluation.sources import by_source, check_zeros
+from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender
 from pfd_worker.training.runner import Trained
@@ -25,16 +26,18 @@ class FineTuneRound(Round):
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
         predictions = pretrained.predict(dataset)
-        for rows in by_source(dataset):
+        for rows in by_source(dataset).values():
             check_units([dataset[row] for row in rows], [predictions[row] for row in rows])
-        shifts = fit_energy_shift(frame_errors(dataset, predictions))
+        errors = frame_errors(dataset, predictions)
+        shifts = fit_energy_shift(errors)
         self.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
         self.family.shift_energy(source, shifts, self.shifted)
         if self.previous is None:
-            errors = frame_errors(holdout, pretrained.predict(holdout))
-            self.measure("pretrained", errors)
-            self.measure("shifted", apply_energy_shift(errors, shifts))
+            held_out = frame_errors(holdout, pretrained.predict(holdout))
+            check_zeros([*dataset, *holdout], [*errors, *held_out])
+            self.measure("pretrained", held_out)
+            self.measure("shifted", apply_energy_shift(held_out, shifts))
 
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
         """Fine-tune the shifted model; without data, it is the model."""

@@ -5,7 +5,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.units import FEWEST_VALUES, by_source, check_units
+from pfd_worker.evaluation.units import FEWEST_VALUES, check_units
 from pfd_worker.frames import energy_of, labelled, virial_of
 from pfd_worker.models.base import Prediction
 
@@ -99,16 +99,3 @@ def test_frames_without_virials_are_left_out():
     for atoms in frames:
         del atoms.info["virial"]
     check_units(frames, predictions)
-
-
-def test_each_file_of_given_labels_and_all_computed_ones_are_judged_apart():
-    right, wrong = world(), world(force_scale=1 / units.Hartree, energy_scale=1 / units.Hartree)
-    frames = [*right[0], *wrong[0], *world()[0]]
-    for row, atoms in enumerate(frames):
-        source = row // 10
-        about = ({"stratum": "copper/300K"}, {"stratum": "data"}, {"stratum": "data"})[source]
-        atoms.info |= about | {"trajectory": f"spec.data[{source}]", "row": row}
-    assert by_source(frames) == [list(range(10)), list(range(10, 20)), list(range(20, 30))]
-    # what hides among many right labels does not among its own
-    with pytest.raises(StageError, match=r"forces are .* times smaller"):
-        check_units(*wrong)

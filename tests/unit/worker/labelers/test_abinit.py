@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, fcc111, molecule
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AbinitEngine
@@ -22,6 +22,18 @@ SETTINGS = AbinitEngine(
 )
 ROOT = Path(__file__).parents[4]
 PSEUDOPOTENTIALS = "/usr/share/abinit/psp"
+
+
+def shifted(atoms, by):
+    atoms.positions[:, 2] += by
+    atoms.wrap()
+    return atoms
+
+
+def boxed(atoms, vacuum):
+    atoms.center(vacuum=vacuum)
+    atoms.pbc = True
+    return atoms
 
 
 def distorted():
@@ -52,6 +64,25 @@ def test_one_criterion_ends_a_cycle(atoms, extra, criteria):
     settings = SETTINGS.model_copy(update={"extra": extra})
     variables = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
     assert {name: value for name, value in variables.items() if name.startswith("tol")} == criteria
+
+
+@pytest.mark.parametrize(
+    ("atoms", "variables"),
+    [
+        (bulk("Si"), {}),
+        (bulk("Cs", cubic=True), {}),
+        (fcc111("Al", (1, 1, 4), vacuum=6, periodic=True), {"diemac": 12.0}),
+        # the cell's edge may lie anywhere
+        (shifted(fcc111("Al", (1, 1, 4), vacuum=6, periodic=True), 8.0), {"diemac": 12.0}),
+        (boxed(molecule("H2O"), 5.0), {"diemac": 12.0}),
+    ],
+)
+def test_screening_is_not_that_of_a_metal_where_there_is_vacuum(atoms, variables):
+    settings = SETTINGS.model_copy(update={"pseudopotentials": dict.fromkeys(set(atoms.get_chemical_symbols()), "x")})
+    found = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    assert {name: value for name, value in found.items() if name == "diemac"} == variables
+    asked = settings.model_copy(update={"extra": {"diemac": 3.0}})
+    assert AbinitLabeler(asked).variables(LabelTask(atoms, INFO))["diemac"] == 3.0
 
 
 def test_inputs_name_types_in_order_of_appearance_and_extra_wins():

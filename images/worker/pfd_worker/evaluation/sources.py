@@ -1,0 +1,76 @@
+"""Where labels come from: the files of spec.data, and the labeler. They must place the zero of energy alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import user_error
+from pfd_worker.evaluation.errors import FrameError
+from pfd_worker.evaluation.shift import apply_energy_shift, determined, fit_energy_shift
+from pfd_worker.frames import GIVEN
+
+COMPUTED = "the computed labels"
+LARGEST_OFFSET_EV = 1.0
+"""Per atom. Codes and pseudopotentials differ by tens or hundreds; a model that is not fine-tuned yet errs by less,
+between a molecule and a crystal, too."""
+
+
+def by_source(frames: Sequence[Atoms]) -> dict[str, list[int]]:
+    """Return the rows of each file of spec.data, and of all labels that were computed.
+
+    Each has units of its own: together with right ones, a few wrong ones follow no model, and so say nothing.
+    """
+    sources: dict[str, list[int]] = {}
+    for row, atoms in enumerate(frames):
+        source = str(atoms.info["trajectory"]) if atoms.info["stratum"] == GIVEN else COMPUTED
+        sources.setdefault(source, []).append(row)
+    return sources
+
+
+def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:
+    """Compare the energies of each source with those of the computed labels, or else of the largest file.
+
+    A model shifted to the ones must not miss the others by a constant: with the zeros of two references in one
+    training, neither is learned. Only compositions are compared whose zero the ones determine.
+
+    Parameters
+    ----------
+    frames
+        Labelled.
+    errors
+        Of the pre-trained model, for the same frames.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, naming the file and its offset.
+    """
+    sources = by_source(frames)
+    if len(sources) < 2:
+        return
+    chosen = COMPUTED if COMPUTED in sources else max(sources, key=lambda name: len(sources[name]))
+    reference = [errors[row] for row in sources.pop(chosen)]
+    shifts = fit_energy_shift(reference)
+    for source, rows in sources.items():
+        mine = [errors[row] for row in rows]
+        shifted = apply_energy_shift(
+            [error for error, known in zip(mine, determined(reference, mine), strict=True) if known], shifts
+        )
+        offsets = [-error.energy_ev / error.n_atoms for error in shifted if error.energy_ev is not None]
+        if offsets and abs(np.mean(offsets)) > LARGEST_OFFSET_EV:
+            raise _refusal(source, chosen, float(np.mean(offsets)))
+
+
+def _refusal(source: str, reference: str, offset_ev: float) -> Exception:
+    where = "above" if offset_ev > 0 else "below"
+    return user_error(
+        Reason.DATA_INVALID,
+        f"{source}: its energies lie {abs(offset_ev):.1f} eV per atom {where} those of {reference}, which the "
+        "difference of the structures does not explain: they are of another code, pseudopotential or functional, or "
+        "without the energies of the atoms. One model cannot learn both. Give energies of the same reference, or "
+        "leave the file out.",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
-from pfd_worker.label_files import Failure, label_output
+from pfd_worker.label_files import Failure, label_output, read_tasks
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -69,9 +68,8 @@ class LabelDesk:
         self.ours: list[Entry] = []
 
     def _read_entries(self) -> list[Entry]:
-        selected = self.context.input("select")[0]
-        tasks = json.loads(self.context.fetch(selected, stage_files.TASKS).read_text())
-        frames = read_frames(self.context.fetch(selected, stage_files.FRAMES))
+        tasks = read_tasks(self.context)
+        frames = read_frames(self.context.fetch(self.context.input("select")[0], stage_files.FRAMES))
         first = (self.context.index or 0) * self.params.frames_per_pod
         entries = []
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):

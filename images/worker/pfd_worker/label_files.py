@@ -1,11 +1,11 @@
-"""What a label stage leaves for those that follow: labels, what failed and why, and who paid."""
+"""What a label stage finds, and what it leaves for those that follow: tasks; labels, what failed and why, who paid."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from ase import Atoms
 
@@ -24,6 +24,12 @@ class Failure:
     reason: str
     message: str
     """The engine's last lines, for people."""
+
+
+def read_tasks(context: StageContext) -> list[dict[str, Any]]:
+    """Return what select asks for, of all indexes."""
+    path = context.fetch(context.input("select")[0], stage_files.TASKS)
+    return cast(list[dict[str, Any]], json.loads(path.read_text()))
 
 
 def label_output(

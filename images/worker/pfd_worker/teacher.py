@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from typing import Any, cast
@@ -15,7 +14,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
-from pfd_worker.label_files import Failure, label_output
+from pfd_worker.label_files import Failure, label_output, read_tasks
 from pfd_worker.labelers.base import Verdict, task_info
 from pfd_worker.labelers.in_process import failed
 from pfd_worker.models.base import AtomisticModel, Prediction
@@ -59,10 +58,9 @@ def label_by_teacher(context: StageContext) -> StageOutput:
 def _tasks(context: StageContext) -> tuple[int, list[dict[str, Any]], list[Atoms]]:
     """Return the number of this index's first task in the whole list, its tasks, and the frame of each."""
     params = cast(LabelParams, context.spec.params)
-    selected = context.input("select")[0]
     first = (context.index or 0) * params.frames_per_pod
-    tasks = json.loads(context.fetch(selected, stage_files.TASKS).read_text())[first : first + params.frames_per_pod]
-    frames = read_frames(context.fetch(selected, stage_files.FRAMES))
+    tasks = read_tasks(context)[first : first + params.frames_per_pod]
+    frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
     return first, tasks, [frames[task["frame"]] for task in tasks]
 
 

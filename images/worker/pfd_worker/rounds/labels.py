@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from ase import Atoms
@@ -11,7 +10,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames
-from pfd_worker.label_files import Failure, read_labels
+from pfd_worker.label_files import Failure, read_labels, read_tasks
 from pfd_worker.labelers.base import LabelTask
 from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
@@ -25,7 +24,7 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
     StageError
         LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
     """
-    tasks = json.loads(context.fetch(context.input("select")[0], stage_files.TASKS).read_text())
+    tasks = read_tasks(context)
     frames, failures = read_labels(context, context.input("label"))
     # not by label_key: equal structures are two tasks and one label
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
@@ -83,15 +82,13 @@ def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Ato
 
 
 def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
-    selected = context.input("select")[0]
-    tasks = json.loads(context.fetch(selected, stage_files.TASKS).read_text())
-    starts = read_frames(context.fetch(selected, stage_files.FRAMES))
+    starts = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
     found: dict[str, list[Atoms]] = {}
     for atoms in labels:
         if _is_aimd(atoms):
             found.setdefault(str(atoms.info["trajectory"]), []).append(atoms)
     runs = []
-    for task in tasks:
+    for task in read_tasks(context):
         if task["kind"] == "aimd" and task["trajectory"] in found:
             first, *later = found[task["trajectory"]]
             first = first.copy()

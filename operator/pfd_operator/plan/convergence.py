@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
-from pfd_operator.api.status import Errors, IterationRecord
+from pfd_operator.api.status import Errors, IterationRecord, JobStatus, ModelRecord
 from pfd_operator.contract.result import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
 from pfd_operator.contract.settings import Convergence, ErrorLimits
 
@@ -208,6 +208,27 @@ def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
         f"Out of reach, by the noise of the labels themselves on {frames}: {', '.join(parts)}. "
         "Tighten spec.labeling.engine in a new job, or raise the limit"
     )
+
+
+def converged(limits: ErrorLimits, status: JobStatus) -> bool:
+    """Say whether the limits held in as many iterations in a row as asked for, and hold for the model that is kept.
+
+    That is the one with the lowest force error, of this iteration or an earlier one: its energies may be worse.
+    """
+    return status.consecutive >= limits.consecutive and not kept_model_misses(limits, status.model)
+
+
+def kept_model_misses(limits: ErrorLimits, model: ModelRecord | None) -> str:
+    """Say which limits the kept model exceeds on the hold-out; nothing if none, or if its errors are not known."""
+    if model is None or model.errors is None:
+        return ""
+    place = f"of the model that is kept, iteration {model.iteration}'s, on the hold-out"
+    checks = [
+        _Check(f"the {words} {place}", float(value), limit, unit)
+        for _, key, words, unit in _QUANTITIES
+        if (limit := getattr(limits, key)) is not None and (value := getattr(model.errors, key)) is not None
+    ]
+    return "; ".join(str(check) for check in checks if check.ratio > 1)
 
 
 def held_at_last(

@@ -25,7 +25,7 @@ from pfd_operator.contract.stage import (
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
-from .convergence import held_at_last
+from .convergence import converged, held_at_last
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
@@ -208,7 +208,7 @@ def _server(s3: S3Location) -> str:
 def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
     """Say whether no further round is needed, or none is left."""
     # good on frames of the teacher's MD only says nothing about where the student itself goes
-    good = status.consecutive >= spec.acceptance.consecutive and iteration >= FIRST_ON_POLICY_ROUND
+    good = converged(spec.acceptance, status) and iteration >= FIRST_ON_POLICY_ROUND
     return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
 
 

@@ -17,7 +17,7 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 
-from .convergence import held_at_last, out_of_reach
+from .convergence import converged, held_at_last, out_of_reach
 from .jobs import memory_limit_of
 from .measured import errors_of
 from .outcome import take_training
@@ -150,7 +150,7 @@ class FineTune:
 
     def succeeded(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> bool:
         """Say whether all limits held often enough."""
-        return bool(status.stages) and status.consecutive >= spec.convergence.consecutive
+        return bool(status.stages) and converged(spec.convergence, status)
 
     def ending(
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, begun: bool
@@ -194,7 +194,7 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
 
 
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:
-    if status.consecutive >= spec.convergence.consecutive:
+    if converged(spec.convergence, status):
         message = f"all limits held in {status.consecutive} iterations in a row: {last_words(status)}"
         return Ending(Phase.CONVERGED, OperatorReason.CONVERGED, message, ready=True)
     if upcoming > spec.budget.max_iterations:

@@ -18,7 +18,7 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.settings import ErrorLimits
 from pfd_operator.contract.text import shortened
 
-from .convergence import MEASURES, judge
+from .convergence import MEASURES, judge, kept_model_misses
 from .estimate import labels_needed
 from .measured import errors_of, judged_errors, measured_by, thinned
 
@@ -66,11 +66,14 @@ def take_training(
     """
     measured = measured_by(result)
     verdict = judge(limits, measured, measures, left_out)
+    model = _best_model(status, result)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
         held = "iteration" if consecutive == 1 else "iterations in a row"
         message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
+        misses = kept_model_misses(limits, model)
+        message += f". But {misses}" if misses else ""
     elif remark:
         message += f". {remark}"
     record = IterationRecord(
@@ -91,7 +94,7 @@ def take_training(
             "consecutive": consecutive,
             "iterations": iterations,
             "estimate": labels_needed(limits, iterations),
-            "model": _best_model(status, result),
+            "model": model,
         }
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_samples import Run, resource, talkative_result
+from plan_samples import Run, distill_resource, distill_result, resource, talkative_result
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
 from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
 from pfd_operator.contract.settings import Convergence
 from pfd_operator.contract.stage import StageKind, StageSpec
-from pfd_operator.plan.convergence import held_at_last, judge, upper_end
+from pfd_operator.plan.convergence import converged, held_at_last, judge, upper_end
 from pfd_operator.plan.measured import measured_by, recorded
 from pfd_operator.plan.outcome import take_training
 from pfd_operator.plan.strata import strata_left_out
@@ -221,6 +221,50 @@ def test_a_job_converges_by_stratum_only_if_each_has_a_holdout_frame(held_out: l
     assert run.status.iterations[-1].met == (phase is Phase.CONVERGED)
     assert isinstance(run.status, FineTuneJobStatus)
     assert run.status.holdout_strata == held_out
+
+
+@pytest.mark.parametrize(
+    ("best", "asked", "enough"),
+    [
+        ({"force": 0.04, "energy": 0.02}, {"energyRMSEPerAtom": 0.01}, False),
+        ({"force": 0.04, "energy": 0.02}, {}, True),
+        ({"force": 0.04, "energy": 0.009}, {"energyRMSEPerAtom": 0.01}, True),
+        ({"force": 0.04, "virial": None}, {"virialRMSEPerAtom": 0.01}, True),
+        (None, {"energyRMSEPerAtom": 0.01}, True),
+    ],
+)
+def test_the_limits_hold_for_the_model_that_is_kept_too(
+    best: dict[str, Any] | None, asked: dict[str, Any], enough: bool
+) -> None:
+    asked_for = limits(consecutive=1, **asked)
+    found = result()
+    if best is not None:
+        found.metrics["best"] = metrics(**best)
+    status = take_training(asked_for, FineTuneJobStatus(), 3, found.model_copy(update={"best_iteration": 1}))
+    assert (status.consecutive, converged(asked_for, status)) == (1, enough)
+    words = "But the energy RMSE per atom of the model that is kept, iteration 1's, on the hold-out is 0.02 eV, 100 %"
+    assert (words in status.iterations[-1].message) == (not enough)
+
+
+@pytest.mark.parametrize("distills", [False, True])
+def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> None:
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        found = (distill_result if distills else talkative_result)(spec, reused)
+        if spec.stage is not StageKind.TRAIN:
+            return found
+        good = metrics(energy=0.002)
+        kept = good if spec.iteration == 4 else metrics(force=0.04, energy=0.02)
+        errors = {"prequential": good, "holdout": good, "best": kept}
+        return found.model_copy(update={"metrics": errors, "best_iteration": 4 if spec.iteration == 4 else 1})
+
+    asked = {"forceRMSE": 0.08, "energyRMSEPerAtom": 0.01, "consecutive": 1}
+    budget = {"maxIterations": 9, "maxLabels": 10000}
+    run = Run(
+        distill_resource(acceptance=asked, budget=budget) if distills else resource(convergence=asked, budget=budget)
+    )
+    run.answer = answer
+    status = run.to_the_end()
+    assert (status.phase, status.iteration) == (Phase.CONVERGED, 4)
 
 
 def test_records_of_an_older_operator_are_judged_by_what_they_have() -> None:

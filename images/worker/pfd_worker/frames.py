@@ -37,9 +37,9 @@ class Sampling(StrEnum):
     """A step of ab-initio MD."""
 
 
-def is_close_contact(atoms: Atoms) -> bool:
-    """Say whether two atoms of a frame were pushed together: its errors and forces are no measure of the others."""
-    return bool(atoms.info.get("sampling") == Sampling.CLOSE_CONTACT)
+def is_extreme(atoms: Atoms) -> bool:
+    """Say whether a frame is one of pushed atoms or of MD about to explode: no measure of the others."""
+    return atoms.info.get("sampling") in (Sampling.CLOSE_CONTACT, Sampling.BRINK)
 
 
 def read_frames(path: Path) -> list[Atoms]:

@@ -20,8 +20,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error is a failed allocation.
 
     torch raises RuntimeError (or a subclass of it), TorchScript wraps its text in a traceback; a fork or a mapping that
-    finds no memory is an OSError. Other errors may quote these words without being one.
+    finds no memory is an OSError; deepmd-kit raises an error of its own from torch's, when the smallest batch is too
+    large for the GPU. Other errors may quote these words without being one.
     """
+    if error.__cause__ is not None and is_out_of_memory(error.__cause__):
+        return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and says_out_of_memory(str(error)))

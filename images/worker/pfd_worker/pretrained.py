@@ -11,6 +11,11 @@ from pfd_operator.contract.settings import ModelFamily, ModelSource
 from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
 
+_IF_OF_DEEPMD = (
+    "If it is a model of deepmd-kit, give a checkpoint ending in .pt (of a distilled student: model.pt in the same "
+    "folder)."
+)
+
 
 def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     """Return the checkpoint as a local file; `where` is the field of the spec that names it, for messages.
@@ -21,7 +26,7 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
         ModelNotFound, if neither store nor catalogue has it, or the image has not the program.
     """
     if source.family is ModelFamily.SEVENNET:
-        _require_sevennet(where)
+        _require_sevennet(source, where)
     if source.uri is not None:
         return context.fetch_uri(source.uri, f"{where}.uri")
     name = f"{source.pretrained}{source.family.suffix}"
@@ -38,7 +43,7 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     return path
 
 
-def _require_sevennet(where: str) -> None:
+def _require_sevennet(source: ModelSource, where: str) -> None:
     try:
         import sevenn  # noqa: F401
     except ModuleNotFoundError as error:
@@ -46,7 +51,9 @@ def _require_sevennet(where: str) -> None:
             ExitCode.USER_ERROR,
             Reason.MODEL_NOT_FOUND,
             f"{where} is SevenNet's, which this worker image does not hold. Whoever runs the operator can set "
-            "images.calculators of the chart to one that does (target sevennet of images/worker).",
+            "images.calculators of the chart to one that does (target sevennet of images/worker)."
+            # frozen models of deepmd-kit end in .pth, too
+            + (f" {_IF_OF_DEEPMD}" if source.uri is not None else ""),
         ) from error
 
 

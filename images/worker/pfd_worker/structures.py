@@ -16,6 +16,7 @@ from ase.io.formats import UnknownFileTypeError
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import Perturb
 from pfd_worker.errors import StageError, user_error
+from pfd_worker.frames import periodic_cell
 from pfd_worker.selection.geometry import closest_overlap
 from pfd_worker.unsupported import unsupported
 
@@ -67,20 +68,27 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
         raise _unreadable(f"{where}, frame {number}", "positions or cell are not finite numbers")
     if (atoms.numbers < 1).any():
         raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
-    if atoms.pbc.any() and abs(atoms.cell.volume) < 1e-3:
-        raise _unreadable(f"{where}, frame {number}", "it is periodic but its cell has no volume")
+    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-3) < atoms.pbc.sum():
+        raise StageError(
+            ExitCode.USER_ERROR,
+            Reason.STRUCTURE_UNREADABLE,
+            f"{where}, frame {number}: where it is periodic (pbc {atoms.pbc.tolist()}), its cell vectors are zero or "
+            "parallel. Give it a cell, or pbc F where it has no periods.",
+        )
     dropped = unsupported(atoms)
     if dropped is not None:
         raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where}, frame {number} cannot be used: {dropped}.")
-    overlap = closest_overlap(atoms, OVERLAP_FACTOR)
+    # ASE's builders of surfaces leave the vector out along which there are no periods
+    cell = periodic_cell(atoms) if atoms.pbc.any() and atoms.cell.rank < 3 else atoms.cell
+    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=cell, pbc=atoms.pbc)
+    overlap = closest_overlap(bare, OVERLAP_FACTOR)
     if overlap is not None:
         raise StageError(
             ExitCode.USER_ERROR,
             Reason.ATOMS_OVERLAP,
-            f"{where}, frame {number}: {overlap.describe(atoms)} ({OVERLAP_FACTOR:g} × the sum of covalent radii). "
+            f"{where}, frame {number}: {overlap.describe(bare)} ({OVERLAP_FACTOR:g} × the sum of covalent radii). "
             "Look for doubled atoms, a wrong cell or wrong units.",
         )
-    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     bare.info = {"frame": number}
     return right_handed(bare)
 

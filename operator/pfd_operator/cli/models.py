@@ -9,18 +9,37 @@ from pfd_operator.api.status import JobStatus
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 
-from .reading import CannotShow, status_of
+from .reading import CannotShow, errors_against, read, status_of
 from .tables import table
 
-HEADER = ("KIND", "NAMESPACE", "NAME", "PHASE", "FORCE-RMSE", "ENERGY-RMSE/ATOM", "LABELS", "ITERATION", "MODEL")
+HEADER = (
+    "KIND",
+    "NAMESPACE",
+    "NAME",
+    "PHASE",
+    "FORCE-RMSE",
+    "ENERGY-RMSE/ATOM",
+    "AGAINST",
+    "LABELS",
+    "ITERATION",
+    "MODEL",
+)
 
 
 async def show_models(api: KubeApi, namespace: str | None, out: TextIO) -> None:
-    """Print one row for every job of a namespace, or of all; errors in eV/Å and eV, on the frozen hold-out."""
+    """Print one row for every job of a namespace, or of all; errors in eV/Å and eV, on the frozen hold-out.
+
+    Raises
+    ------
+    CannotShow
+        If the cluster does not know jobs.
+    ApiError
+        If the API server refuses.
+    """
     rows: list[list[str]] = []
     newer = 0
     for kind in KINDS:
-        listed = await api.request("GET", collection_path(kind, namespace))
+        listed = await read(api, collection_path(kind, namespace))
         # items of a list do not say their kind
         for snapshot in (Snapshot({**item, "kind": kind}) for item in listed["items"]):
             try:
@@ -42,6 +61,7 @@ def _figures(status: JobStatus) -> list[str]:
         status.phase.value,
         errors.force_rmse if errors else "",
         (errors.energy_rmse_per_atom or "") if errors else "",
+        errors_against(status) if errors else "",
         f"{status.labels.paid}/{status.labels.budget}",
         iteration if model is None or model.fine_tuned else "pre-trained",
         model.uri if model else "",

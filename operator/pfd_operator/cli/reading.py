@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS, Kind
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import DistillJobStatus, JobStatus
+from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Snapshot
+
+REFERENCE = "reference"
+TEACHER = "teacher"
 
 
 class CannotShow(Exception):  # noqa: N818 - not a fault of the program, but what the user is told
@@ -37,6 +42,33 @@ def kinds_and_name(text: str) -> tuple[Sequence[Kind], str]:
 def _names(kind: Kind) -> set[str]:
     plain = (kind.name.lower(), kind.plural, kind.short)
     return {f"{name}{group}" for name in plain for group in ("", f".{GROUP}", f".{VERSION}.{GROUP}")}
+
+
+async def read(api: KubeApi, path: str) -> dict[str, Any]:
+    """Return what the API server has at a path of jobs.
+
+    Raises
+    ------
+    CannotShow
+        If it has no such path.
+    ApiError
+        If it refuses, or has the path but not the job.
+    """
+    try:
+        return await api.request("GET", path)
+    except ApiError as error:
+        # of a job that is missing it says NotFound; of a kind that is missing it says nothing but "page not found"
+        if error.status != 404 or error.reason == "NotFound":
+            raise
+        raise CannotShow(
+            f"this cluster has no FineTuneJobs and DistillJobs: nothing is served at {path}. Is the operator "
+            "installed, and is this the right context (kubectl config current-context; --context takes another)?"
+        ) from error
+
+
+def errors_against(status: JobStatus) -> str:
+    """Return what the errors of a job's models are against: whoever made its labels."""
+    return TEACHER if isinstance(status, DistillJobStatus) else REFERENCE
 
 
 def status_of(snapshot: Snapshot) -> JobStatus:

@@ -19,9 +19,10 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, resource_path
+from pfd_operator.plan.budget import elapsed_seconds
 from pfd_operator.plan.conditions import find_condition, find_true
 
-from .reading import CannotShow, kinds_and_name, status_of
+from .reading import REFERENCE, CannotShow, errors_against, kinds_and_name, read, status_of
 from .tables import duration, table
 
 POLL_SECONDS = 2.0
@@ -36,7 +37,7 @@ async def show_status(
     Raises
     ------
     CannotShow
-        If there is no such job, or it is one of a newer version.
+        If there is no such job, it is one of a newer version, or the cluster does not know jobs.
     ApiError
         If the API server refuses.
     """
@@ -61,6 +62,7 @@ def status_page(key: Key, status: JobStatus, now: datetime) -> str:
     parts = [
         _head(key, status, now),
         _errors(status),
+        _errors_of_teacher_and_student(status),
         _acceptance(status),
         _stages(status, now),
         _conditions(status.conditions),
@@ -73,7 +75,7 @@ async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
     kinds, plain = kinds_and_name(name)
     for kind in kinds:
         try:
-            return Snapshot(await api.request("GET", resource_path(Key(kind.name, namespace, plain))))
+            return Snapshot(await read(api, resource_path(Key(kind.name, namespace, plain))))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -89,10 +91,7 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
         f"{labels.wasted} wasted",
     ]
     if status.started_at is not None:
-        elapsed = ((status.finished_at or now) - status.started_at).total_seconds()
-        lines.append(f"time: {duration(elapsed)}")
-    if status.suspended_seconds:
-        lines.append(f"suspended: {duration(status.suspended_seconds)}")
+        lines.append(_time(status, status.started_at, status.finished_at or now))
     if status.gpu_seconds:
         lines.append(f"GPU time: {status.gpu_seconds / 3600:.2f} h")
     if status.estimate is not None:
@@ -100,6 +99,13 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
     if status.model is not None:
         lines.append(f"best model: {status.model.uri} ({_origin(status.model)})")
     return "\n".join(lines)
+
+
+def _time(status: JobStatus, start: datetime, end: datetime) -> str:
+    """Say how much time the deadline counts, and how much it does not."""
+    counted = elapsed_seconds(status, end)
+    line, rest = f"time: {duration(counted)}", (end - start).total_seconds() - counted
+    return f"{line}, not counted (suspended or ended): {duration(rest)}" if round(rest) > 0 else line
 
 
 def _origin(model: ModelRecord) -> str:
@@ -118,10 +124,19 @@ def _errors(status: JobStatus) -> str:
         if record.holdout is not None:
             verdict = "met" if record.met else "not met"
             rows.append(_error_row(f"{number}, hold-out", str(record.labels), record.holdout, verdict))
+    return _error_table(errors_against(status), rows)
+
+
+def _errors_of_teacher_and_student(status: JobStatus) -> str:
+    dft = status.dft if isinstance(status, DistillJobStatus) else {}
+    return _error_table(REFERENCE, [_error_row(name, "", errors) for name, errors in dft.items()])
+
+
+def _error_table(against: str, rows: list[list[str]]) -> str:
     if not rows:
         return ""
-    header = ("ERRORS", "LABELS", "FORCE eV/Å", "INTERVAL", "ENERGY eV/ATOM", "VIRIAL eV/ATOM", "FRAMES", "LIMITS")
-    return table(header, rows)
+    figures = ("FORCE eV/Å", "INTERVAL", "ENERGY eV/ATOM", "VIRIAL eV/ATOM", "FRAMES")
+    return table((f"ERRORS AGAINST {against.upper()}", "LABELS", *figures, "LIMITS"), rows)
 
 
 def _acceptance(status: JobStatus) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .base import ExactlyOne, Strict, invalid_at, moved_to
 from .settings import Positive
@@ -13,6 +15,21 @@ from .settings import Positive
 OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
 """Settings that say what is computed, not how accurately."""
 _NOISE_SETTINGS = ("noiseCheck", "settings")
+
+
+_ELEMENT = re.compile(r"[A-Z][a-z]?")
+_YAML_BOOLEANS = frozenset({"true", "false"})
+
+
+def _yaml_hint(keys: Collection[str]) -> str:
+    """Say what may have become of an element's symbol on its way through kubectl, which reads YAML 1.1."""
+    return ': YAML takes N and Y for "no" and "yes", so write "N" and "Y"' if _YAML_BOOLEANS.intersection(keys) else ""
+
+
+def _keys_in(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value).union(*map(_keys_in, value.values()))
+    return set().union(*map(_keys_in, value)) if isinstance(value, list) else set()
 
 
 class Smearing(StrEnum):
@@ -52,6 +69,14 @@ class AbinitEngine(Strict):
         description='How the engine is started in its image. Default ["abinit"].',
     )
 
+    @field_validator("pseudopotentials")
+    @classmethod
+    def _of_elements(cls, files: dict[str, str]) -> dict[str, str]:
+        for element in files:
+            if not _ELEMENT.fullmatch(element):
+                raise ValueError(f"{element!r} is no element{_yaml_hint([element])}")
+        return files
+
 
 class XtbEngine(Strict):
     """GFN1-xTB by tblite, in the worker image; periodic systems at Γ only."""
@@ -75,6 +100,14 @@ class AseEngine(Strict):
         description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT.",
     )
     parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor.")
+
+    @field_validator("parameters")
+    @classmethod
+    def _not_misread(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        misread = _YAML_BOOLEANS.intersection(_keys_in(parameters))
+        if misread:
+            raise ValueError(f"no calculator has a parameter {min(misread)!r}{_yaml_hint(misread)}")
+        return parameters
 
 
 class Engine(ExactlyOne):

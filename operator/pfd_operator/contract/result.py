@@ -118,6 +118,7 @@ class CautionReason(StrEnum):
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
+    FEW_CANDIDATES = "FewCandidateFrames"
 
 
 class Caution(Strict):

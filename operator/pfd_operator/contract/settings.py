@@ -6,9 +6,9 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from .base import ExactlyOne, Name, Strict, Uri
+from .base import ExactlyOne, Name, Strict, Uri, invalid_at
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -199,6 +199,13 @@ class ExplorationStage(Strict):
         le=64,
         description="Trajectories for each condition, each from another start and seed. Default 1.",
     )
+
+    @model_validator(mode="after")
+    def _gives_a_candidate(self) -> ExplorationStage:
+        if self.sample_every > self.steps:
+            words = f"with {self.steps} steps no trajectory gives a frame: sampleEvery must not be larger than steps"
+            raise invalid_at(("sampleEvery",), words, self.sample_every)
+        return self
 
 
 class Exploration(Strict):

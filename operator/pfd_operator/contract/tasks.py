@@ -39,6 +39,11 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
     return tasks
 
 
+def candidates_at_most(tasks: Sequence[MdTask]) -> int:
+    """Return how many candidate frames these trajectories give if none explodes."""
+    return sum(task.steps // task.sample_every for task in tasks)
+
+
 def tasks_of_index(tasks: Sequence[_Task], index: int, completions: int) -> list[_Task]:
     """Deal the tasks round robin, so that long conditions spread over the pods."""
     return list(tasks[index::completions])

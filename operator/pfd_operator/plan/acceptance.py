@@ -13,8 +13,10 @@ from .recipe import Ending
 
 def take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: StageResult) -> DistillJobStatus:
     """Return the status with what the accept stage measured, and the exported model."""
-    atoms = spec.acceptance.sizes[0]
-    speedup = result.figures.get(f"speedup_{atoms}")
+    asked = spec.acceptance.sizes[0]
+    speedup = result.figures.get(f"speedup_{asked}")
+    # an earlier version of the worker did not tell the size of the cell
+    atoms = result.figures.get(f"atoms_{asked}", asked)
     best = status.model
     model = None
     if result.model_uri is not None and best is not None:
@@ -24,7 +26,7 @@ def take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: Stag
     return status.model_copy(
         update={
             "acceptance": result.checks,
-            "speedup": f"{decimal(speedup)}× at {atoms} atoms" if speedup is not None else "",
+            "speedup": f"{decimal(speedup)}× at {atoms:.0f} atoms" if speedup is not None else "",
             "model": model or best,
             "dft": {name: errors for name, errors in dft.items() if errors is not None},
         }

@@ -29,6 +29,7 @@ from .convergence import converged, held_at_last
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
+from .strata import too_few_for_the_holdout
 from .types import Observed, Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
@@ -49,6 +50,10 @@ class Distill:
                 f"{spec.holdout.frames} hold-out frames (spec.holdout.frames) and "
                 f"{spec.selection.frames_per_iteration} to train on (spec.selection.framesPerIteration)",
             )
+        # those of a teacher's job are not known before it has ended
+        too_few = too_few_for_the_holdout(spec, [system.name for system in spec.systems]) if spec.systems else ""
+        if too_few:
+            return Hindrance(OperatorReason.SPEC_INVALID, too_few)
         if spec.teacher.fine_tune_job is not None:
             return _teacher_hindrance(spec.teacher.fine_tune_job.name, spec.artifacts.s3, observed)
         if not spec.systems:

@@ -23,7 +23,7 @@ from .measured import errors_of
 from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
-from .strata import strata_left_out, strata_of
+from .strata import strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
 
 IN_WORKER = frozenset({"xtb", "ase"})
@@ -177,6 +177,9 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames)"
             f"{once_more}. Raise the budget, or ask for less"
         )
+    too_few = too_few_for_the_holdout(spec, [system.name for system in spec.systems])
+    if too_few:
+        return too_few
     strata = strata_of(spec)
     if spec.convergence.every_stratum and frames < len(strata):
         return (

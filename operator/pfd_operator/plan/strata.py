@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.contract.tasks import md_tasks
+from pfd_operator.contract.tasks import candidates_at_most, md_tasks
 from pfd_operator.contract.text import first_of
 
 
@@ -13,6 +13,18 @@ def strata_of(spec: JobSpec) -> list[str]:
     """Return the strata of a job's exploration."""
     tasks = md_tasks([system.name for system in spec.systems], spec.exploration, spec.seed)
     return list(dict.fromkeys(task.stratum for task in tasks))
+
+
+def too_few_for_the_holdout(spec: JobSpec, systems: Sequence[str]) -> str:
+    """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
+    most = candidates_at_most(md_tasks(systems, spec.exploration, spec.seed))
+    if most >= spec.holdout.frames:
+        return ""
+    return (
+        f"the hold-out asks for {spec.holdout.frames} frames (spec.holdout.frames), but all trajectories of the "
+        f"exploration together give {most}: a frame every sampleEvery steps. Give it more steps or replicas, a "
+        "smaller sampleEvery, or ask for fewer frames"
+    )
 
 
 def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int | None) -> str:

@@ -5,6 +5,15 @@ import pytest
 from pfd_worker.out_of_memory import is_out_of_memory, says_out_of_memory
 
 
+def test_what_is_raised_from_a_failed_allocation_is_one():
+    # as deepmd-kit does, whose own error is no RuntimeError and says "out-of-memory"
+    wrapped = Exception("The callable still throws an out-of-memory (OOM) error even when batch size is 1!")
+    wrapped.__cause__ = RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
+    assert is_out_of_memory(wrapped)
+    wrapped.__cause__ = KeyError("x")
+    assert not is_out_of_memory(wrapped)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

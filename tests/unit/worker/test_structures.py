@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, graphene
 from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
@@ -179,3 +179,21 @@ def test_a_left_handed_cell_becomes_the_same_crystal_in_a_right_handed_one(tmp_p
     (found,) = read_structures(tmp_path / "left.extxyz", "silicon")
     assert found.cell.handedness == 1 and list(found.pbc) == [False, True, True]
     assert np.allclose(found.get_all_distances(mic=True), atoms.get_all_distances(mic=True))
+
+
+@pytest.mark.parametrize("pbc", ["T T F", "T T T"])
+def test_a_sheet_as_ase_builds_it_gets_a_third_vector_and_a_crystal_without_one_is_refused(tmp_path, pbc):
+    sheet = graphene(size=(2, 2, 1))
+    assert not sheet.cell[2].any()
+    sheet.pbc = [flag == "T" for flag in pbc.split()]
+    path = tmp_path / "sheet.extxyz"
+    write(path, sheet)
+    path.write_text(path.read_text().replace('pbc="T T F"', f'pbc="{pbc}"'))
+    if pbc == "T T T":
+        assert "its cell vectors are zero or parallel" in str(refused(lambda: read_structures(path, "graphene")))
+        return
+    (read,) = read_structures(path, "graphene")
+    assert read.cell.rank == 3 and read.pbc.tolist() == [True, True, False]
+    np.testing.assert_allclose(read.cell[:2], sheet.cell[:2])
+    (start, *_) = perturbed([read], Perturb(count=2, displacement=0.05), "graphene", 1)
+    assert len(start) == 8

@@ -55,7 +55,7 @@ class SystemDynamics:
     overlap: dict[str, float] = field(default_factory=dict)
     """Pair of elements → overlap of g(r) with the teacher's."""
     overlap_of_teacher: float | None = None
-    """Smallest overlap of the teacher's first half with its second, over all pairs."""
+    """Smallest overlap of two parts of the teacher's frames, over all pairs: what chance makes of a run this short."""
     missing: dict[str, str] = field(default_factory=dict)
     """Group of the verdict → why this system has no figure."""
 
@@ -96,20 +96,22 @@ class SystemDynamics:
                 model.calculator(),
                 conditions,
                 RDF_PICOSECONDS,
-                seed_of(self.seed, "structure"),
+                # equal noise would draw two trajectories of a solid together, however wrong the student
+                seed_of(self.seed, "structure", name),
                 self.stopping,
                 on_frame=frames[name].append,
             )
             if record.reason is not None:
                 self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"
                 return
+        # the first half of each run still remembers the start they share
+        later = {name: each[len(each) // 2 :] for name, each in frames.items()}
         try:
-            # the first half of each run still remembers the start they share
-            compared = overlaps(*(radial_distribution(each[len(each) // 2 :]) for each in frames.values()))
+            compared = overlaps(*map(radial_distribution, later.values()))
         except ValueError as error:
             self.missing["rdf_overlap"] = str(error)
             return
         self.overlap = {"-".join(pair): value for pair, value in compared.items()}
         # a pair that only the student brings within reach has none
         with contextlib.suppress(ValueError):
-            self.overlap_of_teacher = min(self_overlaps(frames[TEACHER]).values())
+            self.overlap_of_teacher = min(self_overlaps(later[TEACHER]).values())

@@ -15,7 +15,7 @@ from pfd_operator.contract.result import ErrorMetrics
 from pfd_operator.contract.settings import Exploration
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
 from pfd_worker.acceptance.figures import Figures
-from pfd_worker.acceptance.speed import measure_speed, speed_ups
+from pfd_worker.acceptance.speed import cell_sizes, measure_speed, speed_ups
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.errors import preempted
@@ -36,7 +36,7 @@ class Examination:
     teacher, student
         The student as it is exported.
     starts
-        System → a start structure; supercells of it are run. Speed is measured on the first.
+        System → a start structure; supercells of it are run. Speed is measured on `speed_system`.
     acceptance
         What is asked.
     exploration
@@ -60,8 +60,11 @@ class Examination:
 
     @property
     def speed_system(self) -> str:
-        """The system that speed is measured on, and that is exported as a sample."""
-        return next(iter(self.starts))
+        """The system that speed is measured on, and that is exported as a sample: a crystal, if there is one.
+
+        A molecule cannot be repeated to any size, and LAMMPS has no box for it.
+        """
+        return next((system for system, start in self.starts.items() if start.pbc.all()), next(iter(self.starts)))
 
     @property
     def drifts(self) -> dict[str, NveDrift]:
@@ -180,6 +183,7 @@ class Examination:
             dft=self.metrics.get("dft"),
             teacher_dft=self.metrics.get("teacherDft"),
             speed_up=speed_ups(self.speed, STUDENT, TEACHER),
+            cell_sizes=cell_sizes(self.speed),
             speed_system=self.speed_system,
             stable_picoseconds={system: run.picoseconds for system, run in stable.items()},
             stability_notes={

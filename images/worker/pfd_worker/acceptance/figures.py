@@ -20,6 +20,8 @@ class Figures:
     """Teacher against the same DFT."""
     speed_up: Mapping[int, float] = field(default_factory=dict)
     """Atoms asked for → speed-up over the teacher."""
+    cell_sizes: Mapping[int, int] = field(default_factory=dict)
+    """Atoms asked for → atoms of the cell that was really run."""
     speed_system: str | None = None
     """The system it was measured on."""
     stable_picoseconds: Mapping[str, float] = field(default_factory=dict)
@@ -31,6 +33,6 @@ class Figures:
     rdf_overlap: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """System → pair of elements (`Si-Si`) → overlap."""
     rdf_overlap_of_teacher: Mapping[str, float] = field(default_factory=dict)
-    """System → smallest overlap of the teacher's first half with its second: no student can be asked to exceed it."""
+    """System → smallest overlap of the teacher's MD with itself: two runs of this length differ by so much."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Group (`dft`, `nve_drift`, `rdf_overlap`) → why it is not there, or not of every system."""

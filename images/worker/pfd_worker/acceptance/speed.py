@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator
 
 from pfd_worker.acceptance.memory import MemoryForecast, memory_limit
 from pfd_worker.acceptance.supercell import supercell_of_size
-from pfd_worker.acceptance.timed_run import PROPERTIES, SpeedRecord, TimedRun
+from pfd_worker.acceptance.timed_run import SpeedRecord, TimedRun, properties_of_a_step
 
 TURN_STEPS = 5
 """Steps a model runs in one turn. Not 1: the step after another model's finds the processor's caches emptied by it."""
@@ -30,14 +30,14 @@ def measure_speed(
     """Time MD steps of several models on supercells of one structure.
 
     Every model runs velocity Verlet at 1 fs from the same positions and the same velocities (300 K); every step
-    computes energy, forces and stress in one evaluation. The models are warmed up one by one and then take turns of 5
-    steps, so that whatever else the machine does hits all alike. Threads and precision are those of the process
-    and of the models.
+    computes energy, forces and, of what is periodic in all directions, stress in one evaluation. The models are warmed
+    up one by one and then take turns of 5 steps, so that whatever else the machine does hits all alike. Threads and
+    precision are those of the process and of the models.
 
     Parameters
     ----------
     models
-        Name → ASE calculator with energy, forces and stress.
+        Name → ASE calculator with energy, forces and, of what is periodic in all directions, stress.
     base
         Structure of which supercells are made; see `supercell_of_size`.
     sizes
@@ -65,14 +65,15 @@ def measure_speed(
     Raises
     ------
     ValueError
-        If a calculator has no energy, forces or stress.
+        If a calculator has not all that a step computes.
     """
+    properties = properties_of_a_step(base)
     for name, calculator in models.items():
-        missing = set(PROPERTIES) - set(calculator.implemented_properties)
+        missing = set(properties) - set(calculator.implemented_properties)
         if missing:
             raise ValueError(
                 f"model {name}: its calculator has no {', '.join(sorted(missing))}, "
-                f"so its MD steps are not those of a model that has; only {PROPERTIES} together are timed"
+                f"so its MD steps are not those of a model that has; only {properties} together are timed"
             )
     stopping = stopping or threading.Event()
     limit = memory_limit()
@@ -123,6 +124,11 @@ def speed_ups(records: Sequence[SpeedRecord], model: str, over: str) -> dict[int
         if fast and slow:
             factors[size] = slow / fast
     return factors
+
+
+def cell_sizes(records: Sequence[SpeedRecord]) -> dict[int, int]:
+    """Return how many atoms the cells had that were run for the sizes asked for."""
+    return {record.asked_atoms: record.atoms for record in records}
 
 
 def largest_cell(records: Sequence[SpeedRecord], model: str) -> int | None:

@@ -13,6 +13,7 @@ from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble
 from pfd_worker.acceptance.memory import MemoryForecast
+from pfd_worker.frames import has_virial
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.out_of_memory import is_out_of_memory
@@ -20,7 +21,6 @@ from pfd_worker.out_of_memory import is_out_of_memory
 LEAST_STEPS = 3
 TIMESTEP_FS = 1.0
 TEMPERATURE_KELVIN = 300.0
-PROPERTIES = ["energy", "forces", "stress"]
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,19 @@ class SpeedRecord:
     """Why there are fewer steps than asked, or none."""
 
 
+def properties_of_a_step(atoms: Atoms) -> list[str]:
+    """Return what MD of these atoms computes: what has no pressure has no stress."""
+    return ["energy", "forces", "stress"] if has_virial(atoms) else ["energy", "forces"]
+
+
 class _OneEvaluation(Calculator):  # type: ignore[misc]
-    """Asks for energy, forces and stress together: some calculators would run twice for forces and then stress."""
+    """Asks for all that a step computes together: some calculators would run twice for forces and then stress."""
 
-    implemented_properties = [*PROPERTIES, "free_energy"]
-
-    def __init__(self, inner: Calculator) -> None:
+    def __init__(self, inner: Calculator, properties: list[str]) -> None:
         super().__init__()
         self._inner = inner
+        self._properties = properties
+        self.implemented_properties = [*properties, "free_energy"]
 
     def calculate(
         self,
@@ -59,7 +64,7 @@ class _OneEvaluation(Calculator):  # type: ignore[misc]
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         super().calculate(atoms, properties, system_changes)
-        self._inner.calculate(self.atoms, PROPERTIES, list(system_changes))
+        self._inner.calculate(self.atoms, self._properties, list(system_changes))
         self.results = dict(self._inner.results)
 
 
@@ -90,7 +95,7 @@ class TimedRun:
             self.does_not_fit(refusal)
             return
         atoms = self.start.copy()
-        atoms.calc = _OneEvaluation(self.calculator)
+        atoms.calc = _OneEvaluation(self.calculator, properties_of_a_step(atoms))
         conditions = Conditions(Ensemble.NVE, TEMPERATURE_KELVIN, TIMESTEP_FS)
         task = conditions.task(steps * TIMESTEP_FS / FS_PER_PS, self.seed)
         self.dynamics = dynamics = make_dynamics(atoms, task, Ensemble.NVE)
@@ -121,7 +126,7 @@ class TimedRun:
         started = time.perf_counter()
         try:
             work()
-        except (MemoryError, RuntimeError) as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             lines = str(error).strip().splitlines()

@@ -11,6 +11,8 @@ from pfd_operator.contract.distill import Acceptance
 from pfd_worker.acceptance.figures import Figures
 
 _Key = TypeVar("_Key", str, tuple[str, str])
+OTHER_SIZE_FACTOR = 2.0
+"""A cell that is larger or smaller by more says nothing of the speed at the size asked for."""
 _ERRORS = (
     ("Force", "force_rmse", "eV/Å"),
     ("Energy", "energy_rmse_per_atom", "eV/atom"),
@@ -97,11 +99,14 @@ def _speed(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
     limit = acceptance.speedup
     if limit is None:
         return
-    atoms = acceptance.sizes[0]
+    asked = acceptance.sizes[0]
+    atoms = figures.cell_sizes.get(asked, asked)
     system = f" of {figures.speed_system}" if figures.speed_system else ""
-    what = f"speed-up over the teacher at about {atoms} atoms{system}"
-    why = f"not both models were timed at {atoms} atoms"
-    yield _at_least(f"SpeedUpAt{atoms}Atoms", what, figures.speed_up.get(atoms), limit, "×", why)
+    what = f"speed-up over the teacher at {atoms} atoms{system}"
+    factor, why = figures.speed_up.get(asked), f"not both models were timed at {atoms} atoms"
+    if not asked / OTHER_SIZE_FACTOR <= atoms <= asked * OTHER_SIZE_FACTOR:
+        factor, why = None, f"no cell of this structure is near {asked} atoms, the first of sizes"
+    yield _at_least(f"SpeedUpAt{asked}Atoms", what, factor, limit, "×", why)
 
 
 def _dynamics(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
@@ -141,7 +146,7 @@ def _rdf(limit: float, figures: Figures) -> Check:
         value = every[system, pair]
         what += f", worst pair {pair} of {system},"
         own = figures.rdf_overlap_of_teacher.get(system)
-        beside = "" if own is None else f" (the teacher's two halves overlap by {own:.4g})"
+        beside = "" if own is None else f" (two parts of the teacher's own MD overlap by {own:.4g})"
     return _at_least("RdfOverlap", what, value, limit, "", why, beside)
 
 

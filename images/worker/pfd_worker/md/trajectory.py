@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.md.md import MolecularDynamics
 
 from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.text import shortened
 from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
 
 CHECK_EVERY_STEPS = 20
+_WORDS_MAX = 200
 HOT_FACTOR = 5.0
 HOT_MARGIN_KELVIN = 3000.0
 """A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
@@ -49,7 +51,11 @@ class TrajectoryOutcome:
 
 
 def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume: float | None) -> str | None:
-    if not np.isfinite(atoms.get_potential_energy()) or not np.isfinite(atoms.get_forces()).all():
+    try:
+        finite = np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()
+    except CalculationFailed as error:
+        return _calculator_failed(error)
+    if not finite:
         return "energy or forces are not numbers"
     temperature = atoms.get_temperature()
     if not np.isfinite(temperature):
@@ -58,6 +64,11 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume:
     if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
     return geometry_fault(atoms, min_distance_factor, start_volume)
+
+
+def _calculator_failed(error: CalculationFailed) -> str:
+    """Return why a trajectory ends whose calculator gives up on a frame, as reference codes do that do not converge."""
+    return f"the calculator failed: {shortened(' '.join(str(error).split()), _WORDS_MAX)}"
 
 
 def advance(
@@ -83,6 +94,8 @@ def advance(
     with np.errstate(all="ignore"):
         try:
             dynamics.run(steps)
+        except CalculationFailed as error:
+            return _calculator_failed(error)
         except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
             # with positions gone to infinity, neighbour lists and matrix functions fail in ways of their own; anything
             # else is a bug

@@ -56,7 +56,9 @@ def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
         raise StageError(
             ExitCode.USER_ERROR,
             Reason.STRUCTURE_UNREADABLE,
-            f"system {system.name}: there is no file {path.name}. Is the key in the ConfigMap spelled like this?",
+            f"system {system.name}: there is no file {path.name}. The job's namespace has no ConfigMap of the name "
+            f"given in structures.configMap, or that one has no key {path.name}. kubectl describe configmap NAME shows "
+            "which; once it is there, spec.restart with a new id begins again.",
         )
     return path
 

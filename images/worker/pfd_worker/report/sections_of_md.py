@@ -57,8 +57,13 @@ def selection(data: ReportData) -> str:
 
 
 def _what_is_compared(found: Dynamics) -> str:
+    if not found.replays:
+        return (
+            "AIMD of one step has no trajectory to compare the model's MD with: it takes two labelled steps or more of "
+            "one trajectory (spec.aimd.steps)."
+        )
     trajectories = sum(compared.trajectories for compared in found.replays)
-    steps = max((len(compared.distance) - 1 for compared in found.replays), default=0)
+    steps = max(len(compared.distance) - 1 for compared in found.replays)
     return (
         f"AIMD run again by the model: {trajectories} trajectories from the same structures with the same velocities, "
         f"{found.temperature_kelvin:g} K at the start, {steps} steps of {found.timestep_fs:g} fs. Two trajectories "
@@ -69,6 +74,9 @@ def _what_is_compared(found: Dynamics) -> str:
 
 
 def _replays(found: Dynamics) -> str:
+    drift = paragraph(_drift_note(found), quiet=True)
+    if not found.replays:
+        return drift
     header: list[Cell | str] = [
         "system",
         Cell("AIMD", "trajectories × steps"),
@@ -79,7 +87,7 @@ def _replays(found: Dynamics) -> str:
     ]
     rows = [[*_replay_row(compared), _drift(found, compared.system)] for compared in found.replays]
     notes = [f"{compared.system}: {compared.note}." for compared in found.replays if compared.note]
-    return table(header, rows) + paragraph(_drift_note(found), quiet=True) + "".join(map(paragraph, notes))
+    return table(header, rows) + drift + "".join(map(paragraph, notes))
 
 
 def _replay_row(compared: Replay) -> list[Cell | str]:
@@ -104,7 +112,8 @@ def _drift_note(found: Dynamics) -> str:
     if found.drift.drift is None:
         return f"The energy drift of {found.drift_system} is not known: {found.drift.reason}."
     return (
-        f"Energy drift: slope of the total energy in NVE of {found.drift_system}, steps of {found.timestep_fs:g} fs, "
+        f"Energy drift: {number(found.drift.drift)} meV/atom/ps, the slope of the total energy in "
+        f"{number(found.drift.picoseconds)} ps of NVE of {found.drift_system}, steps of {found.timestep_fs:g} fs, "
         "after 0.2 ps with a thermostat. "
         f"The energy strays {number(found.drift.max_deviation)} meV/atom from that line: what so short a run "
         "can tell is no finer. Other systems are not measured."

@@ -28,6 +28,7 @@ from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
 from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
+from pfd_worker.report.history import History
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
@@ -80,7 +81,8 @@ def run(context: StageContext) -> StageOutput:
         metrics=examination.metrics,
         model=model,
         checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
-        figures={f"speedup_{atoms}": round(factor, 3) for atoms, factor in figures.speed_up.items()},
+        figures={f"speedup_{asked}": round(factor, 3) for asked, factor in figures.speed_up.items()}
+        | {f"atoms_{asked}": float(atoms) for asked, atoms in figures.cell_sizes.items()},
     )
 
 
@@ -137,7 +139,10 @@ def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
-    frames = Counter(str(a.info["system"]) for a in read_frames(context.fetch(train, stage_files.DATASET)))
+    best, frames = train.summary["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
+    # later rounds added to the end what the exported student has not seen
+    record = _history(context, train).record(best)
+    mine = frames if record is None else frames[: record.training_labels]
     stages = params.exploration.stages
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
     pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
@@ -145,12 +150,19 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
         teacher=_teacher(params, prepare),
         teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
         reference=params.reference,
-        frames=dict(frames),
+        frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
         temperatures_kelvin=Range(min(temperatures), max(temperatures)),
         pressures_bar=Range(min(pressures), max(pressures)) if pressures else None,
-        rounds=context.spec.iteration,
+        rounds=best,
         seed=context.spec.seed,
     )
+
+
+def _history(context: StageContext, train: Manifest) -> History:
+    # a train stage of an earlier version wrote none
+    if stage_files.HISTORY not in train.files:
+        return History()
+    return History.from_json(json.loads(context.fetch(train, stage_files.HISTORY).read_text()))
 
 
 def _teacher(params: AcceptParams, prepare: Manifest) -> str:

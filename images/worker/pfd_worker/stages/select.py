@@ -12,7 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.settings import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
@@ -83,7 +83,19 @@ def run(context: StageContext) -> StageOutput:
             "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
         counts={"tasks": len(tasks), "labels": labels, **exploration},
+        caution=_few_candidates(params, len(rows)),
     )
+
+
+def _few_candidates(params: SelectParams, candidates: int) -> Caution | None:
+    if candidates >= params.frames:
+        return None
+    asked = "holdout.frames" if params.purpose == "hold-out" else "selection.framesPerIteration"
+    message = (
+        f"the MD gave {candidates} candidate frames where {params.frames} were to be chosen (spec.{asked}): all are "
+        "labelled, and nothing was selected. More steps or replicas, a smaller sampleEvery, or fewer frames would do"
+    )
+    return Caution(reason=CautionReason.FEW_CANDIDATES, message=message)
 
 
 def once_more(tasks: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import dpdata
 import numpy as np
 from ase import Atoms
 
-from pfd_worker.frames import energy_of, is_close_contact, labelled, periodic_cell, virial_of
+from pfd_worker.frames import energy_of, is_extreme, labelled, periodic_cell, virial_of
 
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
 
@@ -52,19 +54,22 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
 
 
 def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
-    """Split frames at random into those trained on and those that pick the best checkpoint.
+    """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
-    Close contacts are all trained on: errors of theirs are ten times those of MD, and would alone decide.
+    Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. A frame keeps
+    its part when others are added at the end: a training that goes on from the last round's model must not be judged by
+    what that one was trained on.
 
     Returns
     -------
     tuple
         (training, validation); validation is empty if `fraction` is 0 or the set is too small to spare any.
     """
-    count = round(len(frames) * fraction)
-    if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT:
+    of_md = np.array([n for n, atoms in enumerate(frames) if not is_extreme(atoms)])
+    if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not len(of_md):
         return list(frames), []
-    of_md = [n for n, atoms in enumerate(frames) if not is_close_contact(atoms)]
-    chosen = set(np.random.default_rng(seed).permutation(of_md)[: max(1, count)].tolist())
+    # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
+    places = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(len(of_md))) % 1.0
+    chosen = set(of_md[places <= max(fraction, places.min())].tolist())
     training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
     return training, [frames[number] for number in sorted(chosen)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from pfd_worker.frames import is_close_contact
+from pfd_worker.frames import is_extreme
 from pfd_worker.models.checkpoint import load_checkpoint, strip_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.curve import CurvePoint, last_row
@@ -113,6 +113,6 @@ def copy_for_init(checkpoint: Path, output: Path) -> None:
 
 
 def _force_rms(frames: Sequence[Atoms]) -> float:
-    """Return the RMS of the force components in eV/Å; close contacts are not what the others are measured by."""
-    usual = [atoms for atoms in frames if not is_close_contact(atoms)]
+    """Return the RMS of the force components in eV/Å; extreme frames are not what the others are measured by."""
+    usual = [atoms for atoms in frames if not is_extreme(atoms)]
     return float(np.sqrt(np.mean(np.concatenate([atoms.get_forces().ravel() for atoms in usual or frames]) ** 2)))

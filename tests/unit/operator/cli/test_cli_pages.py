@@ -12,6 +12,7 @@ from pfd_operator.api.status import (
     ActiveStage,
     ActiveState,
     Condition,
+    DistillJobStatus,
     FineTuneJobStatus,
     IterationRecord,
     JudgedErrors,
@@ -62,11 +63,54 @@ def test_page_of_a_running_job() -> None:
         "time: 12 min 00 s",
     ]
     page = "\n".join(" ".join(line.split()) for line in lines)
+    assert "ERRORS AGAINST REFERENCE LABELS" in page
     assert "pretrained (baseline) - 0.4100 - 0.0021 - 16 -" in page
     assert "labels (noise) - 0.0310 - 0.0021 - 16 -" in page
     assert "iteration 0, hold-out 24 0.0912 - 0.0021 - 16 not met" in page
     assert "0 train done 1 min 35 s 1 -" in page
     assert "1 explore running 30 s 1 1/4 pods 40 % 900 K" in page
+
+
+def test_a_student_is_shown_against_its_teacher_and_with_it_against_the_reference() -> None:
+    status = DistillJobStatus(
+        iterations=[IterationRecord(iteration=2, labels=352, holdout=errors("0.0303"), met=True)],
+        dft={"teacher": errors("0.0533"), "student": errors("0.0651")},
+    )
+    page = status_page(Key("DistillJob", "lab", "silicon-light"), status, NOW)
+    _, student, reference = (part.splitlines() for part in page.split("\n\n"))
+    assert student[0].startswith("ERRORS AGAINST TEACHER  LABELS")
+    assert student[1].split()[:5] == ["iteration", "2,", "hold-out", "352", "0.0303"]
+    assert reference[0].startswith("ERRORS AGAINST REFERENCE  LABELS")
+    assert [line.split()[:3] for line in reference[1:]] == [["teacher", "-", "0.0533"], ["student", "-", "0.0651"]]
+    unjudged = status.model_copy(update={"dft": {}})
+    assert "REFERENCE" not in status_page(Key("DistillJob", "lab", "silicon-light"), unjudged, NOW)
+
+
+def hours_ago(hours: float) -> datetime:
+    return NOW - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "time: 10 h 00 min"),
+        ({"suspended_seconds": 7200}, "time: 8 h 00 min, not counted (suspended or ended): 2 h 00 min"),
+        # what goes on now is in no sum yet
+        ({"suspended_at": hours_ago(3)}, "time: 7 h 00 min, not counted (suspended or ended): 3 h 00 min"),
+        (
+            {"suspended_at": hours_ago(3), "suspended_seconds": 7200},
+            "time: 5 h 00 min, not counted (suspended or ended): 5 h 00 min",
+        ),
+        (
+            {"finished_at": hours_ago(4), "suspended_seconds": 7200},
+            "time: 4 h 00 min, not counted (suspended or ended): 2 h 00 min",
+        ),
+        ({"finished_at": hours_ago(4)}, "time: 6 h 00 min"),
+    ],
+)
+def test_the_time_is_what_the_deadline_counts(fields: dict[str, Any], said: str) -> None:
+    status = FineTuneJobStatus(started_at=hours_ago(10), **fields)
+    assert status_page(Key("FineTuneJob", "lab", "silicon"), status, NOW).splitlines()[2:] == [said]
 
 
 QUEUED = Condition(

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.cli.main import main
 from pfd_operator.cli.models import show_models
 from pfd_operator.cli.reading import CannotShow
@@ -20,11 +21,13 @@ BEST = {"uri": "s3://pfd/best.pt", "iteration": 0, "fineTuned": False}
 
 
 class Server:
-    """Has these FineTuneJobs, and no DistillJob."""
+    """Has these jobs of one kind, and none of the other."""
 
-    def __init__(self, **statuses: Mapping[str, Any]) -> None:
+    def __init__(self, plural: str = "finetunejobs", **statuses: Mapping[str, Any]) -> None:
+        kind = next(kind.name for kind in KINDS.values() if kind.plural == plural)
+        self.plural = plural
         self.items = {
-            name: {"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": name}, "status": status}
+            name: {"kind": kind, "metadata": {"namespace": "lab", "name": name}, "status": status}
             for name, status in statuses.items()
         }
         self.now = ServerClock().now
@@ -32,10 +35,17 @@ class Server:
     async def request(self, _: str, path: str) -> dict[str, Any]:
         *_, plural, name = path.split("/")
         if name in ("finetunejobs", "distilljobs"):
-            return {"items": list(self.items.values()) if name == "finetunejobs" else []}
-        if plural != "finetunejobs" or name not in self.items:
+            return {"items": list(self.items.values()) if name == self.plural else []}
+        if plural != self.plural or name not in self.items:
             raise ApiError(404, "NotFound", "not found")
         return self.items[name]
+
+
+class Bare(Server):
+    """Has no CRDs."""
+
+    async def request(self, _: str, path: str) -> dict[str, Any]:
+        raise ApiError(404, "Error", "404 page not found\n")
 
 
 def api(**statuses: Mapping[str, Any]) -> KubeApi:
@@ -88,8 +98,8 @@ async def test_a_status_of_a_newer_operator_asks_for_an_upgrade(newer: dict[str,
 async def test_the_others_are_listed_beside_a_job_of_a_newer_operator() -> None:
     listed = await models(silicon={**KNOWN, "phase": "Dreaming"}, carbon=KNOWN)
     rows = [line.split() for line in listed.splitlines()]
-    assert rows[1] == ["FineTuneJob", "lab", "silicon", "Dreaming", "-", "-", "-", "-", "-"]
-    assert rows[2][2:7] == ["carbon", "Running", "-", "-", "3/60"]
+    assert rows[1] == ["FineTuneJob", "lab", "silicon", "Dreaming", "-", "-", "-", "-", "-", "-"]
+    assert rows[2][2:8] == ["carbon", "Running", "-", "-", "-", "3/60"]
     assert "1 without figures: written by a newer operator" in listed
     assert "newer" not in await models(carbon=KNOWN)
 
@@ -97,6 +107,23 @@ async def test_the_others_are_listed_beside_a_job_of_a_newer_operator() -> None:
 async def test_the_list_says_of_a_model_that_it_was_not_fine_tuned() -> None:
     listed = await models(silicon={**KNOWN, "model": BEST}, carbon={**KNOWN, "model": {**BEST, "fineTuned": True}})
     assert [line.split()[-2] for line in listed.splitlines()[1:]] == ["pre-trained", "0"]
+
+
+@pytest.mark.parametrize(("plural", "against"), [("finetunejobs", "reference"), ("distilljobs", "teacher")])
+async def test_the_list_says_what_errors_are_against(plural: str, against: str) -> None:
+    out, measured = io.StringIO(), {"forceRMSE": "0.0303", "energyRMSEPerAtom": "0.0021", "frames": 16}
+    server = Server(plural, silicon={**KNOWN, "model": {**BEST, "errors": measured}})
+    await show_models(cast(KubeApi, server), None, out)
+    header, row = (line.split() for line in out.getvalue().splitlines())
+    assert header[4:7] == ["FORCE-RMSE", "ENERGY-RMSE/ATOM", "AGAINST"]
+    assert row[4:7] == ["0.0303", "0.0021", against]
+
+
+@pytest.mark.parametrize("name", ["silicon", "dsj/silicon", None])
+async def test_a_cluster_without_the_operator_is_not_one_without_jobs(name: str | None) -> None:
+    bare, out = cast(KubeApi, Bare()), io.StringIO()
+    with pytest.raises(CannotShow, match=r"no FineTuneJobs and DistillJobs: .* operator installed, .* right context"):
+        await (show_models(bare, None, out) if name is None else show_status(bare, "lab", name, out))
 
 
 def test_a_broken_kubeconfig_is_one_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -252,6 +252,18 @@ def test_systems_are_needed_without_a_fine_tune_job() -> None:
     assert (run.status.phase, ready.reason) == (Phase.PENDING, "SpecInvalid")
 
 
+def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused_where_the_systems_are_known() -> None:
+    short = {"stages": [{"temperaturesKelvin": [300], "steps": 20, "sampleEvery": 10}]}
+    silicon = {"name": "silicon", "structures": {"inline": "1\n\nSi 0 0 0\n"}}
+    run = Run(distill_resource(teacher={"uri": "s3://pfd/dpa2.pt"}, exploration=short, systems=[silicon]))
+    run.step()
+    assert "together give 2" in condition(run.status, ConditionType.READY).message
+    # those of a teacher's job are known when it has ended
+    waiting = Run(distill_resource(exploration=short))
+    waiting.step()
+    assert condition(waiting.status, ConditionType.READY).reason != "SpecInvalid"
+
+
 def test_a_caution_of_a_stage_becomes_a_condition_and_is_told_once() -> None:
     caution = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …: diamond 5.4 Å")
 

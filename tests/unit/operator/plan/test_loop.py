@@ -166,6 +166,16 @@ def test_strata_that_no_holdout_frame_can_be_of_are_refused() -> None:
     assert created(run.step()).spec.stage is StageKind.PREPARE
 
 
+def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused() -> None:
+    stages = [{"temperaturesKelvin": [300, 600], "steps": 25, "sampleEvery": 10}]
+    run = Run(resource(exploration={"stages": stages}, holdout={"frames": 5}))
+    run.step()
+    message = condition(run.status, ConditionType.READY).message
+    assert "asks for 5 frames" in message and "all trajectories of the exploration together give 4" in message
+    run.edit(holdout={"frames": 4})
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+
+
 def test_sevennet_runs_in_its_own_image_and_its_labels_where_they_always_do() -> None:
     run = Run(resource(model={"pretrained": "7net-0"}))
     run.settings = replace(run.settings, calculator_image="worker-sevennet:1")

@@ -124,7 +124,7 @@ def test_every_system_is_run_and_its_words_name_it():
     report = examined.to_json()
     own = report["rdfOverlapOfTeacher"]
     assert set(own) == {"copper", "silver"} and all(0.1 < overlap < 1 for overlap in own.values())
-    words = [f"(the teacher's two halves overlap by {overlap:.4g})" for overlap in own.values()]
+    words = [f"(two parts of the teacher's own MD overlap by {overlap:.4g})" for overlap in own.values()]
     assert any(each in checks["RdfOverlap"].message for each in words)
     assert report["speedSystem"] == "copper"
     for measured in ("stability", "nveDrift", "rdfOverlap"):
@@ -139,6 +139,13 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
     assert "of aluminium, the shortest of 2 systems" in stable.message
     for name in ("NveDrift", "RdfOverlap"):
         assert not checks[name].met and "not measured, aluminium: " in checks[name].message
+
+
+def test_speed_is_measured_on_a_crystal_if_there_is_one():
+    cluster = crystal()
+    cluster.pbc = False
+    assert examination(starts={"cluster": cluster, "copper": crystal()}, **LIMITS).speed_system == "copper"
+    assert examination(starts={"cluster": cluster}, **LIMITS).speed_system == "cluster"
 
 
 def test_structure_is_compared_where_there_is_a_density():

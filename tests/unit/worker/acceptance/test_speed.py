@@ -6,7 +6,11 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from pfd_worker.acceptance.speed import largest_cell, measure_speed, speed_ups
+from pfd_worker.acceptance.speed import cell_sizes, largest_cell, measure_speed, speed_ups
+
+TORCHSCRIPT_FAILED = RuntimeError("Traceback of TorchScript\nRuntimeError: CUDA out of memory. Tried to allocate 9 GiB")
+DEEPMD_FAILED = Exception("The callable still throws an out-of-memory (OOM) error even when batch size is 1!")
+DEEPMD_FAILED.__cause__ = RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
 
 
 class Clock:
@@ -34,16 +38,16 @@ class Timed(Calculator):
     implemented_properties = ["energy", "forces", "stress"]
     clock = None
 
-    def __init__(self, name, seconds=0.0, log=None, fails_above=None):
+    def __init__(self, name, seconds=0.0, log=None, fails_above=None, failure=TORCHSCRIPT_FAILED):
         super().__init__()
-        self.title, self.seconds, self.fails_above = name, seconds, fails_above
+        self.title, self.seconds, self.fails_above, self.failure = name, seconds, fails_above, failure
         self.log = [] if log is None else log
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.log.append((self.title, len(atoms), tuple(properties)))
         if self.fails_above is not None and len(atoms) > self.fails_above:
-            raise RuntimeError("Traceback of TorchScript\nRuntimeError: CUDA out of memory. Tried to allocate 9 GiB")
+            raise self.failure
         self.clock.now += self.seconds
         self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
 
@@ -112,9 +116,10 @@ def test_a_model_whose_first_evaluation_takes_all_the_time_has_no_further_warm_u
     assert (record.steps, len(log)) == (3, 4)
 
 
-def test_a_size_that_does_not_fit_is_a_record_and_larger_ones_are_not_tried(copper):
+@pytest.mark.parametrize("failure", [TORCHSCRIPT_FAILED, DEEPMD_FAILED])
+def test_a_size_that_does_not_fit_is_a_record_and_larger_ones_are_not_tried(copper, failure):
     log = []
-    models = {"big": Timed("big", log=log, fails_above=40), "light": Timed("light", log=log)}
+    models = {"big": Timed("big", log=log, fails_above=40, failure=failure), "light": Timed("light", log=log)}
     records = measure_speed(models, copper, sizes=(256, 32, 108), steps=3, warmup=1)
     big = {r.atoms: r for r in records if r.model == "big"}
     assert [big[n].fits for n in (32, 108, 256)] == [True, False, False]
@@ -124,6 +129,17 @@ def test_a_size_that_does_not_fit_is_a_record_and_larger_ones_are_not_tried(copp
     assert all(r.fits and r.steps == 3 for r in records if r.model == "light")
     assert set(speed_ups(records, "light", over="big")) == {32}
     assert (largest_cell(records, "big"), largest_cell(records, "light")) == (32, 256)
+
+
+def test_molecules_are_timed_without_stress(copper):
+    class NoStress(Timed):
+        implemented_properties = ["energy", "forces"]
+
+    copper.pbc, log = False, []
+    (record,) = measure_speed({"molecular": NoStress("molecular", log=log)}, copper, sizes=(108,), steps=4, warmup=1)
+    assert (record.steps, record.atoms) == (4, 4)
+    assert cell_sizes([record]) == {108: 4}
+    assert {properties for _, _, properties in log} == {("energy", "forces")}
 
 
 def test_other_errors_are_not_swallowed(copper):

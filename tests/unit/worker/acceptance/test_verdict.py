@@ -97,7 +97,7 @@ def test_drift_counts_with_either_sign():
 def test_the_worst_pair_decides_and_is_named():
     check = by_name(GOOD)["RdfOverlap"]
     assert check.value == 0.92 and "worst pair C-Si of bulk" in check.message
-    assert "the teacher's two halves overlap by 0.97" in check.message
+    assert "two parts of the teacher's own MD overlap by 0.97" in check.message
     assert not by_name(Figures(rdf_overlap={"bulk": {"a": 0.99, "b": math.nan}}))["RdfOverlap"].met
 
 
@@ -135,9 +135,16 @@ def test_the_worst_system_decides_and_is_named():
     assert messages["RdfOverlap"] == (
         False,
         "overlap of g(r) with the teacher's, worst pair Si-Si of melt, is 0.5, less than the 0.9 asked for "
-        "(the teacher's two halves overlap by 0.6)",
+        "(two parts of the teacher's own MD overlap by 0.6)",
     )
-    assert messages["SpeedUpAt108Atoms"][1].startswith("speed-up over the teacher at about 108 atoms of bulk is 7×")
+    assert messages["SpeedUpAt108Atoms"][1].startswith("speed-up over the teacher at 108 atoms of bulk is 7×")
+
+
+@pytest.mark.parametrize(("atoms", "measured"), [(96, True), (54, True), (216, True), (512, False), (3, False)])
+def test_the_speed_of_a_cell_of_another_size_is_none(atoms, measured):
+    check = by_name(replace(GOOD, cell_sizes={108: atoms}))["SpeedUpAt108Atoms"]
+    assert (check.value is not None, f"at {atoms} atoms" in check.message) == (measured, True)
+    assert ("no cell of this structure is near 108 atoms" in check.message) != measured
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, SCFError, all_changes
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.settings import Ensemble, MdTask
@@ -139,6 +139,23 @@ def test_a_start_that_overlaps_explodes_at_step_0(copper):
     copper.positions[1] = copper.positions[0] + [0.3, 0, 0]
     outcome = run(copper, task())
     assert (outcome.exploded_at_step, outcome.frames) == (0, [])
+
+
+@pytest.mark.parametrize(("calls", "step"), [(0, 0), (30, 30)])
+def test_a_calculator_that_gives_up_ends_its_trajectory_only(copper, calls, step):
+    class GivesUp(EMT):
+        left = calls
+
+        def calculate(self, *given, **named):
+            if not self.left:
+                raise SCFError("SCF not converged\nin 250 cycles")
+            self.left -= 1
+            super().calculate(*given, **named)
+
+    outcome = run(copper, task(), GivesUp())
+    assert (outcome.exploded_at_step, outcome.steps_done) == (step, step)
+    assert outcome.reason == "the calculator failed: SCF not converged in 250 cycles"
+    assert [atoms.info["brink"] for atoms in outcome.frames] == ([False, True] if step else [])
 
 
 def test_stopping_ends_at_the_next_check(copper):

@@ -12,7 +12,7 @@ from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, prediction
 
 from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
-from pfd_worker.report import plots, sections
+from pfd_worker.report import plots, sections, sections_of_md
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.history import History
@@ -193,6 +193,15 @@ def test_md_labels_and_time_stand_in_tables_as_in_the_json(report, page):
     assert first == ["0", "20", "85\xa0s", "12\xa0s", *pods, "2.5\xa0h"]
     assert last[-1] == "–" and last[1] == "20 9 found, 1 failed"
     assert content["history"]["iterations"][0]["cost"]["stages"]["train"] == {"pods": 1, "seconds": 9000.0}
+
+
+def test_aimd_of_one_step_leaves_the_energy_drift(report):
+    alone = dataclasses.replace(report, dynamics=dataclasses.replace(report.dynamics, replays=()))
+    page = ParsedPage(sections_of_md.dynamics(alone))
+    assert not page.rows and not page.figures
+    assert "AIMD of one step has no trajectory to compare the model's MD with" in page.text
+    assert "trajectories" not in page.text
+    assert "Energy drift: 0.310 meV/atom/ps, the slope of the total energy in 1.00 ps of NVE of copper" in page.text
 
 
 def test_equal_data_gives_equal_bytes_in_another_process(html):

@@ -74,19 +74,25 @@ def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any],
     return ref(spec)
 
 
-def train_stage(loop: Loop, name: str, frames: list[Atoms]) -> StageRef:
+def train_stage(loop: Loop, name: str, frames: list[Atoms], more: dict[str, Any] | None = None) -> StageRef:
     params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
     files = {
         DEEPMD.best_file: b"checkpoint",
         "holdout.extxyz": frames,
         "dataset.extxyz": frames,
         "report.html": b"page",
+        **(more or {}),
     }
     return stored(loop, name, params, files, {"best_iteration": 1})
 
 
 def judged(
-    loop: Loop, starts: list[Atoms], params: dict[str, Any] = ACCEPT, told: dict[str, Any] = CALCULATOR, **run: Any
+    loop: Loop,
+    starts: list[Atoms],
+    params: dict[str, Any] = ACCEPT,
+    told: dict[str, Any] = CALCULATOR,
+    trained: dict[str, Any] | None = None,
+    **run: Any,
 ):
     """Judge a student of copper whose job has these starts, and whose prepare stage told this of the teacher."""
     systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
@@ -99,7 +105,7 @@ def judged(
         {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
     holdout = [label(atoms) for atoms in starts]
-    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout)}, **run)
+    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout, trained)}, **run)
 
 
 def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch):
@@ -217,3 +223,16 @@ def test_the_card_names_teacher_and_reference(tmp_path, told, params, teacher, r
     result = judged(loop, [crystal("Cu", "copper")], ACCEPT | params, told)
     training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
     assert training["teacher"].startswith(teacher) and training["reference"] == reference
+
+
+def test_the_card_is_of_the_round_that_the_exported_student_is_from(tmp_path):
+    loop = Loop(tmp_path)
+    rounds = [
+        {"iteration": number, "trainingLabels": labels, "holdoutLabels": 3, "bestIteration": 1, "errors": {}}
+        for number, labels in ((1, 2), (2, 3))
+    ]
+    history = json.dumps({"version": 1, "baselines": {}, "iterations": rounds}).encode()
+    starts = [crystal("Cu", "copper", 1), crystal("Ag", "silver", 2), crystal("Ag", "silver", 3)]
+    result = judged(loop, starts, trained={stage_files.HISTORY: history})
+    training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
+    assert (training["frames"], training["rounds"]) == ({"copper": 1, "silver": 1}, 1)

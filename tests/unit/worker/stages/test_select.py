@@ -46,6 +46,16 @@ def explored(tmp_path_factory):
     return loop, {"prepare": prepare, "explore": explore}
 
 
+@pytest.mark.parametrize(("frames", "told"), [(8, False), (24, False), (25, True)])
+def test_fewer_candidates_than_frames_are_told(explored, frames, told):
+    loop, inputs = explored
+    result = loop.run({**EVEN, "frames": frames}, 1, inputs)
+    words = "" if result.caution is None else result.caution.message
+    assert bool(words) is told
+    assert ("24 candidate frames where 25 were to be chosen (spec.selection.framesPerIteration)" in words) is told
+    assert result.counts["tasks"] == min(frames, 24)
+
+
 def test_iterations_go_on_through_the_starts(explored):
     loop, inputs = explored
     taken = []

@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pfd_worker.frames import ROOM_ANGSTROM, labelled
 from pfd_worker.training.dataset import split_validation, write_deepmd_sets
@@ -64,7 +66,7 @@ def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
 def test_validation_frames_are_seeded_and_never_trained_on():
     frames = [frame("Si4", number) for number in range(30)]
     training, validation = split_validation(frames, 0.1, seed=1)
-    assert (len(training), len(validation)) == (27, 3)
+    assert len(training) + len(validation) == 30 and 2 <= len(validation) <= 4
     assert not {id(a) for a in training} & {id(a) for a in validation}
     assert [id(a) for a in split_validation(frames, 0.1, seed=1)[1]] == [id(a) for a in validation]
     assert split_validation(frames[:7], 0.1, seed=1)[1] == []
@@ -72,3 +74,14 @@ def test_validation_frames_are_seeded_and_never_trained_on():
         atoms.info["sampling"] = "close-contact"
     assert {id(a) for a in split_validation(frames, 0.3, seed=1)[1]} < {id(a) for a in frames[20:]}
     assert split_validation(frames, 0.0, seed=1)[1] == []
+    assert split_validation(frames[:20], 0.3, seed=1)[1] == []
+
+
+@given(count=st.integers(8, 400), fraction=st.floats(0.01, 0.5), seed=st.integers(0, 99), more=st.integers(0, 50))
+def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, seed, more):
+    frames = [Atoms("H", info={"number": number}) for number in range(count + more)]
+    validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction, seed)[1]]
+    assert abs(len(validation) - fraction * count) <= 4 and validation
+    later = [atoms.info["number"] for atoms in split_validation(frames, fraction, seed)[1]]
+    if len(validation) > 1:
+        assert [number for number in later if number < count] == validation

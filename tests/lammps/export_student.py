@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.unit.worker.export.cards import full_card
 from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
+from pfd_operator.contract.settings import Barostat
 from pfd_worker.export.folder import export_model
 from pfd_worker.frames import read_frames
 from pfd_worker.models.frozen import FrozenModel
@@ -14,7 +15,9 @@ from pfd_worker.models.frozen import FrozenModel
 folder = Path(sys.argv[1])
 made = folder / "made"
 made.mkdir(parents=True, exist_ok=True)
-written = export_model(folder, make_student(made), make_alloy(), full_card())
+student = make_student(made)
+written = export_model(folder, student, make_alloy(), full_card())
+export_model(folder / "flexible", student, make_alloy(), full_card(barostat=Barostat.FLEXIBLE))
 expected = {}
 for name in ("frozen.pth", "compressed.pth"):
     (predicted,) = FrozenModel(written[name]).predict(read_frames(written["structure.extxyz"]))

@@ -58,6 +58,9 @@ def test_energy_and_forces_are_those_of_python(expected, model):
     assert np.abs(forces).max() > 1e-5
 
 
-def test_the_exported_input_runs(expected):
-    output = run_in("lammps", "sh", "-c", f"cd {INSIDE} && lmp -in in.lammps -var steps 20")
+@pytest.mark.parametrize(("folder", "barostat"), [(".", "iso"), ("flexible", "tri")])
+def test_the_exported_input_runs(expected, folder, barostat):
+    assert f" {barostat} " in (FOLDER / folder / "in.lammps").read_text()
+    output = run_in("lammps", "sh", "-c", f"cd {INSIDE}/{folder} && lmp -in in.lammps -var steps 20")
     assert "Loop time of" in output and "ERROR" not in output
+    assert ("triclinic box" in output) == (barostat == "tri")

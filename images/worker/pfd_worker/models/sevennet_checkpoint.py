@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, where: str = MODEL_FIELD) -> dict[str, Any]:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _not_usable(
             f"{path.name} is not a SevenNet checkpoint ({message[:200]}). Give the .pth file that `sevenn train` "
-            "wrote; a checkpoint of deepmd-kit must end in .pt.",
+            "wrote; a checkpoint of deepmd-kit must end in .pt (of a distilled student: model.pt in the same folder).",
             where,
         ) from error
     return dict(content)

@@ -13,11 +13,11 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.errors import preempted, transient
+from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
 from pfd_worker.label_files import Failure, label_output, read_tasks
 from pfd_worker.labelers.base import LabelTask, Verdict
@@ -86,6 +86,7 @@ class LabelDesk:
         for entry in self.entries:
             if entry.key in keys or self._take_stored(entry):
                 continue
+            self.keep_claims()
             ours, restarted = self._labels.claim(entry.key)
             if restarted:
                 self._ledger.waste(entry.key, entry.task.labels)
@@ -131,7 +132,13 @@ class LabelDesk:
     def keep_claims(self) -> None:
         """Renew the claims of what is not settled yet, now and then."""
         if time.monotonic() - self._renewed > 20:
-            self._labels.renew([entry.key for entry in self.ours if entry.key not in self.records])
+            try:
+                self._labels.renew([entry.key for entry in self.ours if entry.key not in self.records])
+            except StageError as error:
+                if error.exit_code is not ExitCode.TRANSIENT:
+                    raise
+                # no reason to give up a calculation of hours that needs no store now
+                _log.warning("claims are not renewed: %s", error.message)
             self._renewed = time.monotonic()
 
     def give_up(self, cut_off: Sequence[Entry] = ()) -> None:

@@ -20,14 +20,16 @@ from pfd_worker.store.manifests import read_manifest
 HEARTBEAT_LOST_SECONDS = 60.0
 """The engine container writes a heartbeat every 5 s; silence for this long means it was killed."""
 _POLL_SECONDS = 0.5
+_STOP = "stop"
+"""The file by which stage-out tells the engine's container to end."""
 
 # POSIX sh and nothing else: it runs in any engine's image. One killed calculation must not stop the others, so the
 # script never fails itself; what became of a calculation is judged from its files.
 _SCRIPT = """#!/bin/sh
 cd {workdir} || exit 1
-( while :; do : > heartbeat; sleep 5; done ) &
-beat=$!
 trap 'kill $beat $child 2>/dev/null; exit 0' TERM INT
+( while [ ! -e {stop} ]; do : > heartbeat; sleep 5; done; kill -TERM $$ ) &
+beat=$!
 limit=""
 command -v timeout >/dev/null 2>&1 && limit="timeout -k 10 {timeout}"
 export OMP_NUM_THREADS="${{OMP_NUM_THREADS:-1}}"
@@ -56,7 +58,7 @@ def stage_in(context: StageContext) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             external_labeler(entry.engine).write_inputs(entry.task, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
-    script = _SCRIPT.format(workdir=context.workdir, timeout=_params(context).timeout_seconds)
+    script = _SCRIPT.format(workdir=context.workdir, timeout=_params(context).timeout_seconds, stop=_STOP)
     (context.workdir / "run.sh").write_text(script)
 
 
@@ -68,6 +70,15 @@ def stage_out(context: StageContext) -> StageResult:
     StageError
         EngineLost (transient) if the engine's container died; what it had finished is stored.
     """
+    try:
+        return _stored(context)
+    except BaseException:
+        # the engine would go on for nobody, and the pod would not end before it has
+        (context.workdir / _STOP).touch()
+        raise
+
+
+def _stored(context: StageContext) -> StageResult:
     if read_manifest(context.store, context.spec.digest, context.index) is not None:
         return run_stage(context)
     started = time.monotonic()

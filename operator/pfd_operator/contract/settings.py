@@ -128,6 +128,13 @@ class System(Strict):
     structures: Structures = Field(description="Start structures: exactly one of configMap, uri, inline.")
     perturb: Perturb = Field(Perturb(), description="Random variations of each structure.")
 
+    @field_validator("name")
+    @classmethod
+    def _stays_text(cls, name: str) -> str:
+        if re.fullmatch(r"[0-9]+(e[0-9]+)?|nan|inf|infinity|true|false|t|f", name):
+            raise ValueError("extended XYZ files would take it for a number or a truth value: add a word to it")
+        return name
+
 
 class LabelledData(Strict):
     """Labelled frames that exist already."""

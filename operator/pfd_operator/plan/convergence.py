@@ -215,20 +215,37 @@ def converged(limits: ErrorLimits, status: JobStatus) -> bool:
 
     That is the one with the lowest force error, of this iteration or an earlier one: its energies may be worse.
     """
-    return status.consecutive >= limits.consecutive and not kept_model_misses(limits, status.model)
+    return status.consecutive >= limits.consecutive and not kept_model_misses(limits, status.model, status.iterations)
 
 
-def kept_model_misses(limits: ErrorLimits, model: ModelRecord | None) -> str:
-    """Say which limits the kept model exceeds on the hold-out; nothing if none, or if its errors are not known."""
+def kept_model_misses(limits: ErrorLimits, model: ModelRecord | None, iterations: Sequence[IterationRecord]) -> str:
+    """Say which limits the kept model exceeds on the hold-out; nothing if none, or if its errors are not known.
+
+    Of an iteration whose record is thin, or that has none, only the errors themselves are known, which the model has.
+    """
     if model is None or model.errors is None:
         return ""
     place = f"of the model that is kept, iteration {model.iteration}'s, on the hold-out"
+    record = next((each for each in iterations if each.iteration == model.iteration and each.message), None)
+    if record is not None and record.holdout is not None:
+        known = recorded(record)
+        strata = {name: worst for name, worst in known.strata.items() if name == "holdout"}
+        measured = Measured({"holdout": known.errors["holdout"]}, strata)
+        verdict = judge(_of_errors(limits), measured, {"holdout": place})
+        return "" if verdict.met else verdict.message
     checks = [
         _Check(f"the {words} {place}", float(value), limit, unit)
         for _, key, words, unit in _QUANTITIES
         if (limit := getattr(limits, key)) is not None and (value := getattr(model.errors, key)) is not None
     ]
     return "; ".join(str(check) for check in checks if check.ratio > 1)
+
+
+def _of_errors(limits: ErrorLimits) -> ErrorLimits:
+    """Return the limits without those of an exploration, which no model has by itself."""
+    if not isinstance(limits, Convergence):
+        return limits
+    return limits.model_copy(update={"novel_fraction": None, "exploded_fraction": None})
 
 
 def held_at_last(

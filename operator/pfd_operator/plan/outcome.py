@@ -72,7 +72,7 @@ def take_training(
     if verdict.met:
         held = "iteration" if consecutive == 1 else "iterations in a row"
         message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
-        misses = kept_model_misses(limits, model)
+        misses = kept_model_misses(limits, model, status.iterations)
         message += f". But {misses}" if misses else ""
     elif remark:
         message += f". {remark}"

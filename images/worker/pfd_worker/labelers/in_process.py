@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ _ENGINE_ERRORS = (
     ArithmeticError,
     np.linalg.LinAlgError,
     MemoryError,
+    # ASE runs the programs of its newer file calculators by check_call
+    subprocess.SubprocessError,
 )
 
 

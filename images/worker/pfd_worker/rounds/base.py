@@ -232,7 +232,8 @@ class Round(ABC):
         training = {} if outcome is None else outcome.to_json()
         report = {"iteration": self.context.spec.iteration, **self.reports, "training": training}
         files[stage_files.EVALUATION].write_text(json.dumps(report, indent=1))
-        if outcome is not None:
+        # an attempt that found the last checkpoint had nothing left to train, and so draws no curve
+        if outcome is not None and outcome.curve.exists():
             files[outcome.curve.name] = outcome.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]
         baselines = {name: before[name] for name in BASELINES if name in before}

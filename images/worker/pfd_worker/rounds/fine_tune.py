@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ase import Atoms
 
+from pfd_operator.contract.result import ErrorMetrics
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
@@ -50,6 +51,21 @@ class FineTuneRound(Round):
             lambda frames, seed: self.family.fine_tune(self.training_folder, settings, self.shifted, frames, seed)
         )
         return run.run(dataset, output)
+
+    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
+        """Prefer the later model, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
+
+        It has seen more labels, and a job ends when the newest models meet their limits: the lowest of several errors
+        that differ by chance is chance's choice. A model that is not better than the shifted one never replaces it.
+        """
+        shifted = self.metrics.get("shifted") or self._shifted_before()
+        return contender.force_rmse < shifted.force_rmse and contender.force_rmse <= lowest.force_rmse_high
+
+    def _shifted_before(self) -> ErrorMetrics:
+        previous = self.previous
+        if previous is None:
+            raise RuntimeError("the first round has measured the shifted model")
+        return ErrorMetrics.model_validate(previous.summary["metrics"]["shifted"])
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""

@@ -43,8 +43,13 @@ def run(context: StageContext) -> StageOutput:
     if params.frames and not rows:
         raise _no_candidates(shards)
     features = _features(context, shards)
+    if params.purpose == "hold-out":
+        # errors near an explosion are no measure of the model where its MD is sound
+        sound = [number for number, (_, _, row) in enumerate(rows) if not row["brink"]]
+        rows, features = [rows[number] for number in sound], (features[0][sound], features[1])
     choice, frames = _choose(context, params, features, rows, params.frames - pushed)
-    contacts = close_contacts(frames, pushed, params.min_distance_factor, seed_of(context.spec.seed, "contacts"))
+    contacts_seed = seed_of(context.spec.seed, "contacts", context.spec.iteration)
+    contacts = close_contacts(frames, pushed, params.min_distance_factor, contacts_seed)
     if len(contacts) < pushed:
         # others take the places of those that could not be made, and those that could stay
         choice, frames = _choose(context, params, features, rows, params.frames - len(contacts))

@@ -6,7 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, transient
 from pfd_worker.store.objects import ObjectStore
+
+_TRIES = 5
 
 
 class CheckpointStore:
@@ -41,14 +45,30 @@ class CheckpointStore:
                 self._objects.delete(key)
 
     def fetch_newest(self, path_of: Callable[[int], Path]) -> Path | None:
-        """Download the newest checkpoint to where the program looks for one of its step; None if there is none."""
-        steps = self.steps()
-        if not steps:
-            return None
-        newest = max(steps)
-        path = path_of(newest)
-        self._objects.download(steps[newest], path)
-        return path
+        """Download the newest checkpoint to where the program looks for one of its step; None if there is none.
+
+        Raises
+        ------
+        StageError
+            StoreUnavailable (transient), if another pod kept replacing it by newer ones.
+        """
+        for _ in range(_TRIES):
+            steps = self.steps()
+            if not steps:
+                return None
+            newest = max(steps)
+            path = path_of(newest)
+            try:
+                self._objects.download(steps[newest], path)
+            except StageError:
+                # another job with the same stage, or a pod on a node that was lost, trains on and drops what is older
+                if newest in self.steps():
+                    raise
+            else:
+                return path
+        raise transient(
+            Reason.STORE_UNAVAILABLE, f"checkpoints below {self._prefix} are replaced faster than they are read."
+        )
 
     def clear(self) -> None:
         """Remove all of them."""

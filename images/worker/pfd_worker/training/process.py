@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -22,6 +23,10 @@ from pfd_worker.training.session import TrainingSession
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 LOG_FILE = "train.log"
+
+
+_PROCESS_SIGNALLED = re.compile(r"exitcode\s*: -\d+")
+"""In the table that torchrun prints when one of its processes dies; it itself ends with code 1 then."""
 
 
 class Watcher(Protocol):
@@ -111,7 +116,8 @@ class TrainingProcess:
                 f"spec.training.batchSize.\n{text}"
             )
         # of pods that train together the end of one is the end of all: whose fault it was cannot be told
-        exit_code = ExitCode.TRANSIENT if code < 0 or self.team.nodes > 1 else ExitCode.USER_ERROR
+        signalled = code < 0 or _PROCESS_SIGNALLED.search(text) is not None
+        exit_code = ExitCode.TRANSIENT if signalled or self.team.nodes > 1 else ExitCode.USER_ERROR
         return StageError(
             exit_code, Reason.TRAINING_FAILED, f"`{self.session.program}` ended with code {code}:\n{text}"
         )

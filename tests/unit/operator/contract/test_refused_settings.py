@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine
-from pfd_operator.contract.settings import ExplorationStage
+from pfd_operator.contract.settings import ExplorationStage, System
 
 
 def abinit(**pseudopotentials: str) -> AbinitEngine:
@@ -40,6 +40,16 @@ def test_no_key_of_a_calculator_is_a_truth_value(parameters: dict[str, Any], fin
         return
     with pytest.raises(ValidationError, match="YAML takes N and Y"):
         AseEngine.model_validate(given)
+
+
+@pytest.mark.parametrize(("name", "fine"), [("si-001", True), ("001", False), ("1e5", False), ("t", False)])
+def test_names_of_systems_stay_text_in_extended_xyz(name: str, fine: bool) -> None:
+    given = {"name": name, "structures": {"inline": "1\n\nSi 0 0 0\n"}}
+    if fine:
+        assert System.model_validate(given).name == name
+        return
+    with pytest.raises(ValidationError, match="would take it for a number or a truth value"):
+        System.model_validate(given)
 
 
 def test_each_stage_of_md_gives_a_frame() -> None:

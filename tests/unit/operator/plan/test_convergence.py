@@ -246,6 +246,30 @@ def test_the_limits_hold_for_the_model_that_is_kept_too(
     assert (words in status.iterations[-1].message) == (not enough)
 
 
+@pytest.mark.parametrize(
+    ("asked", "first", "words"),
+    [
+        ({"confidence": 0.95, "energyRMSEPerAtom": 0.001}, {"force": 0.04, "energy": 0.00095}, "the upper end of"),
+        ({"everyStratum": True}, {"strata": {"prequential": WorstStrata(), "holdout": worst(force=0.12)}}, "si/900K"),
+    ],
+)
+def test_the_kept_model_is_judged_as_its_iteration_was(
+    asked: dict[str, Any], first: dict[str, Any], words: str
+) -> None:
+    asked_for = limits(**asked)
+    figures = {name: value for name, value in first.items() if name != "strata"}
+    strata = {"strata": first["strata"]} if "strata" in first else {}
+    status = FineTuneJobStatus()
+    for iteration in (1, 2, 3):
+        later = {name: {"energy": 0.0007} for name in ("prequential", "holdout")}
+        told = result(holdout=figures, **strata) if iteration == 1 else result(**later)
+        told.metrics["best"] = metrics(**figures)
+        status = take_training(asked_for, status, iteration, told.model_copy(update={"best_iteration": 1}))
+    assert status.consecutive == 2 and not converged(asked_for, status)
+    assert words in status.iterations[0].message
+    assert "But " in status.iterations[-1].message and "iteration 1's, on the hold-out" in status.iterations[-1].message
+
+
 @pytest.mark.parametrize("distills", [False, True])
 def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> None:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
@@ -254,7 +278,7 @@ def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> No
             return found
         good = metrics(energy=0.002)
         kept = good if spec.iteration == 4 else metrics(force=0.04, energy=0.02)
-        errors = {"prequential": good, "holdout": good, "best": kept}
+        errors = {"prequential": good, "holdout": kept if spec.iteration == 1 else good, "best": kept}
         return found.model_copy(update={"metrics": errors, "best_iteration": 4 if spec.iteration == 4 else 1})
 
     asked = {"forceRMSE": 0.08, "energyRMSEPerAtom": 0.01, "consecutive": 1}

@@ -1,5 +1,7 @@
 """ASE calculators as labelers: derivatives, trajectories, errors."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -59,6 +61,7 @@ def test_xtb_that_does_not_converge_is_a_failed_label():
         (MemoryError(), "OutOfMemory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "OutOfMemory"),
         (SCFError("no"), "ScfNotConverged"),
+        (subprocess.CalledProcessError(1, "pw.x"), "EngineError"),
         (CalculationFailed("SCF not converged in 250 cycles"), "ScfNotConverged"),
         (CalculationFailed("no output"), "EngineError"),
         (ValueError("NaN"), "EngineError"),

@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
 
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.result import ErrorMetrics, StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.families import DEEPMD
@@ -20,6 +20,7 @@ from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.training.runner import Trained
 
 TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
 FAMILY = dataclasses.replace(
@@ -34,6 +35,14 @@ class UntrainedRound(FineTuneRound):
 
     def train(self, dataset, output):
         shutil.copyfile(self.shifted, output)
+
+
+class RoundWithNothingLeftToTrain(UntrainedRound):
+    """An attempt that found the last checkpoint of the one before."""
+
+    def train(self, dataset, output):
+        super().train(dataset, output)
+        return Trained(5, 5, [], len(dataset), 0, self.folder / "lcurve.out")
 
 
 def prepared(loop: Loop) -> StageRef:
@@ -56,7 +65,14 @@ def prepared(loop: Loop) -> StageRef:
     return ref(spec)
 
 
-def iteration(loop: Loop, number: int, prepare: StageRef, select: dict, train: StageRef | None) -> StageResult:
+def iteration(
+    loop: Loop,
+    number: int,
+    prepare: StageRef,
+    select: dict,
+    train: StageRef | None,
+    kind: type[FineTuneRound] = UntrainedRound,
+) -> StageResult:
     """Run the stages of an iteration; return what its round tells."""
     purpose = "training" if number else "hold-out"
     before = {} if train is None else {"train": train}
@@ -68,7 +84,7 @@ def iteration(loop: Loop, number: int, prepare: StageRef, select: dict, train: S
     spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
     context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
     context.workdir.mkdir()
-    return commit(context, UntrainedRound(context, spec.params, FAMILY).run(), 0.0).result
+    return commit(context, kind(context, spec.params, FAMILY).run(), 0.0).result
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +123,25 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     history = loop.load_json(ref(second), "history.json")
     assert history["iterations"][1]["exploration"] == exploration
     assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise"}
+
+
+def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
+    loop = Loop(tmp_path)
+    start = {"frames": 4, "representativeFraction": 1, "aimd": {"trajectories": 1, "steps": 3}}
+    result = iteration(loop, 0, prepared(loop), start, None, RoundWithNothingLeftToTrain)
+    assert result.ok and result.counts["resumed_from_step"] == 5
+    assert "lcurve.out" not in loop.manifest(result).files
+
+
+def errors(force, low=0.9, high=1.1):
+    return ErrorMetrics(frames=16, force_rmse=force, force_rmse_low=low * force, force_rmse_high=high * force)
+
+
+@pytest.mark.parametrize(
+    ("newest", "lowest", "shifted", "kept"),
+    [(0.040, 0.050, 0.3, True), (0.054, 0.050, 0.3, True), (0.056, 0.050, 0.3, False), (0.3, 0.3, 0.3, False)],
+)
+def test_the_later_model_is_kept_unless_the_hold_out_speaks_against_it(newest, lowest, shifted, kept):
+    mine = object.__new__(UntrainedRound)
+    mine.metrics, mine.previous = {"shifted": errors(shifted)}, None
+    assert mine.replaces(errors(newest), errors(lowest)) is kept

@@ -18,7 +18,7 @@ from tests.unit.worker.stages.loop import LABEL, Loop
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import label_pod
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import energy_of, read_frames, write_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LabelTask, Verdict
@@ -403,3 +403,39 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
         label(loop, selected)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
     assert label(loop, selected).counts["labels"] == 1
+
+
+def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch):
+    """Else it computes on for nobody, and the pod does not end before it has."""
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    for folder in (context.workdir / "tasks").iterdir():
+        (folder / "command.sh").write_text("sleep 60\n")
+
+    def denied(desk):
+        raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
+
+    monkeypatch.setattr(label_pod.LabelDesk, "keep_claims", denied)
+    with pytest.raises(StageError, match="keys were changed"):
+        label_pod.stage_out(context)
+    run_script(context.workdir)
+    assert not (context.workdir / "done").exists()
+
+
+def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):
+    loop = Loop(tmp_path)
+    desk = desk_of(context_of(loop, select(loop, aimd=False)))
+    desk.triage()
+    answers = iter([transient(Reason.STORE_UNAVAILABLE, "nobody answers"), None])
+
+    def renewed(keys):
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(desk._labels, "renew", renewed)
+    for _ in range(2):
+        desk._renewed -= 60
+        desk.keep_claims()
+    assert "nobody answers" in caplog.text and next(answers, "used up") == "used up"

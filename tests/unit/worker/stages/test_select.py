@@ -20,6 +20,7 @@ from pfd_worker.run import commit
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import read_manifest
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
@@ -54,6 +55,23 @@ def test_fewer_candidates_than_frames_are_told(explored, frames, told):
     assert bool(words) is told
     assert ("24 candidate frames where 25 were to be chosen (spec.selection.framesPerIteration)" in words) is told
     assert result.counts["tasks"] == min(frames, 24)
+
+
+def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch):
+    loop, inputs = explored
+    read = json.loads
+
+    def with_brinks(text):
+        rows = read(text)
+        if rows and isinstance(rows, list) and "brink" in rows[0]:
+            rows = [{**row, "brink": number % 2 == 1} for number, row in enumerate(rows)]
+        return rows
+
+    monkeypatch.setattr(select_stage.json, "loads", with_brinks)
+    held_out = {**EVEN, "purpose": "hold-out", "frames": 24, "representativeFraction": 1.0}
+    result = loop.run(held_out, 0, inputs)
+    assert result.counts["tasks"] == 12
+    assert result.caution is not None and "12 candidate frames where 24" in result.caution.message
 
 
 def test_iterations_go_on_through_the_starts(explored):

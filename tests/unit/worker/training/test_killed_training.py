@@ -50,6 +50,9 @@ class Silent:
         ("echo 'CUDA out of memory'; exit 1", 0, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
         ("echo 'CUDA out of memory'; exit 1", 0, Team(2, 0), Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
         ("kill -9 $$", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+        # of torchrun, whose process was ended by a signal
+        ("echo '  exitcode  : -6 (pid: 7)'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+        ("echo '  exitcode  : 1 (pid: 7)'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.USER_ERROR),
         ("echo 'unknown key'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.USER_ERROR),
         ("echo 'connection lost'; exit 1", 0, Team(2, 0), Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
     ],

@@ -72,5 +72,5 @@ METHODS: dict[str, tuple[Chooser, bool]] = {
     "ours": (partial(operator, measure=NoveltyMeasure.DISTANCE), True),
     "ours_uncertainty": (partial(operator, measure=NoveltyMeasure.UNCERTAINTY), True),
 }
-"""Name → chooser, and whether models have a part in the choice. `scratch` trains on what chance chose, but from random
+"""Name → chooser, and whether it sees the models trained so far. `scratch` trains on what chance chose, but from random
 parameters."""

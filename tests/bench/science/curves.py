@@ -1,8 +1,8 @@
 """Train on what each method chose until the targets hold. Runs in the worker's test image; goes on where it stopped.
 
 Every point (pool, method, seed, number of labels) is a line of RESULTS/POOL.jsonl: force errors of the test set,
-overall and by stratum. Methods whose order no model changes are tried around the number that an earlier seed
-needed; the others go up, and each choice sees the model trained on the choices before it.
+overall and by stratum. All methods go up from the fewest labels until both targets hold, so that chance helps none
+more than another; where a model has a part in the choice, it is the one trained on the choices before.
 
     curves.py --folder build/science --results docs/benchmarks/science --processes 2 salt alloy oxide
 """
@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -27,9 +26,6 @@ from bench.science.points import (
     ALL,
     FIRST_LABELS,
     Point,
-    Target,
-    first_that_holds,
-    likely,
     read_points,
     schedule,
     target_of,
@@ -84,35 +80,22 @@ class Curves:
         return path
 
     def search(self, method: str, seed: int) -> None:
-        """Find how many labels the targets take with this method."""
+        """Find how many labels the targets take with this method: from the fewest up, until both hold."""
         from bench.science import choosers
 
         target = target_of(self.points())
-        counts = schedule(len(self.pool))
-        chooser, sequential = choosers.METHODS[method]
-        choose = chooser(self.pool, self.folder, seed)
-        if sequential:
-            self._climb(method, seed, choose, counts[:-1], target)
-            return
-
-        def found(count: int) -> Point:
-            return self.point(method, seed, choose((), count, self.start))
-
-        for criterion in target.CRITERIA:
-            guess = likely(self.points(), method, criterion, counts)
-            first_that_holds(counts, lambda count, of=criterion: target.excess(found(count))[of] <= 1.0, guess)
-
-    def _climb(self, method: str, seed: int, choose: Any, counts: Sequence[int], target: Target) -> None:
         known = {point.labels: point for point in self.points() if (point.method, point.seed) == (method, seed)}
+        chooser, sees_models = choosers.METHODS[method]
+        choose = chooser(self.pool, self.folder, seed)
         chosen: list[int] = []
-        for count in counts:
-            if count in known:
+        for count in schedule(len(self.pool))[:-1]:
+            if count in known and known[count].added:
                 added = list(known[count].added)
             else:
-                model = self.model(method, seed, chosen) if chosen else self.start
+                model = self.model(method, seed, chosen) if sees_models and chosen else self.start
                 added = choose(chosen, count - len(chosen), model)
             chosen = chosen + added
-            point = self.point(method, seed, chosen, added)
+            point = self.point(method, seed, chosen, added if sees_models else ())
             if max(target.excess(point).values()) <= 1.0:
                 return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -67,20 +67,3 @@ def target_of(points: Sequence[Point]) -> Target:
     whole = [point for point in points if point.method == ALL]
     strata = {name: Target.FACTOR * float(np.mean([p.strata[name] for p in whole])) for name in whole[0].strata}
     return Target(Target.FACTOR * float(np.mean([point.overall for point in whole])), strata)
-
-
-def likely(points: Sequence[Point], method: str, criterion: str, counts: Sequence[int]) -> int:
-    """Return the fewest labels with which a method held a target so far, of any seed; the middle if it never did."""
-    target = target_of(points)
-    held = [p.labels for p in points if p.method == method and target.excess(p)[criterion] <= 1.0]
-    return min(held, default=counts[len(counts) // 2])
-
-
-def first_that_holds(counts: Sequence[int], holds: Callable[[int], bool], guess: int) -> int:
-    """Return the first count that holds if those after it do, from a guess on; the last one is taken to hold."""
-    place, last = counts.index(guess), len(counts) - 1
-    if place < last and not holds(guess):
-        return next((count for count in counts[place + 1 : last] if holds(count)), counts[last])
-    while place and holds(counts[place - 1]):
-        place -= 1
-    return counts[place]

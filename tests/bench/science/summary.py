@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.science.points import ALL, Point, Target, target_of
+from bench.science.points import ALL, FIRST_LABELS, Point, Target, schedule, target_of
 
 RESAMPLINGS = 10_000
 SEED = 7
 
 
-def labels_needed(excess: Mapping[int, float], whole: int) -> int:
-    """Return the labels from which on a target holds; the whole pool if it does not hold at the largest number tried.
+def labels_needed(excess: Mapping[int, float], whole: int) -> int | None:
+    """Return the fewest labels with which a target holds; the whole pool if it holds with no number of the schedule.
 
-    Between the last number that misses it and the next, the logarithm of the error is taken to be linear in that of the
-    number of labels, as learning curves are.
+    Between the number before, which misses it, and this one, the logarithm of the error is taken to be linear in that
+    of the number of labels, as learning curves are. None if it was not searched to the end.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def labels_needed(excess: Mapping[int, float], whole: int) -> int:
         Frames of the pool.
     """
     counts = sorted(excess)
-    missed = [count for count in counts if excess[count] > 1.0]
-    if not missed:
+    place = next((place for place, count in enumerate(counts) if excess[count] <= 1.0), None)
+    if place is None:
+        return whole if counts[-1] == schedule(whole)[-2] else None
+    if place == 0:
         return counts[0]
-    if missed[-1] == counts[-1]:
-        return whole
-    low, high = missed[-1], counts[counts.index(missed[-1]) + 1]
+    low, high = counts[place - 1], counts[place]
     drop = math.log(excess[low]) - math.log(excess[high])
     return round(low * (high / low) ** (math.log(excess[low]) / drop))
 
@@ -50,7 +50,9 @@ def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int,
                 of_seed[point.labels] = value
     return {
         criterion: {
-            method: {seed: labels_needed(of, whole) for seed, of in sorted(seeds.items())}
+            method: {
+                seed: labels for seed, of in sorted(seeds.items()) if (labels := labels_needed(of, whole)) is not None
+            }
             for method, seeds in methods.items()
         }
         for criterion, methods in excess.items()
@@ -60,14 +62,14 @@ def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int,
 def summary(points: Sequence[Point], whole: int) -> dict[str, Any]:
     """Return what science.json says of one pool."""
     target = target_of(points)
-    fewest = [point.overall for point in points if point.method == "random" and point.labels < whole]
+    fewest = [point.overall for point in points if point.method == "random" and point.labels == FIRST_LABELS]
     everything = target.overall / Target.FACTOR
     return {
         "frames": whole,
         "error_with_all_labels": everything,
-        "error_with_fewest_over_all": max(fewest) / everything if fewest else None,
+        "error_with_fewest_over_all": float(np.mean(fewest)) / everything if fewest else None,
         "labels_to_target": {
-            criterion: {method: _with_interval(list(seeds.values())) for method, seeds in methods.items()}
+            criterion: {method: _with_interval(list(seeds.values())) for method, seeds in methods.items() if seeds}
             for criterion, methods in needed(points, whole).items()
         },
     }
@@ -94,7 +96,8 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, int]]], method: str, peer: s
     ]
     ratios = np.mean([resampled[:, 0] / resampled[:, 1] for resampled in means], axis=0)
     mean = float(np.mean([pairs[:, 0].mean() / pairs[:, 1].mean() for pairs in of_pools]))
-    return {"mean": mean, "ci95": np.quantile(ratios, [0.025, 0.975]).tolist()}
+    several = min(map(len, of_pools)) > 1
+    return {"mean": mean, "ci95": np.quantile(ratios, [0.025, 0.975]).tolist() if several else None}
 
 
 def _with_interval(values: Sequence[int]) -> dict[str, Any]:
@@ -102,6 +105,7 @@ def _with_interval(values: Sequence[int]) -> dict[str, Any]:
     draws = np.random.default_rng(SEED).integers(len(array), size=(RESAMPLINGS, len(array)))
     return {
         "mean": float(array.mean()),
-        "ci95": np.quantile(array[draws].mean(axis=1), [0.025, 0.975]).tolist(),
+        # one seed says nothing of another
+        "ci95": np.quantile(array[draws].mean(axis=1), [0.025, 0.975]).tolist() if len(array) > 1 else None,
         "seeds": len(array),
     }

@@ -215,7 +215,7 @@ def test_the_student_is_judged_and_exported_whatever_the_verdict(teacher, rounds
     assert met["ForceRmseAgainstTeacher"]
     assert met["SpeedUpAt8Atoms"]
     assert not met["ForceRmseAgainstDftOverTeacher"], "1e-6 of the teacher's own error cannot be reached"
-    assert set(result.figures) == {"speedup_8", "speedup_32"}
+    assert set(result.figures) == {"speedup_8", "speedup_32", "atoms_8", "atoms_32"}
     assert set(result.metrics) == {"holdout", "dft", "teacherDft"}
     assert result.model_uri is not None
     assert result.model_uri.endswith("compressed.pth")

@@ -92,6 +92,13 @@ def has_virial(atoms: Atoms) -> bool:
     return bool(atoms.pbc.all() and atoms.cell.rank == 3)
 
 
+def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
+    """Return the distances between opposite faces of the cell, (3,), in Å; infinite where a cell vector is missing."""
+    lengths = np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    heights: NDArray[np.float64] = np.divide(1.0, lengths, out=np.full(3, np.inf), where=lengths > 0)
+    return heights
+
+
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
 

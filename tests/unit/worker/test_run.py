@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.stages.label_tasks import select
 from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
-from tests.unit.worker.stages.test_label import select
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageSpec

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
-from pfd_worker.frames import labelled
+from pfd_worker.frames import cell_heights, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 
 ATOMIC_TIME_FS = 0.024188843265857
@@ -149,8 +149,8 @@ def _preconditioner(atoms: Atoms) -> dict[str, float]:
     """
     fractions = np.sort(atoms.get_scaled_positions(), axis=0)
     gaps = np.vstack([np.diff(fractions, axis=0), 1.0 - np.ptp(fractions, axis=0)]).max(axis=0)
-    heights = 1.0 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
-    return {"diemac": DIELECTRIC_CONSTANT_BESIDE_VACUUM} if (gaps * heights > VACUUM_ANGSTROM).any() else {}
+    beside_vacuum = (gaps * cell_heights(atoms) > VACUUM_ANGSTROM).any()
+    return {"diemac": DIELECTRIC_CONSTANT_BESIDE_VACUUM} if beside_vacuum else {}
 
 
 def k_mesh(atoms: Atoms, spacing: float) -> list[int]:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.text import first_of
-from pfd_worker.frames import has_virial
+from pfd_worker.frames import cell_heights, has_virial
 
 
 def keeps_its_cell(atoms: Atoms) -> bool:
@@ -22,13 +21,6 @@ def keeps_its_cell(atoms: Atoms) -> bool:
         A start; `slab` in its info says that it is one. What has no virial has no pressure.
     """
     return bool(atoms.info.get("slab", False)) or not has_virial(atoms)
-
-
-def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the distances between opposite faces of the cell, (3,), in Å; infinite where a cell vector is missing."""
-    lengths = np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    heights: NDArray[np.float64] = np.divide(1.0, lengths, out=np.full(3, np.inf), where=lengths > 0)
-    return heights
 
 
 def height(atoms: Atoms) -> float:

@@ -77,7 +77,11 @@ class Round(ABC):
         """Return what the first trained model has to beat; None if nothing."""
 
     def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
-        """Say whether this round's model is better than the best so far.
+        """Prefer the later model, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
+
+        It has seen more labels, and a job ends when the newest models meet their limits: the lowest of several errors
+        that differ by chance is chance's choice. The interval of the last one that was preferred would move the limit
+        up from round to round.
 
         Parameters
         ----------
@@ -86,7 +90,7 @@ class Round(ABC):
         lowest
             Those of the model with the lowest force error so far.
         """
-        return contender.force_rmse < lowest.force_rmse
+        return contender.force_rmse <= lowest.force_rmse_high
 
     @property
     def keeps_descriptors(self) -> bool:

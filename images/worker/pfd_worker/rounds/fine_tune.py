@@ -53,13 +53,9 @@ class FineTuneRound(Round):
         return run.run(dataset, output)
 
     def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
-        """Prefer the later model, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
-
-        It has seen more labels, and a job ends when the newest models meet their limits: the lowest of several errors
-        that differ by chance is chance's choice. A model that is not better than the shifted one never replaces it.
-        """
+        """As all rounds do, but a model that is not better than the shifted one is never kept."""
         shifted = self.metrics.get("shifted") or self._shifted_before()
-        return contender.force_rmse < shifted.force_rmse and contender.force_rmse <= lowest.force_rmse_high
+        return contender.force_rmse < shifted.force_rmse and super().replaces(contender, lowest)
 
     def _shifted_before(self) -> ErrorMetrics:
         previous = self.previous

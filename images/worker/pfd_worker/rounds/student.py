@@ -8,7 +8,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.distill import StartFrom
-from pfd_operator.contract.result import Caution, ErrorMetrics, Reason
+from pfd_operator.contract.result import Caution, Reason
 from pfd_worker.errors import user_error
 from pfd_worker.md.cells import short_cells
 from pfd_worker.models.checkpoint import inspect_checkpoint
@@ -56,15 +56,10 @@ class StudentRound(Round):
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
         return short_cells(dataset, DeepmdModel(trained).cutoff)
 
-    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
-        """Prefer the later student, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
-
-        The hold-out is of the teacher's MD. Only later rounds were shown where a student's own MD leads: of two
-        that are equally good on the hold-out, the later one's MD is the more likely to stay sound. The interval of the
-        last student that was preferred would move the limit up from round to round.
-        """
-        return contender.force_rmse <= lowest.force_rmse_high
-
     def first_contender(self) -> Contender | None:
-        """There is none: the first student is the best so far."""
+        """There is none: the first student is the best so far.
+
+        That the later of two good ones is kept suits students most: the hold-out is of the teacher's MD, and only later
+        rounds were shown where a student's own MD leads.
+        """
         return None

@@ -3,7 +3,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_worker.md.cells import cell_heights, height, short_cells
+from pfd_worker.frames import cell_heights
+from pfd_worker.md.cells import height, short_cells
 
 
 def frame(system: str, length: float, pbc: bool | list[bool] = True) -> Atoms:

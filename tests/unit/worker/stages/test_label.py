@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
-from ase.build import bulk
 from ase.calculators.emt import EMT
+from tests.unit.worker.stages.label_tasks import AIMD, context_of, counts, desk_of, label, select, task
 from tests.unit.worker.stages.loop import LABEL, Loop
 
-from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
-from pfd_worker import label_pod
 from pfd_worker.errors import StageError, transient
-from pfd_worker.frames import energy_of, read_frames, write_frames
+from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.in_process import AseLabeler
@@ -29,53 +25,6 @@ from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
-
-AIMD = {"steps": 4, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
-
-
-def select(loop: Loop, elements: tuple[str, ...] = ("Cu", "Cu", "Cu"), aimd: bool = True) -> StageRef:
-    """Commit a select stage with one single point per element, and an AIMD trajectory from the first frame."""
-    frames = []
-    for number, element in enumerate(elements):
-        frames.append(bulk(element, cubic=True))
-        frames[-1].rattle(0.05, seed=number)
-    tasks = [task("scf", number) for number in range(len(elements))]
-    tasks += [task("aimd", 0) | AIMD] if aimd else []
-    folder = loop.folder / "selected"
-    folder.mkdir(exist_ok=True)
-    write_frames(folder / "frames.extxyz", frames)
-    (folder / "tasks.json").write_text(json.dumps(tasks))
-    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
-    params = {"stage": "select", "purpose": "training", "frames": len(elements), "representativeFraction": 0}
-    spec = loop.spec(params, 1, {"prepare": StageRef(digest="1" * 64)})
-    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
-    return StageRef(digest=spec.digest)
-
-
-def task(kind: str, frame: int) -> dict:
-    named = {"purpose": "training", "sampling": "farthest"}
-    named |= {"stratum": "s", "trajectory": f"t{frame}", "system": "copper"}
-    return {"kind": kind, "frame": frame, **named}
-
-
-def label(loop: Loop, selected: StageRef, **changes) -> StageResult:
-    return loop.run(LABEL | changes, 1, {"select": selected}, index=0)
-
-
-def context_of(loop: Loop, selected: StageRef, name: str = "desk", params: dict | None = None) -> StageContext:
-    workdir = loop.folder / name
-    workdir.mkdir()
-    return StageContext(loop.spec(params or LABEL, 1, {"select": selected}), loop.store, workdir, index=0)
-
-
-def desk_of(context: StageContext) -> LabelDesk:
-    engine = context.spec.params.engine
-    assert engine is not None
-    return LabelDesk(context, engine)
-
-
-def counts(loop: Loop, uid: str = "uid-1") -> dict[str, int]:
-    return Ledger(loop.store, uid).count().model_dump()
 
 
 def test_labels_are_the_calculators_and_are_counted(tmp_path):
@@ -281,96 +230,6 @@ def test_sigterm_ends_between_calculations_and_frees_the_rest(tmp_path):
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
 
 
-ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
-POD = LABEL | {"engine": ABINIT}
-
-
-@pytest.fixture
-def image(tmp_path, monkeypatch) -> Path:
-    """What the engine's image holds: a pseudopotential and the program."""
-    folder = tmp_path / "image"
-    folder.mkdir()
-    (folder / "Cu.psp8").write_text("a pseudopotential")
-    (folder / "abinit").write_text("#!/bin/sh\n")
-    (folder / "abinit").chmod(0o755)
-    monkeypatch.setenv("ABI_PSPDIR", str(folder))
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return folder
-
-
-def keys(loop: Loop, selected: StageRef, name: str) -> list[str]:
-    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD)).entries]
-
-
-def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
-    loop = Loop(tmp_path)
-    selected = select(loop)
-    first = keys(loop, selected, "first")
-    assert keys(loop, selected, "same") == first
-    (image / "Cu.psp8").write_text("a better pseudopotential")
-    second = keys(loop, selected, "second")
-    (image / "abinit").write_text("#!/bin/sh\n# another version\n")
-    third = keys(loop, selected, "third")
-    assert not set(first) & set(second)
-    assert not set(second) & set(third)
-
-
-def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
-    (image / "Cu.psp8").unlink()
-    loop = Loop(tmp_path)
-    with pytest.raises(StageError, match=r"no readable file Cu\.psp8") as caught:
-        label_pod.stage_in(context_of(loop, select(loop), params=POD))
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.PSEUDOPOTENTIAL_MISSING)
-
-
-def run_script(workdir: Path) -> None:
-    subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
-
-
-def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path, image):
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
-    label_pod.stage_in(context)
-    folders = sorted((context.workdir / "tasks").iterdir())
-    assert [(folder / "run.abi.in").exists() for folder in folders] == [True] * 3
-    for folder, ending in zip(folders, ("kill -9 $$", "echo last words; exit 3", "exit 0"), strict=True):
-        (folder / "command.sh").write_text(f"{ending}\n")
-    run_script(context.workdir)
-    assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
-    result = label_pod.stage_out(context)
-    assert result.counts == {"labels": 0, "failed": 3, "reused": 0}
-    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
-    assert [failure["reason"] for failure in failures] == ["EngineKilled", "EngineError", "EngineError"]
-    assert "last words" in failures[1]["message"]
-    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
-
-
-def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch, image):
-    monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
-    label_pod.stage_in(context)
-    (context.workdir / "tasks" / "000000" / "engine.out").touch()
-    with pytest.raises(StageError) as caught:
-        label_pod.stage_out(context)
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
-    assert loop.store.list("claims/") == []
-    assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
-
-
-def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image):
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
-    label_pod.stage_in(context)
-    (context.workdir / "tasks" / "000000" / "engine.out").touch()
-    context.stopping.set()
-    with pytest.raises(StageError, match="stopped with 3 calculations to go") as caught:
-        label_pod.stage_out(context)
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
-    assert loop.store.list("claims/") == []
-    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
-
-
 def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
     loop = Loop(tmp_path)
     spec = loop.spec(LABEL, 1, {"select": select(loop)})
@@ -403,24 +262,6 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
         label(loop, selected)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
     assert label(loop, selected).counts["labels"] == 1
-
-
-def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch):
-    """Else it computes on for nobody, and the pod does not end before it has."""
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
-    label_pod.stage_in(context)
-    for folder in (context.workdir / "tasks").iterdir():
-        (folder / "command.sh").write_text("sleep 60\n")
-
-    def denied(desk):
-        raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
-
-    monkeypatch.setattr(label_pod.LabelDesk, "keep_claims", denied)
-    with pytest.raises(StageError, match="keys were changed"):
-        label_pod.stage_out(context)
-    run_script(context.workdir)
-    assert not (context.workdir / "done").exists()
 
 
 def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):

@@ -1,0 +1,124 @@
+"""Labels by an engine in an image of its own: stage-in, its script, stage-out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
+from tests.unit.worker.stages.loop import LABEL, Loop
+
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import StageRef
+from pfd_worker import label_pod
+from pfd_worker.errors import StageError
+
+ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
+POD = LABEL | {"engine": ABINIT}
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch) -> Path:
+    """What the engine's image holds: a pseudopotential and the program."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Cu.psp8").write_text("a pseudopotential")
+    (folder / "abinit").write_text("#!/bin/sh\n")
+    (folder / "abinit").chmod(0o755)
+    monkeypatch.setenv("ABI_PSPDIR", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def keys(loop: Loop, selected: StageRef, name: str) -> list[str]:
+    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD)).entries]
+
+
+def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    first = keys(loop, selected, "first")
+    assert keys(loop, selected, "same") == first
+    (image / "Cu.psp8").write_text("a better pseudopotential")
+    second = keys(loop, selected, "second")
+    (image / "abinit").write_text("#!/bin/sh\n# another version\n")
+    third = keys(loop, selected, "third")
+    assert not set(first) & set(second)
+    assert not set(second) & set(third)
+
+
+def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
+    (image / "Cu.psp8").unlink()
+    loop = Loop(tmp_path)
+    with pytest.raises(StageError, match=r"no readable file Cu\.psp8") as caught:
+        label_pod.stage_in(context_of(loop, select(loop), params=POD))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.PSEUDOPOTENTIAL_MISSING)
+
+
+def run_script(workdir: Path) -> None:
+    subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
+
+
+def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    folders = sorted((context.workdir / "tasks").iterdir())
+    assert [(folder / "run.abi.in").exists() for folder in folders] == [True] * 3
+    for folder, ending in zip(folders, ("kill -9 $$", "echo last words; exit 3", "exit 0"), strict=True):
+        (folder / "command.sh").write_text(f"{ending}\n")
+    run_script(context.workdir)
+    assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
+    result = label_pod.stage_out(context)
+    assert result.counts == {"labels": 0, "failed": 3, "reused": 0}
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert [failure["reason"] for failure in failures] == ["EngineKilled", "EngineError", "EngineError"]
+    assert "last words" in failures[1]["message"]
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
+
+
+def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch, image):
+    monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    with pytest.raises(StageError) as caught:
+        label_pod.stage_out(context)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
+    assert loop.store.list("claims/") == []
+    assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
+
+
+def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    context.stopping.set()
+    with pytest.raises(StageError, match="stopped with 3 calculations to go") as caught:
+        label_pod.stage_out(context)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    assert loop.store.list("claims/") == []
+    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
+
+
+def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch):
+    """Else it computes on for nobody, and the pod does not end before it has."""
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, aimd=False), params=POD)
+    label_pod.stage_in(context)
+    for folder in (context.workdir / "tasks").iterdir():
+        (folder / "command.sh").write_text("sleep 60\n")
+
+    def denied(desk):
+        raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
+
+    monkeypatch.setattr(label_pod.LabelDesk, "keep_claims", denied)
+    with pytest.raises(StageError, match="keys were changed"):
+        label_pod.stage_out(context)
+    run_script(context.workdir)
+    assert not (context.workdir / "done").exists()

@@ -49,7 +49,7 @@ kill $beat
 def stage_in(context: StageContext) -> None:
     """Write the inputs of every calculation that is ours, and the script that runs them."""
     todo: list[Entry] = []
-    if read_manifest(context.store, context.spec.digest, context.index) is None:
+    if read_manifest(context.store, context.digest, context.index) is None:
         engine = _engine(context)
         desk = LabelDesk(context, engine)
         todo = desk.triage()
@@ -79,7 +79,7 @@ def stage_out(context: StageContext) -> StageResult:
 
 
 def _stored(context: StageContext) -> StageResult:
-    if read_manifest(context.store, context.spec.digest, context.index) is not None:
+    if read_manifest(context.store, context.digest, context.index) is not None:
         return run_stage(context)
     started = time.monotonic()
     engine = _engine(context)

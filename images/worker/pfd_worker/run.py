@@ -32,7 +32,7 @@ def run_stage(context: StageContext) -> StageResult:
         If it cannot be computed.
     """
     started = time.monotonic()
-    manifest = read_manifest(context.store, context.spec.digest, context.index)
+    manifest = read_manifest(context.store, context.digest, context.index)
     reused = manifest is not None
     if manifest is None:
         module = importlib.import_module(f"pfd_worker.stages.{context.spec.stage.value}")
@@ -51,7 +51,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
     StageError
         If neither is in the store then.
     """
-    digest = output.digest or context.spec.digest
+    digest = output.digest or context.digest
     folder = stage_folder(digest, context.index)
     # pods of one attempt may overlap (a lost node), so each has a prefix of its own
     attempt = f"{context.spec.job.uid}-a{context.spec.attempt}-{uuid.uuid4().hex[:8]}"
@@ -69,6 +69,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
         result=StageResult(
             ok=True,
             digest=digest,
+            asked=context.spec.digest if digest != context.spec.digest else None,
             counts=output.counts,
             metrics=output.metrics,
             worst_strata=output.worst_strata,

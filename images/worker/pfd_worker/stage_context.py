@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,15 @@ class StageContext:
     """Set by SIGTERM: save the work and raise `preempted`."""
     _manifests: dict[str, dict[int, Manifest | None]] = field(default_factory=dict)
 
+    @cached_property
+    def digest(self) -> str:
+        """Where the stage commits: what it was asked as, and which indexes its inputs lack, if they lack any.
+
+        Results without a label must not be found again by an attempt that has the label.
+        """
+        lacking = {name: missing for name in sorted(self.spec.inputs) if (missing := self.missing(name))}
+        return digest_of([self.spec.digest, lacking]) if lacking else self.spec.digest
+
     def input(self, name: str) -> list[Manifest]:
         """Return the manifests of an input: one, or those of an indexed stage's indexes that finished.
 
@@ -78,7 +88,9 @@ class StageContext:
         return found
 
     def missing(self, name: str) -> list[int]:
-        """Return the indexes of an indexed input that have no manifest: they failed finally."""
+        """Return the indexes of an input that have no manifest: of an indexed stage, they failed finally."""
+        if self.spec.inputs[name].completions is None:
+            return []
         return [index for index, manifest in self._read(name).items() if manifest is None]
 
     def fetch(self, manifest: Manifest, name: str) -> Path:

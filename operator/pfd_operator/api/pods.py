@@ -46,9 +46,9 @@ class ResourceClaim(ExactlyOne):
     """Devices for the main container."""
 
     name: Name = Field(description="Name of the claim in the pod.")
-    resource_claim_name: ObjectName | None = Field(None, description="A ResourceClaim of the namespace.")
+    resource_claim_name: ObjectName | None = Field(None, description="Name of a ResourceClaim.")
     resource_claim_template_name: ObjectName | None = Field(
-        None, description="A ResourceClaimTemplate: a claim for each pod."
+        None, description="ResourceClaimTemplate: a claim for each pod."
     )
     gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in budget.gpuHours. Default 1.")
 

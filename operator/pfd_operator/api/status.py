@@ -90,6 +90,7 @@ class StageRecord(Strict):
     iteration: int
     stage: StageKind
     digest: str = Field(description="Where its manifest is: stages/<digest>/.")
+    asked: str | None = Field(None, description="What it was planned as, if another.")
     completions: int | None = None
     attempts: int
     seconds: int = Field(description="Wall time from intent to outcome.")

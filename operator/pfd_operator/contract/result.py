@@ -147,7 +147,10 @@ class StageResult(Strict):
     version: int = 1
     ok: bool
     digest: str | None = None
-    """The digest the manifest was committed under; differs from the asked one for prepare only."""
+    """The digest the manifest was committed under; not the asked one if the stage knows more of its inputs: prepare what
+    it read, others which indexes of another stage failed finally."""
+    asked: str | None = None
+    """The digest of the StageSpec, if it is another."""
     reused: bool = False
     """True if the manifest was there already and nothing was computed."""
     reason: Reason | None = None

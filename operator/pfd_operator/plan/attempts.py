@@ -168,7 +168,8 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     active, job = draft.running, draft.running_job
     close_attempt(draft, job)
     position = position_of(active)
-    # the pod says where it committed: prepare adds what it read, and an adopted Job may be of other settings
+    # the pod says where it committed: prepare adds what it read, others what their inputs lack, and an adopted Job may
+    # be of other settings
     digest = next((result.digest for result in success.results if result.digest), active.digest)
     seconds = round((draft.now - active.intended_at).total_seconds())
     reused = bool(success.results) and all(result.reused for result in success.results)
@@ -185,6 +186,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         iteration=active.iteration,
         stage=active.stage,
         digest=digest,
+        asked=next((result.asked for result in success.results if result.asked), None),
         completions=job.completions,
         attempts=active.attempt - draft.status.first_attempt + 1,
         seconds=max(0, seconds),

@@ -86,7 +86,7 @@ def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iterat
             break
         status = rewound.model_copy(update={"inputs": inputs, "again": _paid_at_first(draft.status, iteration)})
         planned = plan_stage(recipe, draft.spec, status, draft.settings, Position(iteration, stage))
-        if planned.digest != record.digest:
+        if planned.digest != (record.asked or record.digest):
             return False
         inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
     return True

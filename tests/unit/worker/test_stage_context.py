@@ -67,6 +67,24 @@ def test_inputs_of_many_indexes_are_asked_for_together_and_come_in_order(context
     assert [path.read_text() for path in found] == ["0", "1", "2", "3"]
 
 
+def test_what_is_made_without_an_index_is_not_found_by_who_has_it(context):
+    lacking = context.digest
+    loop = Loop(context.workdir.parent)
+    (context.workdir.parent / "late").mkdir()
+    label = StageContext(loop.spec(LABEL, 0, {}), loop.store, context.workdir.parent / "late", MISSING)
+    commit(label, StageOutput(), 0.0)
+    again = StageContext(context.spec, loop.store, context.workdir)
+    assert again.digest == context.spec.digest != lacking
+    made = commit(again, StageOutput(), 0.0)
+    assert (made.result.digest, made.result.asked) == (context.spec.digest, None)
+
+
+def test_what_is_made_without_an_index_says_what_it_was_asked_as(context):
+    made = commit(context, StageOutput(), 0.0)
+    assert (made.digest, made.result.digest, made.result.asked) == (context.digest, context.digest, context.spec.digest)
+    assert context.digest != context.spec.digest
+
+
 def test_equal_files_are_fetched_once(context):
     found = context.fetch_all(context.input("label"), "equal")
     assert len(context.store.downloads) == 2

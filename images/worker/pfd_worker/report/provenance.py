@@ -44,7 +44,7 @@ def provenance_of(context: StageContext) -> Provenance:
         for name, file in sorted(manifest.files.items())
     ]
     return Provenance(
-        digest=spec.digest,
+        digest=context.digest,
         seed=spec.seed,
         settings=spec.params.to_json(),
         packages=package_versions(),

@@ -179,7 +179,7 @@ class Round(ABC):
             folder=self.training_folder,
             begin=begin,
             team=self.context.team,
-            checkpoints=CheckpointStore(self.context.store, spec.digest),
+            checkpoints=CheckpointStore(self.context.store, self.context.digest),
             checkpoint_seconds=training.checkpoint_seconds,
             validation_fraction=training.validation_fraction,
             seed=seed_of(spec.seed, "train", spec.iteration),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class GeometryLimits:
     volume_change_factor: float = 2.0
     """MD whose cell grew or shrank by more than this has evaporated or collapsed."""
     energy_deviation_ev_per_atom: float = 3.0
-    """From the median of the frames of the same atoms in the same stratum: ten times the thermal energy 3/2 kT at
+    """From the median of earlier frames of the same atoms in the same stratum: ten times the thermal energy 3/2 kT at
     2300 K."""
 
 
@@ -83,16 +84,19 @@ def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float
 
 
 def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits: GeometryLimits) -> list[str | None]:
-    """Name the frames whose energy is not finite, or far from the median of the same atoms under the same conditions.
+    """Name the frames whose energy is not finite, or far from that of the same atoms under the same conditions before.
+
+    What is far is no part of what later frames are compared with: most trajectories may fall into a hole of the model
+    in the end, and the sound frames are still those before.
 
     Parameters
     ----------
     frames
-        A shard, with the stratum in their info: the same atoms may be a crystal in one and a gas in another.
+        A shard, with stratum and step in their info: the same atoms may be a crystal in one stratum and a gas in another.
     energies_ev
         Total energy of each frame by the exploring model, in eV.
     limits
-        Fewer than five frames that can be compared have no median to compare with.
+        The first five frames that can be compared have no median to compare with.
     """
     per_atom = np.array([energy / max(1, len(atoms)) for atoms, energy in zip(frames, energies_ev, strict=True)])
     groups: dict[tuple[str, bytes], list[int]] = {}
@@ -101,14 +105,16 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
         groups.setdefault(alike, []).append(number)
     faults: list[str | None] = [None if np.isfinite(energy) else "the energy is not a number" for energy in per_atom]
     for members in groups.values():
-        finite = [number for number in members if faults[number] is None]
-        if len(finite) < FEWEST_FRAMES_TO_COMPARE:
-            continue
-        deviations = per_atom[finite] - np.median(per_atom[finite])
-        for number, deviation in zip(finite, deviations, strict=True):
-            if abs(deviation) > limits.energy_deviation_ev_per_atom:
+        before: list[float] = []
+        for number in sorted(members, key=lambda number: frames[number].info.get("step", 0)):
+            if faults[number] is not None:
+                continue
+            deviation = per_atom[number] - before[len(before) // 2] if len(before) >= FEWEST_FRAMES_TO_COMPARE else 0.0
+            if abs(deviation) <= limits.energy_deviation_ev_per_atom:
+                insort(before, per_atom[number])
+            else:
                 faults[number] = (
-                    f"the energy is {deviation:+.1f} eV per atom from the median, "
+                    f"the energy is {deviation:+.1f} eV per atom from the median of the MD before, "
                     f"more than {limits.energy_deviation_ev_per_atom:g}"
                 )
     return faults

@@ -55,7 +55,7 @@ def run(context: StageContext) -> StageOutput:
         },
         counts={"starts": len(starts), "data": len(data)},
         caution=model.caution,
-        digest=digest_of([context.spec.digest, digests]),
+        digest=digest_of([context.digest, digests]),
     )
 
 

@@ -23,6 +23,7 @@ from plan_samples import (
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import JobStatus
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob, PlannedJob
@@ -135,6 +136,27 @@ def test_what_would_need_labels_that_are_not_left_is_refused_with_their_number(
     assert (run.status.phase, run.status.model) == (Phase.CONVERGED, model)
     run.edit(**budget(18), **restart(first, "with more labels"))
     assert created(run.step(seconds=1)).spec.iteration == first
+
+
+@pytest.mark.parametrize("stage", [StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL])
+def test_a_stage_that_committed_under_another_name_than_it_was_asked_by_is_found_again(stage: StageKind) -> None:
+    """As a selection does that lacks trajectories of MD."""
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        if spec.stage is not stage:
+            return result
+        return result.model_copy(update={"digest": digest_of([spec.digest, "lacking"]), "asked": spec.digest})
+
+    run = Run(resource(**budget(12)))
+    run.answer = answer
+    assert run.to_the_end().phase is Phase.CONVERGED
+    before = run.status
+    run.answer = partial(answer, reused=True)
+    run.edit(**restart(2))
+    assert created(run.step(seconds=1)).spec.iteration == 2
+    after = run.to_the_end()
+    assert (after.phase, digests(after), paid(after)) == (Phase.CONVERGED, digests(before), paid(before))
 
 
 @pytest.mark.parametrize("images", [{"worker_image": "worker:2"}, {"engine_images": {"xtb": "xtb:2"}}])

@@ -97,6 +97,17 @@ def test_energies_are_compared_under_the_same_conditions_only():
     assert faults[:11] == [None] * 11 and "+4.5 eV per atom" in str(faults[11])
 
 
+def test_sound_frames_are_those_before_most_trajectories_fell():
+    frames, energies = [], []
+    for falls_at in (6, 8, 8, 90):  # one trajectory after another, as an index has them
+        for step in range(0, 100, 2):
+            frames.append(bulk("Si", cubic=True))
+            frames[-1].info["step"] = step
+            energies.append(8 * (-5.0 if step < falls_at else -12.0))
+    faults = energy_faults(frames, energies, LIMITS)
+    assert [fault is None for fault in faults] == [energy == 8 * -5.0 for energy in energies]
+
+
 def test_a_shard_of_rattled_crystals_is_sound():
     frames = []
     for seed in range(50):

@@ -29,8 +29,8 @@ def render(*arguments: str, chart: Path = CHART) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def refusal(*arguments: str) -> str:
-    done = helm_template(*arguments)
+def refusal(*arguments: str, chart: Path = CHART) -> str:
+    done = helm_template(*arguments, chart=chart)
     assert done.returncode != 0, "the chart accepts this"
     return done.stderr
 

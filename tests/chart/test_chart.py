@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import ROOT, of_kind, refusal, render
+from chart_rendering import CHART, ROOT, of_kind, refusal, render
+
+from pfd_operator.api.kinds import KINDS
 
 
 def test_crds_are_those_of_the_repository_and_are_kept() -> None:
@@ -18,6 +23,16 @@ def test_crds_are_those_of_the_repository_and_are_kept() -> None:
         assert crd["spec"] == sources[f"{group}_{plural}.yaml"]["spec"]
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert not of_kind(render("--set", "crds.enabled=false"), "CustomResourceDefinition")
+
+
+def test_a_copy_without_its_link_to_the_definitions_is_refused(tmp_path: Path) -> None:
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart, symlinks=True)
+    (chart / "files/crds").unlink()
+    said = refusal(chart=chart)
+    assert "no CustomResourceDefinitions" in said
+    assert "helm package" in said and "crds.enabled=false" in said
+    assert render("--set", "crds.enabled=false", chart=chart)
 
 
 def test_nobody_may_read_secrets() -> None:
@@ -71,13 +86,13 @@ def test_both_kinds_have_the_same_rights(arguments: tuple[str, ...]) -> None:
             for plural in ("finetunejobs", "distilljobs")
         )
         assert of_one == of_other
-        if not role["metadata"]["name"].endswith("-lease"):
+        if role["metadata"]["name"] == "pfd":
             assert of_one == {("", "get"), ("", "list"), ("", "watch"), ("/status", "patch")}
 
 
 def test_namespaced_mode_grants_in_each_namespace_what_the_whole_cluster_would_get() -> None:
     documents = render("--set", "namespaces={a,b}")
-    (whole,) = of_kind(render(), "ClusterRole")
+    (whole,) = (each for each in of_kind(render(), "ClusterRole") if each["metadata"]["name"] == "pfd")
     # definitions of resources are of the cluster: no Role can grant them
     wanted = [rule for rule in whole["rules"] if rule["apiGroups"] != ["apiextensions.k8s.io"]]
     for namespace in ("a", "b"):
@@ -91,6 +106,59 @@ def test_namespaced_mode_grants_in_each_namespace_what_the_whole_cluster_would_g
     operator = next(each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "pfd")
     (container,) = operator["spec"]["template"]["spec"]["containers"]
     assert {"name": "PFD_NAMESPACES", "value": "a,b"} in container["env"]
+
+
+def aggregated(documents: list[dict[str, Any]]) -> dict[str, dict[str, set[str]]]:
+    """Return what each of Kubernetes' own roles gains: verbs by resource."""
+    gained: dict[str, dict[str, set[str]]] = {"view": {}, "edit": {}, "admin": {}}
+    for role in of_kind(documents, "ClusterRole"):
+        for name, rights in gained.items():
+            if role["metadata"]["labels"].get(f"rbac.authorization.k8s.io/aggregate-to-{name}") == "true":
+                for rule in role["rules"]:
+                    for resource in rule["resources"]:
+                        rights.setdefault(resource, set()).update(rule["verbs"])
+    return gained
+
+
+def test_who_may_edit_a_namespace_may_use_jobs_and_who_may_view_it_sees_them() -> None:
+    see = {"get", "list", "watch"}
+    change = {"create", "update", "patch", "delete", "deletecollection"}
+    plurals = [kind.plural for kind in KINDS.values()]
+    gained = aggregated(render())
+    assert gained["view"] == dict.fromkeys(plurals, see)
+    assert gained["edit"] == gained["admin"] == dict.fromkeys(plurals, see | change)
+    for off in ("rbac.aggregate=false", "namespaces={lab}"):
+        assert not any(aggregated(render("--set", off)).values())
+
+
+def test_the_operators_pod_has_what_is_asked_for_and_keeps_its_own_labels() -> None:
+    labels = "operator.podLabels.team=ml,operator.podLabels.app\\.kubernetes\\.io/name=other"
+    others = "operator.podAnnotations.note=x,operator.priorityClassName=high,operator.nodeSelector.disk=ssd"
+    documents = of_kind(render("--set", f"{labels},{others}"), "Deployment")
+    (operator,) = (each["spec"] for each in documents if each["metadata"]["name"] == "pfd")
+    template = operator["template"]
+    assert template["metadata"]["labels"]["team"] == "ml"
+    assert operator["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["annotations"] == {"note": "x"}
+    assert template["spec"]["priorityClassName"] == "high"
+    assert template["spec"]["nodeSelector"] == {"disk": "ssd"}
+
+
+def test_both_pods_of_s3_go_where_they_are_asked_to() -> None:
+    toleration, affinity = {"key": "storage", "operator": "Exists"}, {"nodeAffinity": {}}
+    resources = {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}}
+    values = {"nodeSelector": {"disk": "ssd"}, "tolerations": [toleration], "affinity": affinity}
+    given = {**values, "enabled": True, "bucketJob": {"resources": resources}}
+    documents = render("--set-json", f"s3={json.dumps(given)}")
+    (bucket,) = of_kind(documents, "Job")
+    (server,) = (each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "pfd-s3")
+    for each in (bucket, server):
+        pod = each["spec"]["template"]["spec"]
+        assert {name: pod[name] for name in values} == values
+    (container,) = bucket["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == resources["limits"]
+    assert container["resources"]["requests"] == {"cpu": "100m", "memory": "128Mi"}
+    assert server["spec"]["template"]["spec"]["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 
 
 def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:

@@ -139,6 +139,15 @@ def test_every_alert_has_a_runbook_at_its_anchor() -> None:
         assert rule["labels"]["severity"] in {"warning", "critical"}
 
 
+def test_every_alert_says_of_which_release_it_is() -> None:
+    """An aggregate has no labels but those it is grouped by; routes of a namespace match by `namespace`."""
+    for rule in rules():
+        assert (rule["labels"]["namespace"], rule["labels"]["job"]) == ("pfd-system", "pfd"), rule["alert"]
+        # of a rule's and an expression's label of one name the rule's would win
+        grouped = re.findall(r"\bby \(([^)]*)\)", rule["expr"])
+        assert not {"namespace", "job", "severity"} & {name.strip() for names in grouped for name in names.split(",")}
+
+
 def test_the_page_describes_every_metric(known: dict[str, set[str]]) -> None:
     page = (ROOT / "docs/observability.md").read_text()
     described = set(re.findall(r"^\| `(pfd_\w+)`", page, re.M))

@@ -10,7 +10,7 @@ import yaml
 from chart_rendering import CHART, helm_template
 
 EVERYTHING = (
-    "crds.enabled=false,s3.enabled=true,networkPolicies.enabled=true,networkPolicies.jobNamespaces={lab},"
+    "crds.enabled=false,s3.enabled=true,networkPolicies.enabled=true,networkPolicies.jobNamespaces={lab},admissionPolicy.enabled=true,"
     "monitoring.serviceMonitor.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true"
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from chart_rendering import of_kind, render
 
+from pfd_operator.api.pods import Resources
+from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
 
@@ -19,6 +21,12 @@ GIVEN = {
     "operator.logLevel": "DEBUG",
     "operator.maxCountedFailures": "5",
     "operator.stuckAfterSeconds": "77",
+    "operator.pendingAfterSeconds": "7200",
+    "stages.labels.cost-centre": "physics",
+    "stages.annotations.note": "ours",
+    "stages.environment.HTTPS_PROXY": "http://proxy:3128",
+    "stages.serviceAccountName": "stages",
+    "stages.smallContainerResources.limits.memory": "1Gi",
 }
 
 
@@ -84,6 +92,14 @@ def test_every_value_becomes_the_setting_it_is_named_for() -> None:
             image_pull_policy="Always",
             max_counted_failures=5,
             stuck_after_seconds=77,
+            pending_after_seconds=7200,
+            stage_pods=StagePods(
+                labels={"cost-centre": "physics"},
+                annotations={"note": "ours"},
+                environment={"HTTPS_PROXY": "http://proxy:3128"},
+                service_account_name="stages",
+                small_container_resources=Resources(limits={"memory": "1Gi"}),
+            ),
         ),
         namespaces=("lab", "group"),
         own_namespace="metadata.namespace",

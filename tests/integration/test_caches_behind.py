@@ -26,7 +26,7 @@ class Blind:
         self._api = api
         self._path = f"{collection_path('FineTuneJob', namespace)}/silicon"
         store = ResourceStore()
-        children = Children(api, store, lambda key: None, (namespace,))
+        children = Children(api, store, lambda key, seconds: None, (namespace,))
         settings = Settings(worker_image="worker", engine_images={})
         self._reconciler = Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
 

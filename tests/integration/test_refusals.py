@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from cluster_parts import job_body
 
-from pfd_operator.kube.api import KubeApi
+from pfd_operator.api.conditions import ConditionType
+from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Snapshot, collection_path
 from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
@@ -66,3 +68,19 @@ async def test_settings_too_large_for_a_job_are_refused_before_anything_is_inten
     version = (await read(api, namespace)).version
     await reconciler.reconcile(key)
     assert (await read(api, namespace)).version == version, "the same refusal was written twice"
+
+
+async def test_a_mistyped_toleration_is_named_and_places_no_pod(api: KubeApi, namespace: str) -> None:
+    """Without its `key` it would tolerate every taint: what the server does not know must not be dropped silently."""
+    reconciler = reconciler_for(api, namespace)
+    tolerations = [{"keys": "gpu", "operator": "Exists"}]
+    key = reconciler.store.keep(await create(api, namespace, pods={"prepare": {"tolerations": tolerations}}))
+    for _ in range(2):
+        with pytest.raises(ApiError) as refused:
+            await reconciler.reconcile(key)
+        assert refused.value.status == 400
+    stuck = find_condition((await read(api, namespace)).status(), ConditionType.STUCK)
+    assert stuck is not None
+    assert (stuck.status, stuck.reason) == ("True", "JobRefused")
+    assert "spec.template.spec.tolerations[0].keys" in stuck.message
+    assert await jobs(api, namespace) == []

@@ -26,6 +26,14 @@ runAsGroup: 65532
 fsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
+{{- /* Where a pod runs, of values that hold these. */}}
+{{- define "pfd.scheduling" -}}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $ $field }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- define "pfd.s3Selector" -}}
 app.kubernetes.io/name: pfd-s3
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -42,4 +50,13 @@ matchExpressions:
   - {port: {{ . }}, protocol: UDP}
   - {port: {{ . }}, protocol: TCP}
   {{- end }}
+{{- end }}
+
+{{- /* What every stage pod gets, as the operator reads it: what is empty is not given. */}}
+{{- define "pfd.stages" -}}
+{{- $given := dict }}
+{{- range $name, $value := .Values.stages | default dict }}
+{{- if $value }}{{ $_ := set $given $name $value }}{{ end }}
+{{- end }}
+{{- toJson $given }}
 {{- end }}

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
-from pfd_operator.contract.stage import StageSpec
+from pfd_operator.contract.stage import StageSpec, stage_digest
 from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
+from pfd_worker.versions import package_versions
 
 __all__ = ["Manifest", "StageContext", "StageOutput"]
 
@@ -70,8 +71,21 @@ class StageContext:
 
         Results without a label must not be found again by an attempt that has the label.
         """
-        lacking = {name: missing for name in sorted(self.spec.inputs) if (missing := self.missing(name))}
-        return digest_of([self.spec.digest, lacking]) if lacking else self.spec.digest
+        return digest_of([self.spec.digest, self._lacking]) if self._lacking else self.spec.digest
+
+    @cached_property
+    def work_digest(self) -> str:
+        """Names work under way, as `digest` does results, but by package versions in place of the image.
+
+        An image may be replaced while a training is stopped; its checkpoints are good as long as the packages are.
+        """
+        spec = self.spec
+        asked = stage_digest(spec.params, spec.seed, spec.iteration, spec.inputs, image="")
+        return digest_of([asked, self._lacking, package_versions()])
+
+    @cached_property
+    def _lacking(self) -> dict[str, list[int]]:
+        return {name: missing for name in sorted(self.spec.inputs) if (missing := self.missing(name))}
 
     def input(self, name: str) -> list[Manifest]:
         """Return the manifests of an input: one, or those of an indexed stage's indexes that finished.

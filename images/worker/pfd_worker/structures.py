@@ -116,7 +116,8 @@ def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int)
     structures
         As `read_structures` returns them.
     perturb
-        How they are varied.
+        How they are varied. Miller indices of a slab are those of the given cell's own vectors: of primitive silicon
+        (1, 0, 0) is what (1, 1, 1) is of the cubic cell.
     system
         Name of the system, kept in info with `start` (running number), `frame`, `variation` and `slab`.
     seed

@@ -34,7 +34,7 @@ class ConditionType(StrEnum):
     STUCK = "Stuck"
     """True: a pod cannot start, which ends as a failure after a deadline; or the API server refuses the Job."""
     CAUTION = "Caution"
-    """True: it works, but something about it should be known; not there before something is."""
+    """True: the job works, but there is something you should know. Absent until there is."""
     SPEC_CHANGED = "SpecChanged"
     """True: a part of the spec that must not change mid-run was changed; the run goes on with what it recorded."""
 
@@ -47,6 +47,7 @@ class OperatorReason(StrEnum):
     QUEUED = "Queued"
     ITERATION_ENDED = "IterationEnded"
     STAGE_RETRIED = "StageRetried"
+    STAGE_INCOMPLETE = "StageIncomplete"
     TEACHER_PENDING = "TeacherPending"
     TEACHER_FAILED = "TeacherFailed"
     ACCEPTED = "Accepted"

@@ -46,9 +46,9 @@ class Restart(Strict):
     """Go back to the start of an iteration, out of any phase. Labels stay paid for, and are found again."""
 
     from_iteration: int = Field(
-        ge=0, le=1000, description="First iteration that is done again; the one after the last goes on after an end."
+        ge=0, le=1000, description="First iteration to repeat; the one after the last continues an ended job."
     )
-    id: str = Field(min_length=1, max_length=63, description="Any word; a new one restarts again.")
+    id: str = Field(min_length=1, max_length=63, description="Any text; each new one restarts once.")
 
 
 class S3Artifacts(S3Location):

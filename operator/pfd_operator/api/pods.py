@@ -10,8 +10,12 @@ from pydantic import Field, field_validator
 
 from pfd_operator.contract.base import ExactlyOne, Name, ObjectName, Strict
 
-GPU_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-", "amd.com/gpu", "gpu.intel.com/")
-"""Beginnings of the names of device plugins' resources; a MIG slice counts as a GPU."""
+GPU_RESOURCES = frozenset(
+    {"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
+)
+"""Names of device plugins' resources that are GPUs; others, such as nvidia.com/gpumem, say something of them."""
+MIG_SLICES = "nvidia.com/mig-"
+"""Beginning of the names of slices of a GPU: a slice counts as a GPU."""
 
 
 def gpus_in(limits: Mapping[str, str | int]) -> int:
@@ -22,7 +26,9 @@ def gpus_in(limits: Mapping[str, str | int]) -> int:
     ValueError
         If one is not a plain whole number: Kubernetes knows others (1k, 1000m), budgets do not.
     """
-    given = {name: str(number) for name, number in limits.items() if name.startswith(GPU_RESOURCES)}
+    given = {
+        name: str(number) for name, number in limits.items() if name in GPU_RESOURCES or name.startswith(MIG_SLICES)
+    }
     for name, number in given.items():
         if not re.fullmatch("[0-9]{1,6}", number):
             raise ValueError(f"{name} is {number[:20]}: give a whole number of GPUs without a suffix, such as 1")

@@ -90,7 +90,7 @@ class StageRecord(Strict):
     iteration: int
     stage: StageKind
     digest: str = Field(description="Where its manifest is: stages/<digest>/.")
-    asked: str | None = Field(None, description="What it was planned as, if another.")
+    asked: str | None = Field(None, description="Planned as, if another.")
     completions: int | None = None
     attempts: int
     seconds: int = Field(description="Wall time from intent to outcome.")
@@ -142,7 +142,7 @@ class ModelRecord(Strict):
     uri: str
     iteration: int
     fine_tuned: bool = Field(
-        True, description="False: no fine-tuned model beat the pre-trained one with shifted energy bias, which this is."
+        True, description="False: this is the pre-trained one with shifted energy bias, which none beat."
     )
     errors: Errors | None = None
 
@@ -153,8 +153,11 @@ class JobStatus(Strict):
     phase: Phase = Phase.PENDING
     observed_generation: int = 0
     spec_digest: str | None = None
+    spec_generation: int = 0
+    """The last generation whose spec had this digest: it needs no comparison, which another operator, with other
+    defaults, could not make."""
     restart_id: str = Field("", description="The last spec.restart.id that was dealt with.")
-    first_attempt: int = Field(1, description="Attempts are numbered from here since the last restart.")
+    first_attempt: int = Field(1, description="First attempt since the last restart.")
     conditions: list[Condition] = []
     cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
     started_at: datetime | None = None
@@ -207,6 +210,7 @@ class DistillJobStatus(JobStatus):
     """Status of a DistillJob."""
 
     teacher: TeacherRecord | None = None
-    speedup: str = Field("", description="Over the teacher, at the first of spec.acceptance.sizes.")
+    speedup: str = Field("", description="Over the teacher, and for how many atoms.")
+    """With the atoms of the cell that was run for that size, e.g. "6.531× at 96 atoms"."""
     acceptance: list[AcceptanceCheck] = Field([], description="What the student was measured by.")
     dft: dict[str, Errors] = Field({}, description="teacher and student on the teacher's DFT hold-out.")

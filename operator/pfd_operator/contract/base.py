@@ -35,6 +35,15 @@ class Strict(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(without))
 
 
+class Message(Strict):
+    """What one part of this software tells another, which may be of an earlier version: it passes over what is new.
+
+    What tells a part to do something is no message: it must be understood, or refused.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def invalid_at(path: Sequence[str], words: str, given: Any) -> ValidationError:
     """Return an error of a field below the object that finds it.
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from .base import ExactlyOne, Strict, invalid_at, moved_to
 from .settings import Positive
@@ -16,7 +16,12 @@ OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
 """Settings that say what is computed, not how accurately."""
 _NOISE_SETTINGS = ("noiseCheck", "settings")
 
-
+_BY_TYPE = re.compile(
+    "amu|chempot|constraint_kind|corecs|densty|dmft_orbital|f[46]of2_sla|jpawu|lambsig|ldaminushalf|lexexch|lpawu|"
+    "normpawu|pimass|ptcharge|quadmom|ratsph|so_psp|upawu|ziontypat|znucl",
+    re.IGNORECASE,
+)
+"""ABINIT's arrays over types of atoms: the dimension of its documentation, of the Slater integrals of its source."""
 _ELEMENT = re.compile(r"[A-Z][a-z]?")
 _YAML_BOOLEANS = frozenset({"true", "false"})
 
@@ -30,6 +35,27 @@ def _keys_in(value: Any) -> set[str]:
     if isinstance(value, dict):
         return set(value).union(*map(_keys_in, value.values()))
     return set().union(*map(_keys_in, value)) if isinstance(value, list) else set()
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_by_element(name: str, values: dict[str, Any], elements: Collection[str]) -> None:
+    """Refuse a variable's {element: value} unless it holds for whatever frame may come."""
+    for element, value in values.items():
+        if not _ELEMENT.fullmatch(element):
+            raise ValueError(f"{name}: {element!r} is no element{_yaml_hint([element])}")
+        if not _is_number(value):
+            raise ValueError(f"{name}: the value of {element} is no number. Units are ABINIT's own: energies in Ha")
+    missing = ", ".join(sorted(set(elements) - set(values)))
+    if missing:
+        raise ValueError(
+            f"{name} has no value for {missing}: give each element of pseudopotentials one, also where it is that for "
+            "nothing (of lpawu, -1)"
+        )
 
 
 class Smearing(StrEnum):
@@ -76,6 +102,21 @@ class AbinitEngine(Strict):
             if not _ELEMENT.fullmatch(element):
                 raise ValueError(f"{element!r} is no element{_yaml_hint([element])}")
         return files
+
+    @field_validator("extra")
+    @classmethod
+    def _fits_all_frames(cls, extra: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        elements = info.data.get("pseudopotentials", ())
+        for name, value in extra.items():
+            if isinstance(value, dict):
+                _check_by_element(name, value, elements)
+            # "*1" is ABINIT's word for one value however many there are
+            elif _BY_TYPE.fullmatch(name) and len(elements) > 1 and not str(value).startswith("*"):
+                raise ValueError(
+                    f"{name} has a value for each type of atom, and every frame has its own types in its own order: "
+                    f"give {{element: value}} for {', '.join(sorted(elements))}"
+                )
+        return extra
 
 
 class XtbEngine(Strict):
@@ -166,8 +207,8 @@ class Labeling(FailureLimit):
     )
     noise_check: NoiseCheck | None = Field(
         None,
-        description="Compute some hold-out frames with tighter settings, too: no error below the difference says "
-        "anything. Default: none.",
+        description="Also label some hold-out frames with tighter settings: the difference is the labels' own noise, and "
+        "model errors below it say nothing. Default: none.",
     )
 
     def tighter(self) -> Engine | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from .base import Strict
+from .base import Message
 from .text import shortened
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
@@ -63,7 +63,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
-class ErrorMetrics(Strict):
+class ErrorMetrics(Message):
     """Errors of a model on labelled frames."""
 
     frames: int
@@ -86,14 +86,14 @@ class ErrorMetrics(Strict):
     worst_stratum_force_rmse: float | None = None
 
 
-class StratumError(Strict):
+class StratumError(Message):
     """An error of one stratum."""
 
     stratum: str
     rmse: float
 
 
-class WorstStrata(Strict):
+class WorstStrata(Message):
     """The strata with the largest errors, of those with enough frames; none where no stratum has."""
 
     force: StratumError | None = None
@@ -104,7 +104,7 @@ class WorstStrata(Strict):
     """Per atom, in eV."""
 
 
-class AcceptanceCheck(Strict):
+class AcceptanceCheck(Message):
     """One measure of a student, and its limit."""
 
     name: Annotated[str, Field(max_length=48)]
@@ -121,14 +121,14 @@ class CautionReason(StrEnum):
     FEW_CANDIDATES = "FewCandidateFrames"
 
 
-class Caution(Strict):
+class Caution(Message):
     """A remark on something that works."""
 
     reason: CautionReason
     message: Annotated[str, BeforeValidator(partial(shortened, length=320)), Field(max_length=320)]
 
 
-class LabelCounts(Strict):
+class LabelCounts(Message):
     """The job's labels, counted in the store's ledger."""
 
     paid: int = 0
@@ -141,7 +141,7 @@ class LabelCounts(Strict):
     """Calculations a kill cut off, so that they were started again."""
 
 
-class StageResult(Strict):
+class StageResult(Message):
     """Outcome of one attempt at one stage (or one index of it)."""
 
     version: int = 1
@@ -232,7 +232,7 @@ def _short(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-class Progress(Strict):
+class Progress(Message):
     """What a running stage reports."""
 
     percent: Annotated[float, Field(ge=0, le=100)]

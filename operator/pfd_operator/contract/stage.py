@@ -1,4 +1,4 @@
-"""StageSpec: all that a stage container is told. It travels in an annotation of its Job, so it stays under 16 KiB."""
+"""StageSpec: all that a stage container is told. It travels in an annotation of the pod, so it stays under 16 KiB."""
 
 from __future__ import annotations
 

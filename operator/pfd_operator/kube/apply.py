@@ -28,6 +28,10 @@ from .resources import Snapshot, write_status
 
 log = logging.getLogger(__name__)
 
+STRICT = {"fieldValidation": "Strict"}
+"""Users write parts of pods freely: of a toleration with a mistyped `key`, a server that only drops what it does not
+know makes one that tolerates everything."""
+
 
 class NameTaken(Exception):  # noqa: N818
     """An object of this name exists and belongs to somebody else."""
@@ -98,10 +102,10 @@ async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], own
     NameTaken
         If it belongs to somebody else.
     ApiError
-        If the server refuses.
+        If the server refuses, be it for a field that it does not know.
     """
     try:
-        await api.send("POST", collection, manifest)
+        await api.send("POST", collection, manifest, STRICT)
     except ApiError as error:
         if error.status != 409 or error.reason != "AlreadyExists":
             raise

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.plan.types import Observed, ObservedJob
 from pfd_operator.render.labels import UID_LABEL
 
 from .api import KubeApi
+from .departed import Departed
 from .informer import SILENCE_SECONDS, Informer, Watched
 from .observe import (
     OURS,
@@ -24,10 +24,11 @@ from .observe import (
     parse_config_map,
     parse_job,
     parse_pod,
-    read_pods,
+    read_pod,
     with_pods,
 )
 from .owner import Owner
+from .reading import read
 from .resources import Key, Snapshot
 from .store import ResourceStore
 from .urgency import LATER_SECONDS, after_job, after_pod
@@ -36,8 +37,8 @@ JOBS = "/apis/batch/v1{}/jobs"
 PODS = "/api/v1{}/pods"
 CONFIG_MAPS = "/api/v1{}/configmaps"
 """Paths of what is watched, with room for a namespace's part."""
-GRACE_SECONDS = 1.5
-"""How much later than a Job's end the watch of pods may show a pod of it."""
+
+T = TypeVar("T")
 
 
 class Children:
@@ -66,8 +67,9 @@ class Children:
         self._api = api
         self._store = store
         self._look = look
-        self._departed: dict[Owner, tuple[CachedJob, float]] = {}
-        """Deleted Jobs, with the time (monotonic, s): the garbage collector may take their pods later."""
+        self._departed = Departed(
+            self._with_pods, lambda owner: store.key_of(owner) is not None, self._forget_gone_pods
+        )
         self._gone_pods_seconds: dict[Owner, float] = {}
         """Time of containers whose pods are gone, by their Job that is there or just went, in s."""
         self._gone_before: dict[Owner, float] = {}
@@ -106,7 +108,7 @@ class Children:
     def observed(self, owner: Owner, progress: Progress | None) -> Observed:
         """Return what is known of the children of a resource."""
         return Observed(
-            jobs=(*map(self._with_pods, self.jobs_of(owner)), *self._departed_of(owner)),
+            jobs=(*map(self._with_pods, self.jobs_of(owner)), *self._departed.of(owner)),
             progress=progress,
             config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(owner)),
         )
@@ -119,16 +121,9 @@ class Children:
         ApiError
             If it does not answer.
         """
-        query = {"labelSelector": f"{UID_LABEL}={owner.uid}"}
-        scope = f"/namespaces/{owner.namespace}"
-        # Jobs first: a pod that comes in between is seen. In pages: ten thousand pods are hundreds of MiB.
-        jobs = [
-            job
-            async for page in self._api.pages(JOBS.format(scope), query)
-            for job in map(parse_job, page["items"])
-            if job is not None
-        ]
-        pods = [pod async for page in self._api.pages(PODS.format(scope), query) for pod in read_pods(page["items"])]
+        # Jobs first: a pod that comes in between is seen
+        jobs = await self._listed(owner, JOBS, parse_job)
+        pods = await self._listed(owner, PODS, read_pod)
         found = observed_jobs(jobs, pods)
         return replace(
             observed, jobs=tuple(self._with_gone_pods(job, Owner(owner.namespace, job.uid)) for job in found)
@@ -142,6 +137,13 @@ class Children:
         """Return the Jobs of a resource."""
         return [job for informer in self.jobs for job in informer.owned_by(owner)]
 
+    async def _listed(self, owner: Owner, collection: str, parse: Callable[[Mapping[str, Any]], T | None]) -> list[T]:
+        """Ask the server for a resource's objects. In pages: ten thousand pods are hundreds of MiB."""
+        path = collection.format(f"/namespaces/{owner.namespace}")
+        pages = self._api.pages(path, {"labelSelector": f"{UID_LABEL}={owner.uid}"})
+        found = [read(parse, item, path) async for page in pages for item in page["items"]]
+        return [item for item in found if item is not None]
+
     def _with_pods(self, job: CachedJob) -> ObservedJob:
         pods = (pod for informer in self.pods for pod in informer.owned_by(job.as_owner))
         return self._with_gone_pods(with_pods(job, pods), job.as_owner)
@@ -154,28 +156,15 @@ class Children:
         self._gone_before.pop(as_owner, None)
         self._gone_pods_seconds.pop(as_owner, None)
 
-    def _departed_of(self, owner: Owner) -> list[ObservedJob]:
-        """Return deleted Jobs that still have pods, or may: a pod made in the last moment is seen a little later."""
-        seen = []
-        for as_owner, (job, since) in list(self._departed.items()):
-            left = replace(self._with_pods(job), deleting=True)
-            if not all(pod.ended for pod in left.pods) or monotonic() - since < GRACE_SECONDS:
-                if job.owner == owner:
-                    seen.append(left)
-            else:
-                del self._departed[as_owner]
-                self._forget_gone_pods(as_owner)
-        return seen
-
     def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
         present = self.job(*job.key)
         gone = present is None or present.observed.uid != job.observed.uid
         if not gone:
-            self._departed.pop(job.as_owner, None)
+            self._departed.drop(job)
             if job.succeeded:
                 self._done_indexes[job.as_owner] |= job.succeeded
         elif job.observed.finished is None:
-            self._departed[job.as_owner] = (job, monotonic())
+            self._departed.add(job)
         else:
             self._forget_gone_pods(job.as_owner)
         if gone:
@@ -187,7 +176,7 @@ class Children:
 
     def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
         gone = not any(informer.get(*pod.key) for informer in self.pods)
-        if gone and (pod.owner in self._departed or self._job_of(pod) is not None):
+        if gone and (self._departed.owns(pod) or self._job_of(pod) is not None):
             seconds = pod.observed.seconds_until(self._api.now())
             self._gone_pods_seconds[pod.owner] = self._gone_pods_seconds.get(pod.owner, 0.0) + seconds
         snapshot = self._snapshot_of(pod.resource)

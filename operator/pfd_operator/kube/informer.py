@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from .api import ApiError, KubeApi
 from .owner import Owner
+from .reading import name_of, read
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class Informer(Generic[T]):
             self.heard_at = time.monotonic()
             version = page["metadata"]["resourceVersion"]
             for item in page.get("items", []):
-                parsed = self._parsed(item)
+                parsed = read(self._watched.parse, item, self.path)
                 if parsed is not None:
                     listed[parsed.key] = parsed
         self._replace(listed)
@@ -172,7 +173,7 @@ class Informer(Generic[T]):
         self._version = item["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
             return
-        parsed, key = self._parsed(item), _key(item)
+        parsed, key = read(self._watched.parse, item, self.path), name_of(item)
         before = self._objects.get(key)
         if kind == "DELETED" or parsed is None:
             self._remove(key)
@@ -184,14 +185,6 @@ class Informer(Generic[T]):
         newest = before if parsed is None else parsed
         if newest is not None:
             self._changed(newest, before)
-
-    def _parsed(self, item: Mapping[str, Any]) -> T | None:
-        try:
-            return self._watched.parse(item)
-        except Exception:
-            # whoever may create pods somewhere can write what nobody thought of: it must not stop all jobs
-            log.exception("%s of %s cannot be read and is ignored", "/".join(_key(item)), self.path)
-            return None
 
     def _replace(self, listed: Mapping[tuple[str, str], T]) -> None:
         gone = [(item, item) for key, item in self._objects.items() if key not in listed]
@@ -217,7 +210,3 @@ class Informer(Generic[T]):
         keys.discard(key)
         if not keys:
             del self._by_owner[old.owner]
-
-
-def _key(item: Mapping[str, Any]) -> tuple[str, str]:
-    return item["metadata"]["namespace"], item["metadata"]["name"]

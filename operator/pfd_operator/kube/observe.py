@@ -77,6 +77,7 @@ def parse_job(job: Object) -> CachedJob | None:
         return None
     iteration, stage, attempt = identity
     status = job.get("status", {})
+    conditions = status.get("conditions", ())
     succeeded = _indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
@@ -95,7 +96,8 @@ def parse_job(job: Object) -> CachedJob | None:
             deleting="deletionTimestamp" in metadata,
             suspended=job["spec"].get("suspend", False),
             released_at=timestamp(status.get("startTime")),
-            finished=_finished(status.get("conditions", ())),
+            finished=_finished(conditions),
+            deadline_exceeded=any(item.get("reason") == "DeadlineExceeded" for item in conditions),
             completions=job["spec"]["completions"] if indexed else None,
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
             gpus=_gpus(pod_spec.get("containers", ())),
@@ -149,12 +151,12 @@ class ReadPod:
     """What a pod that has not ended says of its Job, should that be gone."""
 
 
-def read_pods(pods: Iterable[Object]) -> list[ReadPod]:
-    """Return what is kept of pods; those that no Job owns are left out."""
-    parsed = ((pod, parse_pod(pod)) for pod in pods)
-    return [
-        ReadPod(kept, None if kept.observed.ended else _job_of_orphan(pod)) for pod, kept in parsed if kept is not None
-    ]
+def read_pod(pod: Object) -> ReadPod | None:
+    """Return what is kept of a pod that was read; None if no Job owns it."""
+    kept = parse_pod(pod)
+    if kept is None:
+        return None
+    return ReadPod(kept, None if kept.observed.ended else _job_of_orphan(pod))
 
 
 def observed_jobs(jobs: Iterable[CachedJob], pods: Iterable[ReadPod]) -> tuple[ObservedJob, ...]:

@@ -42,10 +42,11 @@ class ResourceStore:
         metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
         snapshot = Snapshot({**body, "metadata": metadata})
         held = self._held.get(snapshot.key)
-        if held is not None and held.uid != snapshot.uid:
-            self._keys.pop(held.uid, None)
-        if held is None or held.uid != snapshot.uid or held.version < snapshot.version:
-            # a status write answers before the watch does: an event of an older version must not undo it
+        # a status write and the watch answer in any order: neither must undo the other, nor bring one back that was
+        # replaced by another of its name
+        if held is None or held.version < snapshot.version:
+            if held is not None and held.uid != snapshot.uid:
+                self._keys.pop(held.uid, None)
             self._held[snapshot.key] = _packed(snapshot) if snapshot.ended else snapshot
             self._keys[snapshot.uid] = snapshot.key
             self._keep_student(snapshot)
@@ -65,17 +66,15 @@ class ResourceStore:
             del self._held[key]
             self._written.pop(key, None)
 
-    def forget(self, key: Key) -> None:
-        """Forget a resource that is known to be gone."""
-        held = self._held.pop(key, None)
-        self._written.pop(key, None)
-        if held is not None:
-            self._keys.pop(held.uid, None)
-
     def get(self, key: Key) -> Snapshot | None:
         """Return a resource."""
         held = self._held.get(key)
         return _unpacked(held) if isinstance(held, _AtRest) else held
+
+    def uid_of(self, key: Key) -> str | None:
+        """Return the uid of the resource that is held under a key."""
+        held = self._held.get(key)
+        return None if held is None else held.uid
 
     def key_of(self, owner: Owner) -> Key | None:
         """Return the key of the resource that an object belongs to."""

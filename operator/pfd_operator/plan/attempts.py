@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.pods import PodOverrides
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
@@ -10,7 +12,7 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .budget import gpu_seconds
 from .cautions import take_cautions
 from .draft import Draft
-from .failures import lost
+from .failures import Remedy, lost
 from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
 from .names import job_name
 from .outcome import add_record
@@ -43,11 +45,22 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         outcome = lost(active.stage, job.name)
     if isinstance(outcome, Success) and asks_too_much(draft, outcome):
         close_attempt(draft, job)
-        select_anew(draft)
+        select_anew(draft, outcome)
+    elif isinstance(outcome, Success) and outcome.lacking is not None and _explores_again(draft):
+        fail(draft, replace(outcome.lacking, remedy=Remedy.RETRY))
     elif isinstance(outcome, Success):
         _record(draft, recipe, outcome)
     elif outcome is not None:
         fail(draft, outcome)
+
+
+def _explores_again(draft: Draft) -> bool:
+    """Say whether MD of failed pods is run again: the selection, and above all the hold-out, want all of it.
+
+    What the other pods did is found in the store. In the end the stage goes on with what there is.
+    """
+    active = draft.running
+    return active.stage is StageKind.EXPLORE and active.counted_failures + 1 < draft.settings.max_counted_failures
 
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
@@ -193,6 +206,9 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         reused=reused,
     )
     draft.status = add_record(draft.status, record)
+    if success.lacking is not None:
+        words = f"{position} goes on without {job.failed_indexes} of its {job.completions} pods' results"
+        draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
     draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     take_cautions(draft, recipe, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:

@@ -123,4 +123,13 @@ def pod_deadline_seconds(
     gpus = gpus_per_pod(spec, stage) * pods_at_a_time
     if gpus:
         left = min(left, gpu_seconds_left(spec, status) / gpus)
+    return _whole_seconds(left)
+
+
+def job_deadline_seconds(spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
+    """Return how long a Job may take with no operator alive, in s: it replaces pods that ended at their own deadline."""
+    return _whole_seconds(deadline_left(spec, status, now))
+
+
+def _whole_seconds(left: float) -> int | None:
     return None if math.isinf(left) else min(LONGEST_DEADLINE_SECONDS, max(1, math.ceil(left)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
-from .conditions import with_condition
+from .conditions import find_true, with_condition
 from .outcome import fitted
 from .spec_digest import spec_digest
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
@@ -42,7 +43,13 @@ class Draft:
     @property
     def spec_differs(self) -> bool:
         """Say whether a frozen part of the spec is not what the job started with, or was restarted with."""
-        return spec_digest(self.spec) != self.status.spec_digest
+        untouched = self.status.spec_generation == self.resource.generation
+        return not untouched and spec_digest(self.spec) != self.status.spec_digest
+
+    @property
+    def spec_changed(self) -> bool:
+        """Say whether the job holds still because a frozen part of its spec was changed."""
+        return find_true(self.status, ConditionType.SPEC_CHANGED) is not None
 
     @property
     def active(self) -> ActiveStage | None:
@@ -77,6 +84,10 @@ class Draft:
         ended = self.status.finished_at
         return 0 if ended is None else int((self.now - ended).total_seconds())
 
+    def freeze_spec(self) -> None:
+        """Take the spec as it is now for the one that must not change."""
+        self.set(spec_digest=spec_digest(self.spec), spec_generation=self.resource.generation)
+
     def set(self, **fields: Any) -> None:
         """Change fields of the status."""
         self.status = self.status.model_copy(update=fields)
@@ -106,7 +117,7 @@ class Draft:
         A time that is past asks for nothing: this call has already seen what it brought, and to be called at once,
         again and again, would keep the other jobs from their turn.
         """
-        if seconds > 0:
+        if 0 < seconds < math.inf:
             self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:

@@ -13,6 +13,8 @@ from .types import ObservedPod
 
 ENGINE_CONTAINERS = frozenset({"engine", "engine-probe"})
 """Run the engine's own image: their exit codes are no contract."""
+SMALL_CONTAINERS = frozenset({"engine-probe", "stage-in", "stage-out"})
+"""Beside an engine, which has what spec.pods.label.resources says; theirs are the administrator's."""
 
 
 class Remedy(StrEnum):
@@ -78,13 +80,18 @@ def lost(stage: StageKind, job_name: str) -> Failure:
 
 
 def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None, words: str) -> str:
-    limit = f"its limit of {memory_limit}" if memory_limit else "its node has (no limit is set)"
     where = f"container {pod.container} of the {stage.value} stage" if pod.container else f"the {stage.value} stage"
+    if pod.container in SMALL_CONTAINERS:
+        limit = "it has"
+        remedy = (
+            "its limit comes from the chart's value stages.smallContainerResources or, without one there, from the "
+            "namespace's LimitRange: have it raised"
+        )
+    else:
+        limit = f"its limit of {memory_limit}" if memory_limit else "its node has (no limit is set)"
+        remedy = f"raise spec.pods.{stage.value}.resources.limits.memory"
     said = f" It said: {words}" if words else ""
-    return (
-        f"{where} needs more memory than {limit}: raise spec.pods.{stage.value}.resources.limits.memory, "
-        f"or use smaller frames.{said}"
-    )
+    return f"{where} needs more memory than {limit}: {remedy}, or use smaller frames.{said}"
 
 
 def _unknown(pod: ObservedPod, stage: StageKind) -> str:

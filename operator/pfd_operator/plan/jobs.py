@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.contract.result import ExitCode, StageResult
 
 from .failures import Failure, Remedy, classify, lost
@@ -17,6 +18,8 @@ class Success:
     """The stage succeeded; an indexed one has a result of each pod that is still there."""
 
     results: tuple[StageResult, ...]
+    lacking: Failure | None = None
+    """What the last pod said of those whose index failed finally, if one did."""
 
 
 _GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.RETRY)
@@ -50,9 +53,15 @@ def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> 
 
 
 def hung_since(job: ObservedJob) -> datetime | None:
-    """Return since when a pod of a Job should have ended, or will; None if none is being deleted."""
-    since = (pod.grace_ends_at for pod in job.pods if not pod.ended)
-    return min((time for time in since if time is not None), default=None)
+    """Return since when a Job hangs, or will: pods should have ended that it cannot do without; None if none of them.
+
+    An indexed stage goes on in all its other pods, and hangs when there are no others.
+    """
+    since = [pod.grace_ends_at for pod in job.pods if not pod.ended]
+    times = [time for time in since if time is not None]
+    if job.completions is None:
+        return min(times, default=None)
+    return max(times, default=None) if len(times) == len(since) else None
 
 
 def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) -> bool:
@@ -105,11 +114,15 @@ def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:
             return failure
         if failure.remedy is Remedy.BUDGET:
             return failure
+    if job.deadline_exceeded:
+        words = f"Job {job.name} of the {job.stage.value} stage used up the time that spec.budget left it"
+        return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
     completions = job.completions or 1
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
     if job.succeeded_indexes or job.finished == "Complete":
-        return Success(_results_by_index(job))
+        last = failures[-1][1] if failures else lost(job.stage, job.name)
+        return Success(_results_by_index(job), last if job.failed_indexes else None)
     if not failures:
         return lost(job.stage, job.name)
     return next((failure for _, failure in failures if failure.remedy is Remedy.FAIL), failures[-1][1])

@@ -18,7 +18,6 @@ from .budget import (
 from .conditions import find_condition
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
-from .spec_digest import spec_digest
 
 
 def begin(draft: Draft, recipe: AnyRecipe) -> None:
@@ -42,10 +41,10 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
         draft.set(
             phase=Phase.RUNNING,
             started_at=draft.now,
-            spec_digest=spec_digest(draft.spec),
             # a job that starts has nothing to go back to
             restart_id=draft.spec.restart.id if draft.spec.restart is not None else "",
         )
+        draft.freeze_spec()
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "no model has been trained yet")
         draft.tell(OperatorReason.STARTED, "the job starts")
 
@@ -143,8 +142,7 @@ def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
         draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
         return
     left = deadline_left(draft.spec, draft.status, draft.now)
-    if left < float("inf"):
-        draft.wake(left)
+    draft.wake(left)
     job = draft.active_job
     if job is not None and draft.spec.budget.gpu_hours is not None:
         gpus = gpus_of(draft.spec, job) * sum(pod.phase == "Running" for pod in job.pods)

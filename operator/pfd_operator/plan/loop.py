@@ -16,7 +16,7 @@ from .recipe import AnyRecipe, position_of
 from .restart import restart
 from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
-from .upkeep import note_spec_change, show_progressing, spec_changed, watch_stuck
+from .upkeep import note_spec_change, show_progressing, watch_stuck
 
 RECIPES: dict[str, AnyRecipe] = {"FineTuneJob": FINE_TUNE, "DistillJob": DISTILL}
 
@@ -77,7 +77,7 @@ def _advance(draft: Draft, recipe: AnyRecipe) -> None:
     ending = None if intended else recipe.ending(draft.spec, draft.status, position, begun)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
-    elif spec_changed(draft):
+    elif draft.spec_changed:
         return
     elif active is None:
         begin_stage(draft, recipe, position)

@@ -25,12 +25,28 @@ class Measured:
 
 
 def measured_by(result: StageResult) -> Measured:
-    """Return what a train stage found."""
+    """Return what a train stage found, to the digits that the status keeps: a limit is compared with what is shown."""
     return Measured(
-        errors=result.metrics,
-        strata=result.worst_strata,
+        errors={name: _as_shown(metrics) for name, metrics in result.metrics.items()},
+        strata={name: _strata_as_shown(worst) for name, worst in result.worst_strata.items()},
         novel=_part(result.counts, "novel", "candidates"),
         exploded=_part(result.counts, "exploded", "trajectories"),
+    )
+
+
+def _as_shown(metrics: ErrorMetrics) -> ErrorMetrics:
+    return metrics.model_copy(
+        update={name: float(decimal(value)) for name, value in metrics if isinstance(value, float)}
+    )
+
+
+def _strata_as_shown(worst: WorstStrata) -> WorstStrata:
+    return worst.model_copy(
+        update={
+            name: error.model_copy(update={"rmse": float(decimal(error.rmse))})
+            for name, error in worst
+            if error is not None
+        }
     )
 
 

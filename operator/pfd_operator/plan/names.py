@@ -9,6 +9,8 @@ from .types import Resource
 
 JOB_NAME_MAX = 52
 """Pods append their index and five random characters, and 63 is the limit of a label."""
+OBJECT_NAME_MAX = 253
+"""Longest name of other objects; dots may be in it."""
 
 _UID_DIGITS = 4
 _DIGEST_DIGITS = 5
@@ -27,8 +29,10 @@ def service_name(resource: Resource) -> str:
 
 
 def structures_name(resource: Resource) -> str:
-    """Return the name of the ConfigMap that holds inline structures."""
-    return f"{resource.name}-{resource.uid[:_UID_DIGITS]}-structures"
+    """Return the name of the ConfigMap that holds inline structures; at most 253 characters."""
+    suffix = f"-{resource.uid[:_UID_DIGITS]}-structures"
+    room = OBJECT_NAME_MAX - len(suffix)
+    return (resource.name if len(resource.name) <= room else _shortened(resource.name, room)) + suffix
 
 
 def structures_key(system: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pfd_operator.contract.settings import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
-from .budget import pod_deadline_seconds
+from .budget import job_deadline_seconds, pod_deadline_seconds
 from .draft import Draft
 from .names import service_name, structures_key, structures_name
 from .stages import StagePlan
@@ -41,6 +41,7 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         completions=stage.completions,
         parallelism=stage.parallelism,
         active_deadline_seconds=pod_deadline_seconds(draft.spec, draft.status, active.stage, pods, draft.now),
+        deadline_seconds=job_deadline_seconds(draft.spec, draft.status, draft.now),
     )
     if job.together:
         draft.actions.append(CreateService(service_name(resource)))

@@ -9,6 +9,7 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
+from .outcome import take_labels
 from .recipe import AnyRecipe, Position, position_of
 from .stages import plan_stage
 
@@ -42,25 +43,31 @@ def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | N
     if left >= needed or iteration > status.iteration or again.again:
         return None
     return (
-        f"spec.restart.fromIteration is {iteration}, which is not asked for as it was done before: it takes at least "
-        f"{needed} new labels, and {left} of {most} are left. Raise spec.budget.maxLabels to "
-        f"{status.labels.paid + needed} or more, with a new spec.restart.id"
+        f"spec.restart.fromIteration is {iteration}: the settings have changed since it was first done, so it needs at "
+        f"least {needed} new labels, and {left} of {most} are left. Raise spec.budget.maxLabels to "
+        f"{status.labels.paid + needed} or more, and set a new spec.restart.id"
     )
 
 
 def asks_too_much(draft: Draft, success: Success) -> bool:
-    """Say whether an iteration done again selected other frames than before, and more than there are labels left."""
+    """Say whether a selection asks for more labels than are left by its own count.
+
+    The status counts those of a label stage only when it was trained on them; where a job was restarted before, the
+    selection is the first to know of them. Of an iteration done again, the one of before asks for what is there.
+    """
     result = success.results[0] if success.results else None
-    if draft.running.stage is not StageKind.SELECT or not draft.status.again or result is None or result.reused:
+    if draft.running.stage is not StageKind.SELECT or result is None or (draft.status.again and result.reused):
         return False
-    return result.counts.get("labels", result.counts.get("tasks", 0)) > labels_left(draft.spec, draft.status)
+    asked = result.counts.get("labels", result.counts.get("tasks", 0))
+    return asked > labels_left(draft.spec, take_labels(draft.status, success.results))
 
 
-def select_anew(draft: Draft) -> None:
-    """Let the selection be made again by what is left now; nothing was labelled yet."""
+def select_anew(draft: Draft, success: Success) -> None:
+    """Let the selection be made again by what is left now; nothing of it was labelled yet."""
+    draft.status = take_labels(draft.status, success.results)
     draft.set(again={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
-    words = "was not found in the store as it was before, and is made anew with the labels that are left"
+    words = "asked for more labels than are left, as not all that are paid for were known of; it is made anew"
     draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
 
 

@@ -11,7 +11,6 @@ from .draft import Draft
 from .jobs import is_live
 from .recipe import AnyRecipe, Position
 from .redone import missing_labels, paid_when_begun
-from .spec_digest import spec_digest
 
 
 def asked_for(draft: Draft) -> bool:
@@ -42,10 +41,10 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
-        spec_digest=spec_digest(draft.spec),
         first_attempt=first_attempt,
         suspended_seconds=draft.status.suspended_seconds + away,
     )
+    draft.freeze_spec()
     words = f"goes back to the start of iteration {wanted.from_iteration} (spec.restart, id {wanted.id})"
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
     draft.tell(OperatorReason.RESTARTED, words)
@@ -68,7 +67,8 @@ def _rewound(status: JobStatus, iteration: int) -> JobStatus:
             "inputs": inputs,
             "iterations": [record for record in status.iterations if record.iteration < iteration],
             "estimate": None,
-            "model": status.model if status.model is not None and status.model.iteration < iteration else None,
+            # the best there is until another is trained; only a hold-out made anew would judge it otherwise
+            "model": status.model if iteration else None,
         }
     )
 
@@ -100,13 +100,13 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
         after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
         possible = [str(i) for i in after if _can_begin(draft, recipe, i)]
         words = (
-            f"spec.restart.fromIteration is {iteration}, and that cannot be begun, only {', '.join(possible)}: the "
-            "iteration before must have ended and be among the last on record, and the budget must have room for it"
+            f"spec.restart.fromIteration is {iteration}, but the job can be restarted from {', '.join(possible)} only: "
+            "the iteration before must have ended and still be in status.stages, and the budget must not be used up"
         )
     if draft.spec_differs:
         words += (
             ". What was changed together with it is frozen without a restart: restore it together with a new "
-            "spec.restart.id, or ask for an iteration that can be begun, with a new id"
+            "spec.restart.id, or choose one of those iterations, with a new id"
         )
     return words
 
@@ -114,9 +114,10 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
 def _at_rest(draft: Draft) -> bool:
     active, patience = draft.active, draft.settings.node_lost_after_seconds
     known = active is None or active.state is ActiveState.BACKOFF
-    # One that is not seen yet will be, while the job runs. In any other phase nobody creates it any more, and whether
-    # the API server has it is asked before this is done.
-    given_up = active is not None and active.state is ActiveState.INTENDED and draft.status.phase is not Phase.RUNNING
+    # One that is not seen yet will be, while the job runs. Otherwise nobody creates it any more, and whether the API
+    # server has it is asked before this is done.
+    runs = draft.status.phase is Phase.RUNNING and not draft.spec_changed
+    given_up = active is not None and active.state is ActiveState.INTENDED and not runs
     return (known or given_up) and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
 
 

@@ -77,7 +77,7 @@ def _out_of_time(draft: Draft, failure: Failure) -> None:
     left = time_left(draft.spec, draft.status, draft.now)
     if left > DEADLINE_TOLERANCE_SECONDS:
         # several pods have shares of what was left then, and not all of them took theirs
-        words = f"{failure.message}: its share of the budget. {left:.0f} s are left in all, so it goes on"
+        words = f"{failure.message}, its share of the budget; {left:.0f} s of the whole are left, so it is tried again"
         draft.tell(OperatorReason.STAGE_RETRIED, words)
         return
     by_clock = deadline_left(draft.spec, draft.status, draft.now) <= left

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 
@@ -16,6 +18,10 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _SCHEDULING = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})
 NO_POD_AFTER_SECONDS = 30.0
 """A Job without a pod for this long says so: a quota or an admission rule may refuse its pods."""
+SLOW_AFTER_SECONDS = 900.0
+"""A pod that is made ready for this long says so: images of many GB take minutes."""
+PATIENT = frozenset({OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING})
+"""Reasons that may pass by themselves: there is room when others have ended."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +34,45 @@ class Stuck:
     """The message need not be kept current: the kubelet alternates between two forms of it."""
 
 
-def stuck_pods(job: ObservedJob, job_age_seconds: float) -> Stuck | None:
-    """Return why nothing of a Job runs; None if something does, or nothing keeps it from starting."""
+def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None:
+    """Return why a Job cannot work; None if it does, or nothing keeps it from starting.
+
+    Of pods that work together each is needed; of others it is enough that one runs.
+
+    Parameters
+    ----------
+    since
+        When the Job began to be allowed to have pods.
+    """
     if job.finished is not None or job.deleting or job.suspended:
         return None
     if not job.pods:
-        if job_age_seconds < NO_POD_AFTER_SECONDS:
+        if (now - since).total_seconds() < NO_POD_AFTER_SECONDS:
             return None
         return Stuck(
             OperatorReason.POD_PENDING,
             f"Job {job.name} has no pod yet: `kubectl describe job {job.name}` says whether a quota or an admission "
             f"rule refuses it",
         )
-    if any(pod.phase == "Running" and pod.waiting_reason is None for pod in job.pods):
+    if job.nodes == 1 and any(pod.phase == "Running" and pod.waiting_reason is None for pod in job.pods):
         return None
     waiting = next((pod for pod in job.pods if pod.phase in ("Pending", "Running") and pod.waiting_reason), None)
-    return None if waiting is None else _explain(waiting)
+    return _slow(job, now) if waiting is None else _explain(waiting)
+
+
+def _slow(job: ObservedJob, now: datetime) -> Stuck | None:
+    slow = next((pod for pod in job.pods if slow_in(pod, now) <= 0), None)
+    if slow is None:
+        return None
+    words = f"pod {slow.name} is not ready to run yet: `kubectl describe pod {slow.name}` says what it waits for"
+    return Stuck(OperatorReason.POD_PENDING, words)
+
+
+def slow_in(pod: ObservedPod, now: datetime) -> float:
+    """Return in how many seconds a pod is said to be slow to get ready; infinite if it is ready, or has ended."""
+    if pod.phase != "Pending" or pod.waiting_reason is not None or pod.created_at is None:
+        return math.inf
+    return SLOW_AFTER_SECONDS - (now - pod.created_at).total_seconds()
 
 
 def _explain(pod: ObservedPod) -> Stuck:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pfd_operator.api.job import JobSpec
+from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.settings import ModelFamily, S3Location
@@ -23,12 +24,15 @@ class Settings:
     """Worker image with more ASE calculators and with SevenNet; None: the worker image."""
     progress_url: str | None = None
     image_pull_policy: str = "IfNotPresent"
+    stage_pods: StagePods = field(default_factory=StagePods)
     max_counted_failures: int = 3
     """Failed attempts at one stage after which the job fails; preempted and lost ones do not count."""
     backoff_seconds: int = 10
     """Wait after the first failed attempt, and from the start of the first lost one; doubled each time, up to 5 min."""
     stuck_after_seconds: int = 900
     """A pod that cannot start for this long fails the job."""
+    pending_after_seconds: int = 0
+    """A stage that waits for room, or for a pod to get ready, for this long fails the job; 0: never."""
     node_lost_after_seconds: int = 300
     """A pod that is being deleted for this long, or whose node is gone, no longer blocks the next attempt."""
     index_retries: int = 3
@@ -113,6 +117,8 @@ class ObservedJob:
     """When it last began, or began again, to have pods."""
     finished: str | None = None
     """None, "Complete" or "Failed"."""
+    deadline_exceeded: bool = False
+    """It failed since it took as long as it might."""
     completions: int | None = None
     """Indexes, each with a result of its own; None for a stage with one result."""
     nodes: int = 1
@@ -169,6 +175,9 @@ class PlannedJob:
     completions: int | None = None
     parallelism: int = 1
     active_deadline_seconds: int | None = None
+    """Of each pod."""
+    deadline_seconds: int | None = None
+    """Of all pods, one after another."""
 
     @property
     def together(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import ActiveStage, ActiveState
 
@@ -10,7 +12,7 @@ from .conditions import find_condition, find_true
 from .draft import Draft
 from .recipe import position_of
 from .restart import asked_for
-from .stuck import NO_POD_AFTER_SECONDS, stuck_pods
+from .stuck import NO_POD_AFTER_SECONDS, PATIENT, slow_in, stuck_pods
 
 QUEUED = "queued"
 """As progress of a stage whose Job waits to be admitted."""
@@ -18,7 +20,11 @@ QUEUED = "queued"
 
 def note_spec_change(draft: Draft) -> None:
     """Say whether a frozen part of the spec was changed."""
-    if draft.status.spec_digest is None or draft.status.phase.terminal or asked_for(draft):
+    if draft.status.spec_digest is None:
+        return
+    if not draft.spec_differs:
+        draft.freeze_spec()
+    if draft.status.phase.terminal or asked_for(draft):
         return
     if not draft.spec_differs:
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
@@ -30,20 +36,15 @@ def note_spec_change(draft: Draft) -> None:
     if draft.spec.restart is not None:
         message += (
             ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
-            "spec.restart.id, or holds from an iteration on that can be begun, asked for with a new id"
+            "spec.restart.id, or holds from an iteration on that the Event names, with a new id"
         )
-    if not spec_changed(draft):
+    if not draft.spec_changed:
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
     draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)
 
 
-def spec_changed(draft: Draft) -> bool:
-    """Return True if a frozen part of the spec differs from what the job started with."""
-    return find_true(draft.status, ConditionType.SPEC_CHANGED) is not None
-
-
 def watch_stuck(draft: Draft) -> None:
-    """Show at once why a pod cannot start; after a while it is a failure."""
+    """Show at once why a pod cannot start; after a while it is a failure, unless it may pass by itself."""
     active, job = draft.active, draft.active_job
     if draft.status.phase is not Phase.RUNNING or active is None:
         return
@@ -51,29 +52,34 @@ def watch_stuck(draft: Draft) -> None:
         _show_refusal(draft, active)
     if active.state is not ActiveState.CREATED or job is None:
         return
-    age = (draft.now - (job.released_at or job.created_at or active.intended_at)).total_seconds()
-    stuck = stuck_pods(job, age)
+    since = job.released_at or job.created_at or active.intended_at
+    stuck = stuck_pods(job, since, draft.now)
     if stuck is None:
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
         if not job.pods and not job.suspended and not job.deleting:
-            draft.wake(NO_POD_AFTER_SECONDS - age)
+            draft.wake(NO_POD_AFTER_SECONDS - (draft.now - since).total_seconds())
+        draft.wake(min((slow_in(pod, draft.now) for pod in job.pods), default=math.inf))
         return
     old = find_condition(draft.status, ConditionType.STUCK)
     was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
-    if old is not None and old.reason == OperatorReason.JOB_REFUSED:
-        # its pods wait from now on, not since the Job was first refused
+    if old is not None and old.reason in PATIENT and not was_stuck:
+        # it waits for this from now on, not since it first waited for something else
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     message = old.message if old is not None and was_stuck and stuck.steady else stuck.message
     if not was_stuck:
         draft.tell(stuck.reason, message, warning=True)
     condition = draft.condition(ConditionType.STUCK, True, stuck.reason, message)
-    left = draft.settings.stuck_after_seconds - (draft.now - condition.last_transition_time).total_seconds()
+    settings = draft.settings
+    patience = settings.pending_after_seconds if stuck.reason in PATIENT else settings.stuck_after_seconds
+    if patience == 0:
+        return
+    left = patience - (draft.now - condition.last_transition_time).total_seconds()
     draft.wake(left)
     if left > 0:
         return
     halt(draft)
     draft.set(active=None)
-    words = f"{position_of(active)} could not start for {draft.settings.stuck_after_seconds} s: {message}"
+    words = f"{position_of(active)} could not start for {patience} s: {message}"
     draft.end(Phase.FAILED, stuck.reason, words)
 
 
@@ -81,7 +87,7 @@ def _show_refusal(draft: Draft, active: ActiveStage) -> None:
     refusal = draft.observed.refusal
     if refusal:
         # no failure after a while: a quota has room again when others have ended
-        words = f"{position_of(active)} does not start, and is asked for again and again: {refusal}"
+        words = f"{position_of(active)} cannot start, and is tried again: {refusal}"
         draft.condition(ConditionType.STUCK, True, OperatorReason.JOB_REFUSED, words)
     else:
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
@@ -107,7 +113,7 @@ def _show_running(draft: Draft) -> None:
     stuck = find_true(draft.status, ConditionType.STUCK)
     if stuck is not None:
         draft.condition(ConditionType.PROGRESSING, False, stuck.reason, stuck.message)
-    elif active is None or (spec_changed(draft) and active.state is not ActiveState.CREATED):
+    elif active is None or (draft.spec_changed and active.state is not ActiveState.CREATED):
         draft.condition(
             ConditionType.PROGRESSING, False, OperatorReason.SPEC_CHANGED, "no new stage starts: the spec was changed"
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from pfd_operator.api.pods import PodOverrides
+from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
 from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams
 from pfd_operator.plan.names import service_name
@@ -20,6 +21,9 @@ STAGE_OUT = "stage-out"
 
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+
+_NEVER_GIVEN = ("PFD_", "JOB_COMPLETION_INDEX")
+"""Beginnings of variables that say what a pod is to do: also where we set none, nobody else may."""
 
 _CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -39,7 +43,7 @@ def containers(
     """Return (init containers, containers) of a stage's pod."""
     if job.engine_image is None:
         worker = _worker(STAGE, [], job, settings, progress_token)
-        worker["resources"] = _resources(overrides, _DEFAULT_REQUESTS)
+        worker["resources"] = _main_resources(overrides)
         worker["volumeMounts"].append(shared_memory_mount())
         return [], [worker]
     stage_in, stage_out = (
@@ -47,9 +51,9 @@ def containers(
         for name, mode in ((STAGE_IN, "label-in"), (STAGE_OUT, "label-out"))
     )
     for container in (stage_in, stage_out):
-        container["resources"] = {"requests": dict(_COPY_REQUESTS)}
+        container["resources"] = _small_resources(settings)
     engine = _engine(job.engine_image, settings, overrides)
-    return [_probe(engine, job), stage_in], [engine, stage_out]
+    return [_probe(engine, job, settings), stage_in], [engine, stage_out]
 
 
 def _worker(
@@ -61,16 +65,7 @@ def _worker(
         "imagePullPolicy": settings.image_pull_policy,
         # args, not command: the image's entry point is an init that reaps children and forwards signals
         "args": ["python", "-m", "pfd_worker", *arguments],
-        "env": [
-            {"name": "HOME", "value": "/home/pfd"},
-            {"name": "PFD_PROGRESS_TOKEN", "value": progress_token},
-            {
-                "name": "OMP_NUM_THREADS",
-                "valueFrom": {"resourceFieldRef": {"containerName": name, "resource": "limits.cpu", "divisor": "1"}},
-            },
-            *_store_environment(job),
-            *_node_environment(job),
-        ],
+        "env": _environment(_worker_environment(name, job, progress_token), settings),
         "volumeMounts": [*SCRATCH_MOUNTS, STAGE_MOUNT],
         "terminationMessagePolicy": "File",
         "securityContext": _CONTAINER_SECURITY,
@@ -85,15 +80,15 @@ def _engine(image: str, settings: Settings, overrides: PodOverrides) -> dict[str
         # written by stage-in: the image needs a POSIX shell and the engine, nothing of ours; no credentials here
         "command": ["sh", "/work/run.sh"],
         "workingDir": "/work",
-        "env": [{"name": "HOME", "value": "/home/pfd"}],
-        "resources": _resources(overrides, _DEFAULT_REQUESTS),
+        "env": _environment([{"name": "HOME", "value": "/home/pfd"}], settings),
+        "resources": _main_resources(overrides),
         "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount()],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _CONTAINER_SECURITY,
     }
 
 
-def _probe(engine: dict[str, Any], job: PlannedJob) -> dict[str, Any]:
+def _probe(engine: dict[str, Any], job: PlannedJob, settings: Settings) -> dict[str, Any]:
     """Return the init container that tells what the engine's image holds: label keys are made of it."""
     params = job.spec.params
     if not isinstance(params, LabelParams) or params.engine is None:
@@ -102,9 +97,31 @@ def _probe(engine: dict[str, Any], job: PlannedJob) -> dict[str, Any]:
         **engine,
         "name": PROBE,
         "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
-        "resources": {"requests": dict(_COPY_REQUESTS)},
+        "resources": _small_resources(settings),
         "volumeMounts": list(SCRATCH_MOUNTS),
     }
+
+
+def _environment(ours: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """Return the variables of a container: ours, and of those that the administrator gives the ones that are not."""
+    names = {variable["name"] for variable in ours}
+    given = settings.stage_pods.environment.items()
+    return ours + [
+        {"name": name, "value": value}
+        for name, value in given
+        if name not in names and not name.startswith(_NEVER_GIVEN)
+    ]
+
+
+def _worker_environment(name: str, job: PlannedJob, progress_token: str) -> list[dict[str, Any]]:
+    threads = {"containerName": name, "resource": "limits.cpu", "divisor": "1"}
+    return [
+        {"name": "HOME", "value": "/home/pfd"},
+        {"name": "PFD_PROGRESS_TOKEN", "value": progress_token},
+        {"name": "OMP_NUM_THREADS", "valueFrom": {"resourceFieldRef": threads}},
+        *_store_environment(job),
+        *_node_environment(job),
+    ]
 
 
 def _node_environment(job: PlannedJob) -> list[dict[str, Any]]:
@@ -122,13 +139,25 @@ def _store_environment(job: PlannedJob) -> list[dict[str, Any]]:
             {"name": key, "valueFrom": {"secretKeyRef": {"name": s3.credentials_secret, "key": key}}}
             for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         ]
+        # only temporary keys have a token
+        token = {"name": s3.credentials_secret, "key": "AWS_SESSION_TOKEN", "optional": True}
+        environment.append({"name": "AWS_SESSION_TOKEN", "valueFrom": {"secretKeyRef": token}})
     if s3.ca_bundle_config_map is not None:
         environment.append({"name": "AWS_CA_BUNDLE", "value": CA_FILE})
     return environment
 
 
-def _resources(overrides: PodOverrides, defaults: dict[str, str]) -> dict[str, Any]:
-    given = overrides.resources
+def _main_resources(overrides: PodOverrides) -> dict[str, Any]:
+    return _resources(overrides.resources, _DEFAULT_REQUESTS, overrides.resource_claims)
+
+
+def _small_resources(settings: Settings) -> dict[str, Any]:
+    return _resources(settings.stage_pods.small_container_resources, _COPY_REQUESTS)
+
+
+def _resources(
+    given: Resources, defaults: dict[str, str], resource_claims: Sequence[ResourceClaim] = ()
+) -> dict[str, Any]:
     # Kubernetes takes a missing request from the limit: our default must not undercut it
     requests = {name: value for name, value in defaults.items() if name not in given.limits} | given.requests
     resources: dict[str, Any] = {}
@@ -136,6 +165,6 @@ def _resources(overrides: PodOverrides, defaults: dict[str, str]) -> dict[str, A
         resources["requests"] = requests
     if given.limits:
         resources["limits"] = dict(given.limits)
-    if overrides.resource_claims:
-        resources["claims"] = [{"name": claim.name} for claim in overrides.resource_claims]
+    if resource_claims:
+        resources["claims"] = [{"name": claim.name} for claim in resource_claims]
     return resources

@@ -34,7 +34,7 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
     job
         What to run.
     settings
-        Images and retry limits.
+        Images, retry limits and what every stage pod is given.
     progress_token
         Secret of this attempt, with which its pods may report progress; kept in an annotation of the Job.
 
@@ -49,14 +49,15 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
         STAGE_LABEL: job.spec.stage.value,
         ATTEMPT_LABEL: str(job.spec.attempt),
     }
+    given = settings.stage_pods
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": job.name,
             "namespace": job.owner.namespace,
-            "labels": {**labels, **queue_labels(job.owner.spec.queue)},
-            "annotations": {TOKEN_ANNOTATION: progress_token},
+            "labels": {**given.labels, **labels, **queue_labels(job.owner.spec.queue)},
+            "annotations": {**given.annotations, TOKEN_ANNOTATION: progress_token},
             "ownerReferences": [owner_reference(job.owner)],
         },
         "spec": {
@@ -66,7 +67,10 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
             # without it the Job controller starts a replacement while the old pod still terminates
             "podReplacementPolicy": "Failed",
             "template": {
-                "metadata": {"labels": labels, "annotations": {STAGE_SPEC_ANNOTATION: stage_annotation(job.spec)}},
+                "metadata": {
+                    "labels": {**given.labels, **labels},
+                    "annotations": {**given.annotations, STAGE_SPEC_ANNOTATION: stage_annotation(job.spec)},
+                },
                 "spec": pod_spec(job, settings, progress_token),
             },
         },
@@ -99,7 +103,9 @@ def _retry_policy(job: PlannedJob, settings: Settings) -> dict[str, Any]:
         # together
         indexed = {"completionMode": "Indexed"} if job.together else {}
         return {"backoffLimit": 0, "completions": job.parallelism, "parallelism": job.parallelism, **indexed}
+    deadline = {} if job.deadline_seconds is None else {"activeDeadlineSeconds": job.deadline_seconds}
     return {
+        **deadline,
         "completionMode": "Indexed",
         "completions": job.completions,
         "parallelism": min(job.parallelism, job.completions),

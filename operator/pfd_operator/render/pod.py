@@ -34,6 +34,8 @@ def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[s
         "volumes": volumes(job),
         **_scheduling(overrides),
     }
+    if settings.stage_pods.service_account_name is not None:
+        spec["serviceAccountName"] = settings.stage_pods.service_account_name
     if job.together:
         spec["subdomain"] = service_name(job.owner)
     if init_containers:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.plan.types import Settings
 
 PREFIX = "PFD_"
@@ -109,8 +112,20 @@ def _planner_settings(read: _Reader) -> Settings:
         calculator_image=read.text("CALCULATOR_IMAGE", "") or None,
         progress_url=read.text("PROGRESS_URL", "") or None,
         image_pull_policy=read.text("IMAGE_PULL_POLICY", "IfNotPresent"),
+        stage_pods=_stage_pods(read),
         **limits,
     )
+
+
+def _stage_pods(read: _Reader) -> StagePods:
+    try:
+        return StagePods.model_validate_json(read.text("STAGE_PODS", "{}"))
+    except ValidationError as error:
+        wrong = "; ".join(
+            ".".join(map(str, (f"{PREFIX}STAGE_PODS", *item["loc"]))) + f": {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_url=False, include_context=False)
+        )
+        raise SettingsError(wrong) from None
 
 
 def _own_namespace() -> str:

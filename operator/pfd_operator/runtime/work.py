@@ -70,11 +70,12 @@ class Work:
 
     async def reconcile(self, key: Key) -> Outcome:
         """Reconcile one resource, ask for the next look at it, and return the outcome for the metric."""
+        uid = self._store.uid_of(key)
         try:
             again = await self._reconciler.reconcile(key)
         except ApiError as error:
             if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
-                return await self._refresh(key, error)
+                return await self._refresh(key, uid, error)
             return self._refused(key, error)
         except NameTaken as error:
             return self._refused(key, error)
@@ -87,17 +88,27 @@ class Work:
             self._queue.add_after(key, again)
         return "ok"
 
-    async def _refresh(self, key: Key, error: ApiError) -> Outcome:
-        """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut."""
+    async def _refresh(self, key: Key, uid: str | None, error: ApiError) -> Outcome:
+        """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut.
+
+        Parameters
+        ----------
+        uid
+            Of the one that was reconciled. Before the answer is here, the watch may have told that it is gone, and
+            have brought another of its name: that one stays as it is.
+        """
         try:
-            self._store.keep(await self._reconciler.api.request("GET", resource_path(key)))
+            newest = await self._reconciler.api.request("GET", resource_path(key))
         except ApiError as reading:
             if reading.status == 404:
-                self._store.forget(key)
+                if uid is not None:
+                    self._store.remove(key, uid)
                 self._reconciler.forget(key)
                 self._queue.succeeded(key)
                 return "gone"
             return self._refused(key, reading)
+        if self._store.uid_of(key) == uid:
+            self._store.keep(newest)
         if error.status == 404:
             # not the resource, but something of it, such as a child's namespace
             return self._refused(key, error)

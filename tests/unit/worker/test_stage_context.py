@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.store.objects import DirectoryStore
 
 INDEXES = 6
@@ -96,3 +98,10 @@ def test_a_failed_request_fails_the_stage_in_its_words(context):
     context.store.damaged = manifests[1].files["own"].key
     with pytest.raises(StageError, match=context.store.damaged):
         context.fetch_all(manifests, "own")
+
+
+def test_a_manifest_of_a_later_version_is_read(context):
+    made = commit(context, StageOutput(summary={"frames": 3}), 0.0)
+    later = json.loads(made.to_bytes())
+    later |= {"later": 1, "result": later["result"] | {"later": 2}}
+    assert Manifest.from_bytes(json.dumps(later).encode()) == made

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class AbinitLabeler:
                 "dtion": task.timestep_fs / ATOMIC_TIME_FS,
                 "vel": task.start().get_velocities() * units.fs / units.Bohr * ATOMIC_TIME_FS,
             }
-        return variables | settings.extra
+        return variables | {name: _of_types(value, symbols) for name, value in settings.extra.items()}
 
     def read_outputs(self, task: LabelTask, directory: Path, exit_code: int) -> Verdict:
         """Judge a run: complete, every SCF cycle converged, all numbers there."""
@@ -157,6 +157,11 @@ def k_mesh(atoms: Atoms, spacing: float) -> list[int]:
     """Return the divisions of the reciprocal cell for k-points no farther apart than `spacing`, in 1/Å with 2π."""
     lengths = 2 * math.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1)
     return [max(1, math.ceil(length / spacing - 1e-6)) for length in lengths]
+
+
+def _of_types(value: Any, symbols: Sequence[str]) -> Any:
+    """Return a variable's {element: value} in the order of the frame's types, anything else as it is."""
+    return [value[symbol] for symbol in symbols] if isinstance(value, Mapping) else value
 
 
 def _pseudopotential(name: str) -> str:

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from pfd_operator.contract.digest import digest_of
+from pfd_worker.labelers.fingerprint import without_launcher
 
 INFO_KEYS = ("purpose", "sampling", "stratum", "trajectory", "system")
 """Where a frame comes from and what it is for, as select says it."""
@@ -52,6 +53,7 @@ class LabelTask:
     def key(self, engine: Mapping[str, Any]) -> str:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.
 
+        How many processes compute it is no part of it: the words of a launcher before the program are left out.
         Coordinates are rounded to 1e-8 Å, far below what any label resolves and far above what reading a text file
         changes.
         """
@@ -60,7 +62,7 @@ class LabelTask:
             "cell": _rounded(self.atoms.cell.array),
             "positions": _rounded(self.atoms.positions),
             "pbc": self.atoms.pbc.tolist(),
-            "engine": dict(engine),
+            "engine": without_launcher(engine),
         }
         if self.steps is not None:
             content["aimd"] = [self.steps, self.temperature_kelvin, self.timestep_fs, self.seed]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, probe_arguments
@@ -30,6 +32,27 @@ def fingerprint(engine: Engine, workdir: Path) -> dict[str, str]:
     """
     arguments = probe_arguments(engine)
     return _probed(arguments, workdir) if arguments else _packages(engine)
+
+
+def without_launcher(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an engine with what was found of it as label keys hold it: commands from the engine's program on.
+
+    The number of processes in `mpirun -np 8 abinit` changes no label. The program is the last word that the probe has
+    found to be one; by its digest, and that of the launcher, it stays in the content.
+
+    Parameters
+    ----------
+    engine
+        Settings by the engine's name, and `content`, the answer of `fingerprint`.
+    """
+    found = engine.get("content", {})
+    described = dict(engine)
+    for name, settings in engine.items():
+        if name != "content" and "command" in settings:
+            command = settings["command"]
+            programs = [number for number, word in enumerate(command) if f"program:{word}" in found]
+            described[name] = {**settings, "command": command[max(programs, default=0) :]}
+    return described
 
 
 def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import CalculationFailed, SCFError
+from ase.calculators.calculator import Calculator, SCFError, all_changes
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
+from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.workplace import Workplace
 from pfd_worker.models.calculator import check_converged, make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
 
 CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
-_ENGINE_ERRORS = (
-    CalculationFailed,
-    SCFError,
-    RuntimeError,
-    ValueError,
-    ArithmeticError,
-    np.linalg.LinAlgError,
-    MemoryError,
-    # ASE runs the programs of its newer file calculators by check_call
-    subprocess.SubprocessError,
-)
+_UNCONVERGED = re.compile(r"Convergence\w*Error|NotConverged")
+"""Classes of errors that say it by their name: GPAW's KohnShamConvergenceError and psi4's SCFConvergenceError, say."""
 
 
 class AseLabeler:
@@ -56,40 +49,61 @@ class AseLabeler:
         return cls(lambda: make_calculator(settings, CALCULATOR_FIELD))
 
     def compute(self, task: LabelTask) -> Verdict:
-        """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start."""
+        """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start.
+
+        Raises
+        ------
+        StageError
+            As the maker of calculators does; whatever else is raised is a failed label.
+        """
         try:
-            if task.steps is None:
-                return Verdict((self._label(task.atoms.copy()),))
-            return Verdict(tuple(self._trajectory(task, task.steps)))
-        except _ENGINE_ERRORS as error:
+            with Workplace(self._make_calculator) as workplace:
+                if task.steps is None:
+                    return Verdict((_labelled_by(workplace, task.atoms),))
+                return Verdict(tuple(_trajectory(workplace, task, task.steps)))
+        except StageError:
+            raise
+        except Exception as error:  # calculators of third parties raise whatever they like
             return failed(error)
 
-    def _trajectory(self, task: LabelTask, steps: int) -> list[Atoms]:
-        atoms = task.start()
-        atoms.calc = self._make_calculator()
-        dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
-        frames = [_labelled_now(atoms)]
-        for _ in range(steps - 1):
-            dynamics.run(1)
-            frames.append(_labelled_now(atoms))
-        return frames
 
-    def _label(self, atoms: Atoms) -> Atoms:
-        atoms.calc = self._make_calculator()
-        return _labelled_now(atoms)
+class _Labels(Calculator):  # type: ignore[misc]
+    """What moves the atoms of a trajectory: a label of each step."""
 
+    implemented_properties = ["energy", "forces"]
 
-def failed(error: Exception) -> Verdict:
-    """Return the verdict on a calculation that ended with an error."""
-    # tblite says it in words only
-    unconverged = isinstance(error, SCFError) or "not converged" in str(error).lower()
-    reason = "ScfNotConverged" if unconverged else "EngineError"
-    if is_out_of_memory(error):
-        reason = "OutOfMemory"
-    return Verdict(reason=reason, message=f"{type(error).__name__}: {error}"[-1000:])
+    def __init__(self, workplace: Workplace) -> None:
+        super().__init__()
+        self._workplace = workplace
+        self.frame = Atoms()
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Label the atoms where they are now."""
+        super().calculate(atoms, properties, system_changes)
+        self.frame = _labelled_by(self._workplace, self.atoms)
+        self.results = {"energy": energy_of(self.frame), "forces": self.frame.get_forces()}
 
 
-def _labelled_now(atoms: Atoms) -> Atoms:
+def _trajectory(workplace: Workplace, task: LabelTask, steps: int) -> list[Atoms]:
+    atoms = task.start()
+    atoms.calc = labels = _Labels(workplace)
+    dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
+    atoms.get_forces()
+    frames = [labels.frame]
+    for _ in range(steps - 1):
+        dynamics.run(1)
+        frames.append(labels.frame)
+    return frames
+
+
+def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
+    atoms = structure.copy()
+    atoms.calc = workplace.calculator()
     virial = None
     if has_virial(atoms) and "stress" in atoms.calc.implemented_properties:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
@@ -101,12 +115,23 @@ def _labelled_now(atoms: Atoms) -> Atoms:
     return frame
 
 
+def failed(error: Exception) -> Verdict:
+    """Return the verdict on a calculation that ended with an error."""
+    named = any(_UNCONVERGED.search(kind.__name__) for kind in type(error).__mro__)
+    # tblite says it in words only
+    unconverged = named or isinstance(error, SCFError) or "not converged" in str(error).lower()
+    reason = "ScfNotConverged" if unconverged else "EngineError"
+    if is_out_of_memory(error):
+        reason = "OutOfMemory"
+    return Verdict(reason=reason, message=f"{type(error).__name__}: {error}"[-1000:])
+
+
 def xtb_labeler(settings: XtbEngine) -> AseLabeler:
     """Return GFN1-xTB (Grimme, Bannwarth, Shushkov 2017, doi:10.1021/acs.jctc.7b00118) by tblite."""
+    # here, not where one is made: an image without it is no failure of a label
+    from tblite.ase import TBLite
 
     def make() -> Any:
-        from tblite.ase import TBLite
-
         return TBLite(
             method="GFN1-xTB",
             accuracy=settings.accuracy,

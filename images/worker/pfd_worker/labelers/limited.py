@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -88,7 +89,9 @@ class _Child:
         # not forked: the worker has threads, and the calculator may want a GPU
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make), name="labeler")
+        # a calculation that is killed cannot clear away what it has written
+        self._folder = tempfile.TemporaryDirectory(prefix="labeler-", ignore_cleanup_errors=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, self._folder.name), name="labeler")
         self._process.start()
         theirs.close()
 
@@ -110,6 +113,7 @@ class _Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
+        self._folder.cleanup()
         return self._process.exitcode
 
 
@@ -124,9 +128,10 @@ class _Failure:
         return RuntimeError(self._words) if self._stage_error is None else StageError(*self._stage_error)
 
 
-def _serve(connection: Connection, make: Callable[[], InProcessLabeler]) -> None:
+def _serve(connection: Connection, make: Callable[[], InProcessLabeler], folder: str) -> None:
     """Answer the parent's questions, in the child: with None when the labeler is there, with a verdict on a task."""
     os.setsid()
+    tempfile.tempdir = folder
     labeler: InProcessLabeler | None = None
     while True:
         try:

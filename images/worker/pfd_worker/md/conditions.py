@@ -1,4 +1,4 @@
-"""MD conditions of the acceptance tests, as tasks of the MD engine."""
+"""MD conditions of acceptance and report (energy drift, AIMD run again), as tasks of the MD engine."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Replay:
     """Of all frames but the starts, small cells repeated; None, see `note`."""
     rdf_model: RadialDistribution | None
     overlap: dict[Pair, float] = field(default_factory=dict)
-    """See `structure.overlaps`."""
+    """See `md.radial_distribution.overlaps`."""
     note: str = ""
     """Why the model's MD ended early, or has no radial distribution function."""
 

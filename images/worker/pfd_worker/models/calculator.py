@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, SCFError
+from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
@@ -49,14 +49,19 @@ def make_calculator(settings: AseEngine, where: str) -> Calculator:
 
 
 def check_converged(calculator: Calculator) -> None:
-    """Raise what others raise themselves, if a calculator only says that it did not converge, as ASE's Vasp does.
+    """Raise what others raise themselves, if a calculator only says whether it converged, as ASE's Vasp does.
 
     Raises
     ------
     SCFError
-        Whatever its values are, they are no result.
+        If it says no: whatever its values are, they are no result.
+    CalculationFailed
+        If it has not found out, as from an output that was cut off: of the cycle that says nothing.
     """
-    if getattr(calculator, "converged", None) is False:
+    converged = getattr(calculator, "converged", True)
+    if converged is None:
+        raise CalculationFailed("the calculator cannot say whether its cycle came to its end")
+    if not converged:
         raise SCFError("the calculator says that its cycle did not converge")
 
 
@@ -77,8 +82,8 @@ class CalculatorModel:
 
         Raises
         ------
-        SCFError
-            If the calculator says that it did not converge.
+        SCFError, CalculationFailed
+            If the calculator does not say that it converged, and can.
         """
         return [self._predict(atoms.copy()) for atoms in frames]
 

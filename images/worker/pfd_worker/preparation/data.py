@@ -14,6 +14,7 @@ from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_fram
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import right_handed
+from pfd_worker.unsupported import unsupported
 
 
 def given_data(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> list[Atoms]:
@@ -48,6 +49,9 @@ def _invalid(message: str) -> StageError:
 
 def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:
     frame = f"{where}, frame {row} ({atoms.get_chemical_formula()})"
+    dropped = unsupported(atoms)
+    if dropped is not None:
+        raise _invalid(f"{frame} cannot be used: {dropped}")
     _name_virial(atoms, frame)
     if not is_labelled(atoms):
         raise _invalid(

@@ -18,14 +18,15 @@ _ERROR_COLUMNS = (Cell("force RMSE", "eV/Å"), Cell("energy RMSE", "eV/atom"), C
 _LABELS_COLUMN = Cell("labels", "trained on")
 _EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
 _EXPLORATION_NOTE = (
-    "New MD frames: less like any labelled frame than nine in ten labelled frames are like the rest of them, by the "
-    "measure of spec.selection.novelty; a tenth of them would be if MD and labels were drawn in the same way."
+    "An MD frame counts as new if it is farther from every training frame than 90 % of the training frames are from "
+    "the nearest other one (measured as spec.selection.novelty says). If MD and training frames had the same "
+    "distribution, about 10 % of the MD frames would be new."
 )
 _EXPECTED_COLUMNS = (Cell("expected of MD", "force RMSE below, eV/Å"),)
 _EXPECTED_NOTE = (
-    "Expected of MD: what the exploring model's force error of a frame was to stay below with 90 % probability, "
-    "told before the frame was labelled, by its novelty and the errors of the iteration before: for half of the "
-    "candidates (for a tenth – for all)."
+    "Expected of MD: the force error that the exploring model was expected to stay below, with 90 % probability for "
+    "each frame. It was computed before any frame was labelled, from the frame's novelty and the errors of the "
+    "iteration before. For half of the candidates it is at most this value (below it: for a tenth – for all)."
 )
 
 

@@ -62,7 +62,8 @@ class Round(ABC):
         self.exploration: dict[str, int] = context.input("select")[0].summary.get("exploration", {})
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
-            CheckpointStore(context.store, self.previous.digest).clear()
+            older = self.previous.summary.get("checkpoints", self.previous.digest)
+            CheckpointStore(context.store, older).clear()
 
     @abstractmethod
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
@@ -126,6 +127,10 @@ class Round(ABC):
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
             predictions = best_model.predict(holdout)
+        if best.iteration is None:
+            # a model that training made worse than it was does not explore: its MD fails where nobody will go
+            shutil.copyfile(best.file, trained)
+            model = best_model
         aimd = aimd_runs(self.context, self.previous, labels)
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
@@ -179,7 +184,7 @@ class Round(ABC):
             folder=self.training_folder,
             begin=begin,
             team=self.context.team,
-            checkpoints=CheckpointStore(self.context.store, self.context.digest),
+            checkpoints=CheckpointStore(self.context.store, self.context.work_digest),
             checkpoint_seconds=training.checkpoint_seconds,
             validation_fraction=training.validation_fraction,
             seed=seed_of(spec.seed, "train", spec.iteration),
@@ -244,7 +249,7 @@ class Round(ABC):
         return StageOutput(
             files=files,
             summary={
-                "branch": None,
+                "checkpoints": self.context.work_digest,
                 "best_iteration": best.iteration,
                 "lowest": best.lowest.to_json(),
                 "elements": self.prepare.summary["elements"],

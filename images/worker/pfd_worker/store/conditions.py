@@ -28,6 +28,7 @@ def check_conditional_puts(store: ObjectStore) -> None:
     if all(done):
         raise user_error(
             Reason.STORE_UNSUITABLE,
-            f"spec.artifacts.s3: {store.uri('')} puts an object over another in spite of If-None-Match: *, so that "
-            "several pods would compute and pay for one label. Use a store that heeds it, as AWS S3 does.",
+            f"spec.artifacts.s3: {store.uri('')} overwrites an object although the request says If-None-Match: *, so "
+            "that several pods would compute and pay for one label. Use a store that supports conditional writes, such as "
+            "AWS S3.",
         )

@@ -49,11 +49,19 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Manifest:
-        """Read what `to_bytes` wrote."""
+        """Read what `to_bytes` wrote, of this version or another."""
         parsed = json.loads(content)
-        files = {name: StoredFile(**file) for name, file in parsed.pop("files").items()}
-        result = StageResult.model_validate(parsed.pop("result"))
-        return cls(files=files, result=result, **parsed)
+        return cls(
+            digest=parsed["digest"],
+            stage=parsed["stage"],
+            index=parsed["index"],
+            files={
+                name: StoredFile(file["key"], file["sha256"], file["bytes"]) for name, file in parsed["files"].items()
+            },
+            summary=parsed["summary"],
+            result=StageResult.model_validate(parsed["result"]),
+            packages=parsed.get("packages", {}),
+        )
 
 
 def manifest_key(digest: str, index: int | None = None) -> str:

@@ -56,6 +56,11 @@ class S3Store:
                 connect_timeout=10,
                 read_timeout=60,
                 s3={"addressing_style": "path" if location.path_style else "auto"},
+                # Several stores that say they are like S3 refuse the checksums that boto3 adds unasked, or the chunks
+                # that carry them (botocore issue 3352). Without them what is put is signed with its sha256, and files
+                # that a manifest lists are checked against theirs when they are read.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
             ),
         )
 

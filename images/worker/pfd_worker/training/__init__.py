@@ -1,1 +1,1 @@
-"""Training by deepmd-kit as a child process: fine-tuning and students."""
+"""Training by deepmd-kit or SevenNet as a child process: fine-tuning, and students (deepmd-kit only)."""

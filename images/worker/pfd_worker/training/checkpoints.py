@@ -14,14 +14,14 @@ _TRIES = 5
 
 
 class CheckpointStore:
-    """Uploaded checkpoints of one train stage, found by its digest whatever the attempt.
+    """Uploaded checkpoints of one train stage, found whatever the attempt.
 
     Parameters
     ----------
     objects
         The stage's object store.
     digest
-        The stage's digest: other inputs, other checkpoints.
+        `StageContext.work_digest`: other inputs, other checkpoints.
     """
 
     def __init__(self, objects: ObjectStore, digest: str) -> None:

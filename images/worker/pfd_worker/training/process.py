@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -61,6 +63,7 @@ class TrainingProcess:
             Preempted when `stopping` is set (the newest checkpoint is handed over first), NotANumber, OutOfMemory,
             or TrainingFailed with the last lines of the log.
         """
+        _free_gpu_memory()
         kills_before = kernel_kills()
         command = self.session.command(resumed)
         if self.session.distributed:
@@ -111,10 +114,9 @@ class TrainingProcess:
         text = "\n".join(tail)
         # of several processes the kernel may kill one, and the others then end by themselves
         if kernel_killed or says_out_of_memory(text):
-            return out_of_memory(
-                "training ran out of memory. Raise spec.pods.train.resources.limits.memory or lower "
-                f"spec.training.batchSize.\n{text}"
-            )
+            of_gpu = "cuda" in text.lower() and not kernel_killed
+            more = "use GPUs with more memory" if of_gpu else "raise spec.pods.train.resources.limits.memory"
+            return out_of_memory(f"training ran out of memory. Lower spec.training.batchSize, or {more}.\n{text}")
         # of pods that train together the end of one is the end of all: whose fault it was cannot be told
         signalled = code < 0 or _PROCESS_SIGNALLED.search(text) is not None
         exit_code = ExitCode.TRANSIENT if signalled or self.team.nodes > 1 else ExitCode.USER_ERROR
@@ -127,6 +129,14 @@ def _gpus() -> int:
     import torch
 
     return int(torch.cuda.device_count())
+
+
+def _free_gpu_memory() -> None:
+    """Give back what predictions before the training took: torch keeps it for this process, the child needs it."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _diverged(point: CurvePoint) -> StageError:

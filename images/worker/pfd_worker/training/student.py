@@ -23,7 +23,7 @@ _SE_A = {
     "type_one_side": True,
 }
 
-# Widths and not depths decide the speed of a compressed model: see the table in docs/students.md
+# widths and not depths decide the speed of a compressed model
 _SECTIONS: dict[Preset, dict[str, Any]] = {
     Preset.SMALL: {
         "descriptor": {**_SE_A, "rcut": 5.0, "neuron": [16, 16, 16], "axis_neuron": 4},

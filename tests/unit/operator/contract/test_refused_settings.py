@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pfd_operator.contract.labeling import AbinitEngine, AseEngine
+from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Labeling
 from pfd_operator.contract.settings import ExplorationStage, System
 
 
-def abinit(**pseudopotentials: str) -> AbinitEngine:
-    return AbinitEngine.model_validate({"cutoffEv": 300, "kSpacing": 1, "pseudopotentials": pseudopotentials})
+def abinit(extra: dict[str, Any] | None = None, **pseudopotentials: str) -> AbinitEngine:
+    given = {"cutoffEv": 300, "kSpacing": 1, "pseudopotentials": pseudopotentials, "extra": extra or {}}
+    return AbinitEngine.model_validate(given)
 
 
 def test_elements_are_named_by_their_symbols() -> None:
@@ -22,6 +23,49 @@ def test_elements_are_named_by_their_symbols() -> None:
     # what kubectl makes of {Ga: Ga.psp8, N: N.psp8}
     with pytest.raises(ValidationError, match=r"'false' is no element: YAML takes N and Y .* write .N. and .Y."):
         abinit(Ga="Ga.psp8", false="N.psp8")
+
+
+NIO = {"Ni": "Ni.xml", "O": "O.xml"}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"lpawu": {"Ni": 2, "O": -1}, "upawu": {"Ni": 0.3, "O": 0, "N": 0}},
+        {"chempot": {"Ni": [[0, 1, 0]], "O": [[0, 2, 0]]}},
+        {"ratsph": "*2.0", "usepawu": 1, "ngkpt": [2, 2, 2]},
+    ],
+)
+def test_arrays_over_types_are_given_by_element(extra: dict[str, Any]) -> None:
+    assert abinit(extra, **NIO).extra == extra
+
+
+def test_of_one_element_there_is_one_order_only() -> None:
+    assert abinit({"lpawu": [2]}, Ni="Ni.xml").extra == {"lpawu": [2]}
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"lpawu": [2, -1]}, r"extra\n.*lpawu has a value for each type of atom.* give \{element: value\} for Ni, O"),
+        ({"UPAWU": "0.3 0.0"}, "UPAWU has a value for each type"),
+        ({"f4of2_sla": 0.6}, "f4of2_sla has a value for each type"),
+        ({"lpawu": {"Ni": 2}}, "lpawu has no value for O: give each element of pseudopotentials one"),
+        ({"upawu": {"Ni": "4.0 eV", "O": 0}}, "upawu: the value of Ni is no number.*Ha"),
+        ({"ldaminushalf": {"Ni": True, "O": 0}}, "ldaminushalf: the value of Ni is no number"),
+        ({"lpawu": {"ni": 2, "O": -1}}, "lpawu: 'ni' is no element"),
+        ({"lpawu": {"Ni": 2, "O": -1, "false": -1}}, "'false' is no element: YAML takes N and Y"),
+    ],
+)
+def test_what_would_fall_to_another_element_is_refused(extra: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        abinit(extra, **NIO)
+
+
+def test_tighter_settings_are_given_by_element_too() -> None:
+    engine = {"abinit": abinit(**NIO).to_json()}
+    with pytest.raises(ValidationError, match=r"noiseCheck\.settings\.extra\n.*amu has a value for each type"):
+        Labeling.model_validate({"engine": engine, "noiseCheck": {"settings": {"extra": {"amu": [58.7, 16]}}}})
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pfd_operator.contract.result import (
     AcceptanceCheck,
     Caution,
     CautionReason,
+    LabelCounts,
     Reason,
     StageResult,
 )
@@ -58,3 +59,8 @@ def test_a_caution_too_long_for_its_place_loses_its_middle() -> None:
     caution = Caution(reason=CautionReason.SHORT_CELLS, message=f"begin {'x' * 500} end")
     assert len(caution.message) <= 320
     assert caution.message.startswith("begin") and caution.message.endswith("end")
+
+
+def test_what_a_later_version_says_besides_is_passed_over() -> None:
+    text = '{"ok": true, "later": 1, "labels": {"paid": 3, "later": {}}}'
+    assert StageResult.from_termination_message(text) == StageResult(ok=True, labels=LabelCounts(paid=3))

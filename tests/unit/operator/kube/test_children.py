@@ -1,4 +1,4 @@
-"""The children of a resource are those of its own namespace."""
+"""The children of a resource are those of its own namespace, and a look at one costs only its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
+
+from pfd_operator.kube import children as children_module
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.resources import Key, Snapshot
@@ -126,3 +129,41 @@ async def test_a_pod_that_goes_elsewhere_costs_nothing_here() -> None:
     await cluster.list()
     await cluster.list(pods=[])
     assert cluster.children.observed(OWNER, None).jobs[0].gone_pods_seconds == 0
+
+
+async def test_a_look_at_a_resource_joins_no_departed_jobs_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    others = []
+    for number in range(2, 7):
+        metadata = {**RESOURCE["metadata"], "name": f"silicon-{number}", "uid": f"uid-{number}"}
+        cluster.store.keep({**RESOURCE, "metadata": metadata})
+        others.append(owned(f"train-{number}", "lab", "FineTuneJob", f"uid-{number}", spec={}))
+    await cluster.list(jobs=[job("lab"), *others], pods=[pod("lab")])
+    await cluster.list(jobs=[])
+    joined = []
+    join = children_module.with_pods
+    monkeypatch.setattr(
+        children_module, "with_pods", lambda job, pods: joined.append(job.observed.uid) or join(job, pods)
+    )
+    (seen,) = cluster.children.observed(OWNER, None).jobs
+    assert (seen.uid, seen.deleting, len(seen.pods), joined) == ("job-1", True, 1, ["job-1"])
+
+
+async def test_the_time_of_pods_that_go_after_their_job_is_counted() -> None:
+    cluster = Cluster(jobs=[job("lab")], pods=[pod("lab")])
+    await cluster.list()
+    await cluster.list(jobs=[])
+    await cluster.list(pods=[])
+    (seen,) = cluster.children.observed(OWNER, None).jobs
+    assert (seen.deleting, seen.gone_pods_seconds) == (True, 3600)
+
+
+async def test_what_cannot_be_read_is_ignored_when_the_server_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever may create Jobs in a namespace may write our labels into them."""
+    odd_job = owned("odd-job", "lab", "FineTuneJob", "uid-1", spec={"backoffLimitPerIndex": 1})
+    odd_pod = owned("odd-pod", "lab", "Job", "job-1", status={"conditions": [{}]})
+    cluster = Cluster(jobs=[odd_job, job("lab")], pods=[odd_pod, pod("lab")])
+    (asked,) = (await cluster.children.asked(OWNER, Observed())).jobs
+    assert (asked.uid, [each.name for each in asked.pods]) == ("job-1", ["silicon-train-x"])
+    for named in ("lab/odd-job of /apis/batch/v1/namespaces/lab/jobs", "lab/odd-pod of /api/v1/namespaces/lab/pods"):
+        assert f"{named} cannot be read and is ignored" in caplog.text

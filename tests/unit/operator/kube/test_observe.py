@@ -15,7 +15,7 @@ from pfd_operator.kube.observe import (
     parse_config_map,
     parse_job,
     parse_pod,
-    read_pods,
+    read_pod,
     with_pods,
 )
 from pfd_operator.kube.owner import Owner
@@ -67,6 +67,13 @@ def test_job_counts_its_indexes() -> None:
     assert (cached.observed.succeeded_indexes, cached.observed.failed_indexes) == (4, 1)
     assert (cached.observed.iteration, cached.observed.stage, cached.observed.completions) == (2, StageKind.LABEL, 8)
     assert (cached.owner, cached.token) == (Owner("lab", "uid-1"), "secret")
+
+
+@pytest.mark.parametrize(("reason", "exceeded"), [("DeadlineExceeded", True), ("BackoffLimitExceeded", False)])
+def test_a_job_that_took_too_long_says_so(reason: str, exceeded: bool) -> None:
+    cached = parse_job(job(conditions=[{"type": "Failed", "status": "True", "reason": reason}]))
+    assert cached is not None
+    assert (cached.observed.finished, cached.observed.deadline_exceeded) == ("Failed", exceeded)
 
 
 @pytest.mark.parametrize(("limit", "gpus"), [("2", 2), ("1k", None)])
@@ -207,12 +214,13 @@ def test_disrupted_and_deleted() -> None:
 
 def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     running, done = pod({"phase": "Running"}), pod({"phase": "Succeeded"}, name="silicon-y")
-    (gone,) = observed_jobs([], read_pods([running, done]))
+    reads = [read for each in (running, done) if (read := read_pod(each)) is not None]
+    (gone,) = observed_jobs([], reads)
     assert (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting) == ("j", 2, StageKind.LABEL, 1, True)
     # how many indexes there were is not known any more: what one of them said must not end the stage
     assert [each.phase for each in gone.pods] == ["Running"]
-    assert observed_jobs([], read_pods([done])) == ()
+    assert observed_jobs([], reads[1:]) == ()
     there = parse_job(job())
     assert there is not None
-    (present,) = observed_jobs([there], read_pods([running, done]))
+    (present,) = observed_jobs([there], reads)
     assert (len(present.pods), present.deleting) == (2, False)

@@ -87,7 +87,7 @@ def test_what_has_ended_is_held_whole_and_can_begin_again() -> None:
     again = store.get(key)
     assert again is not None
     assert not again.ended
-    store.forget(key)
+    store.remove(key, "u")
     assert store.key_of(Owner("lab", "u")) is None
 
 
@@ -139,6 +139,15 @@ def test_a_new_resource_of_the_same_name_is_another() -> None:
     assert store.key_of(Owner("lab", "v")) == Key("FineTuneJob", "lab", "silicon")
     store.remove(Key("FineTuneJob", "lab", "silicon"), "v")
     assert len(store) == 0
+
+
+def test_a_late_answer_about_a_replaced_resource_does_not_bring_it_back() -> None:
+    store, key = ResourceStore(), Key("FineTuneJob", "lab", "silicon")
+    store.keep(body(5))
+    store.keep(body(9, uid="v"))
+    store.keep_written(Snapshot(body(6, status={"phase": "Running"})))
+    assert store.uid_of(key) == "v"
+    assert (store.key_of(Owner("lab", "u")), store.key_of(Owner("lab", "v"))) == (None, key)
 
 
 def test_a_version_covers_itself_and_what_was_before() -> None:

@@ -19,7 +19,7 @@ from pfd_operator.contract.result import (
     StratumError,
     WorstStrata,
 )
-from pfd_operator.contract.stage import StageKind, StageSpec
+from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
     CreateJob,
@@ -105,10 +105,9 @@ def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
         return result.model_copy(update={"digest": "cd" * 32})
     before = labels_after(iteration - 1) if iteration else 0
     if stage is StageKind.SELECT:
-        tasks = 5 if iteration == 0 else 3
+        assert isinstance(spec.params, SelectParams)
+        tasks = 5 if iteration == 0 else min(3, spec.params.frames)
         return result.model_copy(update={"counts": {"tasks": tasks}, "labels": LabelCounts(paid=before)})
-    if stage is StageKind.LABEL:
-        return result.model_copy(update={"labels": LabelCounts(paid=labels_after(iteration))})
     if stage is StageKind.TRAIN:
         error = errors(force_error(iteration))
         others = {"prequential": error} if iteration else {"pretrained": errors(0.5), "shifted": errors(0.4)}

@@ -81,6 +81,8 @@ CASES = [
     ),
     # the upper end of 95 % confidence: 0.09 · 1.2^(1.645/1.960)
     ({}, {"holdout": {"force": 0.09}}, True, "0.09 eV/Å"),
+    # the status says 0.1, and so does the verdict
+    ({}, {"holdout": {"force": 0.100003}}, True, "0.1 eV/Å"),
     (
         {"confidence": 0.95},
         {"holdout": {"force": 0.09}},
@@ -186,9 +188,9 @@ SI = ["si/300K", "si/600K", "si/900K", "si/1200K", "si/1500K"]
     [
         (SI[:2], SI[:3], 3, ""),
         (SI[:2], [], 2, ""),
-        (SI[:3], SI[:2], 2, "the errors in si/900K are not known, since the hold-out has no frame there"),
-        (SI, SI[:1], 1, "in si/600K, si/900K, si/1200K and 1 more are not known"),
-        (SI, [], 3, "in 2 of 5 strata are not known"),
+        (SI[:3], SI[:2], 2, "the hold-out has no frame in si/900K, so the error there is not known"),
+        (SI, SI[:1], 1, "no frame in si/600K, si/900K, si/1200K and 1 more, so the error there is not known"),
+        (SI, [], 3, "no frame in 2 of 5 strata, so the error there is not known"),
         (SI, [], None, "is not known: the worker did not report it"),
     ],
     ids=["all", "as many", "one missing", "many missing", "names too long", "older worker"],

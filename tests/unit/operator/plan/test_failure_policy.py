@@ -13,6 +13,7 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
+from pfd_operator.plan.stuck import SLOW_AFTER_SECONDS
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
 
 
@@ -56,6 +57,29 @@ def test_out_of_memory_says_which_stage_and_limit() -> None:
     assert "prepare" in message
     assert "limit of 4Gi" in message
     assert "spec.pods.prepare.resources.limits.memory" in message
+
+
+@pytest.mark.parametrize(
+    ("container", "sized_by", "not_by"),
+    [
+        ("stage", "spec.pods.label.resources.limits.memory", "stages.smallContainerResources"),
+        ("engine", "spec.pods.label.resources.limits.memory", "stages.smallContainerResources"),
+        ("", "spec.pods.label.resources.limits.memory", "stages.smallContainerResources"),
+        ("engine-probe", "stages.smallContainerResources", "spec.pods"),
+        ("stage-in", "stages.smallContainerResources", "spec.pods"),
+        ("stage-out", "stages.smallContainerResources", "spec.pods"),
+    ],
+)
+@pytest.mark.parametrize("ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(75)])
+def test_out_of_memory_names_what_sizes_the_container(
+    ended: ObservedPod, container: str, sized_by: str, not_by: str
+) -> None:
+    result = said(Reason.OUT_OF_MEMORY, "no room for 9 GiB")
+    message = classify(replace(ended, container=container, result=result), StageKind.LABEL, "4Gi").message
+    assert message.startswith(f"container {container} of the label stage" if container else "the label stage")
+    assert sized_by in message and not_by not in message
+    assert ("4Gi" in message) is ("LimitRange" not in message) is (sized_by.startswith("spec"))
+    assert message.endswith("or use smaller frames. It said: no room for 9 GiB")
 
 
 def test_user_error_fails_now_in_the_workers_words() -> None:
@@ -187,11 +211,9 @@ STUCK_PODS = [
     ("ErrImagePull", "not found", OperatorReason.IMAGE_PULL),
     ("ImagePullBackOff", "Back-off pulling image", OperatorReason.IMAGE_PULL),
     ("InvalidImageName", "no such", OperatorReason.IMAGE_PULL),
-    ("Unschedulable", "0/3 nodes are available", OperatorReason.UNSCHEDULABLE),
     ("CreateContainerConfigError", 'secret "s3-keys" not found', OperatorReason.SECRET_MISSING),
     ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", OperatorReason.NON_ROOT),
     ("CreateContainerConfigError", "volume name is invalid", OperatorReason.CONFIG_ERROR),
-    ("SomethingNew", "who knows", OperatorReason.POD_PENDING),
 ]
 
 
@@ -213,6 +235,62 @@ def test_a_pod_that_cannot_start_shows_at_once_and_fails_later(
     assert run.status.phase is Phase.FAILED
     assert condition(run.status, ConditionType.READY).reason == reason
     assert decision.actions == (DeleteJob(stuck.name, stuck.uid),)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "message", "reason"),
+    [
+        ("Unschedulable", "0/3 nodes are available", OperatorReason.UNSCHEDULABLE),
+        ("SomethingNew", "who knows", OperatorReason.POD_PENDING),
+    ],
+)
+@pytest.mark.parametrize("patience", [0, 7200])
+def test_a_pod_that_may_find_room_yet_is_waited_for(
+    waiting: str, message: str, reason: OperatorReason, patience: int
+) -> None:
+    run = Run(settings=replace(SETTINGS, pending_after_seconds=patience))
+    planned = run.until(0, StageKind.PREPARE)
+    stuck = job_of(planned, pod("Pending", started_at=None, waiting_reason=waiting, waiting_message=message))
+    run.step(stuck)
+    run.step(stuck, seconds=7199)
+    shown = condition(run.status, ConditionType.STUCK)
+    assert (shown.status, shown.reason, run.status.phase) == ("True", reason, Phase.RUNNING)
+    run.step(stuck, seconds=1)
+    assert run.status.phase is (Phase.FAILED if patience else Phase.RUNNING)
+
+
+def test_an_image_that_cannot_be_pulled_has_its_own_time_after_a_long_wait_for_room() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(job_of(planned, pod("Pending", started_at=None, waiting_reason="Unschedulable")))
+    bad_image = job_of(planned, pod("Pending", started_at=None, waiting_reason="ErrImagePull"))
+    run.step(bad_image, seconds=5000)
+    assert run.status.phase is Phase.RUNNING
+    run.step(bad_image, seconds=SETTINGS.stuck_after_seconds)
+    assert run.status.phase is Phase.FAILED
+
+
+def test_a_pod_that_does_not_get_ready_shows_after_a_while() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    making = job_of(planned, pod("Pending", started_at=None, created_at=START))
+    assert run.step(making).requeue_after_seconds == SLOW_AFTER_SECONDS
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    run.step(making, seconds=SLOW_AFTER_SECONDS)
+    shown = condition(run.status, ConditionType.STUCK)
+    assert (shown.status, shown.reason) == ("True", OperatorReason.POD_PENDING)
+    assert "kubectl describe pod" in shown.message
+    run.step(making, seconds=1e5)
+    assert run.status.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(("nodes", "stuck"), [(1, "False"), (2, "True")])
+def test_of_pods_that_work_together_each_has_to_start(nodes: int, stuck: str) -> None:
+    run = Run()
+    planned = run.until(0, StageKind.TRAIN)
+    waiting = pod("Pending", name="pod-1", index=1, started_at=None, waiting_reason="Unschedulable")
+    run.step(replace(job_of(planned, pod(name="pod-0", index=0), waiting), nodes=nodes))
+    assert condition(run.status, ConditionType.STUCK).status == stuck
 
 
 def test_a_stuck_pod_that_starts_is_forgotten() -> None:
@@ -263,8 +341,7 @@ def test_the_time_of_a_refused_job_is_none_of_its_pods() -> None:
         "Unschedulable",
         after(begun),
     )
-    run.step(job_of(planned, waiting), seconds=SETTINGS.stuck_after_seconds)
-    assert run.status.phase is Phase.FAILED
+    assert condition(run.status, ConditionType.PROGRESSING).reason == "Unschedulable"
 
 
 def test_a_pod_may_use_all_of_its_grace() -> None:
@@ -283,18 +360,47 @@ def test_a_job_that_is_being_deleted_is_not_looked_at_over_and_over() -> None:
     assert run.step(going, seconds=600).requeue_after_seconds == DELETION_LOOK_SECONDS
 
 
-def test_a_stage_that_waits_for_a_pod_looks_again_after_a_while() -> None:
+def test_a_pod_that_hangs_does_not_end_the_others_of_its_stage() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    hanging = pod(name="pod-0", index=0, grace_ends_at=START)
+    run.step(job_of(planned, hanging, pod(name="pod-1", index=1)), seconds=SETTINGS.node_lost_after_seconds + 1)
+    assert run.status.active is not None
+    assert run.status.active.state is ActiveState.CREATED
+    ended = pod("Succeeded", name="pod-1", index=1)
+    run.step(job_of(planned, hanging, ended), seconds=1)
+    assert run.status.active.state is ActiveState.BACKOFF
+
+
+def test_a_stage_whose_pods_all_hang_waits_for_the_last_of_them() -> None:
     run = Run()
     planned = run.until(0, StageKind.LABEL)
     patience = SETTINGS.node_lost_after_seconds
     hanging = pod(name="pod-0", index=0, grace_ends_at=START)
     ending = pod(name="pod-1", index=1, grace_ends_at=after(patience - 5))
     job = job_of(planned, hanging, ending)
-    run.step(job, seconds=patience + 1)
+    assert run.step(job, seconds=patience + 1 - run.seconds).requeue_after_seconds == patience - 6
+    run.step(job, seconds=patience - 5)
     assert run.status.active is not None
     assert run.status.active.state is ActiveState.BACKOFF
-    # not at once, over and over, until the second pod has ended
-    assert run.step(replace(job, deleting=True)).requeue_after_seconds == DELETION_LOOK_SECONDS
+    assert created(run.step(replace(job, deleting=True), seconds=1)).spec.attempt == 2
+
+
+def test_an_exploration_that_lacks_pods_is_run_again_and_goes_on_in_the_end() -> None:
+    run = Run()
+    lost = failed_pod(75, name="pod-1", index=1, result=said(Reason.STORE_UNAVAILABLE, "no answer"))
+    planned = run.until(0, StageKind.EXPLORE)
+    for attempt in range(1, SETTINGS.max_counted_failures + 1):
+        assert planned.spec.attempt == attempt
+        job = succeeded(planned)
+        run.step(replace(job, pods=(job.pods[0], lost), succeeded_indexes=1, failed_indexes=1), seconds=1)
+        if attempt < SETTINGS.max_counted_failures:
+            assert "StageRetried" in [event.reason for event in run.decision.events]
+            planned = created(run.step(seconds=1000))
+    (told,) = [event for event in run.decision.events if event.reason == "StageIncomplete"]
+    assert (told.warning, "without 1 of its 2 pods' results" in told.message) == (True, True)
+    assert "no answer" in told.message
+    assert created(run.decision).spec.stage is StageKind.SELECT
 
 
 def test_failed_indexes_leave_the_verdict_to_train() -> None:

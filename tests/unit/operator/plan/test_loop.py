@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +25,11 @@ from plan_samples import (
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_RECORDS, ActiveState
-from pfd_operator.contract.digest import canonical_json, seed_of
+from pfd_operator.contract.digest import canonical_json, digest_of, seed_of
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
+from pfd_operator.plan.spec_digest import spec_digest
 from pfd_operator.plan.types import CreateConfigMap, CreateJob, DeleteJob
 
 TIME_BUDGETS = [({"gpuHours": 1}, "GpuBudgetExhausted"), ({"deadlineHours": 1}, "DeadlineExceeded")]
@@ -277,6 +279,19 @@ def test_time_is_kept_with_and_without_an_operator(budget: dict[str, Any], reaso
     assert (again.spec.attempt, again.active_deadline_seconds) == (2, 3600)
 
 
+def test_a_job_of_many_pods_that_outlived_its_deadline_with_no_operator_is_no_success() -> None:
+    run = Run(resource(budget={"deadlineHours": 1}))
+    label = run.until(0, StageKind.LABEL)
+    assert label.deadline_seconds == math.ceil(3600 - run.seconds)
+    ended = job_of(label, succeeded_indexes=1, finished="Failed", deadline_exceeded=True)
+    run.step(ended, seconds=4000)
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+    assert condition(run.status, ConditionType.READY).reason == "DeadlineExceeded"
+    run.edit(budget={"deadlineHours": 2})
+    again = created(run.step(ended, seconds=1))
+    assert (again.spec.stage, again.spec.attempt) == (StageKind.LABEL, 2)
+
+
 def test_a_changed_frozen_part_starts_nothing_new() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)
@@ -287,6 +302,25 @@ def test_a_changed_frozen_part_starts_nothing_new() -> None:
     run.edit(training=resource().spec.training.to_json())
     assert created(run.step()).spec.stage is StageKind.EXPLORE
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_operator_with_other_defaults_sees_no_change_where_nobody_made_one(
+    monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """The API server keeps the old default in the resource, so the digest becomes another."""
+    run = Run(resource(convergence={"forceRMSE": 1e-6}, budget={"maxIterations": 1, "maxLabels": 40}))
+    run.until(0, StageKind.LABEL)
+    if ended:
+        run.to_the_end()
+    monkeypatch.setattr("pfd_operator.plan.draft.spec_digest", lambda spec: digest_of(["now", spec_digest(spec)]))
+    run.step(seconds=1)
+    run.edit(budget={"maxIterations": 2, "maxLabels": 40})
+    run.step(seconds=1)
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+    run.edit(training={"steps": 9000})
+    run.step(seconds=1)
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
 
 
 def test_progress_is_shown() -> None:

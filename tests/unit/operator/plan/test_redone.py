@@ -13,6 +13,7 @@ from plan_samples import (
     created,
     distill_resource,
     distill_result,
+    failed_pod,
     good_result,
     job_of,
     labels_after,
@@ -24,7 +25,7 @@ from plan_samples import (
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import LabelCounts, StageResult
+from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob, PlannedJob
 
@@ -188,6 +189,35 @@ def test_a_selection_that_is_not_found_again_does_not_exceed_the_budget() -> Non
     again = created(run.step(seconds=1))
     assert (again.spec.stage, again.spec.attempt, frames(again)) == (StageKind.SELECT, select.spec.attempt + 1, 2)
     assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest != select.spec.digest
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_labels_that_no_training_told_of_are_counted_by_the_selection_that_follows_a_restart(left: int) -> None:
+    """Train failed after all of them were paid for: `LabelsFailed`, then a colder exploration."""
+    run = Run(resource(**budget(12 + left)))
+    train = run.until(2, StageKind.TRAIN)
+    refused = StageResult(ok=False, reason=Reason.LABELS_FAILED, message="3 of 3 failed")
+    run.step(job_of(train, failed_pod(64, result=refused)), seconds=1)
+    assert (run.status.phase, run.status.labels.paid) == (Phase.FAILED, 9)
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        ledger = LabelCounts(paid=12)
+        return result if spec.stage is not StageKind.SELECT else result.model_copy(update={"labels": ledger})
+
+    run.edit(seed=8, **restart(2))
+    run.step(seconds=1)
+    select = run.until(2, StageKind.SELECT)
+    assert frames(select) == 3
+    run.step(succeeded(select, answer), seconds=1)
+    assert run.status.labels.paid == 12
+    if not left:
+        assert run.status.phase is Phase.BUDGET_EXHAUSTED
+        return
+    run.answer = answer
+    again = created(run.decision)
+    assert (again.spec.stage, frames(again)) == (StageKind.SELECT, 2)
+    assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest == again.spec.digest
 
 
 def test_a_start_too_old_to_be_on_record_does_not_exceed_the_budget_either() -> None:

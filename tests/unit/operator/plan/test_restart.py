@@ -48,7 +48,7 @@ def test_an_iteration_is_done_again_with_other_settings_and_reads_the_one_before
     run.edit(training={"steps": 9000}, **restart(2))
     explore = created(run.step())
     assert numbers(run.status) == [0, 1]
-    assert run.status.model is None, "the best model was that of iteration 2"
+    assert run.status.model == before.model, "the best there is"
     assert explore.spec.inputs["model"].digest == digests[1, StageKind.TRAIN]
     assert explore.spec.digest == digests[2, StageKind.EXPLORE], "what did not change is found in the store"
     train = run.until(2, StageKind.TRAIN)
@@ -144,7 +144,7 @@ def test_a_judged_student_is_judged_again() -> None:
     assert status.acceptance
 
 
-@pytest.mark.parametrize(("iteration", "possible"), [(4, "only 0, 1, 2, 3"), (700, "only 0, 1, 2, 3")])
+@pytest.mark.parametrize(("iteration", "possible"), [(4, "from 0, 1, 2, 3 only"), (700, "from 0, 1, 2, 3 only")])
 def test_an_iteration_that_cannot_be_begun_is_refused_once(iteration: int, possible: str) -> None:
     run = Run()
     run.to_the_end()
@@ -163,11 +163,10 @@ def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
     run.edit(training={"steps": 9000}, **restart(3))
     decision = run.step(succeeded(label))
     (refused,) = [event for event in decision.events if event.reason == "RestartRefused"]
-    assert "only 0, 1:" in refused.message
+    assert "from 0, 1 only:" in refused.message
     changed = condition(run.status, ConditionType.SPEC_CHANGED)
     for message in (refused.message, changed.message):
         assert "restore" in message and "together with a new spec.restart.id" in message
-        assert "can be begun" in message
     assert decision.actions == ()
     # one way out: as it was, with a new id, though the iteration still is impossible
     stopped = run.resource, run.status
@@ -178,6 +177,18 @@ def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
     run.resource, run.status = stopped
     run.edit(**restart(1, "possible"))
     assert created(run.step()).spec.iteration == 1
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
+
+
+def test_a_restart_that_is_possible_follows_one_that_was_not_while_a_job_is_refused() -> None:
+    """Nobody creates the Job of the stage any more, so nobody waits for it."""
+    run = Run()
+    run.until(1, StageKind.LABEL)
+    run.edit(training={"steps": 9000}, **restart(3))
+    run.step(refusal="the API server refused a child: exceeded quota: jobs")
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
+    run.edit(**restart(1, "possible"))
+    assert created(run.step(seconds=1)).spec.iteration == 1
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,6 +81,20 @@ def test_the_engine_sees_no_credentials() -> None:
     assert [variable["name"] for variable in engine["env"]] == ["HOME"]
 
 
+def test_a_key_may_be_temporary() -> None:
+    (container,) = all_containers(draw("train"))
+    keys = [
+        item["valueFrom"]["secretKeyRef"]
+        for item in container["env"]
+        if item["name"].startswith("AWS_") and "valueFrom" in item
+    ]
+    assert {key["key"]: key.get("optional", False) for key in keys} == {
+        "AWS_ACCESS_KEY_ID": False,
+        "AWS_SECRET_ACCESS_KEY": False,
+        "AWS_SESSION_TOKEN": True,
+    }
+
+
 def test_only_worker_exit_codes_are_a_contract() -> None:
     rules = draw("label-abinit")["spec"]["podFailurePolicy"]["rules"]
     assert {rule["onExitCodes"]["containerName"] for rule in rules[1:]} == {"stage-in", "stage-out"}
@@ -146,3 +161,9 @@ def test_long_names_become_label_values_that_differ() -> None:
     assert len(set(values)) == 3
     assert all(len(value) <= 63 for value in values)
     assert values[2] == "short"
+
+
+@pytest.mark.parametrize("seconds", [None, 7200])
+def test_a_job_that_replaces_its_pods_has_a_deadline_of_its_own(seconds: int | None) -> None:
+    job = replace(label_job(resource()), deadline_seconds=seconds)
+    assert job_manifest(job, SETTINGS, "token")["spec"].get("activeDeadlineSeconds") == seconds

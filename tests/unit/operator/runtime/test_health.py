@@ -81,5 +81,6 @@ async def test_only_the_running_attempt_makes_progress(served: Operator, active:
     served.resource_changed(body("silicon", phase="Running", **running), deleted=False)
     reporting = ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2)
     owner = Owner("lab", "FineTuneJob-silicon")
-    served.reported(CachedJob(("lab", reporting.name), owner, "silicon", "token", reporting), Progress(percent=40))
+    job = CachedJob(("lab", reporting.name), owner, "token", reporting, frozenset())
+    served.reported(job, Progress(percent=40))
     assert len(served._progress) == shown

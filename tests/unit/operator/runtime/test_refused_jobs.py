@@ -97,6 +97,7 @@ def reconciler(server: Server) -> Reconciler:
     [
         (ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch"), "Refused", "exceeded quota"),
         (ApiError(422, "Invalid", "spec.template.spec.tolerations[0]"), "Refused", "tolerations[0]"),
+        (ApiError(400, "BadRequest", 'strict decoding error: unknown field "tolerations[0].keys"'), "Refused", "keys"),
         (ApiError(500, "InternalError", "failed calling webhook: quota.example.org"), "Refused", "webhook"),
         (ApiError(409, "AlreadyExists", "it exists"), "NameTaken", "belongs to somebody else"),
     ],
@@ -164,6 +165,6 @@ async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Se
     with pytest.raises(ApiError):
         await reconciler.reconcile(KEY)
     reconciler.progress.report(KEY, server.resource["status"]["active"]["jobName"], Progress(percent=1))
-    reconciler.store.forget(KEY)
+    reconciler.store.remove(KEY, "uid-1")
     await reconciler.reconcile(KEY)
     assert (reconciler.refusals, len(reconciler.progress)) == ({}, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
@@ -36,6 +36,8 @@ class Scripted:
         self.reading: ApiError | None = None
         self.newest = body("silicon")
         self.newest["metadata"]["resourceVersion"] = "7"
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Happens while the answer to a reading is on its way."""
         self.forgotten: list[Key] = []
         self.ended = asyncio.Event()
         """Set when a reconcile ends well."""
@@ -49,6 +51,7 @@ class Scripted:
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
         assert (method, path) == ("GET", resource_path(SILICON))
+        self.meanwhile()
         if self.reading is not None:
             raise self.reading
         return self.newest
@@ -112,6 +115,30 @@ async def test_after_a_conflict_it_is_decided_on_the_newest_version(worked: Work
     held = worked.reconciler.store.get(SILICON)
     assert held is not None and held.version == 7
     assert await worked.queue.get() == SILICON
+
+
+@pytest.mark.parametrize("reading", [ABSENT, None])
+async def test_one_that_was_replaced_while_it_was_read_is_kept(worked: Worked, reading: ApiError | None) -> None:
+    """The watch tells of both, of the end of the old one and of the new one, before the answer is here."""
+    new, store = body("silicon"), worked.reconciler.store
+    new["metadata"] |= {"uid": "another", "resourceVersion": "9"}
+
+    def replace() -> None:
+        store.remove(SILICON, "FineTuneJob-silicon")
+        store.keep(new)
+
+    worked.reconciler.ends[SILICON], worked.reconciler.reading = CONFLICT, reading
+    worked.reconciler.meanwhile = replace
+    await worked.work.reconcile(SILICON)
+    assert store.uid_of(SILICON) == "another"
+
+
+async def test_one_that_went_while_it_was_read_does_not_come_back(worked: Worked) -> None:
+    store = worked.reconciler.store
+    worked.reconciler.ends[SILICON] = CONFLICT
+    worked.reconciler.meanwhile = lambda: store.remove(SILICON, "FineTuneJob-silicon")
+    await worked.work.reconcile(SILICON)
+    assert store.uid_of(SILICON) is None
 
 
 async def test_it_is_looked_at_again_when_it_was_asked_for(worked: Worked) -> None:

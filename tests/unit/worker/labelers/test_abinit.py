@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
@@ -94,6 +95,23 @@ def test_inputs_name_types_in_order_of_appearance_and_extra_wins():
     assert variables["pseudos"] == '"@ABI_PSPDIR@/Si.psp8, /abs/C.psp8"'
     assert variables["toldff"] == 1e-6
     assert "ionmov" not in variables
+
+
+@pytest.mark.parametrize(
+    ("symbols", "lpawu"), [("NiO", [2, -1]), ("ONi", [-1, 2]), ("O2", [-1]), ("Ni", [2]), ("CONi", [-1, -1, 2])]
+)
+def test_a_variable_by_element_is_written_in_the_order_of_the_frames_types(tmp_path, symbols, lpawu):
+    files = {"Ni": "Ni.xml", "O": "O.xml", "C": "C.xml"}
+    extra = {"lpawu": {"O": -1, "Ni": 2, "C": -1}, "chempot": {"O": [[0, 1.5]], "Ni": [[0, 2]], "C": [[0, 0]]}}
+    atoms = Atoms(symbols, positions=np.eye(3)[: len(Atoms(symbols))] * 2, cell=[6, 6, 6], pbc=True)
+    task = LabelTask(atoms, INFO)
+    labeler = AbinitLabeler(SETTINGS.model_copy(update={"pseudopotentials": files, "extra": extra}))
+    assert labeler.variables(task)["lpawu"] == lpawu
+    labeler.write_inputs(task, tmp_path)
+    lines = (tmp_path / "run.abi.in").read_text().splitlines()
+    assert f"lpawu {' '.join(map(str, lpawu))}" in lines
+    potentials = {"O": "0 1.5", "Ni": "0 2", "C": "0 0"}
+    assert f"chempot {' '.join(potentials[symbol] for symbol in dict.fromkeys(atoms.symbols))}" in lines
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from ase.calculators.emt import EMT as EMTCalculator
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.base import LabelTask
@@ -17,6 +18,18 @@ from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
 
 INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
 EMT = AseEngine(calculator="ase.calculators.emt:EMT")
+
+
+class SiteError(Exception):
+    pass
+
+
+class KohnShamConvergenceError(SiteError):
+    """As GPAW's, which is of no common class either."""
+
+
+class ScfNotConverged(SiteError):
+    pass
 
 
 def rattled(name="Cu", seed=3, **cell):
@@ -65,6 +78,12 @@ def test_xtb_that_does_not_converge_is_a_failed_label():
         (CalculationFailed("SCF not converged in 250 cycles"), "ScfNotConverged"),
         (CalculationFailed("no output"), "EngineError"),
         (ValueError("NaN"), "EngineError"),
+        (KohnShamConvergenceError("see the text output"), "ScfNotConverged"),
+        (ScfNotConverged(), "ScfNotConverged"),
+        # CP2K's shell, a program that is not there, a wrapper's own class
+        (AssertionError(), "EngineError"),
+        (FileNotFoundError("pw.x"), "EngineError"),
+        (SiteError("no licence"), "EngineError"),
     ],
 )
 def test_what_a_calculator_raises_has_a_reason(error, reason):
@@ -90,12 +109,29 @@ def test_values_that_are_not_numbers_are_a_failed_label(quantity):
     assert "not numbers" in verdict.message
 
 
-def test_a_calculator_that_only_says_that_it_did_not_converge_gives_no_label():
-    class Unconverged(EMTCalculator):
-        converged = False
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (True, ""),
+        (np.True_, ""),
+        (False, "ScfNotConverged"),
+        # an output that was cut off says nothing of the cycle: no failure for everybody
+        (None, "EngineError"),
+    ],
+)
+def test_a_calculator_that_can_say_that_it_converged_has_to(said, reason):
+    class Says(EMTCalculator):
+        converged = said
 
-    verdict = AseLabeler(Unconverged).compute(LabelTask(rattled(), INFO))
-    assert (verdict.ok, verdict.reason) == (False, "ScfNotConverged")
+    assert AseLabeler(Says).compute(LabelTask(rattled(), INFO)).reason == reason
+
+
+def test_what_the_maker_of_calculators_refuses_is_no_failed_label():
+    def refuses():
+        raise StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no such calculator")
+
+    with pytest.raises(StageError, match="no such calculator"):
+        AseLabeler(refuses).compute(LabelTask(rattled(), INFO))
 
 
 def test_a_trajectory_starts_at_the_start_and_conserves_energy():
@@ -120,6 +156,11 @@ def test_no_virial_without_a_cell_that_is_periodic_in_all_directions(pbc):
     assert virial_of(AseLabeler.from_settings(EMT).compute(LabelTask(atoms, INFO)).frames[0]) is None
 
 
+def test_a_trajectory_of_atoms_that_do_not_move_has_its_steps():
+    task = LabelTask(bulk("Cu", cubic=True), INFO, steps=4, temperature_kelvin=0, timestep_fs=1, seed=5)
+    assert len(AseLabeler.from_settings(EMT).compute(task).frames) == 4
+
+
 def test_an_element_the_calculator_lacks_is_a_failed_label():
     verdict = AseLabeler.from_settings(EMT).compute(LabelTask(rattled("Si"), INFO))
     assert not verdict.ok
@@ -130,17 +171,3 @@ def test_an_element_the_calculator_lacks_is_a_failed_label():
 def test_a_calculator_that_is_not_there_is_the_users_error(engine):
     with pytest.raises(StageError, match=r"spec\.labeling\.engine\.ase\.calculator"):
         AseLabeler.from_settings(AseEngine(**engine))
-
-
-def test_equal_content_has_an_equal_key_and_other_content_another():
-    task, engine = LabelTask(rattled(), INFO), {"ase": EMT.to_json()}
-    key = task.key(engine)
-    other_info = LabelTask(rattled(), {**INFO, "trajectory": "elsewhere"})
-    noisy = rattled()
-    noisy.positions += 1e-11
-    assert other_info.key(engine) == LabelTask(noisy, INFO).key(engine) == key
-    moved = rattled()
-    moved.positions[0, 0] += 1e-6
-    aimd = LabelTask(rattled(), INFO, steps=5, temperature_kelvin=300, timestep_fs=1, seed=5)
-    others = {LabelTask(moved, INFO).key(engine), task.key({"xtb": {}}), aimd.key(engine), key}
-    assert len(others) == 4

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Moody(EMT):
             (self._folder / "grandchild").write_text(str(child.pid))
             time.sleep(600)
         if mood == "Au":
+            Path("WAVECAR").write_text("a large file")
             os.kill(os.getpid(), signal.SIGKILL)
         if mood == "Pd":
             raise KeyError("no such thing")
@@ -78,13 +80,14 @@ def test_one_child_computes_until_something_hangs_or_dies_in_it(tmp_path):
         first = [labeler.compute(task(seed=seed)) for seed in (1, 2)]
         assert len(children(tmp_path)) == 1
         hung, after, killed = (labeler.compute(task(element)) for element in ("Ag", "Cu", "Au"))
-        with pytest.raises(RuntimeError, match="KeyError: 'no such thing'"):
-            labeler.compute(task("Pd"))
+        raised, again = (labeler.compute(task(element)) for element in ("Pd", "Cu"))
     assert hung.reason == "TimedOut"
     assert "spec.labeling.timeoutSeconds, 5 s" in hung.message
     assert gone(int((tmp_path / "grandchild").read_text())), "what the calculator had started has ended with it"
     assert after.ok
     assert killed.reason == "EngineKilled"
+    assert (raised.reason, raised.message) == ("EngineError", "KeyError: 'no such thing'")
+    assert again.ok, "whatever a calculator raises ends its own label only"
     assert len(children(tmp_path)) == 3
     assert all(gone(int(name.removeprefix("computed-"))) for name in children(tmp_path))
     for seed, verdict in zip((1, 2), first, strict=True):
@@ -92,6 +95,15 @@ def test_one_child_computes_until_something_hangs_or_dies_in_it(tmp_path):
         assert energy_of(frame) == energy_of(here)
         np.testing.assert_array_equal(frame.get_forces(), here.get_forces())
         np.testing.assert_array_equal(virial_of(frame), virial_of(here))
+
+
+def test_what_a_killed_calculation_has_written_goes_with_it(tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with moody(tmp_path) as labeler:
+        assert labeler.compute(task("Au")).reason == "EngineKilled"
+        assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,24 @@ def test_virials_that_can_be_read_in_two_ways_are_refused_by_frame(tmp_path, str
 
 def test_values_that_are_not_finite_are_refused_by_frame(tmp_path):
     assert "frame 0 (Cu4): energy and forces" in refused(tmp_path, frame(info={"virial": np.nan * np.eye(3)}))
+
+
+@pytest.mark.parametrize(
+    ("moment", "charges", "words"),
+    [
+        (2.2, [0.0, 0.0], "it has initial magnetic moments"),
+        (0.0, [0.5, 0.0], "its initial charges add up to +1.0 e"),
+    ],
+)
+def test_labels_of_a_state_that_ours_are_not_of_are_refused_by_frame(tmp_path, moment, charges, words):
+    atoms = bulk("Cu", cubic=True)
+    atoms.set_initial_magnetic_moments([moment] * 4)
+    atoms.set_initial_charges(charges * 2)
+    said = refused(tmp_path, frame(), frame(atoms))
+    assert said.startswith(f"spec.data[0], frame 1 (Cu4) cannot be used: {words}")
+
+
+def test_charges_of_a_force_field_are_no_net_charge(tmp_path):
+    atoms = bulk("Cu", cubic=True)
+    atoms.set_initial_charges([1.0, -1.0, 0.0, 0.0])
+    assert len(given(tmp_path, frame(atoms))) == 1

@@ -50,6 +50,7 @@ class Loop:
         self.location = StoreLocation(directory=f"file://{folder / store}")
         self.store = open_store(self.location)
         self.seed = seed
+        self.image = "image"
         self.job = JobIdentity(namespace="default", kind="FineTuneJob", name="copper", uid=uid)
         self.runs = 0
         self.last_workdir = folder
@@ -69,7 +70,7 @@ class Loop:
                 "params": params,
             }
         )
-        digest = stage_digest(draft.params, self.seed, iteration, inputs, "image")
+        digest = stage_digest(draft.params, self.seed, iteration, inputs, self.image)
         return draft.model_copy(update={"digest": digest})
 
     def run(

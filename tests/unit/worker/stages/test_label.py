@@ -19,6 +19,7 @@ from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.in_process import AseLabeler
+from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
@@ -181,6 +182,8 @@ def test_a_failure_that_an_earlier_version_shared_gives_way(tmp_path):
 
 def test_jobs_at_the_same_time_compute_each_label_once(tmp_path, monkeypatch):
     monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
+    # each job in a process of its own, as it is: calculations change the working directory
+    monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", limited_labeler)
     selected = select(Loop(tmp_path))
 
     def work(number: int) -> None:

@@ -33,8 +33,9 @@ def image(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def keys(loop: Loop, selected: StageRef, name: str) -> list[str]:
-    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD)).entries]
+def keys(loop: Loop, selected: StageRef, name: str, *command: str) -> list[str]:
+    abinit = ABINIT["abinit"] | ({"command": list(command)} if command else {})
+    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD | {"engine": {"abinit": abinit}})).entries]
 
 
 def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
@@ -48,6 +49,26 @@ def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tm
     third = keys(loop, selected, "third")
     assert not set(first) & set(second)
     assert not set(second) & set(third)
+
+
+def test_another_number_of_processes_is_the_same_label_and_another_program_another(tmp_path, image):
+    for name in ("mpirun", "abinit-10"):
+        (image / name).write_text(f"#!/bin/sh\n# {name}\n")
+        (image / name).chmod(0o755)
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    eight = keys(loop, selected, "eight", "mpirun", "-np", "8", "abinit")
+    assert keys(loop, selected, "sixteen", "mpirun", "-np", "16", "--bind-to", "core", "abinit") == eight
+    plain = keys(loop, selected, "plain")
+    assert keys(loop, selected, "named", "abinit") == plain
+    others = [
+        keys(loop, selected, "other", "mpirun", "-np", "8", "abinit-10"),
+        keys(loop, selected, "option", "mpirun", "-np", "8", "abinit", "--hybrid"),
+        # what the probe has not found may be anything
+        keys(loop, selected, "hidden-8", "sh", "-c", "mpirun -np 8 abinit $0"),
+        keys(loop, selected, "hidden-16", "sh", "-c", "mpirun -np 16 abinit $0"),
+    ]
+    assert len({key for found in [eight, plain, *others] for key in found}) == 6 * len(eight)
 
 
 def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):

@@ -81,7 +81,7 @@ def test_what_is_stored_is_found_whatever_befalls_the_requests(way, tmp_path, fa
     way.store.put("a", BODY)
     way.weather.coming = [fault]
     assert way.store.get("a") == BODY
-    way.weather.coming = [Fault.STORE_SLOW, fault]
+    way.weather.coming = [fault]
     way.store.download("a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == BODY
     assert not way.weather.coming

@@ -66,6 +66,14 @@ def test_files_above_the_multipart_threshold_come_back_equal(store, tmp_path):
     assert stored.bytes == payload.stat().st_size
 
 
+def test_an_empty_file_comes_back_empty(store, tmp_path):
+    """It is asked for by a range that it does not have."""
+    payload = tmp_path / "payload"
+    payload.touch()
+    fetch_file(store, store_file(store, payload, "payload"), tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b""
+
+
 def test_a_changed_object_is_corrupt(store, tmp_path):
     payload = tmp_path / "payload"
     payload.write_bytes(b"forces")

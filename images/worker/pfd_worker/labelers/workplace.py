@@ -1,0 +1,69 @@
+"""Where an ASE calculator computes: in a working directory without anything of another calculation."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+
+class Workplace:
+    """A calculator in an empty working directory; both are made anew once a calculation has left a file.
+
+    Calculators of programs read whatever lies there: if the program ends well without new results, those of the
+    calculation before, of another structure. A calculator that leaves no file works in memory, and goes on with what
+    it knows. The working directory is the whole process's: no two threads can have a workplace at a time.
+
+    Parameters
+    ----------
+    make
+        Makes the calculator.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._held = contextlib.ExitStack()
+        self._folders: list[Path] = []
+        self._calculator: Any = None
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def calculator(self) -> Any:
+        """Return a calculator for the next structure."""
+        if self._calculator is None or any(any(folder.iterdir()) for folder in self._folders):
+            self._clear()
+            folder = self._empty_folder()
+            self._held.enter_context(contextlib.chdir(folder))
+            self._calculator = self._make()
+            self._move_below(folder)
+        return self._calculator
+
+    def _clear(self) -> None:
+        self._calculator = None
+        self._folders = []
+        self._held.close()
+
+    def _empty_folder(self, parent: Path | None = None) -> Path:
+        # a program that is killed may still write while its folder is removed
+        made = TemporaryDirectory(prefix="calculation-", dir=parent, ignore_cleanup_errors=True)
+        folder = Path(self._held.enter_context(made)).resolve()
+        self._folders.append(folder)
+        return folder
+
+    def _move_below(self, folder: Path) -> None:
+        """Let a calculator whose own `directory` is elsewhere, on a larger disk, say, use an empty one in it."""
+        given = getattr(self._calculator, "directory", None)
+        if isinstance(given, str | os.PathLike) and not Path(given).resolve().is_relative_to(folder):
+            parent = Path(given).resolve()
+            parent.mkdir(parents=True, exist_ok=True)
+            self._calculator.directory = str(self._empty_folder(parent))

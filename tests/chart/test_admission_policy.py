@@ -1,0 +1,127 @@
+"""What the API server takes from the operator's account: what it draws, and little else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart_rendering import ROOT, of_kind, render
+
+from pfd_operator.api.job import GROUP, VERSION
+from pfd_operator.api.kinds import KINDS
+
+ON = ("--set", "admissionPolicy.enabled=true")
+PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+GOLDEN = sorted((ROOT / "tests/unit/operator/render/golden").glob("*.yaml"))
+"""What the operator draws, as it is kept for its own tests."""
+
+
+def policies(*arguments: str) -> dict[str, dict[str, Any]]:
+    found = of_kind(render(*ON, *arguments), PARTS[0])
+    return {policy["metadata"]["name"].rpartition("-")[2]: policy["spec"] for policy in found}
+
+
+def expressions(spec: dict[str, Any]) -> str:
+    return "\n".join(validation["expression"] for validation in spec["validations"])
+
+
+def accounts(*arguments: str) -> list[str]:
+    (names,) = re.findall(r"serviceAccountName in (\[.*?\])", expressions(policies(*arguments)["pods"]))
+    return list(json.loads(names))
+
+
+def accounts_with(name: str) -> list[str]:
+    # whether or not the chart has this value yet
+    return accounts("--set", f"stages.serviceAccountName={name}", "--skip-schema-validation")
+
+
+def test_none_unless_asked_for() -> None:
+    assert not {document["kind"] for document in render()} & set(PARTS)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={lab}")])
+def test_it_holds_for_the_operators_account_only_and_denies(arguments: tuple[str, ...]) -> None:
+    documents = render(*ON, *arguments)
+    (account,) = of_kind(documents, "ServiceAccount")
+    user = f'request.userInfo.username == "system:serviceaccount:pfd-system:{account["metadata"]["name"]}"'
+    names = set()
+    for policy in of_kind(documents, PARTS[0]):
+        assert [condition["expression"] for condition in policy["spec"]["matchConditions"]] == [user]
+        assert policy["spec"]["failurePolicy"] == "Fail"
+        names.add(policy["metadata"]["name"])
+    bindings = of_kind(documents, PARTS[1])
+    assert {binding["spec"]["policyName"] for binding in bindings} == names
+    assert len(bindings) == len(names) == 2
+    assert all(binding["spec"]["validationActions"] == ["Deny"] for binding in bindings)
+
+
+def test_all_that_the_role_lets_it_create_beside_events_needs_an_owner() -> None:
+    (role,) = (each for each in of_kind(render(), "ClusterRole") if each["metadata"]["name"] == "pfd")
+    may_create = {
+        (group, resource)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if "create" in rule["verbs"]
+    }
+    rules = policies()["owners"]["matchConstraints"]["resourceRules"]
+    matched = {(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
+    assert matched == may_create - {("", "events")}
+    assert all((rule["apiVersions"], rule["operations"]) == (["v1"], ["CREATE"]) for rule in rules)
+
+
+def test_owners_are_the_operators_kinds() -> None:
+    said = expressions(policies()["owners"])
+    assert f'owner.apiVersion == "{GROUP}/{VERSION}"' in said
+    assert "owner.controller" in said
+    (kinds,) = re.findall(r"owner\.kind in (\[.*?\])", said)
+    assert set(json.loads(kinds)) == {kind.name for kind in KINDS.values()}
+
+
+def test_pods_get_nothing_of_the_node_and_no_token() -> None:
+    said = expressions(policies()["pods"])
+    forbidden = ("hostPath", "hostNetwork", "hostPID", "hostIPC", "privileged", "serviceAccountToken")
+    for field in (*forbidden, "automountServiceAccountToken"):
+        assert re.search(rf"!\w+(\.\w+)*\.{field}\b|!has\(\w+(\.\w+)*\.{field}\)", said), field
+    assert "pod.containers" in said and "pod.initContainers" in said
+
+
+def test_the_account_of_stages_is_default_or_the_one_that_is_set() -> None:
+    assert accounts() == ["default"]
+    assert accounts_with("stage") == ["default", "stage"]
+
+
+def test_expressions_read_only_what_they_have_asked_for() -> None:
+    """A field that is not there ends an expression with an error, and that is a refusal."""
+    always = {"containers", "sources", "apiVersion", "kind", "username", "metadata", "spec", "template", "pod"}
+    for spec in policies().values():
+        for validation in spec["validations"]:
+            said = re.sub(r'"[^"]*"', '""', validation["expression"])
+            asked = set(re.findall(r"has\([\w.]*?(\w+)\)", said))
+            read = set(re.findall(r"\.(\w+)\b(?!\()", said))
+            assert read <= asked | always, read - asked - always
+            assert said.count("(") == said.count(")")
+            assert said.count("[") == said.count("]")
+
+
+@pytest.mark.parametrize("drawn", GOLDEN, ids=lambda path: path.stem)
+def test_what_the_operator_draws_is_within_it(drawn: Path) -> None:
+    manifest = yaml.safe_load(drawn.read_text())
+    (owner,) = manifest["metadata"]["ownerReferences"]
+    assert owner["controller"] and owner["apiVersion"] == f"{GROUP}/{VERSION}" and owner["kind"] in KINDS
+    if manifest["kind"] != "Job":
+        return
+    pod = manifest["spec"]["template"]["spec"]
+    if "serviceAccountName" in pod:
+        assert pod["serviceAccountName"] in accounts_with(pod["serviceAccountName"])
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    for volume in pod["volumes"]:
+        assert "hostPath" not in volume
+        assert not [each for each in volume.get("projected", {}).get("sources", ()) if "serviceAccountToken" in each]
+    for container in pod["containers"] + pod.get("initContainers", []):
+        assert "privileged" not in container["securityContext"]

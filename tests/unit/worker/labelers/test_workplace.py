@@ -1,0 +1,120 @@
+"""Calculators of programs: what one calculation leaves is no result, and no start, of the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, FileIOCalculator
+from ase.calculators.emt import EMT
+
+from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.in_process import AseLabeler
+from pfd_worker.labelers.workplace import Workplace
+
+INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
+
+# a site's wrapper, whose last line succeeds whatever has become of the program before it
+PROGRAM = """#!/bin/sh
+if [ -e RESTART ]; then touch {log}/restarted; fi
+touch RESTART
+echo run >> {log}/runs
+if [ "$(wc -l < {log}/runs)" -le {good} ]; then cat ENERGY > RESULTS; fi
+exit 0
+"""
+
+
+class Program(FileIOCalculator):
+    """Energies from a program that ASE starts in `directory`, and reads there."""
+
+    name = "program"
+    implemented_properties = ["energy", "forces"]
+
+    def write_input(self, atoms, properties=None, system_changes=None):
+        super().write_input(atoms, properties, system_changes)
+        (Path(self.directory) / "ENERGY").write_text(str(atoms.positions.sum()))
+
+    def read_results(self):
+        energy = float((Path(self.directory) / "RESULTS").read_text())
+        self.results = {"energy": energy, "forces": np.zeros((len(self.atoms), 3))}
+
+
+class Here(Calculator):
+    """A calculator of the user's own that knows nothing of `directory`, and makes a note of where it has been."""
+
+    implemented_properties = ["energy", "forces"]
+    places: list[Path]
+
+    def calculate(self, *given):
+        super().calculate(*given)
+        self.places.append(Path.cwd())
+        Path("RESULTS").touch()
+        self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
+
+
+def program(folder: Path, good: int, **given) -> AseLabeler:
+    """Return a labeler whose program gives results `good` times."""
+    script = folder / "program"
+    script.write_text(PROGRAM.format(log=folder, good=good))
+    script.chmod(0o755)
+    return AseLabeler(lambda: Program(command=str(script), **given))
+
+
+def single_point(seed: int) -> LabelTask:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1, seed=seed)
+    return LabelTask(atoms, INFO)
+
+
+def trajectory(steps: int) -> LabelTask:
+    atoms = single_point(1).atoms
+    return LabelTask(atoms, INFO, steps=steps, temperature_kelvin=300, timestep_fs=1, seed=5)
+
+
+@pytest.mark.parametrize("directory", [".", "below", "../beside", "/elsewhere"])
+def test_results_of_the_frame_before_are_no_results_of_this_one(tmp_path, monkeypatch, directory):
+    monkeypatch.chdir(tmp_path)
+    labeler = program(tmp_path, good=2, directory=directory.replace("/elsewhere", str(tmp_path / "disk")))
+    verdicts = [labeler.compute(single_point(seed)) for seed in (1, 2, 3)]
+    assert [verdict.reason for verdict in verdicts] == ["", "", "EngineError"]
+    energies = [verdict.frames[0].get_potential_energy() for verdict in verdicts[:2]]
+    assert energies == pytest.approx([single_point(seed).atoms.positions.sum() for seed in (1, 2)])
+    assert not (tmp_path / "restarted").exists()
+    assert Path.cwd() == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} <= {"program", "runs", "disk"}
+    assert not list(tmp_path.glob("disk/*"))
+
+
+def test_results_of_the_step_before_are_no_results_of_this_one(tmp_path):
+    assert len(program(tmp_path, good=4).compute(trajectory(4)).frames) == 4
+    (tmp_path / "runs").unlink()
+    assert program(tmp_path, good=2).compute(trajectory(4)).reason == "EngineError"
+    assert (tmp_path / "runs").read_text().count("run") == 3
+    assert not (tmp_path / "restarted").exists()
+
+
+def test_a_calculator_that_writes_where_it_is_has_each_place_for_itself():
+    Here.places = []
+    assert len(AseLabeler(Here).compute(trajectory(3)).frames) == 3
+    assert AseLabeler(Here).compute(single_point(1)).ok
+    assert len(set(Here.places)) == 4
+    assert not any(place.exists() for place in Here.places)
+
+
+@pytest.mark.parametrize(("kind", "made"), [(EMT, 1), (Here, 3)])
+def test_a_calculator_goes_on_while_it_leaves_no_file(kind, made):
+    Here.places = []
+    calculators = []
+
+    def make():
+        calculators.append(kind())
+        return calculators[-1]
+
+    with Workplace(make) as workplace:
+        for seed in (1, 2, 3):
+            atoms = single_point(seed).atoms
+            atoms.calc = workplace.calculator()
+            atoms.get_forces()
+    assert len(calculators) == made

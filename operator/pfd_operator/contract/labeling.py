@@ -207,8 +207,8 @@ class Labeling(FailureLimit):
     )
     noise_check: NoiseCheck | None = Field(
         None,
-        description="Also label some hold-out frames with tighter settings: the difference is the labels' own noise, and "
-        "model errors below it say nothing. Default: none.",
+        description="Also label some hold-out frames with tighter settings: the difference is the labels' own noise, "
+        "and model errors below it say nothing. Default: none.",
     )
 
     def tighter(self) -> Engine | None:

@@ -127,7 +127,7 @@ def pod_deadline_seconds(
 
 
 def job_deadline_seconds(spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
-    """Return how long a Job may take with no operator alive, in s: it replaces pods that ended at their own deadline."""
+    """Return how long a Job may take with no operator alive, in s: it replaces pods that reached their deadline."""
     return _whole_seconds(deadline_left(spec, status, now))
 
 

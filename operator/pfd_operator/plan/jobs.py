@@ -108,15 +108,9 @@ def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
 def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:
     failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed"]
     failures = [(pod, classify(pod, job.stage, memory_limit)) for pod in failed]
-    for pod, failure in failures:
-        # memory is decided at the end: one huge frame of many is a failed label, not a failed job
-        if failure.remedy is Remedy.FAIL and pod.exit_code == ExitCode.USER_ERROR:
-            return failure
-        if failure.remedy is Remedy.BUDGET:
-            return failure
-    if job.deadline_exceeded:
-        words = f"Job {job.name} of the {job.stage.value} stage used up the time that spec.budget left it"
-        return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
+    at_once = _decides_at_once(job, failures)
+    if at_once is not None:
+        return at_once
     completions = job.completions or 1
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
@@ -126,6 +120,19 @@ def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:
     if not failures:
         return lost(job.stage, job.name)
     return next((failure for _, failure in failures if failure.remedy is Remedy.FAIL), failures[-1][1])
+
+
+def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:
+    for pod, failure in failures:
+        # memory is decided at the end: one huge frame of many is a failed label, not a failed job
+        if failure.remedy is Remedy.FAIL and pod.exit_code == ExitCode.USER_ERROR:
+            return failure
+        if failure.remedy is Remedy.BUDGET:
+            return failure
+    if not job.deadline_exceeded:
+        return None
+    words = f"Job {job.name} of the {job.stage.value} stage used up the time that spec.budget left it"
+    return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
 
 
 def _results_by_index(job: ObservedJob) -> tuple[StageResult, ...]:

@@ -50,6 +50,6 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
     if not where:
         return ""
     return (
-        f"the hold-out has no frame in {where}, so the error there is not known: either all MD exploded there at once, or "
-        "spec.exploration was changed after the hold-out was made"
+        f"the hold-out has no frame in {where}, so the error there is not known: either all MD exploded there at once, "
+        "or spec.exploration was changed after the hold-out was made"
     )

@@ -92,7 +92,7 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
     Parameters
     ----------
     frames
-        A shard, with stratum and step in their info: the same atoms may be a crystal in one stratum and a gas in another.
+        A shard, with stratum and step in their info: the same atoms may be a crystal in one stratum, a gas in another.
     energies_ev
         Total energy of each frame by the exploring model, in eV.
     limits

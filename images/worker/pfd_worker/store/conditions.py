@@ -29,6 +29,6 @@ def check_conditional_puts(store: ObjectStore) -> None:
         raise user_error(
             Reason.STORE_UNSUITABLE,
             f"spec.artifacts.s3: {store.uri('')} overwrites an object although the request says If-None-Match: *, so "
-            "that several pods would compute and pay for one label. Use a store that supports conditional writes, such as "
-            "AWS S3.",
+            "that several pods would compute and pay for one label. Use a store that supports conditional writes, "
+            "such as AWS S3.",
         )

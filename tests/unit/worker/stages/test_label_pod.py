@@ -35,7 +35,8 @@ def image(tmp_path, monkeypatch) -> Path:
 
 def keys(loop: Loop, selected: StageRef, name: str, *command: str) -> list[str]:
     abinit = ABINIT["abinit"] | ({"command": list(command)} if command else {})
-    return [entry.key for entry in desk_of(context_of(loop, selected, name, POD | {"engine": {"abinit": abinit}})).entries]
+    context = context_of(loop, selected, name, POD | {"engine": {"abinit": abinit}})
+    return [entry.key for entry in desk_of(context).entries]
 
 
 def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):

@@ -34,7 +34,11 @@ RARELY_USED: dict[Right, str] = {
     ("get", "pfd.dev", "distilljobs"): "a status write met a newer version",
     ("patch", "", "events"): "the same thing happened again",
 }
+CONTAINER = {"name": "c", "image": "i"}
+_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 _COLLECTIONS = {
+    "ValidatingAdmissionPolicy": f"{_POLICIES}ies",
+    "ValidatingAdmissionPolicyBinding": f"{_POLICIES}ybindings",
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
@@ -92,8 +96,9 @@ async def account_of(api: KubeApi, kubeconfig: Path, documents: Iterable[dict[st
 async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     api: KubeApi, namespace: str, kubeconfig: Path, audit_log: Path, tmp_path: Path
 ) -> None:
-    documents = render("--set", f"namespaces={{{namespace}}}")
-    settings = settings_for(namespace, await account_of(api, kubeconfig, documents, tmp_path))
+    documents = render("--set", f"namespaces={{{namespace}}}", "--set", "admissionPolicy.enabled=true")
+    account = await account_of(api, kubeconfig, documents, tmp_path)
+    settings = settings_for(namespace, account)
     stop = asyncio.Event()
     # one in which it has no Role keeps it from nothing
     both = replace(settings, lease_name=ACCOUNT, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere"))
@@ -125,3 +130,39 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     assert rights <= granted(documents), rights - granted(documents)
     unused = granted(documents) - rights - RARELY_USED.keys()
     assert not unused, f"granted and not used: {sorted(unused)}"
+    await refuses_what_the_operator_never_makes(account, namespace)
+
+
+async def refuses_what_the_operator_never_makes(account: Path, namespace: str) -> None:
+    """By the chart's ValidatingAdmissionPolicies, under which all of the above was made."""
+    privileged = {"containers": [CONTAINER | {"securityContext": {"privileged": True}}]}
+    cases: list[tuple[dict[str, Any], bool, str]] = [
+        ({}, False, "owns as its controller"),
+        ({"automountServiceAccountToken": True}, True, "automountServiceAccountToken"),
+        ({"serviceAccountName": "admin"}, True, "ServiceAccount default only"),
+        ({"hostNetwork": True}, True, "namespaces of the node"),
+        ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, True, "hostPath"),
+        (privileged, True, "privileged"),
+        ({}, True, ""),
+    ]
+    api = await KubeApi.connect(account)
+    try:
+        for pod, owned, words in cases:
+            said = await _said_of(api, namespace, pod, owned)
+            assert words in said and bool(words) == bool(said), (pod, owned, said)
+    finally:
+        await api.close()
+
+
+async def _said_of(api: KubeApi, namespace: str, pod: dict[str, Any], owned: bool) -> str:
+    """Return why a Job is refused; nothing if it is not. None is made."""
+    kept = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [CONTAINER]}
+    owner = {"apiVersion": "pfd.dev/v1alpha1", "kind": "FineTuneJob", "name": "x", "uid": "1", "controller": True}
+    metadata = {"name": "tried", "ownerReferences": [owner] if owned else []}
+    body = {"metadata": metadata, "spec": {"template": {"spec": kept | pod}}}
+    try:
+        await api.send("POST", f"/apis/batch/v1/namespaces/{namespace}/jobs", body, {"dryRun": "All"})
+    except ApiError as error:
+        assert error.status == 403, error
+        return error.message
+    return ""

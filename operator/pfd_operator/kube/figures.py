@@ -28,6 +28,7 @@ class JobFigures(NamedTuple):
     """The numbers in a job's status."""
 
     kind: str
+    namespace: str
     phase: str
     stage: str
     """The one that runs; empty if none does."""
@@ -48,6 +49,7 @@ def figures_of(snapshot: Snapshot) -> JobFigures:
     failed = phase == Phase.FAILED and "finishedAt" in status
     return JobFigures(
         kind=snapshot.kind.name,
+        namespace=intern(snapshot.key.namespace),
         phase=phase,
         # one that was stopped stays on record, to go on with
         stage=intern((status.get("active") or {}).get("stage", "")) if phase == Phase.RUNNING else "",

@@ -27,10 +27,11 @@ def gauge_family(name: str, text: str, labels: list[str], values: Mapping[LabelV
 
 
 def job_families(figures: Iterable[JobFigures], now: datetime) -> Iterator[Metric]:
-    """Count the jobs there are in one pass; no label names a job, so their number does not make more series."""
+    """Count the jobs there are in one pass; no label names a job, so only namespaces make more series."""
     jobs, labels = Tally[LabelValues](), Tally[LabelValues]()
     budget = Tally[LabelValues]()
     gpu_seconds: dict[LabelValues, float] = {(kind,): 0.0 for kind in KINDS}
+    usage = _Usage()
     conditions = _Conditions(now)
     failed_at: dict[LabelValues, float] = {}
     for kind in KINDS:
@@ -44,6 +45,7 @@ def job_families(figures: Iterable[JobFigures], now: datetime) -> Iterator[Metri
             labels[kind, result] += count
         budget[kind,] += job.label_budget
         gpu_seconds[kind,] += job.gpu_seconds
+        usage.add(job)
         if job.failed_at is not None:
             failed_at[kind,] = max(failed_at.get((kind,), 0.0), job.failed_at)
         for condition in job.conditions:
@@ -67,7 +69,27 @@ def job_families(figures: Iterable[JobFigures], now: datetime) -> Iterator[Metri
         kinds,
         failed_at,
     )
+    yield from usage.families()
     yield from conditions.families()
+
+
+class _Usage:
+    """What the jobs of each namespace have cost: whom to ask, or to bill."""
+
+    def __init__(self) -> None:
+        self._gpu_seconds, self._paid = Tally[LabelValues](), Tally[LabelValues]()
+
+    def add(self, job: JobFigures) -> None:
+        self._gpu_seconds[job.namespace,] += round(job.gpu_seconds)
+        self._paid[job.namespace,] += job.labels[LABEL_RESULTS.index("paid")]
+
+    def families(self) -> Iterator[Metric]:
+        # "namespace" is the operator's own, as Prometheus finds it
+        names = ["job_namespace"]
+        yield gauge_family(
+            "pfd_namespace_gpu_seconds", f"GPU time used, in seconds, {WHILE_THERE}", names, self._gpu_seconds
+        )
+        yield gauge_family("pfd_namespace_labels_paid", f"Labels paid for, {WHILE_THERE}", names, self._paid)
 
 
 class _Conditions:

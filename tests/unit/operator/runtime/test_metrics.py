@@ -87,6 +87,15 @@ async def test_costs_are_summed_by_kind_and_are_there_from_the_start(operator: O
     assert at(values["pfd_jobs_gpu_seconds"], kind="DistillJob") == 0
 
 
+async def test_costs_are_summed_by_the_namespace_of_the_jobs(operator: Operator) -> None:
+    for kind, name, paid, seconds in (("FineTuneJob", "a", 20, 100), ("DistillJob", "b", 5, 23)):
+        status = {"labels": {"paid": paid}, "gpuSeconds": seconds}
+        operator.resource_changed(body(name, kind, **status), deleted=False)
+    values = scrape(operator)
+    assert values["pfd_namespace_gpu_seconds"] == {frozenset({("job_namespace", "lab")}): 123}
+    assert values["pfd_namespace_labels_paid"] == {frozenset({("job_namespace", "lab")}): 25}
+
+
 async def test_stuck_and_failed_jobs_say_why_and_since_when(operator: Operator) -> None:
     for name, seconds in (("a", 50.0), ("b", 700.0)):
         conditions = [

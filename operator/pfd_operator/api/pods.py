@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from pfd_operator.contract.base import ExactlyOne, Name, ObjectName, Strict
+from pfd_operator.contract.stage import StageKind
 
 GPU_RESOURCES = frozenset(
     {"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
@@ -85,3 +86,8 @@ class Pods(Strict):
     select: PodOverrides = Field(PodOverrides(), description="Pods of select.")
     label: PodOverrides = Field(PodOverrides(), description="Pods of label.")
     train: PodOverrides = Field(PodOverrides(), description="Pods of train.")
+
+    def of(self, stage: StageKind) -> PodOverrides:
+        """Return those of a stage."""
+        overrides: PodOverrides = getattr(self, stage.value)
+        return overrides

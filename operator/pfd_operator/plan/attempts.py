@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
-from pfd_operator.api.pods import PodOverrides
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
 from pfd_operator.contract.stage import StageKind, StageRef
 
@@ -242,5 +241,4 @@ def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
 
 
 def _memory_limit(draft: Draft, stage: StageKind) -> str | None:
-    overrides: PodOverrides = getattr(draft.spec.pods, stage.value)
-    return memory_limit_of(overrides.resources.limits)
+    return memory_limit_of(draft.spec.pods.of(stage).resources.limits)

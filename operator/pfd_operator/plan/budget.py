@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.job import JobSpec
-from pfd_operator.api.pods import PodOverrides, gpus_in
+from pfd_operator.api.pods import gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
@@ -30,7 +30,7 @@ class Exhausted:
 
 def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
     """Return how many GPUs a pod of a stage asks for."""
-    overrides: PodOverrides = getattr(spec.pods, stage.value)
+    overrides = spec.pods.of(stage)
     return gpus_in(overrides.resources.limits) + sum(claim.gpus for claim in overrides.resource_claims)
 
 
@@ -38,7 +38,7 @@ def gpus_of(spec: JobSpec, job: ObservedJob) -> int:
     """Return how many GPUs a pod of a Job has: by the Job itself, as spec.pods may have changed since it was made."""
     if job.gpus is None:
         return gpus_per_pod(spec, job.stage)
-    overrides: PodOverrides = getattr(spec.pods, job.stage.value)
+    overrides = spec.pods.of(job.stage)
     # only the spec says how many GPUs a claim stands for
     counts = {claim.name: claim.gpus for claim in overrides.resource_claims}
     return job.gpus + sum(counts.get(name, 1) for name in job.claims)

@@ -16,7 +16,7 @@ USER_ID = 65532
 
 def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[str, Any]:
     """Return the pod spec of a stage; it passes the restricted Pod Security Standard."""
-    overrides: PodOverrides = getattr(job.owner.spec.pods, job.spec.stage.value)
+    overrides = job.owner.spec.pods.of(job.spec.stage)
     init_containers, main_containers = containers(job, settings, overrides, progress_token)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",

@@ -1,5 +1,6 @@
 """Real trainings of tiny students: from scratch, going on, and stopped half-way."""
 
+import re
 import shutil
 import threading
 
@@ -94,6 +95,9 @@ def test_a_stopped_student_goes_on_from_its_checkpoint(tmp_path):
         stopped.run(frames, tmp_path / "model.pt")
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
     shutil.rmtree(tmp_path / "training")
-    outcome = student_run(tmp_path, SE_A, steps=2000).run(frames, tmp_path / "model.pt")
-    assert 0 < outcome.resumed_from_step < 2000
+    (stopped_at,) = map(int, re.findall(r"step (\d+)", caught.value.message))
+    # it need not go on for all of its steps to show that it does
+    outcome = student_run(tmp_path, SE_A, steps=stopped_at + 100).run(frames, tmp_path / "model.pt")
+    assert 0 < outcome.resumed_from_step == stopped_at < 2000
+    assert outcome.step > stopped_at
     assert load_checkpoint(tmp_path / "model.pt")["model.Default.min_nbor_dist"] > 0

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -54,7 +54,7 @@ class LabelDesk:
 
     def __init__(self, context: StageContext, engine: Engine) -> None:
         self.context = context
-        self.params = cast(LabelParams, context.spec.params)
+        self.params = context.params(LabelParams)
         # the spec names pseudopotentials and programs; what they are is known only where they are
         content = {"content": fingerprint(engine, context.workdir)}
         tighter = self.params.tighter or engine

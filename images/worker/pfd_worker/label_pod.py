@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import cast
 
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason, StageResult
@@ -120,7 +119,7 @@ def _stored(context: StageContext) -> StageResult:
 
 
 def _params(context: StageContext) -> LabelParams:
-    return cast(LabelParams, context.spec.params)
+    return context.params(LabelParams)
 
 
 def _engine(context: StageContext) -> Engine:

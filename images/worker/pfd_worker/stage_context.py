@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
-from pfd_operator.contract.stage import StageSpec, stage_digest
+from pfd_operator.contract.stage import Params, StageSpec, stage_digest
 from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
 from pfd_worker.store.objects import ObjectStore
@@ -27,6 +27,7 @@ would take minutes: each waits for its answer, not for bytes."""
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
+_Params = TypeVar("_Params", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class StageContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set by SIGTERM: save the work and raise `preempted`."""
     _manifests: dict[str, dict[int, Manifest | None]] = field(default_factory=dict)
+
+    def params(self, kind: type[_Params]) -> _Params:
+        """Return what the stage is told, by a stage of this kind.
+
+        Raises
+        ------
+        TypeError
+            If it is of another.
+        """
+        params = self.spec.params
+        if not isinstance(params, kind):
+            raise TypeError(f"the {self.spec.stage.value} stage is not told {kind.__name__}")
+        return params
 
     @cached_property
     def digest(self) -> str:

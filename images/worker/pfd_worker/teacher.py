@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, cast
+from typing import Any
 
 from ase import Atoms
 
@@ -57,7 +57,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
 
 def _tasks(context: StageContext) -> tuple[int, list[dict[str, Any]], list[Atoms]]:
     """Return the number of this index's first task in the whole list, its tasks, and the frame of each."""
-    params = cast(LabelParams, context.spec.params)
+    params = context.params(LabelParams)
     first = (context.index or 0) * params.frames_per_pod
     tasks = read_tasks(context)[first : first + params.frames_per_pod]
     frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))

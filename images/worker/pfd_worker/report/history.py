@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
@@ -144,7 +144,7 @@ def history_before(context: StageContext, previous: Manifest | None) -> History:
         return History()
     if stage_files.HISTORY in previous.files:
         history = History.from_json(json.loads(context.fetch(previous, stage_files.HISTORY).read_text()))
-        pods = cast(TrainParams, context.spec.params).training.nodes
+        pods = context.params(TrainParams).training.nodes
         newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
         return replace(history, iterations=(*history.iterations[:-1], newest))
     metrics = previous.summary["metrics"]

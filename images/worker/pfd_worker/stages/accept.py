@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ase import Atoms
 
@@ -44,7 +44,7 @@ def run(context: StageContext) -> StageOutput:
     StageError
         Preempted, if the pod was told to stop: nothing is committed.
     """
-    params = cast(AcceptParams, context.spec.params)
+    params = context.params(AcceptParams)
     prepare, train = context.input("prepare")[0], context.input("train")[0]
     files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
     model = next(reversed(files))

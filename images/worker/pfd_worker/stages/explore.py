@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -33,7 +33,7 @@ from pfd_worker.structures import by_system, holdout_starts, structures_in_turn,
 
 def run(context: StageContext) -> StageOutput:
     """Run the trajectories of this index and reduce their frames to features on the spot."""
-    params = cast(ExploreParams, context.spec.params)
+    params = context.params(ExploreParams)
     prepared = context.input("prepare")[0]
     starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
     elements: list[str] = prepared.summary["elements"]

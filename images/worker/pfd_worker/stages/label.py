@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from typing import cast
 
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
@@ -20,7 +19,7 @@ from pfd_worker.teacher import label_by_teacher
 
 def run(context: StageContext) -> StageOutput:
     """Compute what is not stored yet, one task after another; every finished label is safe at once."""
-    params = cast(LabelParams, context.spec.params)
+    params = context.params(LabelParams)
     if params.engine is None:
         return label_by_teacher(context)
     desk = LabelDesk(context, params.engine)

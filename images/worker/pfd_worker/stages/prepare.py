@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import cast
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.stage import PrepareParams
@@ -22,7 +21,7 @@ from pfd_worker.training.student import student_model_section
 
 def run(context: StageContext) -> StageOutput:
     """Check store, structures, pseudopotentials, data, model and training input; write perturbed starts."""
-    params = cast(PrepareParams, context.spec.params)
+    params = context.params(PrepareParams)
     check_conditional_puts(context.store)
     digests: dict[str, str] = {}
     starts, systems = starts_of(context, params, digests)

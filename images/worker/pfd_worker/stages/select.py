@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -32,7 +32,7 @@ _Row = tuple[int, int, dict[str, Any]]
 
 def run(context: StageContext) -> StageOutput:
     """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
-    params = cast(SelectParams, context.spec.params)
+    params = context.params(SelectParams)
     shards = context.input("explore")
     rows: list[_Row] = [
         (shard, number, row)

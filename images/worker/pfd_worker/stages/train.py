@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker.families import DEEPMD, family_of
 from pfd_worker.rounds.fine_tune import FineTuneRound
@@ -13,7 +11,7 @@ from pfd_worker.stage_context import StageContext, StageOutput
 
 def run(context: StageContext) -> StageOutput:
     """Fine-tune the model of `prepare`, or train a student."""
-    params = cast(TrainParams, context.spec.params)
+    params = context.params(TrainParams)
     if params.student is not None:
         return StudentRound(context, params, DEEPMD).run()
     return FineTuneRound(context, params, family_of(context.input("prepare")[0])).run()

@@ -191,6 +191,7 @@ def observed_pod(pod: Object) -> ObservedPod:
         phase=status.get("phase", "Unknown"),
         index=_index(metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")),
         created_at=timestamp(metadata.get("creationTimestamp")),
+        scheduled_at=timestamp(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         started_at=facts.started_at,
         finished_at=facts.finished_at if ended else None,
         grace_ends_at=timestamp(metadata.get("deletionTimestamp")),

@@ -11,7 +11,7 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .budget import gpu_seconds
 from .cautions import take_cautions
 from .draft import Draft
-from .failures import Remedy, lost
+from .failures import Failure, Remedy, lost
 from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
 from .names import job_name
 from .outcome import add_record
@@ -45,7 +45,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
     if isinstance(outcome, Success) and asks_too_much(draft, outcome):
         close_attempt(draft, job)
         select_anew(draft, outcome)
-    elif isinstance(outcome, Success) and outcome.lacking is not None and _explores_again(draft):
+    elif isinstance(outcome, Success) and outcome.lacking is not None and _explores_again(draft, outcome.lacking):
         fail(draft, replace(outcome.lacking, remedy=Remedy.RETRY))
     elif isinstance(outcome, Success):
         _record(draft, recipe, outcome)
@@ -53,13 +53,15 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         fail(draft, outcome)
 
 
-def _explores_again(draft: Draft) -> bool:
+def _explores_again(draft: Draft, lacking: Failure) -> bool:
     """Say whether MD of failed pods is run again: the selection, and above all the hold-out, want all of it.
 
-    What the other pods did is found in the store. In the end the stage goes on with what there is.
+    What the other pods did is found in the store. In the end, or where no retry can help, the stage goes on with what
+    there is.
     """
     active = draft.running
-    return active.stage is StageKind.EXPLORE and active.counted_failures + 1 < draft.settings.max_counted_failures
+    left = active.counted_failures + 1 < draft.settings.max_counted_failures
+    return active.stage is StageKind.EXPLORE and left and lacking.remedy is not Remedy.FAIL
 
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:

@@ -222,11 +222,14 @@ def kept_model_misses(limits: ErrorLimits, model: ModelRecord | None, iterations
     """Say which limits the kept model exceeds on the hold-out; nothing if none, or if its errors are not known.
 
     Of an iteration whose record is thin, or that has none, only the errors themselves are known, which the model has.
+    So it is of a model that no iteration trained.
     """
     if model is None or model.errors is None:
         return ""
-    place = f"of the model that is kept, iteration {model.iteration}'s, on the hold-out"
-    record = next((each for each in iterations if each.iteration == model.iteration and each.message), None)
+    whose = f"iteration {model.iteration}'s" if model.fine_tuned else "the pre-trained one, shifted"
+    place = f"of the model that is kept, {whose}, on the hold-out"
+    own = (each for each in iterations if each.iteration == model.iteration and each.message and model.fine_tuned)
+    record = next(own, None)
     if record is not None and record.holdout is not None:
         known = recorded(record)
         strata = {name: worst for name, worst in known.strata.items() if name == "holdout"}

@@ -64,10 +64,15 @@ def asks_too_much(draft: Draft, success: Success) -> bool:
 
 def select_anew(draft: Draft, success: Success) -> None:
     """Let the selection be made again by what is left now; nothing of it was labelled yet."""
+    before = draft.status.labels.paid
     draft.status = take_labels(draft.status, success.results)
     draft.set(again={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
-    words = "asked for more labels than are left, as not all that are paid for were known of; it is made anew"
+    counted = draft.status.labels.paid
+    why = (
+        f"{counted} are paid for, not {before}" if counted > before else "the budget was lowered, or it was done before"
+    )
+    words = f"asked for more labels than are left ({why})"
     draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
 
 

@@ -56,8 +56,9 @@ def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None
         )
     if job.nodes == 1 and any(pod.phase == "Running" and pod.waiting_reason is None for pod in job.pods):
         return None
-    waiting = next((pod for pod in job.pods if pod.phase in ("Pending", "Running") and pod.waiting_reason), None)
-    return _slow(job, now) if waiting is None else _explain(waiting)
+    waiting = [_explain(pod) for pod in job.pods if pod.phase in ("Pending", "Running") and pod.waiting_reason]
+    # what does not pass by itself says more than what may, whichever pod it is of
+    return min(waiting, key=lambda stuck: stuck.reason in PATIENT) if waiting else _slow(job, now)
 
 
 def _slow(job: ObservedJob, now: datetime) -> Stuck | None:
@@ -70,9 +71,11 @@ def _slow(job: ObservedJob, now: datetime) -> Stuck | None:
 
 def slow_in(pod: ObservedPod, now: datetime) -> float:
     """Return in how many seconds a pod is said to be slow to get ready; infinite if it is ready, or has ended."""
-    if pod.phase != "Pending" or pod.waiting_reason is not None or pod.created_at is None:
+    # a pod that waited for room is not slow; one whose first container has started only looks pending
+    since = pod.scheduled_at or pod.created_at
+    if pod.phase != "Pending" or pod.waiting_reason is not None or pod.started_at is not None or since is None:
         return math.inf
-    return SLOW_AFTER_SECONDS - (now - pod.created_at).total_seconds()
+    return SLOW_AFTER_SECONDS - (now - since).total_seconds()
 
 
 def _explain(pod: ObservedPod) -> Stuck:

@@ -71,6 +71,7 @@ class ObservedPod:
     """Pending, Running, Succeeded, Failed or Unknown, as the API server says."""
     index: int | None = None
     created_at: datetime | None = None
+    scheduled_at: datetime | None = None
     started_at: datetime | None = None
     """Start of its first container."""
     finished_at: datetime | None = None

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
 from pfd_worker.labelers.base import InProcessLabeler, LabelTask, Verdict
+from pfd_worker.labelers.workplace import ELSEWHERE
 
 START_SECONDS = 600.0
 """Time to import a calculator and to make it; it is no part of a calculation's own."""
@@ -113,6 +116,8 @@ class _Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
+        for link in Path(self._folder.name).glob(f"{ELSEWHERE}*"):
+            shutil.rmtree(link.resolve(), ignore_errors=True)
         self._folder.cleanup()
         return self._process.exitcode
 

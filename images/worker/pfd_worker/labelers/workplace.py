@@ -6,9 +6,15 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from types import TracebackType
 from typing import Any
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import transient
+
+ELSEWHERE = "elsewhere-"
+"""Beginning of links, beside the working directories, to those that are elsewhere: who kills us clears them away."""
 
 
 class Workplace:
@@ -54,9 +60,22 @@ class Workplace:
         self._held.close()
 
     def _empty_folder(self, parent: Path | None = None) -> Path:
-        # a program that is killed may still write while its folder is removed
-        made = TemporaryDirectory(prefix="calculation-", dir=parent, ignore_cleanup_errors=True)
-        folder = Path(self._held.enter_context(made)).resolve()
+        try:
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            # a program that is killed may still write while its folder is removed
+            made = TemporaryDirectory(prefix="calculation-", dir=parent, ignore_cleanup_errors=True)
+            folder = Path(self._held.enter_context(made)).resolve()
+            if parent is not None:
+                link = Path(gettempdir()) / f"{ELSEWHERE}{folder.name}"
+                link.symlink_to(folder)
+                self._held.callback(link.unlink, missing_ok=True)
+        except OSError as error:
+            # no fault of the frame's
+            where = gettempdir() if parent is None else parent
+            raise transient(
+                Reason.INTERNAL_ERROR, f"no folder to compute in can be made in {where}: {error}"
+            ) from error
         self._folders.append(folder)
         return folder
 
@@ -65,5 +84,5 @@ class Workplace:
         given = getattr(self._calculator, "directory", None)
         if isinstance(given, str | os.PathLike) and not Path(given).resolve().is_relative_to(folder):
             parent = Path(given).resolve()
-            parent.mkdir(parents=True, exist_ok=True)
-            self._calculator.directory = str(self._empty_folder(parent))
+            # as it was given: ASE's newer calculators go on with a Path, older ones with text
+            self._calculator.directory = type(given)(self._empty_folder(parent))

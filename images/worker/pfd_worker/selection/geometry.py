@@ -96,7 +96,7 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
     energies_ev
         Total energy of each frame by the exploring model, in eV.
     limits
-        The first five frames that can be compared have no median to compare with.
+        The first five frames that can be compared are compared with one another; fewer have no median.
     """
     per_atom = np.array([energy / max(1, len(atoms)) for atoms, energy in zip(frames, energies_ev, strict=True)])
     groups: dict[tuple[str, bytes], list[int]] = {}
@@ -105,18 +105,24 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
         groups.setdefault(alike, []).append(number)
     faults: list[str | None] = [None if np.isfinite(energy) else "the energy is not a number" for energy in per_atom]
     for members in groups.values():
-        before: list[float] = []
-        for number in sorted(members, key=lambda number: frames[number].info.get("step", 0)):
-            if faults[number] is not None:
-                continue
-            deviation = per_atom[number] - before[len(before) // 2] if len(before) >= FEWEST_FRAMES_TO_COMPARE else 0.0
-            if abs(deviation) <= limits.energy_deviation_ev_per_atom:
-                insort(before, per_atom[number])
-            else:
+        finite = [number for number in members if faults[number] is None]
+        finite.sort(key=lambda number: frames[number].info.get("step", 0))
+        if len(finite) < FEWEST_FRAMES_TO_COMPARE:
+            continue
+        # the first ones are compared with one another
+        before = sorted(per_atom[finite[:FEWEST_FRAMES_TO_COMPARE]])
+        first = before[len(before) // 2]
+        before = [energy for energy in before if abs(energy - first) <= limits.energy_deviation_ev_per_atom]
+        for place, number in enumerate(finite):
+            among_first = place < FEWEST_FRAMES_TO_COMPARE
+            deviation = per_atom[number] - (first if among_first else before[len(before) // 2])
+            if abs(deviation) > limits.energy_deviation_ev_per_atom:
                 faults[number] = (
                     f"the energy is {deviation:+.1f} eV per atom from the median of the MD before, "
                     f"more than {limits.energy_deviation_ev_per_atom:g}"
                 )
+            elif not among_first:
+                insort(before, per_atom[number])
     return faults
 
 

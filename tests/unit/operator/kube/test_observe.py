@@ -147,6 +147,10 @@ def test_pod_that_fits_nowhere() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     seen = observed_pod(pod({"phase": "Pending", "conditions": [condition]}))
     assert (seen.waiting_reason, seen.waiting_message) == ("Unschedulable", "0/1 nodes")
+    assert seen.scheduled_at is None
+    since = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:30Z"}
+    seen = observed_pod(pod({"phase": "Pending", "conditions": [since]}))
+    assert seen.scheduled_at == datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 
 
 def test_starting_is_not_waiting() -> None:

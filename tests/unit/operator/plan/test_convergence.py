@@ -272,6 +272,16 @@ def test_the_kept_model_is_judged_as_its_iteration_was(
     assert "But " in status.iterations[-1].message and "iteration 1's, on the hold-out" in status.iterations[-1].message
 
 
+def test_the_shifted_model_is_not_judged_by_the_training_it_beat() -> None:
+    asked_for, status = limits(consecutive=1, energyRMSEPerAtom=0.01), FineTuneJobStatus()
+    for iteration in (0, 1):
+        told = result(holdout={"force": 0.5, "energy": 0.5} if iteration == 0 else {"force": 0.09})
+        told.metrics["best"] = metrics(force=0.05, energy=0.005)
+        status = take_training(asked_for, status, iteration, told.model_copy(update={"best_iteration": None}))
+    assert status.model is not None and not status.model.fine_tuned
+    assert converged(asked_for, status), status.iterations[-1].message
+
+
 @pytest.mark.parametrize("distills", [False, True])
 def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> None:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:

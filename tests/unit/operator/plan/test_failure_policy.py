@@ -284,6 +284,38 @@ def test_a_pod_that_does_not_get_ready_shows_after_a_while() -> None:
     assert run.status.phase is Phase.RUNNING
 
 
+def test_a_pod_that_was_scheduled_late_or_has_begun_is_not_slow() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    late = pod("Pending", started_at=None, scheduled_at=after(5000))
+    assert run.step(job_of(planned, late), seconds=5000).requeue_after_seconds == SLOW_AFTER_SECONDS
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    stages_in = pod("Pending", started_at=START)
+    run.step(job_of(planned, stages_in), seconds=5000)
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+
+
+@pytest.mark.parametrize("first", ["Unschedulable", "ErrImagePull"])
+def test_of_several_pods_the_one_that_waiting_does_not_help_decides(first: str) -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    reasons = [first, *{"Unschedulable", "ErrImagePull"} - {first}]
+    pods = [
+        pod("Pending", name=f"pod-{number}", index=number, started_at=None, waiting_reason=reason)
+        for number, reason in enumerate(reasons)
+    ]
+    run.step(job_of(planned, *pods))
+    assert condition(run.status, ConditionType.STUCK).reason == OperatorReason.IMAGE_PULL
+
+
+def test_a_wait_for_room_has_its_own_time_after_an_image_that_could_not_be_pulled() -> None:
+    run = Run(settings=replace(SETTINGS, pending_after_seconds=600))
+    planned = run.until(0, StageKind.PREPARE)
+    run.step(job_of(planned, pod("Pending", started_at=None, waiting_reason="ErrImagePull")))
+    run.step(job_of(planned, pod("Pending", started_at=None, waiting_reason="Unschedulable")), seconds=800)
+    assert run.status.phase is Phase.RUNNING
+
+
 @pytest.mark.parametrize(("nodes", "stuck"), [(1, "False"), (2, "True")])
 def test_of_pods_that_work_together_each_has_to_start(nodes: int, stuck: str) -> None:
     run = Run()
@@ -400,6 +432,15 @@ def test_an_exploration_that_lacks_pods_is_run_again_and_goes_on_in_the_end() ->
     (told,) = [event for event in run.decision.events if event.reason == "StageIncomplete"]
     assert (told.warning, "without 1 of its 2 pods' results" in told.message) == (True, True)
     assert "no answer" in told.message
+    assert created(run.decision).spec.stage is StageKind.SELECT
+
+
+def test_an_exploration_is_not_run_again_where_that_cannot_help() -> None:
+    run = Run()
+    killed = failed_pod(137, name="pod-1", index=1, container_reason="OOMKilled")
+    job = succeeded(run.until(0, StageKind.EXPLORE))
+    run.step(replace(job, pods=(job.pods[0], killed), succeeded_indexes=1, failed_indexes=1), seconds=1)
+    assert [event.reason for event in run.decision.events] == ["StageIncomplete"]
     assert created(run.decision).spec.stage is StageKind.SELECT
 
 

@@ -27,9 +27,10 @@ INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajecto
 class Moody(EMT):
     """EMT that behaves as the first atom's element asks for, and tells in a folder who computes."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, directory="."):
         super().__init__()
         self._folder = Path(folder)
+        self.directory = directory
 
     def calculate(self, atoms=None, *given):
         (self._folder / f"computed-{os.getpid()}").touch()
@@ -39,16 +40,17 @@ class Moody(EMT):
             (self._folder / "grandchild").write_text(str(child.pid))
             time.sleep(600)
         if mood == "Au":
-            Path("WAVECAR").write_text("a large file")
+            (Path(self.directory) / "WAVECAR").write_text("a large file")
             os.kill(os.getpid(), signal.SIGKILL)
         if mood == "Pd":
             raise KeyError("no such thing")
         super().calculate(atoms, *given)
 
 
-def moody(folder, seconds=60.0):
+def moody(folder, seconds=60.0, **given):
     calculator = f"{__name__}:Moody"
-    engine = Engine.model_validate({"ase": {"calculator": calculator, "parameters": {"folder": str(folder)}}})
+    parameters = {"folder": str(folder), **given}
+    engine = Engine.model_validate({"ase": {"calculator": calculator, "parameters": parameters}})
     return limited_labeler(engine, seconds)
 
 
@@ -101,9 +103,11 @@ def test_what_a_killed_calculation_has_written_goes_with_it(tmp_path, monkeypatc
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with moody(tmp_path) as labeler:
+    disk = tmp_path / "disk"
+    with moody(tmp_path, directory=str(disk)) as labeler:
         assert labeler.compute(task("Au")).reason == "EngineKilled"
         assert not list(temporary.iterdir())
+        assert disk.is_dir() and not list(disk.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, FileIOCalculator
 from ase.calculators.emt import EMT
+from ase.calculators.genericfileio import CalculatorTemplate, GenericFileIOCalculator
 
+from pfd_operator.contract.result import ExitCode
+from pfd_worker.errors import StageError
 from pfd_worker.labelers.base import LabelTask
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.workplace import Workplace
@@ -39,6 +42,26 @@ class Program(FileIOCalculator):
     def read_results(self):
         energy = float((Path(self.directory) / "RESULTS").read_text())
         self.results = {"energy": energy, "forces": np.zeros((len(self.atoms), 3))}
+
+
+class Newer(CalculatorTemplate):
+    """Of ASE's newer calculators of programs, whose `directory` is a Path."""
+
+    def __init__(self):
+        super().__init__("newer", ["energy", "forces"])
+
+    def write_input(self, profile, directory, atoms, parameters, properties):
+        self.atoms = len(atoms)
+        (directory / "ENERGY").write_text(str(atoms.positions.sum()))
+
+    def execute(self, directory, profile):
+        (directory / "ENERGY").rename(directory / "RESULTS")
+
+    def read_results(self, directory):
+        return {"energy": float((directory / "RESULTS").read_text()), "forces": np.zeros((self.atoms, 3))}
+
+    def load_profile(self, *given, **named):
+        return None
 
 
 class Here(Calculator):
@@ -85,6 +108,21 @@ def test_results_of_the_frame_before_are_no_results_of_this_one(tmp_path, monkey
     assert Path.cwd() == tmp_path
     assert {path.name for path in tmp_path.iterdir()} <= {"program", "runs", "disk"}
     assert not list(tmp_path.glob("disk/*"))
+
+
+def test_a_directory_elsewhere_stays_of_its_kind(tmp_path):
+    def make():
+        return GenericFileIOCalculator(template=Newer(), profile=object(), directory=tmp_path / "disk")
+
+    verdict = AseLabeler(make).compute(single_point(1))
+    assert verdict.ok, verdict.message
+
+
+def test_no_room_to_compute_in_is_no_fault_of_the_frame(tmp_path):
+    (tmp_path / "disk").touch()
+    with pytest.raises(StageError, match="no folder to compute in") as caught:
+        program(tmp_path, good=1, directory=str(tmp_path / "disk")).compute(single_point(1))
+    assert caught.value.exit_code is ExitCode.TRANSIENT
 
 
 def test_results_of_the_step_before_are_no_results_of_this_one(tmp_path):

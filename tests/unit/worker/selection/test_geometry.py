@@ -97,6 +97,15 @@ def test_energies_are_compared_under_the_same_conditions_only():
     assert faults[:11] == [None] * 11 and "+4.5 eV per atom" in str(faults[11])
 
 
+def test_the_first_frames_are_compared_with_one_another():
+    frames = [bulk("Si", cubic=True) for _ in range(12)]
+    for number, atoms in enumerate(frames):
+        atoms.info["step"] = number // 4
+    energies = [8 * (-30.0 if number % 4 == 2 else -5.0) for number in range(12)]
+    faults = energy_faults(frames, energies, LIMITS)
+    assert [fault is None for fault in faults] == [number % 4 != 2 for number in range(12)]
+
+
 def test_sound_frames_are_those_before_most_trajectories_fell():
     frames, energies = [], []
     for falls_at in (6, 8, 8, 90):  # one trajectory after another, as an index has them

@@ -69,9 +69,7 @@ def select_anew(draft: Draft, success: Success) -> None:
     draft.set(again={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     counted = draft.status.labels.paid
-    why = (
-        f"{counted} are paid for, not {before}" if counted > before else "the budget was lowered, or it was done before"
-    )
+    why = f"{counted} are paid for, not {before}" if counted > before else "the budget was lowered since"
     words = f"asked for more labels than are left ({why})"
     draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
 

@@ -62,7 +62,7 @@ def watch_stuck(draft: Draft) -> None:
         return
     old = find_condition(draft.status, ConditionType.STUCK)
     was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
-    if old is not None and not was_stuck and PATIENT & {old.reason, stuck.reason}:
+    if old is not None and not was_stuck and (old.reason in PATIENT or stuck.reason in PATIENT):
         # it waits for this from now on, not since it first waited for something else
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     message = old.message if old is not None and was_stuck and stuck.steady else stuck.message

@@ -85,4 +85,5 @@ class Workplace:
         if isinstance(given, str | os.PathLike) and not Path(given).resolve().is_relative_to(folder):
             parent = Path(given).resolve()
             # as it was given: ASE's newer calculators go on with a Path, older ones with text
-            self._calculator.directory = type(given)(self._empty_folder(parent))
+            folder = self._empty_folder(parent)
+            self._calculator.directory = str(folder) if isinstance(given, str) else folder

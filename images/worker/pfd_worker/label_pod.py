@@ -57,7 +57,7 @@ def stage_in(context: StageContext) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             external_labeler(entry.engine).write_inputs(entry.task, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
-    script = _SCRIPT.format(workdir=context.workdir, timeout=_params(context).timeout_seconds, stop=_STOP)
+    script = _SCRIPT.format(workdir=context.workdir, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
     (context.workdir / "run.sh").write_text(script)
 
 
@@ -118,12 +118,8 @@ def _stored(context: StageContext) -> StageResult:
     return described(context, manifest, reused=False, seconds=time.monotonic() - started)
 
 
-def _params(context: StageContext) -> LabelParams:
-    return context.params(LabelParams)
-
-
 def _engine(context: StageContext) -> Engine:
-    engine = _params(context).engine
+    engine = context.params(LabelParams).engine
     if engine is None:
         raise ValueError("a teacher labels in the worker")
     return engine

@@ -22,11 +22,13 @@ def note_spec_change(draft: Draft) -> None:
     """Say whether a frozen part of the spec was changed."""
     if draft.status.spec_digest is None:
         return
-    if not draft.spec_differs:
+    same = not draft.spec_differs
+    if same:
+        # also where nobody changed it: another operator, with other defaults, has another digest for it
         draft.freeze_spec()
     if draft.status.phase.terminal or asked_for(draft):
         return
-    if not draft.spec_differs:
+    if same:
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
         return
     message = (

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from tests.unit.operator.resource_samples import SPEC
+
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.apply import apply
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Snapshot
 from pfd_operator.plan.types import CreateConfigMap, CreateService, Decision, Settings
 
-SPEC = {
-    "model": {"uri": "s3://pfd/m.pt"},
-    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
-    "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
-    "labeling": {"engine": {"xtb": {}}},
-    "convergence": {"forceRMSE": 0.08},
-    "artifacts": {"s3": {"bucket": "pfd"}},
-}
 METADATA = {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1"}
 RESOURCE = {"kind": "FineTuneJob", "metadata": METADATA, "spec": SPEC}
 

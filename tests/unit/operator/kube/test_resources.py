@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.operator.resource_samples import SPEC
 
 from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
@@ -14,15 +15,6 @@ from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.budget import gpus_per_pod
-
-SPEC: dict[str, Any] = {
-    "model": {"uri": "s3://pfd/m.pt"},
-    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
-    "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
-    "labeling": {"engine": {"xtb": {}}},
-    "convergence": {"forceRMSE": 0.08},
-    "artifacts": {"s3": {"bucket": "pfd"}},
-}
 
 
 def body(version: int, uid: str = "u", **fields: Any) -> dict[str, Any]:

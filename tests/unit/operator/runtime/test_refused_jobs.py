@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from tests.unit.operator.resource_samples import SPEC
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
@@ -20,14 +21,6 @@ from pfd_operator.runtime.reconcile import Reconciler
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("FineTuneJob", "lab", "silicon")
-SPEC = {
-    "model": {"uri": "s3://pfd/m.pt"},
-    "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],
-    "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
-    "labeling": {"engine": {"xtb": {}}},
-    "convergence": {"forceRMSE": 0.08},
-    "artifacts": {"s3": {"bucket": "pfd"}},
-}
 
 
 def patched(old: Any, patch: Any) -> Any:

@@ -1,5 +1,5 @@
 # Benchmarks. Arguments of one run: make bench-operator BENCH='--crs 200'
-.PHONY: bench-operator bench-overhead bench-labels bench-lammps bench-science
+.PHONY: bench-operator bench-overhead bench-labels bench-lammps bench-science bench-gpu
 bench-operator: venv devcluster ## the operator's cost at scale, against a real kube-apiserver
 	PYTHONPATH=$(PYTHONPATH):tests:tests/integration $(PYTHON) -m bench.operator $(BENCH)
 
@@ -14,6 +14,9 @@ bench-labels: venv kubectl image-abinit ## the demo's labels against the next k-
 bench-lammps: venv kubectl image-worker-test-deps image-lammps ## an exported student's MD step in LAMMPS beside ASE's
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) PYTHONPATH=$(PYTHONPATH):tests:hack/demo \
 	  $(PYTHON) -m bench.lammps $(BENCH)
+
+bench-gpu: ## MD together, training and large cells on a GPU: runs where it is called, with worker-gpu's packages
+	PYTHONPATH=operator:images/worker:tests:hack/science python3 -m bench.gpu $(BENCH)
 
 # QUESTS, PFD-kit's selection, wants versions of its own: an environment for each content of its lock file.
 QUESTS_LOCK := tests/bench/science/requirements.txt

@@ -16,6 +16,7 @@ from pfd_worker.acceptance.memory import MemoryForecast
 from pfd_worker.frames import has_virial
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
+from pfd_worker.models.base import ExactCalculator
 from pfd_worker.out_of_memory import is_out_of_memory
 
 LEAST_STEPS = 3
@@ -48,7 +49,7 @@ def properties_of_a_step(atoms: Atoms) -> list[str]:
     return ["energy", "forces", "stress"] if has_virial(atoms) else ["energy", "forces"]
 
 
-class _OneEvaluation(Calculator):  # type: ignore[misc]
+class _OneEvaluation(ExactCalculator):
     """Asks for all that a step computes together: some calculators would run twice for forces and then stress."""
 
     def __init__(self, inner: Calculator, properties: list[str]) -> None:

@@ -13,6 +13,9 @@ from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.settings import Barostat, Ensemble, MdTask
 
+# it says which mass it derives from P_tau: that is what we want it to do
+warnings.filterwarnings("ignore", category=UserWarning, module=r"ase\.md\.langevinbaoab")
+
 THERMOSTAT_FS = 100.0
 BAROSTAT_FS = 1000.0
 
@@ -42,14 +45,6 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
     pressure = None
     if ensemble is Ensemble.NPT:
         pressure = -(task.pressure_bar or 0.0) * 1e5 * units.Pascal
-    with warnings.catch_warnings():  # it says which mass it derives from P_tau; that is what we want it to do
-        warnings.simplefilter("ignore", UserWarning)
-        return _langevin(atoms, task, timestep, pressure, rng)
-
-
-def _langevin(
-    atoms: Atoms, task: MdTask, timestep: float, pressure: float | None, rng: np.random.Generator
-) -> MolecularDynamics:
     return LangevinBAOAB(
         atoms,
         timestep,

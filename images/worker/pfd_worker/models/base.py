@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
+
+from pfd_worker.frames import has_virial
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,17 @@ class Prediction:
 class AtomisticModel(Protocol):
     """A potential-energy model with features."""
 
+    @property
+    def atoms_together(self) -> int:
+        """Atoms of all frames up to which one prediction takes less time than one for each; 0: none are."""
+        ...
+
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given."""
+        ...
+
+    def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
+        """Return what `predict` does, for frames that move little from call to call, as in MD."""
         ...
 
     def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
@@ -38,6 +49,59 @@ class AtomisticModel(Protocol):
     def calculator(self) -> Calculator:
         """Return an ASE calculator that shares the loaded model."""
         ...
+
+
+class ExactCalculator(Calculator):  # type: ignore[misc]
+    """ASE calculator that takes a frame for another unless it is the same to the last bit.
+
+    ASE looks within a tolerance, which takes half of an integrator's own time.
+    """
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Return what has changed since the last evaluation: nothing or all."""
+        known = self.atoms
+        same = (
+            known is not None
+            and np.array_equal(atoms.positions, known.positions)
+            and np.array_equal(atoms.cell.array, known.cell.array)
+            and np.array_equal(atoms.numbers, known.numbers)
+            and np.array_equal(atoms.pbc, known.pbc)
+        )
+        return [] if same else list(all_changes)
+
+
+class ModelCalculator(ExactCalculator):
+    """ASE calculator over a model's predictions: energy, forces and stress, all of one evaluation.
+
+    Parameters
+    ----------
+    predict
+        Called with each new frame.
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, predict: Callable[[Atoms], Prediction]) -> None:
+        super().__init__()
+        self._predict = predict
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate the model once; every property comes with it."""
+        super().calculate(atoms, properties, system_changes)
+        prediction = self._predict(self.atoms)
+        self.results = {
+            "energy": prediction.energy,
+            "free_energy": prediction.energy,
+            "forces": prediction.forces,
+        }
+        if has_virial(self.atoms):
+            stress = -prediction.virial / self.atoms.get_volume()
+            self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
 
 
 def species_features(

@@ -77,6 +77,15 @@ class CalculatorModel:
     def __init__(self, calculator: Calculator) -> None:
         self._calculator = calculator
 
+    @property
+    def atoms_together(self) -> int:
+        """Return 0: a calculator takes one frame at a time."""
+        return 0
+
+    def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
+        """Return what `predict` does."""
+        return self.predict(frames)
+
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given.
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
-from pfd_worker.frames import groups_of_equal_atoms, has_virial, periodic_cell
-from pfd_worker.models.base import Prediction, species_features
+from pfd_worker.frames import groups_of_equal_atoms, groups_of_equal_size, has_virial, periodic_cell
+from pfd_worker.models.base import ModelCalculator, Prediction, species_features
+
+if TYPE_CHECKING:
+    from pfd_worker.models.verlet_list import VerletList
 
 ATOMS_PER_BATCH = 8192
 """Whose descriptors are held at a time: those of one atom take up to 4 kB, and many frames are reduced to features."""
+
+ATOMS_TOGETHER_ON_CPU = 512
+"""DPA-2 of 0.03 million parameters on one core, ms a frame alone and in a batch: 13 and 4 for 8 atoms (32 frames), 23
+and 13 for 32 atoms (8 frames), 29 and 22 for 64 (4 frames). Beyond, nothing is gained."""
+ATOMS_TOGETHER_ON_GPU = 4096
+"""An H200 is full then: docs/benchmarks/gpu.md. What does not fit into its memory deepmd-kit splits."""
 
 # one hint for each loaded checkpoint would fill the log of a train stage
 logging.getLogger("deepmd.utils.batch_size").setLevel(logging.ERROR)
@@ -37,6 +46,7 @@ class DeepmdModel:
         # Not TorchScript: with Debian's torch its tensor-expression compiler stands for minutes at the first
         # descriptor, and eager is as fast (4 ms for 4 atoms either way, loading 10 ms instead of 160)
         self._potential: Any = DeepPot(str(path), no_jit=True)
+        self._neighbours: VerletList | None = None
         self._type_map: list[str] = list(self._potential.get_type_map())
         self._index = {element: number for number, element in enumerate(self._type_map)}
 
@@ -44,6 +54,13 @@ class DeepmdModel:
     def type_map(self) -> list[str]:
         """Elements the model knows, in its own order."""
         return self._type_map
+
+    @property
+    def atoms_together(self) -> int:
+        """Atoms of all frames up to which one prediction takes less time than one for each."""
+        import torch
+
+        return ATOMS_TOGETHER_ON_GPU if torch.cuda.is_available() else ATOMS_TOGETHER_ON_CPU
 
     @property
     def cutoff(self) -> float:
@@ -55,13 +72,14 @@ class DeepmdModel:
         return {
             "coords": np.array([atoms.positions.ravel() for atoms in frames]),
             "cells": np.array([periodic_cell(atoms).ravel() for atoms in frames]) if first.pbc.any() else None,
-            "atom_types": [self._index[symbol] for symbol in first.get_chemical_symbols()],
+            "atom_types": [[self._index[symbol] for symbol in atoms.get_chemical_symbols()] for atoms in frames],
+            "mixed_type": True,
         }
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
-        """Return energy, forces and virial of every frame, in the order given; equal frames go in one batch."""
+        """Return energy, forces and virial of every frame, in the order given; those of equal size go in one batch."""
         results: list[Prediction | None] = [None] * len(frames)
-        for numbers in groups_of_equal_atoms(frames):
+        for numbers in groups_of_equal_size(frames):
             energies, forces, virials = self._potential.eval(**self._arguments([frames[i] for i in numbers]))[:3]
             for row, number in enumerate(numbers):
                 virial = virials[row].reshape(3, 3) if has_virial(frames[number]) else np.zeros((3, 3))
@@ -80,44 +98,23 @@ class DeepmdModel:
                 rows.update(zip(numbers, species_features(descriptors, symbols, elements), strict=True))
         return np.array([rows[number] for number in range(len(frames))], dtype=np.float32)
 
-    def calculator(self) -> DeepmdCalculator:
+    def calculator(self) -> Calculator:
         """Return an ASE calculator that shares the loaded model."""
-        self._keep_neighbours()
-        return DeepmdCalculator(self)
+        return ModelCalculator(lambda atoms: self.predict_moving([atoms])[0])
 
-    def _keep_neighbours(self) -> None:
-        """Let the model remember the neighbours of the last frame: MD moves atoms little from step to step."""
-        from pfd_worker.models.verlet_list import VerletList
-
+    def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
+        """Return what `predict` does, but for the last bits, and remember the neighbours for the next call."""
         evaluator = self._potential.deep_eval
         # deepmd-kit takes strategies by name only, but any by this attribute; None: a model that cannot be given one
-        if evaluator._nlist_builder is not None and not isinstance(evaluator._nlist_builder, VerletList):
-            evaluator._nlist_builder = VerletList(evaluator._nlist_builder)
+        search = evaluator._nlist_builder
+        if search is None:
+            return self.predict(frames)
+        if self._neighbours is None:
+            from pfd_worker.models.verlet_list import VerletList
 
-
-class DeepmdCalculator(Calculator):  # type: ignore[misc]
-    """ASE calculator over a loaded model: energy, forces and stress."""
-
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]
-
-    def __init__(self, model: DeepmdModel) -> None:
-        super().__init__()
-        self._model = model
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Evaluate the model once; every property comes with it."""
-        super().calculate(atoms, properties, system_changes)
-        prediction = self._model.predict([self.atoms])[0]
-        self.results = {
-            "energy": prediction.energy,
-            "free_energy": prediction.energy,
-            "forces": prediction.forces,
-        }
-        if has_virial(self.atoms):
-            stress = -prediction.virial / self.atoms.get_volume()
-            self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
+            self._neighbours = VerletList(search)
+        evaluator._nlist_builder = self._neighbours
+        try:
+            return self.predict(frames)
+        finally:
+            evaluator._nlist_builder = search

@@ -51,6 +51,15 @@ class SevennetModel:
             graphs = [AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, self._cutoff)) for atoms in part]
             yield part, Batch.from_data_list(graphs).to(self._device)
 
+    @property
+    def atoms_together(self) -> int:
+        """Atoms of all frames up to which one prediction takes less time than one for each."""
+        return ATOMS_PER_BATCH if self._device.type == "cuda" else 0
+
+    def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
+        """Return what `predict` does: neighbours are not remembered."""
+        return self.predict(frames)
+
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given."""
         predictions: list[Prediction] = []

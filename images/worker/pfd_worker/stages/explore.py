@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import ExitCode, Reason
@@ -24,6 +26,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.together import run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
@@ -38,26 +41,48 @@ def run(context: StageContext) -> StageOutput:
     starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
     elements: list[str] = prepared.summary["elements"]
     model = open_model(context, context.input("model")[0])
-    tasks = _tasks(context, params)
-    pace = _Pace(context, sum(task.steps for task, _ in tasks))
-    calculator = model.calculator()
-    outcomes: list[TrajectoryOutcome] = []
-    about = []
-    for task, ordinal in tasks:
-        start = starts[task.system][ordinal % len(starts[task.system])]
-        name = _name(context.spec.iteration, params.purpose, task)
-        outcome = run_trajectory(
-            start, calculator, task, name, params.min_distance_factor, context.stopping, pace.at(name)
+    runs = [
+        _Run(
+            _name(context.spec.iteration, params.purpose, task),
+            task,
+            starts[task.system][ordinal % len(starts[task.system])],
         )
-        if context.stopping.is_set():
-            raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped in {name}; MD of this index starts anew.")
-        pace.finish(task)
-        outcomes.append(outcome)
-        about.append((name, task, start))
+        for task, ordinal in _tasks(context, params)
+    ]
+    outcomes = _run_all(context, params, model, runs)
     _end_where_energies_explode(outcomes, GeometryLimits(params.min_distance_factor))
-    trajectories = [_record(*which, outcome) for which, outcome in zip(about, outcomes, strict=True)]
+    trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
     return _output(context.workdir, frames, trajectories, model, elements)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A trajectory to run."""
+
+    name: str
+    task: MdTask
+    start: Atoms
+
+
+def _run_all(
+    context: StageContext, params: ExploreParams, model: AtomisticModel, runs: Sequence[_Run]
+) -> list[TrajectoryOutcome]:
+    pace = _Pace(context, sum(run.task.steps for run in runs))
+
+    def run_one(run: _Run, calculator: Calculator) -> TrajectoryOutcome:
+        outcome = run_trajectory(
+            run.start, calculator, run.task, run.name, params.min_distance_factor, context.stopping, pace.at(run.name)
+        )
+        if context.stopping.is_set():
+            raise StageError(
+                ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped in {run.name}; MD of this index starts anew."
+            )
+        pace.at(run.name)(run.task.steps)
+        return outcome
+
+    together = trajectories_together(model, [run.start for run in runs]) if runs else 1
+    return run_together(model, [partial(run_one, run) for run in runs], together)
 
 
 def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: GeometryLimits) -> None:
@@ -96,11 +121,11 @@ def _name(iteration: int, purpose: str, task: MdTask) -> str:
     )
 
 
-def _record(name: str, task: MdTask, start: Atoms, outcome: TrajectoryOutcome) -> dict[str, object]:
+def _record(run: _Run, outcome: TrajectoryOutcome) -> dict[str, object]:
     return {
-        "name": name,
-        "stratum": task.stratum,
-        "start": int(start.info["start"]),
+        "name": run.name,
+        "stratum": run.task.stratum,
+        "start": int(run.start.info["start"]),
         "steps_done": outcome.steps_done,
         "exploded_at_step": outcome.exploded_at_step,
         "reason": outcome.reason,
@@ -139,16 +164,14 @@ class _Pace:
     def __init__(self, context: StageContext, total_steps: int) -> None:
         self._context = context
         self._total = max(1, total_steps)
-        self._before = 0
+        self._steps: Counter[str] = Counter()
         self._told = 0.0
 
     def at(self, name: str) -> Callable[[int], None]:
         return partial(self.tell, name)
 
     def tell(self, name: str, step: int) -> None:
+        self._steps[name] = step
         if time.monotonic() - self._told >= 1:
             self._told = time.monotonic()
-            self._context.progress(100 * (self._before + step) / self._total, f"{name}: step {step}")
-
-    def finish(self, task: MdTask) -> None:
-        self._before += task.steps
+            self._context.progress(100 * self._steps.total() / self._total, f"{name}: step {step}")

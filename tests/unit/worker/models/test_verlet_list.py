@@ -9,7 +9,7 @@ from tests.unit.worker.students import DPA1, SE_A, alloy_frames, student_run  # 
 
 from pfd_worker.models.checkpoint import extract_branch  # noqa: E402
 from pfd_worker.models.deepmd import DeepmdModel  # noqa: E402
-from pfd_worker.models.verlet_list import SKIN_ANGSTROM, VerletList  # noqa: E402
+from pfd_worker.models.verlet_list import SKIN_ANGSTROM  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=["se_e2_a", "dpa1"])
@@ -23,14 +23,9 @@ def model_file(request, tmp_path_factory):
 def test_a_model_with_a_shorter_list_of_its_own_finds_the_nearest_first(pretrained, tmp_path):
     extract_branch(pretrained, "Hot", tmp_path / "hot.pt", "here")
     plain, remembering = DeepmdModel(tmp_path / "hot.pt"), DeepmdModel(tmp_path / "hot.pt")
-    remembering.calculator()
     for atoms in (bulk("Cu", cubic=True), bulk("Cu", cubic=True).repeat((2, 2, 1))):
         atoms.rattle(0.1, seed=7)
-        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
-
-
-def builder_of(model):
-    return model._potential.deep_eval._nlist_builder
+        assert_same(remembering.predict_moving([atoms])[0], plain.predict([atoms])[0])
 
 
 def alloy(seed=0):
@@ -48,20 +43,17 @@ def assert_same(found, expected):
 
 def test_a_walk_with_a_changing_cell_gives_the_same_as_a_search_at_every_step(model_file):
     plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
-    remembering.calculator()
     rng = np.random.default_rng(3)
     atoms = alloy()
     for _ in range(40):
         atoms.positions += rng.normal(0, 0.02, atoms.positions.shape)
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 2e-3, (3, 3))), scale_atoms=True)
-        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
-    assert isinstance(builder_of(remembering), VerletList)
-    assert 2 <= builder_of(remembering).searches <= 20
+        assert_same(remembering.predict_moving([atoms])[0], plain.predict([atoms])[0])
+    assert 2 <= remembering._neighbours.searches <= 20
 
 
 def test_a_sudden_change_is_seen(model_file):
     plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
-    remembering.calculator()
     first = alloy()
     moved = first.copy()
     moved.positions[0] += [0.6 * SKIN_ANGSTROM, 0, 0]
@@ -73,22 +65,28 @@ def test_a_sudden_change_is_seen(model_file):
     for atoms in (first, moved, first, swapped, stretched, smaller, molecule("CO"), first):
         if "C" in atoms.symbols:
             atoms.symbols = ["Al", "Cu"]
-        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
+        assert_same(remembering.predict_moving([atoms])[0], plain.predict([atoms])[0])
 
 
-def test_several_frames_at_once_are_searched_as_ever(model_file):
+def test_frames_that_move_together_are_remembered_together(model_file):
     plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
-    remembering.calculator()
+    rng = np.random.default_rng(4)
     frames = [alloy(seed) for seed in range(3)]
-    for found, expected in zip(remembering.predict(frames), plain.predict(frames), strict=True):
-        assert_same(found, expected)
-    assert builder_of(remembering).searches == 0
+    frames[1].set_cell(0.97 * frames[1].cell.array, scale_atoms=True)  # more ghosts than the others
+    frames[2].symbols[:] = "Cu"
+    others = [bulk("Cu"), bulk("Al")]
+    for _ in range(20):
+        for atoms in frames + others:
+            atoms.positions += rng.normal(0, 0.06, atoms.positions.shape)
+        found = remembering.predict_moving(frames + others)
+        for one, expected in zip(found, plain.predict(frames + others), strict=True):
+            assert_same(one, expected)
+    assert 4 <= remembering._neighbours.searches <= 20
 
 
 def test_a_cell_smaller_than_the_cutoff_has_images_of_images(model_file):
     plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
-    remembering.calculator()
     atoms = bulk("Cu")
     for shift in (0.0, 0.1):
         atoms.positions += shift
-        assert_same(remembering.predict([atoms])[0], plain.predict([atoms])[0])
+        assert_same(remembering.predict_moving([atoms])[0], plain.predict([atoms])[0])

@@ -177,9 +177,7 @@ class LabelDesk:
             if not record.ok:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         records = [self.records[entry.key] for entry in self.entries]
-        books = [
-            {"key": r.key, "paid_by": r.paid_by, "ok": r.ok, "labels": r.labels, "seconds": r.seconds} for r in records
-        ]
+        books = [_entry_of_books(record) for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
         return label_output(self.context, frames, failures, books, reused)
 
@@ -190,9 +188,13 @@ class LabelDesk:
         if record is None:
             return False
         self.records[entry.key] = record
-        paid = record.paid_by == self.context.spec.job.uid
-        self._ledger.record(record.key, ("paid" if record.ok else "failed") if paid else "reused", record.labels)
+        self._ledger.enter(_entry_of_books(record))
         return True
+
+
+def _entry_of_books(record: LabelRecord) -> dict[str, Any]:
+    about = {key: getattr(record, key) for key in ("key", "paid_by", "ok", "labels", "seconds")}
+    return about | {"sound": len(record.frames)}
 
 
 def _to_json(frame: Atoms) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_worker.errors import StageError, out_of_memory, transient
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.ledger import Ledger, Outcome
+from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest, stage_folder, store_file
 from pfd_worker.versions import package_versions
 
@@ -109,9 +109,7 @@ def _enter_reused(context: StageContext, manifest: Manifest) -> None:
     """A label stage of another job with the same inputs: its labels are this job's too, and cost it nothing."""
     ledger = Ledger(context.store, context.spec.job.uid)
     for entry in manifest.summary["labels"]:
-        paid = entry["paid_by"] == context.spec.job.uid
-        outcome: Outcome = ("paid" if entry["ok"] else "failed") if paid else "reused"
-        ledger.record(entry["key"], outcome, entry["labels"])
+        ledger.enter(entry)
 
 
 def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:

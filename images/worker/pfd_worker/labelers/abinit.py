@@ -29,6 +29,7 @@ _PSEUDOPOTENTIAL_FOLDER = "@ABI_PSPDIR@"
 _CRITERIA = {"toldfe", "toldff", "tolrff", "tolvrs", "tolwfr"}
 _NOT_CONVERGED = "was not enough SCF cycles"
 _FINISHED = "Calculation completed"
+_STEP = "--- Iteration: ("
 _LINES_KEPT = 12
 VACUUM_ANGSTROM = 6.0
 """A wider gap between atoms is in no crystal but those with large pores, where this is as right."""
@@ -98,7 +99,7 @@ class AbinitLabeler:
         return variables | {name: _of_types(value, symbols) for name, value in settings.extra.items()}
 
     def read_outputs(self, task: LabelTask, directory: Path, exit_code: int) -> Verdict:
-        """Judge a run: complete, every SCF cycle converged, all numbers there."""
+        """Judge a run: complete, every SCF cycle converged, all numbers there. Failed AIMD keeps the steps before."""
         output = directory / "run.abo"
         text = output.read_text(errors="replace") if output.exists() else ""
         for applies, reason, words in (
@@ -112,19 +113,21 @@ class AbinitLabeler:
             (exit_code != 0 or _FINISHED not in text, "EngineError", f"the engine ended with exit code {exit_code}"),
         ):
             if applies:
-                return self._failed(directory, reason, words)
+                sound = [] if task.steps is None else _sound_steps(task.atoms, directory, text)
+                return self._failed(directory, reason, words, sound)
         try:
             frames = [_single_point(task.atoms, text)] if task.steps is None else _trajectory(task.atoms, directory)
         except (ValueError, IndexError, KeyError, OSError) as error:
             return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}")
         if task.steps is not None and len(frames) != task.steps:
-            return self._failed(directory, "OutputUnreadable", f"{len(frames)} of {task.steps} MD steps were written")
+            words = f"{len(frames)} of {task.steps} MD steps were written"
+            return self._failed(directory, "OutputUnreadable", words, frames)
         return Verdict(tuple(frames))
 
-    def _failed(self, directory: Path, reason: str, words: str) -> Verdict:
+    def _failed(self, directory: Path, reason: str, words: str, frames: Sequence[Atoms] = ()) -> Verdict:
         log = directory / "engine.out"
         lines = log.read_text(errors="replace").splitlines()[-_LINES_KEPT:] if log.exists() else []
-        return Verdict(reason=reason, message="\n".join([f"{words}; its last lines:", *lines])[:2000])
+        return Verdict(tuple(frames), reason, "\n".join([f"{words}; its last lines:", *lines])[:2000])
 
 
 def _convergence(atoms: Atoms, extra: Mapping[str, Any]) -> dict[str, float]:
@@ -191,6 +194,19 @@ def _rows(block: str, name: str, count: int) -> NDArray[np.float64]:
     if values.shape != (count, 3):
         raise ValueError(f"{name} has {values.shape} values, ({count}, 3) are expected")
     return values
+
+
+def _sound_steps(atoms: Atoms, directory: Path, text: str) -> list[Atoms]:
+    """Return the steps of a trajectory before the one that failed.
+
+    ABINIT goes on after a cycle that did not converge; what was killed may have been writing its last step.
+    """
+    try:
+        frames = _trajectory(atoms, directory)
+    except (ValueError, IndexError, KeyError, OSError):
+        return []
+    failed = text.split(_NOT_CONVERGED)[0].count(_STEP) if _NOT_CONVERGED in text else len(frames)
+    return frames[: max(0, failed - 1)]
 
 
 def _trajectory(atoms: Atoms, directory: Path) -> list[Atoms]:

@@ -88,7 +88,7 @@ class Verdict:
     """What became of a calculation."""
 
     frames: tuple[Atoms, ...] = ()
-    """Labelled frames: energy (eV), forces (eV/Å), info["virial"] (3, 3) in eV."""
+    """Labelled: energy (eV), forces (eV/Å), info["virial"] (3, 3) in eV. Of AIMD that failed, the steps before."""
     reason: str = ""
     """Empty if it succeeded."""
     message: str = ""
@@ -96,7 +96,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether there is a usable label."""
+        """Whether it came to its end."""
         return not self.reason
 
 

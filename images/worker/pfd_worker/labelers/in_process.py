@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,18 @@ class AseLabeler:
         StageError
             As the maker of calculators does; whatever else is raised is a failed label.
         """
+        frames: list[Atoms] = []
         try:
             with Workplace(self._make_calculator) as workplace:
                 if task.steps is None:
-                    return Verdict((_labelled_by(workplace, task.atoms),))
-                return Verdict(tuple(_trajectory(workplace, task, task.steps)))
+                    frames.append(_labelled_by(workplace, task.atoms))
+                else:
+                    frames.extend(_trajectory(workplace, task, task.steps))
         except StageError:
             raise
         except Exception as error:  # calculators of third parties raise whatever they like
-            return failed(error)
+            return failed(error, frames)
+        return Verdict(tuple(frames))
 
 
 class _Labels(Calculator):  # type: ignore[misc]
@@ -89,16 +92,16 @@ class _Labels(Calculator):  # type: ignore[misc]
         self.results = {"energy": energy_of(self.frame), "forces": self.frame.get_forces()}
 
 
-def _trajectory(workplace: Workplace, task: LabelTask, steps: int) -> list[Atoms]:
+def _trajectory(workplace: Workplace, task: LabelTask, steps: int) -> Iterator[Atoms]:
+    """Yield each step when it is there: one that fails takes none of those before it along."""
     atoms = task.start()
     atoms.calc = labels = _Labels(workplace)
     dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
     atoms.get_forces()
-    frames = [labels.frame]
+    yield labels.frame
     for _ in range(steps - 1):
         dynamics.run(1)
-        frames.append(labels.frame)
-    return frames
+        yield labels.frame
 
 
 def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
@@ -115,15 +118,15 @@ def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
     return frame
 
 
-def failed(error: Exception) -> Verdict:
-    """Return the verdict on a calculation that ended with an error."""
+def failed(error: Exception, frames: Sequence[Atoms] = ()) -> Verdict:
+    """Return the verdict on a calculation that ended with an error, after these frames."""
     named = any(_UNCONVERGED.search(kind.__name__) for kind in type(error).__mro__)
     # tblite says it in words only
     unconverged = named or isinstance(error, SCFError) or "not converged" in str(error).lower()
     reason = "ScfNotConverged" if unconverged else "EngineError"
     if is_out_of_memory(error):
         reason = "OutOfMemory"
-    return Verdict(reason=reason, message=f"{type(error).__name__}: {error}"[-1000:])
+    return Verdict(tuple(frames), reason, f"{type(error).__name__}: {error}"[-1000:])
 
 
 def xtb_labeler(settings: XtbEngine) -> AseLabeler:

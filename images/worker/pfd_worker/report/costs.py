@@ -8,7 +8,7 @@ from typing import Any
 from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar
 from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import Ledger, sound_labels
 
 STAGES = ("prepare", "explore", "select", "label", "train")
 
@@ -90,7 +90,7 @@ def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
     return LabelCost(
         computed=sum(entry["labels"] for entry in own),
         reused=sum(entry["labels"] for entry in entries if entry["paid_by"] != uid),
-        failed=sum(entry["labels"] for entry in entries if not entry["ok"]),
+        failed=sum(entry["labels"] - sound_labels(entry) for entry in entries),
         computing_seconds=round(sum(entry["seconds"] for entry in own), 3),
     )
 

@@ -27,6 +27,7 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
     tasks = read_tasks(context)
     frames, failures = read_labels(context, context.input("label"))
     # not by label_key: equal structures are two tasks and one label
+    # a trajectory that failed and left some steps is among the failures, too
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
     done = len(aimd) + sum(not _is_aimd(atoms) for atoms in frames)
     _check_failures(context, failures, max(len(failures), len(tasks) - done), len(tasks), max_failed_fraction)
@@ -89,7 +90,8 @@ def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
             found.setdefault(str(atoms.info["trajectory"]), []).append(atoms)
     runs = []
     for task in read_tasks(context):
-        if task["kind"] == "aimd" and task["trajectory"] in found:
+        # of one that failed there may be a step or two
+        if task["kind"] == "aimd" and len(found.get(task["trajectory"], [])) > 1:
             first, *later = found[task["trajectory"]]
             first = first.copy()
             # no label has velocities, but its task says how they were drawn

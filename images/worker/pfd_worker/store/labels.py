@@ -28,7 +28,8 @@ class LabelRecord:
     """SCF cycles it stands for: 1, or the steps of an AIMD trajectory."""
     ok: bool
     frames: list[dict[str, Any]]
-    """Per frame: numbers, cell (Å), positions (Å), pbc, energy (eV), forces (eV/Å), virial (eV)."""
+    """Per frame: numbers, cell (Å), positions (Å), pbc, energy (eV), forces (eV/Å), virial (eV). Of AIMD that failed,
+    the steps before."""
     engine: dict[str, Any]
     seconds: float
     reason: str = ""

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pfd_operator.contract.result import LabelCounts
 from pfd_worker.store.objects import ObjectStore
 
 Outcome = Literal["paid", "reused", "failed"]
+
+
+def sound_labels(entry: Mapping[str, Any]) -> int:
+    """Return how many labels of a calculation came: of AIMD that failed on its way, those before.
+
+    Manifests of earlier versions say `ok` only: all or none.
+    """
+    return int(entry.get("sound", entry["labels"] if entry["ok"] else 0))
 
 
 class Ledger:
@@ -20,6 +29,7 @@ class Ledger:
 
     def __init__(self, store: ObjectStore, uid: str) -> None:
         self._store = store
+        self._uid = uid
         self._prefix = f"jobs/{uid}/ledger/"
 
     def record(self, key: str, outcome: Outcome, labels: int) -> None:
@@ -28,6 +38,25 @@ class Ledger:
             self._store.exists(f"{self._prefix}{key}.{other}.{labels}") for other in ("paid", "reused", "failed")
         ):
             self._store.put_if_absent(f"{self._prefix}{key}.{outcome}.{labels}", json.dumps({"key": key}).encode())
+
+    def enter(self, entry: Mapping[str, Any]) -> None:
+        """Enter what a calculation cost once: labels that came, paid or reused, and those that failed.
+
+        Parameters
+        ----------
+        entry
+            key, paid_by (a job's uid), labels, and what `sound_labels` reads.
+        """
+        key, labels = entry["key"], entry["labels"]
+        if entry["paid_by"] != self._uid:
+            self.record(key, "reused", labels)
+            return
+        sound = sound_labels(entry)
+        if sound:
+            self.record(key, "paid", sound)
+        if sound < labels:
+            # another key: half of a trajectory's steps may have come, and an entry is told by key and number
+            self.record(f"{key}-failed" if sound else key, "failed", labels - sound)
 
     def waste(self, key: str, labels: int) -> None:
         """Enter a calculation that a kill cut off, or whose result came second; each time counts."""

@@ -183,6 +183,23 @@ def test_a_trajectory_has_its_steps_and_its_first_frame_is_the_single_point(tmp_
 
 
 @pytest.mark.engine
+def test_steps_before_one_that_fails_are_kept(tmp_path):
+    task = LabelTask(distorted(), INFO, steps=3, temperature_kelvin=600, timestep_fs=1, seed=4)
+    folder = tmp_path / "aimd"
+    whole = run(task, folder).frames
+    killed = AbinitLabeler(SETTINGS).read_outputs(task, folder, 124)
+    assert (killed.reason, len(killed.frames)) == ("TimedOut", 2)
+    # as ABINIT writes it of the cycle of the second step, before it goes on
+    output = folder / "run.abo"
+    before, second, third = output.read_text().split("--- Iteration: (")[1:4]
+    told = ["", before, f"{second} scprqt:  WARNING - nstep was not enough SCF cycles to converge;", third]
+    output.write_text("--- Iteration: (".join(told) + "Calculation completed")
+    verdict = AbinitLabeler(SETTINGS).read_outputs(task, folder, 0)
+    assert (verdict.reason, len(verdict.frames)) == ("ScfNotConverged", 1)
+    assert energy_of(verdict.frames[0]) == energy_of(whole[0])
+
+
+@pytest.mark.engine
 def test_too_few_cycles_are_a_failed_label(tmp_path):
     settings = SETTINGS.model_copy(update={"extra": {"nstep": 2, "toldff": 1e-8}})
     verdict = run(LabelTask(distorted(), INFO), tmp_path / "scf", settings)

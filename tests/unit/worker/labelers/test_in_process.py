@@ -149,6 +149,24 @@ def test_a_trajectory_starts_at_the_start_and_conserves_energy():
     assert all(virial_of(frame) is not None for frame in frames)
 
 
+def test_a_step_that_fails_takes_none_of_those_before_it_along():
+    calls = []
+
+    class FailsAtTheThird(EMTCalculator):
+        def calculate(self, *given):
+            calls.append(1)
+            if len(calls) == 3:
+                raise SCFError("no convergence")
+            super().calculate(*given)
+
+    task = LabelTask(rattled(), INFO, steps=5, temperature_kelvin=300, timestep_fs=1, seed=5)
+    verdict = AseLabeler(FailsAtTheThird).compute(task)
+    assert (verdict.ok, verdict.reason, len(verdict.frames)) == (False, "ScfNotConverged", 2)
+    for frame, whole in zip(verdict.frames, AseLabeler(EMTCalculator).compute(task).frames, strict=False):
+        np.testing.assert_array_equal(frame.positions, whole.positions)
+        assert energy_of(frame) == energy_of(whole)
+
+
 @pytest.mark.parametrize("pbc", [False, [True, True, False]])
 def test_no_virial_without_a_cell_that_is_periodic_in_all_directions(pbc):
     atoms = rattled()

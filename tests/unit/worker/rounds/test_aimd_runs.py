@@ -63,6 +63,14 @@ def test_aimd_runs_again_as_it_ran_if_the_model_is_the_reference(context):
     assert np.sqrt(found.msd_reference[-1]) > 0.05
 
 
+def test_of_one_that_failed_its_first_step_alone_is_no_run(context):
+    labels = collect_labels(context, 0.0)
+    first, second = (str(atoms.info["trajectory"]) for atoms in (labels[1], labels[-1]))
+    rest = [atoms for atoms in labels if atoms.info["trajectory"] != first]
+    assert [len(run.frames) for run in aimd_runs(context, None, [labels[1], *rest])] == [5]
+    assert first != second
+
+
 def test_later_rounds_take_what_the_last_one_kept(context, tmp_path):
     runs = aimd_runs(context, None, collect_labels(context, 0.0))
     write_aimd(tmp_path / stage_files.AIMD, runs)

@@ -105,6 +105,24 @@ def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     assert "Si" in failures[0]["message"]
 
 
+def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypatch):
+    class FailsAtTheThird:
+        def compute(self, task: LabelTask) -> Verdict:
+            verdict = AseLabeler(EMT).compute(task)
+            return verdict if task.steps is None else Verdict(verdict.frames[:2], "ScfNotConverged", "its last words")
+
+    monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(FailsAtTheThird()))
+    loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
+    selected = select(loop)
+    result = label(loop, selected)
+    assert result.counts == {"labels": 5, "failed": 1, "reused": 0}
+    label(loop, selected)
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 2, "wasted": 0}
+    other.runs = 10
+    assert label(other, selected, timeoutSeconds=6000).counts == {"labels": 5, "failed": 1, "reused": 7}
+    assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
+
+
 class Fails:
     """A labeler that ends in one way until it is told otherwise."""
 

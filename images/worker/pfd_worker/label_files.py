@@ -16,7 +16,7 @@ from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 
 @dataclass(frozen=True)
 class Failure:
-    """A task without a label."""
+    """A task that failed; of AIMD the steps before are labels."""
 
     task: int
     """Its number in the whole list."""
@@ -44,7 +44,7 @@ def label_output(
     Parameters
     ----------
     books
-        What the index's labels cost: key, paid_by (a job's uid), ok, labels and seconds of each entry.
+        What the index's labels cost: key, paid_by (a job's uid), ok, labels, sound and seconds of each entry.
     reused
         Labels that were found in the store.
     """

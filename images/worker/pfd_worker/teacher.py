@@ -18,6 +18,7 @@ from pfd_worker.label_files import Failure, label_output, read_tasks
 from pfd_worker.labelers.base import Verdict, task_info
 from pfd_worker.labelers.in_process import failed
 from pfd_worker.models.base import AtomisticModel, Prediction
+from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
 
@@ -81,22 +82,16 @@ def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms])
 
 
 def _batch(model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:
-    try:
-        return [_judged(*pair) for pair in zip(frames, model.predict(frames), strict=True)]
-    except Exception as error:  # models of third parties raise whatever they like
+    def tell(error: Exception) -> None:
         _log.warning("%d frames at once: %s: %s; one after another", len(frames), type(error).__name__, error)
-    # outside the handler: the error holds what the batch has allocated
-    return [_single(model, atoms) for atoms in frames]
+
+    found = predictions_or_errors(model, frames, model.predict, tell)
+    return [_judged(*pair) for pair in zip(frames, found, strict=True)]
 
 
-def _single(model: AtomisticModel, atoms: Atoms) -> Verdict:
-    try:
-        return _judged(atoms, model.predict([atoms])[0])
-    except Exception as error:  # see above
-        return failed(error)
-
-
-def _judged(atoms: Atoms, predicted: Prediction) -> Verdict:
+def _judged(atoms: Atoms, predicted: Prediction | Exception) -> Verdict:
+    if isinstance(predicted, Exception):
+        return failed(predicted)
     bare = atoms.copy()
     bare.info = {}
     virial = predicted.virial if has_virial(bare) else None

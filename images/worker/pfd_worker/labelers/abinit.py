@@ -5,10 +5,12 @@ Variable names and units are those of the ABINIT documentation (basic, gstate an
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ _CRITERIA = {"toldfe", "toldff", "tolrff", "tolvrs", "tolwfr"}
 _NOT_CONVERGED = "was not enough SCF cycles"
 _FINISHED = "Calculation completed"
 _STEP = "--- Iteration: ("
+_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, OSError)
+"""TypeError: what scipy raises for a file that is no NetCDF, as a full disk leaves it."""
 _LINES_KEPT = 12
 VACUUM_ANGSTROM = 6.0
 """A wider gap between atoms is in no crystal but those with large pores, where this is as right."""
@@ -115,10 +119,12 @@ class AbinitLabeler:
             if applies:
                 sound = [] if task.steps is None else _sound_steps(task.atoms, directory, text)
                 return self._failed(directory, reason, words, sound)
+        frames: list[Atoms] = []
         try:
-            frames = [_single_point(task.atoms, text)] if task.steps is None else _trajectory(task.atoms, directory)
-        except (ValueError, IndexError, KeyError, OSError) as error:
-            return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}")
+            steps = [_single_point(task.atoms, text)] if task.steps is None else _trajectory(task.atoms, directory)
+            frames.extend(steps)
+        except _UNREADABLE as error:
+            return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
         if task.steps is not None and len(frames) != task.steps:
             words = f"{len(frames)} of {task.steps} MD steps were written"
             return self._failed(directory, "OutputUnreadable", words, frames)
@@ -197,21 +203,19 @@ def _rows(block: str, name: str, count: int) -> NDArray[np.float64]:
 
 
 def _sound_steps(atoms: Atoms, directory: Path, text: str) -> list[Atoms]:
-    """Return the steps of a trajectory before the one that failed.
+    """Return the steps of a trajectory that were over before it failed.
 
-    ABINIT goes on after a cycle that did not converge; what was killed may have been writing its last step.
+    ABINIT announces each step, and goes on after a cycle that did not converge.
     """
-    try:
-        frames = _trajectory(atoms, directory)
-    except (ValueError, IndexError, KeyError, OSError):
-        return []
-    failed = text.split(_NOT_CONVERGED)[0].count(_STEP) if _NOT_CONVERGED in text else len(frames)
-    return frames[: max(0, failed - 1)]
+    over = text.split(_NOT_CONVERGED)[0].count(_STEP) - 1
+    frames: list[Atoms] = []
+    with contextlib.suppress(*_UNREADABLE):
+        frames.extend(islice(_trajectory(atoms, directory), max(0, over)))
+    return frames
 
 
-def _trajectory(atoms: Atoms, directory: Path) -> list[Atoms]:
+def _trajectory(atoms: Atoms, directory: Path) -> Iterator[Atoms]:
     """Read every step out of the history file; the first frame is the start itself."""
-    frames = []
     with netcdf_file(directory / "runo_HIST.nc", "r", mmap=False) as history:
         values = {name: np.array(history.variables[name][:]) for name in ("xcart", "fcart", "strten", "etotal")}
     for positions, forces, stress, energy in zip(*values.values(), strict=True):
@@ -220,8 +224,7 @@ def _trajectory(atoms: Atoms, directory: Path) -> list[Atoms]:
         xx, yy, zz, yz, xz, xy = stress * units.Ha / units.Bohr**3
         tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         virial = -frame.get_volume() * tensor
-        frames.append(_checked(labelled(frame, energy * units.Ha, forces * units.Ha / units.Bohr, virial)))
-    return frames
+        yield _checked(labelled(frame, energy * units.Ha, forces * units.Ha / units.Bohr, virial))
 
 
 def _checked(frame: Atoms) -> Atoms:

@@ -7,6 +7,7 @@ in theirs, they are computed at once.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,15 +18,17 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from pfd_worker.models.base import AtomisticModel, ModelCalculator, Prediction
+from pfd_worker.models.one_by_one import predictions_or_errors
 
 _Outcome = TypeVar("_Outcome")
+_log = logging.getLogger(__name__)
 
 TRAJECTORIES_AT_MOST = 64
 """Beyond, the integrators' own time, some tenths of a ms for a step of each, is what there is to wait for."""
 
 
 class AbandonedError(Exception):
-    """Another trajectory has failed in a way that ends the stage."""
+    """Trajectories were ended on their way: the stage is to stop, or another one has failed in a way that ends it."""
 
 
 def trajectories_together(model: AtomisticModel, starts: Sequence[Atoms]) -> int:
@@ -41,7 +44,10 @@ def trajectories_together(model: AtomisticModel, starts: Sequence[Atoms]) -> int
 
 
 def run_together(
-    model: AtomisticModel, runs: Sequence[Callable[[Calculator], _Outcome]], together: int
+    model: AtomisticModel,
+    runs: Sequence[Callable[[Calculator], _Outcome]],
+    together: int,
+    stopping: threading.Event,
 ) -> list[_Outcome]:
     """Run all, so many at a time, and return what they return, in their order.
 
@@ -56,9 +62,13 @@ def run_together(
         Called with a calculator each.
     together
         How many at a time; with one, each has the model's own calculator.
+    stopping
+        When set, several are abandoned after the step they are at. One is not: it looks itself.
 
     Raises
     ------
+    AbandonedError
+        If `stopping` has ended them.
     Exception
         The first that a run raised; the others are abandoned at their next step.
     """
@@ -68,14 +78,16 @@ def run_together(
     batch = _Batch(model, together)
     waiting = iter(enumerate(runs))
     with ThreadPoolExecutor(together) as threads:
-        members = [threads.submit(_run_in_turn, batch, waiting) for _ in range(together)]
         try:
-            batch.answer_until_all_left()
+            members = [threads.submit(_run_in_turn, batch, waiting) for _ in range(together)]
+            batch.answer_until_all_left(stopping)
         finally:
             batch.abandon()  # else they would wait for ever, where this thread was interrupted
     done: dict[int, _Outcome] = {}
     for member in members:
         done |= member.result()
+    if len(done) < len(runs):
+        raise AbandonedError
     return [done[number] for number in range(len(runs))]
 
 
@@ -101,6 +113,7 @@ class _Batch:
         self._model = model
         self._members = members
         self._abandoned = False
+        self._told = False
         self._asked: dict[int, Atoms] = {}
         self._answers: dict[int, Prediction | Exception] = {}
         self._changed = threading.Condition()
@@ -130,31 +143,22 @@ class _Batch:
             self._abandoned = True
             self._changed.notify_all()
 
-    def answer_until_all_left(self) -> None:
+    def answer_until_all_left(self, stopping: threading.Event) -> None:
         """Compute batch after batch, in this thread: torch keeps processors' threads for each that calls it."""
-        while True:
+        while not stopping.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: len(self._asked) == self._members or self._abandoned)
                 if self._abandoned or not self._members:
                     return
                 numbers = sorted(self._asked)
                 frames = [self._asked.pop(number) for number in numbers]
-            answers = _answers(self._model, frames)
+            answers = predictions_or_errors(self._model, frames, self._model.predict_moving, self._tell_once)
             with self._changed:
                 self._answers.update(zip(numbers, answers, strict=True))
                 self._changed.notify_all()
 
-
-def _answers(model: AtomisticModel, frames: Sequence[Atoms]) -> list[Prediction | Exception]:
-    try:
-        return [*model.predict_moving(frames)]
-    except Exception:
-        # one that no model can compute, as of atoms gone to infinity, must not end the others
-        return [_answer(model, atoms) for atoms in frames]
-
-
-def _answer(model: AtomisticModel, atoms: Atoms) -> Prediction | Exception:
-    try:
-        return model.predict([atoms])[0]
-    except Exception as error:
-        return error
+    def _tell_once(self, error: Exception) -> None:
+        # of atoms gone to infinity, once; of a fault of ours, at every step
+        if not self._told:
+            _log.warning("several frames at once: %s: %s; one after another", type(error).__name__, error)
+            self._told = True

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 ATOMS_PER_BATCH = 8192
 """Whose descriptors are held at a time: those of one atom take up to 4 kB, and many frames are reduced to features."""
 
-ATOMS_TOGETHER_ON_CPU = 512
-"""DPA-2 of 0.03 million parameters on one core, ms a frame alone and in a batch: 13 and 4 for 8 atoms (32 frames), 23
-and 13 for 32 atoms (8 frames), 29 and 22 for 64 (4 frames). Beyond, nothing is gained."""
+SMALL_MODEL_PARAMETERS = 100_000
+ATOMS_TOGETHER_ON_CPU = 256
+"""Of a small model on a CPU. DPA-2 of 0.03 million parameters on one core, ms a frame alone and in a batch: 13 and 4
+for 8 atoms (32 frames), 23 and 13 for 32 (8 frames), 29 and 22 for 64 (4 frames). A DPA-3 of 1.3 million gains nothing."""
+ATOMS_TOGETHER_PER_GIB = 32
+"""Of a GPU's memory: a DPA-3 of 1.3 million parameters takes some 9 MB for an atom."""
 ATOMS_TOGETHER_ON_GPU = 4096
-"""An H200 is full then: docs/benchmarks/gpu.md. What does not fit into its memory deepmd-kit splits."""
+"""At most: an H200 is full then (docs/benchmarks/gpu.md)."""
 
 # one hint for each loaded checkpoint would fill the log of a train stage
 logging.getLogger("deepmd.utils.batch_size").setLevel(logging.ERROR)
@@ -60,7 +63,11 @@ class DeepmdModel:
         """Atoms of all frames up to which one prediction takes less time than one for each."""
         import torch
 
-        return ATOMS_TOGETHER_ON_GPU if torch.cuda.is_available() else ATOMS_TOGETHER_ON_CPU
+        if torch.cuda.is_available():
+            memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+            return min(ATOMS_TOGETHER_ON_GPU, int(ATOMS_TOGETHER_PER_GIB * memory_gib))
+        parameters = sum(each.numel() for each in self._potential.deep_eval.dp.parameters())
+        return ATOMS_TOGETHER_ON_CPU if parameters <= SMALL_MODEL_PARAMETERS else 0
 
     @property
     def cutoff(self) -> float:

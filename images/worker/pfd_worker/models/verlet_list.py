@@ -50,7 +50,7 @@ class VerletList(NeighborList):  # type: ignore[misc]
 
     deepmd-kit's own ones are stateless and search at every call, frame by frame, which takes a compressed student a
     sixth (100 atoms) to a third (500 atoms) of an MD step. What this one returns gives the same energies and forces to
-    the last bits. Frames of each number of atoms are remembered by themselves.
+    the last bits. Frames of each number of atoms are remembered by themselves, and searched together when one needs it.
 
     Parameters
     ----------

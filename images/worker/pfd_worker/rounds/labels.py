@@ -27,8 +27,9 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
     tasks = read_tasks(context)
     frames, failures = read_labels(context, context.input("label"))
     # not by label_key: equal structures are two tasks and one label
-    # a trajectory that failed and left some steps is among the failures, too
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
+    # those that failed on their way have frames, too
+    aimd -= {str(tasks[failure.task]["trajectory"]) for failure in failures if tasks[failure.task]["kind"] == "aimd"}
     done = len(aimd) + sum(not _is_aimd(atoms) for atoms in frames)
     _check_failures(context, failures, max(len(failures), len(tasks) - done), len(tasks), max_failed_fraction)
     return frames
@@ -43,7 +44,7 @@ def _check_failures(
     raise StageError(
         ExitCode.USER_ERROR,
         Reason.LABELS_FAILED,
-        f"{failed} of {tasks} reference calculations have no usable result, more than the fraction "
+        f"{failed} of {tasks} reference calculations have failed, more than the fraction "
         f"{max_failed_fraction:g} that spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows. "
         f"The last failure:\n{last}",
     )
@@ -90,8 +91,8 @@ def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
             found.setdefault(str(atoms.info["trajectory"]), []).append(atoms)
     runs = []
     for task in read_tasks(context):
-        # of one that failed there may be a step or two
-        if task["kind"] == "aimd" and len(found.get(task["trajectory"], [])) > 1:
+        # they are compared over the length of the shortest: one that failed on its way would cut all
+        if task["kind"] == "aimd" and len(found.get(task["trajectory"], [])) == task["steps"]:
             first, *later = found[task["trajectory"]]
             first = first.copy()
             # no label has velocities, but its task says how they were drawn

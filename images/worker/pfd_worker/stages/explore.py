@@ -23,10 +23,10 @@ from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import md_tasks, tasks_of_index
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
-from pfd_worker.md.together import run_together, trajectories_together
+from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
@@ -82,7 +82,10 @@ def _run_all(
         return outcome
 
     together = trajectories_together(model, [run.start for run in runs]) if runs else 1
-    return run_together(model, [partial(run_one, run) for run in runs], together)
+    try:
+        return run_together(model, [partial(run_one, run) for run in runs], together, context.stopping)
+    except AbandonedError:
+        raise preempted("stopped; MD of this index starts anew.") from None
 
 
 def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: GeometryLimits) -> None:

@@ -40,7 +40,7 @@ class Ledger:
             self._store.put_if_absent(f"{self._prefix}{key}.{outcome}.{labels}", json.dumps({"key": key}).encode())
 
     def enter(self, entry: Mapping[str, Any]) -> None:
-        """Enter what a calculation cost once: labels that came, paid or reused, and those that failed.
+        """Enter what a calculation cost once: labels that came and those that failed, or all that others paid.
 
         Parameters
         ----------

@@ -7,9 +7,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.settings import Ensemble, MdTask
-from pfd_worker.md.together import run_together, trajectories_together
+from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.models.calculator import CalculatorModel
+
+NEVER = threading.Event()
 
 
 class Emt(CalculatorModel):
@@ -39,7 +41,7 @@ def trajectory(steps, seed, atoms=None, bar=1.0):
 
 def test_each_is_what_it_is_alone():
     runs = [trajectory(steps, seed) for seed, steps in enumerate((20, 45, 5, 30, 30))]
-    together, alone = run_together(Emt(), runs, 3), run_together(Emt(), runs, 1)
+    together, alone = run_together(Emt(), runs, 3, NEVER), run_together(Emt(), runs, 1, NEVER)
     for one, other in zip(together, alone, strict=True):
         assert (one.steps_done, one.reason) == (other.steps_done, other.reason)
         for frame, expected in zip(one.frames, other.frames, strict=True):
@@ -52,7 +54,7 @@ def test_a_batch_holds_a_frame_of_each_that_runs_and_a_run_that_ends_makes_room(
         model = Emt()
         sizes = [bulk("Cu", cubic=True).repeat((n, 1, 1)) for n in (1, 2, 3)]
         runs = [trajectory(steps, 1, atoms) for steps, atoms in zip((20, 5, 5), sizes, strict=True)]
-        run_together(model, runs, 2)
+        run_together(model, runs, 2, NEVER)
         return model.batches
 
     found = batches()
@@ -72,7 +74,7 @@ def test_one_that_no_model_can_compute_ends_alone():
             atoms.get_forces()
         return "ended"
 
-    ended, sound = run_together(Emt(), [runs_away, trajectory(20, 1)], 2)
+    ended, sound = run_together(Emt(), [runs_away, trajectory(20, 1)], 2, NEVER)
     assert ended == "ended"
     assert (sound.steps_done, sound.reason) == (20, None)
 
@@ -83,7 +85,7 @@ def test_a_bug_in_one_ends_all_soon():
 
     model, begun = Emt(), time.monotonic()
     with pytest.raises(KeyError, match="a bug"):
-        run_together(model, [trajectory(100_000, 1), broken, trajectory(100_000, 2)], 3)
+        run_together(model, [trajectory(100_000, 1), broken, trajectory(100_000, 2)], 3, NEVER)
     assert len(model.batches) < 1000 and time.monotonic() - begun < 60
 
 
@@ -92,9 +94,23 @@ def test_what_interrupts_the_model_ends_the_threads():
         def predict_moving(self, frames):
             raise KeyboardInterrupt
 
+    before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
-        run_together(Interrupted(), [trajectory(100_000, 1), trajectory(100_000, 2)], 2)
-    assert threading.active_count() == 1
+        run_together(Interrupted(), [trajectory(100_000, 1), trajectory(100_000, 2)], 2, NEVER)
+    assert set(threading.enumerate()) <= before
+
+
+def test_all_are_abandoned_when_the_stage_is_to_stop():
+    stopping, model = threading.Event(), Emt()
+
+    def stop_after(calculator):
+        outcome = trajectory(10, 3)(calculator)
+        stopping.set()
+        return outcome
+
+    with pytest.raises(AbandonedError):
+        run_together(model, [trajectory(100_000, 1), stop_after], 2, stopping)
+    assert len(model.batches) < 50
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [([4], 1), ([4] * 5, 5), ([4] * 100, 16), ([4, 32], 2), ([65, 4], 1)])

@@ -12,7 +12,9 @@ from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
+from pfd_worker.errors import StageError
 from pfd_worker.frames import write_frames
+from pfd_worker.label_files import Failure
 from pfd_worker.md.replay import replay, write_aimd
 from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.run import commit
@@ -63,12 +65,19 @@ def test_aimd_runs_again_as_it_ran_if_the_model_is_the_reference(context):
     assert np.sqrt(found.msd_reference[-1]) > 0.05
 
 
-def test_of_one_that_failed_its_first_step_alone_is_no_run(context):
+def test_one_that_failed_on_its_way_is_no_run(context):
     labels = collect_labels(context, 0.0)
-    first, second = (str(atoms.info["trajectory"]) for atoms in (labels[1], labels[-1]))
-    rest = [atoms for atoms in labels if atoms.info["trajectory"] != first]
-    assert [len(run.frames) for run in aimd_runs(context, None, [labels[1], *rest])] == [5]
-    assert first != second
+    assert labels[-1].info["sampling"] == "aimd"
+    assert [len(run.frames) for run in aimd_runs(context, None, labels[:-1])] == [5]
+
+
+def test_one_that_failed_on_its_way_counts_as_failed_once(context, monkeypatch):
+    labels = collect_labels(context, 0.0)
+    failure = Failure(2, "key", "ScfNotConverged", "its last words")
+    monkeypatch.setattr("pfd_worker.rounds.labels.read_labels", lambda *given: (labels[1:-1], [failure]))
+    with pytest.raises(StageError, match="2 of 3 reference calculations have failed"):
+        collect_labels(context, 0.5)
+    assert collect_labels(context, 0.7) == labels[1:-1]
 
 
 def test_later_rounds_take_what_the_last_one_kept(context, tmp_path):

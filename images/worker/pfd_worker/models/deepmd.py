@@ -24,7 +24,7 @@ ATOMS_PER_BATCH = 8192
 SMALL_MODEL_PARAMETERS = 100_000
 ATOMS_TOGETHER_ON_CPU = 256
 """Of a small model on a CPU. DPA-2 of 0.03 million parameters on one core, ms a frame alone and in a batch: 13 and 4
-for 8 atoms (32 frames), 23 and 13 for 32 (8 frames), 29 and 22 for 64 (4 frames). A DPA-3 of 1.3 million gains nothing."""
+for 8 atoms (32 frames), 23 and 13 for 32 (8 frames), 29 and 22 for 64 (4 frames). A DPA-3 of 1.3 million: nothing."""
 ATOMS_TOGETHER_PER_GIB = 32
 """Of a GPU's memory: a DPA-3 of 1.3 million parameters takes some 9 MB for an atom."""
 ATOMS_TOGETHER_ON_GPU = 4096

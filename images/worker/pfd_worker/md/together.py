@@ -116,14 +116,18 @@ class _Batch:
         self._told = False
         self._asked: dict[int, Atoms] = {}
         self._answers: dict[int, Prediction | Exception] = {}
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        # two, as every step of every trajectory would else wake all that wait
+        self._all_asked = threading.Condition(lock)
+        self._answered = threading.Condition(lock)
 
     def ask(self, number: int, atoms: Atoms) -> Prediction:
         """Hand in a frame of a run and wait; raise what the model raised for it."""
-        with self._changed:
+        with self._answered:
             self._asked[number] = atoms
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._abandoned or number in self._answers)
+            if len(self._asked) == self._members:
+                self._all_asked.notify()
+            self._answered.wait_for(lambda: self._abandoned or number in self._answers)
             if self._abandoned:
                 raise AbandonedError
             answer = self._answers.pop(number)
@@ -133,29 +137,30 @@ class _Batch:
 
     def leave(self) -> None:
         """Say that a thread hands in no more."""
-        with self._changed:
+        with self._all_asked:
             self._members -= 1
-            self._changed.notify_all()
+            self._all_asked.notify()
 
     def abandon(self) -> None:
         """End all others at their next frame."""
-        with self._changed:
+        with self._all_asked:
             self._abandoned = True
-            self._changed.notify_all()
+            self._all_asked.notify()
+            self._answered.notify_all()
 
     def answer_until_all_left(self, stopping: threading.Event) -> None:
         """Compute batch after batch, in this thread: torch keeps processors' threads for each that calls it."""
         while not stopping.is_set():
-            with self._changed:
-                self._changed.wait_for(lambda: len(self._asked) == self._members or self._abandoned)
+            with self._all_asked:
+                self._all_asked.wait_for(lambda: len(self._asked) == self._members or self._abandoned)
                 if self._abandoned or not self._members:
                     return
                 numbers = sorted(self._asked)
                 frames = [self._asked.pop(number) for number in numbers]
             answers = predictions_or_errors(self._model, frames, self._model.predict_moving, self._tell_once)
-            with self._changed:
+            with self._answered:
                 self._answers.update(zip(numbers, answers, strict=True))
-                self._changed.notify_all()
+                self._answered.notify_all()
 
     def _tell_once(self, error: Exception) -> None:
         # of atoms gone to infinity, once; of a fault of ours, at every step

@@ -127,4 +127,5 @@ def test_a_shift_moves_energies_only_and_a_stripped_checkpoint_is_the_same_model
     frames = emt_frames("Cu", 2, 0.1, seed=11)
     for before, after in zip(model.predict(frames), DeepmdModel(tmp_path / "stripped.pt").predict(frames), strict=True):
         assert after.energy - before.energy == pytest.approx(4 * 1.5, abs=1e-9)
-        np.testing.assert_array_equal(after.forces, before.forces)
+        # not to the last bit: a GPU adds in another order each time
+        np.testing.assert_allclose(after.forces, before.forces, rtol=0, atol=1e-12)

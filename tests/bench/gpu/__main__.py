@@ -48,6 +48,7 @@ TOGETHER = (1, 4, 16, 64)
 TRIAL_SECONDS = 4.0
 TRAINING_STEPS = 120
 LOGGED_EVERY = 20
+SAMPLE_EVERY = 10
 
 
 def md(folder: Path, note: Note) -> None:
@@ -72,17 +73,17 @@ def _steps_per_second(model: DeepmdModel, start: Atoms, together: int) -> float:
 
     def on_step(number: int, step: int) -> None:
         steps[number] = step
-        if not begun and min(steps) >= every:
+        if not begun and min(steps) >= SAMPLE_EVERY:
             begun.extend((time.perf_counter(), sum(steps)))
         if begun and time.perf_counter() - begun[0] > TRIAL_SECONDS:
             stopping.set()
 
     def one(number: int, calculator: Calculator) -> Any:
         task = MdTask(system="si", stage=0, ensemble=Ensemble.NPT, temperature_kelvin=300.0, pressure_bar=1.0,
-                      timestep_fs=1.0, steps=1_000_000, sample_every=every, replica=number, seed=number)  # fmt: skip
+                      timestep_fs=1.0, steps=1_000_000, sample_every=SAMPLE_EVERY, replica=number,
+                      seed=number)  # fmt: skip
         return run_trajectory(start, calculator, task, f"t{number}", 0.3, stopping, partial(on_step, number))
 
-    every = 10
     with contextlib.suppress(AbandonedError):
         run_together(model, [partial(one, number) for number in range(together)], together, stopping)
     if not stopping.is_set():
@@ -92,6 +93,7 @@ def _steps_per_second(model: DeepmdModel, start: Atoms, together: int) -> float:
 
 def train(folder: Path, note: Note) -> None:
     """Time training steps, between the first and the last lines of its curve."""
+    frames = models.silicon(32, (2, 2, 2))
     for name, make in (("dpa2-small", models.small_teacher), ("dpa3", models.large_teacher)):
         start = make(folder)
         for batch in (1, 4, 16):
@@ -102,7 +104,6 @@ def train(folder: Path, note: Note) -> None:
                 steps=TRAINING_STEPS, batch_size=batch, template={"training": {"disp_freq": LOGGED_EVERY}}
             )
             settings = base_input(training, section, Purpose.CONTINUATION)
-            frames = models.silicon(32, (2, 2, 2))
             run(DeepmdSession(place, settings, Purpose.CONTINUATION, start, frames, 7), place)
             median_ms = _ms_per_step(place / "log")
             note("train", model=name, atoms=64, batch_frames=batch, ms_per_step=median_ms)

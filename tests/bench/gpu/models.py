@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -85,8 +86,6 @@ def copper(count: int) -> list[Atoms]:
 
 def silicon(count: int, repeat: tuple[int, int, int]) -> list[Atoms]:
     """Return cells whose labels are noise of the size of forces: for times only."""
-    import numpy as np
-
     rng, frames = np.random.default_rng(7), []
     for seed in range(count):
         atoms = bulk("Si", cubic=True).repeat(repeat)

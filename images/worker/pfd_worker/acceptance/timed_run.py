@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -16,7 +17,7 @@ from pfd_worker.acceptance.memory import MemoryForecast
 from pfd_worker.frames import has_virial
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
-from pfd_worker.models.base import ExactCalculator
+from pfd_worker.models.base import FrameCalculator
 from pfd_worker.out_of_memory import is_out_of_memory
 
 LEAST_STEPS = 3
@@ -49,24 +50,14 @@ def properties_of_a_step(atoms: Atoms) -> list[str]:
     return ["energy", "forces", "stress"] if has_virial(atoms) else ["energy", "forces"]
 
 
-class _OneEvaluation(ExactCalculator):
-    """Asks for all that a step computes together: some calculators would run twice for forces and then stress."""
+def _in_one_evaluation(inner: Calculator, properties: list[str]) -> FrameCalculator:
+    """Ask for all that a step computes together: some calculators would run twice for forces and then stress."""
 
-    def __init__(self, inner: Calculator, properties: list[str]) -> None:
-        super().__init__()
-        self._inner = inner
-        self._properties = properties
-        self.implemented_properties = [*properties, "free_energy"]
+    def evaluate(atoms: Atoms) -> dict[str, Any]:
+        inner.calculate(atoms, properties, list(all_changes))
+        return dict(inner.results)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        self._inner.calculate(self.atoms, self._properties, list(system_changes))
-        self.results = dict(self._inner.results)
+    return FrameCalculator(evaluate, [*properties, "free_energy"])
 
 
 @dataclass
@@ -96,7 +87,7 @@ class TimedRun:
             self.does_not_fit(refusal)
             return
         atoms = self.start.copy()
-        atoms.calc = _OneEvaluation(self.calculator, properties_of_a_step(atoms))
+        atoms.calc = _in_one_evaluation(self.calculator, properties_of_a_step(atoms))
         conditions = Conditions(Ensemble.NVE, TEMPERATURE_KELVIN, TIMESTEP_FS)
         task = conditions.task(steps * TIMESTEP_FS / FS_PER_PS, self.seed)
         self.dynamics = dynamics = make_dynamics(atoms, task, Ensemble.NVE)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, SCFError, all_changes
+from ase.calculators.calculator import SCFError
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
@@ -16,6 +16,7 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelTask, Verdict
 from pfd_worker.labelers.workplace import Workplace
+from pfd_worker.models.base import FrameCalculator
 from pfd_worker.models.calculator import check_converged, make_calculator
 from pfd_worker.out_of_memory import is_out_of_memory
 
@@ -70,32 +71,24 @@ class AseLabeler:
         return Verdict(tuple(frames))
 
 
-class _Labels(Calculator):  # type: ignore[misc]
+class _Labels:
     """What moves the atoms of a trajectory: a label of each step."""
 
-    implemented_properties = ["energy", "forces"]
-
     def __init__(self, workplace: Workplace) -> None:
-        super().__init__()
         self._workplace = workplace
         self.frame = Atoms()
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
+    def __call__(self, atoms: Atoms) -> dict[str, Any]:
         """Label the atoms where they are now."""
-        super().calculate(atoms, properties, system_changes)
-        self.frame = _labelled_by(self._workplace, self.atoms)
-        self.results = {"energy": energy_of(self.frame), "forces": self.frame.get_forces()}
+        self.frame = _labelled_by(self._workplace, atoms)
+        return {"energy": energy_of(self.frame), "forces": self.frame.get_forces()}
 
 
 def _trajectory(workplace: Workplace, task: LabelTask, steps: int) -> Iterator[Atoms]:
     """Yield each step when it is there: one that fails takes none of those before it along."""
     atoms = task.start()
-    atoms.calc = labels = _Labels(workplace)
+    labels = _Labels(workplace)
+    atoms.calc = FrameCalculator(labels, ["energy", "forces"])
     dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
     atoms.get_forces()
     yield labels.frame

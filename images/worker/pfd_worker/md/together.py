@@ -17,7 +17,7 @@ from typing import TypeVar
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from pfd_worker.models.base import AtomisticModel, ModelCalculator, Prediction
+from pfd_worker.models.base import AtomisticModel, Prediction, model_calculator
 from pfd_worker.models.one_by_one import predictions_or_errors
 
 _Outcome = TypeVar("_Outcome")
@@ -37,9 +37,9 @@ def trajectories_together(model: AtomisticModel, starts: Sequence[Atoms]) -> int
     Parameters
     ----------
     starts
-        At least one; the largest counts.
+        The largest counts.
     """
-    most = model.atoms_together // max(map(len, starts))
+    most = model.atoms_together // max(map(len, starts), default=1)
     return max(1, min(len(starts), TRAJECTORIES_AT_MOST, most))
 
 
@@ -95,7 +95,7 @@ def _run_in_turn(batch: _Batch, waiting: Iterator[tuple[int, Callable[[Calculato
     done: dict[int, _Outcome] = {}
     try:
         for number, run in waiting:
-            done[number] = run(ModelCalculator(partial(batch.ask, number)))
+            done[number] = run(model_calculator(partial(batch.ask, number)))
     except AbandonedError:
         pass
     except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -51,11 +51,24 @@ class AtomisticModel(Protocol):
         ...
 
 
-class ExactCalculator(Calculator):  # type: ignore[misc]
-    """ASE calculator that takes a frame for another unless it is the same to the last bit.
+class FrameCalculator(Calculator):  # type: ignore[misc]
+    """ASE calculator over a function of a frame, which gives all that is asked for at once.
 
-    ASE looks within a tolerance, which takes half of an integrator's own time.
+    It takes a frame for another unless it is the same to the last bit: ASE looks within a tolerance, which takes half
+    of an integrator's own time.
+
+    Parameters
+    ----------
+    evaluate
+        Called with each new frame; returns ASE's results.
+    properties
+        Names of what it returns.
     """
+
+    def __init__(self, evaluate: Callable[[Atoms], dict[str, Any]], properties: Sequence[str]) -> None:
+        super().__init__()
+        self._evaluate = evaluate
+        self.implemented_properties = list(properties)
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Return what has changed since the last evaluation: nothing or all."""
@@ -69,39 +82,29 @@ class ExactCalculator(Calculator):  # type: ignore[misc]
         )
         return [] if same else list(all_changes)
 
-
-class ModelCalculator(ExactCalculator):
-    """ASE calculator over a model's predictions: energy, forces and stress, all of one evaluation.
-
-    Parameters
-    ----------
-    predict
-        Called with each new frame.
-    """
-
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]
-
-    def __init__(self, predict: Callable[[Atoms], Prediction]) -> None:
-        super().__init__()
-        self._predict = predict
-
     def calculate(
         self,
         atoms: Atoms | None = None,
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Evaluate the model once; every property comes with it."""
+        """Evaluate once; every property comes with it."""
         super().calculate(atoms, properties, system_changes)
-        prediction = self._predict(self.atoms)
-        self.results = {
-            "energy": prediction.energy,
-            "free_energy": prediction.energy,
-            "forces": prediction.forces,
-        }
-        if has_virial(self.atoms):
-            stress = -prediction.virial / self.atoms.get_volume()
-            self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
+        self.results = self._evaluate(self.atoms)
+
+
+def model_calculator(predict: Callable[[Atoms], Prediction]) -> FrameCalculator:
+    """Return an ASE calculator over a model's predictions: energy, forces and, of what has one, stress."""
+
+    def evaluate(atoms: Atoms) -> dict[str, Any]:
+        prediction = predict(atoms)
+        results = {"energy": prediction.energy, "free_energy": prediction.energy, "forces": prediction.forces}
+        if has_virial(atoms):
+            stress = -prediction.virial / atoms.get_volume()
+            results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
+        return results
+
+    return FrameCalculator(evaluate, ["energy", "free_energy", "forces", "stress"])
 
 
 def species_features(

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from pfd_worker.frames import groups_of_equal_atoms, groups_of_equal_size, has_virial, periodic_cell
-from pfd_worker.models.base import ModelCalculator, Prediction, species_features
+from pfd_worker.models.base import Prediction, model_calculator, species_features
 
 if TYPE_CHECKING:
     from pfd_worker.models.verlet_list import VerletList
@@ -107,7 +107,7 @@ class DeepmdModel:
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator that shares the loaded model."""
-        return ModelCalculator(lambda atoms: self.predict_moving([atoms])[0])
+        return model_calculator(lambda atoms: self.predict_moving([atoms])[0])
 
     def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return what `predict` does, but for the last bits, and remember the neighbours for the next call."""

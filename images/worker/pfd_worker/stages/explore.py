@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,12 +18,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import md_tasks, tasks_of_index
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError, preempted
+from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
@@ -72,16 +71,20 @@ def _run_all(
 
     def run_one(run: _Run, calculator: Calculator) -> TrajectoryOutcome:
         outcome = run_trajectory(
-            run.start, calculator, run.task, run.name, params.min_distance_factor, context.stopping, pace.at(run.name)
+            run.start,
+            calculator,
+            run.task,
+            run.name,
+            params.min_distance_factor,
+            context.stopping,
+            partial(pace.tell, run.name),
         )
         if context.stopping.is_set():
-            raise StageError(
-                ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped in {run.name}; MD of this index starts anew."
-            )
-        pace.at(run.name)(run.task.steps)
+            raise preempted(f"stopped in {run.name}; MD of this index starts anew.")
+        pace.tell(run.name, run.task.steps)
         return outcome
 
-    together = trajectories_together(model, [run.start for run in runs]) if runs else 1
+    together = trajectories_together(model, [run.start for run in runs])
     try:
         return run_together(model, [partial(run_one, run) for run in runs], together, context.stopping)
     except AbandonedError:
@@ -169,9 +172,6 @@ class _Pace:
         self._total = max(1, total_steps)
         self._steps: Counter[str] = Counter()
         self._told = 0.0
-
-    def at(self, name: str) -> Callable[[int], None]:
-        return partial(self.tell, name)
 
     def tell(self, name: str, step: int) -> None:
         self._steps[name] = step

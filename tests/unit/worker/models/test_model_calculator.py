@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from pfd_worker.models.base import ModelCalculator, Prediction
+from pfd_worker.models.base import Prediction, model_calculator
 
 
 def stretched(atoms):
@@ -30,7 +30,7 @@ def test_a_frame_is_computed_once_and_again_after_the_least_change(change):
         return Prediction(float(len(asked)), np.full((4, 3), 0.5), np.diag([1.0, 2.0, 3.0]))
 
     atoms = bulk("Cu", cubic=True)
-    atoms.calc = ModelCalculator(predict)
+    atoms.calc = model_calculator(predict)
     for _ in range(2):
         assert atoms.get_potential_energy() == 1.0
         np.testing.assert_array_equal(atoms.get_forces(), 0.5)

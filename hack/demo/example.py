@@ -11,7 +11,7 @@ from drive import kubectl
 
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.contract.settings import ModelFamily
+from pfd_operator.contract.model_source import ModelFamily
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

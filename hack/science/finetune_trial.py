@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.settings import Training, family_of_file
+from pfd_operator.contract.model_source import family_of_file
+from pfd_operator.contract.training import Training
 from pfd_worker.evaluation.errors import (
     FrameError,
     energy_rmse_per_atom,

@@ -26,8 +26,8 @@ import yaml
 
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus, StageRecord
+from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import StoreLocation
 from pfd_operator.contract.stage import ExploreParams, JobIdentity, PrepareParams, StageKind, StageRef, StageSpec
 from pfd_operator.plan.distill import Distill
 from pfd_operator.plan.outcome import add_record

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.operator.control_plane import ROOT, ControlPlane, connected
-from pfd_operator.contract.settings import S3Location
+from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore
 from s3_server import KEYS, s3_server
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from pfd_operator.contract.digest import digest_of
+from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, Reason, StageResult
-from pfd_operator.contract.settings import S3Location
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_worker.errors import StageError, preempted, transient, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore

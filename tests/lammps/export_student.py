@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.unit.worker.export.cards import full_card
 from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
-from pfd_operator.contract.settings import Barostat
+from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.folder import export_model
 from pfd_worker.frames import read_frames
 from pfd_worker.models.frozen import FrozenModel

@@ -11,7 +11,8 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.labeling import AseEngine
-from pfd_operator.contract.settings import ModelFamily, Training
+from pfd_operator.contract.model_source import ModelFamily
+from pfd_operator.contract.training import Training
 from pfd_worker import stage_files
 from pfd_worker.models import checkpoint, sevennet_checkpoint
 from pfd_worker.models.base import AtomisticModel

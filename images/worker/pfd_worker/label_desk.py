@@ -14,7 +14,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import NOISE
+from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted, transient

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from pfd_operator.contract.model_source import ModelFamily, ModelSource
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import ModelFamily, ModelSource
 from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
 

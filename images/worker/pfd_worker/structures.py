@@ -14,7 +14,7 @@ from ase.io import read
 from ase.io.formats import UnknownFileTypeError
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Perturb
+from pfd_operator.contract.systems import Perturb
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import periodic_cell
 from pfd_worker.selection.geometry import closest_overlap

@@ -7,8 +7,10 @@ from pydantic import Field
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
 from pfd_operator.contract.labeling import AseEngine, FailureLimit
-from pfd_operator.contract.settings import HoldOut, ModelSource, Selection, System
+from pfd_operator.contract.model_source import ModelSource
+from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.student import Preset, Student
+from pfd_operator.contract.systems import System
 
 from .job import Budget, JobSpec
 from .pods import PodOverrides, Pods

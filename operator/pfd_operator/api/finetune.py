@@ -5,7 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from pfd_operator.contract.labeling import Labeling
-from pfd_operator.contract.settings import Aimd, Convergence, LabelledData, ModelSource, Training
+from pfd_operator.contract.limits import Convergence
+from pfd_operator.contract.model_source import ModelSource
+from pfd_operator.contract.selection import Aimd
+from pfd_operator.contract.systems import LabelledData
+from pfd_operator.contract.training import Training
 
 from .job import JobSpec
 

@@ -7,7 +7,10 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from pfd_operator.contract.base import ObjectName, Strict
-from pfd_operator.contract.settings import Exploration, HoldOut, S3Location, Selection, System
+from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.location import S3Location
+from pfd_operator.contract.selection import HoldOut, Selection
+from pfd_operator.contract.systems import System
 
 from .pods import Pods
 

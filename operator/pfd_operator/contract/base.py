@@ -18,6 +18,10 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", m
 Uri = Annotated[str, Field(pattern=r"^(s3|file)://.+$", max_length=1024)]
 """An s3:// or (outside a cluster) file:// address."""
 
+Positive = Annotated[float, Field(gt=0)]
+
+Count = Annotated[int, Field(ge=1)]
+
 
 class Strict(BaseModel):
     """A frozen model that refuses unknown fields, so that a typing error is an error and not a default."""

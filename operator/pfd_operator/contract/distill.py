@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .settings import Count, ErrorLimits, Positive
+from .base import Count, Positive
+from .limits import ErrorLimits
 from .student import StudentTraining
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from .base import ExactlyOne, Strict, invalid_at, moved_to
-from .settings import Positive
+from .base import ExactlyOne, Positive, Strict, invalid_at, moved_to
 
 OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
 """Settings that say what is computed, not how accurately."""

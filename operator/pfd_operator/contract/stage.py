@@ -10,19 +10,14 @@ from pydantic import Field
 from .base import Name, Strict, Uri
 from .digest import digest_of
 from .distill import Acceptance, StartFrom
+from .exploration import Exploration
 from .labeling import AseEngine, Engine
-from .settings import (
-    Aimd,
-    Exploration,
-    LabelledData,
-    ModelSource,
-    NoveltyMeasure,
-    Perturb,
-    Purpose,
-    StoreLocation,
-    Training,
-)
+from .location import StoreLocation
+from .model_source import ModelSource
+from .selection import Aimd, NoveltyMeasure, Purpose
 from .student import Student
+from .systems import LabelledData, Perturb
+from .training import Training
 
 STAGE_SPEC_MAX_BYTES = 16 * 1024
 FIRST_NODE_VARIABLE = "PFD_FIRST_NODE"

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from .base import ExactlyOne
-from .settings import Positive, Training
+from .base import ExactlyOne, Positive
+from .training import Training
 
 SECTION_KEYS = ("descriptor", "fitting_net")
 

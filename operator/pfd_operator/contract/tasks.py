@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
+from .base import Strict
 from .digest import seed_of
-from .settings import Ensemble, Exploration, MdTask
+from .exploration import Barostat, Ensemble, Exploration
 
 _Task = TypeVar("_Task")
 """With or without what a pod notes of it."""
+
+
+class MdTask(Strict):
+    """One trajectory: system, conditions and seed."""
+
+    system: str
+    stage: int
+    ensemble: Ensemble
+    temperature_kelvin: float
+    pressure_bar: float | None
+    barostat: Barostat = Barostat.ISOTROPIC
+    timestep_fs: float
+    steps: int
+    sample_every: int
+    replica: int
+    seed: int
+
+    @property
+    def stratum(self) -> str:
+        """Name of the (system, temperature, pressure) group whose error is reported separately."""
+        pressure = "" if self.pressure_bar is None else f"/{self.pressure_bar:g}bar"
+        return f"{self.system}/{self.temperature_kelvin:g}K{pressure}"
+
+
+def temperature_of(stratum: str) -> float | None:
+    """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
+    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
+    return None if found is None else float(found[1])
 
 
 def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> list[MdTask]:

@@ -10,8 +10,8 @@ from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.labeling import Labeling
-from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.contract.systems import System
 from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import ObservedTeacher
 

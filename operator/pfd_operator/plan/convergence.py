@@ -9,8 +9,8 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord, JobStatus, ModelRecord
+from pfd_operator.contract.limits import Convergence, ErrorLimits
 from pfd_operator.contract.result import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
-from pfd_operator.contract.settings import Convergence, ErrorLimits
 
 from .measured import Measured, decimal, recorded
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.location import S3Location
+from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.result import Caution, StageResult
-from pfd_operator.contract.settings import ModelSource, S3Location, Training
 from pfd_operator.contract.stage import (
     AcceptParams,
     LabelParams,
@@ -22,6 +23,7 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left

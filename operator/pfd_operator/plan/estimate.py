@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pfd_operator.api.status import IterationRecord, LabelsNeeded
 from pfd_operator.contract.learning_curve import LabelEstimate, fit_power_law
-from pfd_operator.contract.settings import ErrorLimits
+from pfd_operator.contract.limits import ErrorLimits
 
 
 def labels_needed(limits: ErrorLimits, iterations: Sequence[IterationRecord]) -> LabelsNeeded | None:

@@ -14,8 +14,8 @@ from pfd_operator.api.status import (
     StageRecord,
 )
 from pfd_operator.contract.digest import canonical_json
+from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import ErrorLimits
 from pfd_operator.contract.text import shortened
 
 from .convergence import MEASURES, judge, kept_model_misses

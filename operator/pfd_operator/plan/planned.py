@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_operator.contract.settings import S3Location, StoreLocation
+from pfd_operator.contract.location import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
 from .budget import job_deadline_seconds, pod_deadline_seconds

@@ -8,7 +8,7 @@ from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import Aimd, Purpose, System
+from pfd_operator.contract.selection import Aimd, Purpose
 from pfd_operator.contract.stage import (
     STRUCTURES_DIRECTORY,
     ExploreParams,
@@ -17,6 +17,7 @@ from pfd_operator.contract.stage import (
     StageKind,
     StageRef,
 )
+from pfd_operator.contract.systems import System
 
 from .budget import labels_left
 from .names import structures_key

@@ -8,8 +8,9 @@ from datetime import datetime
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.api.status import JobStatus, TeacherRecord
+from pfd_operator.contract.location import S3Location
+from pfd_operator.contract.model_source import ModelFamily
 from pfd_operator.contract.result import Progress, StageResult
-from pfd_operator.contract.settings import ModelFamily, S3Location
 from pfd_operator.contract.stage import StageKind, StageSpec
 
 

@@ -29,8 +29,10 @@ from ase.calculators.calculator import Calculator
 from finetune_trial import run
 
 from bench.gpu import models
-from pfd_operator.contract.settings import Ensemble, MdTask, Training
+from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.student import Preset
+from pfd_operator.contract.tasks import MdTask
+from pfd_operator.contract.training import Training
 from pfd_worker.acceptance.speed import measure_speed
 from pfd_worker.machine import machine
 from pfd_worker.md.together import AbandonedError, run_together

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.settings import NoveltyMeasure, Selection
+from pfd_operator.contract.selection import NoveltyMeasure, Selection
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate

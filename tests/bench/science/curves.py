@@ -30,7 +30,7 @@ from bench.science.points import (
     schedule,
     target_of,
 )
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.frames import read_frames
 
 TRAINING = Training(steps=2000, batch_size=4, learning_rate_start=5e-3)

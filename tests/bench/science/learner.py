@@ -11,7 +11,7 @@ from pathlib import Path
 from ase import Atoms
 from finetune_trial import fine_tune, run
 
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.families import FAMILIES, ModelFamily
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input

@@ -14,7 +14,8 @@ from ase import Atoms
 from ase.build import bulk, surface
 from ase.spacegroup import crystal
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.tasks import MdTask
 
 TYPE_MAP = ["Na", "K", "Cl", "Al", "Ni", "Cu", "O", "Ti", "Sr"]
 TEST_FRAMES = 24

@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.data import covalent_radii
 
-from pfd_operator.contract.settings import NoveltyMeasure
+from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.geometry import GeometryLimits, geometry_fault, geometry_faults
 from pfd_worker.selection.representative import Candidate

@@ -5,7 +5,7 @@ from ase.build import bulk, graphene
 from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Perturb, Slab
+from pfd_operator.contract.systems import Perturb, Slab
 from pfd_worker.errors import StageError
 from pfd_worker.structures import holdout_starts, perturbed, read_structures, structures_in_turn, training_starts
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.team import ALONE
 from pfd_worker.training.checkpoints import CheckpointStore

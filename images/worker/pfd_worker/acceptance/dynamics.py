@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.settings import Exploration
+from pfd_operator.contract.exploration import Exploration
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.md.conditions import first_conditions, hottest_conditions

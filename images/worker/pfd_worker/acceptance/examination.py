@@ -11,8 +11,8 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
+from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Exploration
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.speed import cell_sizes, measure_speed, speed_ups

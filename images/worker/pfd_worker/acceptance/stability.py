@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
-from pfd_operator.contract.settings import Barostat, Ensemble
+from pfd_operator.contract.exploration import Barostat, Ensemble
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.drift import MIN_DISTANCE_FACTOR
 from pfd_worker.md.trajectory import run_trajectory

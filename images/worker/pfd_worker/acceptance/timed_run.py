@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.md import MolecularDynamics
 
-from pfd_operator.contract.settings import Ensemble
+from pfd_operator.contract.exploration import Ensemble
 from pfd_worker.acceptance.memory import MemoryForecast
 from pfd_worker.frames import has_virial
 from pfd_worker.md.conditions import FS_PER_PS, Conditions

@@ -17,7 +17,7 @@ from pfd_operator.contract.result import (
     StratumError,
     WorstStrata,
 )
-from pfd_operator.contract.settings import temperature_of
+from pfd_operator.contract.tasks import temperature_of
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction

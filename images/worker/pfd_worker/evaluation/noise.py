@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.settings import NOISE
+from pfd_operator.contract.selection import NOISE
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, independent_shifts
 from pfd_worker.frames import energy_of, virial_of

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from pfd_operator.contract.exploration import Barostat
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Barostat
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import Check

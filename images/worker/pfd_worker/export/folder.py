@@ -11,7 +11,7 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import write
 
-from pfd_operator.contract.settings import Barostat
+from pfd_operator.contract.exploration import Barostat
 from pfd_worker import stage_files
 from pfd_worker.acceptance.verdict import accepted, summary
 from pfd_worker.export.card import ModelCard, as_json

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ase.data import atomic_masses, atomic_numbers
 
-from pfd_operator.contract.settings import Barostat
+from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.card import MdConditions
 
 STRUCTURE, DATA = "structure.extxyz", "data.lammps"

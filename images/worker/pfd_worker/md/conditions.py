@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ase import Atoms
 
-from pfd_operator.contract.settings import Barostat, Ensemble, Exploration, ExplorationStage, MdTask
+from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration, ExplorationStage
+from pfd_operator.contract.tasks import MdTask
 from pfd_worker.md.cells import keeps_its_cell
 
 FS_PER_PS = 1000.0

@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.tasks import MdTask
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import advance, run_trajectory

@@ -11,7 +11,8 @@ from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
-from pfd_operator.contract.settings import Barostat, Ensemble, MdTask
+from pfd_operator.contract.exploration import Barostat, Ensemble
+from pfd_operator.contract.tasks import MdTask
 
 # it says which mass it derives from P_tau: that is what we want it to do
 warnings.filterwarnings("ignore", category=UserWarning, module=r"ase\.md\.langevinbaoab")

@@ -21,7 +21,7 @@ from ase.geometry import find_mic
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
-from pfd_operator.contract.settings import Ensemble
+from pfd_operator.contract.exploration import Ensemble
 from pfd_worker.frames import cell_heights, read_frames, write_frames
 from pfd_worker.md.cells import height
 from pfd_worker.md.conditions import FS_PER_PS, Conditions

@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.md.md import MolecularDynamics
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.tasks import MdTask
 from pfd_operator.contract.text import shortened
 from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics

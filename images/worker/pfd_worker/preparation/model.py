@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
-from pfd_operator.contract.settings import ModelSource
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pfd_operator.contract.settings import NoveltyMeasure
+from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
 from pfd_worker.selection.low_energy import select_low_energy

@@ -12,8 +12,8 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.result import AcceptanceCheck
-from pfd_operator.contract.settings import Ensemble
 from pfd_operator.contract.stage import AcceptParams
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student

@@ -18,9 +18,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.settings import MdTask
 from pfd_operator.contract.stage import ExploreParams
-from pfd_operator.contract.tasks import md_tasks, tasks_of_index
+from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model

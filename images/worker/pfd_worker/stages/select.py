@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
-from pfd_operator.contract.settings import NOISE, Aimd
+from pfd_operator.contract.selection import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError

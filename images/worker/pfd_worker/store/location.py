@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pfd_operator.contract.settings import StoreLocation
+from pfd_operator.contract.location import StoreLocation
 from pfd_worker.store.objects import DirectoryStore, ObjectStore, scheme_and_place
 from pfd_worker.store.s3 import S3Store
 

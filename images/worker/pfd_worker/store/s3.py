@@ -13,8 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import S3Location
 from pfd_worker.errors import user_error
 from pfd_worker.store.objects import scheme_and_place
 from pfd_worker.store.s3_errors import FAILURES, TAKEN, AbsentError, cause_of, code_of, explained

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.training.loss import LOSS, huber_deltas
 from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys

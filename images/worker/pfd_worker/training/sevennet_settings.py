@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.errors import user_error
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 

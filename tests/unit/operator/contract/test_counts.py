@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pfd_operator.contract.distill import Acceptance
-from pfd_operator.contract.settings import Perturb
+from pfd_operator.contract.systems import Perturb
 
 
 @pytest.mark.parametrize("supercell", [[-1, 1, 1], [0, 1, 1], [1, 1]])

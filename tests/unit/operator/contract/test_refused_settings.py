@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pfd_operator.contract.exploration import ExplorationStage
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Labeling
-from pfd_operator.contract.settings import ExplorationStage, System
+from pfd_operator.contract.systems import System
 
 
 def abinit(extra: dict[str, Any] | None = None, **pseudopotentials: str) -> AbinitEngine:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.operator.resource_samples import SPEC
 
-from pfd_operator.contract.settings import System
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.contract.systems import System
 from pfd_operator.kube.figures import figures_of
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid

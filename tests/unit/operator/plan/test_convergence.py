@@ -9,8 +9,8 @@ from plan_samples import Run, distill_resource, distill_result, resource, talkat
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
+from pfd_operator.contract.limits import Convergence
 from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
-from pfd_operator.contract.settings import Convergence
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.convergence import converged, held_at_last, judge, upper_end
 from pfd_operator.plan.measured import measured_by, recorded

@@ -11,8 +11,8 @@ from plan_samples import START, TEACHER, Run, after, condition, distill_resource
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
-from pfd_operator.contract.settings import S3Location
 from pfd_operator.contract.stage import (
     AcceptParams,
     ExploreParams,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pfd_operator.api.status import IterationRecord, JudgedErrors
-from pfd_operator.contract.settings import Convergence
+from pfd_operator.contract.limits import Convergence
 from pfd_operator.plan.estimate import labels_needed
 
 LIMIT = Convergence(force_rmse=0.1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.contract.settings import Aimd, Perturb, S3Location, StoreLocation
+from pfd_operator.contract.location import S3Location, StoreLocation
+from pfd_operator.contract.selection import Aimd
 from pfd_operator.contract.stage import (
     JobIdentity,
     LabelParams,
@@ -17,6 +18,7 @@ from pfd_operator.contract.stage import (
     StageSpec,
     TrainParams,
 )
+from pfd_operator.contract.systems import Perturb
 from pfd_operator.plan.types import PlannedJob, Resource, Settings
 
 APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"busy": "true"}}}

@@ -10,8 +10,8 @@ import pytest
 from render_samples import SETTINGS, label_job, planned, prepare_job, resource, select_job, train_job
 
 from pfd_operator.contract.labeling import AseEngine, Engine
-from pfd_operator.contract.settings import Training
 from pfd_operator.contract.stage import LabelParams, PrepareParams, StageParams
+from pfd_operator.contract.training import Training
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
 from pfd_operator.render.labels import label_value

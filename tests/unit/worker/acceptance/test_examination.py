@@ -8,8 +8,8 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 
 from pfd_operator.contract.distill import Acceptance
+from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Exploration
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.verdict import judge
 from pfd_worker.errors import StageError

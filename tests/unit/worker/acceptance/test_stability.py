@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.settings import Barostat, Ensemble, Exploration
+from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration
 from pfd_worker.acceptance.stability import density, measure_stability
 from pfd_worker.md.conditions import Conditions, hottest_conditions
 from pfd_worker.md.drift import measure_nve_drift

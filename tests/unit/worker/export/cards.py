@@ -1,8 +1,8 @@
 """A card with everything on it, for tests of what is written from it."""
 
 from pfd_operator.contract.distill import Acceptance
+from pfd_operator.contract.exploration import Barostat, Ensemble
 from pfd_operator.contract.result import ErrorMetrics
-from pfd_operator.contract.settings import Barostat, Ensemble
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord

@@ -15,7 +15,7 @@ from ase.geometry import get_distances
 from ase.io import read
 from tests.unit.worker.export.cards import full_card
 
-from pfd_operator.contract.settings import Barostat
+from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.folder import ModelFiles, export_model
 
 

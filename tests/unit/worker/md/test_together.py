@@ -6,7 +6,8 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.tasks import MdTask
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.models.calculator import CalculatorModel

@@ -8,7 +8,8 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, SCFError, all_changes
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.settings import Ensemble, MdTask
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.tasks import MdTask
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import run_trajectory
 

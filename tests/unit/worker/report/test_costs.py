@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageRef, StageSpec
 from pfd_worker.report.costs import Cost, LabelCost, StageTime, cost_of, spending_of
 from pfd_worker.stage_context import Manifest, StageContext

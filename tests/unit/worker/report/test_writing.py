@@ -7,7 +7,7 @@ import pytest
 from tests.unit.worker.report.parsed import ParsedPage
 from tests.unit.worker.report.samples import errors_of, holdout_frames, predictions_for
 
-from pfd_operator.contract.settings import StoreLocation
+from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.run import commit

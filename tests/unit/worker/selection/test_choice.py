@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pfd_operator.contract.settings import NoveltyMeasure
+from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate

@@ -13,8 +13,8 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
+from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.settings import StoreLocation
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
 from pfd_worker.labelers.registry import in_process_labeler
 from pfd_worker.run import run_stage

@@ -9,7 +9,7 @@ import boto3.session
 import botocore.session
 import pytest
 
-from pfd_operator.contract.settings import S3Location
+from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore, ObjectStore
 from pfd_worker.store.s3 import S3Store
 from s3_server import KEYS, S3Server, s3_server

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from pfd_operator.contract.settings import S3Location
+from pfd_operator.contract.location import S3Location
 from pfd_worker.store.s3 import S3Store
 
 UNASKED = ("x-amz-checksum-", "x-amz-sdk-checksum-", "x-amz-trailer", "x-amz-decoded-content-length")

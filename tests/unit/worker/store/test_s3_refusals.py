@@ -3,8 +3,8 @@
 import pytest
 from botocore.stub import Stubber
 
+from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import S3Location
 from pfd_worker.errors import StageError
 from pfd_worker.store import s3
 from pfd_worker.store.s3 import S3Store

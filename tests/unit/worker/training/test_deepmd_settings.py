@@ -1,7 +1,7 @@
 import pytest
 
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.training.deepmd_settings import OWNED_KEYS, base_input, complete_input
 from pfd_worker.training.template import merged

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.worker.tiny_pretrained import emt_frames
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel

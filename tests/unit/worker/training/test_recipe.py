@@ -1,7 +1,7 @@
 import pytest
 
-from pfd_operator.contract.settings import Training
 from pfd_operator.contract.student import StudentTraining
+from pfd_operator.contract.training import Training
 from pfd_worker.training.deepmd_session import DeepmdSession, train_command
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose

@@ -1,7 +1,7 @@
 import pytest
 
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.settings import Training
+from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.training.sevennet_settings import OWNED_KEYS, base_input, check_input, complete_input
 

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.settings import Training
 from pfd_operator.contract.stage import TrainParams
 from pfd_operator.contract.student import Preset, Student, StudentTraining
+from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.training.student import compression_obstacle, student_model_section
 

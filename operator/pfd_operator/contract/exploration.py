@@ -1,0 +1,63 @@
+"""Molecular dynamics that finds new frames. Written by users, read by stage containers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, model_validator
+
+from .base import Positive, Strict, invalid_at
+
+
+class Ensemble(StrEnum):
+    """Which quantities MD keeps constant."""
+
+    NVE = "NVE"
+    NVT = "NVT"
+    NPT = "NPT"
+
+
+class Barostat(StrEnum):
+    """What of the cell NPT lets move."""
+
+    ISOTROPIC = "Isotropic"
+    """The volume: liquids have no shape to keep, and small cells shear themselves into nonsense."""
+    FLEXIBLE = "Flexible"
+    """Lengths and angles."""
+
+
+class ExplorationStage(Strict):
+    """One set of MD conditions; every combination of temperature and pressure is run for every system."""
+
+    ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
+    temperatures_kelvin: list[Positive] = Field(min_length=1, max_length=32, description="Temperatures, in K.")
+    pressures_bar: list[float] = Field(
+        [1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1]."
+    )
+    barostat: Barostat = Field(
+        Barostat.ISOTROPIC,
+        description="What NPT moves: the volume, or with Flexible the whole cell. Default Isotropic.",
+    )
+    timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
+    steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
+    sample_every: int = Field(10, ge=1, description="Steps between candidate frames. Default 10.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Trajectories for each condition, each from another start and seed. Default 1.",
+    )
+
+    @model_validator(mode="after")
+    def _gives_a_candidate(self) -> ExplorationStage:
+        if self.sample_every > self.steps:
+            words = f"with {self.steps} steps no trajectory gives a frame: sampleEvery must not be larger than steps"
+            raise invalid_at(("sampleEvery",), words, self.sample_every)
+        return self
+
+
+class Exploration(Strict):
+    """MD with the current model: where new configurations come from. Every iteration runs all the stages given."""
+
+    stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="MD conditions.")
+    pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")

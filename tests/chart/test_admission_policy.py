@@ -70,7 +70,10 @@ def test_all_that_the_role_lets_it_create_beside_events_needs_an_owner() -> None
     rules = policies()["owners"]["matchConstraints"]["resourceRules"]
     matched = {(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
     assert matched == may_create - {("", "events")}
-    assert all((rule["apiVersions"], rule["operations"]) == (["v1"], ["CREATE"]) for rule in rules)
+    assert all(rule["apiVersions"] == ["v1"] and "CREATE" in rule["operations"] for rule in rules)
+    may_delete = {resource for rule in role["rules"] for resource in rule["resources"] if "delete" in rule["verbs"]}
+    deleting = [resource for rule in rules for resource in rule["resources"] if "DELETE" in rule["operations"]]
+    assert set(deleting) == may_delete
 
 
 def test_owners_are_the_operators_kinds() -> None:
@@ -86,7 +89,10 @@ def test_pods_get_nothing_of_the_node_and_no_token() -> None:
     forbidden = ("hostPath", "hostNetwork", "hostPID", "hostIPC", "privileged", "serviceAccountToken")
     for field in (*forbidden, "automountServiceAccountToken"):
         assert re.search(rf"!\w+(\.\w+)*\.{field}\b|!has\(\w+(\.\w+)*\.{field}\)", said), field
-    assert "pod.containers" in said and "pod.initContainers" in said
+    assert "!has(container.securityContext.capabilities.add)" in said
+    assert "has(port.hostPort)" in said
+    (containers,) = (each for each in policies()["pods"]["variables"] if each["name"] == "containers")
+    assert "pod.containers" in containers["expression"] and "pod.initContainers" in containers["expression"]
 
 
 def test_the_account_of_stages_is_default_or_the_one_that_is_set() -> None:
@@ -96,7 +102,7 @@ def test_the_account_of_stages_is_default_or_the_one_that_is_set() -> None:
 
 def test_expressions_read_only_what_they_have_asked_for() -> None:
     """A field that is not there ends an expression with an error, and that is a refusal."""
-    always = {"containers", "sources", "apiVersion", "kind", "username", "metadata", "spec", "template", "pod"}
+    always = {"containers", "sources", "apiVersion", "kind", "metadata", "spec", "template", "pod", "subject"}
     for spec in policies().values():
         for validation in spec["validations"]:
             said = re.sub(r'"[^"]*"', '""', validation["expression"])
@@ -122,5 +128,9 @@ def test_what_the_operator_draws_is_within_it(drawn: Path) -> None:
     for volume in pod["volumes"]:
         assert "hostPath" not in volume
         assert not [each for each in volume.get("projected", {}).get("sources", ()) if "serviceAccountToken" in each]
+    assert pod["securityContext"]["runAsNonRoot"] is True
     for container in pod["containers"] + pod.get("initContainers", []):
-        assert "privileged" not in container["securityContext"]
+        security = container["securityContext"]
+        assert not {"privileged", "procMount", "runAsNonRoot"} & security.keys()
+        assert security["allowPrivilegeEscalation"] is False and security["capabilities"] == {"drop": ["ALL"]}
+        assert not [port for port in container.get("ports", []) if "hostPort" in port]

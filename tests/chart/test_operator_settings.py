@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from chart_rendering import of_kind, render
+import pytest
+from chart_rendering import of_kind, refusal, render
 
 from pfd_operator.api.pods import Resources
 from pfd_operator.api.stage_pods import StagePods
@@ -115,3 +118,21 @@ def test_defaults_of_the_chart_are_those_of_the_operator() -> None:
     needed = {name: given[name] for name in ("PFD_WORKER_IMAGE", "PFD_PROGRESS_URL")}
     places = {name: given[name] for name in ("PFD_NAMESPACE", "PFD_IDENTITY", "PFD_LEASE")}
     assert settings_from(given) == settings_from(needed | places)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        {"smallContainerResources": {"limits": {"cpu": 0.5}}},
+        {"smallContainerResources": {"requests": {"memory": "2GB"}}},
+        {"labels": {"cost centre": "physics"}},
+        {"labels": {"team": "a b"}},
+        {"annotations": {"-note": "ours"}},
+        {"environment": {"1ST": "x"}},
+        {"serviceAccountName": "Stages"},
+    ],
+)
+def test_the_chart_refuses_what_the_operator_would_not_start_with(stages: dict[str, Any]) -> None:
+    assert "values don't meet the specifications of the schema" in refusal("--set-json", f"stages={json.dumps(stages)}")
+    with pytest.raises(SettingsError):
+        settings_from(environment() | {"PFD_STAGE_PODS": json.dumps(stages)})

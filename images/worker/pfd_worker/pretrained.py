@@ -8,13 +8,17 @@ from pathlib import Path
 
 from pfd_operator.contract.model_source import ModelFamily, ModelSource
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.stage_context import StageContext
 
 _IF_OF_DEEPMD = (
     "If it is a model of deepmd-kit, give a checkpoint ending in .pt (of a distilled student: model.pt in the same "
     "folder)."
 )
+
+
+class _DownloadError(Exception):
+    """A catalogue that knows the model, and does not give it."""
 
 
 def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
@@ -35,10 +39,18 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     if context.store.exists(key):
         context.store.download(key, path)
         return path
-    if source.family is ModelFamily.SEVENNET:
-        _sevennet(str(source.pretrained), path, where)
-    else:
-        _download(str(source.pretrained), path, context.workdir / "catalogue", where)
+    try:
+        if source.family is ModelFamily.SEVENNET:
+            _sevennet(str(source.pretrained), path, where)
+        else:
+            _download(str(source.pretrained), path, context.workdir / "catalogue", where)
+    except _DownloadError as error:
+        raise transient(
+            Reason.MODEL_NOT_FOUND,
+            f"{where}.pretrained: {source.pretrained} could not be downloaded: {str(error)[-500:]}. If this cluster "
+            f"has no way out, put the file there by hand as {context.store.uri(key)}: it is found when this is tried "
+            "again, or by spec.restart with a new id.",
+        ) from error
     context.store.upload(path, key)
     return path
 
@@ -69,7 +81,7 @@ def _sevennet(name: str, path: Path, where: str) -> None:
             f"{where}.pretrained: SevenNet knows no model {name!r}. Its wheel brings 7net-0 and 7net-l3i5.",
         ) from error
     except OSError as error:
-        raise _not_downloaded(name, str(error), where) from error
+        raise _DownloadError(str(error)) from error
 
 
 def _download(name: str, path: Path, cache: Path, where: str) -> None:
@@ -87,14 +99,5 @@ def _download(name: str, path: Path, cache: Path, where: str) -> None:
     )
     found = sorted(cache.rglob("*.pt"))
     if child.returncode != 0 or not found:
-        raise _not_downloaded(name, child.stderr.strip(), where)
+        raise _DownloadError(child.stderr.strip())
     found[0].rename(path)
-
-
-def _not_downloaded(name: str, why: str, where: str) -> StageError:
-    return StageError(
-        ExitCode.TRANSIENT,
-        Reason.MODEL_NOT_FOUND,
-        f"{where}.pretrained: {name} could not be downloaded: {why[-500:]}. "
-        f"If this cluster has no way out, put the file into the object store and name it by {where}.uri.",
-    )

@@ -34,7 +34,7 @@ class Teacher(ModelSource):
     image: str | None = Field(
         None,
         max_length=512,
-        description="Worker image with the calculator. Default: the chart's for calculators.",
+        description="Worker image that has the teacher's program. Default: the chart's.",
     )
 
     @classmethod

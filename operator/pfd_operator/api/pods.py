@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pfd_operator.contract.base import ExactlyOne, Name, ObjectName, Strict
 from pfd_operator.contract.stage import StageKind
@@ -15,6 +15,7 @@ GPU_RESOURCES = frozenset(
     {"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
 )
 """Names of device plugins' resources that are GPUs; others, such as nvidia.com/gpumem, say something of them."""
+_QUANTITY = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
 MIG_SLICES = "nvidia.com/mig-"
 """Beginning of the names of slices of a GPU: a slice counts as a GPU."""
 
@@ -36,17 +37,45 @@ def gpus_in(limits: Mapping[str, str | int]) -> int:
     return sum(map(int, given.values()))
 
 
+Quantities = dict[str, str | int]
+"""Name of a resource → quantity."""
+
+
 class Resources(Strict):
     """Compute resources of the stage's main container."""
 
-    requests: dict[str, str | int] = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
-    limits: dict[str, str | int] = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
+    requests: Quantities = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
+    limits: Quantities = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
 
     @field_validator("limits")
     @classmethod
-    def _gpus_can_be_counted(cls, limits: dict[str, str | int]) -> dict[str, str | int]:
+    def _gpus_can_be_counted(cls, limits: Quantities) -> Quantities:
         gpus_in(limits)
         return limits
+
+    @field_validator("requests", "limits")
+    @classmethod
+    def _are_quantities(cls, given: Quantities) -> Quantities:
+        for name, quantity in given.items():
+            if not _QUANTITY.fullmatch(str(quantity)):
+                raise ValueError(f"{name}: {str(quantity)[:20]!r} is no quantity of Kubernetes, such as 2, 500m or 2Gi")
+        return given
+
+
+class Toleration(Strict):
+    """A toleration as in a pod: what the API server would refuse only when the stage begins."""
+
+    key: str = ""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    toleration_seconds: int | None = None
+
+    @model_validator(mode="after")
+    def _names_a_taint(self) -> Self:
+        if not self.key and self.operator != "Exists":
+            raise ValueError("without a key the operator must be Exists")
+        return self
 
 
 class ResourceClaim(ExactlyOne):
@@ -65,12 +94,20 @@ class ResourceClaim(ExactlyOne):
         return ("resource_claim_name", "resource_claim_template_name")
 
 
+def _as_in_a_pod(given: dict[str, Any]) -> dict[str, Any]:
+    # as users wrote it, not as parsed: the schema of every stage would be a third longer
+    Toleration.model_validate(given)
+    return given
+
+
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
     resources: Resources = Field(Resources(), description="Main (label: the engine's) container.")
     node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of nodes.")
-    tolerations: list[dict[str, Any]] = Field([], max_length=32, description="As in a pod.")
+    tolerations: list[Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]] = Field(
+        [], max_length=32, description="As in a pod."
+    )
     affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")

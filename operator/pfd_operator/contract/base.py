@@ -15,8 +15,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_leng
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=63)]
 """Name of an object of Kubernetes that also has to fit into a label."""
 
-Uri = Annotated[str, Field(pattern=r"^(s3|file)://.+$", max_length=1024)]
-"""An s3:// or (outside a cluster) file:// address."""
+Uri = Annotated[
+    str,
+    Field(pattern=r"^(s3|file)://.+$", max_length=1024, json_schema_extra={"pattern": "^s3://[^/]+/.+$"}),
+]
+"""An s3:// or, outside a cluster, file:// address: the API server knows the first only."""
 
 Positive = Annotated[float, Field(gt=0)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -39,7 +40,7 @@ class Acceptance(ErrorLimits):
         "Needs teacher.fineTuneJob.",
     )
     speedup: Positive | None = Field(None, description="Least speed-up over the teacher at the first of `sizes`.")
-    sizes: list[Count] = Field(
+    sizes: list[Annotated[Count, Field(le=100_000)]] = Field(
         [108, 500, 4000],
         min_length=1,
         max_length=8,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import Positive, Strict, invalid_at
 
@@ -30,8 +31,10 @@ class ExplorationStage(Strict):
     """One set of MD conditions; every combination of temperature and pressure is run for every system."""
 
     ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
-    temperatures_kelvin: list[Positive] = Field(min_length=1, max_length=32, description="Temperatures, in K.")
-    pressures_bar: list[float] = Field(
+    temperatures_kelvin: list[Annotated[float, Field(gt=0, le=20000)]] = Field(
+        min_length=1, max_length=32, description="Temperatures, in K."
+    )
+    pressures_bar: list[Annotated[float, Field(ge=-100_000_000, le=100_000_000)]] = Field(
         [1.0], min_length=1, max_length=32, description="Pressures, in bar; used by NPT only. Default [1]."
     )
     barostat: Barostat = Field(
@@ -54,6 +57,13 @@ class ExplorationStage(Strict):
             words = f"with {self.steps} steps no trajectory gives a frame: sampleEvery must not be larger than steps"
             raise invalid_at(("sampleEvery",), words, self.sample_every)
         return self
+
+    @field_validator("temperatures_kelvin", "pressures_bar")
+    @classmethod
+    def _differ(cls, values: list[float]) -> list[float]:
+        if len(set(values)) != len(values):
+            raise ValueError("each once: replicas run the same conditions several times")
+        return values
 
 
 class Exploration(Strict):

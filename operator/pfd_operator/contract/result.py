@@ -44,6 +44,7 @@ class Reason(StrEnum):
     ATOMS_OVERLAP = "AtomsOverlap"
     DATA_INVALID = "DataInvalid"
     PSEUDOPOTENTIAL_MISSING = "PseudopotentialMissing"
+    ENGINE_MISSING = "EngineMissing"
     TRAINING_TEMPLATE_INVALID = "TrainingTemplateInvalid"
     STORE_DENIED = "StoreDenied"
     BUCKET_NOT_FOUND = "BucketNotFound"
@@ -119,6 +120,7 @@ class CautionReason(StrEnum):
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
+    BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
 
 
 class Caution(Message):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from .base import Positive, Strict
+from .base import Positive, Strict, invalid_at
 
 Purpose = Literal["hold-out", "training"]
 NOISE = "noise"
@@ -80,3 +80,10 @@ class Selection(Strict):
         le=0.5,
         description="Share in which two atoms are pushed together, to learn what repels them. Default 0.",
     )
+
+    @model_validator(mode="after")
+    def _shares_of_one_whole(self) -> Self:
+        if self.representative_fraction + self.low_energy_fraction > 1:
+            words = f"more than representativeFraction, {self.representative_fraction:g}, leaves"
+            raise invalid_at(("lowEnergyFraction",), words, self.low_energy_fraction)
+        return self

@@ -88,7 +88,7 @@ class Params(Strict):
 class PrepareParams(Params):
     """Check and resolve everything the user gave; write perturbed starts."""
 
-    checked_only: ClassVar[frozenset[str]] = frozenset({"training", "student"})
+    checked_only: ClassVar[frozenset[str]] = frozenset({"training", "student", "engine"})
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
     model: ModelSource | None = None
     calculator: AseEngine | None = None

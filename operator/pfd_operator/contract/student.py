@@ -28,14 +28,12 @@ class Student(ExactlyOne):
         None,
         description="small and medium: se_e2_a; large: DPA-1 without attention. Default small, if no model is given.",
     )
-    model: dict[str, Any] | None = Field(
-        None, description="A `model` section of a deepmd-kit input; type_map is left out and follows the teacher."
-    )
+    model: dict[str, Any] | None = Field(None, description="`model` section of a deepmd-kit input, without type_map.")
     compress: bool = Field(
         True,
         description="Tabulate the embedding nets, which makes MD several times faster. Default true.",
     )
-    cutoff: Positive | None = Field(
+    cutoff: float | None = Field(
         None,
         ge=2,
         le=12,

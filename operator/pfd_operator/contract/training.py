@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from .base import Positive, Strict
+from .base import Positive, Strict, invalid_at
 
 
 class Training(Strict):
@@ -35,3 +35,10 @@ class Training(Strict):
         description="Any part of the training program's input, laid over ours (a loss replaces ours); "
         "unknown keys are refused.",
     )
+
+    @model_validator(mode="after")
+    def _rate_falls(self) -> Self:
+        if self.learning_rate_stop > self.learning_rate_start:
+            words = f"the rate falls: it cannot end above learningRateStart, {self.learning_rate_start:g}"
+            raise invalid_at(("learningRateStop",), words, self.learning_rate_stop)
+        return self

@@ -13,13 +13,15 @@ from .conditions import find_true
 from .draft import Draft
 from .recipe import AnyRecipe
 
+_OF_SETTINGS = frozenset({CautionReason.LIMIT_BELOW_NOISE, CautionReason.BUDGET_BELOW_LIMITS})
+"""What depends on limits and budgets, which may be raised."""
+
 
 def take_cautions(draft: Draft, recipe: AnyRecipe, results: Sequence[StageResult]) -> None:
     """Add what a finished stage and the recipe remark; leave out what no longer holds."""
     known = _known(draft.status)
-    # the one remark that depends on limits, which a restart may raise
-    cautions = {reason: words for reason, words in known.items() if reason != CautionReason.LIMIT_BELOW_NOISE}
-    for caution in (*(result.caution for result in results), recipe.caution(draft.spec, draft.status)):
+    cautions = {reason: words for reason, words in known.items() if reason not in _OF_SETTINGS}
+    for caution in (*(result.caution for result in results), *recipe.cautions(draft.spec, draft.status)):
         if caution is not None:
             cautions[caution.reason.value] = caution.message
             if known.get(caution.reason) != caution.message:
@@ -28,8 +30,7 @@ def take_cautions(draft: Draft, recipe: AnyRecipe, results: Sequence[StageResult
     if cautions:
         draft.condition(ConditionType.CAUTION, True, min(cautions), _together(cautions))
     elif known:
-        words = "no limit is below the noise of the labels"
-        draft.condition(ConditionType.CAUTION, False, CautionReason.LIMIT_BELOW_NOISE, words)
+        draft.condition(ConditionType.CAUTION, False, min(known), "what was remarked no longer holds")
 
 
 def _known(status: JobStatus) -> Mapping[str, str]:

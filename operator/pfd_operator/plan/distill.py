@@ -23,6 +23,7 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.text import first_of
 from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
@@ -32,7 +33,7 @@ from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
-from .types import Observed, Settings
+from .types import Observed, ObservedTeacher, Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
 FIRST_ON_POLICY_ROUND = 2
@@ -57,7 +58,7 @@ class Distill:
         if too_few:
             return Hindrance(OperatorReason.SPEC_INVALID, too_few)
         if spec.teacher.fine_tune_job is not None:
-            return _teacher_hindrance(spec.teacher.fine_tune_job.name, spec.artifacts.s3, observed)
+            return _teacher_hindrance(spec, spec.teacher.fine_tune_job.name, observed.teacher)
         if not spec.systems:
             message = "spec.systems is needed, since the teacher is no FineTuneJob whose systems could be taken"
             return Hindrance(OperatorReason.SPEC_INVALID, message)
@@ -172,9 +173,9 @@ class Distill:
             return take_acceptance(spec, status, results[0])
         return status
 
-    def caution(self, spec: DistillJobSpec, status: DistillJobStatus) -> Caution | None:
+    def cautions(self, spec: DistillJobSpec, status: DistillJobStatus) -> Sequence[Caution]:
         """Nothing: the worker itself knows what is to be known of a student."""
-        return None
+        return ()
 
     def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
         """Say whether the student was judged: an end that comes late does not take the verdict away."""
@@ -187,8 +188,8 @@ class Distill:
         return stopped(spec, status, position, begun, self.start_labels(spec))
 
 
-def _teacher_hindrance(name: str, s3: S3Location, observed: Observed) -> Hindrance | None:
-    teacher = observed.teacher
+def _teacher_hindrance(spec: DistillJobSpec, name: str, teacher: ObservedTeacher | None) -> Hindrance | None:
+    s3 = spec.artifacts.s3
     if teacher is None:
         message = f"waits for the teacher: there is no FineTuneJob {name} in this namespace (spec.teacher.fineTuneJob)"
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
@@ -205,6 +206,13 @@ def _teacher_hindrance(name: str, s3: S3Location, observed: Observed) -> Hindran
     if teacher.record is None:
         message = f"the teacher, FineTuneJob {name}, has no model: {teacher.failure}"
         return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
+    mine, known = {system.name for system in spec.systems}, teacher.record.systems
+    if spec.acceptance.dft_force_ratio is not None and mine and not mine.intersection(known):
+        message = (
+            f"spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob {name}, whose systems are "
+            f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or leave the limit out"
+        )
+        return Hindrance(OperatorReason.SPEC_INVALID, message)
     return None
 
 

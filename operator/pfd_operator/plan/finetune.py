@@ -143,10 +143,13 @@ class FineTune:
         left_out = strata_left_out(strata_of(spec), held_out, results[0].counts.get("holdout_strata"))
         return take_training(spec.convergence, status, position.iteration, results[0], remark=remark, left_out=left_out)
 
-    def caution(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Caution | None:
-        """Say which limits no label of these settings can show to hold."""
-        remark = out_of_reach(spec.convergence, status.label_noise)
-        return Caution(reason=CautionReason.LIMIT_BELOW_NOISE, message=remark) if remark else None
+    def cautions(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Sequence[Caution]:
+        """Say which limits no label of these settings can show to hold, and which the budget leaves no room for."""
+        remarks = {
+            CautionReason.LIMIT_BELOW_NOISE: out_of_reach(spec.convergence, status.label_noise),
+            CautionReason.BUDGET_BELOW_LIMITS: _out_of_budget(spec),
+        }
+        return [Caution(reason=reason, message=remark) for reason, remark in remarks.items() if remark]
 
     def succeeded(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> bool:
         """Say whether all limits held often enough."""
@@ -194,6 +197,17 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"administrator to set one for all jobs"
         )
     return None
+
+
+def _out_of_budget(spec: FineTuneJobSpec) -> str:
+    """Say that the budget ends before the limits can have held as often as asked for; nothing if it does not."""
+    asked, most = spec.convergence.consecutive, spec.budget.max_iterations
+    if asked <= most:
+        return ""
+    return (
+        f"spec.convergence.consecutive asks for {asked} iterations in a row in which all limits hold, and "
+        f"spec.budget.maxIterations allows {most}: the job cannot end as Converged. Raise the budget, or ask for fewer"
+    )
 
 
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:

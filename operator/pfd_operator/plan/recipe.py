@@ -109,8 +109,8 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return the status with what a finished stage found out."""
         ...
 
-    def caution(self, spec: Spec_contra, status: Status) -> Caution | None:
-        """Return what should be known of a job that works, by all that its stages found."""
+    def cautions(self, spec: Spec_contra, status: Status) -> Sequence[Caution]:
+        """Return what should be known of a job that works, by its settings and all that its stages found."""
         ...
 
     def succeeded(self, spec: Spec_contra, status: Status) -> bool:

@@ -76,7 +76,8 @@ class Operator:
         self._progress = ProgressBoard(progress_interval_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
-        self._working = False
+        self.waits_for = "start"
+        """What it cannot work without and has not got yet; nothing while it works."""
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
         reconciler = Reconciler(api, self.store, self.children, self._progress, self._recorder, settings.planner)
         self.work = Work(self.queue, reconciler, self.metrics.reconciles)
@@ -90,13 +91,16 @@ class Operator:
     async def start(self) -> None:
         """Serve, wait for the lease, fill the caches, then work: before that, a child not seen looks like one lost."""
         await self.server.start()
+        self.waits_for = "an API server that serves the definitions of FineTuneJob and DistillJob"
         await self._wait_for_definition()
         if self.settings.lease_name:
+            self.waits_for = f"the Lease {self.settings.lease_name}, which another operator holds"
             await self._lease.acquire()
             self._spawn(self._keep_lease())
         self.metrics.lease_held.set(1)
         if self.settings.namespaces:
             self._spawn(self._follow_rights())
+        self.waits_for = "its caches"
         started = time.monotonic()
         for informer in self.informers:
             self._spawn(informer.run())
@@ -104,7 +108,7 @@ class Operator:
         log.info("caches filled in %.2f s", time.monotonic() - started)
         for _ in range(self.settings.workers):
             self._spawn(self.work.run())
-        self._working = True
+        self.waits_for = ""
 
     async def stop(self) -> None:
         """Stop working, then give the lease back, so that a successor never works at the same time."""
@@ -150,17 +154,15 @@ class Operator:
 
     def complaints(self) -> list[str]:
         """Return why this operator is not healthy; waiting for the lease is healthy."""
-        complaints = (
-            []
-            if not self._working
-            else [
-                f"the watch of {informer.path} is silent for {informer.silent_for():.0f} s"
-                for informer in self.informers
-                if informer.silent_for() > self.settings.watch_silence_seconds
-            ]
-        )
+        if self.waits_for:
+            return []
+        complaints = [
+            f"the watch of {informer.path} is silent for {informer.silent_for():.0f} s"
+            for informer in self.informers
+            if informer.silent_for() > self.settings.watch_silence_seconds
+        ]
         wait = self.queue.longest_wait()
-        if self._working and wait > self.settings.stuck_queue_seconds:
+        if wait > self.settings.stuck_queue_seconds:
             complaints.append(f"a resource waits in the queue for {wait:.0f} s")
         return complaints
 

@@ -1,4 +1,4 @@
-"""The operator's HTTP server: /healthz, /metrics, and progress reports of stages."""
+"""The operator's HTTP server: /healthz, /readyz, /metrics, and progress reports of stages."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Server:
         self._port = port
         app = web.Application(client_max_size=REPORT_MAX_BYTES)
         app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/progress/{namespace}/{job}", self._progress)
         self._runner = web.AppRunner(app, access_log=None)
@@ -44,6 +45,10 @@ class Server:
         return web.json_response(
             {"healthy": not complaints, "complaints": complaints}, status=503 if complaints else 200
         )
+
+    async def _readiness(self, request: web.Request) -> web.Response:
+        waits_for = self._operator.waits_for
+        return web.json_response({"ready": not waits_for, "waitsFor": waits_for}, status=503 if waits_for else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body = generate_latest(self._operator.metrics.named(request.query.getall("name[]", [])))

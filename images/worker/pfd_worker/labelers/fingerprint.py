@@ -28,7 +28,7 @@ def fingerprint(engine: Engine, workdir: Path) -> dict[str, str]:
     Raises
     ------
     StageError
-        PseudopotentialMissing, if the image lacks a file.
+        EngineMissing or PseudopotentialMissing, if the image lacks the program, or a file.
     """
     arguments = probe_arguments(engine)
     return _probed(arguments, workdir) if arguments else _packages(engine)
@@ -61,6 +61,14 @@ def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:
         subprocess.run(["sh", "-c", PROBE_SCRIPT, "probe", *arguments], cwd=workdir, check=True)
     lines = (line.split(" ", 1) for line in answer.read_text().splitlines())
     found = {item: digest for digest, item in lines}
+    program = next((item for item in found if item.startswith("program:")), "")
+    if found.get(program) == MISSING:
+        # of a launcher's arguments nobody knows which are programs
+        raise user_error(
+            Reason.ENGINE_MISSING,
+            f"the engine's image has no program {program.removeprefix('program:')} (spec.labeling.engine, command). "
+            "Correct the command, or give spec.labeling.image an image that has it.",
+        )
     for item, digest in found.items():
         if digest == MISSING and item.startswith("file:"):
             raise user_error(

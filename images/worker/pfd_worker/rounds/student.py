@@ -28,7 +28,10 @@ class StudentRound(Round):
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
         """Refuse to train on nothing; there is no baseline: the teacher's labels are the truth."""
         if not dataset:
-            raise user_error(Reason.LABELS_FAILED, "the teacher has labelled no frame to train on.")
+            raise user_error(
+                Reason.LABELS_FAILED,
+                "the teacher has labelled no frame to train on: see failures.json of the label stage for why.",
+            )
 
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
         """Train from scratch, or from the last round's student."""

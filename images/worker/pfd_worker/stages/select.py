@@ -40,13 +40,13 @@ def run(context: StageContext) -> StageOutput:
         for number, row in enumerate(json.loads(path.read_text()))
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    if params.frames and not rows:
-        raise _no_candidates(shards)
     features = _features(context, shards)
     if params.purpose == "hold-out":
         # errors near an explosion are no measure of the model where its MD is sound
         sound = [number for number, (_, _, row) in enumerate(rows) if not row["brink"]]
         rows, features = [rows[number] for number in sound], (features[0][sound], features[1])
+    if params.frames and not rows:
+        raise _no_candidates(shards)
     choice, frames = _choose(context, params, features, rows, params.frames - pushed)
     contacts_seed = seed_of(context.spec.seed, "contacts", context.spec.iteration)
     contacts = close_contacts(frames, pushed, params.min_distance_factor, contacts_seed)
@@ -235,5 +235,6 @@ def _no_candidates(shards: Sequence[Manifest]) -> StageError:
         ExitCode.USER_ERROR,
         Reason.NO_CANDIDATES,
         f"MD gave no candidate frame in {len(records)} trajectories ({ends or 'shorter than sampleEvery'}). "
-        "Lower the temperatures or timestepFs, check the model's branch, or make sampleEvery smaller than steps.",
+        "Lower the temperatures, timestepFs or selection.minDistanceFactor, check the model's branch, or make "
+        "sampleEvery smaller than steps.",
     )

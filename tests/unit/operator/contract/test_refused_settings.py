@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from pfd_operator.contract.exploration import ExplorationStage
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Labeling
+from pfd_operator.contract.selection import Selection
 from pfd_operator.contract.systems import System
+from pfd_operator.contract.training import Training
 
 
 def abinit(extra: dict[str, Any] | None = None, **pseudopotentials: str) -> AbinitEngine:
@@ -102,3 +104,22 @@ def test_each_stage_of_md_gives_a_frame() -> None:
     assert ExplorationStage.model_validate(stage).sample_every == 10
     with pytest.raises(ValidationError, match=r"sampleEvery\n.*with 8 steps no trajectory gives a frame"):
         ExplorationStage.model_validate(stage | {"steps": 8})
+
+
+@pytest.mark.parametrize("field", ["temperaturesKelvin", "pressuresBar"])
+def test_no_condition_of_md_is_given_twice(field: str) -> None:
+    stage = {"temperaturesKelvin": [300], "pressuresBar": [1, 1000]}
+    with pytest.raises(ValidationError, match=rf"{field}\n.*each once"):
+        ExplorationStage.model_validate(stage | {field: [300, 600, 300]})
+
+
+def test_a_learning_rate_does_not_rise() -> None:
+    assert Training.model_validate({"learningRateStart": 1e-5}).learning_rate_stop == 1e-6
+    with pytest.raises(ValidationError, match=r"learningRateStop\n.*cannot end above learningRateStart, 1e-07"):
+        Training.model_validate({"learningRateStart": 1e-7})
+
+
+def test_shares_of_a_selection_are_of_one_whole() -> None:
+    assert Selection.model_validate({"representativeFraction": 0.75, "lowEnergyFraction": 0.25})
+    with pytest.raises(ValidationError, match=r"lowEnergyFraction\n.*more than representativeFraction, 0\.75, leaves"):
+        Selection.model_validate({"representativeFraction": 0.75, "lowEnergyFraction": 0.3})

@@ -50,6 +50,29 @@ def test_gpus_that_cannot_be_counted_are_refused_by_their_path(gpus: str | int) 
         Snapshot(body(1, spec=spec)).resource()
 
 
+@pytest.mark.parametrize(
+    ("pods", "words"),
+    [
+        ({"resources": {"limits": {"memory": "2GB"}}}, r"resources\.limits: memory: '2GB' is no quantity"),
+        ({"resources": {"requests": {"cpu": "two"}}}, r"resources\.requests: cpu: 'two' is no quantity"),
+        ({"tolerations": [{"foo": "bar"}]}, r"tolerations\[0\]\.foo: "),
+        ({"tolerations": [{"effect": "NoSchedule"}]}, r"tolerations\[0\]: without a key the operator must be Exists"),
+    ],
+)
+def test_what_the_api_server_would_refuse_of_pods_is_refused_at_once(pods: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecInvalid, match=rf"^spec\.pods\.train\.{words}"):
+        Snapshot(body(1, spec=SPEC | {"pods": {"train": pods}})).resource()
+
+
+def test_quantities_and_tolerations_are_kept_as_written() -> None:
+    resources = {"requests": {"cpu": "250m", "memory": "1.5Gi"}, "limits": {"cpu": 2, "memory": "1e9"}}
+    tolerations = [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}, {"operator": "Exists"}]
+    pods = {"train": {"resources": resources, "tolerations": tolerations}}
+    train = Snapshot(body(1, spec=SPEC | {"pods": pods})).resource().spec.pods.train
+    assert train.resources.to_json() == resources
+    assert train.tolerations == tolerations
+
+
 @pytest.mark.parametrize("gpus", [0, 1, "0", "8"])
 def test_plain_numbers_of_gpus_are_taken(gpus: str | int) -> None:
     spec = SPEC | {"pods": {"train": {"resources": {"limits": {"amd.com/gpu": gpus}}}}}

@@ -25,7 +25,8 @@ def remarks(spec: StageSpec, reused: bool = False) -> StageResult:
 
 
 def cautious(**convergence: float) -> Run:
-    run = Run(resource(labeling=CHECKED, convergence=convergence, budget={"maxIterations": 1}))
+    limits = {"consecutive": 1, **convergence}
+    run = Run(resource(labeling=CHECKED, convergence=limits, budget={"maxIterations": 1}))
     run.answer = remarks
     return run
 
@@ -59,9 +60,20 @@ def test_a_remark_that_no_longer_holds_goes_and_the_other_stays() -> None:
     assert (said.status, said.reason, said.message) == ("True", UNOBSERVED.reason, UNOBSERVED.message)
 
 
+def test_a_budget_that_ends_before_the_limits_can_hold_is_remarked_until_it_is_raised() -> None:
+    run = Run(resource(convergence={"forceRMSE": 0.08, "consecutive": 3}, budget={"maxIterations": 2}))
+    run.until(0, StageKind.EXPLORE)
+    said = condition(run.status, ConditionType.CAUTION)
+    assert (said.status, said.reason) == ("True", "BudgetBelowLimits")
+    assert "asks for 3 iterations in a row" in said.message and "maxIterations allows 2" in said.message
+    run.edit(budget={"maxIterations": 3})
+    run.until(0, StageKind.LABEL)
+    assert condition(run.status, ConditionType.CAUTION).status == "False"
+
+
 def test_all_remarks_together_fit_into_a_condition() -> None:
     long = {reason.value: "x" * 320 for reason in CautionReason}
-    run = cautious(forceRMSE=0.03)
+    run = cautious(forceRMSE=0.03, consecutive=2)
     run.until(0, StageKind.EXPLORE)
     run.status = run.status.model_copy(update={"cautions": long})
     run.until(1, StageKind.EXPLORE)

@@ -148,6 +148,21 @@ def test_a_teacher_at_another_s3_server_is_refused_by_both_addresses(ended: bool
     assert run.to_the_end().phase is Phase.CONVERGED
 
 
+def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
+    acceptance = {"forceRMSE": 0.05, "dftForceRatio": 1.3}
+    given = {"name": "slab", "structures": {"uri": "s3://pfd/si.extxyz"}}
+    run = Run(distill_resource(acceptance=acceptance, systems=[given]))
+    run.teacher = TEACHER
+    run.step()
+    said = condition(run.status, ConditionType.READY)
+    assert said.reason == "SpecInvalid"
+    assert "spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob silicon" in said.message
+    run = Run(distill_resource(acceptance=acceptance, systems=[given, given | {"name": TEACHER.record.systems[0]}]))
+    run.teacher = TEACHER
+    run.step()
+    assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
+
+
 def test_a_teacher_without_a_model_ends_the_job() -> None:
     run = Run(distill_resource())
     run.teacher = ObservedTeacher(ended=True, failure="it ended as Failed (prepare: no branch)")

@@ -88,7 +88,8 @@ def test_its_labels_are_part_of_what_the_start_needs() -> None:
 
 
 def test_a_limit_below_the_noise_is_called_out_of_reach_until_it_is_raised() -> None:
-    run = Run(resource(labeling=CHECKED, convergence={"forceRMSE": 0.03}, budget={"maxIterations": 1}))
+    limits = {"forceRMSE": 0.03, "consecutive": 1}
+    run = Run(resource(labeling=CHECKED, convergence=limits, budget={"maxIterations": 1}))
     run.answer = noisy(0.05)
     status = run.to_the_end()
     words = (

@@ -33,15 +33,15 @@ async def served(tmp_path: Path) -> AsyncIterator[Operator]:
     settings = settings_at("http://127.0.0.1:1", tmp_path, port=port, **limits)
     operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, lambda: None)
     await operator.server.start()
-    operator._working = True
+    operator.waits_for = ""
     yield operator
     operator.queue.close()
     await operator.server.close()
     await operator.api.close()
 
 
-async def health(operator: Operator) -> tuple[int, dict[str, Any]]:
-    url = f"http://127.0.0.1:{operator.settings.port}/healthz"
+async def health(operator: Operator, path: str = "healthz") -> tuple[int, dict[str, Any]]:
+    url = f"http://127.0.0.1:{operator.settings.port}/{path}"
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         return response.status, await response.json()
 
@@ -69,10 +69,13 @@ async def test_a_queue_that_nobody_works_on_is_unhealthy(served: Operator, monke
 
 
 async def test_one_that_waits_for_the_lease_is_healthy(served: Operator) -> None:
-    served._working = False
+    served.waits_for = "its caches"
     for informer in served.informers:
         informer.heard_at -= 3600
     assert await health(served) == HEALTHY
+    assert await health(served, "readyz") == (503, {"ready": False, "waitsFor": "its caches"})
+    served.waits_for = ""
+    assert await health(served, "readyz") == (200, {"ready": True, "waitsFor": ""})
 
 
 @pytest.mark.parametrize(("active", "shown"), [("silicon-train-a2", 1), ("silicon-train-a3", 0), (None, 0)])

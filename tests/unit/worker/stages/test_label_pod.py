@@ -80,6 +80,14 @@ def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.PSEUDOPOTENTIAL_MISSING)
 
 
+def test_a_program_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
+    loop = Loop(tmp_path)
+    engine = {"abinit": {**ABINIT["abinit"], "command": ["abinitt"]}}
+    with pytest.raises(StageError, match="no program abinitt") as caught:
+        label_pod.stage_in(context_of(loop, select(loop), params=POD | {"engine": engine}))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.ENGINE_MISSING)
+
+
 def run_script(workdir: Path) -> None:
     subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
 

@@ -94,17 +94,15 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
 
 
 def right_handed(atoms: Atoms) -> Atoms:
-    """Return atoms whose cell vectors are right-handed: the same crystal, its first two vectors exchanged if need be.
+    """Return atoms whose cell vectors are right-handed: the same crystal, its three vectors turned round if need be.
 
     deepmd-kit's heights of a left-handed cell are negative (`b_to_face_distance`), and it finds no periodic image of
-    any atom.
+    any atom. None is exchanged for another: supercells and Miller indices count along the vectors that users give.
     """
     if atoms.cell.handedness >= 0:
         return atoms
     turned = atoms.copy()
-    order = [1, 0, 2]
-    turned.set_cell(atoms.cell.array[order])
-    turned.pbc = atoms.pbc[order]
+    turned.set_cell(-atoms.cell.array)
     return turned
 
 

@@ -9,6 +9,8 @@ FULL = 0.99
 """Occupancies from here on are those of an ordered site, written with rounding."""
 SMALLEST_MOMENT = 0.01
 """In Bohr magnetons: less is the noise of an unpolarized calculation."""
+_CHARGE_KEYS = ("charge", "total_charge")
+"""In the header of an extended XYZ file."""
 SMALLEST_CHARGE = 0.5
 """In e, over all atoms: charges of a force field add up to less."""
 
@@ -30,13 +32,18 @@ def unsupported(atoms: Atoms) -> str | None:
             "it has initial magnetic moments, which are not supported yet: labels would be of another magnetic state. "
             "Remove them if the labels may be of the state without"
         )
-    charge = float(atoms.get_initial_charges().sum())
+    charge = max((float(atoms.get_initial_charges().sum()), *_told_charges(atoms)), key=abs)
     if abs(charge) >= SMALLEST_CHARGE:
         return (
-            f"its initial charges add up to {charge:+.1f} e, and charged cells are not supported yet: labels would be "
-            "of the neutral one. Remove the charges if that is meant"
+            f"its charge is {charge:+.1f} e, and charged cells are not supported yet: labels would be of the neutral "
+            "one. Remove the charge, or the atoms' charges, if that is meant"
         )
     return None
+
+
+def _told_charges(atoms: Atoms) -> list[float]:
+    told = [atoms.info.get(key) for key in _CHARGE_KEYS]
+    return [float(charge) for charge in told if isinstance(charge, int | float | np.number)]
 
 
 def _is_disordered(atoms: Atoms) -> bool:

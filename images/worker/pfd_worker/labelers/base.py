@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from pfd_operator.contract.digest import digest_of
 from pfd_worker.labelers.fingerprint import without_launcher
+from pfd_worker.velocities import draw_velocities
 
+_DRAWN = "without drift"
+"""How velocities are drawn: in another way, they begin another trajectory; the report begins it anew by its task."""
 INFO_KEYS = ("purpose", "sampling", "stratum", "trajectory", "system")
 """Where a frame comes from and what it is for, as select says it."""
 
@@ -65,15 +67,13 @@ class LabelTask:
             "engine": without_launcher(engine),
         }
         if self.steps is not None:
-            content["aimd"] = [self.steps, self.temperature_kelvin, self.timestep_fs, self.seed]
+            content["aimd"] = [self.steps, self.temperature_kelvin, self.timestep_fs, self.seed, _DRAWN]
         return digest_of(content)
 
     def start(self) -> Atoms:
         """Return the start of an AIMD trajectory with velocities drawn from the task's seed, total momentum zero."""
         atoms: Atoms = self.atoms.copy()
-        rng = np.random.default_rng(self.seed)
-        thermalize_momenta(atoms, self.temperature_kelvin, rng=rng)
-        Stationary(atoms)
+        draw_velocities(atoms, self.temperature_kelvin, np.random.default_rng(self.seed))
         return atoms
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from pfd_operator.contract.exploration import Barostat, Ensemble
 from pfd_operator.contract.tasks import MdTask
+from pfd_worker.velocities import draw_velocities
 
 # it says which mass it derives from P_tau: that is what we want it to do
 warnings.filterwarnings("ignore", category=UserWarning, module=r"ase\.md\.langevinbaoab")
@@ -38,8 +38,7 @@ def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDy
         What is really run, for systems that cannot be run at constant pressure.
     """
     rng = np.random.default_rng(task.seed)
-    thermalize_momenta(atoms, task.temperature_kelvin, rng=rng)
-    Stationary(atoms)
+    draw_velocities(atoms, task.temperature_kelvin, rng)
     timestep = task.timestep_fs * units.fs
     if ensemble is Ensemble.NVE:
         return VelocityVerlet(atoms, timestep)

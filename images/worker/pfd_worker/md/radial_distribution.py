@@ -102,13 +102,15 @@ def _one_frame(
 def overlaps(one: RadialDistribution, other: RadialDistribution) -> dict[Pair, float]:
     """Return how much two sets of g(r) overlap, for each pair of elements, from 0 (nowhere) to 1 (equal).
 
+    A pair that is within reach in neither set, as that of two rare atoms, is left out.
+
     S = 1 − ∫|g₁ − g₂| dr / (∫g₁ dr + ∫g₂ dr), up to the shorter of the two largest distances: one minus the
     dissimilarity of J. R. Bray and J. T. Curtis, Ecol. Monogr. 27, 325 (1957), doi:10.2307/1942268.
 
     Raises
     ------
     ValueError
-        If bin widths or pairs of elements differ, or a pair has no neighbours within reach in either set.
+        If bin widths or pairs of elements differ, or no pair has neighbours within reach.
     """
     if one.bin_width != other.bin_width:
         raise ValueError(f"bin widths differ: {one.bin_width:g} and {other.bin_width:g} Å")
@@ -118,10 +120,10 @@ def overlaps(one: RadialDistribution, other: RadialDistribution) -> dict[Pair, f
     found = {}
     for pair in sorted(one.g):
         mine, theirs = one.g[pair][:n_bins], other.g[pair][:n_bins]
-        if not (mine + theirs).any():
-            reach = n_bins * one.bin_width
-            raise ValueError(f"no {pair[0]}-{pair[1]} pair is within {reach:.2f} Å: take a larger cell")
-        found[pair] = 1 - float(braycurtis(mine, theirs))
+        if (mine + theirs).any():
+            found[pair] = 1 - float(braycurtis(mine, theirs))
+    if not found:
+        raise ValueError(f"no pair of atoms is within {n_bins * one.bin_width:.2f} Å: take a larger cell")
     return found
 
 

@@ -51,7 +51,7 @@ class TrajectoryOutcome:
             self.frames[-1].info["brink"] = True
 
 
-def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume: float | None) -> str | None:
+def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms | None) -> str | None:
     try:
         finite = np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()
     except CalculationFailed as error:
@@ -64,7 +64,7 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start_volume:
     limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
     if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
-    return geometry_fault(atoms, min_distance_factor, start_volume)
+    return geometry_fault(atoms, min_distance_factor, start)
 
 
 def _calculator_failed(error: CalculationFailed) -> str:
@@ -77,14 +77,14 @@ def advance(
     steps: int,
     task: MdTask,
     min_distance_factor: float,
-    start_volume: float | None = None,
+    start: Atoms | None = None,
 ) -> str | None:
     """Go on by some steps.
 
     Parameters
     ----------
-    start_volume
-        Volume of the start in Å³, if the cell may change.
+    start
+        What the cell is compared with, if it may change.
 
     Returns
     -------
@@ -100,10 +100,10 @@ def advance(
         except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError) as error:
             # with positions gone to infinity, neighbour lists and matrix functions fail in ways of their own; anything
             # else is a bug
-            if geometry_fault(atoms, min_distance_factor, start_volume) is None:
+            if geometry_fault(atoms, min_distance_factor, start) is None:
                 raise
             return f"the integrator failed: {error}"
-    return _fault(atoms, task, min_distance_factor, start_volume)
+    return _fault(atoms, task, min_distance_factor, start)
 
 
 def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
@@ -168,8 +168,7 @@ def run_trajectory(
     atoms = start.copy()
     atoms.calc = calculator
     ensemble = Ensemble.NVT if keeps_its_cell(start) and task.ensemble is Ensemble.NPT else task.ensemble
-    start_volume = float(abs(atoms.cell.volume)) if start.pbc.any() else None
-    outcome = TrajectoryOutcome(reason=_fault(atoms, task, min_distance_factor, start_volume))
+    outcome = TrajectoryOutcome(reason=_fault(atoms, task, min_distance_factor, start))
     if outcome.reason is not None:
         outcome.exploded_at_step = 0
         return outcome
@@ -181,7 +180,7 @@ def run_trajectory(
         # checks and samples share one grid: the next check is never beyond the next sample
         to_sample = task.sample_every - outcome.steps_done % task.sample_every
         chunk = min(stride, to_sample, task.steps - outcome.steps_done)
-        outcome.reason = advance(dynamics, chunk, task, min_distance_factor, start_volume)
+        outcome.reason = advance(dynamics, chunk, task, min_distance_factor, start)
         outcome.steps_done += chunk
         if outcome.reason is not None:
             outcome.exploded_at_step = outcome.steps_done

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from pfd_worker.selection.overlaps import Overlap, closest_overlap, closest_overlaps, periodic_cells
 
@@ -37,6 +38,8 @@ class GeometryLimits:
     crystals (Bi2Te3: 0.36) pass."""
     largest_edge_ratio: float = 20.0
     """Longest edge over the shortest. PFD-kit's 5 drops slabs with vacuum and long supercells."""
+    edge_ratio_growth: float = 1.5
+    """A start may be longer than that; MD may make it longer yet by this factor."""
     volume_change_factor: float = 2.0
     """MD whose cell grew or shrank by more than this has evaporated or collapsed."""
     energy_deviation_ev_per_atom: float = 3.0
@@ -45,7 +48,7 @@ class GeometryLimits:
 
 
 def geometry_faults(
-    frames: Sequence[Atoms], limits: GeometryLimits, start_volumes: Sequence[float | None] | None = None
+    frames: Sequence[Atoms], limits: GeometryLimits, starts: Sequence[Atoms | None] | None = None
 ) -> list[str | None]:
     """Say in words what is wrong with each frame of a shard, None if nothing is.
 
@@ -55,11 +58,10 @@ def geometry_faults(
         Of any sizes and elements.
     limits
         See `GeometryLimits`; only axes that are periodic have a length and a height.
-    start_volumes
-        Volume at the start of each frame's MD, in Å³, where it should be compared with.
+    starts
+        Where each frame's MD began: its cell is compared with that one's.
     """
-    volumes = start_volumes or [None] * len(frames)
-    faults = _cell_faults(frames, limits, volumes)
+    faults = _cell_faults(frames, limits, starts or [None] * len(frames))
     sound = [number for number, fault in enumerate(faults) if fault is None]
     overlaps = closest_overlaps([frames[number] for number in sound], limits.min_distance_factor)
     for number, overlap in zip(sound, overlaps, strict=True):
@@ -68,7 +70,7 @@ def geometry_faults(
     return faults
 
 
-def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float | None = None) -> str | None:
+def geometry_fault(atoms: Atoms, min_distance_factor: float, start: Atoms | None = None) -> str | None:
     """Say in words what is wrong with one frame: see `geometry_faults`.
 
     Parameters
@@ -77,10 +79,10 @@ def geometry_fault(atoms: Atoms, min_distance_factor: float, start_volume: float
         The frame.
     min_distance_factor
         Smallest distance allowed, in units of the sum of the two covalent radii.
-    start_volume
-        Volume at the start of MD, in Å³, if it should be compared with.
+    start
+        Where its MD began, if it should be compared with.
     """
-    return geometry_faults([atoms], GeometryLimits(min_distance_factor), [start_volume])[0]
+    return geometry_faults([atoms], GeometryLimits(min_distance_factor), [start])[0]
 
 
 def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits: GeometryLimits) -> list[str | None]:
@@ -126,9 +128,7 @@ def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float], limits:
     return faults
 
 
-def _cell_faults(
-    frames: Sequence[Atoms], limits: GeometryLimits, start_volumes: Sequence[float | None]
-) -> list[str | None]:
+def _cell_faults(frames: Sequence[Atoms], limits: GeometryLimits, starts: Sequence[Atoms | None]) -> list[str | None]:
     faults: list[str | None] = [None] * len(frames)
     for number, atoms in enumerate(frames):
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
@@ -143,26 +143,36 @@ def _cell_faults(
     edges = np.linalg.norm(cells[solid], axis=2)
     thinnest = np.min(heights, axis=1, where=periodic[solid], initial=np.inf)
     steepness = np.min(heights / edges, axis=1, where=periodic[solid], initial=1.0)
-    longest = np.max(edges, axis=1, where=periodic[solid], initial=0.0)
-    ratios = longest / np.min(edges, axis=1, where=periodic[solid], initial=np.inf)
+    ratios = _edge_ratios(edges, periodic[solid])
     for place, number in enumerate(numbers[i] for i in solid):
-        start = start_volumes[number]
-        volume = abs(frames[number].cell.volume)
-        faults[number] = _box_fault(thinnest[place], steepness[place], ratios[place], limits)
-        if faults[number] is None and start and not _within(volume / start, limits.volume_change_factor):
-            faults[number] = f"the volume went from {start:.0f} to {volume:.0f} Å³"
+        faults[number] = _box_fault(thinnest[place], steepness[place], limits)
+        faults[number] = faults[number] or _change_fault(frames[number], ratios[place], starts[number], limits)
     return faults
 
 
-def _within(ratio: float, factor: float) -> bool:
-    return 1 / factor < ratio < factor
+def _edge_ratios(edges: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the longest over the shortest periodic edge of each cell, (n, 3) → (n,)."""
+    longest = np.max(edges, axis=1, where=periodic, initial=0.0)
+    ratios: NDArray[np.float64] = longest / np.min(edges, axis=1, where=periodic, initial=np.inf)
+    return ratios
 
 
-def _box_fault(thinnest: float, steepness: float, ratio: float, limits: GeometryLimits) -> str | None:
+def _change_fault(atoms: Atoms, edge_ratio: float, start: Atoms | None, limits: GeometryLimits) -> str | None:
+    most = limits.largest_edge_ratio
+    if start is not None:
+        own = float(_edge_ratios(start.cell.lengths()[None], start.pbc[None])[0])
+        most = max(most, limits.edge_ratio_growth * own)
+    if edge_ratio > most:
+        return f"an edge of the cell is {edge_ratio:.0f} times as long as another"
+    before, now = 0.0 if start is None else abs(start.cell.volume), abs(atoms.cell.volume)
+    if before and not 1 / limits.volume_change_factor < now / before < limits.volume_change_factor:
+        return f"the volume went from {before:.0f} to {now:.0f} Å³"
+    return None
+
+
+def _box_fault(thinnest: float, steepness: float, limits: GeometryLimits) -> str | None:
     if thinnest < limits.smallest_height_angstrom:
         return f"the cell is thinner than {limits.smallest_height_angstrom:g} Å"
     if steepness < limits.smallest_height_over_edge:
         return f"the cell is skewed: an edge stands at {np.degrees(np.arcsin(steepness)):.0f}° on the opposite face"
-    if ratio > limits.largest_edge_ratio:
-        return f"an edge of the cell is {ratio:.0f} times as long as another"
     return None

@@ -61,6 +61,8 @@ class LabelStore:
     def __init__(self, store: ObjectStore, owner: str) -> None:
         self._store = store
         self._owner = owner
+        self._claims: dict[str, str] = {}
+        """Name of our own last claim on a key, as far as it is known here."""
 
     def get(self, key: str) -> LabelRecord | None:
         """Return the verdict on a calculation, None if there is none yet."""
@@ -96,14 +98,20 @@ class LabelStore:
         if last and owner not in (None, self._owner) and self._fresh(last[0]):
             return False, False
         number = int(last[0].rsplit("/", 1)[1]) + 1 if last else 0
-        won = self._store.put_if_absent(f"{_claim_prefix(key)}{number:06d}", self._claim())
+        name = f"{_claim_prefix(key)}{number:06d}"
+        won = self._store.put_if_absent(name, self._claim())
+        if won:
+            self._claims[key] = name
         return won, won and owner is not None
 
     def renew(self, keys: list[str]) -> None:
         """Keep claims alive while their calculations run or wait."""
         for key in keys:
-            for name in self._ours(key)[-1:]:
-                self._store.put(name, self._claim())
+            # another container of this pod may have claimed it; found once, renewing is one request
+            if key not in self._claims:
+                self._claims.update((key, name) for name in self._ours(key)[-1:])
+            if key in self._claims:
+                self._store.put(self._claims[key], self._claim())
 
     def release(self, key: str) -> None:
         """Give a claim back: the verdict is stored, or nobody computes it any more."""

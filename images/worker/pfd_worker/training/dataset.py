@@ -37,7 +37,7 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     list of str
         Paths of the folders.
     """
-    kinds: dict[str, dpdata.MultiSystems] = {}
+    alike: dict[tuple[str, bytes], list[dpdata.LabeledSystem]] = {}
     for atoms in frames:
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
@@ -46,11 +46,26 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         if atoms.pbc.any():
             bare.cell = periodic_cell(atoms)
         bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
-        systems = kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map)))
-        systems.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
+        mine = alike.setdefault((kind, atoms.numbers.tobytes()), [])
+        mine.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
+    kinds: dict[str, dpdata.MultiSystems] = {}
+    for (kind, _), mine in alike.items():
+        kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map))).append(_joined(mine))
     for kind, systems in kinds.items():
         systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
     return [str(path.parent) for path in sorted(folder.glob("*/*/type.raw"))]
+
+
+def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
+    """Return frames of the same atoms as one system, in their order.
+
+    Each append copies all that is there: one after another, twice the frames would take four times as long.
+    """
+    while len(systems) > 1:
+        for first, second in zip(systems[::2], systems[1::2], strict=False):
+            first.append(second)
+        systems = systems[::2]
+    return systems[0]
 
 
 def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:

@@ -92,12 +92,17 @@ def test_overlap_of_known_curves():
     assert overlaps(grid([1, 1, 9]), grid([1, 1]))[("Si", "Si")] == 1  # only where both reach
 
 
+def test_a_pair_that_is_nowhere_within_reach_says_nothing_against_the_others():
+    one = RadialDistribution(0.1, {("Fe", "Fe"): np.array([0.0, 1.0]), ("Cr", "Cr"): np.zeros(2)}, 1)
+    assert overlaps(one, one) == {("Fe", "Fe"): 1}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "message"),
     [
         (grid([1]), grid([1], width=0.2), "bin widths differ"),
         (grid([1]), grid([1], pair=("C", "Si")), "pairs of elements differ"),
-        (grid([0, 0]), grid([0, 0]), "no Si-Si pair is within 0.20 Å"),
+        (grid([0, 0]), grid([0, 0]), "no pair of atoms is within 0.20 Å"),
     ],
 )
 def test_sets_that_cannot_be_compared_are_refused(one, other, message):

@@ -120,7 +120,7 @@ class Breaks(EMT):
 )
 @pytest.mark.parametrize("ensemble", list(Ensemble))
 def test_an_explosion_ends_the_trajectory_early_and_says_when_and_why(copper, calculator, word, ensemble):
-    conditions = task(ensemble, steps=2000, bar=1.0 if ensemble is Ensemble.NPT else None)
+    conditions = task(ensemble, kelvin=1000, steps=2000, bar=1.0 if ensemble is Ensemble.NPT else None)
     outcome = run(copper, conditions, calculator)
     assert outcome.exploded_at_step is not None and 0 < outcome.exploded_at_step < 2000
     assert re.search(word, str(outcome.reason))

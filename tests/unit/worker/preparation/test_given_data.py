@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_refused_by_frame(tmp_path):
     ("moment", "charges", "words"),
     [
         (2.2, [0.0, 0.0], "it has initial magnetic moments"),
-        (0.0, [0.5, 0.0], "its initial charges add up to +1.0 e"),
+        (0.0, [0.5, 0.0], "its charge is +1.0 e"),
     ],
 )
 def test_labels_of_a_state_that_ours_are_not_of_are_refused_by_frame(tmp_path, moment, charges, words):
@@ -101,6 +101,17 @@ def test_labels_of_a_state_that_ours_are_not_of_are_refused_by_frame(tmp_path, m
     atoms.set_initial_charges(charges * 2)
     said = refused(tmp_path, frame(), frame(atoms))
     assert said.startswith(f"spec.data[0], frame 1 (Cu4) cannot be used: {words}")
+
+
+@pytest.mark.parametrize(
+    ("told", "fine"), [({"charge": 1}, False), ({"total_charge": -1.0}, False), ({"charge": 0}, True)]
+)
+def test_a_charge_that_the_header_tells_is_refused_too(tmp_path, told, fine):
+    atoms = frame(info=told)
+    if fine:
+        assert len(given(tmp_path, atoms)) == 1
+    else:
+        assert f"its charge is {next(iter(told.values())):+.1f} e" in refused(tmp_path, atoms)
 
 
 def test_charges_of_a_force_field_are_no_net_charge(tmp_path):

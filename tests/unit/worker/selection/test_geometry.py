@@ -48,9 +48,9 @@ def test_periodic_images_count_also_of_the_atom_itself():
 )
 def test_broken_cells_and_numbers_are_named(change, message):
     atoms = bulk("Si", cubic=True)
-    volume = atoms.get_volume()
+    start = atoms.copy()
     change(atoms)
-    assert message in str(geometry_fault(atoms, 0.6, volume))
+    assert message in str(geometry_fault(atoms, 0.6, start))
 
 
 def test_a_shard_says_of_each_frame_what_geometry_fault_says_of_it_alone():
@@ -58,9 +58,9 @@ def test_a_shard_says_of_each_frame_what_geometry_fault_says_of_it_alone():
     torn.set_cell(torn.cell * 1.5, scale_atoms=True)
     close.positions[3] = close.positions[5] + [0.0, 0.0, 0.8]
     wire = Atoms("Si", cell=[0, 0, 3], pbc=[False, False, True])
-    frames, volumes = [sound, torn, close, wire, Atoms("H")], [160.0, 160.0, None, None, None]
-    alone = [geometry_fault(atoms, 0.6, volume) for atoms, volume in zip(frames, volumes, strict=True)]
-    assert geometry_faults(frames, LIMITS, volumes) == alone
+    frames, starts = [sound, torn, close, wire, Atoms("H")], [sound, sound, None, None, None]
+    alone = [geometry_fault(atoms, 0.6, start) for atoms, start in zip(frames, starts, strict=True)]
+    assert geometry_faults(frames, LIMITS, starts) == alone
     assert [fault is None for fault in alone] == [True, False, False, True, True]
 
 
@@ -76,6 +76,13 @@ def test_a_shard_says_of_each_frame_what_geometry_fault_says_of_it_alone():
 def test_shapes_of_cells(cell, message):
     fault = geometry_faults([Atoms("Si", cell=cell, pbc=True)], LIMITS)[0]
     assert fault is None if message is None else message in str(fault)
+
+
+def test_a_start_may_be_long_and_md_may_not_draw_it_out():
+    start = Atoms("Si", cell=[3, 3, 90], pbc=True)
+    assert geometry_fault(start, 0.6, start) is None
+    drawn = Atoms("Si", cell=[2.6, 2.6, 120], pbc=True)
+    assert "46 times as long" in str(geometry_fault(drawn, 0.6, start))
 
 
 def test_energies_far_from_those_of_the_same_atoms_are_faults():

@@ -57,21 +57,35 @@ def test_fewer_candidates_than_frames_are_told(explored, frames, told):
     assert result.counts["tasks"] == min(frames, 24)
 
 
-def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch):
-    loop, inputs = explored
+HELD_OUT = {**EVEN, "purpose": "hold-out", "frames": 24, "representativeFraction": 1.0}
+
+
+def with_a_brink_at_every(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     read = json.loads
 
     def with_brinks(text):
         rows = read(text)
         if rows and isinstance(rows, list) and "brink" in rows[0]:
-            rows = [{**row, "brink": number % 2 == 1} for number, row in enumerate(rows)]
+            rows = [{**row, "brink": number % nth == nth - 1} for number, row in enumerate(rows)]
         return rows
 
     monkeypatch.setattr(select_stage.json, "loads", with_brinks)
-    held_out = {**EVEN, "purpose": "hold-out", "frames": 24, "representativeFraction": 1.0}
-    result = loop.run(held_out, 0, inputs)
+
+
+def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch):
+    loop, inputs = explored
+    with_a_brink_at_every(monkeypatch, nth=2)
+    result = loop.run(HELD_OUT, 0, inputs)
     assert result.counts["tasks"] == 12
     assert result.caution is not None and "12 candidate frames where 24" in result.caution.message
+
+
+def test_where_all_md_explodes_at_once_nothing_is_asked_to_be_labelled(explored, monkeypatch):
+    loop, inputs = explored
+    with_a_brink_at_every(monkeypatch, nth=1)
+    with pytest.raises(StageError) as caught:
+        loop.run({**HELD_OUT, "aimd": {"trajectories": 2, "steps": 5}}, 0, inputs)
+    assert caught.value.reason is Reason.NO_CANDIDATES
 
 
 def test_iterations_go_on_through_the_starts(explored):

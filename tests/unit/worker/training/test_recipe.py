@@ -18,8 +18,8 @@ def test_a_student_batches_small_frames():
 def test_going_on_with_a_student_does_not_start_as_hot_as_from_scratch():
     hot = base_input(StudentTraining(), MODEL, Purpose.CONTINUATION)["learning_rate"]
     assert hot["start_lr"] == 1e-4
-    cold = base_input(StudentTraining(learning_rate_start=5e-6), MODEL, Purpose.CONTINUATION)["learning_rate"]
-    assert cold["start_lr"] == cold["stop_lr"] == 5e-6
+    ends_hot = base_input(StudentTraining(learning_rate_stop=5e-4), MODEL, Purpose.CONTINUATION)["learning_rate"]
+    assert ends_hot["start_lr"] == ends_hot["stop_lr"] == 1e-4
 
 
 def test_fine_tuning_is_the_default_and_counts_frames():

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.selection import NOISE
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, independent_shifts
-from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
 
@@ -33,7 +31,7 @@ def label_noise(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[Frame
     """
     tight = {_place(atoms): atoms for atoms in labels if atoms.info["purpose"] == NOISE}
     pairs = [(tight[_place(atoms)], atoms) for atoms in holdout if _place(atoms) in tight]
-    loose = [_as_predicted(atoms) for _, atoms in pairs]
+    loose = [Prediction.of_label(atoms) for _, atoms in pairs]
     errors = frame_errors([atoms for atoms, _ in pairs], loose)
     frames, shifts = len(errors), independent_shifts(errors)
     if frames <= shifts:
@@ -48,8 +46,3 @@ def _scaled(error: FrameError, scale: float) -> FrameError:
 
 def _place(atoms: Atoms) -> tuple[str, bytes]:
     return str(atoms.info["trajectory"]), atoms.positions.tobytes()
-
-
-def _as_predicted(atoms: Atoms) -> Prediction:
-    virial = virial_of(atoms)
-    return Prediction(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3)) if virial is None else virial)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pfd_worker.evaluation.errors import FrameError
 
+Floats = NDArray[np.float64]
+
 
 def fit_energy_shift(errors: Sequence[FrameError]) -> dict[str, float]:
     """Fit the energy per atom of each element that takes the predictions to the labels, by least squares.
@@ -22,17 +24,37 @@ def fit_energy_shift(errors: Sequence[FrameError]) -> dict[str, float]:
     dict
         Element → shift to add to the prediction, in eV; empty if there are no frames with a known energy.
     """
-    missing = np.array([-e.energy_ev / e.n_atoms for e in errors if e.energy_ev is not None])
-    if not len(missing):
+    known = [error for error in errors if error.energy_ev is not None]
+    if not known:
         return {}
-    elements, fractions = _compositions([e for e in errors if e.energy_ev is not None])
-    shifts = np.linalg.lstsq(fractions, missing, rcond=None)[0]
-    return dict(zip(elements, map(float, shifts), strict=True))
+    elements, fractions = _compositions([error.symbols for error in known])
+    missing = np.array([-error.energy_ev / error.n_atoms for error in known if error.energy_ev is not None])
+    return dict(zip(elements, map(float, _fitted(fractions, missing)), strict=True))
+
+
+def energies_of_elements(symbols: Sequence[Sequence[str]], energies_per_atom: Floats) -> Floats:
+    """Return what an energy for each element, fitted to the frames, gives each of them.
+
+    Parameters
+    ----------
+    symbols
+        Of the atoms of each frame.
+    energies_per_atom
+        (n_frames,), in eV.
+
+    Returns
+    -------
+    ndarray
+        (n_frames,), per atom, in eV.
+    """
+    fractions = _compositions(symbols)[1]
+    found: Floats = fractions @ _fitted(fractions, energies_per_atom)
+    return found
 
 
 def independent_shifts(errors: Sequence[FrameError]) -> int:
     """Return how many shifts these frames determine: one for each independent composition."""
-    return int(np.linalg.matrix_rank(_compositions(errors)[1])) if errors else 0
+    return int(np.linalg.matrix_rank(_compositions([error.symbols for error in errors])[1])) if errors else 0
 
 
 def determined(known: Sequence[FrameError], asked: Sequence[FrameError]) -> NDArray[np.bool_]:
@@ -45,7 +67,7 @@ def determined(known: Sequence[FrameError], asked: Sequence[FrameError]) -> NDAr
     asked
         Other frames, (n,).
     """
-    fractions = _compositions([*known, *asked])[1]
+    fractions = _compositions([error.symbols for error in (*known, *asked)])[1]
     _, sizes, axes = np.linalg.svd(fractions[: len(known)], full_matrices=False)
     axes = axes[sizes > 1e-8 * sizes.max(initial=0.0)]
     others = fractions[len(known) :]
@@ -53,10 +75,15 @@ def determined(known: Sequence[FrameError], asked: Sequence[FrameError]) -> NDAr
     return found
 
 
-def _compositions(errors: Sequence[FrameError]) -> tuple[list[str], NDArray[np.float64]]:
+def _compositions(symbols: Sequence[Sequence[str]]) -> tuple[list[str], Floats]:
     """Return the elements, and the fraction of each in every frame, (n_frames, n_elements)."""
-    elements = sorted({symbol for error in errors for symbol in error.symbols})
-    return elements, np.array([[e.symbols.count(element) / e.n_atoms for element in elements] for e in errors])
+    elements = sorted({symbol for row in symbols for symbol in row})
+    return elements, np.array([[row.count(element) / len(row) for element in elements] for row in symbols])
+
+
+def _fitted(fractions: Floats, energies_per_atom: Floats) -> Floats:
+    """Return the energy of each element, in eV: the smallest ones, where compositions leave them open."""
+    return np.asarray(np.linalg.lstsq(fractions, energies_per_atom, rcond=None)[0], dtype=np.float64)
 
 
 def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]) -> list[FrameError]:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
-from pfd_worker.evaluation.errors import FrameError
-from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.evaluation.shift import energies_of_elements
+from pfd_worker.frames import virial_of
 from pfd_worker.models.base import Prediction
 
 LARGEST_FACTOR = 5.0
@@ -54,7 +53,7 @@ def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> N
     """
     if not frames:
         return
-    labels = [Prediction(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3))) for atoms in frames]
+    labels = [Prediction.of_label(atoms) for atoms in frames]
     forces = _forces(labels), _forces(predictions)
     _check("forces", "eV/Å", *forces, LARGEST_FORCE)
     energies = _relative_energies(frames, labels), _relative_energies(frames, predictions)
@@ -71,13 +70,8 @@ def _forces(values: Sequence[Prediction]) -> NDArray[np.float64]:
 
 def _relative_energies(frames: Sequence[Atoms], values: Sequence[Prediction]) -> NDArray[np.float64]:
     """Return energies per atom without what an energy for each element explains: the zero of a code is no unit."""
-    nothing = np.zeros((0, 3))
-    whole = [
-        FrameError("all", tuple(atoms.get_chemical_symbols()), -value.energy, nothing, None)
-        for atoms, value in zip(frames, values, strict=True)
-    ]
-    relative = apply_energy_shift(whole, fit_energy_shift(whole))
-    return np.array([error.energy_ev / error.n_atoms for error in relative if error.energy_ev is not None])
+    energies = np.array([value.energy / len(atoms) for atoms, value in zip(frames, values, strict=True)])
+    return energies - energies_of_elements([atoms.get_chemical_symbols() for atoms in frames], energies)
 
 
 def _relative_virials(

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
-from pfd_worker.frames import has_virial
+from pfd_worker.frames import energy_of, has_virial, virial_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Prediction:
     """(n_atoms, 3), in eV/Å."""
     virial: NDArray[np.float64]
     """(3, 3), in eV: -V*stress; zeros for a frame that has none (`has_virial`)."""
+
+    @classmethod
+    def of_label(cls, atoms: Atoms) -> Prediction:
+        """Return what a labelled frame says of itself."""
+        virial = virial_of(atoms)
+        return cls(energy_of(atoms), atoms.get_forces(), np.zeros((3, 3)) if virial is None else virial)
 
 
 class AtomisticModel(Protocol):

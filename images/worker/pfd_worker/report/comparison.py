@@ -10,6 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
+from pfd_worker.evaluation.shift import energies_of_elements
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
@@ -84,9 +85,10 @@ def compare(frames: Sequence[Atoms], predictions: Sequence[Prediction], seed: in
         Of the thinning.
     """
     systems = [str(atoms.info.get("system", "all")) for atoms in frames]
-    reference = _element_energies(frames)
     sizes = np.array([len(atoms) for atoms in frames])
-    label_energy = np.array([energy_of(atoms) for atoms in frames]) / sizes - reference
+    label_energy = np.array([energy_of(atoms) for atoms in frames]) / sizes
+    reference = energies_of_elements([atoms.get_chemical_symbols() for atoms in frames], label_energy)
+    label_energy -= reference
     energy = np.array([predicted.energy for predicted in predictions]) / sizes - reference
     label_forces = np.concatenate([atoms.get_forces() for atoms in frames])
     forces = np.concatenate([predicted.forces for predicted in predictions])
@@ -98,16 +100,6 @@ def compare(frames: Sequence[Atoms], predictions: Sequence[Prediction], seed: in
         force_bins=force_bins(label_forces, forces),
         force_errors=histogram((forces - label_forces).ravel()),
     )
-
-
-def _element_energies(frames: Sequence[Atoms]) -> Floats:
-    """Return the energy per atom of each frame that its composition alone accounts for, in eV."""
-    symbols = [atoms.get_chemical_symbols() for atoms in frames]
-    elements = sorted({symbol for row in symbols for symbol in row})
-    fractions = np.array([[row.count(element) / len(row) for element in elements] for row in symbols])
-    energies = np.array([energy_of(atoms) / len(atoms) for atoms in frames])
-    fitted: Floats = fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
-    return fitted
 
 
 def _virial(

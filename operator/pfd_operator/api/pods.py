@@ -83,10 +83,8 @@ class ResourceClaim(ExactlyOne):
 
     name: Name = Field(description="Name of the claim in the pod.")
     resource_claim_name: ObjectName | None = Field(None, description="Name of a ResourceClaim.")
-    resource_claim_template_name: ObjectName | None = Field(
-        None, description="ResourceClaimTemplate: a claim for each pod."
-    )
-    gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for in budget.gpuHours. Default 1.")
+    resource_claim_template_name: ObjectName | None = Field(None, description="Of a claim for each pod.")
+    gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for. Default 1.")
 
     @classmethod
     def union_members(cls) -> tuple[str, ...]:

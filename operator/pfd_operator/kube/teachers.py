@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.labeling import Labeling
@@ -46,7 +46,8 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
     if not ended:
         return ObservedTeacher(ended, s3=spec.artifacts.s3)
     record = _record(key.name, spec, status, _reference(given))
-    return ObservedTeacher(ended, _failure(status), record, spec.artifacts.s3)
+    converged = status.phase is Phase.CONVERGED
+    return ObservedTeacher(ended, _failure(status), converged, record, spec.artifacts.s3)
 
 
 def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | None) -> TeacherRecord | None:

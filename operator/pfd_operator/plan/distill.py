@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
-from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.stage import (
@@ -23,7 +22,6 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
-from pfd_operator.contract.text import first_of
 from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
@@ -33,7 +31,8 @@ from .outcome import take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
-from .types import Observed, ObservedTeacher, Settings
+from .teacher import teacher_hindrance
+from .types import Observed, Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
 FIRST_ON_POLICY_ROUND = 2
@@ -58,7 +57,7 @@ class Distill:
         if too_few:
             return Hindrance(OperatorReason.SPEC_INVALID, too_few)
         if spec.teacher.fine_tune_job is not None:
-            return _teacher_hindrance(spec, spec.teacher.fine_tune_job.name, observed.teacher)
+            return teacher_hindrance(spec, spec.teacher.fine_tune_job, observed.teacher)
         if not spec.systems:
             message = "spec.systems is needed, since the teacher is no FineTuneJob whose systems could be taken"
             return Hindrance(OperatorReason.SPEC_INVALID, message)
@@ -186,38 +185,6 @@ class Distill:
         if status.acceptance:
             return verdict(status)
         return stopped(spec, status, position, begun, self.start_labels(spec))
-
-
-def _teacher_hindrance(spec: DistillJobSpec, name: str, teacher: ObservedTeacher | None) -> Hindrance | None:
-    s3 = spec.artifacts.s3
-    if teacher is None:
-        message = f"waits for the teacher: there is no FineTuneJob {name} in this namespace (spec.teacher.fineTuneJob)"
-        return Hindrance(OperatorReason.TEACHER_PENDING, message)
-    if teacher.s3 is not None and _server(teacher.s3) != _server(s3):
-        message = (
-            f"spec.artifacts.s3.endpoint is {_server(s3)}, but the teacher, FineTuneJob {name}, keeps its model at "
-            f"{_server(teacher.s3)}, and a job reads and writes at one server only: give the teacher's, as it is "
-            "written there, or copy its model and give that as spec.teacher.uri"
-        )
-        return Hindrance(OperatorReason.SPEC_INVALID, message)
-    if not teacher.ended:
-        message = f"waits for the teacher: FineTuneJob {name} has not ended"
-        return Hindrance(OperatorReason.TEACHER_PENDING, message)
-    if teacher.record is None:
-        message = f"the teacher, FineTuneJob {name}, has no model: {teacher.failure}"
-        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
-    mine, known = {system.name for system in spec.systems}, teacher.record.systems
-    if spec.acceptance.dft_force_ratio is not None and mine and not mine.intersection(known):
-        message = (
-            f"spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob {name}, whose systems are "
-            f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or leave the limit out"
-        )
-        return Hindrance(OperatorReason.SPEC_INVALID, message)
-    return None
-
-
-def _server(s3: S3Location) -> str:
-    return s3.endpoint.rstrip("/") if s3.endpoint is not None else "not set (AWS)"
 
 
 def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:

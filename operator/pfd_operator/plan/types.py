@@ -142,7 +142,8 @@ class ObservedTeacher:
 
     ended: bool
     failure: str = ""
-    """Why it failed, if it did."""
+    """How it ended, and why, in words."""
+    converged: bool = False
     record: TeacherRecord | None = None
     """What to go on with once it has ended, if it has a model."""
     s3: S3Location | None = None

@@ -163,6 +163,18 @@ def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
     assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
 
 
+def test_a_teacher_that_has_not_converged_is_waited_for_where_that_is_asked() -> None:
+    run = Run(distill_resource(teacher={"fineTuneJob": {"name": "silicon", "requireConverged": True}}))
+    run.teacher = replace(TEACHER, converged=False, failure="it ended as BudgetExhausted (0.12 eV/Å)")
+    run.step()
+    said = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, said.reason) == (Phase.PENDING, "TeacherPending")
+    assert "has a model, but it ended as BudgetExhausted (0.12 eV/Å)" in said.message
+    run.teacher = replace(TEACHER, converged=True)
+    run.step()
+    assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
+
+
 def test_a_teacher_without_a_model_ends_the_job() -> None:
     run = Run(distill_resource())
     run.teacher = ObservedTeacher(ended=True, failure="it ended as Failed (prepare: no branch)")

@@ -1,0 +1,64 @@
+"""A FineTuneJob as the teacher: what keeps a DistillJob from starting with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.distill import DistillJobSpec, FineTuneJobRef
+from pfd_operator.contract.location import S3Location
+from pfd_operator.contract.text import first_of
+
+from .recipe import Hindrance
+from .types import ObservedTeacher
+
+
+def teacher_hindrance(spec: DistillJobSpec, asked: FineTuneJobRef, teacher: ObservedTeacher | None) -> Hindrance | None:
+    """Return why a DistillJob cannot start with this teacher, or not yet; None if it can."""
+    if teacher is None:
+        message = (
+            f"waits for the teacher: there is no FineTuneJob {asked.name} in this namespace (spec.teacher.fineTuneJob)"
+        )
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    elsewhere = _other_server(asked.name, spec.artifacts.s3, teacher.s3)
+    if elsewhere:
+        return Hindrance(OperatorReason.SPEC_INVALID, elsewhere)
+    if not teacher.ended:
+        return Hindrance(
+            OperatorReason.TEACHER_PENDING, f"waits for the teacher: FineTuneJob {asked.name} has not ended"
+        )
+    if teacher.record is None:
+        message = f"the teacher, FineTuneJob {asked.name}, has no model: {teacher.failure}"
+        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
+    if asked.require_converged and not teacher.converged:
+        message = (
+            f"waits for the teacher to converge (spec.teacher.fineTuneJob.requireConverged): FineTuneJob {asked.name} "
+            f"has a model, but {teacher.failure}. Raise its budget, or leave requireConverged out"
+        )
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    unknown = _no_common_system(spec, asked.name, teacher.record.systems)
+    return Hindrance(OperatorReason.SPEC_INVALID, unknown) if unknown else None
+
+
+def _other_server(name: str, mine: S3Location, theirs: S3Location | None) -> str:
+    if theirs is None or _server(theirs) == _server(mine):
+        return ""
+    return (
+        f"spec.artifacts.s3.endpoint is {_server(mine)}, but the teacher, FineTuneJob {name}, keeps its model at "
+        f"{_server(theirs)}, and a job reads and writes at one server only: give the teacher's, as it is "
+        "written there, or copy its model and give that as spec.teacher.uri"
+    )
+
+
+def _server(s3: S3Location) -> str:
+    return s3.endpoint.rstrip("/") if s3.endpoint is not None else "not set (AWS)"
+
+
+def _no_common_system(spec: DistillJobSpec, name: str, known: Collection[str]) -> str:
+    mine = {system.name for system in spec.systems}
+    if spec.acceptance.dft_force_ratio is None or not mine or mine.intersection(known):
+        return ""
+    return (
+        f"spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob {name}, whose systems are "
+        f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or leave the limit out"
+    )

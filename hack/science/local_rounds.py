@@ -20,13 +20,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus, StageRecord
 from pfd_operator.contract.location import StoreLocation
+from pfd_operator.contract.outcome import ExploreOutcome, Outcome, TrainOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import ExploreParams, JobIdentity, PrepareParams, StageKind, StageRef, StageSpec
 from pfd_operator.plan.distill import Distill
@@ -40,6 +41,7 @@ from pfd_worker.store.location import open_store
 from pfd_worker.store.manifests import Manifest, read_manifest
 
 SETTINGS = Settings(worker_image="local", engine_images={})
+_Kind = TypeVar("_Kind", bound=Outcome)
 
 
 class TeacherExplores(Distill):
@@ -179,15 +181,22 @@ class LocalRounds:
         evaluation = json.loads(self._store.get(manifest.files["evaluation.json"].key) or b"{}")
         explored = self.status.inputs[StageKind.EXPLORE]
         manifests = [self._manifest(explored.digest, index) for index in range(explored.completions or 1)]
-        exploded = sum(manifest.result.counts["exploded"] for manifest in manifests)
+        exploded = sum(_found(manifest.result, ExploreOutcome).exploded for manifest in manifests)
         return {
             "round": iteration,
-            "frames": result.counts["dataset"],
+            "frames": _found(result, TrainOutcome).training_frames,
             "exploded": exploded,
             "holdout": evaluation["holdout"],
             "prequential": evaluation.get("prequential"),
             "digest": manifest.digest,
         }
+
+
+def _found(result: StageResult, kind: type[_Kind]) -> _Kind:
+    found = result.found(kind)
+    if found is None:
+        raise TypeError(f"stage {str(result.digest)[:12]} does not tell a {kind.__name__}")
+    return found
 
 
 def _run(spec: str, folder: Path, index: int | None, threads: int) -> StageResult:

@@ -18,7 +18,18 @@ from typing import Any, cast
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.location import S3Location
-from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, Reason, StageResult
+from pfd_operator.contract.outcome import (
+    AcceptanceCheck,
+    AcceptOutcome,
+    ErrorMetrics,
+    LabelOutcome,
+    PrepareOutcome,
+    SelectOutcome,
+    SpeedUp,
+    TrainingErrors,
+    TrainOutcome,
+)
+from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_worker.errors import StageError, preempted, transient, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore
@@ -120,14 +131,17 @@ class Worker:
         return {}
 
     def _prepare(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
-        return {"digest": digest_of(["what was read", spec.digest])}
+        return {
+            "digest": digest_of(["what was read", spec.digest]),
+            "outcome": PrepareOutcome(starts=1, data=0),
+        }
 
     def _select(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         params = cast(SelectParams, spec.params)
         extra = params.aimd.trajectories if params.aimd is not None else 0
         assert spec.store.s3 is not None
         tasks = [digest_of([spec.store.s3.prefix, spec.iteration, number]) for number in range(params.frames + extra)]
-        return {"counts": {"tasks": len(tasks), "labels": len(tasks)}, "summary": {"tasks": tasks}}
+        return {"outcome": SelectOutcome(tasks=len(tasks), labels=len(tasks)), "summary": {"tasks": tasks}}
 
     def _label(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         params, store = cast(LabelParams, spec.params), self.store(spec)
@@ -137,7 +151,7 @@ class Worker:
         first = (index or 0) * params.frames_per_pod
         keys = selected.summary["tasks"][first : first + params.frames_per_pod]
         paid_by = {key: self._one_label(spec, index, key, life) for key in keys}
-        return {"counts": {"labels": len(keys)}, "summary": {"paid_by": paid_by}}
+        return {"outcome": LabelOutcome(labels=len(keys), failed=0, reused=0), "summary": {"paid_by": paid_by}}
 
     def _one_label(self, spec: StageSpec, index: int | None, key: str, life: Life) -> str:
         """Find a label, or claim and compute it, or wait for who does; return the uid of who paid."""
@@ -176,16 +190,26 @@ class Worker:
         error = _errors(0.2 / (1 + 2 * spec.iteration))
         others = {"prequential": error} if spec.iteration else {"pretrained": _errors(0.5), "shifted": _errors(0.4)}
         assert spec.store.s3 is not None
+        trained = TrainOutcome(
+            training_frames=4,
+            holdout_frames=4,
+            holdout_strata_count=2,
+            errors=TrainingErrors(holdout=error, best=error, **others),
+            best_iteration=spec.iteration,
+        )
         return {
-            "metrics": {"holdout": error, "best": error, **others},
-            "best_iteration": spec.iteration,
+            "outcome": trained,
             "model_uri": f"s3://pfd/{spec.store.s3.prefix}/stages/{spec.digest}/best.pt",
         }
 
     def _accept(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         fast = not spec.job.name.startswith(REJECTED)
         check = AcceptanceCheck(name="speedup", met=fast, message="9.5× at 108 atoms")
-        return {"checks": [check], "figures": {"speedup_108": 9.5}, "model_uri": "s3://pfd/student.pth"}
+        speed_up = SpeedUp(atoms_asked=108, atoms=108, factor=9.5)
+        return {
+            "outcome": AcceptOutcome(checks=[check], speed_ups=[speed_up]),
+            "model_uri": "s3://pfd/student.pth",
+        }
 
     def _work(self, life: Life, seconds: tuple[float, float]) -> None:
         life.work(self._random.uniform(*seconds))

@@ -93,8 +93,8 @@ def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., s
     with drive.object_store() as s3:
         prefix = drive.finetunejob(name, NAMESPACE)["spec"]["artifacts"]["s3"]["prefix"]
         trained = [each["digest"] for each in status["stages"] if each["stage"] == "train"]
-        counts = [drive.stage_manifest(s3, prefix, digest)["result"]["counts"] for digest in trained]
-    assert max(int(each["resumed_from_step"]) for each in counts) > 0, "the deleted training started from step 0 again"
+        found = [drive.stage_manifest(s3, prefix, digest)["result"]["outcome"] for digest in trained]
+    assert max(int(each["resumedFromStep"]) for each in found) > 0, "the deleted training started from step 0 again"
 
 
 @pytest.mark.chaos
@@ -134,6 +134,6 @@ def test_a_queue_preempts_a_training_that_goes_on_when_admitted_again(submit: Ca
     trained = [each for each in status["stages"] if each["stage"] == "train"]
     with drive.object_store() as s3:
         prefix = drive.finetunejob(name, NAMESPACE)["spec"]["artifacts"]["s3"]["prefix"]
-        counts = drive.stage_manifest(s3, prefix, trained[0]["digest"])["result"]["counts"]
-    assert int(counts["resumed_from_step"]) > 0, "the preempted training started from step 0 again"
+        found = drive.stage_manifest(s3, prefix, trained[0]["digest"])["result"]["outcome"]
+    assert int(found["resumedFromStep"]) > 0, "the preempted training started from step 0 again"
     assert status["labels"]["wasted"] == 0

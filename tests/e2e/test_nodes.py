@@ -66,7 +66,7 @@ def test_two_pods_learn_what_one_learns_from_the_same_batches(submit: Callable[.
         print(f"force RMSE of the training batches, second half: one pod {forces[0]:.4f}, two {forces[1]:.4f} eV/Å")
         assert forces[1] == pytest.approx(forces[0], rel=0.25)
     for alone, together in zip(one, two, strict=True):
-        found = [result["metrics"]["holdout"]["forceRmse"] for result in (alone, together)]
+        found = [result["outcome"]["errors"]["holdout"]["forceRmse"] for result in (alone, together)]
         print(f"hold-out: one pod {found[0]:.4f}, two {found[1]:.4f} eV/Å")
         assert found[1] == pytest.approx(found[0], rel=0.25)
 
@@ -86,6 +86,6 @@ def test_when_one_node_is_lost_both_go_on_from_the_checkpoint(submit: Callable[.
     drive.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
     status, results, _ = _trained(name)
     assert max(each["attempts"] for each in status["stages"] if each["stage"] == "train") == 2
-    assert max(int(result["counts"]["resumed_from_step"]) for result in results) > 0
+    assert max(int(result["outcome"]["resumedFromStep"]) for result in results) > 0
     conditions = {each["type"]: each for each in status["conditions"]}
     assert conditions["Ready"]["status"] == "True"

@@ -8,7 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pfd_operator.contract.result import AcceptanceCheck, ErrorMetrics, LabelCounts, StageResult
+from pfd_operator.contract.outcome import (
+    AcceptanceCheck,
+    AcceptOutcome,
+    ErrorMetrics,
+    PrepareOutcome,
+    SelectOutcome,
+    SpeedUp,
+    StageOutcome,
+    TrainingErrors,
+    TrainOutcome,
+)
+from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 
 SPEC: dict[str, Any] = {
@@ -153,27 +164,40 @@ _CONTAINER = {"image": "worker", "imageID": "", "ready": False, "restartCount": 
 def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
     """Return what a worker would say: errors shrink from iteration to iteration."""
     iteration, stage = int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"]
-    labels_in_select = 6 if iteration == 0 else 3
-    counts = {"tasks": labels_in_select, "labels": labels_in_select} if stage == "select" else {}
-    paid = 6 + 3 * iteration if stage in ("train", "label") else 6 + 3 * (iteration - 1) if iteration else 0
-    result = StageResult(ok=True, digest="cd" * 32 if stage == "prepare" else None, counts=counts)
+    result = StageResult(ok=True, outcome=_outcome(stage, iteration))
     if stage == "prepare":
-        return 0, result
+        return 0, result.model_copy(update={"digest": "cd" * 32})
     if stage == "accept":
-        checks = [AcceptanceCheck(name="speedup", met=True, message="9.5× at 108 atoms, at least 6 are asked for")]
-        figures = {"speedup_108": 9.5}
-        exported = {"checks": checks, "figures": figures, "model_uri": "s3://pfd/light/compressed.pth"}
-        return 0, result.model_copy(update=exported)
+        return 0, result.model_copy(update={"model_uri": "s3://pfd/light/compressed.pth"})
+    paid = 6 + 3 * iteration if stage in ("train", "label") else 6 + 3 * (iteration - 1) if iteration else 0
     update: dict[str, Any] = {"labels": LabelCounts(paid=paid)}
     if stage == "train":
-        error = _errors(0.2 / (1 + 2 * iteration))
-        baselines = {"pretrained": _errors(0.5), "shifted": _errors(0.4)} if iteration == 0 else {"prequential": error}
-        update |= {
-            "metrics": {"holdout": error, "best": error, **baselines},
-            "best_iteration": iteration,
-            "model_uri": f"s3://pfd/silicon/stages/{iteration}/best.pt",
-        }
+        update["model_uri"] = f"s3://pfd/silicon/stages/{iteration}/best.pt"
     return 0, result.model_copy(update=update)
+
+
+def _outcome(stage: str, iteration: int) -> StageOutcome | None:
+    match stage:
+        case "prepare":
+            return PrepareOutcome(starts=1, data=0)
+        case "select":
+            labels = 3 if iteration else 6
+            return SelectOutcome(tasks=labels, labels=labels)
+        case "train":
+            error = _errors(0.2 / (1 + 2 * iteration))
+            others = {"prequential": error} if iteration else {"pretrained": _errors(0.5), "shifted": _errors(0.4)}
+            return TrainOutcome(
+                training_frames=2,
+                holdout_frames=4,
+                holdout_strata_count=2,
+                errors=TrainingErrors(holdout=error, best=error, **others),
+                best_iteration=iteration,
+            )
+        case "accept":
+            message = "9.5× at 108 atoms, at least 6 are asked for"
+            check = AcceptanceCheck(name="speedup", met=True, message=message)
+            return AcceptOutcome(checks=[check], speed_ups=[SpeedUp(atoms_asked=108, atoms=108, factor=9.5)])
+    return None
 
 
 def _errors(force: float) -> ErrorMetrics:

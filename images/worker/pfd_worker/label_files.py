@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from ase import Atoms
 
+from pfd_operator.contract.outcome import LabelOutcome
 from pfd_worker import stage_files
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -54,7 +55,7 @@ def label_output(
     return StageOutput(
         files=files,
         summary={"labels": list(books)},
-        counts={"labels": len(labels), "failed": len(failures), "reused": reused},
+        outcome=LabelOutcome(labels=len(labels), failed=len(failures), reused=reused),
     )
 
 

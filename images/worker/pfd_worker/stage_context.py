@@ -1,4 +1,4 @@
-"""What a stage gets and gives: its spec, its inputs, a folder to work in; files, counts and metrics."""
+"""What a stage gets and gives: its spec, its inputs, a folder to work in; files, and what it found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.result import AcceptanceCheck, Caution, ErrorMetrics, Reason, WorstStrata
+from pfd_operator.contract.outcome import StageOutcome
+from pfd_operator.contract.result import Caution, Reason
 from pfd_operator.contract.stage import Params, StageSpec, stage_digest
 from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
@@ -37,15 +38,10 @@ class StageOutput:
     files: dict[str, Path] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     """Free JSON that later stages read out of the manifest."""
-    counts: dict[str, int] = field(default_factory=dict)
-    metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
-    worst_strata: dict[str, WorstStrata] = field(default_factory=dict)
-    holdout_strata: list[str] = field(default_factory=list)
-    best_iteration: int | None = None
+    outcome: StageOutcome | None = None
+    """What the stage found, for the operator."""
     model: str | None = None
     """Name of the file that is the stage's model for users."""
-    checks: list[AcceptanceCheck] = field(default_factory=list)
-    figures: dict[str, float] = field(default_factory=dict)
     caution: Caution | None = None
     digest: str | None = None
     """Where to commit if not under the asked digest: prepare adds what it read."""

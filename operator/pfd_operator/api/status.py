@@ -9,13 +9,17 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pfd_operator.contract.base import Strict
-from pfd_operator.contract.result import AcceptanceCheck
+from pfd_operator.contract.outcome import AcceptanceCheck
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .conditions import Phase
 
 KEPT_RECORDS = 20
 """Stages, and iterations at most, that the status remembers."""
+TASKS = "tasks"
+"""In `JobStatus.counts`: calculations of the newest selection."""
+HOLDOUT_STRATA = "holdout_strata"
+"""In `JobStatus.counts`: of how many strata the hold-out has frames, also where their names took too much room."""
 
 
 class Condition(Strict):

@@ -10,13 +10,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field
 
 from .base import Message
+from .outcome import Outcome, StageOutcome
 from .text import shortened
 
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
-FEWEST_FRAMES_OF_INTERVAL = 4
-"""With fewer, resampling says nothing of what other frames would have given."""
 _WORDS_STEP = 64
+_Kind = TypeVar("_Kind", bound=Outcome)
 
 
 class ExitCode(IntEnum):
@@ -64,55 +64,6 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
-class ErrorMetrics(Message):
-    """Errors of a model on labelled frames."""
-
-    frames: int
-    force_rmse: float
-    """Over all force components, in eV/Å."""
-    force_rmse_low: float
-    """Lower end of the 95 % bootstrap interval (over frames), in eV/Å."""
-    force_rmse_high: float
-    """Upper end of it, in eV/Å."""
-    energy_rmse_per_atom: float | None = None
-    """In eV; None only of label noise, where frames are too few to tell it."""
-    energy_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV; none of fewer than `FEWEST_FRAMES_OF_INTERVAL` frames."""
-    virial_rmse_per_atom: float | None = None
-    """Over the nine components, in eV; none if no frame has a virial."""
-    virial_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV; none where fewer frames than that have a virial."""
-    worst_stratum: str | None = None
-    """The (system, temperature, pressure) with the largest force error."""
-    worst_stratum_force_rmse: float | None = None
-
-
-class StratumError(Message):
-    """An error of one stratum."""
-
-    stratum: str
-    rmse: float
-
-
-class WorstStrata(Message):
-    """The strata with the largest errors, of those with enough frames; none where no stratum has."""
-
-    force: StratumError | None = None
-    """In eV/Å."""
-    energy: StratumError | None = None
-    """Per atom, in eV."""
-    virial: StratumError | None = None
-    """Per atom, in eV."""
-
-
-class AcceptanceCheck(Message):
-    """One measure of a student, and its limit."""
-
-    name: Annotated[str, Field(max_length=48)]
-    met: bool
-    message: Annotated[str, BeforeValidator(partial(shortened, length=200)), Field(max_length=200)]
-
-
 class CautionReason(StrEnum):
     """What works, but should be known."""
 
@@ -144,7 +95,7 @@ class LabelCounts(Message):
 
 
 class StageResult(Message):
-    """Outcome of one attempt at one stage (or one index of it)."""
+    """How one attempt at one stage (or one index of it) ended."""
 
     version: int = 1
     ok: bool
@@ -159,26 +110,17 @@ class StageResult(Message):
     message: str = ""
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
-    counts: dict[str, int] = {}
-    """Sizes the planner needs (`tasks` and `labels` of select; of train `holdout_strata`, and `novel` of `candidates`
-    and `exploded` of `trajectories`, where they are known) and others to read."""
-    metrics: dict[str, ErrorMetrics] = {}
-    """Of train: pretrained, shifted, labelNoise (iteration 0), prequential and farthest (later ones), holdout, best."""
-    worst_strata: dict[str, WorstStrata] = {}
-    """Of train: of prequential and holdout."""
-    holdout_strata: list[str] = []
-    """Of train: those of which the hold-out has frames; none if they take more room than there is."""
-    best_iteration: int | None = None
-    """Of train: whose model is the best on the hold-out so far."""
+    outcome: StageOutcome | None = None
+    """What the stage found. None if it failed, and of pods that work on a result with the one that tells it."""
     model_uri: str | None = None
-    """Of train: address of that best model. Of accept: of the exported one."""
-    checks: Annotated[list[AcceptanceCheck], Field(max_length=12)] = []
-    """Of accept."""
-    figures: dict[str, float] = {}
-    """Of accept: `speedup_<atoms>`."""
+    """Of train: address of the best model so far. Of accept: of the exported one."""
     caution: Caution | None = None
-    """Of train."""
+    """Of prepare, select and train."""
     seconds: float = 0.0
+
+    def found(self, kind: type[_Kind]) -> _Kind | None:
+        """Return what the stage found, by a stage of this kind; None if it does not tell it, or is of another."""
+        return self.outcome if isinstance(self.outcome, kind) else None
 
     def to_termination_message(self) -> str:
         """Return JSON that Kubernetes keeps whole.
@@ -188,9 +130,9 @@ class StageResult(Message):
         text = self._as_text()
         if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
             return text
-        bare = self.model_copy(update={"holdout_strata": []})
+        bare = self.model_copy(update={"outcome": self.outcome and self.outcome.without_names()})
         for longest in range(TERMINATION_MESSAGE_MAX_BYTES, -1, -_WORDS_STEP):
-            text = bare._with_words(longest)._as_text()
+            text = bare._in_few_words(longest)._as_text()
             if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
                 break
         return text
@@ -199,15 +141,14 @@ class StageResult(Message):
         content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
         return json.dumps(_short(content), ensure_ascii=False, separators=(",", ":"))
 
-    def _with_words(self, longest: int) -> StageResult:
+    def _in_few_words(self, longest: int) -> StageResult:
         """Return it with no text for people longer than so many characters."""
-        return self.model_copy(
-            update={
-                "message": shortened(self.message, longest),
-                "checks": [_in_few_words(each, longest) for each in self.checks],
-                "caution": self.caution and _in_few_words(self.caution, longest),
-            }
-        )
+        caution = self.caution
+        if caution is not None:
+            caution = caution.model_copy(update={"message": shortened(caution.message, longest)})
+        outcome = self.outcome and self.outcome.in_few_words(longest)
+        message = shortened(self.message, longest)
+        return self.model_copy(update={"message": message, "caution": caution, "outcome": outcome})
 
     @classmethod
     def from_termination_message(cls, text: str) -> StageResult | None:
@@ -216,13 +157,6 @@ class StageResult(Message):
             return cls.model_validate_json(text)
         except ValueError:
             return None
-
-
-_Told = TypeVar("_Told", AcceptanceCheck, Caution)
-
-
-def _in_few_words(told: _Told, longest: int) -> _Told:
-    return told.model_copy(update={"message": shortened(told.message, longest)})
 
 
 def _short(value: Any) -> Any:

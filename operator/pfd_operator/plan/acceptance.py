@@ -5,28 +5,28 @@ from __future__ import annotations
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus, ModelRecord
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.outcome import AcceptOutcome
 
 from .measured import decimal, errors_of
 from .recipe import Ending
 
 
-def take_acceptance(spec: DistillJobSpec, status: DistillJobStatus, result: StageResult) -> DistillJobStatus:
+def take_acceptance(
+    spec: DistillJobSpec, status: DistillJobStatus, judged: AcceptOutcome, model_uri: str | None
+) -> DistillJobStatus:
     """Return the status with what the accept stage measured, and the exported model."""
     asked = spec.acceptance.sizes[0]
-    speedup = result.figures.get(f"speedup_{asked}")
-    # an earlier version of the worker did not tell the size of the cell
-    atoms = result.figures.get(f"atoms_{asked}", asked)
+    speed_up = next((each for each in judged.speed_ups if each.atoms_asked == asked), None)
     best = status.model
     model = None
-    if result.model_uri is not None and best is not None:
-        errors = errors_of(result.metrics.get("holdout")) or best.errors
-        model = ModelRecord(uri=result.model_uri, iteration=best.iteration, errors=errors)
-    dft = {name: errors_of(result.metrics.get(key)) for name, key in (("teacher", "teacherDft"), ("student", "dft"))}
+    if model_uri is not None and best is not None:
+        errors = errors_of(judged.errors.holdout) or best.errors
+        model = ModelRecord(uri=model_uri, iteration=best.iteration, errors=errors)
+    dft = {"teacher": errors_of(judged.errors.teacher_dft), "student": errors_of(judged.errors.dft)}
     return status.model_copy(
         update={
-            "acceptance": result.checks,
-            "speedup": f"{decimal(speedup)}× at {atoms:.0f} atoms" if speedup is not None else "",
+            "acceptance": judged.checks,
+            "speedup": f"{decimal(speed_up.factor)}× at {speed_up.atoms} atoms" if speed_up is not None else "",
             "model": model or best,
             "dft": {name: errors for name, errors in dft.items() if errors is not None},
         }

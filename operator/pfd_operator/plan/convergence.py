@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord, JobStatus, ModelRecord
 from pfd_operator.contract.limits import Convergence, ErrorLimits
-from pfd_operator.contract.result import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
+from pfd_operator.contract.outcome import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
 
 from .measured import Measured, decimal, recorded
 

@@ -12,6 +12,7 @@ from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
 from pfd_operator.contract.model_source import ModelSource
+from pfd_operator.contract.outcome import AcceptOutcome, TrainOutcome
 from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.stage import (
     AcceptParams,
@@ -27,7 +28,7 @@ from pfd_operator.contract.training import Training
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
 from .convergence import converged, held_at_last
-from .outcome import take_training
+from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
@@ -166,10 +167,11 @@ class Distill:
     ) -> DistillJobStatus:
         """Return the status with what a finished stage found out."""
         status = take_counts(status, results)
-        if position.stage is StageKind.TRAIN and results:
-            return take_training(spec.acceptance, status, position.iteration, results[0], MEASURES)
-        if position.stage is StageKind.ACCEPT and results:
-            return take_acceptance(spec, status, results[0])
+        if (trained := found_by(results, TrainOutcome)) is not None:
+            uri = results[0].model_uri
+            return take_training(spec.acceptance, status, position.iteration, trained, uri, MEASURES)
+        if (judged := found_by(results, AcceptOutcome)) is not None:
+            return take_acceptance(spec, status, judged, results[0].model_uri)
         return status
 
     def cautions(self, spec: DistillJobSpec, status: DistillJobStatus) -> Sequence[Caution]:

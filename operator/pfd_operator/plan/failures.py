@@ -47,7 +47,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     Parameters
     ----------
     pod
-        A pod whose phase is Failed, or that succeeded without a result.
+        A pod whose phase is Failed, or that succeeded without a result that can be planned by.
     stage
         The stage it belongs to.
     memory_limit

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.api.status import HOLDOUT_STRATA, FineTuneJobStatus
+from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
     LabelParams,
@@ -20,9 +21,9 @@ from pfd_operator.contract.stage import (
 from .convergence import converged, held_at_last, out_of_reach
 from .jobs import memory_limit_of
 from .measured import errors_of
-from .outcome import take_training
+from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts
+from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts, with_count
 from .strata import strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
 
@@ -48,8 +49,7 @@ class FineTune:
 
     def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
         """Judge what is left; baselines stay, they are of the pre-trained model."""
-        left_out = strata_left_out(strata_of(spec), status.holdout_strata, status.counts.get("holdout_strata"))
-        held = held_at_last(spec.convergence, status.iterations, left_out=left_out)
+        held = held_at_last(spec.convergence, status.iterations, left_out=_left_out(spec, status))
         return status.model_copy(update={"consecutive": held})
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
@@ -126,22 +126,19 @@ class FineTune:
     ) -> FineTuneJobStatus:
         """Return the status with what a finished stage found out."""
         status = take_counts(status, results)
-        if position.stage is not StageKind.TRAIN or not results:
+        trained = found_by(results, TrainOutcome)
+        if trained is None:
             return status
-        named = {name: errors_of(results[0].metrics.get(name)) for name in ("pretrained", "shifted")}
-        baselines = {name: errors for name, errors in named.items() if errors is not None}
-        noise = errors_of(results[0].metrics.get("labelNoise")) or status.label_noise
-        held_out = results[0].holdout_strata
-        status = status.model_copy(
-            update={
-                "baselines": status.baselines | baselines,
-                "label_noise": noise,
-                "holdout_strata": held_out,
-            }
+        status = _with_holdout(status, trained)
+        return take_training(
+            spec.convergence,
+            status,
+            position.iteration,
+            trained,
+            results[0].model_uri,
+            remark=out_of_reach(spec.convergence, status.label_noise),
+            left_out=_left_out(spec, status),
         )
-        remark = out_of_reach(spec.convergence, noise)
-        left_out = strata_left_out(strata_of(spec), held_out, results[0].counts.get("holdout_strata"))
-        return take_training(spec.convergence, status, position.iteration, results[0], remark=remark, left_out=left_out)
 
     def cautions(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Sequence[Caution]:
         """Say which limits no label of these settings can show to hold, and which the budget leaves no room for."""
@@ -164,6 +161,25 @@ class FineTune:
             if ending is not None:
                 return ending
         return stopped(spec, status, position, begun, self.start_labels(spec))
+
+
+def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJobStatus:
+    """Return the status with what is known of the hold-out: its strata, its noise, the errors before any training."""
+    named = {"pretrained": errors_of(trained.errors.pretrained), "shifted": errors_of(trained.errors.shifted)}
+    baselines = {name: errors for name, errors in named.items() if errors is not None}
+    status = with_count(status, HOLDOUT_STRATA, trained.holdout_strata_count)
+    return status.model_copy(
+        update={
+            "baselines": status.baselines | baselines,
+            "label_noise": errors_of(trained.errors.label_noise) or status.label_noise,
+            "holdout_strata": trained.holdout_strata,
+        }
+    )
+
+
+def _left_out(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> str:
+    """Say of which strata the hold-out has no frame."""
+    return strata_left_out(strata_of(spec), status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
 
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.contract.result import ExitCode, StageResult
+from pfd_operator.contract.stage import StageKind
 
 from .failures import Failure, Remedy, classify, lost
 from .types import ObservedJob, ObservedPod
@@ -73,9 +74,11 @@ def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) 
 def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
     # of pods that work together the first one commits; the others have nothing to say
     heads = [pod for pod in job.pods if not pod.index]
-    results = [pod.result for pod in heads if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok]
-    if results:
-        return Success((results[0],))
+    results = [result for pod in heads if (result := _good_result(pod, job.stage)) is not None]
+    # by what a stage does not tell, nothing can be planned
+    telling = next((result for result in results if result.outcome is not None), None)
+    if telling is not None:
+        return Success((telling,))
     if job.finished is None and job.suspended:
         # pods that a queue preempts before they started leave no trace; the Job goes on when it is admitted again
         return None
@@ -139,9 +142,18 @@ def _results_by_index(job: ObservedJob) -> tuple[StageResult, ...]:
     """Return one result of each index: doubled pods of an index must not be counted twice."""
     results: dict[int | None, StageResult] = {}
     for pod in sorted(job.pods, key=_age_key):
-        if pod.phase == "Succeeded" and pod.result is not None and pod.result.ok:
-            results.setdefault(pod.index, pod.result)
+        result = _good_result(pod, job.stage)
+        if result is not None:
+            results.setdefault(pod.index, result)
     return tuple(results.values())
+
+
+def _good_result(pod: ObservedPod, stage: StageKind) -> StageResult | None:
+    """Return the result of a pod that ended well; one that tells of another stage is none."""
+    result = pod.result
+    if pod.phase != "Succeeded" or result is None or not result.ok:
+        return None
+    return result if result.outcome is None or result.outcome.stage is stage else None
 
 
 def _age_key(pod: ObservedPod) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""What was measured in an iteration: out of a stage's result, into the status as decimal strings, and back."""
+"""What was measured in an iteration: out of a training's outcome, into the status as decimal strings, and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pfd_operator.api.status import Errors, IterationRecord, JudgedErrors
-from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
+from pfd_operator.contract.outcome import ErrorMetrics, StratumError, TrainOutcome, WorstStrata
 
 _SHOWN = set(Errors.model_fields) - {"worst_stratum"}
 
@@ -24,13 +24,14 @@ class Measured:
     """Trajectories that exploded, of all: `1/8`."""
 
 
-def measured_by(result: StageResult) -> Measured:
+def measured_by(trained: TrainOutcome) -> Measured:
     """Return what a train stage found, to the digits that the status keeps: a limit is compared with what is shown."""
+    explored = trained.exploration
     return Measured(
-        errors={name: _as_shown(metrics) for name, metrics in result.metrics.items()},
-        strata={name: _strata_as_shown(worst) for name, worst in result.worst_strata.items()},
-        novel=_part(result.counts, "novel", "candidates"),
-        exploded=_part(result.counts, "exploded", "trajectories"),
+        errors={name: _as_shown(metrics) for name, metrics in trained.errors if metrics is not None},
+        strata={name: _strata_as_shown(worst) for name, worst in trained.worst_strata if worst is not None},
+        novel=_part(explored.novel, explored.candidates),
+        exploded=_part(explored.exploded, explored.trajectories),
     )
 
 
@@ -50,8 +51,8 @@ def _strata_as_shown(worst: WorstStrata) -> WorstStrata:
     )
 
 
-def _part(counts: Mapping[str, int], part: str, whole: str) -> str | None:
-    return f"{counts[part]}/{counts[whole]}" if part in counts and counts.get(whole) else None
+def _part(part: int | None, whole: int | None) -> str | None:
+    return f"{part}/{whole}" if part is not None and whole else None
 
 
 def recorded(record: IterationRecord) -> Measured:

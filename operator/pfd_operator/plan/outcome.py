@@ -15,6 +15,7 @@ from pfd_operator.api.status import (
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.limits import ErrorLimits
+from pfd_operator.contract.outcome import Outcome, TrainOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.text import shortened
 
@@ -23,10 +24,16 @@ from .estimate import labels_needed
 from .measured import errors_of, judged_errors, measured_by, thinned
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
+_Kind = TypeVar("_Kind", bound=Outcome)
 STATUS_MAX_BYTES = 16 * 1024
 JUDGED_ITERATIONS = 7
 """Newest ones that limits of a restart may be compared with: the five that stages are on record of, and two more."""
 _WORDS_MAX = 480
+
+
+def found_by(results: Sequence[StageResult], kind: type[_Kind]) -> _Kind | None:
+    """Return what a stage with one result found; None if there is no result, or it is of a stage of another kind."""
+    return results[0].found(kind) if results else None
 
 
 def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
@@ -50,7 +57,8 @@ def take_training(
     limits: ErrorLimits,
     status: AnyStatus,
     iteration: int,
-    result: StageResult,
+    trained: TrainOutcome,
+    model_uri: str | None,
     measures: Mapping[str, str] = MEASURES,
     remark: str = "",
     left_out: str = "",
@@ -59,14 +67,16 @@ def take_training(
 
     Parameters
     ----------
+    model_uri
+        Where the best model so far is.
     remark
         What should be known beside a verdict that a limit does not hold.
     left_out
         Which strata have no hold-out frame.
     """
-    measured = measured_by(result)
+    measured = measured_by(trained)
     verdict = judge(limits, measured, measures, left_out)
-    model = _best_model(status, result)
+    model = _best_model(status, trained, model_uri)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message
     if verdict.met:
@@ -80,7 +90,7 @@ def take_training(
         iteration=iteration,
         # what it ended with when it was first done, so that another restart knows it, too
         labels=status.again.get(iteration + 1, status.labels.paid),
-        training_frames=result.counts.get("dataset"),
+        training_frames=trained.training_frames,
         prequential=judged_errors(measured, "prequential"),
         holdout=judged_errors(measured, "holdout"),
         novel=measured.novel,
@@ -99,14 +109,14 @@ def take_training(
     )
 
 
-def _best_model(status: JobStatus, result: StageResult) -> ModelRecord | None:
-    if result.model_uri is None:
+def _best_model(status: JobStatus, trained: TrainOutcome, uri: str | None) -> ModelRecord | None:
+    if uri is None:
         return status.model
     return ModelRecord(
-        uri=result.model_uri,
-        iteration=result.best_iteration or 0,
-        fine_tuned=result.best_iteration is not None,
-        errors=errors_of(result.metrics.get("best")),
+        uri=uri,
+        iteration=trained.best_iteration or 0,
+        fine_tuned=trained.best_iteration is not None,
+        errors=errors_of(trained.errors.best),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
-from .outcome import take_labels
+from .outcome import found_by, take_labels
 from .recipe import AnyRecipe, Position, position_of
 from .stages import plan_stage
 
@@ -55,11 +56,10 @@ def asks_too_much(draft: Draft, success: Success) -> bool:
     The status counts those of a label stage only when it was trained on them; where a job was restarted before, the
     selection is the first to know of them. Of an iteration done again, the one of before asks for what is there.
     """
-    result = success.results[0] if success.results else None
-    if draft.running.stage is not StageKind.SELECT or result is None or (draft.status.again and result.reused):
+    selected = found_by(success.results, SelectOutcome)
+    if selected is None or (draft.status.again and success.results[0].reused):
         return False
-    asked = result.counts.get("labels", result.counts.get("tasks", 0))
-    return asked > labels_left(draft.spec, take_labels(draft.status, success.results))
+    return selected.labels > labels_left(draft.spec, take_labels(draft.status, success.results))
 
 
 def select_anew(draft: Draft, success: Success) -> None:

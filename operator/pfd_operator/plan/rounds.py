@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import TASKS, JobStatus
+from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.selection import Aimd, Purpose
 from pfd_operator.contract.stage import (
@@ -21,7 +22,7 @@ from pfd_operator.contract.systems import System
 
 from .budget import labels_left
 from .names import structures_key
-from .outcome import AnyStatus, take_labels
+from .outcome import AnyStatus, found_by, take_labels
 from .recipe import Ending, Position
 
 ITERATION = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
@@ -118,12 +119,15 @@ def prepared(system: System) -> PreparedSystem:
 
 
 def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
-    """Return the status with what every stage reports: labels, and sizes added up over its pods."""
+    """Return the status with what is counted alike in all recipes: labels, and the tasks that label will have."""
     status = take_labels(status, results)
-    counts = dict(status.counts)
-    for name in {name for result in results for name in result.counts}:
-        counts[name] = sum(result.counts.get(name, 0) for result in results)
-    return status.model_copy(update={"counts": counts})
+    selected = found_by(results, SelectOutcome)
+    return status if selected is None else with_count(status, TASKS, selected.tasks)
+
+
+def with_count(status: AnyStatus, name: str, count: int) -> AnyStatus:
+    """Return the status with a size that a later stage or a restart is planned by."""
+    return status.model_copy(update={"counts": status.counts | {name: count}})
 
 
 def last_stages(inputs: Mapping[str, StageRef], names: Sequence[StageKind]) -> dict[str, StageRef]:

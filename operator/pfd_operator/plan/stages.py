@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import TASKS, JobStatus
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import md_tasks
@@ -70,5 +70,5 @@ def _completions(params: StageParams, status: JobStatus) -> int | None:
         # how many there are does not depend on the seed
         return min(params.exploration.pods, len(md_tasks(params.systems, params.exploration, 0)))
     if isinstance(params, LabelParams):
-        return max(1, math.ceil(status.counts.get("tasks", 1) / params.frames_per_pod))
+        return max(1, math.ceil(status.counts.get(TASKS, 1) / params.frames_per_pod))
     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from cluster_parts import good_result
 
+from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 
 from .control_plane import NAMESPACE
@@ -69,7 +70,7 @@ class Nodes:
         _, result = good_result(labels, None)
         tasks = self.tasks.get(labels["pfd.dev/job"])
         if tasks is not None and (labels["pfd.dev/stage"], labels["pfd.dev/iteration"]) == ("select", "0"):
-            result = result.model_copy(update={"counts": {"tasks": tasks}})
+            result = result.model_copy(update={"outcome": SelectOutcome(tasks=tasks, labels=tasks)})
         ended = {
             "exitCode": 0,
             "reason": "Completed",

@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import AcceptanceErrors, ErrorMetrics
 from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.speed import cell_sizes, measure_speed, speed_ups
@@ -53,7 +53,7 @@ class Examination:
     seed: int
     stopping: threading.Event
     progress: Callable[[float, str], None]
-    metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
+    errors: AcceptanceErrors = field(default_factory=AcceptanceErrors)
     speed: list[SpeedRecord] = field(default_factory=list)
     dynamics: dict[str, SystemDynamics] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Examination:
     def to_json(self) -> dict[str, Any]:
         """Return all that was measured: units are in the names, or those of the dataclasses' documentation."""
         return {
-            "errors": {name: metrics.to_json() for name, metrics in self.metrics.items()},
+            "errors": self.errors.to_json(),
             "speed": [vars(record) for record in self.speed],
             "speedSystem": self.speed_system,
             "nveDrift": {system: vars(run) for system, run in self.drifts.items()},
@@ -120,10 +120,15 @@ class Examination:
 
     def _measure_errors(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> None:
         seed = seed_of(self.seed, "bootstrap")
-        self.metrics["holdout"] = summarise(frame_errors(holdout, self.student.predict(holdout)), seed)
-        if dft:
-            self.metrics["dft"] = summarise(frame_errors(dft, self.student.predict(dft)), seed)
-            self.metrics["teacherDft"] = summarise(frame_errors(dft, self.teacher.predict(dft)), seed)
+
+        def errors_of(model: AtomisticModel, frames: Sequence[Atoms]) -> ErrorMetrics:
+            return summarise(frame_errors(frames, model.predict(frames)), seed)
+
+        self.errors = AcceptanceErrors(
+            holdout=errors_of(self.student, holdout),
+            dft=errors_of(self.student, dft) if dft else None,
+            teacher_dft=errors_of(self.teacher, dft) if dft else None,
+        )
 
     def _measure_speed(self) -> None:
         models = {TEACHER: self.teacher.calculator(), STUDENT: self.student.calculator()}
@@ -179,9 +184,9 @@ class Examination:
     def _figures(self) -> Figures:
         stable = self.stabilities
         return Figures(
-            teacher=self.metrics["holdout"],
-            dft=self.metrics.get("dft"),
-            teacher_dft=self.metrics.get("teacherDft"),
+            teacher=self.errors.holdout,
+            dft=self.errors.dft,
+            teacher_dft=self.errors.teacher_dft,
             speed_up=speed_ups(self.speed, STUDENT, TEACHER),
             cell_sizes=cell_sizes(self.speed),
             speed_system=self.speed_system,

@@ -9,14 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_operator.contract.result import (
-    FEWEST_FRAMES_OF_INTERVAL,
-    ErrorMetrics,
-    ExitCode,
-    Reason,
-    StratumError,
-    WorstStrata,
-)
+from pfd_operator.contract.outcome import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.tasks import temperature_of
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
@@ -157,7 +151,7 @@ def _upper_end(parts: Sequence[NDArray[np.float64]], seed: int) -> float | None:
 
 
 def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
-    """Add up errors to the metrics a StageResult carries.
+    """Add up errors to the metrics an outcome carries.
 
     Parameters
     ----------

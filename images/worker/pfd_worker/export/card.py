@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from pfd_operator.contract.exploration import Barostat
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import Check

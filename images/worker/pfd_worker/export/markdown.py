@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.speed import largest_cell, speed_ups
 from pfd_worker.acceptance.verdict import accepted
 from pfd_worker.export.card import STUDENT, TEACHER, ModelCard, Range

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
 from pfd_worker.report.costs import Cost, StageTime
@@ -31,8 +32,7 @@ class IterationRecord:
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
     force_error_bound: dict[str, float] | None = None
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
-    exploration: dict[str, int] = field(default_factory=dict)
-    """`novel` of `candidates` frames were new to the training set, `exploded` of `trajectories` ended early."""
+    exploration: ExplorationCounts = field(default_factory=ExplorationCounts)
     cost: Cost | None = None
     """None: an earlier version of the worker did not write it."""
 
@@ -45,7 +45,7 @@ class IterationRecord:
             "bestIteration": self.best_iteration,
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
-            "exploration": self.exploration,
+            "exploration": self.exploration.to_json(),
             "cost": None if self.cost is None else self.cost.to_json(),
         }
 
@@ -59,7 +59,7 @@ class IterationRecord:
             best_iteration=content["bestIteration"],
             errors=content["errors"],
             force_error_bound=content.get("forceErrorBound"),
-            exploration=content.get("exploration", {}),
+            exploration=ExplorationCounts.model_validate(content.get("exploration", {})),
             cost=None if content.get("cost") is None else Cost.from_json(content["cost"]),
         )
 

@@ -225,7 +225,7 @@ def _iterations(data: ReportData) -> str:
     notes = []
     for known, columns, cells, note in (
         ([record.force_error_bound for record in records], _EXPECTED_COLUMNS, _expected, _EXPECTED_NOTE),
-        ([record.exploration for record in records], _EXPLORATION_COLUMNS, _exploration, _EXPLORATION_NOTE),
+        ([record.exploration.to_json() for record in records], _EXPLORATION_COLUMNS, _exploration, _EXPLORATION_NOTE),
     ):
         if any(known):
             header += columns
@@ -246,14 +246,14 @@ def _iteration_row(record: IterationRecord) -> list[Cell | str]:
 
 def _exploration(record: IterationRecord) -> list[Cell | str]:
     """Return the part of the MD's frames that was new to the labels so far, and of its trajectories that exploded."""
-    return [_part(record, "novel", "candidates"), _part(record, "exploded", "trajectories")]
+    known = record.exploration
+    return [_part(known.novel, known.candidates), _part(known.exploded, known.trajectories)]
 
 
-def _part(record: IterationRecord, part: str, whole: str) -> Cell | str:
-    sizes = record.exploration
-    if part not in sizes or not sizes.get(whole):
+def _part(part: int | None, whole: int | None) -> Cell | str:
+    if part is None or not whole:
         return "–"
-    return Cell(f"{100 * sizes[part] / sizes[whole]:.0f} %", f"{sizes[part]} of {sizes[whole]}")
+    return Cell(f"{100 * part / whole:.0f} %", f"{part} of {whole}")
 
 
 def _expected(record: IterationRecord) -> list[Cell | str]:

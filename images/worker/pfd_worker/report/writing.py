@@ -11,6 +11,7 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.report import error_report
@@ -38,8 +39,8 @@ class RoundResult:
     """By name (pretrained, shifted, prequential, farthest, holdout), as `error_report` gives them."""
     force_error_bound: dict[str, float] | None
     """Of the candidates, as `select` told it before they were labelled."""
-    exploration: dict[str, int]
-    """Sizes of the MD, as `select` told them; what is not known is not there."""
+    exploration: ExplorationCounts
+    """As `select` told it."""
     holdout: Sequence[Atoms]
     best_predictions: Sequence[Prediction]
     """Of the best model so far, for the hold-out."""

@@ -14,7 +14,15 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import Caution, ErrorMetrics, WorstStrata
+from pfd_operator.contract.outcome import (
+    ErrorMetrics,
+    ExplorationCounts,
+    TrainingErrors,
+    TrainingStrata,
+    TrainOutcome,
+    WorstStrata,
+)
+from pfd_operator.contract.result import Caution
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import (
@@ -59,7 +67,8 @@ class Round(ABC):
         self.seed = seed_of(context.spec.seed, "bootstrap")
         self.error_of_novelty: float | None = None
         # a select stage of an earlier version does not say it
-        self.exploration: dict[str, int] = context.input("select")[0].summary.get("exploration", {})
+        explored = context.input("select")[0].summary.get("exploration", {})
+        self.exploration = ExplorationCounts.model_validate(explored)
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
             older = self.previous.summary.get("checkpoints", self.previous.digest)
@@ -114,7 +123,7 @@ class Round(ABC):
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
         trained = self.folder / self.family.model_file
-        outcome = self.train(dataset, trained)
+        training = self.train(dataset, trained)
         if not self.context.team.leads:
             return StageOutput()
         model = self.family.open(trained)
@@ -149,11 +158,12 @@ class Round(ABC):
         files = write_report(self.context, self.previous, result)
         files[stage_files.AIMD] = self.folder / stage_files.AIMD
         write_aimd(files[stage_files.AIMD], aimd)
-        output = self._output(dataset, holdout, list(by_stratum(errors)), features, outcome, best, files)
-        return replace(output, caution=self.caution(trained, dataset))
+        output = self._output(dataset, holdout, features, training, best, files)
+        told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
+        return replace(output, outcome=told, caution=self.caution(trained, dataset))
 
     def measure(self, name: str, errors: Sequence[FrameError]) -> None:
-        """Keep the metrics of a model, and its full report."""
+        """Keep the metrics of a model, and its full report, under a name of `TrainingErrors` as it is in JSON."""
         self.metrics[name] = summarise(errors, self.seed)
         self.reports[name] = error_report(errors, self.seed)
 
@@ -226,9 +236,8 @@ class Round(ABC):
         self,
         dataset: list[Atoms],
         holdout: list[Atoms],
-        strata: list[str],
         features: Any,
-        outcome: Trained | None,
+        training: Trained | None,
         best: Contender,
         more_files: dict[str, Path],
     ) -> StageOutput:
@@ -238,12 +247,12 @@ class Round(ABC):
         write_frames(files[stage_files.DATASET], dataset)
         write_frames(files[stage_files.HOLD_OUT], holdout)
         np.save(files[stage_files.DATASET_FEATURES], features)
-        training = {} if outcome is None else outcome.to_json()
-        report = {"iteration": self.context.spec.iteration, **self.reports, "training": training}
+        ran = {} if training is None else training.to_json()
+        report = {"iteration": self.context.spec.iteration, **self.reports, "training": ran}
         files[stage_files.EVALUATION].write_text(json.dumps(report, indent=1))
         # an attempt that found the last checkpoint had nothing left to train, and so draws no curve
-        if outcome is not None and outcome.curve.exists():
-            files[outcome.curve.name] = outcome.curve
+        if training is not None and training.curve.exists():
+            files[training.curve.name] = training.curve
         before = {} if self.previous is None else self.previous.summary["metrics"]
         baselines = {name: before[name] for name in BASELINES if name in before}
         return StageOutput(
@@ -255,18 +264,22 @@ class Round(ABC):
                 "elements": self.prepare.summary["elements"],
                 "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
                 "error_of_novelty": self.error_of_novelty,
-                "kept_step": 0 if outcome is None else outcome.step,
+                "kept_step": 0 if training is None else training.step,
             },
-            counts={
-                "dataset": len(dataset),
-                "holdout": len(holdout),
-                "holdout_strata": len(strata),
-                "resumed_from_step": 0 if outcome is None else outcome.resumed_from_step,
-                **self.exploration,
-            },
-            metrics=self.metrics,
-            worst_strata=self.worst_strata,
-            holdout_strata=strata,
-            best_iteration=best.iteration,
             model=self.family.best_file,
+        )
+
+    def _outcome(
+        self, dataset: list[Atoms], holdout: list[Atoms], strata: list[str], training: Trained | None, best: Contender
+    ) -> TrainOutcome:
+        return TrainOutcome(
+            training_frames=len(dataset),
+            holdout_frames=len(holdout),
+            holdout_strata=strata,
+            holdout_strata_count=len(strata),
+            resumed_from_step=0 if training is None else training.resumed_from_step,
+            exploration=self.exploration,
+            errors=TrainingErrors.model_validate(self.metrics),
+            worst_strata=TrainingStrata.model_validate(self.worst_strata),
+            best_iteration=best.iteration,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.families import Family
 from pfd_worker.stage_context import Manifest, StageContext
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.exploration import Ensemble
-from pfd_operator.contract.result import AcceptanceCheck
+from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
 from pfd_operator.contract.stage import AcceptParams
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
@@ -78,11 +78,15 @@ def run(context: StageContext) -> StageOutput:
     return StageOutput(
         files=files,
         summary={"accepted": all(check.met for check in checks), "best_iteration": train.summary["best_iteration"]},
-        metrics=examination.metrics,
+        outcome=AcceptOutcome(
+            errors=examination.errors,
+            checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
+            speed_ups=[
+                SpeedUp(atoms_asked=asked, atoms=figures.cell_sizes[asked], factor=round(factor, 3))
+                for asked, factor in figures.speed_up.items()
+            ],
+        ),
         model=model,
-        checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
-        figures={f"speedup_{asked}": round(factor, 3) for asked, factor in figures.speed_up.items()}
-        | {f"atoms_{asked}": float(atoms) for asked, atoms in figures.cell_sizes.items()},
     )
 
 
@@ -110,7 +114,7 @@ def _card(
     """Return what is known of the student."""
     spec = context.spec
     elements: list[str] = prepare.summary["elements"]
-    metrics = examination.metrics
+    errors = examination.errors
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
@@ -118,9 +122,9 @@ def _card(
         type_map=elements,
         training=_training_card(context, params, prepare, train),
         conditions=_conditions(params, examination.starts[examination.speed_system], spec.seed),
-        against_teacher=metrics["holdout"],
-        against_dft=metrics.get("dft"),
-        teacher_against_dft=metrics.get("teacherDft"),
+        against_teacher=errors.holdout,
+        against_dft=errors.dft,
+        teacher_against_dft=errors.teacher_dft,
         speed=examination.speed,
         speed_system=examination.speed_system,
         machine=machine(),

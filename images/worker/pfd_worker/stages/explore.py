@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.outcome import ExploreOutcome
 from pfd_operator.contract.stage import ExploreParams
 from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
@@ -152,7 +153,7 @@ def _output(
     return StageOutput(
         files=files,
         summary={"trajectories": trajectories},
-        counts={"candidates": len(frames), "trajectories": len(trajectories), "exploded": exploded},
+        outcome=ExploreOutcome(candidates=len(frames), trajectories=len(trajectories), exploded=exploded),
     )
 
 

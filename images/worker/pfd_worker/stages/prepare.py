@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from pfd_operator.contract.digest import digest_of
+from pfd_operator.contract.outcome import PrepareOutcome
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
@@ -52,7 +53,7 @@ def run(context: StageContext) -> StageOutput:
             "data_frames": len(data),
             "inputs_sha256": digests,
         },
-        counts={"starts": len(starts), "data": len(data)},
+        outcome=PrepareOutcome(starts=len(starts), data=len(data)),
         caution=model.caution,
         digest=digest_of([context.digest, digests]),
     )

@@ -12,6 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome, SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.selection import NOISE, Aimd
 from pfd_operator.contract.stage import SelectParams
@@ -83,11 +84,11 @@ def run(context: StageContext) -> StageOutput:
             "strata": strata,
             "missing_explore_indexes": context.missing("explore"),
             "force_error_bound": _force_error_bound(context, choice.novelty),
-            "exploration": exploration,
+            "exploration": exploration.to_json(),
             "explore_pods": len(shards),
             "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
-        counts={"tasks": len(tasks), "labels": labels, **exploration},
+        outcome=SelectOutcome(tasks=len(tasks), labels=labels, exploration=exploration),
         caution=_few_candidates(params, len(rows)),
     )
 
@@ -112,15 +113,18 @@ def once_more(tasks: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any
 
 def _exploration(
     context: StageContext, shards: Sequence[Manifest], candidates: int, novel: int | None
-) -> dict[str, int]:
+) -> ExplorationCounts:
     """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
-    counts = {"candidates": candidates}
-    if novel is not None:
-        counts["novel"] = novel
-    if not context.missing("explore"):
+    told = [found for shard in shards if (found := shard.result.found(ExploreOutcome)) is not None]
+    if context.missing("explore") or len(told) < len(shards):
         # what a pod that failed finally had run is not known
-        counts |= {name: sum(s.result.counts[name] for s in shards) for name in ("trajectories", "exploded")}
-    return counts
+        return ExplorationCounts(candidates=candidates, novel=novel)
+    return ExplorationCounts(
+        candidates=candidates,
+        novel=novel,
+        trajectories=sum(found.trajectories for found in told),
+        exploded=sum(found.exploded for found in told),
+    )
 
 
 def _origin(atoms: Atoms) -> dict[str, str]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from plan_answers import Answer, good_result
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
-from pfd_operator.contract.result import (
-    AcceptanceCheck,
-    ErrorMetrics,
-    LabelCounts,
-    StageResult,
-    StratumError,
-    WorstStrata,
-)
-from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
     CreateJob,
@@ -33,7 +26,6 @@ from pfd_operator.plan.types import (
     Settings,
 )
 
-Answer = Callable[..., StageResult]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
 SPEC: dict[str, Any] = {
@@ -58,7 +50,6 @@ DISTILL_SPEC: dict[str, Any] = {
     "budget": {"maxIterations": 4, "maxLabels": 40},
     "artifacts": {"s3": {"bucket": "pfd", "prefix": "light", "endpoint": "http://s3:7070"}},
 }
-EXPORTED = "s3://pfd/light/stages/accept/model.pth"
 TEACHER = ObservedTeacher(
     ended=True,
     record=TeacherRecord(
@@ -82,88 +73,9 @@ def after(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def errors(force: float) -> ErrorMetrics:
-    return ErrorMetrics(
-        frames=4, force_rmse=force, force_rmse_low=force * 0.9, force_rmse_high=force * 1.1, energy_rmse_per_atom=0.001
-    )
-
-
-def force_error(iteration: int) -> float:
-    """0.2, 0.067, 0.04, …: within 0.08 from iteration 1 on."""
-    return 0.2 / (1 + 2 * iteration)
-
-
-def labels_after(iteration: int) -> int:
-    return 6 + 3 * iteration
-
-
-def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
-    """What a worker would say of a stage that went well."""
-    iteration, stage = spec.iteration, spec.stage
-    result = StageResult(ok=True, digest=spec.digest, reused=reused)
-    if stage is StageKind.PREPARE:
-        return result.model_copy(update={"digest": "cd" * 32})
-    before = labels_after(iteration - 1) if iteration else 0
-    if stage is StageKind.SELECT:
-        assert isinstance(spec.params, SelectParams)
-        tasks = 5 if iteration == 0 else min(3, spec.params.frames)
-        return result.model_copy(update={"counts": {"tasks": tasks}, "labels": LabelCounts(paid=before)})
-    if stage is StageKind.TRAIN:
-        error = errors(force_error(iteration))
-        others = {"prequential": error} if iteration else {"pretrained": errors(0.5), "shifted": errors(0.4)}
-        return result.model_copy(
-            update={
-                "labels": LabelCounts(paid=labels_after(iteration)),
-                "metrics": {"holdout": error, "best": error, **others},
-                "best_iteration": iteration,
-                "model_uri": f"s3://pfd/silicon/stages/{iteration}/best.pt",
-            }
-        )
-    return result
-
-
-def talkative_result(spec: StageSpec, reused: bool = False) -> StageResult:
-    """What a worker would say that knows all that limits may be compared with."""
-    result = good_result(spec, reused)
-    if spec.stage is not StageKind.TRAIN:
-        return result
-    worst = StratumError(stratum="diamond/900K/10000bar", rmse=0.06123)
-    metrics = {
-        name: errors.model_copy(
-            update={
-                "force_rmse": 0.05333,
-                "energy_rmse_per_atom_high": 0.003215,
-                "virial_rmse_per_atom": 0.01254,
-                "virial_rmse_per_atom_high": 0.01954,
-                "worst_stratum": worst.stratum,
-            }
-        )
-        for name, errors in result.metrics.items()
-    }
-    strata = WorstStrata(force=worst, energy=worst, virial=worst)
-    md = {"dataset": 140, "candidates": 120, "novel": 13, "trajectories": 8, "exploded": 1}
-    return result.model_copy(
-        update={"metrics": metrics, "worst_strata": dict.fromkeys(("prequential", "holdout"), strata), "counts": md}
-    )
-
-
 def distill_resource(**changes: Any) -> Resource:
     spec = DistillJobSpec.model_validate(DISTILL_SPEC | changes)
     return Resource("DistillJob", "lab", "light", "6a1d2a4e-0000-4000-8000-000000000001", 1, spec)
-
-
-def distill_result(spec: StageSpec, reused: bool = False, refused: bool = False) -> StageResult:
-    """What a worker would say of a distillation's stage that went well."""
-    if spec.stage is StageKind.ACCEPT:
-        checks = [
-            AcceptanceCheck(name="forceRMSE", met=True, message="0.04 eV/Å, within 0.08"),
-            AcceptanceCheck(name="speedup", met=not refused, message="9.5× at 108 atoms, at least 6 are asked for"),
-        ]
-        figures = {"speedup_108": 9.5}
-        return StageResult(
-            ok=True, digest=spec.digest, reused=reused, model_uri=EXPORTED, checks=checks, figures=figures
-        )
-    return good_result(spec, reused)
 
 
 def created(decision: Decision) -> PlannedJob:
@@ -220,7 +132,7 @@ class Run:
         distills = self.resource.kind == "DistillJob"
         self.status: JobStatus = DistillJobStatus() if distills else FineTuneJobStatus()
         self.teacher = TEACHER if distills else None
-        self.answer = distill_result if distills else good_result
+        self.answer: Answer = good_result
         self.seconds = 0.0
         self.decision = Decision(self.status)
 

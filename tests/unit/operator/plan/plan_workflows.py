@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from plan_samples import TEACHER, distill_resource, distill_result, good_result, resource
+from plan_answers import good_result
+from plan_samples import TEACHER, distill_resource, resource
 
 from pfd_operator.api.status import DistillJobStatus, FineTuneJobStatus, JobStatus
 from pfd_operator.contract.result import StageResult
@@ -35,7 +36,7 @@ FINE_TUNING = Workflow(
 DISTILLING = Workflow(
     distill_resource(),
     DistillJobStatus,
-    distill_result,
+    good_result,
     (
         (0, StageKind.PREPARE),
         *((0, stage) for stage in ORDER[:3]),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from plan_answers import EXPORTED
 from plan_histories import HISTORIES, MANY, RESUMED, Script, play
-from plan_samples import EXPORTED
 from plan_scripts import run_to_the_end, settle
 from plan_workflows import DISTILLING
 

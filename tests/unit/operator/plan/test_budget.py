@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import GPU, Run, after, condition, created, failed_pod, good_result, job_of, pod, resource
+from plan_answers import good_result
+from plan_samples import GPU, Run, after, condition, created, failed_pod, job_of, pod, resource
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plan_samples import Run, condition, errors, good_result, resource
+from plan_answers import errors, good_result, with_errors
+from plan_samples import Run, condition, resource
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import FineTuneJobStatus
@@ -20,7 +21,7 @@ def remarks(spec: StageSpec, reused: bool = False) -> StageResult:
     if spec.stage is StageKind.PREPARE:
         return result.model_copy(update={"caution": UNOBSERVED})
     if spec.stage is StageKind.TRAIN and spec.iteration == 0:
-        return result.model_copy(update={"metrics": result.metrics | {"labelNoise": errors(0.05)}})
+        return with_errors(result, label_noise=errors(0.05))
     return result
 
 

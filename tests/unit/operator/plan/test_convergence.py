@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_samples import Run, distill_resource, distill_result, resource, talkative_result
+from plan_answers import good_result, talkative_result, with_errors, with_found
+from plan_samples import Run, distill_resource, resource
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
 from pfd_operator.contract.limits import Convergence
-from pfd_operator.contract.result import ErrorMetrics, StageResult, StratumError, WorstStrata
+from pfd_operator.contract.outcome import (
+    ErrorMetrics,
+    ExplorationCounts,
+    StratumError,
+    TrainingErrors,
+    TrainingStrata,
+    TrainOutcome,
+    WorstStrata,
+)
+from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.convergence import converged, held_at_last, judge, upper_end
 from pfd_operator.plan.measured import measured_by, recorded
@@ -48,15 +58,18 @@ def worst(force: float = 0.06, energy: float = 0.006, virial: float = 0.012, str
     return WorstStrata(force=force_error, energy=energy_error, virial=virial_error)
 
 
-def result(**changes: Any) -> StageResult:
-    """What a train stage reports of an iteration in which everything is well."""
+def outcome(**changes: Any) -> TrainOutcome:
+    """What a train stage finds of an iteration in which everything is well."""
     metrics_of = {name: metrics(**changes.get(name, {})) for name in ("prequential", "holdout")}
-    return StageResult(
-        ok=True,
-        metrics=metrics_of,
-        worst_strata=changes.get("strata", {"prequential": WorstStrata(), "holdout": worst()}),
-        counts=changes.get("counts", {"candidates": 120, "novel": 6, "trajectories": 8, "exploded": 0}),
-        model_uri="s3://pfd/silicon/best.pt",
+    explored = {"candidates": 120, "novel": 6, "trajectories": 8, "exploded": 0}
+    return TrainOutcome(
+        training_frames=40,
+        holdout_frames=16,
+        holdout_strata_count=2,
+        exploration=ExplorationCounts(**changes.get("exploration", explored)),
+        errors=TrainingErrors(**metrics_of, best=changes.get("best")),
+        worst_strata=TrainingStrata(**changes.get("strata", {"prequential": WorstStrata(), "holdout": worst()})),
+        best_iteration=changes.get("best_iteration"),
     )
 
 
@@ -64,9 +77,13 @@ def limits(**given: Any) -> Convergence:
     return Convergence.model_validate({"forceRMSE": 0.1} | given)
 
 
-def record_of(reported: StageResult) -> IterationRecord:
+def taken(asked: Convergence, status: FineTuneJobStatus, iteration: int, found: TrainOutcome) -> FineTuneJobStatus:
+    return take_training(asked, status, iteration, found, "s3://pfd/silicon/best.pt")
+
+
+def record_of(reported: TrainOutcome) -> IterationRecord:
     """What the status keeps of it, read back from the API server."""
-    status = take_training(limits(), FineTuneJobStatus(), 3, reported)
+    status = taken(limits(), FineTuneJobStatus(), 3, reported)
     return FineTuneJobStatus.model_validate(status.to_json()).iterations[0]
 
 
@@ -125,26 +142,26 @@ CASES = [
     ({"everyStratum": True}, {"strata": {}}, False, "the errors of each stratum are not known"),
     (
         {"novelFraction": 0.1},
-        {"counts": {"candidates": 120, "novel": 18}},
+        {"exploration": {"candidates": 120, "novel": 18}},
         False,
         "the fraction of candidate frames of the MD that is new to the training set (18/120) is 0.15, 50 % above the "
         "limit of 0.1",
     ),
-    ({"novelFraction": 0.15}, {"counts": {"candidates": 120, "novel": 18}}, True, "within"),
-    ({"novelFraction": 0.1}, {"counts": {"candidates": 120}}, False, "too few labelled frames to compare with"),
+    ({"novelFraction": 0.15}, {"exploration": {"candidates": 120, "novel": 18}}, True, "within"),
+    ({"novelFraction": 0.1}, {"exploration": {"candidates": 120}}, False, "too few labelled frames to compare with"),
     (
         {"explodedFraction": 0},
-        {"counts": {"trajectories": 8, "exploded": 2}},
+        {"exploration": {"trajectories": 8, "exploded": 2}},
         False,
         "the fraction of trajectories of the MD that exploded (2/8) is 0.25, above the limit of 0",
     ),
     (
         {"explodedFraction": 0.25},
-        {"counts": {"trajectories": 8, "exploded": 2}},
+        {"exploration": {"trajectories": 8, "exploded": 2}},
         True,
         "(2/8) is 0.25, within the limit",
     ),
-    ({"explodedFraction": 0}, {"counts": {}}, False, "not every explore pod told it"),
+    ({"explodedFraction": 0}, {"exploration": {}}, False, "not every explore pod told it"),
 ]
 
 
@@ -152,7 +169,7 @@ CASES = [
 def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
     asked: dict[str, Any], found: dict[str, Any], met: bool, words: str
 ) -> None:
-    reported = result(**found)
+    reported = outcome(**found)
     verdict = judge(limits(**asked), measured_by(reported))
     assert (verdict.met, words in verdict.message) == (met, True), verdict.message
     record = record_of(reported)
@@ -160,9 +177,8 @@ def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
 
 
 def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> None:
-    found = result(
-        holdout={"force": 0.3, "energy": 0.02}, counts={"candidates": 10, "novel": 5, "trajectories": 8, "exploded": 1}
-    )
+    explored = {"candidates": 10, "novel": 5, "trajectories": 8, "exploded": 1}
+    found = outcome(holdout={"force": 0.3, "energy": 0.02}, exploration=explored)
     verdict = judge(limits(**ALL | {"confidence": None, "everyStratum": False}), measured_by(found))
     first, second, more = verdict.message.split("; ")
     assert "exploded (1/8)" in first
@@ -173,7 +189,8 @@ def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> N
 @pytest.mark.parametrize("asked", [{key: value} for key, value in ALL.items() if key not in ("forceRMSE",)])
 def test_a_worker_that_reports_less_leaves_limits_unknown_and_breaks_nothing(asked: dict[str, Any]) -> None:
     bare = metrics(energy_rmse_per_atom_high=None, virial_rmse_per_atom_high=None)
-    old = StageResult(ok=True, metrics={"prequential": bare, "holdout": bare}, counts={"dataset": 40})
+    errors = TrainingErrors(prequential=bare, holdout=bare)
+    old = TrainOutcome(training_frames=40, holdout_frames=16, holdout_strata_count=2, errors=errors)
     verdict = judge(limits(**asked), measured_by(old))
     known = {"energyRMSEPerAtom", "virialRMSEPerAtom", "confidence"}
     assert verdict.met == bool(known & set(asked)), verdict.message
@@ -200,10 +217,10 @@ def test_a_stratum_without_a_holdout_frame_is_named(
 ) -> None:
     left_out = strata_left_out(asked, held_out, number)
     assert words in left_out and bool(words) == bool(left_out)
-    verdict = judge(limits(everyStratum=True), measured_by(result()), left_out=left_out)
+    verdict = judge(limits(everyStratum=True), measured_by(outcome()), left_out=left_out)
     assert (verdict.met, words in verdict.message) == (not words, True)
-    assert judge(limits(), measured_by(result()), left_out=left_out).met
-    assert held_at_last(limits(everyStratum=True), [record_of(result())], left_out=left_out) == (not words)
+    assert judge(limits(), measured_by(outcome()), left_out=left_out).met
+    assert held_at_last(limits(everyStratum=True), [record_of(outcome())], left_out=left_out) == (not words)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +231,7 @@ def test_a_job_converges_by_stratum_only_if_each_has_a_holdout_frame(held_out: l
         found = talkative_result(spec, reused)
         if spec.stage is not StageKind.TRAIN:
             return found
-        counts = found.counts | {"holdout_strata": len(held_out)}
-        return found.model_copy(update={"holdout_strata": held_out, "counts": counts})
+        return with_found(found, holdout_strata=held_out, holdout_strata_count=len(held_out))
 
     run = Run(resource(convergence={"forceRMSE": 0.08, "everyStratum": True}))
     run.answer = answer
@@ -239,10 +255,8 @@ def test_the_limits_hold_for_the_model_that_is_kept_too(
     best: dict[str, Any] | None, asked: dict[str, Any], enough: bool
 ) -> None:
     asked_for = limits(consecutive=1, **asked)
-    found = result()
-    if best is not None:
-        found.metrics["best"] = metrics(**best)
-    status = take_training(asked_for, FineTuneJobStatus(), 3, found.model_copy(update={"best_iteration": 1}))
+    found = outcome(best=None if best is None else metrics(**best), best_iteration=1)
+    status = taken(asked_for, FineTuneJobStatus(), 3, found)
     assert (status.consecutive, converged(asked_for, status)) == (1, enough)
     words = "But the energy RMSE per atom of the model that is kept, iteration 1's, on the hold-out is 0.02 eV, 100 %"
     assert (words in status.iterations[-1].message) == (not enough)
@@ -264,9 +278,9 @@ def test_the_kept_model_is_judged_as_its_iteration_was(
     status = FineTuneJobStatus()
     for iteration in (1, 2, 3):
         later = {name: {"energy": 0.0007} for name in ("prequential", "holdout")}
-        told = result(holdout=figures, **strata) if iteration == 1 else result(**later)
-        told.metrics["best"] = metrics(**figures)
-        status = take_training(asked_for, status, iteration, told.model_copy(update={"best_iteration": 1}))
+        measured: dict[str, Any] = {"holdout": figures, **strata} if iteration == 1 else later
+        found = outcome(**measured, best=metrics(**figures), best_iteration=1)
+        status = taken(asked_for, status, iteration, found)
     assert status.consecutive == 2 and not converged(asked_for, status)
     assert words in status.iterations[0].message
     assert "But " in status.iterations[-1].message and "iteration 1's, on the hold-out" in status.iterations[-1].message
@@ -275,9 +289,9 @@ def test_the_kept_model_is_judged_as_its_iteration_was(
 def test_the_shifted_model_is_not_judged_by_the_training_it_beat() -> None:
     asked_for, status = limits(consecutive=1, energyRMSEPerAtom=0.01), FineTuneJobStatus()
     for iteration in (0, 1):
-        told = result(holdout={"force": 0.5, "energy": 0.5} if iteration == 0 else {"force": 0.09})
-        told.metrics["best"] = metrics(force=0.05, energy=0.005)
-        status = take_training(asked_for, status, iteration, told.model_copy(update={"best_iteration": None}))
+        holdout = {"force": 0.5, "energy": 0.5} if iteration == 0 else {"force": 0.09}
+        found = outcome(holdout=holdout, best=metrics(force=0.05, energy=0.005))
+        status = taken(asked_for, status, iteration, found)
     assert status.model is not None and not status.model.fine_tuned
     assert converged(asked_for, status), status.iterations[-1].message
 
@@ -285,13 +299,13 @@ def test_the_shifted_model_is_not_judged_by_the_training_it_beat() -> None:
 @pytest.mark.parametrize("distills", [False, True])
 def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> None:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
-        found = (distill_result if distills else talkative_result)(spec, reused)
+        found = (good_result if distills else talkative_result)(spec, reused)
         if spec.stage is not StageKind.TRAIN:
             return found
         good = metrics(energy=0.002)
         kept = good if spec.iteration == 4 else metrics(force=0.04, energy=0.02)
-        errors = {"prequential": good, "holdout": kept if spec.iteration == 1 else good, "best": kept}
-        return found.model_copy(update={"metrics": errors, "best_iteration": 4 if spec.iteration == 4 else 1})
+        found = with_found(found, best_iteration=4 if spec.iteration == 4 else 1)
+        return with_errors(found, prequential=good, holdout=kept if spec.iteration == 1 else good, best=kept)
 
     asked = {"forceRMSE": 0.08, "energyRMSEPerAtom": 0.01, "consecutive": 1}
     budget = {"maxIterations": 9, "maxLabels": 10000}
@@ -319,25 +333,3 @@ def test_upper_ends_of_other_levels_follow_from_the_reported_one(confidence: flo
 def test_an_interval_without_width_or_without_error_has_its_value_as_upper_end() -> None:
     assert upper_end(0.1, 0.1, 0.95) == 0.1
     assert upper_end(0.0, 0.0, 0.95) == 0.0
-
-
-def test_the_longest_result_of_a_training_fits_its_message() -> None:
-    odd = metrics(0.123456789, 0.0123456789, 0.0123456789, worst_stratum="s" * 60, worst_stratum_force_rmse=0.123456789)
-    longest = worst(0.123456789, 0.0123456789, 0.0123456789, stratum="s" * 60)
-    reported = StageResult(
-        ok=True,
-        digest="d" * 64,
-        metrics=dict.fromkeys(("prequential", "farthest", "holdout", "best"), odd),
-        worst_strata={"prequential": longest, "holdout": longest},
-        counts=dict.fromkeys(("dataset", "holdout", "candidates", "novel", "trajectories", "exploded"), 10**6),
-        model_uri="s3://" + "p" * 500 + "/stages/" + "d" * 64 + "/best.pt",
-        message="m" * 2000,
-        holdout_strata=[f"{'s' * 40}/{kelvin}K" for kelvin in range(100)],
-    )
-    text = reported.to_termination_message()
-    assert len(text.encode()) <= 3584
-    back = StageResult.from_termination_message(text)
-    assert back is not None
-    assert back.worst_strata["holdout"].force is not None
-    assert back.holdout_strata == [], "their number is told all the same"
-    assert back.metrics["holdout"].force_rmse == pytest.approx(0.123456789, rel=1e-5)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
-from plan_samples import START, TEACHER, Run, after, condition, distill_resource, distill_result, succeeded
+from plan_answers import good_result, refusing_result
+from plan_samples import START, TEACHER, Run, after, condition, distill_resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
@@ -51,7 +51,7 @@ def test_the_student_is_accepted_after_a_round_it_explored_itself() -> None:
 
 def test_a_refused_student_is_kept_and_said_why() -> None:
     run = Run(distill_resource())
-    run.answer = partial(distill_result, refused=True)
+    run.answer = refusing_result
     status = run.to_the_end()
     assert status.phase is Phase.REFUSED
     assert status.model is not None
@@ -295,7 +295,7 @@ def test_a_caution_of_a_stage_becomes_a_condition_and_is_told_once() -> None:
     caution = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …: diamond 5.4 Å")
 
     def warned(spec: StageSpec, reused: bool = False) -> StageResult:
-        result = distill_result(spec, reused)
+        result = good_result(spec, reused)
         return result.model_copy(update={"caution": caution}) if spec.stage is StageKind.TRAIN else result
 
     run = Run(distill_resource())

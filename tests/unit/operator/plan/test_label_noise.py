@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_samples import Run, condition, created, errors, good_result, resource
+from plan_answers import errors, good_result, with_errors
+from plan_samples import Run, condition, created, resource
 from pydantic import ValidationError
 
 from pfd_operator.api.conditions import ConditionType, Phase
@@ -25,7 +26,7 @@ def noisy(force: float) -> Any:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
         result = good_result(spec, reused)
         if spec.stage is StageKind.TRAIN and spec.iteration == 0:
-            return result.model_copy(update={"metrics": result.metrics | {"labelNoise": errors(force)}})
+            return with_errors(result, label_noise=errors(force))
         return result
 
     return answer
@@ -124,12 +125,11 @@ def test_a_limit_above_the_noise_is_no_matter_of_caution() -> None:
 
 def test_noise_of_an_energy_that_is_not_known_puts_no_limit_out_of_reach() -> None:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
-        result = noisy(0.05)(spec, reused)
-        unknown = {
-            name: found.model_copy(update={"energy_rmse_per_atom": None}) if name == "labelNoise" else found
-            for name, found in result.metrics.items()
-        }
-        return result.model_copy(update={"metrics": unknown})
+        result = good_result(spec, reused)
+        if spec.stage is StageKind.TRAIN and spec.iteration == 0:
+            unknown = errors(0.05).model_copy(update={"energy_rmse_per_atom": None})
+            return with_errors(result, label_noise=unknown)
+        return result
 
     run = Run(resource(labeling=CHECKED, convergence={"forceRMSE": 0.08, "energyRMSEPerAtom": 1e-6}))
     run.answer = answer

@@ -7,21 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import (
-    GPU,
-    SETTINGS,
-    START,
-    Run,
-    condition,
-    created,
-    good_result,
-    job_of,
-    labels_after,
-    pod,
-    resource,
-    succeeded,
-    talkative_result,
-)
+from plan_answers import good_result, labels_after, talkative_result, with_found
+from plan_samples import GPU, SETTINGS, START, Run, condition, created, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_RECORDS, ActiveState
@@ -119,9 +106,10 @@ def test_a_budget_that_ends_first_says_how_many_labels_the_limit_would_take(
     budget: dict[str, Any], phase: Phase
 ) -> None:
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
-        counts = {"dataset": labels_after(spec.iteration) - 4} if spec.stage is StageKind.TRAIN else {}
         result = good_result(spec, reused)
-        return result.model_copy(update={"counts": result.counts | counts})
+        if spec.stage is not StageKind.TRAIN:
+            return result
+        return with_found(result, training_frames=labels_after(spec.iteration) - 4)
 
     run = Run(resource(convergence={"forceRMSE": 0.02}, budget=budget))
     run.answer = answer

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from plan_samples import GPU, Run, after, created, failed_pod, good_result, job_of, pod, resource
+from plan_answers import good_result
+from plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource
 
 from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult

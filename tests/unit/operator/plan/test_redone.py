@@ -7,20 +7,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from plan_samples import (
-    Run,
-    condition,
-    created,
-    distill_resource,
-    distill_result,
-    failed_pod,
-    good_result,
-    job_of,
-    labels_after,
-    pod,
-    resource,
-    succeeded,
-)
+from plan_answers import good_result, labels_after
+from plan_samples import Run, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import JobStatus
@@ -263,7 +251,7 @@ def test_a_student_is_made_again_with_all_labels_paid(labels: int, first: int) -
     run = Run(distill_resource(acceptance={"forceRMSE": 1e-6}, **budget(labels)))
     before = run.to_the_end()
     assert (before.phase, before.labels.paid) == (Phase.CONVERGED, labels)
-    run.answer = partial(distill_result, reused=True)
+    run.answer = partial(good_result, reused=True)
     run.edit(**restart(first))
     run.step(seconds=1)
     after = run.to_the_end()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_operator.contract.distill import Acceptance
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.verdict import accepted, judge, summary
 

@@ -2,7 +2,7 @@
 
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Barostat, Ensemble
-from pfd_operator.contract.result import ErrorMetrics
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.figures import Figures
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord

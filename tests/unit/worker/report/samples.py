@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import thermalize_momenta
 
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar
 from pfd_worker.evaluation.errors import frame_errors
@@ -88,8 +89,8 @@ def history_of(frames: Sequence[Atoms], iterations: int = 4, best: int | None = 
         if number > 1:
             bound = {f"p{percent}": 0.02 * percent * (labels - 20) ** -0.5 for percent in (10, 50, 90, 100)}
         # the MD of iteration 2 is not known whole: a pod that explored failed
-        md = {"candidates": 120, "novel": 60 // number} if number else {}
-        md |= {"trajectories": 8, "exploded": 0} if number == 3 else {}
+        sizes = {"candidates": 120, "novel": 60 // number} if number else {}
+        md = ExplorationCounts(**sizes, **({"trajectories": 8, "exploded": 0} if number == 3 else {}))
         cost = cost_of_sample(number, iterations)
         record = IterationRecord(number, labels, len(frames), best, errors, bound, md, cost)
         history = history.extended(record, baselines if number == 0 else {})

@@ -22,9 +22,9 @@ def test_both_stages_leave_a_report_with_their_own_numbers(trained, tmp_path):
     history = loop.load_json(ref(second), "history.json")
     assert [r["trainingLabels"] for r in history["iterations"]] == [10, 18]
     for record, result in zip(history["iterations"], (first, second), strict=True):
-        assert record["errors"]["holdout"]["forceRmse"] == result.metrics["holdout"].force_rmse
-        assert record["bestIteration"] == result.best_iteration
-    assert history["baselines"]["pretrained"]["forceRmse"] == first.metrics["pretrained"].force_rmse
+        assert record["errors"]["holdout"]["forceRmse"] == result.outcome.errors.holdout.force_rmse
+        assert record["bestIteration"] == result.outcome.best_iteration
+    assert history["baselines"]["pretrained"]["forceRmse"] == first.outcome.errors.pretrained.force_rmse
     path = tmp_path / "report.html"
     loop.store.download(loop.manifest(second).files["report.html"].key, path)
     page = ParsedPage(path.read_text())
@@ -43,7 +43,7 @@ def test_the_points_of_the_report_are_those_of_the_model_that_is_handed_over(tra
     forces = np.concatenate([predicted.forces.ravel() for predicted in predictions])
     np.testing.assert_allclose(report["holdout"]["forceComponents"]["predicted"], forces, rtol=1e-4, atol=1e-5)
     assert report["best"]["forceRmse"] == pytest.approx(force_rmse(frame_errors(holdout, predictions)), rel=1e-5)
-    assert report["best"]["forceRmse"] == pytest.approx(second.metrics["best"].force_rmse, rel=1e-5)
+    assert report["best"]["forceRmse"] == pytest.approx(second.outcome.errors.best.force_rmse, rel=1e-5)
 
 
 def test_md_selection_and_costs_are_of_this_job(trained):

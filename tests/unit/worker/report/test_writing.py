@@ -8,6 +8,7 @@ from tests.unit.worker.report.parsed import ParsedPage
 from tests.unit.worker.report.samples import errors_of, holdout_frames, predictions_for
 
 from pfd_operator.contract.location import StoreLocation
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.run import commit
@@ -15,6 +16,7 @@ from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.location import open_store
 
 HOLDOUT = holdout_frames(12)
+EXPLORED = ExplorationCounts(candidates=120, novel=12, trajectories=8, exploded=1)
 
 
 def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
@@ -32,7 +34,7 @@ def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
     names = ("pretrained", "shifted", "holdout") if previous is None else ("prequential", "holdout")
     trained = RoundResult(
         reports={name: errors_of(HOLDOUT, force_error) for name in names},
-        exploration={"candidates": 120, "novel": 12, "trajectories": 8, "exploded": 1} if iteration > 1 else {},
+        exploration=EXPLORED if iteration > 1 else ExplorationCounts(),
         force_error_bound={"p10": 0.1, "p50": 0.2, "p90": 0.3, "p100": 0.4} if iteration > 1 else None,
         holdout=HOLDOUT,
         best_predictions=predictions_for(HOLDOUT, force_error),
@@ -64,7 +66,7 @@ def test_the_history_is_carried_from_stage_to_stage(three):
     assert [r["iteration"] for r in history["iterations"]] == [0, 1, 2]
     assert [r["trainingLabels"] for r in history["iterations"]] == [10, 20, 30]
     assert [r["forceErrorBound"] and r["forceErrorBound"]["p50"] for r in history["iterations"]] == [None, None, 0.2]
-    assert [r["exploration"].get("novel") for r in history["iterations"]] == [None, None, 12]
+    assert [r["exploration"] for r in history["iterations"]] == [{}, {}, EXPLORED.to_json()]
     assert [r["bestIteration"] for r in history["iterations"]] == [0, 1, 2]
     assert [sorted(r["errors"]) for r in history["iterations"]] == [["holdout"], *[["holdout", "prequential"]] * 2]
     assert set(history["baselines"]) == {"pretrained", "shifted"}

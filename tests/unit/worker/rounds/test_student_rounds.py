@@ -97,15 +97,16 @@ def job(labelled_job, tmp_path) -> Job:
 
 def test_the_limit_for_later_students_does_not_rise_with_them(job):
     first = job.round(0.1)
-    lowest = first.metrics["best"]
+    lowest = first.outcome.errors.best
     width = lowest.force_rmse_high / lowest.force_rmse - 1
     assert width > 0.01
     # each lies within the interval of the one before, and only some within that of the first
-    preferred = [job.round(0.1 * (1 + part * width)).best_iteration for part in (0.7, 1.3, 1.9, 0.9)]
+    preferred = [job.round(0.1 * (1 + part * width)).outcome.best_iteration for part in (0.7, 1.3, 1.9, 0.9)]
     assert preferred == [2, 2, 2, 5]
     better = job.round(0.05)
-    assert better.best_iteration == 6
-    assert job.round(0.1).best_iteration == 6, "beyond the interval of the lowest error, which is now half of that"
+    assert better.outcome.best_iteration == 6
+    worse = job.round(0.1)
+    assert worse.outcome.best_iteration == 6, "beyond the interval of the lowest error, which is now half of that"
 
 
 def test_a_train_stage_of_an_earlier_version_knows_the_best_only(job):
@@ -114,8 +115,8 @@ def test_a_train_stage_of_an_earlier_version_knows_the_best_only(job):
     manifest = json.loads(job.loop.store.get(key) or b"")
     assert manifest["summary"].pop("lowest")
     (job.loop.folder / "store" / key).write_text(json.dumps(manifest))
-    assert job.round(0.1).best_iteration == 2
-    assert job.round(0.3).best_iteration == 2
+    assert job.round(0.1).outcome.best_iteration == 2
+    assert job.round(0.3).outcome.best_iteration == 2
 
 
 def new_frames():

@@ -9,9 +9,10 @@ import shutil
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
 
-from pfd_operator.contract.result import ErrorMetrics, StageResult
+from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
+from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.families import DEEPMD
@@ -99,29 +100,28 @@ def rounds(tmp_path_factory):
 
 def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(rounds):
     _, first, _ = rounds
-    assert set(first.metrics) == {"pretrained", "shifted", "labelNoise", "holdout", "best"}
-    noise = first.metrics["labelNoise"]
-    assert (noise.frames, first.counts["holdout"], first.counts["dataset"]) == (8, 8, 12)
+    assert measured(first) == {"pretrained", "shifted", "label_noise", "holdout", "best"}
+    noise = first.outcome.errors.label_noise
+    assert (noise.frames, first.outcome.holdout_frames, first.outcome.training_frames) == (8, 8, 12)
     # the model is the tighter engine itself: the labels' noise is its error
-    assert 0 < noise.force_rmse == pytest.approx(first.metrics["holdout"].force_rmse, rel=1e-4)
+    assert 0 < noise.force_rmse == pytest.approx(first.outcome.errors.holdout.force_rmse, rel=1e-4)
 
 
 def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     loop, first, second = rounds
-    assert "novel" not in first.counts, "nothing was labelled before"
-    counts = second.counts
+    assert first.outcome.exploration.novel is None, "nothing was labelled before"
+    found = second.outcome
     # MD comes further than six steps of AIMD at once: all of it is new
-    exploration = {"trajectories": 2, "exploded": 0, "candidates": 24, "novel": 24}
-    assert exploration.items() <= counts.items()
-    assert second.metrics["holdout"].energy_rmse_per_atom_high is not None
-    assert second.holdout_strata == ["copper/300K", "copper/600K"]
-    assert counts["holdout_strata"] == 2
-    worst = second.worst_strata["holdout"]
+    assert found.exploration == ExplorationCounts(candidates=24, novel=24, trajectories=2, exploded=0)
+    assert found.errors.holdout.energy_rmse_per_atom_high is not None
+    assert found.holdout_strata == ["copper/300K", "copper/600K"]
+    assert found.holdout_strata_count == 2
+    worst = found.worst_strata.holdout
     assert worst.force.stratum in ("copper/300K", "copper/600K")
-    assert worst.force.rmse == pytest.approx(second.metrics["holdout"].worst_stratum_force_rmse)
-    assert second.worst_strata["prequential"].energy is not None, "4 frames in each stratum"
+    assert worst.force.rmse == pytest.approx(found.errors.holdout.worst_stratum_force_rmse)
+    assert found.worst_strata.prequential.energy is not None, "4 frames in each stratum"
     history = loop.load_json(ref(second), "history.json")
-    assert history["iterations"][1]["exploration"] == exploration
+    assert history["iterations"][1]["exploration"] == found.exploration.to_json()
     assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise"}
 
 
@@ -129,7 +129,7 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     loop = Loop(tmp_path)
     start = {"frames": 4, "representativeFraction": 1, "aimd": {"trajectories": 1, "steps": 3}}
     result = iteration(loop, 0, prepared(loop), start, None, RoundWithNothingLeftToTrain)
-    assert result.ok and result.counts["resumed_from_step"] == 5
+    assert result.ok and result.outcome.resumed_from_step == 5
     assert "lcurve.out" not in loop.manifest(result).files
 
 

@@ -109,6 +109,11 @@ class Loop:
         return json.loads(content)
 
 
+def measured(result: StageResult) -> set[str]:
+    """Names of the errors that a stage has found."""
+    return {name for name, found in result.outcome.errors if found is not None}
+
+
 def ref(result: StageResult | StageSpec) -> StageRef:
     return StageRef(digest=str(result.digest))
 

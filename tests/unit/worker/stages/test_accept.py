@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
@@ -141,8 +141,8 @@ def test_of_the_dft_hold_out_the_jobs_own_materials_count(tmp_path):
     foreign = [dft_label("Cu", "other", 4), dft_label("Pt", "platinum", 5), dft_label("Al", "copper", 6)]
     params = with_dft(loop, [*foreign, dft_label("Cu", "copper", 7), dft_label("Cu", "copper", 8)])
     result = judged(loop, [crystal("Cu", "copper")], params)
-    assert result.metrics["dft"].frames == result.metrics["teacherDft"].frames == 2
-    assert {check.name: check.met for check in result.checks}["ForceRmseAgainstDftOverTeacher"]
+    assert result.outcome.errors.dft.frames == result.outcome.errors.teacher_dft.frames == 2
+    assert {check.name: check.met for check in result.outcome.checks}["ForceRmseAgainstDftOverTeacher"]
 
 
 @pytest.mark.parametrize(
@@ -155,16 +155,16 @@ def test_of_the_dft_hold_out_the_jobs_own_materials_count(tmp_path):
 def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, system, words):
     loop = Loop(tmp_path)
     result = judged(loop, [crystal("Cu", "copper")], with_dft(loop, [dft_label(element, system, 4)]))
-    check = {each.name: each for each in result.checks}["ForceRmseAgainstDftOverTeacher"]
+    check = {each.name: each for each in result.outcome.checks}["ForceRmseAgainstDftOverTeacher"]
     assert not check.met and words in check.message
-    assert "dft" not in result.metrics
+    assert measured(result) == {"holdout"}
 
 
 def test_a_long_message_keeps_its_end_and_says_where_it_was_cut(tmp_path):
     loop = Loop(tmp_path)
     starts = [crystal("Cu", f"a-system-of-copper-with-a-name-{number}") for number in range(4)]
     result = judged(loop, starts, with_dft(loop, [dft_label("Pt", "platinum", 4)]))
-    message = {check.name: check for check in result.checks}["ForceRmseAgainstDftOverTeacher"].message
+    message = {check.name: check for check in result.outcome.checks}["ForceRmseAgainstDftOverTeacher"].message
     assert 190 < len(message) <= 200 and " […] " in message
     assert message.endswith("(asked for: 1.5)")
     report = json.loads(loop.store.get(loop.manifest(result).files["acceptance.json"].key) or b"")
@@ -199,7 +199,7 @@ def test_the_card_knows_the_md_of_every_system(tmp_path):
     card = json.loads(loop.store.get(files["card.json"].key) or b"")
     assert set(card["stability"]) == set(card["drift"]) == {"copper", "silver"}
     assert card["speedSystem"] == "copper"
-    stable = {check.name: check for check in result.checks}["StablePicoseconds"]
+    stable = {check.name: check for check in result.outcome.checks}["StablePicoseconds"]
     assert "of 2 systems" in stable.message
 
 

@@ -10,6 +10,7 @@ from tests.unit.worker.stages.loop import (
     explore_params,
     iteration_zero,
     later_iteration,
+    measured,
     prepare_params,
     ref,
 )
@@ -27,23 +28,23 @@ def frames_of(loop, result, name, tmp_path):
 
 def test_iteration_zero_measures_baselines_and_trains(fine_tuned):
     _, _, _, train0, _, _ = fine_tuned
-    assert set(train0.metrics) == {"pretrained", "shifted", "holdout", "best"}
-    assert train0.counts["holdout"] == 6 and train0.counts["dataset"] == 10
-    metrics = train0.metrics
-    assert metrics["pretrained"].force_rmse == pytest.approx(metrics["shifted"].force_rmse, abs=1e-6)
-    assert metrics["best"].force_rmse == min(m.force_rmse for m in metrics.values())
+    assert measured(train0) == {"pretrained", "shifted", "holdout", "best"}
+    assert train0.outcome.holdout_frames == 6 and train0.outcome.training_frames == 10
+    errors = train0.outcome.errors
+    assert errors.pretrained.force_rmse == pytest.approx(errors.shifted.force_rmse, abs=1e-6)
+    assert errors.best.force_rmse == min(found.force_rmse for _, found in errors if found)
     assert train0.model_uri is not None and train0.model_uri.endswith("best.pt")
 
 
 def test_later_iterations_measure_the_exploring_model_first(fine_tuned):
     loop, _, _, _, refs1, train1 = fine_tuned
-    assert set(train1.metrics) == {"prequential", "farthest", "holdout", "best"}
+    assert measured(train1) == {"prequential", "farthest", "holdout", "best"}
     tasks = loop.load_json(refs1["select"], "tasks.json")
     samplings = Counter(task["sampling"] for task in tasks)
     # whether the tiny model's hot MD explodes is a matter of digits
     assert samplings["representative"] == 4 and samplings["farthest"] + samplings["brink"] == 4
-    assert (train1.metrics["prequential"].frames, train1.metrics["farthest"].frames) == (4, 4)
-    assert train1.counts["dataset"] == 18
+    assert (train1.outcome.errors.prequential.frames, train1.outcome.errors.farthest.frames) == (4, 4)
+    assert train1.outcome.training_frames == 18
     report = loop.load_json(ref(train1), "evaluation.json")
     assert {"copper/300K", "copper/600K"} == set(report["prequential"]["strata"])
     assert "Cu" in report["holdout"]["elements"]
@@ -80,7 +81,7 @@ def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_train
 def test_a_second_run_of_a_stage_returns_the_first_result(fine_tuned):
     loop, _, refs0, train0, _, _ = fine_tuned
     again = loop.run(TRAIN, 0, refs0)
-    assert again.reused and again.metrics == train0.metrics
+    assert again.reused and again.outcome == train0.outcome
 
 
 def test_the_same_job_elsewhere_makes_the_same_choices(fine_tuned, tmp_path, pretrained):
@@ -103,10 +104,11 @@ def test_a_share_of_the_frames_is_of_low_energy(fine_tuned):
 def test_candidates_and_features_belong_together(fine_tuned, tmp_path):
     loop, prepare, _, train0, refs1, _ = fine_tuned
     select = loop.manifest(refs1["select"])
-    assert select.result.counts["labels"] == sum(select.summary["strata"].values()) == 8
+    assert select.result.outcome.labels == sum(select.summary["strata"].values()) == 8
     spec = loop.spec(explore_params("training"), 1, {"prepare": prepare, "model": ref(train0)})
     shards = [loop.manifest(ref(spec), index) for index in range(2)]
-    assert sum(shard.result.counts["candidates"] for shard in shards) == select.result.counts["candidates"]
+    candidates = sum(shard.result.outcome.candidates for shard in shards)
+    assert candidates == select.result.outcome.exploration.candidates
     for shard in shards:
         for name in ("features.npy", "candidates.extxyz"):
             loop.store.download(shard.files[name].key, tmp_path / name)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.unit.worker.stages.loop import Loop, explore_params, prepare_params, ref
+from tests.unit.worker.stages.loop import Loop, explore_params, measured, prepare_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -119,9 +119,9 @@ def test_labels_are_the_teachers_predictions_and_are_counted(teacher, rounds, tm
 
 def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(rounds, tmp_path):
     loop, _, _, (first, second) = rounds
-    assert set(first.metrics) == {"holdout", "best"}
-    assert set(second.metrics) == {"prequential", "farthest", "holdout", "best"}
-    assert (first.counts["dataset"], second.counts["dataset"]) == (8, 16)
+    assert measured(first) == {"holdout", "best"}
+    assert measured(second) == {"prequential", "farthest", "holdout", "best"}
+    assert (first.outcome.training_frames, second.outcome.training_frames) == (8, 16)
     held = [
         path_of(loop, train, "holdout.extxyz", tmp_path / f"{n}").read_bytes()
         for n, train in enumerate((first, second))
@@ -130,13 +130,13 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     tasks = loop.load_json(loop.inputs[str(second.digest)]["select"], "tasks.json")
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
-    assert second.metrics["farthest"].frames == 2
+    assert second.outcome.errors.farthest.frames == 2
     assert second.caution is not None and "twice the student's cutoff" in second.caution.message
     # the later one, unless the hold-out speaks against it beyond the interval
-    later = second.metrics["holdout"].force_rmse <= first.metrics["best"].force_rmse_high
-    assert second.best_iteration == (2 if later else 1)
+    later = second.outcome.errors.holdout.force_rmse <= first.outcome.errors.best.force_rmse_high
+    assert second.outcome.best_iteration == (2 if later else 1)
     report = json.loads(loop.store.get(loop.manifest(second).files["report.json"].key) or b"")
-    assert report["bestIteration"] == second.best_iteration
+    assert report["bestIteration"] == second.outcome.best_iteration
 
 
 def test_the_last_round_can_be_gone_on_from(rounds):
@@ -144,7 +144,7 @@ def test_the_last_round_can_be_gone_on_from(rounds):
     inputs = loop.inputs[str(second.digest)]
     again = loop.run({**TRAIN, "startFrom": "LastRound"}, 2, inputs)
     assert again.digest != second.digest
-    assert again.counts["dataset"] == 16
+    assert again.outcome.training_frames == 16
 
 
 def test_a_student_that_cannot_be_compressed_is_refused_by_prepare(teacher, tmp_path):
@@ -173,7 +173,7 @@ def test_a_calculator_can_teach(tmp_path):
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
-    assert loop.manifest(labels, 0).result.counts["labels"] == 4
+    assert loop.manifest(labels, 0).result.outcome.labels == 4
 
 
 def test_a_calculator_that_cannot_do_the_elements_is_refused_in_seconds(tmp_path):
@@ -211,16 +211,18 @@ def test_the_student_is_judged_and_exported_whatever_the_verdict(teacher, rounds
     their_loop, _, their_train = teacher
     params = {**ACCEPT, "dftHoldout": manifest_uri(their_loop, their_train.digest)}
     result = loop.run(params, 2, {"prepare": prepare, "train": ref(last)})
-    met = {check.name: check.met for check in result.checks}
+    found = result.outcome
+    met = {check.name: check.met for check in found.checks}
     assert met["ForceRmseAgainstTeacher"]
     assert met["SpeedUpAt8Atoms"]
     assert not met["ForceRmseAgainstDftOverTeacher"], "1e-6 of the teacher's own error cannot be reached"
-    assert set(result.figures) == {"speedup_8", "speedup_32", "atoms_8", "atoms_32"}
-    assert set(result.metrics) == {"holdout", "dft", "teacherDft"}
+    assert [(each.atoms_asked, each.atoms) for each in found.speed_ups] == [(8, 8), (32, 32)]
+    assert measured(result) == {"holdout", "dft", "teacher_dft"}
     assert result.model_uri is not None
     assert result.model_uri.endswith("compressed.pth")
     # the teacher's own error is what its own job said of it
-    assert result.metrics["teacherDft"].force_rmse == pytest.approx(their_train.metrics["best"].force_rmse, rel=1e-4)
+    their_own = their_train.outcome.errors.best
+    assert found.errors.teacher_dft.force_rmse == pytest.approx(their_own.force_rmse, rel=1e-4)
     assert len(result.to_termination_message()) < 3584
     exported = FrozenModel(path_of(loop, result, "compressed.pth", tmp_path / "compressed.pth"))
     trained = DeepmdModel(path_of(loop, last, "best.pt", tmp_path / "best.pt"))

@@ -12,6 +12,7 @@ from ase.calculators.emt import EMT
 from tests.unit.worker.stages.label_tasks import AIMD, context_of, counts, desk_of, label, select, task
 from tests.unit.worker.stages.loop import LABEL, Loop
 
+from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
@@ -32,7 +33,7 @@ def test_labels_are_the_calculators_and_are_counted(tmp_path):
     loop = Loop(tmp_path)
     result = label(loop, select(loop))
     manifest = loop.manifest(result, 0)
-    assert result.counts == {"labels": 7, "failed": 0, "reused": 0}
+    assert result.outcome == LabelOutcome(labels=7, failed=0, reused=0)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
     path = tmp_path / "labels.extxyz"
     loop.store.download(manifest.files["labels.extxyz"].key, path)
@@ -55,7 +56,7 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
     commit(StageContext(spec, loop.store, path.parent), StageOutput(files=files), 0.0)
     tighter = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
     result = label(loop, StageRef(digest=spec.digest), tighter=tighter)
-    assert result.counts == {"labels": 5, "failed": 0, "reused": 0}
+    assert result.outcome == LabelOutcome(labels=5, failed=0, reused=0)
     assert counts(loop)["paid"] == 5
     path = tmp_path / "labels.extxyz"
     loop.store.download(loop.manifest(result, 0).files["labels.extxyz"].key, path)
@@ -91,14 +92,14 @@ def test_another_stage_with_the_same_frames_pays_nothing(tmp_path):
     other.runs = 10
     again = label(other, selected, timeoutSeconds=61)
     assert not again.reused
-    assert again.counts == {"labels": 7, "failed": 0, "reused": 7}
+    assert again.outcome == LabelOutcome(labels=7, failed=0, reused=7)
     assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
 
 
 def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     loop = Loop(tmp_path)
     result = label(loop, select(loop, ("Cu", "Si", "Cu"), aimd=False))
-    assert result.counts == {"labels": 2, "failed": 1, "reused": 0}
+    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 0}
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert failures[0]["task"] == 1
@@ -115,11 +116,11 @@ def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypat
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     selected = select(loop)
     result = label(loop, selected)
-    assert result.counts == {"labels": 5, "failed": 1, "reused": 0}
+    assert result.outcome == LabelOutcome(labels=5, failed=1, reused=0)
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 2, "wasted": 0}
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).counts == {"labels": 5, "failed": 1, "reused": 7}
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=5, failed=1, reused=7)
     assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
 
 
@@ -150,15 +151,15 @@ def fails(monkeypatch):
 def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(tmp_path, fails, reason):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), aimd=False)
-    assert label(loop, selected).counts == {"labels": 0, "failed": 2, "reused": 0}
+    assert label(loop, selected).outcome == LabelOutcome(labels=0, failed=2, reused=0)
     assert label(loop, selected).reused, "the stage stays what it is"
     other.runs = 10
     assert label(other, selected).reused
     assert labeler.calls == 2
     labeler.reason = ""
-    assert label(loop, selected, timeoutSeconds=6000).counts == {"labels": 2, "failed": 0, "reused": 0}
+    assert label(loop, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=2, failed=0, reused=0)
     assert counts(loop) == {"paid": 4, "reused": 0, "failed": 2, "wasted": 0}
-    assert label(other, selected, timeoutSeconds=6001).counts == {"labels": 2, "failed": 0, "reused": 2}
+    assert label(other, selected, timeoutSeconds=6001).outcome == LabelOutcome(labels=2, failed=0, reused=2)
     assert labeler.calls == 4
     assert counts(other, "uid-2") == {"paid": 0, "reused": 4, "failed": 0, "wasted": 0}
 
@@ -168,7 +169,7 @@ def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
     labeler, selected = fails("ScfNotConverged"), select(loop, ("Cu",), aimd=False)
     label(loop, selected)
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).counts == {"labels": 0, "failed": 1, "reused": 1}
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=0, failed=1, reused=1)
     assert labeler.calls == 1
 
 
@@ -181,7 +182,7 @@ def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, 
     assert (labeler.calls, counts(loop)["failed"]) == (1, 1)
     result = label(loop, selected)
     assert labeler.calls == 3
-    assert result.counts["failed"] == 3
+    assert result.outcome.failed == 3
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
     label(loop, selected)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
@@ -192,7 +193,7 @@ def test_a_failure_that_an_earlier_version_shared_gives_way(tmp_path):
     selected = select(loop, ("Cu",), aimd=False)
     key = desk_of(context_of(loop, selected)).entries[0].key
     LabelStore(loop.store, "other").save(LabelRecord(key, "uid-2", 1, False, [], {}, 1.0, "TimedOut", "too long"))
-    assert label(loop, selected).counts == {"labels": 1, "failed": 0, "reused": 0}
+    assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
     found = LabelStore(loop.store, "other").get(key)
     assert found is not None
     assert found.ok
@@ -282,7 +283,7 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
     with pytest.raises(StageError) as caught:
         label(loop, selected)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
-    assert label(loop, selected).counts["labels"] == 1
+    assert label(loop, selected).outcome.labels == 1
 
 
 def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):

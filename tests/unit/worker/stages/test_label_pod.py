@@ -11,6 +11,7 @@ import pytest
 from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
 from tests.unit.worker.stages.loop import LABEL, Loop
 
+from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import label_pod
@@ -103,7 +104,7 @@ def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(t
     run_script(context.workdir)
     assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
     result = label_pod.stage_out(context)
-    assert result.counts == {"labels": 0, "failed": 3, "reused": 0}
+    assert result.outcome == LabelOutcome(labels=0, failed=3, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert [failure["reason"] for failure in failures] == ["EngineKilled", "EngineError", "EngineError"]
     assert "last words" in failures[1]["message"]

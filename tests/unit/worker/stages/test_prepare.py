@@ -82,7 +82,7 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
     assert summary["elements"] == ["Cu"] and summary["branches"] == ["Cold", "Hot"]
     assert summary["source"].startswith("file://") and summary["source"].endswith(", branch Hot")
     assert set(summary["inputs_sha256"]) == {"model", "systems/copper"}
-    assert first.counts["starts"] == 8
+    assert first.outcome.starts == 8
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
     assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest
 
@@ -102,7 +102,7 @@ def test_user_data_keep_their_labels(tmp_path, pretrained):
     result = Loop(tmp_path).run(
         prepare_params(tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'data.extxyz'}"}])
     )
-    assert result.counts["data"] == 3
+    assert result.outcome.data == 3
 
 
 def test_jobs_that_are_trained_otherwise_share_what_was_prepared(tmp_path, pretrained):

@@ -54,7 +54,7 @@ def test_fewer_candidates_than_frames_are_told(explored, frames, told):
     words = "" if result.caution is None else result.caution.message
     assert bool(words) is told
     assert ("24 candidate frames where 25 were to be chosen (spec.selection.framesPerIteration)" in words) is told
-    assert result.counts["tasks"] == min(frames, 24)
+    assert result.outcome.tasks == min(frames, 24)
 
 
 HELD_OUT = {**EVEN, "purpose": "hold-out", "frames": 24, "representativeFraction": 1.0}
@@ -76,7 +76,7 @@ def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch)
     loop, inputs = explored
     with_a_brink_at_every(monkeypatch, nth=2)
     result = loop.run(HELD_OUT, 0, inputs)
-    assert result.counts["tasks"] == 12
+    assert result.outcome.tasks == 12
     assert result.caution is not None and "12 candidate frames where 24" in result.caution.message
 
 
@@ -185,14 +185,14 @@ class FallsLate(EMT):
 def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(explored, monkeypatch):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
-    sound = loop.manifest(inputs["explore"], 1).result.counts
+    sound = loop.manifest(inputs["explore"], 1).result.outcome
     monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate()))
     result = loop.run(explore_params("training"), 2, model, index=1)
-    assert (result.counts["exploded"], sound["exploded"]) == (1, 0)
-    assert 0 < result.counts["candidates"] < sound["candidates"]
+    assert (result.outcome.exploded, sound.exploded) == (1, 0)
+    assert 0 < result.outcome.candidates < sound.candidates
     record = loop.manifest(result, 1).summary["trajectories"][0]
     assert 40 <= record["exploded_at_step"] < 60
-    assert "-5.0 eV per atom from the median" in record["reason"] and record["frames"] == result.counts["candidates"]
+    assert "-5.0 eV per atom from the median" in record["reason"] and record["frames"] == result.outcome.candidates
     rows = json.loads(loop.store.get(loop.manifest(result, 1).files["candidates.json"].key) or b"")
     assert [row["brink"] for row in rows] == [False] * (len(rows) - 1) + [True]
 
@@ -201,7 +201,7 @@ def test_what_is_told_to_the_report(explored):
     loop, inputs = explored
     selected = ref(loop.run(EVEN, 1, inputs))
     drawn = FeatureMap.from_json(loop.load_json(selected, stage_files.FEATURE_MAP))
-    candidates = loop.manifest(selected).result.counts["candidates"]
+    candidates = loop.manifest(selected).result.outcome.exploration.candidates
     assert drawn.total == candidates == len(drawn.points) and (drawn.roles == Role.CHOSEN).sum() == 8
     summary = loop.manifest(selected).summary
     shards = [loop.manifest(inputs["explore"], index) for index in range(2)]

@@ -5,6 +5,7 @@ from tests.unit.worker.stages.loop import (
     EXPLORATION,
     Loop,
     explore_params,
+    measured,
     prepare_params,
     ref,
     two_iterations,
@@ -28,13 +29,13 @@ def fine_tuned(tmp_path_factory, tiny_sevennet):
 
 def test_baselines_hold_out_and_the_exploring_model_are_measured(fine_tuned):
     _, _, first, last = fine_tuned
-    assert set(first.metrics) == {"pretrained", "shifted", "holdout", "best"}
-    assert set(last.metrics) == {"prequential", "farthest", "holdout", "best"}
-    metrics = first.metrics
-    assert metrics["pretrained"].force_rmse == pytest.approx(metrics["shifted"].force_rmse, abs=1e-6)
-    assert metrics["pretrained"].energy_rmse_per_atom != metrics["shifted"].energy_rmse_per_atom
-    assert metrics["best"].force_rmse == min(m.force_rmse for m in metrics.values())
-    assert last.counts["dataset"] == 18
+    assert measured(first) == {"pretrained", "shifted", "holdout", "best"}
+    assert measured(last) == {"prequential", "farthest", "holdout", "best"}
+    errors = first.outcome.errors
+    assert errors.pretrained.force_rmse == pytest.approx(errors.shifted.force_rmse, abs=1e-6)
+    assert errors.pretrained.energy_rmse_per_atom != errors.shifted.energy_rmse_per_atom
+    assert errors.best.force_rmse == min(found.force_rmse for _, found in errors if found)
+    assert last.outcome.training_frames == 18
 
 
 def test_the_best_model_is_one_that_sevenn_opens(fine_tuned, tmp_path):
@@ -63,7 +64,7 @@ def test_it_teaches_a_student(fine_tuned, tmp_path):
     explore = loop.indexed(explored, 1, {"prepare": prepare, "model": prepare}, 1)
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
-    assert loop.manifest(labels, 0).result.counts["labels"] == 4
+    assert loop.manifest(labels, 0).result.outcome.labels == 4
 
 
 @pytest.mark.parametrize(

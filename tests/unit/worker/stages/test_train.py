@@ -50,8 +50,8 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop, tmp_path,
     # the operator may be upgraded meanwhile
     monkeypatch.setattr(loop, "image", "image:2")
     resumed = loop.run(params, 0, refs)
-    assert 0 < resumed.counts["resumed_from_step"] < 1000
-    assert resumed.metrics["holdout"].force_rmse > 0
+    assert 0 < resumed.outcome.resumed_from_step < 1000
+    assert resumed.outcome.errors.holdout.force_rmse > 0
 
 
 def test_a_model_worse_than_its_baseline_is_never_the_best(tmp_path, pretrained):
@@ -69,9 +69,9 @@ def test_a_model_worse_than_its_baseline_is_never_the_best(tmp_path, pretrained)
         tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'lies.extxyz'}"}], training=training
     )
     _, train = iteration_zero(loop, ref(loop.run(params)), {**TRAIN, "training": training})
-    assert train.metrics["holdout"].force_rmse > train.metrics["shifted"].force_rmse
-    assert train.metrics["best"] == train.metrics["shifted"]
-    assert train.best_iteration is None
+    assert train.outcome.errors.holdout.force_rmse > train.outcome.errors.shifted.force_rmse
+    assert train.outcome.errors.best == train.outcome.errors.shifted
+    assert train.outcome.best_iteration is None
     # nor does it explore
     files = loop.manifest(train).files
     assert files["model.pt"].sha256 == files["best.pt"].sha256

@@ -10,17 +10,19 @@ ERRORS = {"frames": 4, "forceRmse": 0.2, "forceRmseLow": 0.1, "forceRmseHigh": 0
 def result(spec: dict) -> dict:
     """Return what a real worker would say of this stage."""
     stage, iteration = spec["params"]["stage"], spec["iteration"]
-    answer = {"ok": True}
     if stage == "prepare":
-        answer["digest"] = "cd" * 32
-    elif stage == "select":
+        return {"ok": True, "digest": "cd" * 32, "outcome": {"stage": stage, "starts": 1, "data": 0}}
+    if stage == "select":
         # as many tasks as frames were asked for: each is one index of the label stage
-        answer["counts"] = {"tasks": spec["params"]["frames"]}
-    elif stage == "train":
+        frames = spec["params"]["frames"]
+        return {"ok": True, "outcome": {"stage": stage, "tasks": frames, "labels": frames}}
+    if stage == "train":
         others = {"prequential": ERRORS} if iteration else {"pretrained": ERRORS, "shifted": ERRORS}
-        answer |= {"metrics": {"holdout": ERRORS, "best": ERRORS, **others}, "bestIteration": iteration}
-        answer["modelUri"] = f"s3://bench/{iteration}.pt"
-    return answer
+        sizes = {"trainingFrames": 4, "holdoutFrames": 4, "holdoutStrataCount": 1}
+        errors = {"holdout": ERRORS, "best": ERRORS, **others}
+        outcome = {"stage": stage, **sizes, "errors": errors, "bestIteration": iteration}
+        return {"ok": True, "outcome": outcome, "modelUri": f"s3://bench/{iteration}.pt"}
+    return {"ok": True}
 
 
 if __name__ == "__main__":

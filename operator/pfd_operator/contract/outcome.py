@@ -1,0 +1,226 @@
+"""StageOutcome: what a stage found, one kind of outcome for each kind of stage, as StageParams are what it is told."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
+
+from .base import Message
+from .stage import StageKind
+from .text import shortened
+
+FEWEST_FRAMES_OF_INTERVAL = 4
+"""With fewer, resampling says nothing of what other frames would have given."""
+
+
+class ErrorMetrics(Message):
+    """Errors of a model on labelled frames."""
+
+    frames: int
+    force_rmse: float
+    """Over all force components, in eV/Å."""
+    force_rmse_low: float
+    """Lower end of the 95 % bootstrap interval (over frames), in eV/Å."""
+    force_rmse_high: float
+    """Upper end of it, in eV/Å."""
+    energy_rmse_per_atom: float | None = None
+    """In eV; None only of label noise, where frames are too few to tell it."""
+    energy_rmse_per_atom_high: float | None = None
+    """Upper end of its 95 % interval, in eV; none of fewer than `FEWEST_FRAMES_OF_INTERVAL` frames."""
+    virial_rmse_per_atom: float | None = None
+    """Over the nine components, in eV; none if no frame has a virial."""
+    virial_rmse_per_atom_high: float | None = None
+    """Upper end of its 95 % interval, in eV; none where fewer frames than that have a virial."""
+    worst_stratum: str | None = None
+    """The (system, temperature, pressure) with the largest force error."""
+    worst_stratum_force_rmse: float | None = None
+
+
+class StratumError(Message):
+    """An error of one stratum."""
+
+    stratum: str
+    rmse: float
+
+
+class WorstStrata(Message):
+    """The strata with the largest errors, of those with enough frames; none where no stratum has."""
+
+    force: StratumError | None = None
+    """In eV/Å."""
+    energy: StratumError | None = None
+    """Per atom, in eV."""
+    virial: StratumError | None = None
+    """Per atom, in eV."""
+
+
+class AcceptanceCheck(Message):
+    """One measure of a student, and its limit."""
+
+    name: Annotated[str, Field(max_length=48)]
+    met: bool
+    message: Annotated[str, BeforeValidator(partial(shortened, length=200)), Field(max_length=200)]
+
+
+class ExplorationCounts(Message):
+    """What became of the MD of an iteration; None is what is not known."""
+
+    candidates: int | None = None
+    """Frames that could be chosen."""
+    trajectories: int | None = None
+    exploded: int | None = None
+    """Of the trajectories, those that ended early; both are unknown if a pod that explored failed finally."""
+    novel: int | None = None
+    """Of the candidates, those new to the training set; unknown while that has too few frames to compare with."""
+
+
+class Outcome(Message):
+    """What a stage found."""
+
+    stage: StageKind
+
+    @model_serializer(mode="wrap")
+    def _with_stage(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a default, which a termination message leaves out; without it nobody could tell what the rest is
+        return {"stage": self.stage.value, **handler(self)}
+
+    def without_names(self) -> Self:
+        """Return it without names that take room and that others can do without."""
+        return self
+
+    def in_few_words(self, longest: int) -> Self:
+        """Return it with no text for people longer than so many characters."""
+        return self
+
+
+class PrepareOutcome(Outcome):
+    """Of prepare: what there is to begin with."""
+
+    stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
+    starts: int
+    """Start structures, of all systems."""
+    data: int
+    """Labelled frames that were given."""
+
+
+class ExploreOutcome(Outcome):
+    """Of one index of explore: its MD."""
+
+    stage: Literal[StageKind.EXPLORE] = StageKind.EXPLORE
+    candidates: int
+    trajectories: int
+    exploded: int
+
+
+class SelectOutcome(Outcome):
+    """Of select: what is asked of label."""
+
+    stage: Literal[StageKind.SELECT] = StageKind.SELECT
+    tasks: int
+    """Calculations."""
+    labels: int
+    """What they give if none fails: each step of AIMD is one."""
+    exploration: ExplorationCounts = ExplorationCounts()
+
+
+class LabelOutcome(Outcome):
+    """Of one index of label."""
+
+    stage: Literal[StageKind.LABEL] = StageKind.LABEL
+    labels: int
+    failed: int
+    """Tasks without a label, or with fewer than asked for."""
+    reused: int
+    """Labels that were found in the store."""
+
+
+class TrainingErrors(Message):
+    """Errors on the hold-out, and on new labels; None is what was not measured in this iteration."""
+
+    pretrained: ErrorMetrics | None = None
+    """Iteration 0, hold-out: the model as it was given."""
+    shifted: ErrorMetrics | None = None
+    """Iteration 0, hold-out: the same with its zero of energy moved to the reference's."""
+    label_noise: ErrorMetrics | None = None
+    """Iteration 0, hold-out: its labels against tighter ones, where those were asked for."""
+    prequential: ErrorMetrics | None = None
+    """Later ones, new labels: the model that explored, on those that tell how good it is."""
+    farthest: ErrorMetrics | None = None
+    """Later ones, new labels: the same on those chosen for being hard."""
+    holdout: ErrorMetrics | None = None
+    """Hold-out: the trained model."""
+    best: ErrorMetrics | None = None
+    """Hold-out: the best model so far."""
+
+
+class TrainingStrata(Message):
+    """The worst strata of the sets of frames that are judged by stratum."""
+
+    prequential: WorstStrata | None = None
+    holdout: WorstStrata | None = None
+
+
+class TrainOutcome(Outcome):
+    """Of train: what was trained on, and how good the models are."""
+
+    stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
+    training_frames: int
+    holdout_frames: int
+    holdout_strata: list[str] = []
+    """Those of which the hold-out has frames; none if they take more room than there is."""
+    holdout_strata_count: int
+    resumed_from_step: int = 0
+    """Where an attempt before had got to."""
+    exploration: ExplorationCounts = ExplorationCounts()
+    """What select told of it."""
+    errors: TrainingErrors = TrainingErrors()
+    worst_strata: TrainingStrata = TrainingStrata()
+    best_iteration: int | None = None
+    """Whose model is the best on the hold-out so far; None while no training has beaten the shifted model."""
+
+    def without_names(self) -> Self:
+        """Return it without the names of strata: their number says whether one is missing."""
+        return self.model_copy(update={"holdout_strata": []})
+
+
+class AcceptanceErrors(Message):
+    """Errors of the student as it is exported; None is what was not measured."""
+
+    holdout: ErrorMetrics | None = None
+    """Against the teacher."""
+    dft: ErrorMetrics | None = None
+    """Against DFT, on the teacher's hold-out."""
+    teacher_dft: ErrorMetrics | None = None
+    """The teacher's own on the same frames."""
+
+
+class SpeedUp(Message):
+    """How many times faster than the teacher the student is in a cell of some size."""
+
+    atoms_asked: int
+    atoms: int
+    """Of the cell that was run for that size."""
+    factor: float
+
+
+class AcceptOutcome(Outcome):
+    """Of accept: the verdict on the student, and what it was measured by."""
+
+    stage: Literal[StageKind.ACCEPT] = StageKind.ACCEPT
+    errors: AcceptanceErrors = AcceptanceErrors()
+    checks: Annotated[list[AcceptanceCheck], Field(min_length=1, max_length=12)]
+    speed_ups: list[SpeedUp] = []
+    """By size, of those at which both were timed."""
+
+    def in_few_words(self, longest: int) -> Self:
+        """Return it with shorter words about the checks; their verdicts stay."""
+        checks = [each.model_copy(update={"message": shortened(each.message, longest)}) for each in self.checks]
+        return self.model_copy(update={"checks": checks})
+
+
+StageOutcome = Annotated[
+    PrepareOutcome | ExploreOutcome | SelectOutcome | LabelOutcome | TrainOutcome | AcceptOutcome,
+    Field(discriminator="stage"),
+]

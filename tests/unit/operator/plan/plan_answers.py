@@ -1,0 +1,149 @@
+"""What workers would say of stages that went well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pfd_operator.contract.outcome import (
+    AcceptanceCheck,
+    AcceptOutcome,
+    ErrorMetrics,
+    ExplorationCounts,
+    ExploreOutcome,
+    LabelOutcome,
+    PrepareOutcome,
+    SelectOutcome,
+    SpeedUp,
+    StageOutcome,
+    StratumError,
+    TrainingErrors,
+    TrainingStrata,
+    TrainOutcome,
+    WorstStrata,
+)
+from pfd_operator.contract.result import LabelCounts, StageResult
+from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
+
+Answer = Callable[..., StageResult]
+EXPORTED = "s3://pfd/light/stages/accept/model.pth"
+
+
+def errors(force: float) -> ErrorMetrics:
+    return ErrorMetrics(
+        frames=4, force_rmse=force, force_rmse_low=force * 0.9, force_rmse_high=force * 1.1, energy_rmse_per_atom=0.001
+    )
+
+
+def force_error(iteration: int) -> float:
+    """0.2, 0.067, 0.04, …: within 0.08 from iteration 1 on."""
+    return 0.2 / (1 + 2 * iteration)
+
+
+def labels_after(iteration: int) -> int:
+    return 6 + 3 * iteration
+
+
+def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker would say of a stage that went well."""
+    iteration, result = (
+        spec.iteration,
+        StageResult(ok=True, digest=spec.digest, reused=reused, outcome=outcome_of(spec)),
+    )
+    match spec.stage:
+        case StageKind.PREPARE:
+            return result.model_copy(update={"digest": "cd" * 32})
+        case StageKind.SELECT:
+            paid = labels_after(iteration - 1) if iteration else 0
+            return result.model_copy(update={"labels": LabelCounts(paid=paid)})
+        case StageKind.TRAIN:
+            paid, uri = labels_after(iteration), f"s3://pfd/silicon/stages/{iteration}/best.pt"
+            return result.model_copy(update={"labels": LabelCounts(paid=paid), "model_uri": uri})
+        case StageKind.ACCEPT:
+            return result.model_copy(update={"model_uri": EXPORTED})
+    return result
+
+
+def outcome_of(spec: StageSpec) -> StageOutcome:
+    """What a stage finds when all is well."""
+    match spec.stage:
+        case StageKind.PREPARE:
+            return PrepareOutcome(starts=4, data=0)
+        case StageKind.EXPLORE:
+            return ExploreOutcome(candidates=60, trajectories=1, exploded=0)
+        case StageKind.SELECT:
+            assert isinstance(spec.params, SelectParams)
+            tasks = min(3, spec.params.frames) if spec.iteration else 5
+            return SelectOutcome(tasks=tasks, labels=tasks)
+        case StageKind.LABEL:
+            return LabelOutcome(labels=2, failed=0, reused=0)
+        case StageKind.TRAIN:
+            return training(spec.iteration)
+        case StageKind.ACCEPT:
+            return verdict()
+
+
+def training(iteration: int) -> TrainOutcome:
+    """A training whose frames never become more: nothing is extrapolated from them."""
+    error = errors(force_error(iteration))
+    first, later = {"pretrained": errors(0.5), "shifted": errors(0.4)}, {"prequential": error}
+    return TrainOutcome(
+        training_frames=2,
+        holdout_frames=4,
+        holdout_strata_count=2,
+        errors=TrainingErrors(holdout=error, best=error, **(later if iteration else first)),
+        best_iteration=iteration,
+    )
+
+
+def verdict(met: bool = True) -> AcceptOutcome:
+    """On a student that is right, and fast enough or not."""
+    return AcceptOutcome(
+        checks=[
+            AcceptanceCheck(name="forceRMSE", met=True, message="0.04 eV/Å, within 0.08"),
+            AcceptanceCheck(name="speedup", met=met, message="9.5× at 108 atoms, at least 6 are asked for"),
+        ],
+        speed_ups=[SpeedUp(atoms_asked=108, atoms=108, factor=9.5)],
+    )
+
+
+def with_found(result: StageResult, **changes: Any) -> StageResult:
+    """The same result, but for what the stage has found."""
+    assert result.outcome is not None
+    return result.model_copy(update={"outcome": result.outcome.model_copy(update=changes)})
+
+
+def with_errors(result: StageResult, **errors: ErrorMetrics | None) -> StageResult:
+    """The same result of a training, but for some of the errors."""
+    trained = result.found(TrainOutcome)
+    assert trained is not None
+    return with_found(result, errors=trained.errors.model_copy(update=errors))
+
+
+def talkative_result(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker would say that knows all that limits may be compared with."""
+    result = good_result(spec, reused)
+    trained = result.found(TrainOutcome)
+    if trained is None:
+        return result
+    worst = StratumError(stratum="diamond/900K/10000bar", rmse=0.06123)
+    known = {
+        "force_rmse": 0.05333,
+        "energy_rmse_per_atom_high": 0.003215,
+        "virial_rmse_per_atom": 0.01254,
+        "virial_rmse_per_atom_high": 0.01954,
+        "worst_stratum": worst.stratum,
+    }
+    strata = WorstStrata(force=worst, energy=worst, virial=worst)
+    return with_found(
+        with_errors(result, **{name: found.model_copy(update=known) for name, found in trained.errors if found}),
+        training_frames=140,
+        worst_strata=TrainingStrata(prequential=strata, holdout=strata),
+        exploration=ExplorationCounts(candidates=120, novel=13, trajectories=8, exploded=1),
+    )
+
+
+def refusing_result(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker would say whose student is too slow."""
+    result = good_result(spec, reused)
+    return result.model_copy(update={"outcome": verdict(met=False)}) if spec.stage is StageKind.ACCEPT else result

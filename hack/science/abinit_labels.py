@@ -11,10 +11,9 @@ from ase import Atoms
 
 from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
-from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.task import Calculation
 
 ROOT = Path(__file__).resolve().parents[2]
-INFO = {"purpose": "training", "stratum": "", "trajectory": "", "system": ""}
 
 
 def run_abinit(atoms: Atoms, settings: AbinitEngine, workdir: Path) -> tuple[Atoms, float]:
@@ -40,7 +39,7 @@ def run_abinit(atoms: Atoms, settings: AbinitEngine, workdir: Path) -> tuple[Ato
     """
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
-    labeler, task = AbinitLabeler(settings), LabelTask(atoms, INFO)
+    labeler, task = AbinitLabeler(settings), Calculation(atoms)
     labeler.write_inputs(task, workdir)
     seen_inside = Path("/src") / workdir.resolve().relative_to(ROOT)
     command = [str(ROOT / "hack/images/run-in.sh"), "abinit", "sh", "-c", f"cd {seen_inside} && exec sh command.sh"]

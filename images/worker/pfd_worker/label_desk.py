@@ -20,8 +20,9 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
 from pfd_worker.label_files import Failure, label_output, read_tasks
-from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.fingerprint import fingerprint
+from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
@@ -36,7 +37,8 @@ class Entry:
 
     number: int
     key: str
-    task: LabelTask
+    asked: Task
+    task: Calculation
     engine: Engine
     described: dict[str, Any]
     """The engine with its content, as the key holds it."""
@@ -73,11 +75,12 @@ class LabelDesk:
         first = (self.context.index or 0) * self.params.frames_per_pod
         entries = []
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
-            task = LabelTask.from_json(tasks[number], frames[tasks[number]["frame"]])
-            engine, described = self._engines[task.info["purpose"] == NOISE]
+            asked = tasks[number]
+            task = Calculation(frames[asked.frame], asked.aimd)
+            engine, described = self._engines[asked.purpose == NOISE]
             key = task.key(described)
             own_key = digest_of([key, self.context.spec.digest])
-            entries.append(Entry(number, key, task, engine, described, own_key))
+            entries.append(Entry(number, key, asked, task, engine, described, own_key))
         return entries
 
     def triage(self) -> list[Entry]:
@@ -212,6 +215,6 @@ def _to_json(frame: Atoms) -> dict[str, Any]:
 
 def _from_json(frame: dict[str, Any], entry: Entry) -> Atoms:
     atoms = Atoms(frame["numbers"], positions=frame["positions"], cell=frame["cell"], pbc=frame["pbc"])
-    atoms.info = {**entry.task.info, "label_key": entry.key}
+    atoms.info = {**entry.asked.info, "label_key": entry.key}
     virial = None if frame["virial"] is None else np.array(frame["virial"])
     return labelled(atoms, frame["energy"], np.array(frame["forces"]), virial)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_worker import stage_files
 from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 
 
@@ -27,10 +29,15 @@ class Failure:
     """The engine's last lines, for people."""
 
 
-def read_tasks(context: StageContext) -> list[dict[str, Any]]:
+def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
+    """Write what select asks for."""
+    path.write_text(json.dumps([task.to_json() for task in tasks]))
+
+
+def read_tasks(context: StageContext) -> list[Task]:
     """Return what select asks for, of all indexes."""
     path = context.fetch(context.input("select")[0], stage_files.TASKS)
-    return cast(list[dict[str, Any]], json.loads(path.read_text()))
+    return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
 def label_output(

@@ -15,8 +15,9 @@ from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
 from pfd_worker.label_files import Failure, label_output, read_tasks
-from pfd_worker.labelers.base import Verdict, task_info
+from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.in_process import failed
+from pfd_worker.labelers.task import Task
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -40,11 +41,11 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     failures: list[Failure] = []
     for number, (task, verdict) in enumerate(zip(tasks, verdicts, strict=True), first):
         for frame in verdict.frames:
-            frame.info |= task_info(task) | {"label_key": f"{key}-{task['frame']}"}
+            frame.info |= task.info | {"label_key": f"{key}-{task.frame}"}
             labels.append(frame)
         if not verdict.ok:
-            message = f"frame {task['frame']} of {task['trajectory']}: {verdict.message}"
-            failures.append(Failure(number, f"{key}-{task['frame']}", verdict.reason, message))
+            message = f"frame {task.frame} of {task.trajectory}: {verdict.message}"
+            failures.append(Failure(number, f"{key}-{task.frame}", verdict.reason, message))
     ledger = Ledger(context.store, context.spec.job.uid)
     books: list[dict[str, Any]] = []
     for ok, name, count in ((True, key, len(labels)), (False, f"{key}-failed", len(failures))):
@@ -56,13 +57,13 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     return label_output(context, labels, failures, books)
 
 
-def _tasks(context: StageContext) -> tuple[int, list[dict[str, Any]], list[Atoms]]:
+def _tasks(context: StageContext) -> tuple[int, list[Task], list[Atoms]]:
     """Return the number of this index's first task in the whole list, its tasks, and the frame of each."""
     params = context.params(LabelParams)
     first = (context.index or 0) * params.frames_per_pod
     tasks = read_tasks(context)[first : first + params.frames_per_pod]
     frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
-    return first, tasks, [frames[task["frame"]] for task in tasks]
+    return first, tasks, [frames[task.frame] for task in tasks]
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

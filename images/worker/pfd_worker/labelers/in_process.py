@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import SCFError
 from ase.md.verlet import VelocityVerlet
@@ -14,7 +13,8 @@ from ase.md.verlet import VelocityVerlet
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
-from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.task import AimdSettings, Calculation
 from pfd_worker.labelers.workplace import Workplace
 from pfd_worker.models.base import FrameCalculator
 from pfd_worker.models.calculator import check_converged, make_calculator
@@ -49,7 +49,7 @@ class AseLabeler:
         make_calculator(settings, CALCULATOR_FIELD)
         return cls(lambda: make_calculator(settings, CALCULATOR_FIELD))
 
-    def compute(self, task: LabelTask) -> Verdict:
+    def compute(self, task: Calculation) -> Verdict:
         """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start.
 
         Raises
@@ -60,10 +60,10 @@ class AseLabeler:
         frames: list[Atoms] = []
         try:
             with Workplace(self._make_calculator) as workplace:
-                if task.steps is None:
+                if task.aimd is None:
                     frames.append(_labelled_by(workplace, task.atoms))
                 else:
-                    frames.extend(_trajectory(workplace, task, task.steps))
+                    frames.extend(_trajectory(workplace, task.start(), task.aimd))
         except StageError:
             raise
         except Exception as error:  # calculators of third parties raise whatever they like
@@ -84,15 +84,14 @@ class _Labels:
         return {"energy": energy_of(self.frame), "forces": self.frame.get_forces()}
 
 
-def _trajectory(workplace: Workplace, task: LabelTask, steps: int) -> Iterator[Atoms]:
+def _trajectory(workplace: Workplace, atoms: Atoms, aimd: AimdSettings) -> Iterator[Atoms]:
     """Yield each step when it is there: one that fails takes none of those before it along."""
-    atoms = task.start()
     labels = _Labels(workplace)
     atoms.calc = FrameCalculator(labels, ["energy", "forces"])
-    dynamics = VelocityVerlet(atoms, timestep=task.timestep_fs * units.fs)
+    dynamics = VelocityVerlet(atoms, timestep=aimd.timestep_fs * units.fs)
     atoms.get_forces()
     yield labels.frame
-    for _ in range(steps - 1):
+    for _ in range(aimd.steps - 1):
         dynamics.run(1)
         yield labels.frame
 
@@ -107,7 +106,6 @@ def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
     check_converged(atoms.calc)
     if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
-    frame.set_velocities(np.zeros((len(frame), 3)))
     return frame
 
 

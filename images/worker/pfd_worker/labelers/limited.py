@@ -16,7 +16,8 @@ from typing import Any
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
-from pfd_worker.labelers.base import InProcessLabeler, LabelTask, Verdict
+from pfd_worker.labelers.base import InProcessLabeler, Verdict
+from pfd_worker.labelers.task import Calculation
 from pfd_worker.labelers.workplace import ELSEWHERE
 
 START_SECONDS = 600.0
@@ -50,7 +51,7 @@ class LimitedLabeler:
     ) -> None:
         self._end(GRACE_SECONDS)
 
-    def compute(self, task: LabelTask) -> Verdict:
+    def compute(self, task: Calculation) -> Verdict:
         """Compute a label; a child that is killed or ends by itself is a failed one.
 
         Raises
@@ -98,7 +99,7 @@ class _Child:
         self._process.start()
         theirs.close()
 
-    def ask(self, task: LabelTask | None, seconds: float) -> Any:
+    def ask(self, task: Calculation | None, seconds: float) -> Any:
         self._connection.send(task)
         if not self._connection.poll(seconds):
             raise TimeoutError(f"no answer within {seconds:g} s")
@@ -140,7 +141,7 @@ def _serve(connection: Connection, make: Callable[[], InProcessLabeler], folder:
     labeler: InProcessLabeler | None = None
     while True:
         try:
-            task: LabelTask | None = connection.recv()
+            task: Calculation | None = connection.recv()
         except EOFError:
             return
         try:

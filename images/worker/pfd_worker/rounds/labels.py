@@ -11,7 +11,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.label_files import Failure, read_labels, read_tasks
-from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.task import Calculation
 from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
 
@@ -29,7 +29,7 @@ def collect_labels(context: StageContext, max_failed_fraction: float) -> list[At
     # not by label_key: equal structures are two tasks and one label
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
     # those that failed on their way have frames, too
-    aimd -= {str(tasks[failure.task]["trajectory"]) for failure in failures if tasks[failure.task]["kind"] == "aimd"}
+    aimd -= {tasks[failure.task].trajectory for failure in failures if tasks[failure.task].aimd is not None}
     done = len(aimd) + sum(not _is_aimd(atoms) for atoms in frames)
     _check_failures(context, failures, max(len(failures), len(tasks) - done), len(tasks), max_failed_fraction)
     return frames
@@ -92,10 +92,10 @@ def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
     runs = []
     for task in read_tasks(context):
         # they are compared over the length of the shortest: one that failed on its way would cut all
-        if task["kind"] == "aimd" and len(found.get(task["trajectory"], [])) == task["steps"]:
-            first, *later = found[task["trajectory"]]
+        if task.aimd is not None and len(found.get(task.trajectory, [])) == task.aimd.steps:
+            first, *later = found[task.trajectory]
             first = first.copy()
             # no label has velocities, but its task says how they were drawn
-            first.set_velocities(LabelTask.from_json(task, starts[task["frame"]]).start().get_velocities())
-            runs.append(AimdRun(task["system"], task["timestep_fs"], task["temperature_kelvin"], (first, *later)))
+            first.set_velocities(Calculation(starts[task.frame], task.aimd).start().get_velocities())
+            runs.append(AimdRun(task.system, task.aimd.timestep_fs, task.aimd.temperature_kelvin, (first, *later)))
     return runs

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_worker.selection.quotas import fair_quotas
@@ -22,6 +25,18 @@ class Candidate:
     """System and formula: energies of equal ones can be compared."""
     energy_per_atom: float | None = None
     """By the model that explored, in eV; None if it is not known."""
+
+    @classmethod
+    def of(cls, atoms: Atoms) -> Candidate:
+        """Return what explore's MD says of a frame."""
+        about = {key: atoms.info[key] for key in ("stratum", "trajectory", "step", "brink")}
+        composition = f"{atoms.info['system']} {atoms.get_chemical_formula()}"
+        return cls(**about, composition=composition, energy_per_atom=atoms.info["potential_energy"] / len(atoms))
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Candidate:
+        """Read a row that explore wrote; one of an earlier version says other things, too, and not all."""
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
 
 
 def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:

@@ -7,11 +7,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -29,6 +28,7 @@ from pfd_worker.md.together import AbandonedError, run_together, trajectories_to
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
+from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts, structures_in_turn, training_starts
 
@@ -148,20 +148,13 @@ def _output(
     np.save(
         files[stage_files.FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32)
     )
-    files[stage_files.CANDIDATE_ROWS].write_text(json.dumps([_row(atoms) for atoms in frames]))
+    files[stage_files.CANDIDATE_ROWS].write_text(json.dumps([asdict(Candidate.of(atoms)) for atoms in frames]))
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,
         summary={"trajectories": trajectories},
         outcome=ExploreOutcome(candidates=len(frames), trajectories=len(trajectories), exploded=exploded),
     )
-
-
-def _row(atoms: Atoms) -> dict[str, Any]:
-    """Return what select has to know of a frame besides its features."""
-    about = {key: atoms.info[key] for key in ("system", "stratum", "trajectory", "step", "brink")}
-    energy = atoms.info["potential_energy"] / len(atoms)
-    return {**about, "formula": atoms.get_chemical_formula(), "energy_per_atom": energy}
 
 
 class _Pace:

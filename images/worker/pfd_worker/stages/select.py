@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,13 @@ from numpy.typing import NDArray
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome, SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
-from pfd_operator.contract.selection import NOISE, Aimd
+from pfd_operator.contract.selection import NOISE, Aimd, Purpose
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames, write_frames
+from pfd_worker.label_files import write_tasks
+from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import feature_map
@@ -27,7 +32,7 @@ from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, training_starts
 
-_Row = tuple[int, int, dict[str, Any]]
+_Row = tuple[int, int, Candidate]
 """Shard, row in it, and what explore says of the candidate there."""
 
 
@@ -36,7 +41,7 @@ def run(context: StageContext) -> StageOutput:
     params = context.params(SelectParams)
     shards = context.input("explore")
     rows: list[_Row] = [
-        (shard, number, row)
+        (shard, number, Candidate.from_json(row))
         for shard, path in enumerate(context.fetch_all(shards, stage_files.CANDIDATE_ROWS))
         for number, row in enumerate(json.loads(path.read_text()))
     ]
@@ -44,7 +49,7 @@ def run(context: StageContext) -> StageOutput:
     features = _features(context, shards)
     if params.purpose == "hold-out":
         # errors near an explosion are no measure of the model where its MD is sound
-        sound = [number for number, (_, _, row) in enumerate(rows) if not row["brink"]]
+        sound = [number for number, (_, _, row) in enumerate(rows) if not row.brink]
         rows, features = [rows[number] for number in sound], (features[0][sound], features[1])
     if params.frames and not rows:
         raise _no_candidates(shards)
@@ -56,28 +61,25 @@ def run(context: StageContext) -> StageOutput:
         choice, frames = _choose(context, params, features, rows, params.frames - len(contacts))
     samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
     frames += contacts
-    tasks: list[dict[str, Any]] = [
-        {"kind": "scf", "frame": number, "purpose": params.purpose, "sampling": sampling, **_origin(atoms)}
-        for number, (atoms, sampling) in enumerate(zip(frames, samplings, strict=True))
+    novelties = [None if choice.novelty is None else float(choice.novelty[row]) for row in choice.samplings]
+    tasks = [
+        _task(atoms, number, params.purpose, sampling, novelty=novelty)
+        for number, (atoms, sampling, novelty) in enumerate(zip_longest(frames, samplings, novelties))
     ]
-    if choice.novelty is not None:
-        for row, task in zip(choice.samplings, tasks, strict=False):
-            task["novelty"] = float(choice.novelty[row])
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))
-        for atoms, task in _aimd_tasks(starts, params.aimd, context.spec.seed):
-            tasks.append({"kind": "aimd", "frame": len(frames), **task})
+        for atoms, settings in _aimd(starts, params.aimd, context.spec.seed):
+            tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
     files = {name: context.workdir / name for name in (stage_files.FRAMES, stage_files.TASKS, stage_files.FEATURE_MAP)}
     write_frames(files[stage_files.FRAMES], frames)
-    files[stage_files.TASKS].write_text(json.dumps(tasks))
+    write_tasks(files[stage_files.TASKS], tasks)
     files[stage_files.FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
     exploration = _exploration(context, shards, len(rows), choice.novel)
-    labels = sum(task.get("steps", 1) for task in tasks)
-    strata: dict[str, int] = {}
+    strata: Counter[str] = Counter()
     for task in tasks:
-        strata[task["stratum"]] = strata.get(task["stratum"], 0) + task.get("steps", 1)
+        strata[task.stratum] += task.labels
     return StageOutput(
         files=files,
         summary={
@@ -88,7 +90,7 @@ def run(context: StageContext) -> StageOutput:
             "explore_pods": len(shards),
             "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
-        outcome=SelectOutcome(tasks=len(tasks), labels=labels, exploration=exploration),
+        outcome=SelectOutcome(tasks=len(tasks), labels=strata.total(), exploration=exploration),
         caution=_few_candidates(params, len(rows)),
     )
 
@@ -104,11 +106,12 @@ def _few_candidates(params: SelectParams, candidates: int) -> Caution | None:
     return Caution(reason=CautionReason.FEW_CANDIDATES, message=message)
 
 
-def once_more(tasks: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+def once_more(tasks: Sequence[Task], count: int) -> list[Task]:
     """Return single points that are computed again by tighter settings, spread evenly over those that there are."""
-    single = [task for task in tasks if task["kind"] == "scf"]
+    single = [task for task in tasks if task.aimd is None]
     count = min(count, len(single))
-    return [single[(2 * part + 1) * len(single) // (2 * count)] | {"purpose": NOISE} for part in range(count)]
+    chosen = (single[(2 * part + 1) * len(single) // (2 * count)] for part in range(count))
+    return [replace(task, purpose=NOISE) for task in chosen]
 
 
 def _exploration(
@@ -127,8 +130,16 @@ def _exploration(
     )
 
 
-def _origin(atoms: Atoms) -> dict[str, str]:
-    return {key: str(atoms.info[key]) for key in ("stratum", "trajectory", "system")}
+def _task(
+    atoms: Atoms,
+    number: int,
+    purpose: Purpose,
+    sampling: Sampling,
+    novelty: float | None = None,
+    aimd: AimdSettings | None = None,
+) -> Task:
+    stratum, trajectory, system = (str(atoms.info[key]) for key in ("stratum", "trajectory", "system"))
+    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, aimd)
 
 
 def _features(context: StageContext, shards: Sequence[Manifest]) -> tuple[Features, Features]:
@@ -150,20 +161,13 @@ def _choose(
     count: int,
 ) -> tuple[Choice, list[Atoms]]:
     """Return which candidates are chosen, and those frames in the same order."""
-    candidates = [_candidate(row) for _, _, row in rows]
+    candidates = [row for _, _, row in rows]
     low = math.floor(params.low_energy_fraction * params.frames)
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
     choice = choose_frames(candidates, count, even, low, params.novelty, features, seed)
     places = [rows[number][:2] for number in choice.samplings]
     return choice, _fetch_frames(context, context.input("explore"), places)
-
-
-def _candidate(row: dict[str, Any]) -> Candidate:
-    # an explore stage of an earlier version does not say formula and energy
-    composition = f"{row['system']} {row.get('formula')}"
-    where = (row["stratum"], row["trajectory"], row["step"], row["brink"])
-    return Candidate(*where, composition, row.get("energy_per_atom"))
 
 
 def _map(features: tuple[Features, Features], chosen: Collection[int], seed: int) -> dict[str, Any] | None:
@@ -191,7 +195,7 @@ def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Seq
     return [loaded[shard][row] for shard, row in places]
 
 
-def _aimd_tasks(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, dict[str, Any]]]:
+def _aimd(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, AimdSettings]]:
     """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such."""
     pools = by_system(starts)
     endless = dict.fromkeys(pools, aimd.trajectories)
@@ -202,23 +206,9 @@ def _aimd_tasks(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[At
         for number in range(count):
             atoms = pool[int(order[number % len(pool)])]
             stratum = f"{system}/{aimd.temperature_kelvin:g}K/aimd"
-            trajectory = f"aimd-{system}-{number:03d}"
-            result.append(
-                (
-                    _with_origin(atoms, system, stratum, trajectory),
-                    {
-                        "purpose": "training",
-                        "sampling": Sampling.AIMD,
-                        "stratum": stratum,
-                        "trajectory": trajectory,
-                        "system": system,
-                        "steps": aimd.steps,
-                        "temperature_kelvin": aimd.temperature_kelvin,
-                        "timestep_fs": aimd.timestep_fs,
-                        "seed": seed_of(seed, "aimd", system, number),
-                    },
-                )
-            )
+            drawn = seed_of(seed, "aimd", system, number)
+            settings = AimdSettings(aimd.steps, aimd.temperature_kelvin, aimd.timestep_fs, drawn)
+            result.append((_with_origin(atoms, system, stratum, f"aimd-{system}-{number:03d}"), settings))
     return result
 
 

@@ -12,9 +12,8 @@ from tests.unit.worker.labelers.derivatives import force_differences, virial_dif
 from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
-from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.task import AimdSettings, Calculation
 
-INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "silicon"}
 SETTINGS = AbinitEngine(
     cutoff_ev=300,
     k_spacing=0.6,
@@ -63,7 +62,7 @@ def test_divisions_follow_the_cell():
 )
 def test_one_criterion_ends_a_cycle(atoms, extra, criteria):
     settings = SETTINGS.model_copy(update={"extra": extra})
-    variables = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    variables = AbinitLabeler(settings).variables(Calculation(atoms))
     assert {name: value for name, value in variables.items() if name.startswith("tol")} == criteria
 
 
@@ -80,16 +79,16 @@ def test_one_criterion_ends_a_cycle(atoms, extra, criteria):
 )
 def test_screening_is_not_that_of_a_metal_where_there_is_vacuum(atoms, variables):
     settings = SETTINGS.model_copy(update={"pseudopotentials": dict.fromkeys(set(atoms.get_chemical_symbols()), "x")})
-    found = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    found = AbinitLabeler(settings).variables(Calculation(atoms))
     assert {name: value for name, value in found.items() if name == "diemac"} == variables
     asked = settings.model_copy(update={"extra": {"diemac": 3.0}})
-    assert AbinitLabeler(asked).variables(LabelTask(atoms, INFO))["diemac"] == 3.0
+    assert AbinitLabeler(asked).variables(Calculation(atoms))["diemac"] == 3.0
 
 
 def test_inputs_name_types_in_order_of_appearance_and_extra_wins():
     atoms = bulk("SiC", "zincblende", a=4.35)
     settings = SETTINGS.model_copy(update={"pseudopotentials": {"C": "/abs/C.psp8", "Si": "Si.psp8"}})
-    variables = AbinitLabeler(settings).variables(LabelTask(atoms, INFO))
+    variables = AbinitLabeler(settings).variables(Calculation(atoms))
     assert variables["znucl"] == [14, 6]
     assert variables["typat"] == [1, 2]
     assert variables["pseudos"] == '"@ABI_PSPDIR@/Si.psp8, /abs/C.psp8"'
@@ -104,7 +103,7 @@ def test_a_variable_by_element_is_written_in_the_order_of_the_frames_types(tmp_p
     files = {"Ni": "Ni.xml", "O": "O.xml", "C": "C.xml"}
     extra = {"lpawu": {"O": -1, "Ni": 2, "C": -1}, "chempot": {"O": [[0, 1.5]], "Ni": [[0, 2]], "C": [[0, 0]]}}
     atoms = Atoms(symbols, positions=np.eye(3)[: len(Atoms(symbols))] * 2, cell=[6, 6, 6], pbc=True)
-    task = LabelTask(atoms, INFO)
+    task = Calculation(atoms)
     labeler = AbinitLabeler(SETTINGS.model_copy(update={"pseudopotentials": files, "extra": extra}))
     assert labeler.variables(task)["lpawu"] == lpawu
     labeler.write_inputs(task, tmp_path)
@@ -128,12 +127,12 @@ def test_a_variable_by_element_is_written_in_the_order_of_the_frames_types(tmp_p
 def test_what_is_not_a_complete_converged_run_is_a_failed_label(tmp_path, output, exit_code, reason):
     (tmp_path / "run.abo").write_text(output)
     (tmp_path / "engine.out").write_text("early line\n" * 50 + "the last words\n")
-    verdict = AbinitLabeler(SETTINGS).read_outputs(LabelTask(distorted(), INFO), tmp_path, exit_code)
+    verdict = AbinitLabeler(SETTINGS).read_outputs(Calculation(distorted()), tmp_path, exit_code)
     assert verdict.reason == reason
     assert verdict.message.endswith("the last words")
 
 
-def run(task: LabelTask, folder: Path, settings: AbinitEngine = SETTINGS):
+def run(task: Calculation, folder: Path, settings: AbinitEngine = SETTINGS):
     folder.mkdir(parents=True)
     labeler = AbinitLabeler(settings)
     labeler.write_inputs(task, folder)
@@ -156,7 +155,7 @@ def test_labels_are_derivatives_of_their_energy(tmp_path):
     runs = iter(range(1000))
 
     def compute(atoms):
-        verdict = run(LabelTask(atoms, INFO), tmp_path / str(next(runs)))
+        verdict = run(Calculation(atoms), tmp_path / str(next(runs)))
         assert verdict.ok, verdict.message
         return verdict.frames[0]
 
@@ -168,11 +167,11 @@ def test_labels_are_derivatives_of_their_energy(tmp_path):
 
 @pytest.mark.engine
 def test_a_trajectory_has_its_steps_and_its_first_frame_is_the_single_point(tmp_path):
-    task = LabelTask(distorted(), INFO, steps=3, temperature_kelvin=600, timestep_fs=1, seed=4)
+    task = Calculation(distorted(), AimdSettings(steps=3, temperature_kelvin=600, timestep_fs=1, seed=4))
     verdict = run(task, tmp_path / "aimd")
     assert verdict.ok, verdict.message
     first, second, _ = verdict.frames
-    single = run(LabelTask(task.atoms, INFO), tmp_path / "scf").frames[0]
+    single = run(Calculation(task.atoms), tmp_path / "scf").frames[0]
     np.testing.assert_allclose(first.positions, task.atoms.positions, atol=1e-6)
     assert energy_of(first) == pytest.approx(energy_of(single), abs=1e-5)
     np.testing.assert_allclose(first.get_forces(), single.get_forces(), atol=1e-3)
@@ -184,7 +183,7 @@ def test_a_trajectory_has_its_steps_and_its_first_frame_is_the_single_point(tmp_
 
 @pytest.mark.engine
 def test_steps_before_one_that_fails_are_kept(tmp_path):
-    task = LabelTask(distorted(), INFO, steps=3, temperature_kelvin=600, timestep_fs=1, seed=4)
+    task = Calculation(distorted(), AimdSettings(steps=3, temperature_kelvin=600, timestep_fs=1, seed=4))
     folder = tmp_path / "aimd"
     whole = run(task, folder).frames
     killed = AbinitLabeler(SETTINGS).read_outputs(task, folder, 124)
@@ -202,5 +201,5 @@ def test_steps_before_one_that_fails_are_kept(tmp_path):
 @pytest.mark.engine
 def test_too_few_cycles_are_a_failed_label(tmp_path):
     settings = SETTINGS.model_copy(update={"extra": {"nstep": 2, "toldff": 1e-8}})
-    verdict = run(LabelTask(distorted(), INFO), tmp_path / "scf", settings)
+    verdict = run(Calculation(distorted()), tmp_path / "scf", settings)
     assert verdict.reason == "ScfNotConverged"

@@ -13,10 +13,9 @@ from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
-from pfd_worker.labelers.base import LabelTask
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
+from pfd_worker.labelers.task import AimdSettings, Calculation
 
-INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
 EMT = AseEngine(calculator="ase.calculators.emt:EMT")
 
 
@@ -40,7 +39,7 @@ def rattled(name="Cu", seed=3, **cell):
 
 def computing(labeler):
     def compute(atoms):
-        verdict = labeler.compute(LabelTask(atoms, INFO))
+        verdict = labeler.compute(Calculation(atoms))
         assert verdict.ok, verdict.message
         return verdict.frames[0]
 
@@ -63,7 +62,7 @@ def test_xtb_labels_are_derivatives_of_their_energy():
 
 @pytest.mark.image
 def test_xtb_that_does_not_converge_is_a_failed_label():
-    verdict = xtb_labeler(XtbEngine(max_iterations=1)).compute(LabelTask(rattled("Si"), INFO))
+    verdict = xtb_labeler(XtbEngine(max_iterations=1)).compute(Calculation(rattled("Si")))
     assert verdict.reason == "ScfNotConverged"
     assert verdict.message
 
@@ -93,7 +92,7 @@ def test_what_a_calculator_raises_has_a_reason(error, reason):
         def calculate(self, *given):
             raise error
 
-    verdict = AseLabeler(Raises).compute(LabelTask(rattled(), INFO))
+    verdict = AseLabeler(Raises).compute(Calculation(rattled()))
     assert (verdict.ok, verdict.reason) == (False, reason)
 
 
@@ -104,7 +103,7 @@ def test_values_that_are_not_numbers_are_a_failed_label(quantity):
             super().calculate(*given)
             self.results[quantity] = self.results[quantity] * np.nan
 
-    verdict = AseLabeler(Broken).compute(LabelTask(rattled(), INFO))
+    verdict = AseLabeler(Broken).compute(Calculation(rattled()))
     assert (verdict.ok, verdict.reason) == (False, "EngineError")
     assert "not numbers" in verdict.message
 
@@ -123,7 +122,7 @@ def test_a_calculator_that_can_say_that_it_converged_has_to(said, reason):
     class Says(EMTCalculator):
         converged = said
 
-    assert AseLabeler(Says).compute(LabelTask(rattled(), INFO)).reason == reason
+    assert AseLabeler(Says).compute(Calculation(rattled())).reason == reason
 
 
 def test_what_the_maker_of_calculators_refuses_is_no_failed_label():
@@ -131,11 +130,11 @@ def test_what_the_maker_of_calculators_refuses_is_no_failed_label():
         raise StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no such calculator")
 
     with pytest.raises(StageError, match="no such calculator"):
-        AseLabeler(refuses).compute(LabelTask(rattled(), INFO))
+        AseLabeler(refuses).compute(Calculation(rattled()))
 
 
 def test_a_trajectory_starts_at_the_start_and_conserves_energy():
-    task = LabelTask(rattled(), INFO, steps=20, temperature_kelvin=300, timestep_fs=1, seed=5)
+    task = Calculation(rattled(), AimdSettings(steps=20, temperature_kelvin=300, timestep_fs=1, seed=5))
     labeler = AseLabeler.from_settings(EMT)
     frames = labeler.compute(task).frames
     assert len(frames) == task.labels == 20
@@ -159,7 +158,7 @@ def test_a_step_that_fails_takes_none_of_those_before_it_along():
                 raise SCFError("no convergence")
             super().calculate(*given)
 
-    task = LabelTask(rattled(), INFO, steps=5, temperature_kelvin=300, timestep_fs=1, seed=5)
+    task = Calculation(rattled(), AimdSettings(steps=5, temperature_kelvin=300, timestep_fs=1, seed=5))
     verdict = AseLabeler(FailsAtTheThird).compute(task)
     assert (verdict.ok, verdict.reason, len(verdict.frames)) == (False, "ScfNotConverged", 2)
     for frame, whole in zip(verdict.frames, AseLabeler(EMTCalculator).compute(task).frames, strict=False):
@@ -171,16 +170,16 @@ def test_a_step_that_fails_takes_none_of_those_before_it_along():
 def test_no_virial_without_a_cell_that_is_periodic_in_all_directions(pbc):
     atoms = rattled()
     atoms.pbc = pbc
-    assert virial_of(AseLabeler.from_settings(EMT).compute(LabelTask(atoms, INFO)).frames[0]) is None
+    assert virial_of(AseLabeler.from_settings(EMT).compute(Calculation(atoms)).frames[0]) is None
 
 
 def test_a_trajectory_of_atoms_that_do_not_move_has_its_steps():
-    task = LabelTask(bulk("Cu", cubic=True), INFO, steps=4, temperature_kelvin=0, timestep_fs=1, seed=5)
+    task = Calculation(bulk("Cu", cubic=True), AimdSettings(steps=4, temperature_kelvin=0, timestep_fs=1, seed=5))
     assert len(AseLabeler.from_settings(EMT).compute(task).frames) == 4
 
 
 def test_an_element_the_calculator_lacks_is_a_failed_label():
-    verdict = AseLabeler.from_settings(EMT).compute(LabelTask(rattled("Si"), INFO))
+    verdict = AseLabeler.from_settings(EMT).compute(Calculation(rattled("Si")))
     assert not verdict.ok
     assert "Si" in verdict.message
 

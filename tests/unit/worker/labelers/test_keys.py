@@ -4,9 +4,8 @@ from ase import Atoms
 from ase.build import bulk
 
 from pfd_operator.contract.labeling import Engine
-from pfd_worker.labelers.base import LabelTask
+from pfd_worker.labelers.task import AimdSettings, Calculation
 
-INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
 EMT = {"calculator": "ase.calculators.emt:EMT"}
 
 
@@ -17,16 +16,15 @@ def structure() -> Atoms:
 
 
 def test_equal_content_has_an_equal_key_and_other_content_another():
-    task, engine = LabelTask(structure(), INFO), {"ase": EMT}
+    task, engine = Calculation(structure()), {"ase": EMT}
     key = task.key(engine)
-    other_info = LabelTask(structure(), {**INFO, "trajectory": "elsewhere"})
     noisy = structure()
     noisy.positions += 1e-11
-    assert other_info.key(engine) == LabelTask(noisy, INFO).key(engine) == key
+    assert Calculation(structure()).key(engine) == Calculation(noisy).key(engine) == key
     moved = structure()
     moved.positions[0, 0] += 1e-6
-    aimd = LabelTask(structure(), INFO, steps=5, temperature_kelvin=300, timestep_fs=1, seed=5)
-    others = {LabelTask(moved, INFO).key(engine), task.key({"xtb": {}}), aimd.key(engine), key}
+    aimd = Calculation(structure(), AimdSettings(steps=5, temperature_kelvin=300, timestep_fs=1, seed=5))
+    others = {Calculation(moved).key(engine), task.key({"xtb": {}}), aimd.key(engine), key}
     assert len(others) == 4
 
 
@@ -35,5 +33,5 @@ def test_keys_of_labels_that_are_stored_do_not_change():
     content = {"content": {"program:abinit": "1" * 64, "file:Cu.psp8": "2" * 64}}
     for command in ({}, {"command": ["abinit"]}):
         engine = Engine.model_validate({"abinit": given | command}).to_json()
-        key = LabelTask(bulk("Cu"), INFO).key(engine | content)
+        key = Calculation(bulk("Cu")).key(engine | content)
         assert key == "0ef68806632eb4c7f1e4497785248f49affb1e46d56f0481a1f9049bece6a98c"

@@ -17,11 +17,9 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
-from pfd_worker.labelers.base import LabelTask
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.registry import limited_labeler
-
-INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
+from pfd_worker.labelers.task import Calculation
 
 
 class Moody(EMT):
@@ -54,10 +52,10 @@ def moody(folder, seconds=60.0, **given):
     return limited_labeler(engine, seconds)
 
 
-def task(element="Cu", seed=1) -> LabelTask:
+def task(element="Cu", seed=1) -> Calculation:
     atoms = bulk(element, cubic=True)
     atoms.rattle(0.05, seed=seed)
-    return LabelTask(atoms, INFO)
+    return Calculation(atoms)
 
 
 def gone(pid: int) -> bool:

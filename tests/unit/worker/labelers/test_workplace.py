@@ -13,11 +13,9 @@ from ase.calculators.genericfileio import CalculatorTemplate, GenericFileIOCalcu
 
 from pfd_operator.contract.result import ExitCode
 from pfd_worker.errors import StageError
-from pfd_worker.labelers.base import LabelTask
 from pfd_worker.labelers.in_process import AseLabeler
+from pfd_worker.labelers.task import AimdSettings, Calculation
 from pfd_worker.labelers.workplace import Workplace
-
-INFO = {"purpose": "training", "sampling": "farthest", "stratum": "s", "trajectory": "t", "system": "copper"}
 
 # a site's wrapper, whose last line succeeds whatever has become of the program before it
 PROGRAM = """#!/bin/sh
@@ -85,15 +83,15 @@ def program(folder: Path, good: int, **given) -> AseLabeler:
     return AseLabeler(lambda: Program(command=str(script), **given))
 
 
-def single_point(seed: int) -> LabelTask:
+def single_point(seed: int) -> Calculation:
     atoms = bulk("Cu", cubic=True)
     atoms.rattle(0.1, seed=seed)
-    return LabelTask(atoms, INFO)
+    return Calculation(atoms)
 
 
-def trajectory(steps: int) -> LabelTask:
+def trajectory(steps: int) -> Calculation:
     atoms = single_point(1).atoms
-    return LabelTask(atoms, INFO, steps=steps, temperature_kelvin=300, timestep_fs=1, seed=5)
+    return Calculation(atoms, AimdSettings(steps=steps, temperature_kelvin=300, timestep_fs=1, seed=5))
 
 
 @pytest.mark.parametrize("directory", [".", "below", "../beside", "/elsewhere"])

@@ -18,9 +18,10 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
-from pfd_worker.labelers.base import LabelTask, Verdict
+from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.registry import limited_labeler
+from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
@@ -50,7 +51,8 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
     selected = select(loop, aimd=False)
     tasks = loop.load_json(selected, "tasks.json")
     path = tmp_path / "selected" / "tasks.json"
-    path.write_text(json.dumps([*tasks, *once_more(tasks, 2)]))
+    more = once_more([Task.from_json(each) for each in tasks], 2)
+    path.write_text(json.dumps([*tasks, *(each.to_json() for each in more)]))
     files = {"tasks.json": path, "frames.extxyz": path.with_name("frames.extxyz")}
     spec = loop.spec({"stage": "select", "purpose": "hold-out", "frames": 3, "representativeFraction": 1}, 1, {})
     commit(StageContext(spec, loop.store, path.parent), StageOutput(files=files), 0.0)
@@ -71,8 +73,8 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
 @pytest.mark.parametrize(("count", "chosen"), [(0, []), (1, [3]), (2, [1, 4]), (6, [0, 1, 2, 3, 4, 5]), (9, range(6))])
 def test_frames_of_a_noise_check_are_spread_over_the_single_points(count, chosen):
     tasks = [task("scf", number) for number in range(6)] + [task("aimd", 6) | AIMD]
-    more = once_more(tasks, count)
-    assert [(item["kind"], item["frame"], item["purpose"]) for item in more] == [("scf", n, "noise") for n in chosen]
+    more = once_more([Task.from_json(each) for each in tasks], count)
+    assert [(item.aimd, item.frame, item.purpose) for item in more] == [(None, n, "noise") for n in chosen]
 
 
 def test_the_same_stage_of_another_job_pays_nothing(tmp_path):
@@ -108,9 +110,9 @@ def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
 
 def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypatch):
     class FailsAtTheThird:
-        def compute(self, task: LabelTask) -> Verdict:
+        def compute(self, task: Calculation) -> Verdict:
             verdict = AseLabeler(EMT).compute(task)
-            return verdict if task.steps is None else Verdict(verdict.frames[:2], "ScfNotConverged", "its last words")
+            return verdict if task.aimd is None else Verdict(verdict.frames[:2], "ScfNotConverged", "its last words")
 
     monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(FailsAtTheThird()))
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
@@ -130,7 +132,7 @@ class Fails:
     def __init__(self, reason: str) -> None:
         self.reason, self.calls = reason, 0
 
-    def compute(self, task: LabelTask) -> Verdict:
+    def compute(self, task: Calculation) -> Verdict:
         self.calls += 1
         if self.reason:
             return Verdict(reason=self.reason, message="its last words")

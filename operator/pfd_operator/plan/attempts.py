@@ -19,7 +19,7 @@ from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
 from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail
-from .stages import StagePlan, plan_stage
+from .stages import plan_stage
 from .types import ObservedJob
 
 DELETION_LOOK_SECONDS = 1.0
@@ -33,7 +33,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         return
     if job is None:
         if active.state is ActiveState.CREATED:
-            fail(draft, lost(active.stage, active.job_name))
+            fail(draft, recipe, lost(active.stage, active.job_name))
         return
     if job.deleting:
         # its last pods go without a word that would wake us
@@ -46,11 +46,11 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         close_attempt(draft, job)
         select_anew(draft, outcome)
     elif isinstance(outcome, Success) and outcome.lacking is not None and _explores_again(draft, outcome.lacking):
-        fail(draft, replace(outcome.lacking, remedy=Remedy.RETRY))
+        fail(draft, recipe, replace(outcome.lacking, remedy=Remedy.RETRY))
     elif isinstance(outcome, Success):
         _record(draft, recipe, outcome)
     elif outcome is not None:
-        fail(draft, outcome)
+        fail(draft, recipe, outcome)
 
 
 def _explores_again(draft: Draft, lacking: Failure) -> bool:
@@ -90,7 +90,7 @@ def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     # it may also have come and gone unseen, with its pods still on their way out
     draft.unseen = True
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
-    draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=_indexes_done(active, stage))
+    draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=stage.done_before(active))
     ask_for_job(draft, stage)
 
 
@@ -115,7 +115,7 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         not_before=None,
         percent=None,
         message="",
-        succeeded_indexes=_indexes_done(active, stage),
+        succeeded_indexes=stage.done_before(active),
         failed_indexes=0,
         gone_pods_seconds=0,
     )
@@ -141,11 +141,6 @@ def running_gpu_seconds(draft: Draft) -> float:
     if draft.active is None or draft.active.state is ActiveState.BACKOFF or job is None:
         return 0.0
     return gpu_seconds(draft.spec, job, draft.now)
-
-
-def _indexes_done(active: ActiveStage, stage: StagePlan) -> int:
-    """Return how many indexes the next Job finds done in the store: none under another name."""
-    return active.succeeded_indexes if active.digest == stage.digest else 0
 
 
 def _note_job(draft: Draft, job: ObservedJob) -> None:

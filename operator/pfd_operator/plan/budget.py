@@ -15,7 +15,8 @@ from pfd_operator.contract.stage import StageKind
 from .types import ObservedJob
 
 DEADLINE_TOLERANCE_SECONDS = 60
-"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same."""
+"""A pod's deadline counts from its start, ours from its container's: so much apart they mean the same. So an attempt
+that would leave each pod no more than this is none."""
 LONGEST_DEADLINE_SECONDS = 2**31 - 1
 """Kubernetes takes no longer one of a pod."""
 
@@ -44,10 +45,14 @@ def gpus_of(spec: JobSpec, job: ObservedJob) -> int:
     return job.gpus + sum(counts.get(name, 1) for name in job.claims)
 
 
+def container_seconds(job: ObservedJob, now: datetime) -> float:
+    """Return the time of a Job's pods so far, from container start to end, in s."""
+    return job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
+
+
 def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
-    """Return the GPU time of a Job's pods so far, from container start to end, in s."""
-    seconds = job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
-    return gpus_of(spec, job) * seconds
+    """Return the GPU time of a Job's pods so far, in s."""
+    return gpus_of(spec, job) * container_seconds(job, now)
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:

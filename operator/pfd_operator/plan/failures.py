@@ -27,7 +27,7 @@ class Remedy(StrEnum):
     RETRY_FREE = "RetryFree"
     """Try again, after a wait if it was soon lost; nobody's fault, so it does not count."""
     BUDGET = "Budget"
-    """The pod reached the time that the budget left it."""
+    """The pod, or its Job, reached its deadline, which is what the budget left it where that leaves any."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
         return Failure(Remedy.FAIL, reported or Reason.INTERNAL_ERROR, words or lost)
     if pod.container_reason == "DeadlineExceeded":
-        message = f"pod {pod.name} of the {stage.value} stage used up the time that spec.budget left it"
+        message = f"pod {pod.name} of the {stage.value} stage reached its deadline"
         return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)
     if exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.grace_ends_at:
         message = f"pod {pod.name} of the {stage.value} stage was stopped from outside: {words or 'no message'}"

@@ -134,7 +134,7 @@ def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Fai
             return failure
     if not job.deadline_exceeded:
         return None
-    words = f"Job {job.name} of the {job.stage.value} stage used up the time that spec.budget left it"
+    words = f"Job {job.name} of the {job.stage.value} stage reached its deadline"
     return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
 
 

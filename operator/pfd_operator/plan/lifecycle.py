@@ -8,16 +8,15 @@ from pfd_operator.contract.text import shortened
 
 from .attempts import halt, running_gpu_seconds
 from .budget import (
-    DEADLINE_TOLERANCE_SECONDS,
     deadline_left,
     gpu_seconds_left,
     gpus_of,
     time_exhausted,
-    time_left,
 )
 from .conditions import find_condition
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
+from .retry import worth_an_attempt
 
 
 def begin(draft: Draft, recipe: AnyRecipe) -> None:
@@ -84,9 +83,10 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
     else:
+        over = time_exhausted(draft.spec, reopened, draft.now) is not None
         # it may have ended with seconds left (`retry`), which are too few to go on by themselves
-        few = DEADLINE_TOLERANCE_SECONDS if _time_ended_it(draft) else 0
-        still = ending is not None or time_left(draft.spec, reopened, draft.now) <= few
+        few = _time_ended_it(draft) and not worth_an_attempt(draft, recipe, reopened, position)
+        still = ending is not None or over or few
     if still:
         return
     draft.status = reopened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pfd_operator.contract.location import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
-from .budget import job_deadline_seconds, pod_deadline_seconds
+from .budget import job_deadline_seconds
 from .draft import Draft
 from .names import service_name, structures_key, structures_name
 from .stages import StagePlan
@@ -18,7 +18,6 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
     if active.stage is StageKind.PREPARE:
         _create_structures(draft)
     resource, settings = draft.resource, draft.settings
-    pods = stage.pods_at_a_time(active.succeeded_indexes)
     url = settings.progress_url
     spec = StageSpec(
         job=JobIdentity(namespace=resource.namespace, kind=resource.kind, name=resource.name, uid=resource.uid),
@@ -40,7 +39,7 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         engine_image=stage.images.engine,
         completions=stage.completions,
         parallelism=stage.parallelism,
-        active_deadline_seconds=pod_deadline_seconds(draft.spec, draft.status, active.stage, pods, draft.now),
+        active_deadline_seconds=stage.pod_seconds(draft.spec, draft.status, draft.now),
         deadline_seconds=job_deadline_seconds(draft.spec, draft.status, draft.now),
     )
     if job.together:

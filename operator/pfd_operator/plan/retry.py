@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from datetime import timedelta
 
-from pfd_operator.api.conditions import OperatorReason, Phase
-from pfd_operator.api.status import ActiveStage, ActiveState
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
 
-from .budget import DEADLINE_TOLERANCE_SECONDS, deadline_left, gpu_seconds, gpus_per_pod, time_exhausted, time_left
+from .budget import (
+    DEADLINE_TOLERANCE_SECONDS,
+    container_seconds,
+    deadline_left,
+    gpu_seconds,
+    gpus_per_pod,
+    time_exhausted,
+    time_left,
+)
+from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
-from .recipe import position_of
+from .recipe import AnyRecipe, Position, position_of
+from .stages import plan_stage
 from .types import ObservedJob
 
 BACKOFF_MAX_SECONDS = 300
 
 
-def fail(draft: Draft, failure: Failure) -> None:
+def fail(draft: Draft, recipe: AnyRecipe, failure: Failure) -> None:
     """End the running attempt as failed and decide what follows from it."""
     active, job = draft.running, draft.active_job
     draft.unseen = draft.unseen or failure.unseen
@@ -25,8 +37,7 @@ def fail(draft: Draft, failure: Failure) -> None:
         case Remedy.FAIL:
             _give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET:
-            draft.set_active(state=ActiveState.BACKOFF, not_before=None)
-            _out_of_time(draft, failure)
+            _out_of_time(draft, recipe, active, failure)
         case Remedy.RETRY_FREE:
             _retry_free(draft, active, failure)
         case Remedy.RETRY:
@@ -69,20 +80,48 @@ def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> No
     draft.end(Phase.FAILED, reason, f"{position_of(active)}: {message}")
 
 
-def _out_of_time(draft: Draft, failure: Failure) -> None:
+def worth_an_attempt(draft: Draft, recipe: AnyRecipe, status: JobStatus, position: Position) -> bool:
+    """Say whether what is left of the budget gives each pod of the next attempt enough to be begun."""
+    stage = plan_stage(recipe, draft.spec, status, draft.settings, position)
+    seconds = stage.pod_seconds(draft.spec, status, draft.now)
+    return seconds is None or seconds > DEADLINE_TOLERANCE_SECONDS
+
+
+def _out_of_time(draft: Draft, recipe: AnyRecipe, active: ActiveStage, failure: Failure) -> None:
+    job = draft.running_job
     over = time_exhausted(draft.spec, draft.status, draft.now)
     if over is not None:
-        draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
-        return
-    left = time_left(draft.spec, draft.status, draft.now)
-    if left > DEADLINE_TOLERANCE_SECONDS:
+        _end_by_budget(draft, over.reason, over.message)
+    elif not worth_an_attempt(draft, recipe, draft.status, position_of(active)):
+        by_clock = deadline_left(draft.spec, draft.status, draft.now) <= DEADLINE_TOLERANCE_SECONDS
+        reason, budget = (
+            (OperatorReason.DEADLINE, "deadlineHours") if by_clock else (OperatorReason.GPU_BUDGET, "gpuHours")
+        )
+        words = f"{failure.message}, and spec.budget.{budget} leaves too little for another attempt; raise it to go on"
+        _end_by_budget(draft, reason, words)
+    elif round(container_seconds(job, draft.now)) == 0:
+        # it cost nothing, so nothing but the number of attempts would ever end this
+        _retry(draft, active, _never_ran(draft, failure))
+    else:
+        left = time_left(draft.spec, draft.status, draft.now)
         # several pods have shares of what was left then, and not all of them took theirs
-        words = f"{failure.message}, its share of the budget; {left:.0f} s of the whole are left, so it is tried again"
-        draft.tell(OperatorReason.STAGE_RETRIED, words)
-        return
-    by_clock = deadline_left(draft.spec, draft.status, draft.now) <= left
-    reason = OperatorReason.DEADLINE if by_clock else OperatorReason.GPU_BUDGET
-    draft.end(Phase.BUDGET_EXHAUSTED, reason, f"{failure.message}; raise it to go on")
+        why = "which spec.budget did not set" if math.isinf(left) else "its share of the budget"
+        rest = "" if math.isinf(left) else f"; {left:.0f} s of the whole are left"
+        _retry_free(draft, active, replace(failure, message=f"{failure.message}, {why}{rest}"))
+
+
+def _end_by_budget(draft: Draft, reason: OperatorReason, message: str) -> None:
+    draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+    draft.end(Phase.BUDGET_EXHAUSTED, reason, message)
+
+
+def _never_ran(draft: Draft, failure: Failure) -> Failure:
+    """Return a failure with what kept its pods from starting, if that was seen."""
+    stuck = find_true(draft.status, ConditionType.STUCK)
+    message = f"{failure.message} before any container had run"
+    if stuck is None:
+        return replace(failure, reason=OperatorReason.POD_PENDING, message=message)
+    return replace(failure, reason=stuck.reason, message=f"{message}: {stuck.message}")
 
 
 def close_attempt(draft: Draft, job: ObservedJob | None) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.api.status import TASKS, JobStatus
+from pfd_operator.api.status import TASKS, ActiveStage, JobStatus
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import md_tasks
 
+from .budget import pod_deadline_seconds
 from .recipe import AnyRecipe, Images, Position
 from .types import Settings
 
@@ -33,6 +35,15 @@ class StagePlan:
     def pods_at_a_time(self, done: int) -> int:
         """Return how many pods work at a time when `done` indexes have their results: theirs end within seconds."""
         return self.parallelism if self.completions is None else max(1, min(self.parallelism, self.completions - done))
+
+    def done_before(self, active: ActiveStage | None) -> int:
+        """Return how many indexes the next Job finds done in the store by attempts so far: none under another name."""
+        return active.succeeded_indexes if active is not None and active.digest == self.digest else 0
+
+    def pod_seconds(self, spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
+        """Return how long each pod of the next attempt may run, so that the budget holds, in s; None: for ever."""
+        pods = self.pods_at_a_time(self.done_before(status.active))
+        return pod_deadline_seconds(spec, status, self.position.stage, pods, now)
 
     @cached_property
     def digest(self) -> str:

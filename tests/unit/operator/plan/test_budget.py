@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from plan_answers import good_result
-from plan_samples import GPU, Run, after, condition, created, failed_pod, job_of, pod, resource
+from plan_samples import GPU, SETTINGS, Run, after, condition, created, failed_pod, job_of, pod, resource
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
@@ -178,3 +178,68 @@ def test_the_budget_of_a_running_job_is_watched_by_what_it_has() -> None:
     run = Run(resource(budget={"gpuHours": 1}))
     running = job_of(run.until(0, StageKind.PREPARE), pod(), gpus=2)
     assert run.step(running, seconds=600).requeue_after_seconds == 1200
+
+
+MANY_PODS = {
+    "exploration": {"stages": [{"temperaturesKelvin": [300 + 10 * n for n in range(32)]}], "pods": 32},
+    "pods": {"explore": GPU},
+}
+
+
+def killed_pods(run: Run, planned: PlannedJob, late: float, seconds: float) -> list[ObservedPod]:
+    """Pods that reached their deadline, and whose containers ran for the last of it, if at all."""
+    begun, end = run.seconds + late, run.seconds + seconds
+    ran = {"started_at": after(begun), "finished_at": after(end)} if late < seconds else {"started_at": None}
+    return [
+        replace(failed_pod(143, name=f"p{n}", index=n, container_reason="DeadlineExceeded"), **ran)
+        for n in range(planned.completions or 1)
+    ]
+
+
+def test_shares_that_are_too_small_for_the_pods_to_start_are_no_reason_to_try_again() -> None:
+    run = Run(resource(**MANY_PODS, budget={"maxIterations": 4, "maxLabels": 40, "gpuHours": 1}))
+    planned = run.until(0, StageKind.EXPLORE)
+    share = planned.active_deadline_seconds or 0
+    # 5 s of each share went by before a container ran: 160 s of the whole are left, and 5 s for each pod
+    run.step(job_of(planned, *killed_pods(run, planned, 5, share)), seconds=share)
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.BUDGET_EXHAUSTED, "GpuBudgetExhausted")
+    assert "spec.budget.gpuHours leaves too little for another attempt" in ready.message
+    # somewhat more is still not enough for 32 pods
+    run.edit(budget={"maxIterations": 4, "maxLabels": 40, "gpuHours": 1.1})
+    assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
+    run.edit(budget={"maxIterations": 4, "maxLabels": 40, "gpuHours": 2})
+    assert (created(run.step(seconds=1)).active_deadline_seconds or 0) > 100
+
+
+@pytest.mark.parametrize("waiting", ["ImagePullBackOff", None])
+def test_pods_whose_share_ends_before_they_start_are_tried_again_only_so_often(waiting: str | None) -> None:
+    run = Run(resource(**FOUR_PODS | {"budget": {"gpuHours": 0.5}}))
+    planned = run.until(0, StageKind.EXPLORE)
+    for _ in range(SETTINGS.max_counted_failures):
+        assert planned.active_deadline_seconds == 450 < SETTINGS.stuck_after_seconds
+        pending = [pod("Pending", name=f"p{n}", index=n, started_at=None, waiting_reason=waiting) for n in range(4)]
+        run.step(job_of(planned, *pending))
+        run.step(job_of(planned, *killed_pods(run, planned, 450, 450)), seconds=450)
+        if run.status.phase is Phase.FAILED:
+            break
+        planned = created(run.step(seconds=300))
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "AttemptsExhausted")
+    assert ("ImageCannotBePulled" if waiting else "PodPending") in ready.message
+
+
+def test_a_deadline_that_the_cluster_sets_is_nobodys_fault_and_makes_no_loop() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.TRAIN)
+    assert planned.active_deadline_seconds is None
+    begun = run.seconds
+    for number in range(3):
+        ran = {"started_at": after(run.seconds), "finished_at": after(run.seconds + 1)}
+        killed = replace(failed_pod(143, container_reason="DeadlineExceeded"), **ran)
+        told = run.step(job_of(planned, killed), seconds=1).events[0]
+        assert (told.reason, run.status.phase) == ("StageRetried", Phase.RUNNING)
+        assert "inf" not in told.message and "which spec.budget did not set" in told.message
+        planned = created(run.step(seconds=SETTINGS.backoff_seconds << number))
+    assert run.status.active is not None and run.status.active.counted_failures == 0
+    assert run.seconds - begun >= 70

@@ -73,10 +73,14 @@ class Distill:
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
 
+    def judged(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
+        """Return the status with the iterations on record judged by the limits of now."""
+        held = held_at_last(spec.acceptance, status.iterations, MEASURES)
+        return status.model_copy(update={"consecutive": held})
+
     def rewound(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
         """Judge what is left; the verdict was on another student."""
-        held = held_at_last(spec.acceptance, status.iterations, MEASURES)
-        return status.model_copy(update={"consecutive": held, "acceptance": [], "speedup": "", "dft": {}})
+        return self.judged(spec, status).model_copy(update={"acceptance": [], "speedup": "", "dft": {}})
 
     def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
         """Return the stage after the last finished one; accept after the last round."""

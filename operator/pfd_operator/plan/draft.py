@@ -47,8 +47,19 @@ class Draft:
         return not untouched and spec_digest(self.spec) != self.status.spec_digest
 
     @property
-    def spec_changed(self) -> bool:
-        """Say whether the job holds still because a frozen part of its spec was changed."""
+    def restart_pending(self) -> bool:
+        """Say whether the spec asks for a restart that was not dealt with yet."""
+        wanted = self.spec.restart
+        return wanted is not None and wanted.id != self.status.restart_id and self.status.started_at is not None
+
+    @property
+    def held_by_spec(self) -> bool:
+        """Say whether the job holds still: a frozen part of its spec was changed, and no restart is to take it up."""
+        return self.spec_differs and not self.restart_pending
+
+    @property
+    def was_held(self) -> bool:
+        """Say whether it held still for that when it was last looked at, and has not gone on since."""
         return find_true(self.status, ConditionType.SPEC_CHANGED) is not None
 
     @property

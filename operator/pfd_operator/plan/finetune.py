@@ -47,10 +47,14 @@ class FineTune:
         """Nothing from outside has to be remembered."""
         return status
 
-    def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
-        """Judge what is left; baselines stay, they are of the pre-trained model."""
+    def judged(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
+        """Return the status with the iterations on record judged by the limits of now."""
         held = held_at_last(spec.convergence, status.iterations, left_out=_left_out(spec, status))
         return status.model_copy(update={"consecutive": held})
+
+    def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
+        """Judge what is left; baselines stay, they are of the pre-trained model."""
+        return self.judged(spec, status)
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""

@@ -56,7 +56,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
     if not draft.status.phase.terminal:
         follow(draft, recipe)
     obey(draft, recipe)
-    note_spec_change(draft)
+    note_spec_change(draft, recipe)
     _advance(draft, recipe)
     watch_stuck(draft)
     tidy(draft)
@@ -66,7 +66,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
 
 def _advance(draft: Draft, recipe: AnyRecipe) -> None:
     """Start what comes next: a stage, an attempt, or the end."""
-    if draft.status.phase is not Phase.RUNNING:
+    if draft.status.phase is not Phase.RUNNING or draft.held_by_spec:
         return
     active = draft.active
     if active is not None and active.state is ActiveState.CREATED:
@@ -77,8 +77,6 @@ def _advance(draft: Draft, recipe: AnyRecipe) -> None:
     ending = None if intended else recipe.ending(draft.spec, draft.status, position, begun)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
-    elif draft.spec_changed:
-        return
     elif active is None:
         begin_stage(draft, recipe, position)
     elif intended:

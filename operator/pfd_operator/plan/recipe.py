@@ -81,6 +81,10 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return the status of a job that starts now, with what has to be remembered from outside."""
         ...
 
+    def judged(self, spec: Spec_contra, status: Status) -> Status:
+        """Return the status with the iterations on record judged by the limits of now."""
+        ...
+
     def rewound(self, spec: Spec_contra, status: Status) -> Status:
         """Return the status without what iterations that are gone found out, and judged by the limits of now."""
         ...

@@ -13,16 +13,10 @@ from .recipe import AnyRecipe, Position
 from .redone import missing_labels, paid_when_begun
 
 
-def asked_for(draft: Draft) -> bool:
-    """Return True if the spec asks for a restart that was not dealt with yet."""
-    wanted = draft.spec.restart
-    return wanted is not None and wanted.id != draft.status.restart_id and draft.status.started_at is not None
-
-
 def restart(draft: Draft, recipe: AnyRecipe) -> None:
     """Halt what runs, and once nothing does, go back to the iteration that is asked for."""
     wanted = draft.spec.restart
-    if wanted is None or not asked_for(draft):
+    if wanted is None or not draft.restart_pending:
         return
     complaint = _complaint(draft, recipe, wanted.from_iteration)
     if complaint is not None:
@@ -116,7 +110,7 @@ def _at_rest(draft: Draft) -> bool:
     known = active is None or active.state is ActiveState.BACKOFF
     # One that is not seen yet will be, while the job runs. Otherwise nobody creates it any more, and whether the API
     # server has it is asked before this is done.
-    runs = draft.status.phase is Phase.RUNNING and not draft.spec_changed
+    runs = draft.status.phase is Phase.RUNNING and not draft.was_held
     given_up = active is not None and active.state is ActiveState.INTENDED and not runs
     return (known or given_up) and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
 

@@ -10,15 +10,14 @@ from pfd_operator.api.status import ActiveStage, ActiveState
 from .attempts import halt
 from .conditions import find_condition, find_true
 from .draft import Draft
-from .recipe import position_of
-from .restart import asked_for
+from .recipe import AnyRecipe, position_of
 from .stuck import NO_POD_AFTER_SECONDS, PATIENT, slow_in, stuck_pods
 
 QUEUED = "queued"
 """As progress of a stage whose Job waits to be admitted."""
 
 
-def note_spec_change(draft: Draft) -> None:
+def note_spec_change(draft: Draft, recipe: AnyRecipe) -> None:
     """Say whether a frozen part of the spec was changed."""
     if draft.status.spec_digest is None:
         return
@@ -26,9 +25,12 @@ def note_spec_change(draft: Draft) -> None:
     if same:
         # also where nobody changed it: another operator, with other defaults, has another digest for it
         draft.freeze_spec()
-    if draft.status.phase.terminal or asked_for(draft):
+    if draft.status.phase.terminal or draft.restart_pending:
         return
     if same:
+        if draft.was_held:
+            # what ended meanwhile was judged by limits that were never to hold
+            draft.status = recipe.judged(draft.spec, draft.status)
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
         return
     message = (
@@ -40,7 +42,7 @@ def note_spec_change(draft: Draft) -> None:
             ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
             "spec.restart.id, or holds from an iteration on that the Event names, with a new id"
         )
-    if not draft.spec_changed:
+    if not draft.was_held:
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)
     draft.condition(ConditionType.SPEC_CHANGED, True, OperatorReason.SPEC_CHANGED, message)
 
@@ -115,7 +117,7 @@ def _show_running(draft: Draft) -> None:
     stuck = find_true(draft.status, ConditionType.STUCK)
     if stuck is not None:
         draft.condition(ConditionType.PROGRESSING, False, stuck.reason, stuck.message)
-    elif active is None or (draft.spec_changed and active.state is not ActiveState.CREATED):
+    elif active is None or (draft.held_by_spec and active.state is not ActiveState.CREATED):
         draft.condition(
             ConditionType.PROGRESSING, False, OperatorReason.SPEC_CHANGED, "no new stage starts: the spec was changed"
         )

@@ -180,6 +180,28 @@ def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
 
 
+@pytest.mark.parametrize(
+    ("own", "limits", "consecutive"),
+    [
+        ({"forceRMSE": 0.08, "consecutive": 2}, {"forceRMSE": 0.08, "consecutive": 1}, 1),
+        ({"forceRMSE": 0.05, "consecutive": 2}, {"forceRMSE": 0.08, "consecutive": 2}, 0),
+    ],
+    ids=["end", "verdict"],
+)
+def test_limits_of_a_refused_restart_end_nothing_and_are_no_verdict(
+    own: dict[str, Any], limits: dict[str, Any], consecutive: int
+) -> None:
+    run = Run(resource(convergence=own))
+    train = run.until(1, StageKind.TRAIN)
+    run.edit(convergence=limits, **restart(9))
+    assert run.step(succeeded(train), seconds=1).actions == ()
+    assert (run.status.phase, run.status.stages[-1].stage) == (Phase.RUNNING, StageKind.TRAIN)
+    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
+    run.edit(convergence=own, **restart(9, "back"))
+    assert created(run.step(seconds=1)).spec.iteration == 2
+    assert run.status.consecutive == consecutive
+
+
 def test_a_restart_that_is_possible_follows_one_that_was_not_while_a_job_is_refused() -> None:
     """Nobody creates the Job of the stage any more, so nobody waits for it."""
     run = Run()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .attempts import DELETION_LOOK_SECONDS, halt
@@ -29,6 +31,8 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
         # word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
         return
+    # it was of an attempt that is given up
+    draft.observed = replace(draft.observed, refusal="")
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
     draft.status = _begun_again(draft, recipe, wanted.from_iteration)
@@ -107,12 +111,18 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
 
 def _at_rest(draft: Draft) -> bool:
     active, patience = draft.active, draft.settings.node_lost_after_seconds
-    known = active is None or active.state is ActiveState.BACKOFF
-    # One that is not seen yet will be, while the job runs. Otherwise nobody creates it any more, and whether the API
-    # server has it is asked before this is done.
+    known = active is None or active.state is ActiveState.BACKOFF or _given_up(draft, active)
+    return known and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
+
+
+def _given_up(draft: Draft, active: ActiveStage) -> bool:
+    """Say whether an attempt that is not seen need not be waited for.
+
+    While the job runs it is created, and seen a little later: unless the API server refuses it. Otherwise nobody
+    creates it any more. Whether the API server has it all the same is asked before a restart is done.
+    """
     runs = draft.status.phase is Phase.RUNNING and not draft.was_held
-    given_up = active is not None and active.state is ActiveState.INTENDED and not runs
-    return (known or given_up) and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
+    return active.state is ActiveState.INTENDED and (not runs or bool(draft.observed.refusal))
 
 
 def _next_attempt(draft: Draft) -> int:

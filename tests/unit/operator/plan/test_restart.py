@@ -214,6 +214,19 @@ def test_a_restart_that_is_possible_follows_one_that_was_not_while_a_job_is_refu
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
 
 
+def test_a_restart_is_the_way_out_of_a_stage_whose_job_is_refused() -> None:
+    run = Run()
+    explore = run.until(1, StageKind.EXPLORE)
+    refusal = "the API server refused a child: denied by policy: parallelism is 2"
+    run.step(refusal=refusal)
+    run.edit(exploration={**run.resource.spec.exploration.to_json(), "pods": 1}, **restart(1))
+    again = created(run.step(seconds=1, refusal=refusal))
+    assert run.decision.unseen, "it may have been created all the same"
+    assert (again.parallelism, again.name != explore.name) == (1, True)
+    assert (run.status.restart_id, reasons(run)) == ("again", ["Restarted"])
+    assert condition(run.status, ConditionType.STUCK).status == "False", "that was another Job"
+
+
 def test_a_refused_restart_without_a_change_has_nothing_to_restore() -> None:
     run = Run()
     run.until(1, StageKind.LABEL)

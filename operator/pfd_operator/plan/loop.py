@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import Phase
-from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
 
 from .attempts import begin_stage, create_again, follow, next_attempt
 from .distill import DISTILL
@@ -13,7 +13,7 @@ from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
 from .recipe import AnyRecipe, position_of
-from .restart import restart
+from .restart import given_up, restart
 from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
 from .upkeep import note_spec_change, show_progressing, watch_stuck
@@ -65,21 +65,23 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
 
 
 def _advance(draft: Draft, recipe: AnyRecipe) -> None:
-    """Start what comes next: a stage, an attempt, or the end."""
+    """Start what comes next: a stage, an attempt, or the end; a restart that waits for its turn comes before that."""
     if draft.status.phase is not Phase.RUNNING or draft.held_by_spec:
         return
     active = draft.active
-    if active is not None and active.state is ActiveState.CREATED:
-        return
-    begun = active is not None
+    if active is not None and active.state is ActiveState.INTENDED:
+        if not (draft.restart_pending and given_up(draft, active)):
+            create_again(draft, recipe, active)
+    elif not draft.restart_pending and (active is None or active.state is ActiveState.BACKOFF):
+        _go_on(draft, recipe, active)
+
+
+def _go_on(draft: Draft, recipe: AnyRecipe, active: ActiveStage | None) -> None:
     position = position_of(active) if active is not None else recipe.next(draft.spec, draft.status)
-    intended = active is not None and active.state is ActiveState.INTENDED
-    ending = None if intended else recipe.ending(draft.spec, draft.status, position, begun)
+    ending = recipe.ending(draft.spec, draft.status, position, begun=active is not None)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
     elif active is None:
         begin_stage(draft, recipe, position)
-    elif intended:
-        create_again(draft, recipe, active)
     else:
         next_attempt(draft, recipe, active)

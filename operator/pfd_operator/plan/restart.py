@@ -111,11 +111,11 @@ def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
 
 def _at_rest(draft: Draft) -> bool:
     active, patience = draft.active, draft.settings.node_lost_after_seconds
-    known = active is None or active.state is ActiveState.BACKOFF or _given_up(draft, active)
+    known = active is None or active.state is ActiveState.BACKOFF or given_up(draft, active)
     return known and not any(is_live(job, draft.now, patience) for job in draft.observed.jobs)
 
 
-def _given_up(draft: Draft, active: ActiveStage) -> bool:
+def given_up(draft: Draft, active: ActiveStage) -> bool:
     """Say whether an attempt that is not seen need not be waited for.
 
     While the job runs it is created, and seen a little later: unless the API server refuses it. Otherwise nobody

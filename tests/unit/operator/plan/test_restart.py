@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import Run, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
+from plan_samples import Run, after, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus, JobStatus
@@ -86,6 +86,37 @@ def test_nothing_begins_while_an_attempt_of_before_may_live() -> None:
     assert waiting.actions == () and waiting.requeue_after_seconds == 1.0
     assert created(run.step(seconds=1)).spec.stage is StageKind.EXPLORE
     assert reasons(run)[0] == "Restarted"
+
+
+@pytest.mark.parametrize("stage", [StageKind.SELECT, StageKind.TRAIN])
+def test_nothing_of_the_restarts_settings_begins_before_it(stage: StageKind) -> None:
+    """What hangs is a pod of a stage that has ended: a double of one whose result was taken."""
+    run = Run()
+    explored = run.until(1, StageKind.EXPLORE)
+    double = pod(name="double", index=0, grace_ends_at=after(1e6))
+    hangs = replace(succeeded(explored), pods=(*succeeded(explored).pods, double))
+    running = job_of(run.until(1, stage), pod())
+    run.step(hangs, running, seconds=1)
+    run.edit(training={"steps": 9000}, **restart(1))
+    run.step(hangs, running, seconds=1)
+    for jobs in ((hangs, replace(running, deleting=True)), (hangs,)):
+        assert not [action for action in run.step(*jobs, seconds=60).actions if isinstance(action, CreateJob)]
+    assert run.status.restart_id == ""
+    again = created(run.step(seconds=1))
+    assert (again.spec.iteration, again.spec.stage) == (1, StageKind.EXPLORE)
+
+
+def test_limits_of_a_restart_that_waits_end_nothing() -> None:
+    run = Run()
+    explored = succeeded(run.until(1, StageKind.EXPLORE))
+    hangs = replace(explored, pods=(*explored.pods, pod(name="double", index=0, grace_ends_at=after(1e6))))
+    train = run.until(1, StageKind.TRAIN)
+    run.edit(convergence={"forceRMSE": 0.08, "consecutive": 1}, **restart(9, "impossible"))
+    run.step(hangs, succeeded(train), seconds=1)
+    before = run.status.restart_id
+    run.edit(**restart(1))
+    run.step(hangs, succeeded(train), seconds=1)
+    assert (run.status.phase, run.status.restart_id) == (Phase.RUNNING, before)
 
 
 def test_a_job_whose_attempt_is_not_seen_yet_waits_until_it_is() -> None:

@@ -18,6 +18,9 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _SCHEDULING = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})
 NO_POD_AFTER_SECONDS = 30.0
 """A Job without a pod for this long says so: a quota or an admission rule may refuse its pods."""
+NO_MORE_PODS_AFTER_SECONDS = 90.0
+"""A Job all of whose pods have ended and that needs more says so: before it repeats an index, Kubernetes waits up to
+40 s."""
 SLOW_AFTER_SECONDS = 900.0
 """A pod that is made ready for this long says so: images of many GB take minutes."""
 PATIENT = frozenset({OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING})
@@ -46,12 +49,11 @@ def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None
     """
     if job.finished is not None or job.deleting or job.suspended:
         return None
-    if not job.pods:
-        if (now - since).total_seconds() < NO_POD_AFTER_SECONDS:
-            return None
+    if podless_in(job, since, now) <= 0:
+        which = "no pod any more, and needs one" if job.pods else "no pod yet"
         return Stuck(
             OperatorReason.POD_PENDING,
-            f"Job {job.name} has no pod yet: `kubectl describe job {job.name}` says whether a quota or an admission "
+            f"Job {job.name} has {which}: `kubectl describe job {job.name}` says whether a quota or an admission "
             f"rule refuses it",
         )
     if job.nodes == 1 and any(pod.phase == "Running" and pod.waiting_reason is None for pod in job.pods):
@@ -67,6 +69,21 @@ def _slow(job: ObservedJob, now: datetime) -> Stuck | None:
         return None
     words = f"pod {slow.name} is not ready to run yet: `kubectl describe pod {slow.name}` says what it waits for"
     return Stuck(OperatorReason.POD_PENDING, words)
+
+
+def podless_in(job: ObservedJob, since: datetime, now: datetime) -> float:
+    """Return in how many seconds a Job is said to lack pods; infinite if one has not ended, or it is to have none.
+
+    Parameters
+    ----------
+    since
+        When the Job began to be allowed to have pods.
+    """
+    if job.suspended or job.deleting or not all(pod.ended for pod in job.pods):
+        return math.inf
+    ends = [pod.finished_at for pod in job.pods if pod.finished_at is not None]
+    patience = NO_MORE_PODS_AFTER_SECONDS if job.pods else NO_POD_AFTER_SECONDS
+    return patience - (now - max([since, *ends])).total_seconds()
 
 
 def slow_in(pod: ObservedPod, now: datetime) -> float:

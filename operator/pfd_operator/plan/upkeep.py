@@ -11,7 +11,7 @@ from .attempts import halt
 from .conditions import find_condition, find_true
 from .draft import Draft
 from .recipe import AnyRecipe, position_of
-from .stuck import NO_POD_AFTER_SECONDS, PATIENT, slow_in, stuck_pods
+from .stuck import PATIENT, podless_in, slow_in, stuck_pods
 
 QUEUED = "queued"
 """As progress of a stage whose Job waits to be admitted."""
@@ -60,8 +60,7 @@ def watch_stuck(draft: Draft) -> None:
     stuck = stuck_pods(job, since, draft.now)
     if stuck is None:
         draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-        if not job.pods and not job.suspended and not job.deleting:
-            draft.wake(NO_POD_AFTER_SECONDS - (draft.now - since).total_seconds())
+        draft.wake(podless_in(job, since, draft.now))
         draft.wake(min((slow_in(pod, draft.now) for pod in job.pods), default=math.inf))
         return
     old = find_condition(draft.status, ConditionType.STUCK)

@@ -9,7 +9,7 @@ from plan_samples import SETTINGS, START, Run, after, condition, created, job_of
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.stuck import SLOW_AFTER_SECONDS
+from pfd_operator.plan.stuck import NO_MORE_PODS_AFTER_SECONDS, SLOW_AFTER_SECONDS
 from pfd_operator.plan.types import DeleteJob
 
 STUCK_PODS = [
@@ -147,6 +147,26 @@ def test_a_job_without_pods_says_so() -> None:
     assert run.step(job_of(planned), seconds=10).requeue_after_seconds == 20
     run.step(job_of(planned), seconds=25)
     assert condition(run.status, ConditionType.STUCK).reason == "PodPending"
+
+
+def test_a_stage_whose_next_pods_cannot_be_created_says_so() -> None:
+    run = Run(settings=replace(SETTINGS, pending_after_seconds=600))
+    planned = run.until(0, StageKind.LABEL)
+    ended = run.seconds
+    done = [pod("Succeeded", name=f"p{n}", index=n, exit_code=0, finished_at=after(ended)) for n in range(2)]
+    waits = job_of(planned, *done, succeeded_indexes=2)
+    assert (planned.completions, run.step(waits).requeue_after_seconds) == (3, NO_MORE_PODS_AFTER_SECONDS)
+    assert condition(run.status, ConditionType.STUCK).status == "False", "an index may be repeated, after a while"
+    run.step(waits, seconds=NO_MORE_PODS_AFTER_SECONDS)
+    shown = condition(run.status, ConditionType.STUCK)
+    assert (shown.status, shown.reason) == ("True", "PodPending")
+    assert "no pod any more, and needs one: `kubectl describe job" in shown.message
+    assert condition(run.status, ConditionType.PROGRESSING).status == "False"
+    run.step(replace(waits, pods=(*done, pod(index=2))), seconds=1)
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    run.step(waits, seconds=1)
+    run.step(waits, seconds=600)
+    assert run.status.phase is Phase.FAILED, "operator.pendingAfterSeconds"
 
 
 def test_a_job_that_the_api_server_refuses_says_so_and_is_asked_for_until_it_is_taken() -> None:

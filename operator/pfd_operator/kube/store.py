@@ -53,7 +53,9 @@ class ResourceStore:
         return snapshot.key
 
     def keep_written(self, snapshot: Snapshot) -> None:
-        """Keep a resource as a write of ours left it."""
+        """Keep a resource as a write of ours left it, unless the watch has told meanwhile that it is gone."""
+        if self.uid_of(snapshot.key) != snapshot.uid:
+            return
         self._written[self.keep(snapshot.body)] = snapshot.version
 
     def written(self, key: Key) -> int:

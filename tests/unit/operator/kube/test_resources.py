@@ -165,6 +165,14 @@ def test_a_late_answer_about_a_replaced_resource_does_not_bring_it_back() -> Non
     assert (store.key_of(Owner("lab", "u")), store.key_of(Owner("lab", "v"))) == (None, key)
 
 
+def test_a_late_answer_about_a_deleted_resource_does_not_bring_it_back() -> None:
+    store, key = ResourceStore(), Key("FineTuneJob", "lab", "silicon")
+    store.keep(body(5))
+    store.remove(key, "u")
+    store.keep_written(Snapshot(body(6, status={"phase": "Converged"})))
+    assert (len(store), list(store.figures()), store.written(key)) == (0, [], 0)
+
+
 def test_a_version_covers_itself_and_what_was_before() -> None:
     held = Snapshot(body(5))
     assert held.covers(body(5))

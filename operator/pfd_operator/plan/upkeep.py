@@ -54,6 +54,9 @@ def watch_stuck(draft: Draft) -> None:
         return
     if active.state is ActiveState.INTENDED:
         _show_refusal(draft, active)
+    elif active.state is ActiveState.BACKOFF:
+        # what was stuck is gone with its attempt
+        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
     if active.state is not ActiveState.CREATED or job is None:
         return
     since = job.released_at or job.created_at or active.intended_at

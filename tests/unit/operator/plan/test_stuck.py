@@ -141,6 +141,17 @@ def test_a_stuck_pod_that_starts_is_forgotten() -> None:
     assert condition(run.status, ConditionType.STUCK).last_transition_time == after(810)
 
 
+def test_a_stuck_pod_that_is_lost_is_stuck_no_longer() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    waiting = pod("Pending", started_at=None, waiting_reason="Unschedulable", waiting_message="no GPU is free")
+    run.step(job_of(planned, waiting))
+    run.step(job_of(planned, replace(waiting, phase="Failed", disrupted=True)), seconds=1)
+    assert run.status.active is not None and run.status.active.not_before is not None, "the next one waits"
+    assert condition(run.status, ConditionType.STUCK).status == "False"
+    assert "no GPU is free" not in condition(run.status, ConditionType.PROGRESSING).message
+
+
 def test_a_job_without_pods_says_so() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)

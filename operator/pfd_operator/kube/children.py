@@ -54,6 +54,8 @@ class Children:
         Called when a child changed, with the key of its resource and the seconds after which to look at it.
     namespaces
         Namespaces to watch; empty for all.
+    relisted
+        Called when a watch was cut for so long that its objects had to be listed anew.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Children:
         look: Callable[[Key, float], None],
         namespaces: Sequence[str] = (),
         silence_seconds: float = SILENCE_SECONDS,
+        relisted: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
         self._store = store
@@ -78,16 +81,16 @@ class Children:
         """Indexes that succeeded, by their Job: as counted by it, or seen by their pods a second before."""
         scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
         self.jobs = [
-            Informer(api, Watched(JOBS.format(scope), OURS, parse_job), self._job_changed, silence_seconds)
+            Informer(api, Watched(JOBS.format(scope), OURS, parse_job), self._job_changed, silence_seconds, relisted)
             for scope in scopes
         ]
         self.pods = [
-            Informer(api, Watched(PODS.format(scope), OURS, parse_pod), self._pod_changed, silence_seconds)
+            Informer(api, Watched(PODS.format(scope), OURS, parse_pod), self._pod_changed, silence_seconds, relisted)
             for scope in scopes
         ]
         config_maps = [Watched(CONFIG_MAPS.format(scope), OURS, parse_config_map) for scope in scopes]
         self.config_maps = [
-            Informer(api, watched, self._config_map_changed, silence_seconds) for watched in config_maps
+            Informer(api, watched, self._config_map_changed, silence_seconds, relisted) for watched in config_maps
         ]
 
     @property

@@ -73,6 +73,8 @@ class Informer(Generic[T]):
         for one that came).
     silence_seconds
         A watch that sends nothing for this long, bookmarks included, is opened anew.
+    relisted
+        Called when a list was made anew, since the watch was cut for so long that it could not go on.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class Informer(Generic[T]):
         watched: Watched[T],
         changed: Callable[[T, T | None], None],
         silence_seconds: float = SILENCE_SECONDS,
+        relisted: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
         self._watched = watched
         self._changed = changed
         self._silence_seconds = silence_seconds
+        self._relisted = relisted
         self._objects: dict[tuple[str, str], T] = {}
         self._by_owner: dict[Owner, set[tuple[str, str]]] = defaultdict(set)
         self._version = ""
@@ -151,6 +155,8 @@ class Informer(Generic[T]):
         self._version = version
         self.relists += 1
         self.synced.set()
+        if self.relists > 1:
+            self._relisted()
 
     async def _watch(self) -> None:
         query = {

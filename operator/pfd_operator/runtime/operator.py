@@ -68,14 +68,15 @@ class Operator:
             self.metrics.namespace_refused.labels(name).set(name in refused)
         self.queue: KeyedQueue[Key] = KeyedQueue(self.metrics.queue_waits.observe)
         self.store = ResourceStore()
-        self.children = Children(api, self.store, self.queue.add_after, self.namespaces)
+        self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
+        # an outage cuts all watches, and an empty list of jobs is one that kopf tells nobody of
+        self.children = Children(api, self.store, self.queue.add_after, self.namespaces, relisted=self._sweep.soon)
         self.server = Server(self, settings.port)
         self._lost = lost
         self._refused = refused
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
         self._tasks: list[asyncio.Task[None]] = []
-        self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
         self.waits_for = "start"
         """What it cannot work without and has not got yet; nothing while it works."""
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)

@@ -99,6 +99,24 @@ async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
     assert await operator.queue.get() == SILICON
 
 
+async def test_jobs_are_looked_for_also_when_only_our_own_watches_tell_of_an_outage(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all of a scope were deleted meanwhile, kopf lists nothing and calls nobody."""
+
+    async def request(method: str, path: str, query: dict[str, str], accept: str = "") -> dict[str, Any]:
+        return {"items": [], "metadata": {"resourceVersion": "1"}}
+
+    monkeypatch.setattr(operator.api, "request", request)
+    monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
+    ended = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
+    operator.resource_changed(version(1, **ended), deleted=False)
+    for relists, held in ((1, 1), (2, 0)):
+        await operator.informers[0]._list()
+        await asyncio.sleep(0.1)
+        assert (operator.informers[0].relists, len(operator.store)) == (relists, held)
+
+
 @pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])
 async def test_an_echo_before_the_answer(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, newest: int, looked_at: bool

@@ -160,22 +160,28 @@ class Children:
         self._gone_pods_seconds.pop(as_owner, None)
 
     def _job_changed(self, job: CachedJob, before: CachedJob | None) -> None:
+        if before is not None and before.as_owner != job.as_owner:
+            # deleted and made again under its name while the watch was cut
+            self._job_gone(before)
         present = self.job(*job.key)
         gone = present is None or present.observed.uid != job.observed.uid
-        if not gone:
+        if gone:
+            self._job_gone(job)
+        else:
             self._departed.drop(job)
             if job.succeeded:
                 self._done_indexes[job.as_owner] |= job.succeeded
-        elif job.observed.finished is None:
-            self._departed.add(job)
-        else:
-            self._forget_gone_pods(job.as_owner)
-        if gone:
-            self._done_indexes.pop(job.as_owner, None)
         snapshot = self._snapshot_of(job.owner)
         if snapshot is not None:
             active = snapshot.active_job == job.observed.name
             self._look(snapshot.key, after_job(job, gone=gone, active=active))
+
+    def _job_gone(self, job: CachedJob) -> None:
+        if job.observed.finished is None:
+            self._departed.add(job)
+        else:
+            self._forget_gone_pods(job.as_owner)
+        self._done_indexes.pop(job.as_owner, None)
 
     def _pod_changed(self, pod: CachedPod, before: CachedPod | None) -> None:
         gone = not any(informer.get(*pod.key) for informer in self.pods)

@@ -33,6 +33,8 @@ class ResourceStore:
         """Versions that this operator's own last writes made."""
         self._students: dict[Key, set[Key]] = {}
         """DistillJobs that have not started, by the FineTuneJob they name as teacher."""
+        self._teachers: dict[Key, Key] = {}
+        """The same the other way round."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -49,7 +51,7 @@ class ResourceStore:
                 self._keys.pop(held.uid, None)
             self._held[snapshot.key] = _packed(snapshot) if snapshot.ended else snapshot
             self._keys[snapshot.uid] = snapshot.key
-            self._keep_student(snapshot)
+            self._note_teacher(snapshot.key, snapshot.teacher_key if snapshot.waits else None)
         return snapshot.key
 
     def keep_written(self, snapshot: Snapshot) -> None:
@@ -67,6 +69,7 @@ class ResourceStore:
         if self._keys.pop(uid, None) is not None:
             del self._held[key]
             self._written.pop(key, None)
+            self._note_teacher(key, None)
 
     def get(self, key: Key) -> Snapshot | None:
         """Return a resource."""
@@ -89,23 +92,22 @@ class ResourceStore:
 
     def students_of(self, teacher: Key) -> list[Key]:
         """Return the jobs that wait for this one; those that have started go on without it."""
-        return [student for student in self._students.get(teacher, ()) if student in self._held]
+        return list(self._students.get(teacher, ()))
 
     def figures(self) -> Iterator[JobFigures]:
         """Return what metrics count of all resources, one after the other."""
         return (held.figures if isinstance(held, _AtRest) else figures_of(held) for held in self._held.values())
 
-    def _keep_student(self, snapshot: Snapshot) -> None:
-        teacher = snapshot.teacher_key
-        if teacher is None:
-            return
-        waiting = self._students.setdefault(teacher, set())
-        if snapshot.waits:
-            waiting.add(snapshot.key)
-        else:
-            waiting.discard(snapshot.key)
-        if not waiting:
-            del self._students[teacher]
+    def _note_teacher(self, student: Key, teacher: Key | None) -> None:
+        """Take note of whom a resource waits for; None if it waits for nobody, any more."""
+        before = self._teachers.pop(student, None)
+        if before is not None:
+            self._students[before].discard(student)
+            if not self._students[before]:
+                del self._students[before]
+        if teacher is not None:
+            self._teachers[student] = teacher
+            self._students.setdefault(teacher, set()).add(student)
 
 
 def _packed(snapshot: Snapshot) -> _AtRest:

@@ -158,6 +158,19 @@ async def test_the_time_of_pods_that_go_after_their_job_is_counted() -> None:
     assert (seen.deleting, seen.gone_pods_seconds) == (True, 3600)
 
 
+async def test_a_job_made_again_under_its_name_while_the_watch_was_cut_has_gone_before() -> None:
+    """Its pods are still on their way out, and their time counts."""
+    cluster = Cluster(jobs=[job("lab")], pods=[pod("lab")])
+    await cluster.list()
+    await cluster.list(jobs=[job("lab", "job-2")])
+    seen = {each.uid: each for each in cluster.children.observed(OWNER, None).jobs}
+    assert seen.keys() == {"job-1", "job-2"}
+    assert (seen["job-1"].deleting, len(seen["job-1"].pods), seen["job-2"].pods) == (True, 1, ())
+    await cluster.list(pods=[])
+    seen = {each.uid: each for each in cluster.children.observed(OWNER, None).jobs}
+    assert (seen["job-1"].gone_pods_seconds, seen["job-2"].gone_pods_seconds) == (3600, 0)
+
+
 async def test_what_cannot_be_read_is_ignored_when_the_server_is_asked(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever may create Jobs in a namespace may write our labels into them."""
     odd_job = owned("odd-job", "lab", "FineTuneJob", "uid-1", spec={"backoffLimitPerIndex": 1})

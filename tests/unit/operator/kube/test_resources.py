@@ -119,6 +119,17 @@ def test_students_are_those_that_have_not_started() -> None:
     assert store.students_of(teacher) == []
 
 
+def test_a_student_that_is_gone_or_has_another_teacher_is_forgotten() -> None:
+    store, key = ResourceStore(), Key("DistillJob", "lab", "silicon")
+    one, other = (Key("FineTuneJob", "lab", name) for name in ("one", "other"))
+    for version, teacher in enumerate((one, other)):
+        spec = {"teacher": {"fineTuneJob": {"name": teacher.name}}}
+        store.keep(body(5 + version, spec=spec) | {"kind": "DistillJob"})
+    assert (store.students_of(one), store.students_of(other)) == ([], [key])
+    store.remove(key, "u")
+    assert store._students == {}
+
+
 ABINIT = {"abinit": {"cutoffEv": 400, "kSpacing": 0.25, "pseudopotentials": {"Si": "Si.psp8", "C": "C.psp8"}}}
 
 

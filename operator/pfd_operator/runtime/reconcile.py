@@ -20,7 +20,7 @@ from pfd_operator.render import RenderError
 
 from .logs import about
 from .progress import ProgressBoard
-from .refusal import refused_status
+from .refusal import how_to_stop, refused_status
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,9 @@ class Reconciler:
         await self.recorder.emit(snapshot, event)
 
     async def _refuse(self, snapshot: Snapshot, message: str) -> None:
-        status = refused_status(snapshot.status(), message, snapshot.generation, self.api.now())
+        status = snapshot.status()
+        message = how_to_stop(status, message)
+        status = refused_status(status, message, snapshot.generation, self.api.now())
         after = await write_status(self.api, snapshot, status)
         if after is snapshot:
             return

@@ -5,8 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
-from pfd_operator.api.status import JobStatus
+from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.plan.conditions import with_condition
+
+
+def how_to_stop(status: JobStatus, message: str) -> str:
+    """Return why a spec is refused and, where a Job may run, how to stop it: the spec cannot ask for that now."""
+    active = status.active
+    if status.phase.terminal or active is None or active.state is ActiveState.BACKOFF:
+        return message
+    return (
+        f"{message}. Until it is corrected, spec.suspend and spec.stop are not read: if Job {active.job_name} runs, it "
+        f"goes on within the deadline that it has, and `kubectl delete job {active.job_name}` stops it"
+    )
 
 
 def refused_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:

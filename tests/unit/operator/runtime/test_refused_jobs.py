@@ -161,3 +161,19 @@ async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Se
     reconciler.store.remove(KEY, "uid-1")
     await reconciler.reconcile(KEY)
     assert (reconciler.refusals, len(reconciler.progress)) == ({}, 0)
+
+
+async def test_a_spec_that_is_refused_while_a_job_runs_says_how_to_stop_it(
+    server: Server, reconciler: Reconciler
+) -> None:
+    await reconciler.reconcile(KEY)
+    name = server.resource["status"]["active"]["jobName"]
+    metadata = server.resource["metadata"] | {"resourceVersion": "9", "generation": 2}
+    server.resource |= {"metadata": metadata, "spec": SPEC | {"suspend": True, "seed": -1}}
+    reconciler.store.keep(server.resource)
+    for _ in range(2):
+        await reconciler.reconcile(KEY)
+    _, reason, message = server.conditions()["Progressing"]
+    assert reason == "SpecInvalid" and message.startswith("spec.seed: ")
+    assert f"`kubectl delete job {name}` stops it" in message
+    assert server.events.count("SpecInvalid") == 1

@@ -73,6 +73,7 @@ class OperatorReason(StrEnum):
     NON_ROOT = "ImageCannotRunAsNonRoot"
     POD_PENDING = "PodPending"
     JOB_REFUSED = "JobRefused"
+    NAME_TAKEN = "NameTaken"
     NOT_STUCK = "PodsStart"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     POD_LOST = "PodLost"

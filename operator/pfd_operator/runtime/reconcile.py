@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import ActiveStage, JobStatus
@@ -18,11 +19,18 @@ from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import CreateJob, Decision, Event, Observed, Resource, Settings
 from pfd_operator.render import RenderError
 
+from .invalid_spec import how_to_stop, invalid_status
 from .logs import about
 from .progress import ProgressBoard
-from .refusal import how_to_stop, refused_status
 
 log = logging.getLogger(__name__)
+
+
+class RefusedJob(NamedTuple):
+    """A Job that the API server did not take when it was last asked for."""
+
+    name: str
+    why: str
 
 
 @dataclass
@@ -35,8 +43,7 @@ class Reconciler:
     progress: ProgressBoard
     recorder: EventRecorder
     settings: Settings
-    refusals: dict[Key, tuple[str, str]] = field(default_factory=dict)
-    """Names of Jobs that could not be created when they were last asked for, and why."""
+    refused_jobs: dict[Key, RefusedJob] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one resource.
@@ -65,27 +72,27 @@ class Reconciler:
                 decision = plan(resource, status, observed, self.settings, self.api.now())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:
-            await self._refuse(snapshot, str(error))
+            await self._say_invalid(snapshot, str(error))
             return None
-        if self.refusals.pop(key, None) is not None:
+        if self.refused_jobs.pop(key, None) is not None:
             # conditions that spoke of it are out of date
             return 0.0
         return decision.requeue_after_seconds
 
     def forget(self, key: Key) -> None:
         """Forget what is remembered of a resource that is gone."""
-        self.refusals.pop(key, None)
+        self.refused_jobs.pop(key, None)
         self.progress.forget(key)
 
     def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
         active = status.active.job_name if status.active else None
         if status.active is not None:
             self.children.go_on_from(snapshot.as_owner, status.active.job_name, status.active.gone_pods_seconds)
-        refused, words = self.refusals.get(snapshot.key, (None, ""))
+        refused = self.refused_jobs.get(snapshot.key)
         return replace(
             self.children.observed(snapshot.as_owner, self.progress.shown(snapshot.key, active)),
             teacher=teacher_of(snapshot, self.store),
-            refusal=words if refused == active else "",
+            refusal=refused.why if refused is not None and refused.name == active else "",
         )
 
     async def _apply(self, snapshot: Snapshot, resource: Resource, decision: Decision) -> None:
@@ -97,28 +104,30 @@ class Reconciler:
                     self.api, self.recorder, snapshot, resource, decision, self.settings, self.store.keep_written
                 )
             except (NameTaken, ApiError) as error:
-                await self._note_refusal(snapshot, active, error)
+                await self._note_refused_job(snapshot, active, error)
                 raise
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
 
-    async def _note_refusal(self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError) -> None:
+    async def _note_refused_job(
+        self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError
+    ) -> None:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""
         if isinstance(error, NameTaken):
-            event = Event("NameTaken", str(error), warning=True)
+            event = Event(OperatorReason.NAME_TAKEN, str(error), warning=True)
         elif error.status in (400, 403, 413, 422) or "webhook" in error.message:
-            event = Event("Refused", f"the API server refused a child: {error.message}", warning=True)
+            event = Event(OperatorReason.JOB_REFUSED, f"the API server refused a child: {error.message}", warning=True)
         else:
             return
         if active is not None:
-            self.refusals[snapshot.key] = active.job_name, event.message
+            self.refused_jobs[snapshot.key] = RefusedJob(active.job_name, event.message)
         await self.recorder.emit(snapshot, event)
 
-    async def _refuse(self, snapshot: Snapshot, message: str) -> None:
+    async def _say_invalid(self, snapshot: Snapshot, message: str) -> None:
         status = snapshot.status()
         message = how_to_stop(status, message)
-        status = refused_status(status, message, snapshot.generation, self.api.now())
+        status = invalid_status(status, message, snapshot.generation, self.api.now())
         after = await write_status(self.api, snapshot, status)
         if after is snapshot:
             return

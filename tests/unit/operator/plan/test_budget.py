@@ -13,7 +13,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.types import ObservedPod, PlannedJob
-from pfd_operator.runtime.refusal import refused_status
+from pfd_operator.runtime.invalid_spec import invalid_status
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_rounding_does_not_reopen_a_job() -> None:
 
 def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
     run = training_killed_after(3560, gpuHours=1)
-    run.status = refused_status(run.status, "spec.pods: no", 2, after(run.seconds))
+    run.status = invalid_status(run.status, "spec.pods: no", 2, after(run.seconds))
     assert run.step(seconds=1).status.phase is Phase.BUDGET_EXHAUSTED
 
 

@@ -88,10 +88,14 @@ def reconciler(server: Server) -> Reconciler:
 @pytest.mark.parametrize(
     ("refusal", "event", "words"),
     [
-        (ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch"), "Refused", "exceeded quota"),
-        (ApiError(422, "Invalid", "spec.template.spec.tolerations[0]"), "Refused", "tolerations[0]"),
-        (ApiError(400, "BadRequest", 'strict decoding error: unknown field "tolerations[0].keys"'), "Refused", "keys"),
-        (ApiError(500, "InternalError", "failed calling webhook: quota.example.org"), "Refused", "webhook"),
+        (ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch"), "JobRefused", "exceeded quota"),
+        (ApiError(422, "Invalid", "spec.template.spec.tolerations[0]"), "JobRefused", "tolerations[0]"),
+        (
+            ApiError(400, "BadRequest", 'strict decoding error: unknown field "tolerations[0].keys"'),
+            "JobRefused",
+            "keys",
+        ),
+        (ApiError(500, "InternalError", "failed calling webhook: quota.example.org"), "JobRefused", "webhook"),
         (ApiError(409, "AlreadyExists", "it exists"), "NameTaken", "belongs to somebody else"),
     ],
 )
@@ -160,7 +164,7 @@ async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Se
     reconciler.progress.report(KEY, server.resource["status"]["active"]["jobName"], Progress(percent=1))
     reconciler.store.remove(KEY, "uid-1")
     await reconciler.reconcile(KEY)
-    assert (reconciler.refusals, len(reconciler.progress)) == ({}, 0)
+    assert (reconciler.refused_jobs, len(reconciler.progress)) == ({}, 0)
 
 
 async def test_a_spec_that_is_refused_while_a_job_runs_says_how_to_stop_it(

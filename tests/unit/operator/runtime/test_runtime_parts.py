@@ -14,9 +14,9 @@ from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.api.status import Condition, FineTuneJobStatus
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.resources import Key
+from pfd_operator.runtime.invalid_spec import invalid_status
 from pfd_operator.runtime.logs import JsonFormatter, about
 from pfd_operator.runtime.progress import ProgressBoard
-from pfd_operator.runtime.refusal import refused_status
 from pfd_operator.runtime.settings import SettingsError, settings_from
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,16 +125,16 @@ def test_log_lines_say_what_they_are_about() -> None:
 
 
 def test_refusing_twice_changes_nothing() -> None:
-    once = refused_status(FineTuneJobStatus(), "spec.seed: too large", 3, NOW)
+    once = invalid_status(FineTuneJobStatus(), "spec.seed: too large", 3, NOW)
     assert {condition.reason for condition in once.conditions} == {"SpecInvalid"}
     assert once.conditions[0].message == "spec.seed: too large"
     later = NOW.replace(year=2027)
-    assert refused_status(once, "spec.seed: too large", 3, later) == once
+    assert invalid_status(once, "spec.seed: too large", 3, later) == once
 
 
 def test_of_many_wrong_fields_the_first_and_the_last_are_named() -> None:
     words = "; ".join(f"spec.systems[{index}]: it has no structures" for index in range(100))
-    (message, _) = (condition.message for condition in refused_status(FineTuneJobStatus(), words, 3, NOW).conditions)
+    (message, _) = (condition.message for condition in invalid_status(FineTuneJobStatus(), words, 3, NOW).conditions)
     assert len(message) <= 1024
     assert message.startswith("spec.systems[0]:") and "; spec.systems[99]: it has no structures" in message
 
@@ -142,6 +142,6 @@ def test_of_many_wrong_fields_the_first_and_the_last_are_named() -> None:
 def test_what_an_ended_job_came_to_stays_said_when_its_spec_is_refused() -> None:
     ready = Condition(type="Ready", status="True", reason="Converged", message="", last_transition_time=NOW)
     ended = FineTuneJobStatus(phase=Phase.CONVERGED, finished_at=NOW, conditions=[ready])
-    after = refused_status(ended, "spec.pods.train.resources: no number of GPUs", 3, NOW)
+    after = invalid_status(ended, "spec.pods.train.resources: no number of GPUs", 3, NOW)
     # the generation is seen, which tells that an Event was emitted
     assert (after.conditions, after.observed_generation) == ([ready], 3)

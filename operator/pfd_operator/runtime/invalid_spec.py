@@ -20,7 +20,7 @@ def how_to_stop(status: JobStatus, message: str) -> str:
     )
 
 
-def refused_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:
+def invalid_status(status: JobStatus, message: str, generation: int, now: datetime) -> JobStatus:
     """Return the status with Ready and Progressing false because of SpecInvalid; equal if it says so already.
 
     The conditions of a job that is over say what it came to, which a spec written since does not change.

@@ -124,12 +124,7 @@ class KubeApi:
         ApiError
             For any status ≥ 400, and with status 0 when there is no answer.
         """
-        try:
-            response = await self._send(method, path, body, query, content_type, REQUEST_TIMEOUT_SECONDS, accept)
-            async with response:
-                return _decode(response.status, await response.read())
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+        return _parsed(await self._exchange(method, path, body, query, content_type, accept))
 
     async def send(
         self, method: str, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
@@ -141,14 +136,7 @@ class KubeApi:
         ApiError
             As `request` does.
         """
-        try:
-            response = await self._send(method, path, body, query, JSON, REQUEST_TIMEOUT_SECONDS)
-            async with response:
-                payload = await response.read()
-                if response.status >= 400:
-                    _decode(response.status, payload)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+        await self._exchange(method, path, body, query)
 
     async def pages(self, path: str, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
         """Yield a list in pages of `PAGE_SIZE`; what is in them may be null where there is nothing.
@@ -180,12 +168,32 @@ class KubeApi:
             response = await self._send("GET", path, None, query, JSON, timeout)
             async with response:
                 if response.status >= 400:
-                    _decode(response.status, await response.read())
+                    raise _refusal(response.status, await response.read())
                 yield b""
                 async for line in _lines(response.content):
                     yield line
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ApiError(0, "WatchBroken", f"watch {path}: {error or type(error).__name__}") from error
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str] | None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> bytes:
+        """Send one request and return the answer as it came; raises as `request` does."""
+        try:
+            response = await self._send(method, path, body, query, content_type, REQUEST_TIMEOUT_SECONDS, accept)
+            async with response:
+                payload: bytes = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "NoAnswer", f"{method} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400:
+            raise _refusal(response.status, payload)
+        return payload
 
     async def _send(
         self,
@@ -239,13 +247,15 @@ def _proxy_for(url: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _decode(status: int, payload: bytes) -> dict[str, Any]:
+def _parsed(payload: bytes) -> dict[str, Any]:
+    """Return an answer as an object, whatever a proxy on the way may have made of it."""
     try:
         answer = from_json(payload) if payload else {}
     except ValueError:
-        answer = {"message": payload[:500].decode(errors="replace")}
-    if not isinstance(answer, dict):
-        answer = {"message": str(answer)[:500]}
-    if status >= 400:
-        raise ApiError(status, str(answer.get("reason", "Error")), str(answer.get("message", "")))
-    return answer
+        return {"message": payload[:500].decode(errors="replace")}
+    return answer if isinstance(answer, dict) else {"message": str(answer)[:500]}
+
+
+def _refusal(status: int, payload: bytes) -> ApiError:
+    answer = _parsed(payload)
+    return ApiError(status, str(answer.get("reason", "Error")), str(answer.get("message", "")))

@@ -20,7 +20,8 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     wanted = draft.spec.restart
     if wanted is None or not draft.restart_pending:
         return
-    complaint = _complaint(draft, recipe, wanted.from_iteration)
+    begun = _begun_again(draft, recipe, wanted.from_iteration)
+    complaint = _complaint(draft, recipe, begun)
     if complaint is not None:
         draft.set(restart_id=wanted.id)
         draft.tell(OperatorReason.RESTART_REFUSED, complaint, warning=True)
@@ -35,7 +36,8 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     draft.observed = replace(draft.observed, refusal="")
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
-    draft.status = _begun_again(draft, recipe, wanted.from_iteration)
+    # out of the status of now: halting booked what the running attempt cost
+    draft.status = _rewound(draft, recipe, wanted.from_iteration).model_copy(update={"again": begun.again})
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
@@ -48,58 +50,70 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     draft.tell(OperatorReason.RESTARTED, words)
 
 
-def _rewound(status: JobStatus, iteration: int) -> JobStatus:
+def _rewound(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
     """Return the status as it was before an iteration began, in no phase in particular."""
+    status = draft.status
     stages = [r for r in status.stages if r.iteration < iteration and r.stage is not StageKind.ACCEPT]
     inputs = {record.stage.value: StageRef(digest=record.digest, completions=record.completions) for record in stages}
     if iteration and StageKind.PREPARE in status.inputs:
         # done once: its record may be too old to be kept
         inputs[StageKind.PREPARE.value] = status.inputs[StageKind.PREPARE]
-    return status.model_copy(
-        update={
-            "active": None,
-            "again": {},
-            "finished_at": None,
-            "iteration": iteration,
-            "stages": stages,
-            "inputs": inputs,
-            "iterations": [record for record in status.iterations if record.iteration < iteration],
-            "estimate": None,
-            # the best there is until another is trained; only a hold-out made anew would judge it otherwise
-            "model": status.model if iteration else None,
-        }
+    rewound: JobStatus = recipe.rewound(
+        draft.spec,
+        status.model_copy(
+            update={
+                "active": None,
+                "again": {},
+                "finished_at": None,
+                "iteration": iteration,
+                "stages": stages,
+                "inputs": inputs,
+                "iterations": [record for record in status.iterations if record.iteration < iteration],
+                "estimate": None,
+                # the best there is until another is trained; only a hold-out made anew would judge it otherwise
+                "model": status.model if iteration else None,
+            }
+        ),
     )
+    return rewound
 
 
 def _begun_again(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
     """Return the status with which an iteration begins again."""
-    rewound: JobStatus = recipe.rewound(draft.spec, _rewound(draft.status, iteration))
+    rewound = _rewound(draft, recipe, iteration)
     return rewound.model_copy(update={"again": paid_when_begun(draft, recipe, rewound, iteration)})
 
 
-def _can_begin(draft: Draft, recipe: AnyRecipe, iteration: int) -> bool:
+def _can_begin(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> bool:
     """Say whether the iteration before has ended, with a record that is still there."""
+    iteration = begun.iteration
     if iteration == 0:
         return True
-    status = _begun_again(draft, recipe, iteration)
-    if iteration <= draft.status.iteration and not status.again:
+    if iteration <= draft.status.iteration and not begun.again:
         # whether there are labels for it is another question, which has a number for an answer
-        status = status.model_copy(update={"again": {iteration: 0}})
-    return bool(status.stages) and recipe.next(draft.spec, status) == Position(iteration, StageKind.EXPLORE)
+        begun = begun.model_copy(update={"again": {iteration: 0}})
+    return bool(begun.stages) and recipe.next(draft.spec, begun) == Position(iteration, StageKind.EXPLORE)
 
 
-def _complaint(draft: Draft, recipe: AnyRecipe, iteration: int) -> str | None:
-    """Say why an iteration cannot be begun again, and how to get out; None if it can."""
-    if _can_begin(draft, recipe, iteration):
-        words = missing_labels(draft, recipe, _begun_again(draft, recipe, iteration))
+def _complaint(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> str | None:
+    """Say why an iteration cannot be begun again, and how to get out; None if it can.
+
+    Parameters
+    ----------
+    begun
+        The status with which it would begin.
+    """
+    if _can_begin(draft, recipe, begun):
+        words = missing_labels(draft, recipe, begun)
         if words is None:
             return None
     else:
         after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
-        possible = [str(i) for i in after if _can_begin(draft, recipe, i)]
+        possible = [str(i) for i in after if _can_begin(draft, recipe, _begun_again(draft, recipe, i))]
         words = (
-            f"spec.restart.fromIteration is {iteration}, but the job can be restarted from {', '.join(possible)} only: "
-            "the iteration before must have ended and still be in status.stages, and the budget must not be used up"
+            f"spec.restart.fromIteration is {begun.iteration}, but the job can be restarted from "
+            f"{', '.join(possible)} only: the iteration before must have ended and still be in status.stages, and the "
+            "budget must not be used up"
         )
     if draft.spec_differs:
         words += (

@@ -15,7 +15,7 @@ from pfd_operator.contract.text import shortened
 from pfd_operator.plan.types import Event
 
 from .api import MERGE_PATCH, ApiError, KubeApi
-from .resources import Snapshot
+from .resources import Key, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,13 @@ class EventRecorder:
         self._instance = instance
         self._idle = idle
         self._emitted: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
-        self._pending: deque[tuple[Snapshot, Event, datetime]] = deque()
+        self._pending: deque[tuple[Key, str, Event, datetime]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     def emit_later(self, snapshot: Snapshot, event: Event) -> None:
         """Emit one Event when its turn comes: one at a time, and after what is more urgent."""
-        self._pending.append((snapshot, event, self._api.now()))
+        # not the resource itself: it is large, and another a moment later
+        self._pending.append((snapshot.key, snapshot.uid, event, self._api.now()))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_pending())
 
@@ -62,28 +63,30 @@ class EventRecorder:
 
     async def _write_pending(self) -> None:
         while self._pending:
-            snapshot, event, at = self._pending[0]
+            key, uid, event, at = self._pending[0]
             if self._idle is not None:
                 held = (self._api.now() - at).total_seconds()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LONGEST_HOLD_SECONDS - held):
                         await self._idle()
             self._pending.popleft()
-            await self.emit(snapshot, event, at)
+            await self._emit(key, uid, event, at)
 
-    async def emit(self, snapshot: Snapshot, event: Event, at: datetime | None = None) -> None:
+    async def emit(self, snapshot: Snapshot, event: Event) -> None:
         """Emit one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""
-        at = at or self._api.now()
-        key = (snapshot.uid, event.reason, event.message)
-        name, count = self._emitted.get(key, ("", 0))
+        await self._emit(snapshot.key, snapshot.uid, event, self._api.now())
+
+    async def _emit(self, key: Key, uid: str, event: Event, at: datetime) -> None:
+        same = (uid, event.reason, event.message)
+        name, count = self._emitted.get(same, ("", 0))
         try:
-            if not (count and await self._repeat(snapshot.key.namespace, name, count + 1, at)):
-                name, count = await self._create(snapshot, event, at), 0
+            if not (count and await self._repeat(key.namespace, name, count + 1, at)):
+                name, count = await self._create(key, uid, event, at), 0
         except ApiError as error:
             log.warning("event %s not written: %s", event.reason, error)
             return
-        self._emitted[key] = (name, count + 1)
-        self._emitted.move_to_end(key)
+        self._emitted[same] = (name, count + 1)
+        self._emitted.move_to_end(same)
         if len(self._emitted) > _REMEMBERED:
             self._emitted.popitem(last=False)
 
@@ -97,8 +100,8 @@ class EventRecorder:
             raise
         return True
 
-    async def _create(self, snapshot: Snapshot, event: Event, at: datetime) -> str:
-        kind, namespace, name = snapshot.key
+    async def _create(self, key: Key, uid: str, event: Event, at: datetime) -> str:
+        kind, namespace, name = key
         body: dict[str, Any] = {
             "metadata": {"name": f"{name[:220]}.{self._api.now().timestamp() * 1e6:.0f}", "namespace": namespace},
             "involvedObject": {
@@ -106,7 +109,7 @@ class EventRecorder:
                 "kind": kind,
                 "namespace": namespace,
                 "name": name,
-                "uid": snapshot.uid,
+                "uid": uid,
             },
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason,

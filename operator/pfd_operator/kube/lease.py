@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .api import ApiError, KubeApi
@@ -63,12 +63,12 @@ class Lease:
     async def release(self) -> None:
         """Give the lease back."""
         if self._lease.get("spec", {}).get("holderIdentity") == self._identity:
-            await self._try(lambda: self._write({"holderIdentity": "", "leaseDurationSeconds": 1}))
+            await self._try(self._give_back)
 
-    async def _try(self, step: Any) -> bool:
+    async def _try(self, step: Callable[[], Awaitable[bool]]) -> bool:
         try:
             async with asyncio.timeout(TRY_SECONDS):
-                return bool(await step())
+                return await step()
         except TimeoutError:
             log.warning("lease %s: no answer within %.0f s", self._name, TRY_SECONDS)
             return False
@@ -91,6 +91,10 @@ class Lease:
         await self._write({"holderIdentity": self._identity, "leaseDurationSeconds": DURATION_SECONDS})
         return True
 
+    async def _give_back(self) -> bool:
+        await self._write({"holderIdentity": "", "leaseDurationSeconds": 1})
+        return True
+
     def _expired(self, spec: Mapping[str, Any]) -> bool:
         """Return True if the holder did not renew for its duration, by our own clock: theirs may be wrong."""
         renewal = (spec.get("holderIdentity"), spec.get("renewTime"))
@@ -98,10 +102,9 @@ class Lease:
             self._seen = (renewal, time.monotonic())
         return time.monotonic() - self._seen[1] > float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
 
-    async def _write(self, fields: Mapping[str, Any]) -> bool:
+    async def _write(self, fields: Mapping[str, Any]) -> None:
         now = self._api.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         # PUT with the resourceVersion that was read: of two that try at once, one gets 409
         spec = {**(self._lease.get("spec") or {}), **fields, "renewTime": now}
         body = {**self._lease, "spec": spec}
         self._lease = await self._api.request("PUT", f"{self._path}/{self._name}", body)
-        return True

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from pfd_operator.api.pods import gpus_in
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import ENDED_PHASES, ObservedJob, ObservedPod
+from pfd_operator.plan.types import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
     ITERATION_LABEL,
@@ -244,9 +244,10 @@ def _identity(labels: Mapping[str, str]) -> tuple[int, StageKind, int] | None:
         return None
 
 
-def _finished(conditions: Sequence[Object]) -> str | None:
-    given = (item["type"] for item in conditions if item["status"] == "True")
-    return next((name for name in given if name in ("Complete", "Failed")), None)
+def _finished(conditions: Sequence[Object]) -> JobEnd | None:
+    given = {item["type"] for item in conditions if item["status"] == "True"}
+    ends: tuple[JobEnd, ...] = get_args(JobEnd)
+    return next((end for end in ends if end in given), None)
 
 
 def _indexes(text: str) -> frozenset[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.stage_pods import StagePods
@@ -59,8 +60,10 @@ class Resource:
     deleting: bool = False
 
 
-ENDED_PHASES = ("Succeeded", "Failed")
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
+ENDED_PHASES: tuple[PodPhase, ...] = ("Succeeded", "Failed")
 """Of a pod that is over."""
+JobEnd = Literal["Complete", "Failed"]
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,7 @@ class ObservedPod:
     """A pod of a stage's Job, reduced to what decides."""
 
     name: str
-    phase: str
-    """Pending, Running, Succeeded, Failed or Unknown, as the API server says."""
+    phase: PodPhase
     index: int | None = None
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
@@ -117,8 +119,7 @@ class ObservedJob:
     """It waits in a queue, before its pods start or after they were preempted."""
     released_at: datetime | None = None
     """When it last began, or began again, to have pods."""
-    finished: str | None = None
-    """None, "Complete" or "Failed"."""
+    finished: JobEnd | None = None
     deadline_exceeded: bool = False
     """It failed since it took as long as it might."""
     completions: int | None = None

@@ -11,7 +11,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import CachedJob, CachedPod
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, PROGRESS_SECONDS, SOON_SECONDS, after_job, after_pod
-from pfd_operator.plan.types import ObservedJob, ObservedPod
+from pfd_operator.plan.types import ObservedJob, ObservedPod, PodPhase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RESOURCE = Owner("lab", "owner")
@@ -22,7 +22,7 @@ def job(**fields: Any) -> CachedJob:
     return CachedJob(("lab", observed.name), RESOURCE, "token", observed)
 
 
-def pod(phase: str, **fields: Any) -> CachedPod:
+def pod(phase: PodPhase, **fields: Any) -> CachedPod:
     return CachedPod(("lab", "pod"), Owner("lab", "uid"), RESOURCE, ObservedPod("pod", phase, **fields))
 
 

@@ -11,7 +11,7 @@ from plan_workflows import Workflow
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import ObservedJob, ObservedPod, PlannedJob
+from pfd_operator.plan.types import JobEnd, ObservedJob, ObservedPod, PlannedJob, PodPhase
 
 COUNTED_MAX = SETTINGS.max_counted_failures - 1
 
@@ -24,7 +24,7 @@ class TrueJob:
     uid: str
     created_at: datetime
     deleting: bool = False
-    finished: str | None = None
+    finished: JobEnd | None = None
     pods: dict[str, ObservedPod] = field(default_factory=dict)
 
     @property
@@ -213,7 +213,9 @@ class Kubernetes:
         self.counted[job.key] = self.counted.get(job.key, 0) + 1
         return self.counted[job.key] <= COUNTED_MAX
 
-    def _end(self, job: TrueJob, pod: ObservedPod, phase: str, code: int | None, result: StageResult | None) -> None:
+    def _end(
+        self, job: TrueJob, pod: ObservedPod, phase: PodPhase, code: int | None, result: StageResult | None
+    ) -> None:
         job.pods[pod.name] = replace(
             pod, phase=phase, exit_code=code, result=result, finished_at=self.now, container="stage" if code else ""
         )

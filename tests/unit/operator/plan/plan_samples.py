@@ -22,6 +22,7 @@ from pfd_operator.plan.types import (
     ObservedPod,
     ObservedTeacher,
     PlannedJob,
+    PodPhase,
     Resource,
     Settings,
 )
@@ -99,7 +100,7 @@ def job_of(planned: PlannedJob, *pods: ObservedPod, **changes: Any) -> ObservedJ
     return replace(job, **changes)
 
 
-def pod(phase: str = "Running", **changes: Any) -> ObservedPod:
+def pod(phase: PodPhase = "Running", **changes: Any) -> ObservedPod:
     given: dict[str, Any] = {"name": "pod-1", "created_at": START, "started_at": START} | changes
     return ObservedPod(phase=phase, **given)
 

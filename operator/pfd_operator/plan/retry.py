@@ -82,32 +82,38 @@ def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> No
 
 def worth_an_attempt(draft: Draft, recipe: AnyRecipe, status: JobStatus, position: Position) -> bool:
     """Say whether what is left of the budget gives each pod of the next attempt enough to be begun."""
+    return _next_share(draft, recipe, status, position) > DEADLINE_TOLERANCE_SECONDS
+
+
+def _next_share(draft: Draft, recipe: AnyRecipe, status: JobStatus, position: Position) -> float:
+    """Return how long each pod of the next attempt may run by the budget, in s; infinite if it bounds none of them."""
     stage = plan_stage(recipe, draft.spec, status, draft.settings, position)
     seconds = stage.pod_seconds(draft.spec, status, draft.now)
-    return seconds is None or seconds > DEADLINE_TOLERANCE_SECONDS
+    return math.inf if seconds is None else seconds
 
 
 def _out_of_time(draft: Draft, recipe: AnyRecipe, active: ActiveStage, failure: Failure) -> None:
-    job = draft.running_job
     over = time_exhausted(draft.spec, draft.status, draft.now)
+    share = _next_share(draft, recipe, draft.status, position_of(active))
     if over is not None:
         _end_by_budget(draft, over.reason, over.message)
-    elif not worth_an_attempt(draft, recipe, draft.status, position_of(active)):
+    elif share <= DEADLINE_TOLERANCE_SECONDS:
         by_clock = deadline_left(draft.spec, draft.status, draft.now) <= DEADLINE_TOLERANCE_SECONDS
         reason, budget = (
             (OperatorReason.DEADLINE, "deadlineHours") if by_clock else (OperatorReason.GPU_BUDGET, "gpuHours")
         )
         words = f"{failure.message}, and spec.budget.{budget} leaves too little for another attempt; raise it to go on"
         _end_by_budget(draft, reason, words)
-    elif round(container_seconds(job, draft.now)) == 0:
+    elif round(container_seconds(draft.running_job, draft.now)) == 0:
         # it cost nothing, so nothing but the number of attempts would ever end this
         _retry(draft, active, _never_ran(draft, failure))
+    elif math.isinf(share):
+        _retry_free(draft, active, replace(failure, message=f"{failure.message}, which spec.budget did not set"))
     else:
-        left = time_left(draft.spec, draft.status, draft.now)
         # several pods have shares of what was left then, and not all of them took theirs
-        why = "which spec.budget did not set" if math.isinf(left) else "its share of the budget"
-        rest = "" if math.isinf(left) else f"; {left:.0f} s of the whole are left"
-        _retry_free(draft, active, replace(failure, message=f"{failure.message}, {why}{rest}"))
+        left = time_left(draft.spec, draft.status, draft.now)
+        words = f"{failure.message}, its share of the budget; {left:.0f} s of the whole are left"
+        _retry_free(draft, active, replace(failure, message=words))
 
 
 def _end_by_budget(draft: Draft, reason: OperatorReason, message: str) -> None:

@@ -229,8 +229,9 @@ def test_pods_whose_share_ends_before_they_start_are_tried_again_only_so_often(w
     assert ("ImageCannotBePulled" if waiting else "PodPending") in ready.message
 
 
-def test_a_deadline_that_the_cluster_sets_is_nobodys_fault_and_makes_no_loop() -> None:
-    run = Run()
+@pytest.mark.parametrize("budget", [{}, {"gpuHours": 1}], ids=["none", "of GPUs, which it has not"])
+def test_a_deadline_that_the_cluster_sets_is_nobodys_fault_and_makes_no_loop(budget: dict[str, float]) -> None:
+    run = Run(resource(budget=budget))
     planned = run.until(0, StageKind.TRAIN)
     assert planned.active_deadline_seconds is None
     begun = run.seconds

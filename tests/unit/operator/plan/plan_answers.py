@@ -46,10 +46,8 @@ def labels_after(iteration: int) -> int:
 
 def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
     """What a worker would say of a stage that went well."""
-    iteration, result = (
-        spec.iteration,
-        StageResult(ok=True, digest=spec.digest, reused=reused, outcome=outcome_of(spec)),
-    )
+    iteration = spec.iteration
+    result = StageResult(ok=True, digest=spec.digest, reused=reused, outcome=good_outcome(spec))
     match spec.stage:
         case StageKind.PREPARE:
             return result.model_copy(update={"digest": "cd" * 32})
@@ -64,7 +62,7 @@ def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
     return result
 
 
-def outcome_of(spec: StageSpec) -> StageOutcome:
+def good_outcome(spec: StageSpec) -> StageOutcome:
     """What a stage finds when all is well."""
     match spec.stage:
         case StageKind.PREPARE:

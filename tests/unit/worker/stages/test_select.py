@@ -21,7 +21,7 @@ from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import select as select_stage
-from pfd_worker.store.manifests import read_manifest
+from pfd_worker.store.manifests import manifest_key, read_manifest
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 
@@ -207,3 +207,14 @@ def test_what_is_told_to_the_report(explored):
     shards = [loop.manifest(inputs["explore"], index) for index in range(2)]
     assert summary["explore_pods"] == 2
     assert summary["explore_seconds"] == pytest.approx(sum(shard.result.seconds for shard in shards))
+
+
+def test_what_an_explore_pod_of_an_earlier_version_ran_is_not_known(explored):
+    loop, inputs = explored
+    explore = loop.indexed(explore_params("training"), 5, dict.fromkeys(MODEL, inputs["prepare"]), 2)
+    key = manifest_key(explore.digest, 1)
+    manifest = json.loads(loop.store.get(key) or b"")
+    manifest["result"]["counts"] = manifest["result"].pop("outcome")
+    (loop.folder / "store" / key).write_text(json.dumps(manifest))
+    found = loop.run(EVEN, 5, {**inputs, "explore": explore}).outcome.exploration
+    assert (found.candidates, found.trajectories, found.exploded) == (24, None, None)

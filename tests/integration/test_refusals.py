@@ -70,11 +70,11 @@ async def test_settings_too_large_for_a_job_are_refused_before_anything_is_inten
     assert (await read(api, namespace)).version == version, "the same refusal was written twice"
 
 
-async def test_a_mistyped_toleration_is_named_and_places_no_pod(api: KubeApi, namespace: str) -> None:
-    """Without its `key` it would tolerate every taint: what the server does not know must not be dropped silently."""
+async def test_a_mistyped_affinity_is_named_and_places_no_pod(api: KubeApi, namespace: str) -> None:
+    """Without it pods would run on any node: what the server does not know must not be dropped silently."""
     reconciler = reconciler_for(api, namespace)
-    tolerations = [{"keys": "gpu", "operator": "Exists"}]
-    key = reconciler.store.keep(await create(api, namespace, pods={"prepare": {"tolerations": tolerations}}))
+    affinity = {"nodeAfinity": {}}
+    key = reconciler.store.keep(await create(api, namespace, pods={"prepare": {"affinity": affinity}}))
     for _ in range(2):
         with pytest.raises(ApiError) as refused:
             await reconciler.reconcile(key)
@@ -82,5 +82,5 @@ async def test_a_mistyped_toleration_is_named_and_places_no_pod(api: KubeApi, na
     stuck = find_condition((await read(api, namespace)).status(), ConditionType.STUCK)
     assert stuck is not None
     assert (stuck.status, stuck.reason) == ("True", "JobRefused")
-    assert "spec.template.spec.tolerations[0].keys" in stuck.message
+    assert "spec.template.spec.affinity.nodeAfinity" in stuck.message
     assert await jobs(api, namespace) == []

@@ -34,7 +34,8 @@ RARELY_USED: dict[Right, str] = {
     ("get", "pfd.dev", "distilljobs"): "a status write met a newer version",
     ("patch", "", "events"): "the same thing happened again",
 }
-CONTAINER = {"name": "c", "image": "i"}
+SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+CONTAINER = {"name": "c", "image": "i", "securityContext": SECURITY}
 _POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 _COLLECTIONS = {
     "ValidatingAdmissionPolicy": f"{_POLICIES}ies",
@@ -131,18 +132,23 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     unused = granted(documents) - rights - RARELY_USED.keys()
     assert not unused, f"granted and not used: {sorted(unused)}"
     await refuses_what_the_operator_never_makes(account, namespace)
+    await refuses_to_delete_what_is_not_its_own(api, account, namespace)
 
 
 async def refuses_what_the_operator_never_makes(account: Path, namespace: str) -> None:
     """By the chart's ValidatingAdmissionPolicies, under which all of the above was made."""
-    privileged = {"containers": [CONTAINER | {"securityContext": {"privileged": True}}]}
+    adds = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}
     cases: list[tuple[dict[str, Any], bool, str]] = [
         ({}, False, "owns as its controller"),
         ({"automountServiceAccountToken": True}, True, "automountServiceAccountToken"),
         ({"serviceAccountName": "admin"}, True, "ServiceAccount default only"),
         ({"hostNetwork": True}, True, "namespaces of the node"),
         ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, True, "hostPath"),
-        (privileged, True, "privileged"),
+        ({"securityContext": {}}, True, "runAsNonRoot"),
+        (with_container(securityContext=SECURITY | {"runAsNonRoot": False}), True, "runAsNonRoot"),
+        (with_container(securityContext=adds), True, "have no privileges"),
+        (with_container(securityContext={"capabilities": {"drop": ["ALL"]}}), True, "have no privileges"),
+        (with_container(ports=[{"containerPort": 80, "hostPort": 80}]), True, "ports of the node"),
         ({}, True, ""),
     ]
     api = await KubeApi.connect(account)
@@ -154,9 +160,29 @@ async def refuses_what_the_operator_never_makes(account: Path, namespace: str) -
         await api.close()
 
 
+def with_container(**changes: Any) -> dict[str, Any]:
+    return {"containers": [CONTAINER | changes]}
+
+
+async def refuses_to_delete_what_is_not_its_own(api: KubeApi, account: Path, namespace: str) -> None:
+    collection = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    template = {"spec": {"restartPolicy": "Never", "containers": [CONTAINER]}}
+    body = {"metadata": {"name": "of-others"}, "spec": {"suspend": True, "template": template}}
+    await api.request("POST", collection, body)
+    operator = await KubeApi.connect(account)
+    try:
+        for path in (f"{collection}/of-others", collection):
+            with pytest.raises(ApiError) as refused:
+                await operator.request("DELETE", path, {"propagationPolicy": "Background"}, {"dryRun": "All"})
+            assert refused.value.status == 403 and "deletes only what" in refused.value.message
+    finally:
+        await operator.close()
+
+
 async def _said_of(api: KubeApi, namespace: str, pod: dict[str, Any], owned: bool) -> str:
     """Return why a Job is refused; nothing if it is not. None is made."""
     kept = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [CONTAINER]}
+    kept |= {"securityContext": {"runAsNonRoot": True}}
     owner = {"apiVersion": "pfd.dev/v1alpha1", "kind": "FineTuneJob", "name": "x", "uid": "1", "controller": True}
     metadata = {"name": "tried", "ownerReferences": [owner] if owned else []}
     body = {"metadata": metadata, "spec": {"template": {"spec": kept | pod}}}

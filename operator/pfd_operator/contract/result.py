@@ -71,6 +71,7 @@ class CautionReason(StrEnum):
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
+    LONG_TIMESTEP = "TimestepLongForHydrogen"
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
 
 

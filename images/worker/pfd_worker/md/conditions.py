@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ase import Atoms
 
 from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration, ExplorationStage
+from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.tasks import MdTask
 from pfd_worker.md.cells import keeps_its_cell
 
 FS_PER_PS = 1000.0
+LONGEST_TIMESTEP_OF_HYDROGEN_FS = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,18 @@ class Conditions:
             replica=0,
             seed=seed,
         )
+
+
+def long_timestep(exploration: Exploration, elements: Collection[str]) -> Caution | None:
+    """Return a remark on steps too long for hydrogen: a bond of it vibrates in 9 to 11 fs, and asks for ten steps."""
+    longest = max(stage.timestep_fs for stage in exploration.stages)
+    if "H" not in elements or longest <= LONGEST_TIMESTEP_OF_HYDROGEN_FS:
+        return None
+    return Caution(
+        reason=CautionReason.LONG_TIMESTEP,
+        message=f"spec.exploration has steps of {longest:g} fs, and bonds of hydrogen vibrate in about 10: its MD is "
+        "inaccurate, and may explode for that alone. Give timestepFs 0.5, or 1 at most",
+    )
 
 
 def first_conditions(exploration: Exploration) -> Conditions:

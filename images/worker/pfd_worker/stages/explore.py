@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
@@ -52,7 +53,8 @@ def run(context: StageContext) -> StageOutput:
     _end_where_energies_explode(outcomes, GeometryLimits(params.min_distance_factor))
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
-    return _output(context.workdir, frames, trajectories, model, elements)
+    output = _output(context.workdir, frames, trajectories, model, elements)
+    return replace(output, caution=long_timestep(params.exploration, elements))
 
 
 @dataclass(frozen=True)

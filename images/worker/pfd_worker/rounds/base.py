@@ -17,24 +17,17 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import (
     ErrorMetrics,
     ExplorationCounts,
-    TrainingErrors,
-    TrainingStrata,
     TrainOutcome,
-    WorstStrata,
 )
 from pfd_operator.contract.result import Caution
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import (
     FEWEST_FRAMES_OF_STRATUM,
-    FrameError,
     by_stratum,
     frame_errors,
-    summarise,
-    worst_strata,
 )
 from pfd_worker.evaluation.noise import label_noise
-from pfd_worker.evaluation.report import error_report
 from pfd_worker.families import Family
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
@@ -44,6 +37,7 @@ from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
 from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
+from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.training.checkpoints import CheckpointStore
@@ -61,10 +55,7 @@ class Round(ABC):
         self.prepare = context.input("prepare")[0]
         self.previous: Manifest | None = context.input("train")[0] if "train" in context.spec.inputs else None
         self.folder = context.workdir
-        self.metrics: dict[str, ErrorMetrics] = {}
-        self.worst_strata: dict[str, WorstStrata] = {}
-        self.reports: dict[str, Any] = {}
-        self.seed = seed_of(context.spec.seed, "bootstrap")
+        self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
         # a select stage of an earlier version does not say it
         explored = context.input("select")[0].summary.get("exploration", {})
@@ -118,7 +109,7 @@ class Round(ABC):
         dataset, holdout = self._datasets(new, labels)
         noise = label_noise(labels, holdout)
         if noise:
-            self.measure("labelNoise", noise)
+            self.measures.take("labelNoise", noise)
         self.begin(dataset, holdout)
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
@@ -129,9 +120,8 @@ class Round(ABC):
         model = self.family.open(trained)
         predictions = model.predict(holdout)
         errors = frame_errors(holdout, predictions)
-        self.measure("holdout", errors)
         # drawn evenly over the strata: each is judged, by what it got
-        self.worst_strata["holdout"] = worst_strata(errors)
+        self.measures.take("holdout", errors, fewest_of_stratum=1)
         best, best_model = self._choose_best(), model
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
@@ -144,7 +134,7 @@ class Round(ABC):
         elements: list[str] = self.prepare.summary["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
-            reports=self.reports,
+            reports=self.measures.reports,
             # a select stage of an earlier version does not say it
             force_error_bound=self.context.input("select")[0].summary.get("force_error_bound"),
             exploration=self.exploration,
@@ -153,7 +143,7 @@ class Round(ABC):
             best_iteration=best.iteration,
             dynamics=self._dynamics(best_model, aimd),
             training_labels=len(dataset),
-            error_seed=self.seed,
+            error_seed=self.measures.seed,
         )
         files = write_report(self.context, self.previous, result)
         files[stage_files.AIMD] = self.folder / stage_files.AIMD
@@ -162,19 +152,13 @@ class Round(ABC):
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
         return replace(output, outcome=told, caution=self.caution(trained, dataset))
 
-    def measure(self, name: str, errors: Sequence[FrameError]) -> None:
-        """Keep the metrics of a model, and its full report, under a name of `TrainingErrors` as it is in JSON."""
-        self.metrics[name] = summarise(errors, self.seed)
-        self.reports[name] = error_report(errors, self.seed)
-
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         found = prequential_errors(explorer, new)
         if self.keeps_descriptors:
             self.error_of_novelty = found.error_of_novelty
-        self.measure("prequential", found.errors)
-        self.worst_strata["prequential"] = worst_strata(found.errors, FEWEST_FRAMES_OF_STRATUM)
+        self.measures.take("prequential", found.errors, FEWEST_FRAMES_OF_STRATUM)
         if found.farthest:
-            self.measure("farthest", found.farthest)
+            self.measures.take("farthest", found.farthest)
 
     @property
     def training_folder(self) -> Path:
@@ -219,7 +203,7 @@ class Round(ABC):
 
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
-        metrics = self.metrics["holdout"]
+        metrics = self.measures.metrics["holdout"]
         best = self.first_contender() if self.previous is None else best_of(self.context, self.previous, self.family)
         lowest = metrics
         if best is not None:
@@ -229,7 +213,7 @@ class Round(ABC):
         else:
             best = replace(best, lowest=lowest)
         shutil.copyfile(best.file, self.folder / self.family.best_file)
-        self.metrics["best"] = best.metrics
+        self.measures.metrics["best"] = best.metrics
         return best
 
     def _output(
@@ -248,7 +232,7 @@ class Round(ABC):
         write_frames(files[stage_files.HOLD_OUT], holdout)
         np.save(files[stage_files.DATASET_FEATURES], features)
         ran = {} if training is None else training.to_json()
-        report = {"iteration": self.context.spec.iteration, **self.reports, "training": ran}
+        report = {"iteration": self.context.spec.iteration, **self.measures.reports, "training": ran}
         files[stage_files.EVALUATION].write_text(json.dumps(report, indent=1))
         # an attempt that found the last checkpoint had nothing left to train, and so draws no curve
         if training is not None and training.curve.exists():
@@ -262,7 +246,7 @@ class Round(ABC):
                 "best_iteration": best.iteration,
                 "lowest": best.lowest.to_json(),
                 "elements": self.prepare.summary["elements"],
-                "metrics": {**baselines, **{name: value.to_json() for name, value in self.metrics.items()}},
+                "metrics": {**baselines, **{name: value.to_json() for name, value in self.measures.metrics.items()}},
                 "error_of_novelty": self.error_of_novelty,
                 "kept_step": 0 if training is None else training.step,
             },
@@ -279,7 +263,7 @@ class Round(ABC):
             holdout_strata_count=len(strata),
             resumed_from_step=0 if training is None else training.resumed_from_step,
             exploration=self.exploration,
-            errors=TrainingErrors.model_validate(self.metrics),
-            worst_strata=TrainingStrata.model_validate(self.worst_strata),
+            errors=self.measures.errors,
+            worst_strata=self.measures.worst_strata,
             best_iteration=best.iteration,
         )

@@ -31,14 +31,14 @@ class FineTuneRound(Round):
             check_units([dataset[row] for row in rows], [predictions[row] for row in rows])
         errors = frame_errors(dataset, predictions)
         shifts = fit_energy_shift(errors)
-        self.reports["energyShiftsEv"] = shifts
+        self.measures.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
         self.family.shift_energy(source, shifts, self.shifted)
         if self.previous is None:
             held_out = frame_errors(holdout, pretrained.predict(holdout))
             check_zeros([*dataset, *holdout], [*errors, *held_out])
-            self.measure("pretrained", held_out)
-            self.measure("shifted", apply_energy_shift(held_out, shifts))
+            self.measures.take("pretrained", held_out)
+            self.measures.take("shifted", apply_energy_shift(held_out, shifts))
 
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
         """Fine-tune the shifted model; without data, it is the model."""
@@ -54,7 +54,7 @@ class FineTuneRound(Round):
 
     def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
         """As all rounds do, but a model that is not better than the shifted one is never kept."""
-        shifted = self.metrics.get("shifted") or self._shifted_before()
+        shifted = self.measures.metrics.get("shifted") or self._shifted_before()
         return contender.force_rmse < shifted.force_rmse and super().replaces(contender, lowest)
 
     def _shifted_before(self) -> ErrorMetrics:
@@ -65,4 +65,5 @@ class FineTuneRound(Round):
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""
-        return Contender(self.shifted, self.metrics["shifted"], None, self.metrics["shifted"])
+        shifted = self.measures.metrics["shifted"]
+        return Contender(self.shifted, shifted, None, shifted)

@@ -146,4 +146,4 @@ def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_u
     trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
     trained._measure_explorer(CalculatorModel(Exaggerates(0.1)), new_frames())
     assert (trained.error_of_novelty is not None) == known
-    assert trained.metrics["prequential"].frames == 12
+    assert trained.measures.metrics["prequential"].frames == 12

@@ -19,6 +19,7 @@ from pfd_worker.families import DEEPMD
 from pfd_worker.frames import write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
+from pfd_worker.rounds.measures import Measures
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.training.runner import Trained
@@ -143,5 +144,5 @@ def errors(force, low=0.9, high=1.1):
 )
 def test_the_later_model_is_kept_unless_the_hold_out_speaks_against_it(newest, lowest, shifted, kept):
     mine = object.__new__(UntrainedRound)
-    mine.metrics, mine.previous = {"shifted": errors(shifted)}, None
+    mine.measures, mine.previous = Measures(seed=0, metrics={"shifted": errors(shifted)}), None
     assert mine.replaces(errors(newest), errors(lowest)) is kept

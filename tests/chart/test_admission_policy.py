@@ -102,9 +102,20 @@ def test_the_account_of_stages_is_default_or_the_one_that_is_set() -> None:
 
 def test_expressions_read_only_what_they_have_asked_for() -> None:
     """A field that is not there ends an expression with an error, and that is a refusal."""
-    always = {"containers", "sources", "apiVersion", "kind", "metadata", "spec", "template", "pod", "subject"}
+    always = {
+        "containers",
+        "sources",
+        "apiVersion",
+        "kind",
+        "metadata",
+        "spec",
+        "template",
+        "pod",
+        "subject",
+        "operation",
+    }
     for spec in policies().values():
-        for validation in spec["validations"]:
+        for validation in (*spec["validations"], *spec["variables"]):
             said = re.sub(r'"[^"]*"', '""', validation["expression"])
             asked = set(re.findall(r"has\([\w.]*?(\w+)\)", said))
             read = set(re.findall(r"\.(\w+)\b(?!\()", said))

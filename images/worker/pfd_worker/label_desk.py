@@ -37,8 +37,8 @@ class Entry:
 
     number: int
     key: str
-    asked: Task
-    task: Calculation
+    task: Task
+    calculation: Calculation
     engine: Engine
     described: dict[str, Any]
     """The engine with its content, as the key holds it."""
@@ -75,12 +75,12 @@ class LabelDesk:
         first = (self.context.index or 0) * self.params.frames_per_pod
         entries = []
         for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
-            asked = tasks[number]
-            task = Calculation(frames[asked.frame], asked.aimd)
-            engine, described = self._engines[asked.purpose == NOISE]
-            key = task.key(described)
+            task = tasks[number]
+            calculation = Calculation(frames[task.frame], task.aimd)
+            engine, described = self._engines[task.purpose == NOISE]
+            key = calculation.key(described)
             own_key = digest_of([key, self.context.spec.digest])
-            entries.append(Entry(number, key, asked, task, engine, described, own_key))
+            entries.append(Entry(number, key, task, calculation, engine, described, own_key))
         return entries
 
     def triage(self) -> list[Entry]:
@@ -215,6 +215,6 @@ def _to_json(frame: Atoms) -> dict[str, Any]:
 
 def _from_json(frame: dict[str, Any], entry: Entry) -> Atoms:
     atoms = Atoms(frame["numbers"], positions=frame["positions"], cell=frame["cell"], pbc=frame["pbc"])
-    atoms.info = {**entry.asked.info, "label_key": entry.key}
+    atoms.info = {**entry.task.info, "label_key": entry.key}
     virial = None if frame["virial"] is None else np.array(frame["virial"])
     return labelled(atoms, frame["energy"], np.array(frame["forces"]), virial)

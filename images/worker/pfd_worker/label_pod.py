@@ -55,7 +55,7 @@ def stage_in(context: StageContext) -> None:
         for entry in todo:
             folder = _folder(context.workdir, entry)
             folder.mkdir(parents=True, exist_ok=True)
-            external_labeler(entry.engine).write_inputs(entry.task, folder)
+            external_labeler(entry.engine).write_inputs(entry.calculation, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
     script = _SCRIPT.format(workdir=context.workdir, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
     (context.workdir / "run.sh").write_text(script)
@@ -95,7 +95,7 @@ def _stored(context: StageContext) -> StageResult:
             if not (folder / "exit_code").exists():
                 continue
             verdict = external_labeler(entry.engine).read_outputs(
-                entry.task, folder, int((folder / "exit_code").read_text())
+                entry.calculation, folder, int((folder / "exit_code").read_text())
             )
             desk.settle(entry, verdict, time.monotonic() - last_settled)
             last_settled = time.monotonic()

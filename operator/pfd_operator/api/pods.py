@@ -65,16 +65,20 @@ class Resources(Strict):
 class Toleration(Strict):
     """A toleration as in a pod: what the API server would refuse only when the stage begins."""
 
-    key: str = ""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    key: str | None = None
+    operator: Literal["", "Exists", "Equal"] | None = None
+    value: str | None = None
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: int | None = None
 
     @model_validator(mode="after")
     def _names_a_taint(self) -> Self:
         if not self.key and self.operator != "Exists":
             raise ValueError("without a key the operator must be Exists")
+        if self.value and self.operator == "Exists":
+            raise ValueError("with the operator Exists there is no value")
+        if self.toleration_seconds is not None and self.effect != "NoExecute":
+            raise ValueError("tolerationSeconds go with the effect NoExecute only")
         return self
 
 

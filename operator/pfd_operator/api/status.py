@@ -175,7 +175,7 @@ class JobStatus(Strict):
     """For the printer column, e.g. "3/12" or "45 %"."""
     active: ActiveStage | None = None
     inputs: dict[str, StageRef] = Field({}, description="The last finished stage of each kind.")
-    counts: dict[str, int] = Field({}, description="Sizes reported by the last stages, e.g. tasks.")
+    counts: dict[str, int] = Field({}, description="Sizes that stages and verdicts are planned by, e.g. tasks.")
     stages: list[StageRecord] = Field([], description="The last finished stages.")
     iterations: list[IterationRecord] = Field([], description="The last iterations.")
     consecutive: int = 0

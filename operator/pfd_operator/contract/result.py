@@ -116,7 +116,7 @@ class StageResult(Message):
     model_uri: str | None = None
     """Of train: address of the best model so far. Of accept: of the exported one."""
     caution: Caution | None = None
-    """Of prepare, select and train."""
+    """Of prepare, explore, select and train."""
     seconds: float = 0.0
 
     def found(self, kind: type[_Kind]) -> _Kind | None:

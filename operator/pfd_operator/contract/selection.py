@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from .base import Positive, Strict, invalid_at
 
 Purpose = Literal["hold-out", "training"]
-NOISE = "noise"
+NOISE: Literal["noise"] = "noise"
 """Purpose of a hold-out frame that is computed once more, by tighter settings."""
 
 

@@ -214,8 +214,8 @@ class StageSpec(Strict):
 def stage_digest(params: StageParams, seed: int, iteration: int, inputs: dict[str, StageRef], image: str) -> str:
     """Name a stage by everything that decides its outputs: settings, seed, inputs and image, and nothing else.
 
-    Settings that are only checked are no part of it: with another student, or trained otherwise, a job goes on with the
-    same starts, hold-out and first exploration.
+    Settings that are only checked are no part of it: with another student, another DFT engine, or trained otherwise, a
+    job goes on with the same starts and first exploration.
 
     The job's name is not part of it: the same stage of another job is the same stage. What user addresses point to
     is not known here; `prepare` mixes the sha256 of what it read into the digest it reports. Nor is which indexes of an

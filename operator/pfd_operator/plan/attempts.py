@@ -12,7 +12,7 @@ from .budget import gpu_seconds
 from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
-from .jobs import Success, first_start, hung_since, is_live, memory_limit_of, outcome_of
+from .jobs import Success, end_of, first_start, hung_since, is_live, memory_limit_of
 from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
@@ -39,7 +39,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
     _note_job(draft, job)
-    outcome = outcome_of(job, _memory_limit(draft, active.stage))
+    outcome = end_of(job, _memory_limit(draft, active.stage))
     if outcome is None and _hangs(draft, job):
         outcome = lost(active.stage, job.name)
     if isinstance(outcome, Success) and asks_too_much(draft, outcome):
@@ -206,7 +206,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         words = f"{position} goes on without {job.failed_indexes} of its {job.completions} pods' results"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
     draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
-    take_cautions(draft, recipe, success.results)
+    take_cautions(draft, recipe, active.stage, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)

@@ -7,25 +7,32 @@ from collections.abc import Mapping, Sequence
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.result import CautionReason, StageResult
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.text import MESSAGE_MAX, shortened
 
 from .conditions import find_true
 from .draft import Draft
 from .recipe import AnyRecipe
 
-_OF_SETTINGS = frozenset({CautionReason.LIMIT_BELOW_NOISE, CautionReason.BUDGET_BELOW_LIMITS})
-"""What depends on limits and budgets, which may be raised."""
+_OF_STAGES = {
+    CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
+    CautionReason.LONG_TIMESTEP: StageKind.EXPLORE,
+    CautionReason.FEW_CANDIDATES: StageKind.SELECT,
+    CautionReason.SHORT_CELLS: StageKind.TRAIN,
+}
+"""Who makes a remark, and takes it back by not making it again; all others are the recipe's."""
 
 
-def take_cautions(draft: Draft, recipe: AnyRecipe, results: Sequence[StageResult]) -> None:
-    """Add what a finished stage and the recipe remark; leave out what no longer holds."""
+def take_cautions(draft: Draft, recipe: AnyRecipe, stage: StageKind, results: Sequence[StageResult]) -> None:
+    """Take what a finished stage and the recipe remark in place of what they remarked before."""
     known = _known(draft.status)
-    cautions = {reason: words for reason, words in known.items() if reason not in _OF_SETTINGS}
-    for caution in (*(result.caution for result in results), *recipe.cautions(draft.spec, draft.status)):
-        if caution is not None:
-            cautions[caution.reason.value] = caution.message
-            if known.get(caution.reason) != caution.message:
-                draft.tell(caution.reason, caution.message, warning=True)
+    others = (reason for reason, home in _OF_STAGES.items() if home is not stage)
+    cautions = {reason.value: known[reason] for reason in others if reason in known}
+    said = (*(result.caution for result in results), *recipe.cautions(draft.spec, draft.status))
+    cautions |= {caution.reason.value: caution.message for caution in said if caution is not None}
+    for reason, words in cautions.items():
+        if known.get(reason) != words:
+            draft.tell(CautionReason(reason), words, warning=True)
     draft.set(cautions=cautions)
     if cautions:
         draft.condition(ConditionType.CAUTION, True, min(cautions), _together(cautions))

@@ -30,7 +30,7 @@ from .budget import labels_left
 from .convergence import converged, held_at_last
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
+from .rounds import after, explored, last_stages, prepared, selected, stopped, take_labels_and_tasks
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
 from .types import Observed, Settings
@@ -170,7 +170,7 @@ class Distill:
         self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
     ) -> DistillJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_counts(status, results)
+        status = take_labels_and_tasks(status, results)
         if (trained := found_by(results, TrainOutcome)) is not None:
             uri = results[0].model_uri
             return take_training(spec.acceptance, status, position.iteration, trained, uri, MEASURES)

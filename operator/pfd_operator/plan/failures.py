@@ -68,9 +68,18 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         message = f"pod {pod.name} of the {stage.value} stage was stopped from outside: {words or 'no message'}"
         return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
     if pod.exit_code == ExitCode.OK:
-        message = f"pod {pod.name} of the {stage.value} stage ended well, but its result was lost"
-        return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, message)
+        return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, _without_outcome(pod, stage))
     return Failure(Remedy.RETRY, reported or Reason.INTERNAL_ERROR, words or _unknown(pod, stage))
+
+
+def _without_outcome(pod: ObservedPod, stage: StageKind) -> str:
+    message = f"pod {pod.name} of the {stage.value} stage ended well, but "
+    if pod.result is None:
+        return message + "its result was lost"
+    return (
+        message + "its result does not say what the stage found: its image is of an earlier version than the operator. "
+        "Upgrade the images of the worker (images.worker, images.calculators), or spec.teacher.image"
+    )
 
 
 def lost(stage: StageKind, job_name: str) -> Failure:

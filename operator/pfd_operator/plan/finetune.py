@@ -23,7 +23,17 @@ from .jobs import memory_limit_of
 from .measured import errors_of
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .rounds import after, explored, last_stages, last_words, prepared, selected, stopped, take_counts, with_count
+from .rounds import (
+    after,
+    explored,
+    last_stages,
+    last_words,
+    prepared,
+    selected,
+    stopped,
+    take_labels_and_tasks,
+    with_count,
+)
 from .strata import strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
 
@@ -129,7 +139,7 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
     ) -> FineTuneJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_counts(status, results)
+        status = take_labels_and_tasks(status, results)
         trained = found_by(results, TrainOutcome)
         if trained is None:
             return status

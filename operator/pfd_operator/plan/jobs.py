@@ -24,11 +24,11 @@ class Success:
 
 
 _GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.RETRY)
-Outcome = Success | Failure | None
+Ended = Success | Failure | None
 """None: it goes on."""
 
 
-def outcome_of(job: ObservedJob, memory_limit: str | None) -> Outcome:
+def end_of(job: ObservedJob, memory_limit: str | None) -> Ended:
     """Return the outcome that a Job's pods show; pods are ahead of their Job's own conditions by a second."""
     if job.completions is None:
         return _single(job, memory_limit)
@@ -71,7 +71,7 @@ def _pod_lives(pod: ObservedPod, now: datetime, node_lost_after_seconds: float) 
     return pod.grace_ends_at is None or (now - pod.grace_ends_at).total_seconds() < node_lost_after_seconds
 
 
-def _single(job: ObservedJob, memory_limit: str | None) -> Outcome:
+def _single(job: ObservedJob, memory_limit: str | None) -> Ended:
     # of pods that work together the first one commits; the others have nothing to say
     heads = [pod for pod in job.pods if not pod.index]
     results = [result for pod in heads if (result := _good_result(pod, job.stage)) is not None]
@@ -108,7 +108,7 @@ def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
     return min(failures, key=rank)[1]
 
 
-def _indexed(job: ObservedJob, memory_limit: str | None) -> Outcome:
+def _indexed(job: ObservedJob, memory_limit: str | None) -> Ended:
     failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed"]
     failures = [(pod, classify(pod, job.stage, memory_limit)) for pod in failed]
     at_once = _decides_at_once(job, failures)

@@ -118,7 +118,7 @@ def prepared(system: System) -> PreparedSystem:
     return PreparedSystem(name=system.name, structures=address, perturb=system.perturb)
 
 
-def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
+def take_labels_and_tasks(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
     """Return the status with what is counted alike in all recipes: labels, and the tasks that label will have."""
     status = take_labels(status, results)
     selected = found_by(results, SelectOutcome)

@@ -112,6 +112,6 @@ class SystemDynamics:
             self.missing["rdf_overlap"] = str(error)
             return
         self.overlap = {"-".join(pair): value for pair, value in compared.items()}
-        # a pair that only the student brings within reach has none
+        # where only the student brings any pair within reach there is none
         with contextlib.suppress(ValueError):
             self.overlap_of_teacher = min(self_overlaps(later[TEACHER]).values())

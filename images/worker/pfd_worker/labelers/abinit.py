@@ -48,18 +48,18 @@ class AbinitLabeler:
     def __init__(self, settings: AbinitEngine) -> None:
         self._settings = settings
 
-    def write_inputs(self, task: Calculation, directory: Path) -> None:
+    def write_inputs(self, calculation: Calculation, directory: Path) -> None:
         """Write the input as a template: only the engine's image knows where its pseudopotentials are."""
-        lines = [f"{name} {_text(value)}" for name, value in self.variables(task).items()]
+        lines = [f"{name} {_text(value)}" for name, value in self.variables(calculation).items()]
         (directory / "run.abi.in").write_text("\n".join(lines) + "\n")
         command = " ".join(shlex.quote(word) for word in self._settings.command)
         (directory / "command.sh").write_text(
             f'sed "s|{_PSEUDOPOTENTIAL_FOLDER}|${{ABI_PSPDIR:-.}}|g" run.abi.in > run.abi && exec {command} run.abi\n'
         )
 
-    def variables(self, task: Calculation) -> dict[str, Any]:
+    def variables(self, calculation: Calculation) -> dict[str, Any]:
         """Return all input variables, the user's extra ones over ours."""
-        settings, atoms = self._settings, task.atoms
+        settings, atoms = self._settings, calculation.atoms
         symbols = list(dict.fromkeys(atoms.get_chemical_symbols()))
         variables: dict[str, Any] = {
             "pseudos": '"' + ", ".join(_pseudopotential(settings.pseudopotentials[s]) for s in symbols) + '"',
@@ -94,16 +94,16 @@ class AbinitLabeler:
         if settings.smearing is not Smearing.FIXED:
             variables["tsmear"] = settings.smearing_width_ev / units.Ha
             variables["fband"] = settings.extra_bands_fraction
-        if task.aimd is not None:
+        if calculation.aimd is not None:
             variables |= {
                 "ionmov": 6,
-                "ntime": task.aimd.steps,
-                "dtion": task.aimd.timestep_fs / ATOMIC_TIME_FS,
-                "vel": task.start().get_velocities() * units.fs / units.Bohr * ATOMIC_TIME_FS,
+                "ntime": calculation.aimd.steps,
+                "dtion": calculation.aimd.timestep_fs / ATOMIC_TIME_FS,
+                "vel": calculation.start().get_velocities() * units.fs / units.Bohr * ATOMIC_TIME_FS,
             }
         return variables | {name: _of_types(value, symbols) for name, value in settings.extra.items()}
 
-    def read_outputs(self, task: Calculation, directory: Path, exit_code: int) -> Verdict:
+    def read_outputs(self, calculation: Calculation, directory: Path, exit_code: int) -> Verdict:
         """Judge a run: complete, every SCF cycle converged, all numbers there. Failed AIMD keeps the steps before."""
         output = directory / "run.abo"
         text = output.read_text(errors="replace") if output.exists() else ""
@@ -118,16 +118,20 @@ class AbinitLabeler:
             (exit_code != 0 or _FINISHED not in text, "EngineError", f"the engine ended with exit code {exit_code}"),
         ):
             if applies:
-                sound = [] if task.aimd is None else _sound_steps(task.atoms, directory, text)
+                sound = [] if calculation.aimd is None else _sound_steps(calculation.atoms, directory, text)
                 return self._failed(directory, reason, words, sound)
         frames: list[Atoms] = []
         try:
-            steps = [_single_point(task.atoms, text)] if task.aimd is None else _trajectory(task.atoms, directory)
+            steps = (
+                [_single_point(calculation.atoms, text)]
+                if calculation.aimd is None
+                else _trajectory(calculation.atoms, directory)
+            )
             frames.extend(steps)
         except _UNREADABLE as error:
             return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
-        if task.aimd is not None and len(frames) != task.aimd.steps:
-            words = f"{len(frames)} of {task.aimd.steps} MD steps were written"
+        if calculation.aimd is not None and len(frames) != calculation.aimd.steps:
+            words = f"{len(frames)} of {calculation.aimd.steps} MD steps were written"
             return self._failed(directory, "OutputUnreadable", words, frames)
         return Verdict(tuple(frames))
 

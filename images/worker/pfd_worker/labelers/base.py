@@ -31,11 +31,11 @@ class Verdict:
 class ExternalLabeler(Protocol):
     """An engine with an image of its own: files in, files out, nothing of ours in between."""
 
-    def write_inputs(self, task: Calculation, directory: Path) -> None:
+    def write_inputs(self, calculation: Calculation, directory: Path) -> None:
         """Write everything the engine reads, and `command.sh`, a POSIX script run in the directory."""
         ...
 
-    def read_outputs(self, task: Calculation, directory: Path, exit_code: int) -> Verdict:
+    def read_outputs(self, calculation: Calculation, directory: Path, exit_code: int) -> Verdict:
         """Judge what the engine wrote."""
         ...
 
@@ -43,6 +43,6 @@ class ExternalLabeler(Protocol):
 class InProcessLabeler(Protocol):
     """An engine that the worker image holds."""
 
-    def compute(self, task: Calculation) -> Verdict:
+    def compute(self, calculation: Calculation) -> Verdict:
         """Compute a label."""
         ...

@@ -49,7 +49,7 @@ class AseLabeler:
         make_calculator(settings, CALCULATOR_FIELD)
         return cls(lambda: make_calculator(settings, CALCULATOR_FIELD))
 
-    def compute(self, task: Calculation) -> Verdict:
+    def compute(self, calculation: Calculation) -> Verdict:
         """Compute a single point, or a short trajectory in the NVE ensemble whose first frame is the start.
 
         Raises
@@ -60,10 +60,10 @@ class AseLabeler:
         frames: list[Atoms] = []
         try:
             with Workplace(self._make_calculator) as workplace:
-                if task.aimd is None:
-                    frames.append(_labelled_by(workplace, task.atoms))
+                if calculation.aimd is None:
+                    frames.append(_labelled_by(workplace, calculation.atoms))
                 else:
-                    frames.extend(_trajectory(workplace, task.start(), task.aimd))
+                    frames.extend(_trajectory(workplace, calculation.start(), calculation.aimd))
         except StageError:
             raise
         except Exception as error:  # calculators of third parties raise whatever they like

@@ -51,7 +51,7 @@ class LimitedLabeler:
     ) -> None:
         self._end(GRACE_SECONDS)
 
-    def compute(self, task: Calculation) -> Verdict:
+    def compute(self, calculation: Calculation) -> Verdict:
         """Compute a label; a child that is killed or ends by itself is a failed one.
 
         Raises
@@ -61,7 +61,7 @@ class LimitedLabeler:
         """
         child = self._child or self._begin()
         try:
-            verdict: Verdict = child.ask(task, self._seconds)
+            verdict: Verdict = child.ask(calculation, self._seconds)
         except TimeoutError:
             self._end()
             limit = f"spec.labeling.timeoutSeconds, {self._seconds:g} s"
@@ -99,8 +99,8 @@ class _Child:
         self._process.start()
         theirs.close()
 
-    def ask(self, task: Calculation | None, seconds: float) -> Any:
-        self._connection.send(task)
+    def ask(self, calculation: Calculation | None, seconds: float) -> Any:
+        self._connection.send(calculation)
         if not self._connection.poll(seconds):
             raise TimeoutError(f"no answer within {seconds:g} s")
         answer = self._connection.recv()
@@ -141,12 +141,12 @@ def _serve(connection: Connection, make: Callable[[], InProcessLabeler], folder:
     labeler: InProcessLabeler | None = None
     while True:
         try:
-            task: Calculation | None = connection.recv()
+            calculation: Calculation | None = connection.recv()
         except EOFError:
             return
         try:
             labeler = labeler or make()
-            connection.send(None if task is None else labeler.compute(task))
+            connection.send(None if calculation is None else labeler.compute(calculation))
         except Exception as error:
             connection.send(_Failure(error))
             raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
+from pfd_operator.contract.selection import Purpose
 from pfd_worker.frames import Sampling
 from pfd_worker.labelers.fingerprint import without_launcher
 from pfd_worker.velocities import draw_velocities
@@ -37,7 +38,7 @@ class Task:
 
     frame: int
     """Row in the file of frames beside the list."""
-    purpose: str
+    purpose: Purpose | Literal["noise"]
     sampling: Sampling
     stratum: str
     trajectory: str
@@ -55,8 +56,8 @@ class Task:
     @property
     def info(self) -> dict[str, Any]:
         """What a labelled frame keeps of it."""
-        about = ("purpose", "sampling", "stratum", "trajectory", "system")
-        known: dict[str, Any] = {key: str(getattr(self, key)) for key in about}
+        known: dict[str, Any] = {"purpose": self.purpose, "sampling": str(self.sampling), "stratum": self.stratum}
+        known |= {"trajectory": self.trajectory, "system": self.system}
         return known if self.novelty is None else known | {"novelty": self.novelty}
 
     def to_json(self) -> dict[str, Any]:
@@ -81,11 +82,6 @@ class Calculation:
 
     atoms: Atoms
     aimd: AimdSettings | None = None
-
-    @property
-    def labels(self) -> int:
-        """SCF cycles it stands for."""
-        return 1 if self.aimd is None else self.aimd.steps
 
     def key(self, engine: Mapping[str, Any]) -> str:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.

@@ -95,7 +95,7 @@ def _nve(
     done, exploded_at_step, reason = 0, None, None
     while done < task.steps and reason is None and not stopping.is_set():
         chunk = min(task.sample_every, task.steps - done)
-        reason = advance(dynamics, chunk, task, MIN_DISTANCE_FACTOR)
+        reason = advance(dynamics, chunk, task, MIN_DISTANCE_FACTOR, start)
         done += chunk
         if reason is not None:
             exploded_at_step = done

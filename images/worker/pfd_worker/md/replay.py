@@ -149,7 +149,7 @@ def _again(
     dynamics = VelocityVerlet(atoms, run.timestep_fs * units.fs)
     frames = [_bare(atoms)]
     for _ in range(steps):
-        reason = advance(dynamics, 1, task, MIN_DISTANCE_FACTOR)
+        reason = advance(dynamics, 1, task, MIN_DISTANCE_FACTOR, run.frames[0])
         if reason is not None or stopping.is_set():
             return frames, reason
         frames.append(_bare(atoms))

@@ -51,7 +51,7 @@ class TrajectoryOutcome:
             self.frames[-1].info["brink"] = True
 
 
-def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms | None) -> str | None:
+def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms) -> str | None:
     try:
         finite = np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()
     except CalculationFailed as error:
@@ -77,14 +77,14 @@ def advance(
     steps: int,
     task: MdTask,
     min_distance_factor: float,
-    start: Atoms | None = None,
+    start: Atoms,
 ) -> str | None:
     """Go on by some steps.
 
     Parameters
     ----------
     start
-        What the cell is compared with, if it may change.
+        Where the MD began: its cell is what the cell is compared with.
 
     Returns
     -------

@@ -35,8 +35,9 @@ class Candidate:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Candidate:
-        """Read a row that explore wrote; one of an earlier version says other things, too, and not all."""
-        return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
+        """Read a row that explore wrote; an earlier version named system and formula apart, or no energy."""
+        known = {"composition": f"{row.get('system')} {row.get('formula')}", **row}
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
 
 
 def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:

@@ -37,7 +37,7 @@ def _compute(desk: LabelDesk, labeler: InProcessLabeler, entries: Iterable[Entry
             desk.give_up()
             raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
         started = time.monotonic()
-        desk.settle(entry, labeler.compute(entry.task), time.monotonic() - started)
+        desk.settle(entry, labeler.compute(entry.calculation), time.monotonic() - started)
 
 
 @contextmanager

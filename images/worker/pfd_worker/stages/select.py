@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -62,9 +61,10 @@ def run(context: StageContext) -> StageOutput:
     samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
     frames += contacts
     novelties = [None if choice.novelty is None else float(choice.novelty[row]) for row in choice.samplings]
+    novelties += [None] * len(contacts)
     tasks = [
         _task(atoms, number, params.purpose, sampling, novelty=novelty)
-        for number, (atoms, sampling, novelty) in enumerate(zip_longest(frames, samplings, novelties))
+        for number, (atoms, sampling, novelty) in enumerate(zip(frames, samplings, novelties, strict=True))
     ]
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))

@@ -115,6 +115,8 @@ class LabelStore:
 
     def release(self, key: str) -> None:
         """Give a claim back: the verdict is stored, or nobody computes it any more."""
+        # first: another thread may be renewing what is known
+        self._claims.pop(key, None)
         for last in self._ours(key)[-1:]:
             # the newest goes last, so that nobody meanwhile sees an older, expired one in its place
             for name in self._generations(key):

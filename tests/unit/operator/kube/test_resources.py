@@ -57,6 +57,11 @@ def test_gpus_that_cannot_be_counted_are_refused_by_their_path(gpus: str | int) 
         ({"resources": {"requests": {"cpu": "two"}}}, r"resources\.requests: cpu: 'two' is no quantity"),
         ({"tolerations": [{"foo": "bar"}]}, r"tolerations\[0\]\.foo: "),
         ({"tolerations": [{"effect": "NoSchedule"}]}, r"tolerations\[0\]: without a key the operator must be Exists"),
+        (
+            {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]},
+            r"tolerations\[0\]: .* there is no value",
+        ),
+        ({"tolerations": [{"key": "a", "tolerationSeconds": 9}]}, r"tolerations\[0\]: tolerationSeconds go with"),
     ],
 )
 def test_what_the_api_server_would_refuse_of_pods_is_refused_at_once(pods: dict[str, Any], words: str) -> None:
@@ -67,6 +72,7 @@ def test_what_the_api_server_would_refuse_of_pods_is_refused_at_once(pods: dict[
 def test_quantities_and_tolerations_are_kept_as_written() -> None:
     resources = {"requests": {"cpu": "250m", "memory": "1.5Gi"}, "limits": {"cpu": 2, "memory": "1e9"}}
     tolerations = [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}, {"operator": "Exists"}]
+    tolerations += [{"key": "a", "operator": "", "value": "b", "effect": None}]
     pods = {"train": {"resources": resources, "tolerations": tolerations}}
     train = Snapshot(body(1, spec=SPEC | {"pods": pods})).resource().spec.pods.train
     assert train.resources.to_json() == resources

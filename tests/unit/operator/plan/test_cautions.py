@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plan_answers import errors, good_result, with_errors
-from plan_samples import Run, condition, resource
+from plan_samples import Run, condition, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import FineTuneJobStatus
@@ -72,15 +72,37 @@ def test_a_budget_that_ends_before_the_limits_can_hold_is_remarked_until_it_is_r
     assert condition(run.status, ConditionType.CAUTION).status == "False"
 
 
+def test_the_same_remark_of_many_pods_is_told_once_and_goes_when_it_is_not_made_again() -> None:
+    fast = Caution(reason=CautionReason.LONG_TIMESTEP, message="spec.exploration has steps of 2 fs")
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        remarked = spec.stage is StageKind.EXPLORE and spec.iteration == 0
+        return result.model_copy(update={"caution": fast}) if remarked else result
+
+    stages = [{"temperaturesKelvin": [300, 600, 900], "steps": 100}]
+    run = Run(resource(exploration={"stages": stages, "pods": 3}))
+    run.answer = answer
+    planned = run.until(0, StageKind.EXPLORE)
+    assert planned.completions == 3
+    decision = run.step(succeeded(planned, answer), seconds=1)
+    assert [event.reason for event in decision.events].count(CautionReason.LONG_TIMESTEP) == 1
+    run.until(1, StageKind.EXPLORE)
+    assert run.status.cautions == {CautionReason.LONG_TIMESTEP: fast.message}
+    run.until(1, StageKind.SELECT)
+    assert run.status.cautions == {}
+
+
 def test_all_remarks_together_fit_into_a_condition() -> None:
     long = {reason.value: "x" * 320 for reason in CautionReason}
     run = cautious(forceRMSE=0.03, consecutive=2)
-    run.until(0, StageKind.EXPLORE)
+    run.until(0, StageKind.LABEL)
     run.status = run.status.model_copy(update={"cautions": long})
-    run.until(1, StageKind.EXPLORE)
+    run.until(0, StageKind.TRAIN)
+    assert len(run.status.cautions) == 5, "the noise of the labels is not known yet"
     message = condition(run.status, ConditionType.CAUTION).message
     assert len(message) <= 1024
-    assert all(f"{reason.value}: " in message for reason in CautionReason)
+    assert all(f"{reason}: " in message for reason in run.status.cautions)
 
 
 def test_a_remark_that_an_earlier_version_has_made_is_not_lost() -> None:

@@ -13,7 +13,7 @@ from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.failures import Failure, Remedy
-from pfd_operator.plan.jobs import outcome_of
+from pfd_operator.plan.jobs import end_of
 from pfd_operator.plan.types import CreateService, ObservedJob, ObservedPod, PlannedJob
 
 TWO_NODES = {"training": {"steps": 1000, "nodes": 2}}
@@ -52,7 +52,7 @@ def test_one_job_of_all_nodes_with_a_service_and_one_result() -> None:
 def test_a_node_that_is_done_says_nothing_while_the_first_is_not_seen() -> None:
     _, planned = training()
     done = pod("Succeeded", exit_code=0, result=StageResult(ok=True), index=1)
-    assert outcome_of(job_of(planned, done, nodes=2, completions=None), None) is None
+    assert end_of(job_of(planned, done, nodes=2, completions=None), None) is None
 
 
 PREEMPTED = failed_pod(int(ExitCode.PREEMPTED), result=said(Reason.PREEMPTED))
@@ -75,9 +75,9 @@ OUT_OF_MEMORY = failed_pod(137, container_reason="OOMKilled")
 )
 def test_the_end_of_one_is_the_end_of_all_and_one_was_the_cause(pods: list[ObservedPod], remedy: Remedy) -> None:
     _, planned = training()
-    assert outcome_of(together(planned, [pods[0], pod()]), None) is None
+    assert end_of(together(planned, [pods[0], pod()]), None) is None
     for order in (pods, pods[::-1]):
-        outcome = outcome_of(together(planned, order, finished="Failed"), None)
+        outcome = end_of(together(planned, order, finished="Failed"), None)
         assert isinstance(outcome, Failure)
         assert outcome.remedy is remedy
 

@@ -15,7 +15,7 @@ from pfd_operator.contract.outcome import LabelOutcome, SelectOutcome, TrainOutc
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.finetune import FINE_TUNE
-from pfd_operator.plan.jobs import Success, outcome_of
+from pfd_operator.plan.jobs import Success, end_of
 from pfd_operator.plan.outcome import found_by
 from pfd_operator.plan.recipe import Position
 
@@ -43,7 +43,7 @@ def test_a_stage_that_does_not_tell_what_it_found_is_tried_again(stage: StageKin
             planned = created(run.step(ended, seconds=100))
     ready = condition(run.status, ConditionType.READY)
     assert (run.status.phase, ready.reason) == (Phase.FAILED, "AttemptsExhausted")
-    assert "ended well, but its result was lost" in ready.message
+    assert "its result does not say what the stage found: its image is of an earlier version" in ready.message
 
 
 @pytest.mark.parametrize("stage", [StageKind.EXPLORE, StageKind.LABEL])
@@ -56,8 +56,8 @@ def test_a_stage_of_many_pods_goes_on_without_what_they_found(stage: StageKind) 
 
 def test_pods_of_another_stage_say_nothing() -> None:
     planned = Run().until(0, StageKind.EXPLORE)
-    assert outcome_of(succeeded(planned, of_another_stage), None) == Success(())
-    assert outcome_of(succeeded(planned, untold), None) == Success((untold(planned.spec),) * 2)
+    assert end_of(succeeded(planned, of_another_stage), None) == Success(())
+    assert end_of(succeeded(planned, untold), None) == Success((untold(planned.spec),) * 2)
 
 
 def test_nothing_is_found_by_no_pod_or_by_a_stage_of_another_kind() -> None:

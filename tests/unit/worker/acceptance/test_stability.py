@@ -64,6 +64,12 @@ def test_harmonic_atoms_keep_their_energy(copper):
     assert seen == list(range(10, 1001, 10))
 
 
+def test_a_long_cell_is_no_explosion(copper):
+    copper.set_cell([3.61, 3.61, 90])
+    measured = drift(copper, Springs(copper.positions.copy()), picoseconds=0.1)
+    assert (measured.exploded_at_step, measured.reason) == (None, None)
+
+
 def test_the_drift_is_the_work_that_forces_do_which_are_no_gradient(copper):
     for push in (0.02, -0.02):
         measured = drift(copper, Springs(copper.positions.copy(), push), picoseconds=0.5)

@@ -137,7 +137,7 @@ def test_a_trajectory_starts_at_the_start_and_conserves_energy():
     task = Calculation(rattled(), AimdSettings(steps=20, temperature_kelvin=300, timestep_fs=1, seed=5))
     labeler = AseLabeler.from_settings(EMT)
     frames = labeler.compute(task).frames
-    assert len(frames) == task.labels == 20
+    assert len(frames) == 20
     np.testing.assert_allclose(frames[0].positions, task.atoms.positions)
     first, second = frames[0], frames[1]
     moved = second.positions - first.positions

@@ -87,6 +87,15 @@ def test_a_renewed_claim_lasts_and_a_released_one_is_free(store):
     assert second.claim(KEY) == (True, False)
 
 
+def test_what_was_given_back_is_not_renewed(store):
+    labels = LabelStore(store, "first")
+    labels.claim(KEY)
+    labels.release(KEY)
+    labels.renew([KEY])
+    assert not labels.claimed(KEY)
+    assert LabelStore(store, "second").claim(KEY) == (True, False)
+
+
 def test_the_next_attempt_of_the_same_index_takes_its_own_claim_back(store):
     aging = Aging(store)
     assert LabelStore(aging, "job/stage/0").claim(KEY) == (True, False)

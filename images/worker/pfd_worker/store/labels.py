@@ -107,11 +107,14 @@ class LabelStore:
     def renew(self, keys: list[str]) -> None:
         """Keep claims alive while their calculations run or wait."""
         for key in keys:
-            # another container of this pod may have claimed it; found once, renewing is one request
-            if key not in self._claims:
-                self._claims.update((key, name) for name in self._ours(key)[-1:])
-            if key in self._claims:
-                self._store.put(self._claims[key], self._claim())
+            name = self._claims.get(key)
+            if name is None:
+                # another container of this pod may have claimed it; found once, renewing is one request
+                name = next(iter(self._ours(key)[-1:]), None)
+                if name is None:
+                    continue
+                self._claims[key] = name
+            self._store.put(name, self._claim())
 
     def release(self, key: str) -> None:
         """Give a claim back: the verdict is stored, or nobody computes it any more."""

@@ -39,18 +39,18 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
     _note_job(draft, job)
-    outcome = end_of(job, _memory_limit(draft, active.stage))
-    if outcome is None and _hangs(draft, job):
-        outcome = lost(active.stage, job.name)
-    if isinstance(outcome, Success) and asks_too_much(draft, outcome):
+    ended = end_of(job, _memory_limit(draft, active.stage))
+    if ended is None and _hangs(draft, job):
+        ended = lost(active.stage, job.name)
+    if isinstance(ended, Success) and asks_too_much(draft, ended):
         close_attempt(draft, job)
-        select_anew(draft, outcome)
-    elif isinstance(outcome, Success) and outcome.lacking is not None and _explores_again(draft, outcome.lacking):
-        fail(draft, recipe, replace(outcome.lacking, remedy=Remedy.RETRY))
-    elif isinstance(outcome, Success):
-        _record(draft, recipe, outcome)
-    elif outcome is not None:
-        fail(draft, recipe, outcome)
+        select_anew(draft, ended)
+    elif isinstance(ended, Success) and ended.lacking is not None and _explores_again(draft, ended.lacking):
+        fail(draft, recipe, replace(ended.lacking, remedy=Remedy.RETRY))
+    elif isinstance(ended, Success):
+        _record(draft, recipe, ended)
+    elif ended is not None:
+        fail(draft, recipe, ended)
 
 
 def _explores_again(draft: Draft, lacking: Failure) -> bool:

@@ -29,7 +29,7 @@ Ended = Success | Failure | None
 
 
 def end_of(job: ObservedJob, memory_limit: str | None) -> Ended:
-    """Return the outcome that a Job's pods show; pods are ahead of their Job's own conditions by a second."""
+    """Return how a Job ended, as its pods show it; pods are ahead of their Job's own conditions by a second."""
     if job.completions is None:
         return _single(job, memory_limit)
     return _indexed(job, memory_limit)

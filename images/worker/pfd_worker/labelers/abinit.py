@@ -122,12 +122,10 @@ class AbinitLabeler:
                 return self._failed(directory, reason, words, sound)
         frames: list[Atoms] = []
         try:
-            steps = (
-                [_single_point(calculation.atoms, text)]
-                if calculation.aimd is None
-                else _trajectory(calculation.atoms, directory)
-            )
-            frames.extend(steps)
+            if calculation.aimd is None:
+                frames.append(_single_point(calculation.atoms, text))
+            else:
+                frames.extend(_trajectory(calculation.atoms, directory))
         except _UNREADABLE as error:
             return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
         if calculation.aimd is not None and len(frames) != calculation.aimd.steps:

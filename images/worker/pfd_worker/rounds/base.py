@@ -14,19 +14,11 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.outcome import (
-    ErrorMetrics,
-    ExplorationCounts,
-    TrainOutcome,
-)
+from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts, TrainOutcome
 from pfd_operator.contract.result import Caution
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
-from pfd_worker.evaluation.errors import (
-    FEWEST_FRAMES_OF_STRATUM,
-    by_stratum,
-    frame_errors,
-)
+from pfd_worker.evaluation.errors import FEWEST_FRAMES_OF_STRATUM, by_stratum, frame_errors
 from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.families import Family
 from pfd_worker.frames import read_frames, write_frames
@@ -246,7 +238,7 @@ class Round(ABC):
                 "best_iteration": best.iteration,
                 "lowest": best.lowest.to_json(),
                 "elements": self.prepare.summary["elements"],
-                "metrics": {**baselines, **{name: value.to_json() for name, value in self.measures.metrics.items()}},
+                "metrics": {**baselines, **self.measures.errors.to_json()},
                 "error_of_novelty": self.error_of_novelty,
                 "kept_step": 0 if training is None else training.step,
             },

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pfd_operator.contract.outcome import ErrorMetrics, TrainingErrors, TrainingStrata, WorstStrata
-from pfd_worker.evaluation.errors import FrameError, summarise, worst_strata
+from pfd_worker.evaluation.errors import FrameError, worst_strata
 from pfd_worker.evaluation.report import error_report
 
 
@@ -39,8 +39,10 @@ class Measures:
         fewest_of_stratum
             Frames that a stratum needs to be judged by itself; None: strata are not judged.
         """
-        self.metrics[name] = summarise(errors, self.seed)
-        self.reports[name] = error_report(errors, self.seed)
+        report = error_report(errors, self.seed)
+        # the report begins with them, and their bootstrap takes its time
+        self.metrics[name] = ErrorMetrics.model_validate(report)
+        self.reports[name] = report
         if fewest_of_stratum is not None:
             self._worst_strata[name] = worst_strata(errors, fewest_of_stratum)
 

@@ -158,16 +158,18 @@ def _edge_ratios(edges: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDA
 
 
 def _change_fault(atoms: Atoms, edge_ratio: float, start: Atoms | None, limits: GeometryLimits) -> str | None:
-    most = limits.largest_edge_ratio
-    if start is not None:
-        own = float(_edge_ratios(start.cell.lengths()[None], start.pbc[None])[0])
-        most = max(most, limits.edge_ratio_growth * own)
-    if edge_ratio > most:
+    if edge_ratio > limits.largest_edge_ratio and not _was_as_long(edge_ratio, start, limits):
         return f"an edge of the cell is {edge_ratio:.0f} times as long as another"
     before, now = 0.0 if start is None else abs(start.cell.volume), abs(atoms.cell.volume)
     if before and not 1 / limits.volume_change_factor < now / before < limits.volume_change_factor:
         return f"the volume went from {before:.0f} to {now:.0f} Å³"
     return None
+
+
+def _was_as_long(edge_ratio: float, start: Atoms | None, limits: GeometryLimits) -> bool:
+    if start is None:
+        return False
+    return bool(edge_ratio <= limits.edge_ratio_growth * _edge_ratios(start.cell.lengths()[None], start.pbc[None])[0])
 
 
 def _box_fault(thinnest: float, steepness: float, limits: GeometryLimits) -> str | None:

@@ -88,11 +88,11 @@ def port_forward(service: str, port: int, namespace: str = SYSTEM_NAMESPACE) -> 
 
 
 @contextlib.contextmanager
-def object_store(release: str = "pfd-operator") -> Iterator[Any]:
+def object_store() -> Iterator[Any]:
     """Yield a boto3 client of the S3 that the chart brings."""
     secret = json.loads(kubectl("get", "secret", "pfd-s3", "--namespace", SYSTEM_NAMESPACE, "-o", "json"))["data"]
     keys = {name: base64.b64decode(value).decode() for name, value in secret.items()}
-    with port_forward(f"{release}-s3", 9000) as url:
+    with port_forward("pfd-operator-s3", 9000) as url:
         yield boto3.client(
             "s3",
             endpoint_url=url,

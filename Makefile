@@ -13,5 +13,4 @@ include hack/make/bench.mk
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-zA-Z0-9_ -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 24
-	@echo "cluster-up, cluster-down, kubeconfig, images, images-load: see hack/make/*.mk"
+	@grep -hE '^[a-zA-Z0-9_% -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 24

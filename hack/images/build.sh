@@ -2,7 +2,6 @@
 # Builds images: what is already in the cache under the same content tag is left alone.
 #   build.sh NAME…              build (see images.tsv for the names), print each one's reference
 #   build.sh --print-ref NAME   print the reference that a build of the present files has; builds nothing
-#   build.sh --archive NAME…    also write a docker-archive, for machines that take a .tar
 # Environment:
 #   REGISTRY        push there (with docker or buildah); references then start with it instead of localhost/pfd
 #   PFD_CA_BUNDLE   PEM file that builds trust (default $SSL_CERT_FILE); seen during the build, not in the image
@@ -100,21 +99,8 @@ push() {
   if [[ $tool == docker ]]; then docker push "$1" >&2; else buildah push "$1" "docker://$1" >&2; fi
 }
 
-archive() {
-  local file
-  file=$IMAGE_CACHE/$1-${2##*:}.tar
-  if [[ ! -e $file ]]; then
-    if [[ $tool == docker ]]; then docker save -o "$file.part" "$2"
-    else buildah push -q "$2" "docker-archive:$file.part:$2" >/dev/null; fi
-    mv "$file.part" "$file"
-  fi
-  echo "$file"
-}
-
-want_archive=
 case ${1:-} in
   --print-ref) image_ref "${2:?usage: build.sh --print-ref NAME}"; exit ;;
-  --archive) want_archive=1; shift ;;
   '' | -h | --help) sed -n '2,/^source/{/^#/s/^# \?//p}' "$0"; exit ;;
 esac
 
@@ -131,5 +117,5 @@ trap 'rm -rf "$scratch"' EXIT
 for name; do
   build "$name"
   [[ -z ${REGISTRY:-} ]] || push "$ref"
-  if [[ -n $want_archive ]]; then archive "$name" "$ref"; else echo "$ref"; fi
+  echo "$ref"
 done

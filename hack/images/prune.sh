@@ -21,5 +21,4 @@ buildah images --format '{{.Name}}:{{.Tag}}' | grep '^localhost/pfd/' | grep -vx
   rm -rf "$OCI_LAYOUT"
   [[ ! -d $OCI_LAYOUT.new ]] || mv "$OCI_LAYOUT.new" "$OCI_LAYOUT"
 ) 8>"$IMAGE_CACHE/oci.lock"
-rm -f "$IMAGE_CACHE"/*.tar
 say "image cache: $before MB before, $(du -sm "$IMAGE_CACHE" | cut -f1) MB now"

@@ -1,28 +1,16 @@
 # Container images: see hack/images/build.sh --help. Included by the top Makefile.
-#   make images               build what the demo and the end-to-end test run
-#   make images-load          the same, and put them into the cluster (CLUSTER=embedded|kind)
-#   make images REGISTRY=r    build and push to r (CLUSTER=current)
-#   make image-NAME           build one; names are in hack/images/images.tsv
-# Variables for others: $(OPERATOR_IMAGE), $(WORKER_IMAGE), $(ABINIT_IMAGE), $(S3_IMAGE), the references of the present files.
-
+# With REGISTRY=registry.example.org/pfd they are pushed there, as CLUSTER=current needs it.
 IMAGES ?= operator worker abinit s3
-export IMAGES REGISTRY PFD_CACHE PFD_CA_BUNDLE
-
-# Recursive on purpose: the reference is the content, and costs nothing where nobody asks.
-OPERATOR_IMAGE = $(shell hack/images/build.sh --print-ref operator)
-WORKER_IMAGE = $(shell hack/images/build.sh --print-ref worker)
-SEVENNET_IMAGE = $(shell hack/images/build.sh --print-ref worker-sevennet)
-WORKER_TEST_IMAGE = $(shell hack/images/build.sh --print-ref worker-test-deps)
-ABINIT_IMAGE = $(shell hack/images/build.sh --print-ref abinit)
-S3_IMAGE = $(shell hack/images/build.sh --print-ref s3)
+export IMAGES REGISTRY PFD_CA_BUNDLE
 
 .PHONY: images images-load images-list images-prune
-images:
+images: ## build IMAGES, by default those of the demo and the end-to-end tests; with REGISTRY=… push them
 	hack/images/build.sh $(IMAGES)
 
-image-%:
+image-%: ## build one of hack/images/images.tsv, e.g. image-lammps
 	hack/images/build.sh $*
 
+images-load: ## build IMAGES and put them into the cluster, which is started
 ifeq ($(CLUSTER),current)
 images-load: cluster-up images
 else
@@ -31,8 +19,8 @@ images-load: cluster-up images
 	CLUSTER=$(or $(CLUSTER),embedded) hack/images/load.sh $(IMAGES)
 endif
 
-images-list:
+images-list: ## print the reference of every image
 	@for name in $$(cut -f1 hack/images/images.tsv | grep -v '^#'); do hack/images/build.sh --print-ref $$name; done
 
-images-prune:
+images-prune: ## free the space of earlier builds
 	hack/images/prune.sh

@@ -1,6 +1,7 @@
 # Tests, from the quickest to the most real. `make test` is what CI runs.
 PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
+JOBS ?= 2
 
 .PHONY: lint unit browser-tests image-tests engine-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
@@ -11,8 +12,8 @@ lint: venv ## style, types, layers, generated files
 	$(PYTHON) -m pfd_operator.api.crd --check crds
 	test -z "$$(gofmt -l hack/devcluster)"
 
-unit: venv ## pure code: a minute or two
-	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n 2 --dist loadfile --durations=5
+unit: venv ## pure code, in JOBS=2 processes: a minute or two
+	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5
 
 browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root
 	command -v chromium >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
@@ -42,7 +43,7 @@ chaos: venv devcluster helm ## the operator killed 200 times, API server and pod
 e2e-short: venv install ## one short job with real pods and real DFT labels
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s
 
-e2e: venv install ## the same with pods and the operator killed on the way
+e2e: venv install ## jobs with real pods and real DFT labels, with pods and the operator killed on the way
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m e2e -q -s
 
 test: ## everything CI runs

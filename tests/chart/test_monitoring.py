@@ -61,8 +61,8 @@ async def known(tmp_path: Path) -> dict[str, set[str]]:
     return found
 
 
-def rules() -> list[dict[str, Any]]:
-    (resource,) = of_kind(render("--set", ALL), "PrometheusRule")
+def rules(*arguments: str) -> list[dict[str, Any]]:
+    (resource,) = of_kind(render("--set", ALL, *arguments), "PrometheusRule")
     return [rule for group in resource["spec"]["groups"] for rule in group["rules"]]
 
 
@@ -134,10 +134,15 @@ def test_every_alert_has_a_runbook_at_its_anchor() -> None:
     alerts = {rule["alert"] for rule in rules()}
     assert alerts
     assert anchors == {alert.lower() for alert in alerts}
-    for rule in rules():
-        assert rule["annotations"]["runbook_url"] == f"docs/observability.md#{rule['alert'].lower()}"
+    page_url = "https://wiki.example.org/pfd"
+    for rule in rules("--set", f"monitoring.rules.runbookUrl={page_url}"):
+        assert rule["annotations"]["runbook_url"] == f"{page_url}#{rule['alert'].lower()}"
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["labels"]["severity"] in {"warning", "critical"}
+
+
+def test_an_alert_has_no_link_that_leads_nowhere() -> None:
+    assert not [rule["alert"] for rule in rules() if "runbook_url" in rule["annotations"]]
 
 
 def test_every_alert_says_of_which_release_it_is() -> None:

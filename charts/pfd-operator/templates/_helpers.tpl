@@ -60,3 +60,9 @@ matchExpressions:
 {{- end }}
 {{- toJson $given }}
 {{- end }}
+{{- /* The annotation with an alert's runbook, of the address and the anchor. */}}
+{{- define "pfd.runbook" -}}
+{{- with index . 0 }}
+runbook_url: {{ . }}#{{ index $ 1 }}
+{{- end }}
+{{- end }}

@@ -93,7 +93,7 @@ class DistillJobSpec(JobSpec):
     systems: list[System] = Field(
         [], max_length=64, description="The materials. Default: those of teacher.fineTuneJob, with its starts."
     )
-    student: Student = Field(Student(preset=Preset.SMALL), description="The light model.")
+    student: Student = Field(Student(preset=Preset.SMALL), description="The light model. Default: preset small.")
     holdout: DistillHoldOut = Field(DistillHoldOut(), description="The frozen hold-out, labelled by the teacher.")
     selection: DistillSelection = Field(DistillSelection(), description="Which configurations are labelled.")
     labeling: TeacherLabeling = Field(TeacherLabeling(), description="How the teacher labels.")

@@ -18,11 +18,11 @@ class FineTuneJobSpec(JobSpec):
     """What a FineTuneJob is asked to do."""
 
     model: ModelSource = Field(description="The pre-trained model: exactly one of uri, pretrained; and its branch.")
-    data: list[LabelledData] = Field([], max_length=64, description="Labelled frames to start from, if there are any.")
+    data: list[LabelledData] = Field([], max_length=64, description="Labelled frames to start from. Default: none.")
     aimd: Aimd = Field(Aimd(), description="Short ab-initio MD whose steps are the first training frames.")
-    labeling: Labeling = Field(description="The reference method.")
-    training: Training = Field(Training(), description="Fine-tuning.")
-    convergence: Convergence = Field(description="When the model is good.")
+    labeling: Labeling = Field(description="The reference method: what computes labels.")
+    training: Training = Field(Training(), description="How the model is fine-tuned.")
+    convergence: Convergence = Field(description="When the model is good enough.")
 
 
 RULES = (

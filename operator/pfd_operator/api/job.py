@@ -60,7 +60,8 @@ class S3Artifacts(S3Location):
     credentials_secret: str | None = Field(
         None,
         max_length=253,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default: the default credential chain.",
+        description="Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, of temporary keys, AWS_SESSION_TOKEN. "
+        "Default: boto3's chain, e.g. the identity of the pods' ServiceAccount.",
     )
     ca_bundle_config_map: str | None = Field(
         None,
@@ -85,7 +86,7 @@ class Artifacts(Strict):
 class JobSpec(Strict):
     """Fields that every kind of job has; the loop needs no others."""
 
-    systems: list[System] = Field(min_length=1, max_length=64, description="The materials.")
+    systems: list[System] = Field(min_length=1, max_length=64, description="The materials and their structures.")
     holdout: HoldOut = Field(HoldOut(), description="The frozen hold-out.")
     exploration: Exploration = Field(description="MD that finds new configurations.")
     selection: Selection = Field(Selection(), description="Which configurations are labelled.")
@@ -95,8 +96,9 @@ class JobSpec(Strict):
     queue: Queue | None = Field(None, description="Queue of Kueue in which stages wait. Default: none.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice follows from it. Default 0.")
     suspend: bool = Field(False, description="Stop the running stage (with a checkpoint) and wait. Default false.")
-    stop: Stop | None = Field(None, description="End the job as Cancelled: Now, or AfterIteration. Remove it to go on.")
-
+    stop: Stop | None = Field(
+        None, description="End the job as Cancelled: Now, or AfterIteration. Remove it to go on. Default: none."
+    )
     restart: Restart | None = Field(
         None,
         description="Do iterations again. With a new id, exploration, selection, training, convergence, acceptance and "

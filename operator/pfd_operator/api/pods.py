@@ -44,8 +44,12 @@ Quantities = dict[str, str | int]
 class Resources(Strict):
     """Compute resources of the stage's main container."""
 
-    requests: Quantities = Field({}, max_length=16, description="E.g. {cpu: 1, memory: 2Gi}.")
-    limits: Quantities = Field({}, max_length=16, description="E.g. {nvidia.com/gpu: 1}.")
+    requests: Quantities = Field(
+        {}, max_length=16, description="Requests. Default {cpu: 250m, memory: 512Mi}, of what limits leave out."
+    )
+    limits: Quantities = Field(
+        {}, max_length=16, description="Limits, e.g. {cpu: 4, nvidia.com/gpu: 1}. Default: none."
+    )
 
     @field_validator("limits")
     @classmethod
@@ -86,8 +90,10 @@ class ResourceClaim(ExactlyOne):
     """Devices for the main container."""
 
     name: Name = Field(description="Name of the claim in the pod.")
-    resource_claim_name: ObjectName | None = Field(None, description="Name of a ResourceClaim.")
-    resource_claim_template_name: ObjectName | None = Field(None, description="Of a claim for each pod.")
+    resource_claim_name: ObjectName | None = Field(None, description="ResourceClaim that all pods share.")
+    resource_claim_template_name: ObjectName | None = Field(
+        None, description="ResourceClaimTemplate: a claim for each pod."
+    )
     gpus: int = Field(1, ge=0, le=64, description="GPUs it counts for. Default 1.")
 
     @classmethod
@@ -105,16 +111,22 @@ def _as_in_a_pod(given: dict[str, Any]) -> dict[str, Any]:
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
-    resources: Resources = Field(Resources(), description="Main (label: the engine's) container.")
-    node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of nodes.")
-    tolerations: list[Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]] = Field(
-        [], max_length=32, description="As in a pod."
+    resources: Resources = Field(Resources(), description="Those of the main container; in label the engine's.")
+    node_selector: dict[str, str] = Field(
+        {}, max_length=32, description="Labels that nodes must have. Default: any node."
     )
-    affinity: dict[str, Any] | None = Field(None, description="As in a pod.")
-    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
-    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass.")
-    resource_claims: list[ResourceClaim] = Field([], max_length=8, description="Devices by DRA.")
-    termination_grace_period_seconds: int = Field(60, ge=1, le=3600, description="Seconds after SIGTERM. Default 60.")
+    tolerations: list[Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]] = Field(
+        [], max_length=32, description="Tolerations, as in a pod. Default: none."
+    )
+    affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod. Default: none.")
+    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass. Default: the cluster's.")
+    runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass. Default: the node's.")
+    resource_claims: list[ResourceClaim] = Field(
+        [], max_length=8, description="Devices by dynamic resource allocation (DRA). Default: none."
+    )
+    termination_grace_period_seconds: int = Field(
+        60, ge=1, le=3600, description="Time to end after SIGTERM, in s. Default 60."
+    )
 
 
 class Pods(Strict):

@@ -25,12 +25,12 @@ HOLDOUT_STRATA = "holdout_strata"
 class Condition(Strict):
     """A Kubernetes condition."""
 
-    type: str
-    status: str
-    reason: str
-    message: str = ""
-    last_transition_time: datetime
-    observed_generation: int | None = None
+    type: str = Field(description="Ready, Progressing, Stuck, Caution or SpecChanged.")
+    status: str = Field(description="True or False.")
+    reason: str = Field(description="One word, for programs.")
+    message: str = Field("", description="The same for people.")
+    last_transition_time: datetime = Field(description="When status last changed.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that it is about.")
 
 
 class ActiveState(StrEnum):
@@ -49,43 +49,41 @@ class ActiveStage(Strict):
 
     iteration: int
     stage: StageKind
-    attempt: int = 1
-    """Number in the Job's name; every new Job of the stage has a new one."""
-    counted_failures: int = 0
-    """Attempts that count against the limit: not preempted, evicted or lost ones."""
+    attempt: int = Field(1, description="Number in the Job's name; every new Job of the stage has a new one.")
+    counted_failures: int = Field(
+        0, description="Attempts that count against the limit: not preempted, evicted or lost ones."
+    )
     job_name: str
-    digest: str
-    completions: int | None = None
+    digest: str = Field(description="Where its results go: stages/<digest>/.")
+    completions: int | None = Field(None, description="Pods of an indexed stage.")
     state: ActiveState = ActiveState.INTENDED
-    intended_at: datetime
-    started_at: datetime | None = None
-    not_before: datetime | None = None
-    percent: int | None = None
-    message: str = ""
-    succeeded_indexes: int = 0
-    """With results in the store, earlier attempts included."""
-    failed_indexes: int = 0
-    gone_pods_seconds: int = 0
-    """Of containers of this attempt whose pods were deleted."""
+    intended_at: datetime = Field(description="When the stage was first written down.")
+    started_at: datetime | None = Field(None, description="When a pod of this attempt first ran.")
+    not_before: datetime | None = Field(None, description="When the next attempt may start.")
+    percent: int | None = Field(None, description="How far the stage says it is, in %.")
+    message: str = Field("", description="What the stage says of it.")
+    succeeded_indexes: int = Field(0, description="Pods with results in the store, earlier attempts' included.")
+    failed_indexes: int = Field(0, description="Pods that failed finally.")
+    gone_pods_seconds: int = Field(0, description="Run time of this attempt's pods that were deleted, in s.")
 
 
 class Errors(Strict):
     """Errors of a model, as decimal strings."""
 
-    force_rmse: str = Field(alias="forceRMSE", description="eV/Å")
-    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % interval, eV/Å")
-    energy_rmse_per_atom: str | None = Field(None, alias="energyRMSEPerAtom", description="eV")
-    virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="eV")
-    frames: int
-    worst_stratum: str | None = None
+    force_rmse: str = Field(alias="forceRMSE", description="In eV/Å.")
+    force_rmse_interval: str = Field("", alias="forceRMSEInterval", description="95 % interval, in eV/Å.")
+    energy_rmse_per_atom: str | None = Field(None, alias="energyRMSEPerAtom", description="In eV.")
+    virial_rmse_per_atom: str | None = Field(None, alias="virialRMSEPerAtom", description="In eV.")
+    frames: int = Field(description="Frames it was measured on.")
+    worst_stratum: str | None = Field(None, description="With the largest force error.")
 
 
 class JudgedErrors(Errors):
     """Errors of a model, as decimal strings, with all that limits are compared with."""
 
-    energy_high: str | None = Field(None, description="Upper end of the energy's 95 % interval, eV")
-    virial_high: str | None = Field(None, description="Upper end of the virial's 95 % interval, eV")
-    strata: dict[str, str] = Field({}, description="Largest force, energy, virial RMSE of a stratum, eV/Å, eV, eV")
+    energy_high: str | None = Field(None, description="Upper end of the energy's 95 % interval, in eV.")
+    virial_high: str | None = Field(None, description="Upper end of the virial's 95 % interval, in eV.")
+    strata: dict[str, str] = Field({}, description="Largest force, energy, virial RMSE of a stratum, in eV/Å, eV, eV.")
 
 
 class StageRecord(Strict):
@@ -94,11 +92,11 @@ class StageRecord(Strict):
     iteration: int
     stage: StageKind
     digest: str = Field(description="Where its manifest is: stages/<digest>/.")
-    asked: str | None = Field(None, description="Planned as, if another.")
-    completions: int | None = None
+    asked: str | None = Field(None, description="Digest it was planned with, if another.")
+    completions: int | None = Field(None, description="Pods of an indexed stage.")
     attempts: int
-    seconds: int = Field(description="Wall time from intent to outcome.")
-    reused: bool = False
+    seconds: int = Field(description="Wall time from intent to outcome, in s.")
+    reused: bool = Field(False, description="Its results were in the store already.")
 
 
 class IterationRecord(Strict):
@@ -112,26 +110,26 @@ class IterationRecord(Strict):
     novel: str | None = Field(None, description="Candidate frames of the MD new to the training set, e.g. 7/120.")
     exploded: str | None = Field(None, description="Trajectories of the MD that exploded, e.g. 1/8.")
     met: bool = Field(False, description="All convergence limits held.")
-    message: str = ""
+    message: str = Field("", description="The verdict in words.")
 
 
 class LabelsNeeded(Strict):
     """What the learning curve says about the way to the limit: an extrapolation, with its 95 % interval."""
 
     training_frames: int | None = Field(None, description="Frames to train on. Absent if more do not help, by the fit.")
-    low: int | None = None
-    high: int | None = Field(None, description="Absent if the fit leaves it open.")
-    message: str
+    low: int | None = Field(None, description="Lower end of the interval.")
+    high: int | None = Field(None, description="Upper end; absent if the fit leaves it open.")
+    message: str = Field(description="The same in words.")
 
 
 class Labels(Strict):
     """Labels of this job; the store's ledger is the truth."""
 
-    paid: int = 0
-    reused: int = 0
-    failed: int = 0
-    wasted: int = 0
-    budget: int = 0
+    paid: int = Field(0, description="Computed for this job, failed ones included.")
+    reused: int = Field(0, description="Found in the store, paid for by another job.")
+    failed: int = Field(0, description="Of the paid ones, those without a usable result.")
+    wasted: int = Field(0, description="Cut off and started again, or computed twice; not in paid.")
+    budget: int = Field(0, description="spec.budget.maxLabels.")
     shown: str = Field("", description="Paid of budget, e.g. 28/60, for `kubectl get`.")
 
     @model_serializer(mode="wrap")
@@ -143,46 +141,44 @@ class Labels(Strict):
 class ModelRecord(Strict):
     """The best model so far, by the frozen hold-out."""
 
-    uri: str
+    uri: str = Field(description="Its file in the object store.")
     iteration: int
     fine_tuned: bool = Field(
         True, description="False: this is the pre-trained one with shifted energy bias, which none beat."
     )
-    errors: Errors | None = None
+    errors: Errors | None = Field(None, description="On the frozen hold-out.")
 
 
 class JobStatus(Strict):
     """Everything the operator remembers of a job; the planner needs nothing else."""
 
     phase: Phase = Phase.PENDING
-    observed_generation: int = 0
-    spec_digest: str | None = None
-    spec_generation: int = 0
-    """The last generation whose spec had this digest: it needs no comparison, which another operator, with other
-    defaults, could not make."""
+    observed_generation: int = Field(0, description="Generation of the spec that the operator last acted on.")
+    spec_digest: str | None = Field(None, description="Of the frozen part of the spec; set when the job starts.")
+    # it needs no comparison, which another operator, with other defaults, could not make
+    spec_generation: int = Field(0, description="Last generation whose spec had this digest.")
     restart_id: str = Field("", description="The last spec.restart.id that was dealt with.")
     first_attempt: int = Field(1, description="First attempt since the last restart.")
-    conditions: list[Condition] = []
+    conditions: list[Condition] = Field([], description="What holds now, each with its reason.")
     cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    suspended_at: datetime | None = None
-    suspended_seconds: int = 0
-    gpu_seconds: int = 0
+    suspended_at: datetime | None = Field(None, description="Since when it is suspended.")
+    suspended_seconds: int = Field(0, description="Suspended before, which the deadline does not count, in s.")
+    gpu_seconds: int = Field(0, description="GPU time of attempts that ended, in s.")
     iteration: int = 0
-    stage: str = ""
-    progress: str = ""
-    """For the printer column, e.g. "3/12" or "45 %"."""
+    stage: str = Field("", description="The stage that runs.")
+    progress: str = Field("", description="How far it is, e.g. 3/12 or 45 %.")
     active: ActiveStage | None = None
     inputs: dict[str, StageRef] = Field({}, description="The last finished stage of each kind.")
     counts: dict[str, int] = Field({}, description="Sizes that stages and verdicts are planned by, e.g. tasks.")
     stages: list[StageRecord] = Field([], description="The last finished stages.")
     iterations: list[IterationRecord] = Field([], description="The last iterations.")
-    consecutive: int = 0
-    """Iterations in a row that met all limits."""
+    consecutive: int = Field(0, description="Iterations in a row that met all limits.")
     labels: Labels = Labels()
-    again: dict[int, int] = {}
-    """Labels paid in all when iterations that are done again since a restart first began."""
+    again: dict[int, int] = Field(
+        {}, description="Labels paid in all when iterations that a restart does again first began."
+    )
     estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None
 
@@ -203,18 +199,18 @@ class TeacherRecord(Strict):
     """The teacher as it was when the job started; it may be deleted since."""
 
     name: str = Field(description="The FineTuneJob.")
-    model_uri: str
+    model_uri: str = Field(description="Its best model.")
     starts_uri: str = Field(description="Manifest of its prepare stage: start structures.")
     holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
-    systems: list[str]
-    reference: str | None = None
+    systems: list[str] = Field(description="Names of its systems.")
+    reference: str | None = Field(None, description="What labelled for it, in words.")
 
 
 class DistillJobStatus(JobStatus):
     """Status of a DistillJob."""
 
     teacher: TeacherRecord | None = None
-    speedup: str = Field("", description="Over the teacher, and for how many atoms.")
-    """With the atoms of the cell that was run for that size, e.g. "6.531× at 96 atoms"."""
+    # the atoms are those of the cell that was run, not the number asked for
+    speedup: str = Field("", description="Over the teacher, e.g. 6.531× at 96 atoms.")
     acceptance: list[AcceptanceCheck] = Field([], description="What the student was measured by.")
     dft: dict[str, Errors] = Field({}, description="teacher and student on the teacher's DFT hold-out.")

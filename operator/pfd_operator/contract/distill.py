@@ -37,9 +37,11 @@ class Acceptance(ErrorLimits):
     dft_force_ratio: Positive | None = Field(
         None,
         description="Largest force RMSE on the teacher's DFT hold-out, as a multiple of the teacher's own. "
-        "Needs teacher.fineTuneJob.",
+        "Needs teacher.fineTuneJob. Default: no limit.",
     )
-    speedup: Positive | None = Field(None, description="Least speed-up over the teacher at the first of `sizes`.")
+    speedup: Positive | None = Field(
+        None, description="Least speed-up over the teacher at the first of `sizes`. Default: no limit."
+    )
     sizes: list[Annotated[Count, Field(le=100_000)]] = Field(
         [108, 500, 4000],
         min_length=1,
@@ -56,8 +58,11 @@ class Acceptance(ErrorLimits):
     nve_drift_mev_per_atom_ps: Positive | None = Field(
         None,
         alias="nveDriftMeVPerAtomPs",
-        description="Largest drift of the energy in NVE MD, in meV per atom and ps.",
+        description="Largest drift of the energy in NVE MD, in meV per atom and ps. Default: no limit.",
     )
     rdf_overlap: float | None = Field(
-        None, gt=0, le=1, description="Least overlap of radial distribution functions with the teacher's MD, 0 to 1."
+        None,
+        gt=0,
+        le=1,
+        description="Least overlap of radial distribution functions with the teacher's MD, 0 to 1. Default: no limit.",
     )

@@ -69,5 +69,5 @@ class ExplorationStage(Strict):
 class Exploration(Strict):
     """MD with the current model: where new configurations come from. Every iteration runs all the stages given."""
 
-    stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="MD conditions.")
+    stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="Sets of MD conditions.")
     pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")

@@ -86,7 +86,11 @@ class AbinitEngine(Strict):
         max_length=118,
         description="Element → pseudopotential file, below the image's $ABI_PSPDIR or an absolute path in it.",
     )
-    extra: dict[str, Any] = Field({}, description="Further ABINIT input variables, written as they are.")
+    extra: dict[str, Any] = Field(
+        {},
+        description="Further ABINIT input variables, as they are; arrays over atom types as {element: value}. "
+        "Default: none.",
+    )
     command: list[str] = Field(
         ["abinit"],
         min_length=1,
@@ -139,7 +143,7 @@ class AseEngine(Strict):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="Where it is: package.module:Class, e.g. ase.calculators.emt:EMT.",
     )
-    parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor.")
+    parameters: dict[str, Any] = Field({}, description="Keyword arguments of its constructor. Default: none.")
 
     @field_validator("parameters")
     @classmethod

@@ -10,12 +10,14 @@ from .base import Positive, Strict
 class ErrorLimits(Strict):
     """Largest errors, and how often in a row all of them have to hold."""
 
-    force_rmse: Positive = Field(alias="forceRMSE", description="Root-mean-square error of force components, in eV/Å.")
+    force_rmse: Positive = Field(alias="forceRMSE", description="Largest RMSE of force components, in eV/Å.")
     energy_rmse_per_atom: Positive | None = Field(
-        None, alias="energyRMSEPerAtom", description="RMSE of the energy per atom, in eV."
+        None, alias="energyRMSEPerAtom", description="Largest RMSE of the energy per atom, in eV. Default: no limit."
     )
     virial_rmse_per_atom: Positive | None = Field(
-        None, alias="virialRMSEPerAtom", description="RMSE of virial components per atom, in eV."
+        None,
+        alias="virialRMSEPerAtom",
+        description="Largest RMSE of virial components per atom, in eV. Default: no limit.",
     )
     consecutive: int = Field(2, ge=1, le=100, description="Iterations in a row in which all limits hold. Default 2.")
 

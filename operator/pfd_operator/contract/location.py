@@ -22,10 +22,10 @@ class S3Location(Strict):
         "",
         max_length=512,
         pattern=r"^[A-Za-z0-9._/=-]*$",
-        description="Key prefix. Jobs under one prefix share labels and finished stages.",
+        description="Key prefix; jobs under one prefix share labels and finished stages. Default: none.",
     )
     endpoint: str | None = Field(
-        None, max_length=512, pattern=r"^https?://.+", description="Endpoint URL; default: AWS."
+        None, max_length=512, pattern=r"^https?://.+", description="Endpoint URL. Default: that of AWS."
     )
     region: str = Field("us-east-1", max_length=64, description="Region. Default us-east-1.")
     path_style: bool = Field(

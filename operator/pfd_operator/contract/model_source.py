@@ -40,7 +40,7 @@ class ModelSource(ExactlyOne):
     branch: str | None = Field(
         None,
         max_length=64,
-        description="Model branch (head) to start from; required when the checkpoint has several.",
+        description="Model branch (head) to start from; required if the checkpoint has several. Default: its only one.",
     )
 
     @classmethod

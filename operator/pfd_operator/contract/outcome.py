@@ -59,8 +59,8 @@ class WorstStrata(Message):
 class AcceptanceCheck(Message):
     """One measure of a student, and its limit."""
 
-    name: Annotated[str, Field(max_length=48)]
-    met: bool
+    name: Annotated[str, Field(max_length=48, description="What was measured, e.g. SpeedUpAt108Atoms.")]
+    met: Annotated[bool, Field(description="The limit holds.")]
     message: Annotated[str, BeforeValidator(partial(shortened, length=200)), Field(max_length=200)]
 
 

@@ -83,5 +83,6 @@ class LabelledData(Strict):
     """Labelled frames that exist already."""
 
     uri: Uri = Field(
-        description="Extended XYZ with energy (eV), forces (eV/Å) and stress or virial, in the object store."
+        description="Extended XYZ in the object store: energy (eV), forces (eV/Å) and, if known, stress (eV/Å³) or "
+        "virial (eV)."
     )

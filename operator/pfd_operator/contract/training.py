@@ -33,7 +33,7 @@ class Training(Strict):
     template: dict[str, Any] = Field(
         {},
         description="Any part of the training program's input, laid over ours (a loss replaces ours); "
-        "unknown keys are refused.",
+        "unknown keys are refused. Default: none.",
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from chart_rendering import of_kind, refusal, render
+from chart_rendering import ROOT, of_kind, refusal, render
 
 from pfd_operator.api.pods import Resources
 from pfd_operator.api.stage_pods import StagePods
@@ -83,6 +83,18 @@ def test_every_variable_that_the_operator_needs_is_given() -> None:
             assert missing not in needed
             needed[missing] = given[missing]
     assert "PFD_WORKER_IMAGE" in needed
+
+
+def test_the_page_names_every_variable_without_a_value() -> None:
+    variables = Environment(environment())
+    settings = settings_from(variables)
+    page = (ROOT / "docs/operations.md").read_text()
+    named = {name: float(value) for name, value in re.findall(r"^\| `(PFD_\w+)` \| (\d+) \|", page, re.M)}
+    # the port is that of the chart's Service and probes
+    assert set(named) == variables.asked - set(variables) - {"KUBECONFIG", "PFD_PORT"}
+    for name, value in named.items():
+        field = name.removeprefix(PREFIX).lower()
+        assert value == getattr(settings if hasattr(settings, field) else settings.planner, field)
 
 
 def test_every_value_becomes_the_setting_it_is_named_for() -> None:

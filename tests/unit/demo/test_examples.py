@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,14 +44,6 @@ def test_specs_are_valid_and_their_structures_are_there(folder: Path) -> None:
     assert used == set(keys), "every file of the ConfigMap is a system's, and every system has its file"
     for file in keys.values():
         assert read(file, index=":")
-
-
-def test_the_jobs_in_the_readme_are_valid() -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    shown = [job for job in map(yaml.safe_load, blocks) if is_job(job)]
-    assert [job["kind"] for job in shown] == ["FineTuneJob", "DistillJob"]
-    for job in shown:
-        SPECS[job["kind"]].model_validate(job["spec"])
 
 
 def test_an_example_has_the_images_its_jobs_need_and_no_others() -> None:

@@ -154,32 +154,70 @@ CASES = [
         ({"student": {"preset": "small", "model": {}}},),
     ),
 ]
-FROZEN: dict[str, dict[str, Any]] = {
+FROZEN: dict[str, dict[str, Changes]] = {
     "FineTuneJob": {
-        "aimd": {"steps": 3},
-        "data": [{"uri": "s3://pfd/labels.extxyz"}],
-        "labeling": {"parallelism": 3},
-        "model": {"uri": "s3://pfd/models/other.pt"},
-        "convergence": {"forceRMSE": 0.07},
-        **system("other"),
+        "aimd": {"aimd": {"steps": 3}},
+        "convergence": {"convergence": {"forceRMSE": 0.07}},
+        "data": {"data": [{"uri": "s3://pfd/labels.extxyz"}]},
+        "labeling.engine": {"labeling": {"engine": {"xtb": {"accuracy": 0.5}}}},
+        "labeling.noiseCheck": noise(4),
+        "labeling.timeoutSeconds": {"labeling": {"timeoutSeconds": 7200}},
+        "model": {"model": {"uri": "s3://pfd/models/other.pt"}},
     },
     "DistillJob": {
-        "student": {"preset": "large"},
-        "labeling": {"parallelism": 3},
-        "teacher": {"fineTuneJob": {"name": "other"}},
-        "acceptance": {"forceRMSE": 0.07},
-        **system("other"),
+        "acceptance": {"acceptance": {"forceRMSE": 0.07}},
+        "student": {"student": {"preset": "large"}},
+        "teacher.branch": {"teacher": {"fineTuneJob": None, **URI, "branch": "Alloys"}, **system()},
+        "teacher.calculator": {"teacher": {"fineTuneJob": None, "calculator": EMT}, **system()},
+        "teacher.fineTuneJob": {"teacher": {"fineTuneJob": {"name": "other"}}},
+        "teacher.pretrained": {"teacher": {"fineTuneJob": None, "pretrained": "7net-0"}, **system()},
+        "teacher.uri": {"teacher": {"fineTuneJob": None, **URI}, **system()},
     },
 }
-"""By kind, a change of each field that stays as it is once the job has started."""
+"""By kind, a change of each field that stays as it is once the job has started; and of others, where it takes them."""
 for _changes in FROZEN.values():
     _changes |= {
-        "artifacts": {"s3": {"prefix": "elsewhere"}},
-        "exploration": {"pods": 3},
-        "holdout": {"frames": 5},
-        "seed": 5,
-        "selection": {"framesPerIteration": 4},
-        "training": {"steps": 9},
+        "artifacts.s3.bucket": {"artifacts": {"s3": {"bucket": "elsewhere"}}},
+        "artifacts.s3.prefix": {"artifacts": {"s3": {"prefix": "elsewhere"}}},
+        "exploration": {"exploration": {"pods": 3}},
+        "holdout": {"holdout": {"frames": 5}},
+        "labeling.framesPerPod": {"labeling": {"framesPerPod": 3}},
+        "labeling.maxFailedFraction": {"labeling": {"maxFailedFraction": 0.5}},
+        "seed": {"seed": 5},
+        "selection": {"selection": {"framesPerIteration": 4}},
+        "systems": system("other"),
+        "training": {"training": {"steps": 9}},
     }
-WITH_RESTART = {"acceptance", "convergence", "exploration", "seed", "selection", "training"}
+WITH_RESTART = {
+    "acceptance",
+    "convergence",
+    "exploration",
+    "labeling.framesPerPod",
+    "labeling.maxFailedFraction",
+    "labeling.timeoutSeconds",
+    "seed",
+    "selection",
+    "training",
+}
 """Fields that a restart may change."""
+_PLACE: Changes = {
+    "endpoint": "https://s3.elsewhere",
+    "region": "eu-west-1",
+    "pathStyle": False,
+    "credentialsSecret": "rotated",
+    "caBundleConfigMap": "own-ca",
+}
+_FREE: tuple[Changes, ...] = (
+    *({"artifacts": {"s3": {name: value}}} for name, value in _PLACE.items()),
+    {"labeling": {"parallelism": 1}},
+    {"suspend": True},
+    {"stop": "AfterIteration"},
+    {"budget": {"maxLabels": 400, "gpuHours": 8}},
+    {"pods": {"label": {"resources": {"limits": {"memory": "8Gi"}}}}},
+    {"queue": {"name": "gpus"}},
+)
+FREE: dict[str, tuple[Changes, ...]] = {
+    kind: (*_FREE, *({field: {"image": image}} for image in ("mine:2", "mine:3", None)))
+    for kind, field in (("FineTuneJob", "labeling"), ("DistillJob", "teacher"))
+}
+"""By kind, changes on which no output depends, or that say what is to run from now on."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .job import GROUP, MUTABLE_FIELDS, RESTART_FIELDS, VERSION
+from .job import GROUP, MUTABLE_FIELDS, RESTART_FIELDS, VERSION, has_exceptions
 from .kinds import KINDS, Kind
 from .structural import structural_schema, without_bounds
 
@@ -68,21 +69,35 @@ def _root(kind: Kind) -> dict[str, Any]:
             "status": without_bounds(structural_schema(kind.status)),
         },
         # Here and not at the fields, because whether the job has started is in its status.
-        "x-kubernetes-validations": [
-            _frozen(name) for name in sorted(spec_schema["properties"]) if name not in MUTABLE_FIELDS
-        ],
+        "x-kubernetes-validations": list(_freezing(spec_schema)),
     }
 
 
-def _frozen(name: str) -> dict[str, str]:
-    """Return the rule that a field of the spec does not change once the job has started."""
-    rule = f"!oldSelf.?status.specDigest.hasValue() || self.spec.{name} == oldSelf.spec.{name}"
-    if name in RESTART_FIELDS:
+def _freezing(schema: Mapping[str, Any], *above: str) -> Iterator[dict[str, str]]:
+    """Give the rules that fields of the spec do not change once the job has started: the largest that may not."""
+    for name, child in sorted(schema["properties"].items()):
+        field = ".".join((*above, name))
+        always_there = "default" in child or name in schema.get("required", ())
+        if has_exceptions(field):
+            if not always_there:
+                raise TypeError(f"{field} may be absent: no rule could read what is below it")
+            yield from _freezing(child, *above, name)
+        elif field not in MUTABLE_FIELDS:
+            yield _frozen(field, always_there)
+
+
+def _frozen(field: str, always_there: bool) -> dict[str, str]:
+    """Return the rule that a field does not change once the job has started."""
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    # not by CEL's optional values: what they hold has no bound that the API server knows, and costs too much
+    same = f"{new} == {old}" if always_there else f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
+    rule = f"!oldSelf.?status.specDigest.hasValue() || {same}"
+    if field in RESTART_FIELDS:
         return {
             "rule": f"{rule} || !(self.spec.?restart.id.orValue('') in ['', oldSelf.?status.restartId.orValue('')])",
-            "message": f"spec.{name} is frozen once started; change it with a new spec.restart.id",
+            "message": f"spec.{field} is frozen once started; change it with a new spec.restart.id",
         }
-    return {"rule": rule, "message": f"spec.{name} is frozen once started; a new job reuses labels"}
+    return {"rule": rule, "message": f"spec.{field} is frozen once started; a new job reuses labels"}
 
 
 def rendered() -> dict[str, str]:

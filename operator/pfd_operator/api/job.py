@@ -101,8 +101,8 @@ class JobSpec(Strict):
     )
     restart: Restart | None = Field(
         None,
-        description="Do iterations again. With a new id, exploration, selection, training, convergence, acceptance and "
-        "seed may change.",
+        description="Do iterations again. With a new id, exploration, selection, training, convergence, acceptance, "
+        "seed and some of labeling may change.",
     )
 
     @model_validator(mode="after")
@@ -113,7 +113,41 @@ class JobSpec(Strict):
         return self
 
 
-MUTABLE_FIELDS = frozenset({"suspend", "stop", "restart", "budget", "pods", "queue"})
-"""Fields that may change while a job runs; everything else is part of status.specDigest."""
-RESTART_FIELDS = frozenset({"exploration", "selection", "training", "convergence", "acceptance", "seed"})
-"""Fields that may change together with restart.id: iterations done with other values stay what they were."""
+MUTABLE_FIELDS = frozenset(
+    {
+        "suspend",
+        "stop",
+        "restart",
+        "budget",
+        "pods",
+        "queue",
+        "labeling.image",
+        "labeling.parallelism",
+        "teacher.image",
+        "artifacts.s3.endpoint",
+        "artifacts.s3.region",
+        "artifacts.s3.pathStyle",
+        "artifacts.s3.credentialsSecret",
+        "artifacts.s3.caBundleConfigMap",
+    }
+)
+"""Paths of fields that may change while a job runs; everything else is part of status.specDigest."""
+RESTART_FIELDS = frozenset(
+    {
+        "exploration",
+        "selection",
+        "training",
+        "convergence",
+        "acceptance",
+        "seed",
+        "labeling.framesPerPod",
+        "labeling.maxFailedFraction",
+        "labeling.timeoutSeconds",
+    }
+)
+"""Paths of fields that may change together with restart.id: iterations done with other values stay what they were."""
+
+
+def has_exceptions(path: str) -> bool:
+    """Say whether some of the fields below a path may change when others may not."""
+    return any(field.startswith(f"{path}.") for field in MUTABLE_FIELDS | RESTART_FIELDS)

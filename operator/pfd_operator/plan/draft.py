@@ -13,7 +13,7 @@ from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import find_true, with_condition
 from .outcome import fitted
-from .spec_digest import spec_digest
+from .spec_digest import former_spec_digest, spec_digest
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
 SOONEST_LOOK_SECONDS = 0.1
@@ -44,7 +44,7 @@ class Draft:
     def spec_differs(self) -> bool:
         """Say whether a frozen part of the spec is not what the job started with, or was restarted with."""
         untouched = self.status.spec_generation == self.resource.generation
-        return not untouched and spec_digest(self.spec) != self.status.spec_digest
+        return not untouched and self.status.spec_digest not in (spec_digest(self.spec), former_spec_digest(self.spec))
 
     @property
     def restart_pending(self) -> bool:

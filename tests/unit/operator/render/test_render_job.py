@@ -123,6 +123,12 @@ def test_too_large_spec_names_its_largest_part() -> None:
         job_manifest(train_job(owner), SETTINGS, "token")
 
 
+def test_an_engine_whose_image_was_taken_out_while_the_job_runs_is_named() -> None:
+    job = replace(label_job(resource()), engine_image=None)
+    with pytest.raises(RenderError, match=r"spec\.labeling\.image: no image is known for the engine abinit"):
+        job_manifest(job, SETTINGS, "token")
+
+
 HEAVY = {"calculator": "ase.calculators.emt:EMT", "parameters": {f"key{n}": "x" * 100 for n in range(200)}}
 
 

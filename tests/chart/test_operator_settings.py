@@ -11,7 +11,8 @@ import pytest
 from chart_rendering import ROOT, of_kind, refusal, render
 
 from pfd_operator.api.pods import Resources
-from pfd_operator.api.stage_pods import StagePods
+from pfd_operator.api.stage_pods import StageDefaults, StagePods
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
 
@@ -30,6 +31,10 @@ GIVEN = {
     "stages.environment.HTTPS_PROXY": "http://proxy:3128",
     "stages.serviceAccountName": "stages",
     "stages.smallContainerResources.limits.memory": "1Gi",
+    "stages.defaults.nodeSelector.disk": "ssd",
+    "stages.defaults.tolerations[0].operator": "Exists",
+    "stages.defaults.runtimeClassName": "gvisor",
+    "stages.defaults.resources.train.limits.cpu": "8",
 }
 
 
@@ -114,6 +119,12 @@ def test_every_value_becomes_the_setting_it_is_named_for() -> None:
                 environment={"HTTPS_PROXY": "http://proxy:3128"},
                 service_account_name="stages",
                 small_container_resources=Resources(limits={"memory": "1Gi"}),
+                defaults=StageDefaults(
+                    node_selector={"disk": "ssd"},
+                    tolerations=[{"operator": "Exists"}],
+                    runtime_class_name="gvisor",
+                    resources={StageKind.TRAIN: Resources(limits={"cpu": 8})},
+                ),
             ),
         ),
         namespaces=("lab", "group"),
@@ -142,6 +153,16 @@ def test_defaults_of_the_chart_are_those_of_the_operator() -> None:
         {"annotations": {"-note": "ours"}},
         {"environment": {"1ST": "x"}},
         {"serviceAccountName": "Stages"},
+        {"defaults": {"nodeSelector": {"disk": "s s d"}}},
+        {"defaults": {"tolerations": [{"effect": "NoSchedule"}]}},
+        {"defaults": {"tolerations": [{"kye": "batch", "operator": "Exists"}]}},
+        {"defaults": {"tolerations": [{"key": "batch", "operator": "Exists", "value": "yes"}]}},
+        {"defaults": {"tolerations": [{"key": "batch", "tolerationSeconds": 9, "effect": "NoSchedule"}]}},
+        {"defaults": {"tolerations": [{"key": "batch", "tolerationSeconds": 9}]}},
+        {"defaults": {"runtimeClassName": "GVisor"}},
+        {"defaults": {"resources": {"trian": {"limits": {"cpu": 1}}}}},
+        {"defaults": {"resources": {"train": {"limits": {"memory": "2GB"}}}}},
+        {"defaults": {"affinity": {}}},
     ],
 )
 def test_the_chart_refuses_what_the_operator_would_not_start_with(stages: dict[str, Any]) -> None:

@@ -108,6 +108,9 @@ def _as_in_a_pod(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+PodToleration = Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]
+
+
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
@@ -115,7 +118,7 @@ class PodOverrides(Strict):
     node_selector: dict[str, str] = Field(
         {}, max_length=32, description="Labels that nodes must have. Default: any node."
     )
-    tolerations: list[Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]] = Field(
+    tolerations: list[PodToleration] = Field(
         [], max_length=32, description="Tolerations, as in a pod. Default: none."
     )
     affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod. Default: none.")

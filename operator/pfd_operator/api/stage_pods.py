@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from pfd_operator.contract.base import Strict
+from pfd_operator.contract.stage import StageKind
 
-from .pods import Resources, gpus_in
+from .pods import PodOverrides, PodToleration, Quantities, Resources, gpus_in
 
 _PART = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?"
@@ -18,6 +19,40 @@ MetadataKey = Annotated[str, Field(pattern=rf"^({_DOMAIN}/)?{_PART}$")]
 """Name of a label or an annotation."""
 LabelValue = Annotated[str, Field(pattern=rf"^({_PART})?$")]
 VariableName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+
+
+class StageDefaults(Strict):
+    """What stage pods have unless their job says otherwise: they are laid under spec.pods."""
+
+    node_selector: dict[MetadataKey, LabelValue] = Field({}, description="Labels of nodes; a job's own win.")
+    tolerations: list[PodToleration] = Field([], description="As in a pod; a job's own are added to them.")
+    runtime_class_name: str | None = Field(
+        None, pattern=f"^{_DOMAIN}$", description="RuntimeClass, of jobs that name none."
+    )
+    resources: dict[StageKind, Resources] = Field(
+        {}, description="By stage, of the main container: requests and limits of what a job gives neither of."
+    )
+
+    def under(self, given: PodOverrides, stage: StageKind) -> PodOverrides:
+        """Return what a stage's pods have when these lie under what a job gives."""
+        return given.model_copy(
+            update={
+                "node_selector": self.node_selector | given.node_selector,
+                "tolerations": [each for each in self.tolerations if each not in given.tolerations] + given.tolerations,
+                "runtime_class_name": given.runtime_class_name or self.runtime_class_name,
+                "resources": _laid_under(self.resources.get(stage, Resources()), given.resources),
+            }
+        )
+
+
+def _laid_under(defaults: Resources, given: Resources) -> Resources:
+    # by resource, not by field: a request of the job's may be above a limit of ours, and no pod would start
+    named = given.requests.keys() | given.limits.keys()
+
+    def rest(quantities: Quantities) -> Quantities:
+        return {name: quantity for name, quantity in quantities.items() if name not in named}
+
+    return Resources(requests=rest(defaults.requests) | given.requests, limits=rest(defaults.limits) | given.limits)
 
 
 class StagePods(Strict):
@@ -34,6 +69,8 @@ class StagePods(Strict):
     small_container_resources: Resources = Field(
         Resources(), description="Of engine-probe, stage-in and stage-out, the small containers beside an engine."
     )
+
+    defaults: StageDefaults = Field(StageDefaults(), description="Where a job says nothing else in spec.pods.")
 
     @field_validator("small_container_resources")
     @classmethod

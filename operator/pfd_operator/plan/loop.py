@@ -14,6 +14,7 @@ from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
 from .recipe import AnyRecipe, position_of
 from .restart import given_up, restart
+from .stage_defaults import with_defaults
 from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
 from .upkeep import note_spec_change, show_progressing, watch_stuck
@@ -42,7 +43,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
     Decision
         The same for the same arguments. Its status must be written before its actions are carried out.
     """
-    draft = Draft(resource, status, observed, settings, now)
+    draft = Draft(with_defaults(resource, settings.stage_pods.defaults), status, observed, settings, now)
     if resource.deleting:
         return draft.decision()
     recipe = RECIPES[resource.kind]

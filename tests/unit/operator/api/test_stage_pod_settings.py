@@ -40,6 +40,9 @@ def test_what_kubernetes_takes(given: dict[str, Any]) -> None:
         ({"serviceAccountName": "a" * 254}, "serviceAccountName"),
         ({"smallContainerResources": {"limits": {"nvidia.com/gpu": 1}}}, "smallContainerResources"),
         ({"serviceAccount": "stages"}, "serviceAccount"),
+        ({"defaults": {"tolerations": [{"operator": "Equal"}]}}, "defaults"),
+        ({"defaults": {"resources": {"labels": {}}}}, "defaults"),
+        ({"defaults": {"resources": {"label": {"limits": {"nvidia.com/gpu": "1k"}}}}}, "defaults"),
     ],
 )
 def test_what_it_refuses(given: dict[str, Any], place: str) -> None:

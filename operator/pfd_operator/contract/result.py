@@ -73,6 +73,8 @@ class CautionReason(StrEnum):
     FEW_CANDIDATES = "FewCandidateFrames"
     LONG_TIMESTEP = "TimestepLongForHydrogen"
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
+    UNEXPLORED = "StructuresNotExplored"
+    NO_VIRIALS = "LabelsWithoutVirial"
 
 
 class Caution(Message):

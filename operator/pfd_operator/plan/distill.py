@@ -13,7 +13,7 @@ from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.outcome import AcceptOutcome, TrainOutcome
-from pfd_operator.contract.result import Caution, StageResult
+from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
     AcceptParams,
     LabelParams,
@@ -30,7 +30,8 @@ from .budget import labels_left
 from .convergence import converged, held_at_last
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .rounds import after, explored, last_stages, prepared, selected, stopped, take_labels_and_tasks
+from .remarks import made, structures_left_out
+from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
 from .types import Observed, Settings
@@ -170,7 +171,7 @@ class Distill:
         self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
     ) -> DistillJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_labels_and_tasks(status, results)
+        status = take_counts(status, results)
         if (trained := found_by(results, TrainOutcome)) is not None:
             uri = results[0].model_uri
             return take_training(spec.acceptance, status, position.iteration, trained, uri, MEASURES)
@@ -179,8 +180,8 @@ class Distill:
         return status
 
     def cautions(self, spec: DistillJobSpec, status: DistillJobStatus) -> Sequence[Caution]:
-        """Nothing: the worker itself knows what is to be known of a student."""
-        return ()
+        """Say what the MD leaves out; what else is to be known of a student, the worker itself knows."""
+        return made({CautionReason.UNEXPLORED: structures_left_out(spec, status)})
 
     def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
         """Say whether the student was judged: an end that comes late does not take the verdict away."""

@@ -23,6 +23,7 @@ from .jobs import memory_limit_of
 from .measured import errors_of
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
+from .remarks import limits_out_of_budget, made, pressure_untrained, structures_left_out
 from .rounds import (
     after,
     explored,
@@ -31,7 +32,7 @@ from .rounds import (
     prepared,
     selected,
     stopped,
-    take_labels_and_tasks,
+    take_counts,
     with_count,
 )
 from .strata import strata_left_out, strata_of, too_few_for_the_holdout
@@ -139,7 +140,7 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
     ) -> FineTuneJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_labels_and_tasks(status, results)
+        status = take_counts(status, results)
         trained = found_by(results, TrainOutcome)
         if trained is None:
             return status
@@ -155,12 +156,15 @@ class FineTune:
         )
 
     def cautions(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Sequence[Caution]:
-        """Say which limits no label of these settings can show to hold, and which the budget leaves no room for."""
-        remarks = {
-            CautionReason.LIMIT_BELOW_NOISE: out_of_reach(spec.convergence, status.label_noise),
-            CautionReason.BUDGET_BELOW_LIMITS: _out_of_budget(spec),
-        }
-        return [Caution(reason=reason, message=remark) for reason, remark in remarks.items() if remark]
+        """Say what these settings leave out of reach: of labels, of the budget, of the MD."""
+        return made(
+            {
+                CautionReason.LIMIT_BELOW_NOISE: out_of_reach(spec.convergence, status.label_noise),
+                CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
+                CautionReason.UNEXPLORED: structures_left_out(spec, status),
+                CautionReason.NO_VIRIALS: pressure_untrained(spec, status),
+            }
+        )
 
     def succeeded(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> bool:
         """Say whether all limits held often enough."""
@@ -227,17 +231,6 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"administrator to set one for all jobs"
         )
     return None
-
-
-def _out_of_budget(spec: FineTuneJobSpec) -> str:
-    """Say that the budget ends before the limits can have held as often as asked for; nothing if it does not."""
-    asked, most = spec.convergence.consecutive, spec.budget.max_iterations
-    if asked <= most:
-        return ""
-    return (
-        f"spec.convergence.consecutive asks for {asked} iterations in a row in which all limits hold, and "
-        f"spec.budget.maxIterations allows {most}: the job cannot end as Converged. Raise the budget, or ask for fewer"
-    )
 
 
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:

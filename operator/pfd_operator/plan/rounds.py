@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
-from pfd_operator.api.status import TASKS, JobStatus
-from pfd_operator.contract.outcome import SelectOutcome
+from pfd_operator.api.status import STARTS, TASKS, JobStatus
+from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.selection import Aimd, Purpose
 from pfd_operator.contract.stage import (
@@ -118,11 +118,14 @@ def prepared(system: System) -> PreparedSystem:
     return PreparedSystem(name=system.name, structures=address, perturb=system.perturb)
 
 
-def take_labels_and_tasks(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
-    """Return the status with what is counted alike in all recipes: labels, and the tasks that label will have."""
+def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
+    """Return the status with what is counted alike in all recipes: labels, starts, and the tasks that label has."""
     status = take_labels(status, results)
-    selected = found_by(results, SelectOutcome)
-    return status if selected is None else with_count(status, TASKS, selected.tasks)
+    if (begun := found_by(results, PrepareOutcome)) is not None:
+        status = with_count(status, STARTS, begun.starts)
+    if (selected := found_by(results, SelectOutcome)) is not None:
+        status = with_count(status, TASKS, selected.tasks)
+    return status
 
 
 def with_count(status: AnyStatus, name: str, count: int) -> AnyStatus:

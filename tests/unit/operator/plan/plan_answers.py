@@ -31,7 +31,12 @@ EXPORTED = "s3://pfd/light/stages/accept/model.pth"
 
 def errors(force: float) -> ErrorMetrics:
     return ErrorMetrics(
-        frames=4, force_rmse=force, force_rmse_low=force * 0.9, force_rmse_high=force * 1.1, energy_rmse_per_atom=0.001
+        frames=4,
+        force_rmse=force,
+        force_rmse_low=force * 0.9,
+        force_rmse_high=force * 1.1,
+        energy_rmse_per_atom=0.001,
+        virial_rmse_per_atom=0.01,
     )
 
 

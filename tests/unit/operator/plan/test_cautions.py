@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from plan_answers import errors, good_result, with_errors
-from plan_samples import Run, condition, resource, succeeded
+from typing import Any
+
+import pytest
+from plan_answers import Answer, errors, good_result, with_errors, with_found
+from plan_samples import Run, condition, distill_resource, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 
@@ -70,6 +74,84 @@ def test_a_budget_that_ends_before_the_limits_can_hold_is_remarked_until_it_is_r
     run.edit(budget={"maxIterations": 3})
     run.until(0, StageKind.LABEL)
     assert condition(run.status, ConditionType.CAUTION).status == "False"
+
+
+def starting_with(starts: int) -> Answer:
+    """A worker that found so many start structures."""
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        return with_found(result, starts=starts) if spec.stage is StageKind.PREPARE else result
+
+    return answer
+
+
+FORTY = [{"name": "glasses", "structures": {"uri": "s3://pfd/glasses.extxyz"}}]
+THREE_TEMPERATURES = {"stages": [{"temperaturesKelvin": [300, 600, 900], "ensemble": "NVT"}]}
+
+
+@pytest.mark.parametrize(
+    ("systems", "starts", "iterations", "said"),
+    [
+        # 8 variations of each by default
+        (FORTY, 320, 8, "holds 40 structures, and MD begins at 24 of them at most: 3 of each system in each of 8"),
+        (FORTY, 192, 8, ""),
+        (FORTY, 320, 14, ""),
+        ([{**FORTY[0], "perturb": {"count": 1}}], 40, 8, "Ask for 2 times the replicas"),
+        # of which system they are is not known: two could have 24 each
+        ([*FORTY, {**FORTY[0], "name": "melts"}], 48 * 8, 8, ""),
+        ([*FORTY, {**FORTY[0], "name": "melts"}], 49 * 8, 8, "holds 49 structures, and MD begins at 48"),
+        ([FORTY[0], {**FORTY[0], "name": "melts", "perturb": {"count": 1}}], 48 * 8 + 1, 8, "holds at least 49"),
+    ],
+)
+@pytest.mark.parametrize("distills", [False, True])
+def test_structures_that_no_trajectory_will_start_from_are_remarked(
+    systems: list[dict[str, Any]], starts: int, iterations: int, said: str, distills: bool
+) -> None:
+    changes: dict[str, Any] = {
+        "systems": systems,
+        "exploration": THREE_TEMPERATURES,
+        "budget": {"maxIterations": iterations},
+    }
+    run = Run(distill_resource(**changes) if distills else resource(**changes))
+    run.answer = starting_with(starts)
+    run.until(0, StageKind.EXPLORE)
+    message = run.status.cautions.get("StructuresNotExplored", "")
+    assert said in message and bool(said) == bool(message)
+    assert len(message) < 320, "whole"
+
+
+def test_of_a_teachers_systems_no_structures_are_counted() -> None:
+    run = Run(distill_resource())
+    run.answer = starting_with(10_000)
+    run.until(0, StageKind.EXPLORE)
+    assert run.status.cautions == {}
+
+
+def without_virials(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says whose engine gives no stress."""
+    result = good_result(spec, reused)
+    trained = result.found(TrainOutcome)
+    if trained is None:
+        return result
+    known = {name: found for name, found in trained.errors if found is not None}
+    return with_errors(
+        result, **{name: found.model_copy(update={"virial_rmse_per_atom": None}) for name, found in known.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "answer", "remarked"),
+    [("NPT", without_virials, True), ("NVT", without_virials, False), ("NPT", good_result, False)],
+)
+def test_a_pressure_that_no_label_tells_of_is_remarked(ensemble: str, answer: Answer, remarked: bool) -> None:
+    run = Run(resource(exploration={"stages": [{"temperaturesKelvin": [300, 900], "ensemble": ensemble}]}))
+    run.answer = answer
+    run.until(0, StageKind.TRAIN)
+    assert run.status.cautions == {}, "no label is known yet"
+    run.until(1, StageKind.EXPLORE)
+    assert list(run.status.cautions) == (["LabelsWithoutVirial"] if remarked else [])
+    assert all(len(words) < 320 for words in run.status.cautions.values()), "whole"
 
 
 def test_the_same_remark_of_many_pods_is_told_once_and_goes_when_it_is_not_made_again() -> None:

@@ -1,0 +1,67 @@
+"""What a recipe remarks of settings that work, out of the spec and of what stages have found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from pfd_operator.api.job import Budget, JobSpec
+from pfd_operator.api.status import STARTS, JobStatus
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.limits import ErrorLimits
+from pfd_operator.contract.result import Caution, CautionReason
+from pfd_operator.contract.tasks import md_tasks
+
+
+def made(remarks: Mapping[CautionReason, str]) -> list[Caution]:
+    """Return those remarks that have words."""
+    return [Caution(reason=reason, message=words) for reason, words in remarks.items() if words]
+
+
+def limits_out_of_budget(limits: ErrorLimits, budget: Budget) -> str:
+    """Say that the budget ends before the limits can have held as often as asked for; nothing if it does not."""
+    asked, most = limits.consecutive, budget.max_iterations
+    if asked <= most:
+        return ""
+    return (
+        f"spec.convergence.consecutive asks for {asked} iterations in a row in which all limits hold, and "
+        f"spec.budget.maxIterations allows {most}: the job cannot end as Converged. Raise the budget, or ask for fewer"
+    )
+
+
+def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
+    """Say that there are more structures than trajectories will start from; nothing if each may have its turn.
+
+    How many a file holds only prepare knows, and tells for all systems together, each with its variations. So this is
+    said where it is sure, and not of one crowded system among others.
+    """
+    starts = status.counts.get(STARTS)
+    if starts is None or not spec.systems:
+        return ""
+    variations = {system.perturb.count for system in spec.systems}
+    structures = math.ceil(starts / max(variations))
+    # of each system; iterations go on through its structures, each once before any comes again
+    each = len(md_tasks([spec.systems[0].name], spec.exploration, spec.seed))
+    iterations = spec.budget.max_iterations
+    begun = each * iterations * len(spec.systems)
+    if structures <= begun:
+        return ""
+    least = "at least " if len(variations) > 1 else ""
+    return (
+        f"spec.systems holds {least}{structures} structures, and MD begins at {begun} of them at most: {each} of each "
+        f"system in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
+        f"{math.ceil(structures / begun)} times the replicas or conditions (spec.exploration), or for more iterations"
+    )
+
+
+def pressure_untrained(spec: JobSpec, status: JobStatus) -> str:
+    """Say that MD at constant pressure rests on no label, since none has a virial; nothing if one has, or none need."""
+    holdout = status.iterations[-1].holdout if status.iterations else None
+    under_pressure = any(stage.ensemble is Ensemble.NPT for stage in spec.exploration.stages)
+    if holdout is None or holdout.virial_rmse_per_atom is not None or not under_pressure:
+        return ""
+    return (
+        "no hold-out label has a virial, and spec.exploration runs NPT: the pressure that moves a cell is the "
+        "pre-trained model's, which no label corrects. Label with an engine that gives stress, or set ensemble NVT. "
+        "Molecules and cells with an open direction run at constant volume in any case"
+    )

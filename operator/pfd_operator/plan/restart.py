@@ -115,6 +115,11 @@ def _complaint(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> str | None:
             f"{', '.join(possible)} only: the iteration before must have ended and still be in status.stages, and the "
             "budget must not be used up"
         )
+        last = draft.status.iteration
+        if begun.iteration > last and not draft.status.phase.terminal:
+            words += (
+                f". {last + 1} can be begun when iteration {last} has ended: spec.stop AfterIteration waits for that"
+            )
     if draft.spec_differs:
         words += (
             ". What was changed together with it is frozen without a restart: restore it together with a new "

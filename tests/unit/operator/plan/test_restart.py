@@ -11,7 +11,7 @@ from plan_samples import Run, after, condition, created, distill_resource, faile
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
-from pfd_operator.contract.stage import StageKind, TrainParams
+from pfd_operator.contract.stage import ExploreParams, StageKind, TrainParams
 from pfd_operator.plan.types import CreateJob, DeleteJob
 
 
@@ -256,6 +256,29 @@ def test_a_restart_is_the_way_out_of_a_stage_whose_job_is_refused() -> None:
     assert (again.parallelism, again.name != explore.name) == (1, True)
     assert (run.status.restart_id, reasons(run)) == ("again", ["Restarted"])
     assert condition(run.status, ConditionType.STUCK).status == "False", "that was another Job"
+
+
+def test_other_settings_from_the_next_iteration_on_wait_for_the_end_of_the_one_that_runs() -> None:
+    """The recipe in docs/api.md, by stop: AfterIteration; without it the refusal names it."""
+    run = Run()
+    label = run.until(1, StageKind.LABEL)
+    hotter = {"stages": [{"temperaturesKelvin": [300, 900, 1500]}], "pods": 2}
+    before = run.resource, run.status
+    run.edit(exploration=hotter, **restart(2))
+    (refused,) = [event for event in run.step(succeeded(label)).events if event.reason == "RestartRefused"]
+    assert "2 can be begun when iteration 1 has ended: spec.stop AfterIteration" in refused.message
+    run.resource, run.status = before
+    run.edit(stop="AfterIteration")
+    run.step(succeeded(label), seconds=1)
+    assert created(run.decision).spec.stage is StageKind.TRAIN, "the iteration that runs is finished"
+    status = run.to_the_end()
+    assert (status.phase, status.iteration, numbers(status)) == (Phase.CANCELLED, 1, [0, 1])
+    run.edit(exploration=hotter, stop=None, **restart(status.iteration + 1, "hot"))
+    explore = created(run.step(seconds=1))
+    assert (explore.spec.iteration, explore.spec.stage) == (2, StageKind.EXPLORE)
+    assert isinstance(explore.spec.params, ExploreParams)
+    assert explore.spec.params.exploration.stages[0].temperatures_kelvin == [300, 900, 1500]
+    assert run.to_the_end().phase is Phase.CONVERGED
 
 
 def test_a_refused_restart_without_a_change_has_nothing_to_restore() -> None:

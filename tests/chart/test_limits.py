@@ -1,0 +1,57 @@
+"""What one job may ask for at most: drawn if it is asked for, and for the release's own namespaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chart_rendering import of_kind, refusal, render
+
+from pfd_operator.api.job import GROUP
+from pfd_operator.api.kinds import KINDS
+
+POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
+BOTH = ("--set", "limits.gpuHours=48", "--set", "limits.maxLabels=2000000")
+
+
+def policy(*arguments: str) -> dict[str, Any]:
+    (found,) = of_kind(render(*arguments), POLICY)
+    return dict(found["spec"])
+
+
+def test_none_unless_asked_for() -> None:
+    assert not {document["kind"] for document in render()} & {POLICY, BINDING}
+
+
+def test_each_limit_is_a_rule_of_its_own() -> None:
+    rules = policy(*BOTH)["validations"]
+    assert ["double(48)" in rule["expression"] for rule in rules] == [True, False]
+    assert ["<= 2000000 ||" in rule["expression"] for rule in rules] == [
+        False,
+        True,
+    ]
+    assert "at most 48 " in rules[0]["message"] and "at most 2000000 here" in rules[1]["message"]
+    assert len(policy(*BOTH[:2])["validations"]) == len(policy(*BOTH[2:])["validations"]) == 1
+
+
+def test_it_is_of_all_kinds_and_of_no_status() -> None:
+    (rule,) = policy(*BOTH)["matchConstraints"]["resourceRules"]
+    assert rule["apiGroups"] == [GROUP]
+    assert set(rule["resources"]) == {kind.plural for kind in KINDS.values()}
+    assert set(rule["operations"]) == {"CREATE", "UPDATE"}
+
+
+def test_it_holds_where_the_release_serves() -> None:
+    (everywhere,) = of_kind(render(*BOTH), BINDING)
+    assert "matchResources" not in everywhere["spec"]
+    (somewhere,) = of_kind(render(*BOTH, "--set", "namespaces={lab,group}"), BINDING)
+    (expression,) = somewhere["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["lab", "group"]}
+    for binding in (everywhere, somewhere):
+        assert binding["spec"]["validationActions"] == ["Deny"]
+        assert binding["spec"]["policyName"] == binding["metadata"]["name"] == "pfd-pfd-system-limits"
+
+
+@pytest.mark.parametrize("wrong", ["gpuHours=0", "maxLabels=1.5", "maxLabels=0", "cpuHours=9"])
+def test_what_is_no_limit_is_refused(wrong: str) -> None:
+    assert "limits" in refusal("--set", f"limits.{wrong}")

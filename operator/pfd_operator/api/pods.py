@@ -118,9 +118,7 @@ class PodOverrides(Strict):
     node_selector: dict[str, str] = Field(
         {}, max_length=32, description="Labels that nodes must have. Default: any node."
     )
-    tolerations: list[PodToleration] = Field(
-        [], max_length=32, description="Tolerations, as in a pod. Default: none."
-    )
+    tolerations: list[PodToleration] = Field([], max_length=32, description="Tolerations, as in a pod. Default: none.")
     affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod. Default: none.")
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass. Default: the cluster's.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass. Default: the node's.")

@@ -16,6 +16,8 @@ _HARMLESS_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 class ContainerFacts:
     """A pod's containers in short."""
 
+    any: bool
+    """Whether the kubelet says anything of any."""
     waiting_reason: str | None
     waiting_message: str
     started_at: datetime | None
@@ -43,6 +45,7 @@ def container_facts(status: Mapping[str, Any]) -> ContainerFacts:
     finishes = [_time(end, "finishedAt") for end in ended.values()]
     _, failed_name, failure = failed[0] if failed else (None, "", {})
     return ContainerFacts(
+        any=bool(statuses),
         waiting_reason=stuck.get("reason"),
         waiting_message=stuck.get("message", ""),
         started_at=min((time for time in starts if time), default=None),

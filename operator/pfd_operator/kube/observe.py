@@ -182,7 +182,7 @@ def observed_pod(pod: Object) -> ObservedPod:
     conditions = {item["type"]: item for item in status.get("conditions", ())}
     facts = container_facts(status)
     waiting_reason, waiting_message = facts.waiting_reason, facts.waiting_message
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled, disruption = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     if waiting_reason is None and scheduled.get("status") == "False":
         waiting_reason, waiting_message = scheduled.get("reason"), scheduled.get("message", "")
     ended = status.get("phase") in ENDED_PHASES
@@ -202,7 +202,9 @@ def observed_pod(pod: Object) -> ObservedPod:
         container_reason=(status.get("reason") if ended else None) or facts.failed_reason,
         container=facts.failed_container,
         result=StageResult.from_termination_message(facts.message) if facts.message else None,
-        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
+        disrupted=disruption.get("status") == "True",
+        refused=status.get("phase") == "Failed" and not facts.any and "deletionTimestamp" not in metadata,
+        message=status.get("message") or disruption.get("message", ""),
     )
 
 

@@ -64,8 +64,11 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     if pod.container_reason == "DeadlineExceeded":
         message = f"pod {pod.name} of the {stage.value} stage reached its deadline"
         return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)
-    if exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.grace_ends_at:
-        message = f"pod {pod.name} of the {stage.value} stage was stopped from outside: {words or 'no message'}"
+    stopped = exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.grace_ends_at
+    if stopped or pod.refused:
+        how, why = ("stopped from outside", words) if stopped else ("not admitted by its node", pod.container_reason)
+        said = "; ".join(filter(None, (why, pod.message))) or "no message"
+        message = f"pod {pod.name} of the {stage.value} stage was {how}: {said}"
         return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
     if pod.exit_code == ExitCode.OK:
         return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, _without_outcome(pod, stage))
@@ -107,4 +110,5 @@ def _unknown(pod: ObservedPod, stage: StageKind) -> str:
     code = "without an exit code" if pod.exit_code is None else f"with exit code {pod.exit_code}"
     reason = f" ({pod.container_reason})" if pod.container_reason else ""
     container = f" container {pod.container}" if pod.container else ""
-    return f"pod {pod.name} of the {stage.value} stage ended{container} {code}{reason}; its log says more"
+    more = f": {pod.message}" if pod.message else "; its log says more"
+    return f"pod {pod.name} of the {stage.value} stage ended{container} {code}{reason}{more}"

@@ -96,13 +96,13 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Ended:
 def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
     """Return the failure that the others follow from: of pods that work together, the end of one is the end of all.
 
-    What stopped a pod from outside is the cause if Kubernetes says that it was disrupted; otherwise it was the Job
-    controller, because another one had failed.
+    What stopped a pod from outside is the cause if Kubernetes says that it was disrupted, or its node did not admit it;
+    otherwise it was the Job controller, because another one had failed.
     """
 
     def rank(item: tuple[ObservedPod, Failure]) -> int:
         pod, failure = item
-        consequence = failure.remedy is Remedy.RETRY_FREE and not pod.disrupted
+        consequence = failure.remedy is Remedy.RETRY_FREE and not (pod.disrupted or pod.refused)
         return len(_GRAVEST_FIRST) if consequence else _GRAVEST_FIRST.index(failure.remedy)
 
     return min(failures, key=rank)[1]

@@ -91,6 +91,10 @@ class ObservedPod:
     result: StageResult | None = None
     disrupted: bool = False
     """The pod has a DisruptionTarget condition: evicted, preempted, its node drained or lost."""
+    refused: bool = False
+    """It failed without ever having had a container, and nobody deleted it: its node did not admit it."""
+    message: str = ""
+    """Why Kubernetes ended it, if it was Kubernetes."""
 
     @property
     def ended(self) -> bool:

@@ -211,9 +211,20 @@ def test_disrupted_and_deleted() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
     deletion = {"deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 60}
     seen = observed_pod(pod({"phase": "Running", "conditions": [condition]}, **deletion))
-    assert seen.disrupted
+    assert seen.disrupted and not seen.refused
     # until then it may still work
     assert seen.grace_ends_at == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+
+
+def test_why_kubernetes_ended_a_pod() -> None:
+    target = {"type": "DisruptionTarget", "status": "True", "message": "low on memory"}
+    evicted = {"phase": "Failed", "reason": "Evicted", "containerStatuses": [ended("stage", 137, 1, "Error")]}
+    seen = observed_pod(pod(evicted | {"message": "exceeds 2Gi"}))
+    assert (seen.container_reason, seen.message, seen.refused) == ("Evicted", "exceeds 2Gi", False)
+    assert observed_pod(pod(evicted | {"conditions": [target]})).message == "low on memory"
+    refused = {"phase": "Failed", "reason": "OutOfcpu", "message": "Pod was rejected: too little cpu"}
+    seen = observed_pod(pod(refused))
+    assert (seen.container_reason, seen.message, seen.refused) == ("OutOfcpu", "Pod was rejected: too little cpu", True)
 
 
 def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:

@@ -32,6 +32,7 @@ def said(reason: Reason, message: str = "words") -> StageResult:
         (failed_pod(137, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(137, grace_ends_at=START), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(None, disrupted=True), Remedy.RETRY_FREE, "PodLost"),
+        (pod("Failed", container_reason="TopologyAffinityError", refused=True), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(137), Remedy.RETRY, "InternalError"),
         (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
         (failed_pod(75, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
@@ -45,6 +46,23 @@ def test_what_a_failed_pod_means(ended: ObservedPod, remedy: Remedy, reason: str
     failure = classify(ended, StageKind.TRAIN, "4Gi")
     assert (failure.remedy, failure.reason) == (remedy, reason)
     assert failure.message
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        failed_pod(137, container_reason="Evicted"),
+        failed_pod(137, disrupted=True),
+        failed_pod(85, result=said(Reason.PREEMPTED)),
+        pod("Failed", container_reason="OutOfcpu", refused=True),
+    ],
+)
+def test_why_kubernetes_ended_a_pod_is_told(ended: ObservedPod) -> None:
+    why = "the total limit of containers is 2Gi"
+    message = classify(replace(ended, message=why), StageKind.TRAIN, None).message
+    assert message.endswith(why)
+    assert (ended.container_reason or "") in message
+    assert why not in classify(ended, StageKind.TRAIN, None).message
 
 
 def test_out_of_memory_says_which_stage_and_limit() -> None:

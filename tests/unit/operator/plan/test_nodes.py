@@ -57,6 +57,7 @@ def test_a_node_that_is_done_says_nothing_while_the_first_is_not_seen() -> None:
 
 PREEMPTED = failed_pod(int(ExitCode.PREEMPTED), result=said(Reason.PREEMPTED))
 DISRUPTED = replace(PREEMPTED, disrupted=True)
+NOT_ADMITTED = pod("Failed", refused=True, container_reason="OutOfcpu")
 LEFT_ALONE = failed_pod(int(ExitCode.TRANSIENT), result=said(Reason.TRAINING_FAILED))
 DIVERGED = failed_pod(int(ExitCode.USER_ERROR), result=said(Reason.NOT_A_NUMBER))
 OUT_OF_MEMORY = failed_pod(137, container_reason="OOMKilled")
@@ -68,10 +69,11 @@ OUT_OF_MEMORY = failed_pod(137, container_reason="OOMKilled")
         ([DIVERGED, PREEMPTED], Remedy.FAIL),
         ([LEFT_ALONE, OUT_OF_MEMORY], Remedy.FAIL),
         ([LEFT_ALONE, DISRUPTED], Remedy.RETRY_FREE),
+        ([LEFT_ALONE, NOT_ADMITTED], Remedy.RETRY_FREE),
         ([PREEMPTED, LEFT_ALONE], Remedy.RETRY),
         ([PREEMPTED, PREEMPTED], Remedy.RETRY_FREE),
     ],
-    ids=["diverged", "out of memory", "evicted", "stopped because another failed", "stopped from outside"],
+    ids=["diverged", "out of memory", "evicted", "not admitted", "stopped for another", "stopped from outside"],
 )
 def test_the_end_of_one_is_the_end_of_all_and_one_was_the_cause(pods: list[ObservedPod], remedy: Remedy) -> None:
     _, planned = training()

@@ -12,12 +12,14 @@ from .distill import DISTILL
 from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
+from .progressing import show_progressing
 from .recipe import AnyRecipe, position_of
 from .restart import given_up, restart
+from .spec_change import note_spec_change
 from .stage_defaults import with_defaults
+from .stuck import watch_stuck
 from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
-from .upkeep import note_spec_change, show_progressing, watch_stuck
 
 RECIPES: dict[str, AnyRecipe] = {"FineTuneJob": FINE_TUNE, "DistillJob": DISTILL}
 

@@ -35,7 +35,7 @@ def fail(draft: Draft, recipe: AnyRecipe, failure: Failure) -> None:
     close_attempt(draft, job)
     match failure.remedy:
         case Remedy.FAIL:
-            _give_up(draft, active, failure.reason, failure.message)
+            give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET:
             _out_of_time(draft, recipe, active, failure)
         case Remedy.RETRY_FREE:
@@ -48,7 +48,7 @@ def _retry(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     failures = active.counted_failures + 1
     if failures >= draft.settings.max_counted_failures:
         message = f"{failures} attempts failed; the last one said {failure.reason}: {failure.message}"
-        _give_up(draft, active, OperatorReason.ATTEMPTS_EXHAUSTED, message)
+        give_up(draft, active, OperatorReason.ATTEMPTS_EXHAUSTED, message)
         return
     wait = _backoff_seconds(draft, failures)
     draft.set_active(
@@ -75,7 +75,8 @@ def _backoff_seconds(draft: Draft, ended: int) -> int:
     return min(BACKOFF_MAX_SECONDS, draft.settings.backoff_seconds * (1 << (ended - 1)))
 
 
-def _give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> None:
+def give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> None:
+    """End the job as failed, in the words of its running stage."""
     draft.set(active=None)
     draft.end(Phase.FAILED, reason, f"{position_of(active)}: {message}")
 

@@ -1,4 +1,4 @@
-"""Pods that cannot start: what their waiting reasons mean, in the user's words."""
+"""Pods that cannot start: why, in the user's words, and for how long they are waited for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
+from pfd_operator.api.status import ActiveStage, ActiveState, Condition
 
+from .attempts import halt
+from .conditions import find_condition
+from .draft import Draft
+from .recipe import position_of
+from .retry import give_up
 from .types import ObservedJob, ObservedPod
 
 _IMAGE = frozenset(
@@ -35,6 +41,67 @@ class Stuck:
     message: str
     steady: bool = False
     """The message need not be kept current: the kubelet alternates between two forms of it."""
+
+
+def watch_stuck(draft: Draft) -> None:
+    """Show at once why a pod cannot start; after a while it is a failure, unless it may pass by itself."""
+    active, job = draft.active, draft.active_job
+    if draft.status.phase is not Phase.RUNNING or active is None:
+        return
+    if active.state is ActiveState.INTENDED:
+        _show_refusal(draft, active)
+    elif active.state is ActiveState.BACKOFF:
+        # what was stuck is gone with its attempt
+        _show_nothing(draft)
+    elif job is not None:
+        _watch_pods(draft, active, job)
+
+
+def _watch_pods(draft: Draft, active: ActiveStage, job: ObservedJob) -> None:
+    since = job.released_at or job.created_at or active.intended_at
+    stuck = stuck_pods(job, since, draft.now)
+    if stuck is None:
+        _show_nothing(draft)
+        draft.wake(podless_in(job, since, draft.now))
+        draft.wake(min((slow_in(pod, draft.now) for pod in job.pods), default=math.inf))
+        return
+    shown = _show(draft, stuck)
+    settings = draft.settings
+    patience = settings.pending_after_seconds if stuck.reason in PATIENT else settings.stuck_after_seconds
+    if patience == 0:
+        return
+    left = patience - (draft.now - shown.last_transition_time).total_seconds()
+    draft.wake(left)
+    if left <= 0:
+        halt(draft)
+        give_up(draft, active, stuck.reason, f"could not start for {patience} s: {shown.message}")
+
+
+def _show(draft: Draft, stuck: Stuck) -> Condition:
+    """Show why no pod starts; since when, is since it first waited for this."""
+    old = find_condition(draft.status, ConditionType.STUCK)
+    was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
+    if old is not None and not was_stuck and (old.reason in PATIENT or stuck.reason in PATIENT):
+        # it waits for this from now on, not since it first waited for something else
+        _show_nothing(draft)
+    message = old.message if old is not None and was_stuck and stuck.steady else stuck.message
+    if not was_stuck:
+        draft.tell(stuck.reason, message, warning=True)
+    return draft.condition(ConditionType.STUCK, True, stuck.reason, message)
+
+
+def _show_refusal(draft: Draft, active: ActiveStage) -> None:
+    refusal = draft.observed.refusal
+    if not refusal:
+        _show_nothing(draft)
+        return
+    # no failure after a while: a quota has room again when others have ended
+    words = f"{position_of(active)} cannot start, and is tried again: {refusal}"
+    draft.condition(ConditionType.STUCK, True, OperatorReason.JOB_REFUSED, words)
+
+
+def _show_nothing(draft: Draft) -> None:
+    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
 
 
 def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None:

@@ -57,6 +57,7 @@ class ActiveStage(Strict):
     )
     job_name: str
     digest: str = Field(description="Where its results go: stages/<digest>/.")
+    drawn_from: str = Field("", description="Digest of what its Job was drawn from, as far as that may change.")
     completions: int | None = Field(None, description="Pods of an indexed stage.")
     state: ActiveState = ActiveState.INTENDED
     intended_at: datetime = Field(description="When the stage was first written down.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
@@ -66,32 +67,15 @@ def _explores_again(draft: Draft, lacking: Failure) -> bool:
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
     """Intend the first attempt at a stage."""
-    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
-    attempt = draft.status.first_attempt
-    draft.set(
-        iteration=position.iteration,
-        stage=position.stage.value,
-        progress="",
-        active=ActiveStage(
-            iteration=position.iteration,
-            stage=position.stage,
-            attempt=attempt,
-            job_name=job_name(draft.resource, position.iteration, position.stage, attempt),
-            digest=stage.digest,
-            completions=stage.completions,
-            intended_at=draft.now,
-        ),
-    )
-    ask_for_job(draft, stage)
+    draft.set(iteration=position.iteration, stage=position.stage.value, progress="")
+    _intend(draft, recipe, position, draft.status.first_attempt, draft.now)
 
 
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
     # it may also have come and gone unseen, with its pods still on their way out
     draft.unseen = True
-    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
-    draft.set_active(digest=stage.digest, completions=stage.completions, succeeded_indexes=stage.done_before(active))
-    ask_for_job(draft, stage)
+    _intend(draft, recipe, position_of(active), active.attempt, active.intended_at, active.counted_failures)
 
 
 def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
@@ -102,23 +86,33 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     if _earlier_ones_live(draft, active):
         return
     draft.unseen = True
-    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position_of(active))
-    attempt = active.attempt + 1
     draft.set(stage=active.stage.value)
-    draft.set_active(
+    _intend(draft, recipe, position_of(active), active.attempt + 1, active.intended_at, active.counted_failures)
+
+
+def _intend(
+    draft: Draft,
+    recipe: AnyRecipe,
+    position: Position,
+    attempt: int,
+    intended_at: datetime,
+    counted_failures: int = 0,
+) -> None:
+    """Write an attempt down as it is to be now, and ask for its Job."""
+    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
+    intended = ActiveStage(
+        iteration=position.iteration,
+        stage=position.stage,
         attempt=attempt,
-        job_name=job_name(draft.resource, active.iteration, active.stage, attempt),
+        counted_failures=counted_failures,
+        job_name=job_name(draft.resource, position.iteration, position.stage, attempt),
         digest=stage.digest,
+        drawn_from=stage.drawn_from(draft.spec, draft.settings),
         completions=stage.completions,
-        state=ActiveState.INTENDED,
-        started_at=None,
-        not_before=None,
-        percent=None,
-        message="",
-        succeeded_indexes=stage.done_before(active),
-        failed_indexes=0,
-        gone_pods_seconds=0,
+        intended_at=intended_at,
+        succeeded_indexes=stage.done_before(draft.active),
     )
+    draft.set(active=intended)
     ask_for_job(draft, stage)
 
 

@@ -12,6 +12,7 @@ from .distill import DISTILL
 from .draft import Draft
 from .finetune import FINE_TUNE
 from .lifecycle import begin, obey, reopen
+from .outdated import replace_outdated
 from .progressing import show_progressing
 from .recipe import AnyRecipe, position_of
 from .restart import given_up, restart
@@ -60,6 +61,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
         follow(draft, recipe)
     obey(draft, recipe)
     note_spec_change(draft, recipe)
+    replace_outdated(draft, recipe)
     _advance(draft, recipe)
     watch_stuck(draft)
     tidy(draft)

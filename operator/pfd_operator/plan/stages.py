@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import TASKS, ActiveStage, JobStatus
-from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.digest import digest_of, seed_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import md_tasks
 
@@ -44,6 +44,13 @@ class StagePlan:
         """Return how long each pod of the next attempt may run, so that the budget holds, in s; None: for ever."""
         pods = self.pods_at_a_time(self.done_before(status.active))
         return pod_deadline_seconds(spec, status, self.position.stage, pods, now)
+
+    def drawn_from(self, spec: JobSpec, settings: Settings) -> str:
+        """Name all that the stage's Job is drawn from and that may change before it starts."""
+        parts = (spec.pods.of(self.position.stage), spec.queue, spec.artifacts, settings.stage_pods)
+        # an operator that brings new fields must not see a change in old Jobs
+        given = [None if part is None else part.model_dump(mode="json", exclude_defaults=True) for part in parts]
+        return digest_of([self.digest, self.parallelism, *given, settings.image_pull_policy])
 
     @cached_property
     def digest(self) -> str:

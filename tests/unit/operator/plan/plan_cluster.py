@@ -11,6 +11,7 @@ from plan_workflows import FINE_TUNING, Workflow
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.job import Restart, Stop
+from pfd_operator.api.pods import Pods
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
@@ -154,6 +155,11 @@ class Cluster(Kubernetes):
         """Ask for a restart: of one of the iterations that every end has, or of one that cannot be begun."""
         word = f"{self.resource.generation}"
         self.edit(restart=Restart(from_iteration=(0, 1, 2, 9)[number % 4], id=word))
+
+    def move(self, number: int) -> None:
+        """Ask for other nodes."""
+        overrides = {"nodeSelector": {"pool": f"{number}"}}
+        self.edit(pods=Pods.model_validate(dict.fromkeys(Pods.model_fields, overrides)))
 
     # what must always hold
 

@@ -12,7 +12,7 @@ HAPPENINGS = (
     *("fail", "preempt", "work", "hear") * 5,
     *("reconcile", "deliver", "crash") * 2,
     *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node"),
-    *("delete_job", "delete_job_in_background", "restart", "rewind"),
+    *("delete_job", "delete_job_in_background", "restart", "rewind", "move"),
     *("suspend", "resume", "resume", "stop", "go_on", "go_on"),
 )
 HEARD = ("reconcile", 0), ("reconcile", 0)
@@ -27,6 +27,8 @@ NO_PODS = (("reconcile", 0), ("suspend", 0), ("reconcile", 0), ("crash", 1), ("r
 """The operator dies between writing that the attempt ended and deleting its Job, which has no pod yet."""
 CAME_AND_WENT = (("reconcile", 0), ("control", 0), ("delete_job_in_background", 0), ("reconcile", 0))
 """Somebody deletes the Job before the operator sees it."""
+MOVED = (("reconcile", 0), ("control", 0), ("deliver_all", 0), ("reconcile", 0), ("move", 0), *HEARD, ("work", 0))
+"""To other nodes before anything has started; unseen, a pod starts all the same."""
 Script = list[tuple[str, int]]
 
 

@@ -8,6 +8,7 @@ from plan_histories import (
     CAME_AND_WENT,
     HISTORIES,
     MANY,
+    MOVED,
     NO_PODS,
     PREEMPTED,
     RESUMED,
@@ -33,6 +34,8 @@ from pfd_operator.api.conditions import Phase
 @example(0, [("reconcile", 0), ("deliver_all", 0), *NO_PODS])
 @example(0, [*PREEMPTED] * 5)
 @example(0, [*CAME_AND_WENT])
+@example(0, [*MOVED])
+@example(3, [*MOVED])
 @example(0, [*RUNNING, ("lose_node", 0), ("deliver_all", 0), ("reconcile", 0), ("wait", 3), *RUNNING])
 def test_the_end_is_the_same(healthy: int, script: Script) -> None:
     cluster = play(FINE_TUNING, healthy, script)

@@ -109,7 +109,8 @@ def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
 
 
 def _indexed(job: ObservedJob, memory_limit: str | None) -> Ended:
-    failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed"]
+    done = {pod.index for pod in job.pods if pod.phase == "Succeeded"}
+    failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed" and pod.index not in done]
     failures = [(pod, classify(pod, job.stage, memory_limit)) for pod in failed]
     at_once = _decides_at_once(job, failures)
     if at_once is not None:

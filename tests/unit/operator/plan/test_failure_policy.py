@@ -13,6 +13,7 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
+from pfd_operator.plan.jobs import Success, end_of
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
 
 
@@ -290,6 +291,21 @@ def test_an_exploration_is_not_run_again_where_that_cannot_help() -> None:
     run.step(replace(job, pods=(job.pods[0], killed), succeeded_indexes=1, failed_indexes=1), seconds=1)
     assert [event.reason for event in run.decision.events] == ["StageIncomplete"]
     assert created(run.decision).spec.stage is StageKind.SELECT
+
+
+def test_a_pod_whose_index_succeeded_since_says_nothing() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.EXPLORE)
+    killed = failed_pod(137, name="pod-1", index=1, container_reason="OOMKilled")
+    evicted = failed_pod(137, name="pod-2", index=0, created_at=after(1), disrupted=True)
+    reached = replace(evicted, disrupted=False, container_reason="DeadlineExceeded")
+    done = replace(succeeded(planned).pods[0], created_at=after(2))
+    job = job_of(planned, killed, evicted, done, succeeded_indexes=1, failed_indexes=1)
+    run.step(job, seconds=3)
+    (told,) = run.decision.events
+    assert (told.reason, "needs more memory" in told.message) == ("StageIncomplete", True)
+    complete = job_of(planned, reached, *succeeded(planned).pods, succeeded_indexes=2, finished="Complete")
+    assert isinstance(end_of(complete, None), Success)
 
 
 def test_failed_indexes_leave_the_verdict_to_train() -> None:

@@ -19,6 +19,7 @@ from pfd_operator.contract.stage import (
 )
 
 from .convergence import converged, held_at_last, out_of_reach
+from .engines import IN_WORKER, without_image
 from .jobs import memory_limit_of
 from .measured import errors_of
 from .outcome import found_by, take_training
@@ -37,9 +38,6 @@ from .rounds import (
 )
 from .strata import strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
-
-IN_WORKER = frozenset({"xtb", "ase"})
-"""Engines that compute in the worker image; the others need one of their own."""
 
 
 class FineTune:
@@ -126,9 +124,8 @@ class FineTune:
         """Return the images of the worker that has the model's program, and of an engine that has one of its own."""
         if stage is not StageKind.LABEL:
             return Images(settings.image_of(spec.model.family))
-        engine, _ = spec.labeling.engine.chosen()
-        own = spec.labeling.image or settings.engine_images.get(engine)
-        if engine in IN_WORKER:
+        own = _engine_image(spec, settings)
+        if spec.labeling.engine.chosen()[0] in IN_WORKER:
             return Images(own or settings.worker_image)
         return Images(settings.worker_image, own)
 
@@ -224,13 +221,11 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"pressures, but the hold-out has only {frames} frames (spec.holdout.frames). Give each at least one, "
             "better four"
         )
-    engine, _ = spec.labeling.engine.chosen()
-    if engine not in IN_WORKER and spec.labeling.image is None and engine not in settings.engine_images:
-        return (
-            f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the "
-            f"administrator to set one for all jobs"
-        )
-    return None
+    return without_image(spec.labeling.engine, _engine_image(spec, settings)) or None
+
+
+def _engine_image(spec: FineTuneJobSpec, settings: Settings) -> str | None:
+    return spec.labeling.image or settings.engine_images.get(spec.labeling.engine.chosen()[0])
 
 
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:

@@ -7,6 +7,7 @@ from pfd_operator.api.status import ActiveState
 
 from .attempts import halt
 from .draft import Draft
+from .engines import missing_image
 from .recipe import AnyRecipe, position_of
 from .stages import plan_stage
 from .types import ObservedJob
@@ -23,7 +24,8 @@ def replace_outdated(draft: Draft, recipe: AnyRecipe) -> None:
         return
     position = position_of(active)
     stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
-    if stage.drawn_from(draft.spec, draft.settings) == active.drawn_from:
+    same = stage.drawn_from(draft.spec, draft.settings) == active.drawn_from
+    if same or missing_image(stage.params, stage.images.engine):
         return
     # pods that have started may not be seen yet
     draft.unseen = True

@@ -7,8 +7,8 @@ from typing import Any
 
 from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
-from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams, StageParams
-from pfd_operator.plan.finetune import IN_WORKER
+from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams
+from pfd_operator.plan.engines import missing_image
 from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
 
@@ -47,10 +47,13 @@ def containers(
     Raises
     ------
     RenderError
-        If nobody names an image for the engine.
+        If no image is known for an engine that needs one.
     """
+    # known when the job started, it may be lost by an upgrade or taken out of the spec; the worker image has none
+    missing = missing_image(job.spec.params, job.engine_image)
+    if missing:
+        raise RenderError(missing)
     if job.engine_image is None:
-        _check_engine(job.spec.params)
         worker = _worker(STAGE, [], job, settings, progress_token)
         worker["resources"] = _main_resources(overrides)
         worker["volumeMounts"].append(shared_memory_mount())
@@ -63,17 +66,6 @@ def containers(
         container["resources"] = _small_resources(settings)
     engine = _engine(job.engine_image, settings, overrides)
     return [_probe(engine, job, settings), stage_in], [engine, stage_out]
-
-
-def _check_engine(params: StageParams) -> None:
-    """Refuse an engine that is to run in the worker and is not there: a job that runs may take its image out."""
-    if isinstance(params, LabelParams) and params.engine is not None:
-        engine, _ = params.engine.chosen()
-        if engine not in IN_WORKER:
-            raise RenderError(
-                f"spec.labeling.image: no image is known for the engine {engine}: give one here, or ask the "
-                "administrator to set one for all jobs"
-            )
 
 
 def _worker(

@@ -41,7 +41,7 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
     Raises
     ------
     RenderError
-        If the StageSpec is larger than an annotation should be.
+        If the StageSpec is larger than an annotation should be, or no image is known for an engine.
     """
     labels = {
         **owner_labels(job.owner),

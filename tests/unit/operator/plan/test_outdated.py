@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from plan_samples import SETTINGS, Run, after, condition, created, job_of, pod, succeeded
+from plan_samples import SETTINGS, Run, after, condition, created, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.stage_pods import StagePods
@@ -119,6 +119,18 @@ def test_a_label_stage_that_waits_is_shared_out_anew() -> None:
     run.edit(labeling=run.resource.spec.to_json()["labeling"] | {"parallelism": 3})
     run.step(job)
     assert created(run.step(seconds=1)).parallelism == 3
+
+
+def test_a_job_stays_whose_engine_has_lost_its_image() -> None:
+    engine = {"abinit": {"cutoffEv": 300, "kSpacing": 0.3, "pseudopotentials": {"Si": "Si.psp8"}}}
+    known = replace(SETTINGS, engine_images={"abinit": "abinit:9"})
+    run = Run(resource(labeling={"engine": engine}), known)
+    job = job_of(run.until(0, StageKind.LABEL), WAITING)
+    run.step(job)
+    run.settings = replace(known, engine_images={})
+    assert run.step(job).actions == ()
+    run.settings = replace(known, engine_images={"abinit": "abinit:10"})
+    assert run.step(job).actions == (DeleteJob(job.name, job.uid),)
 
 
 def test_a_job_of_an_earlier_operator_stays() -> None:

@@ -53,6 +53,12 @@ def test_golden_service(golden: Callable[[str, Any], None]) -> None:
     golden("service", service_manifest("pfd-silicon-5f0c", resource()))
 
 
+def test_an_engine_that_lost_its_image_is_not_looked_for_in_the_worker_image() -> None:
+    lost = replace(label_job(resource()), engine_image=None)
+    with pytest.raises(RenderError, match=r"^spec\.labeling\.image: no image is known for the engine abinit"):
+        job_manifest(lost, SETTINGS, "token")
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_pods_are_restricted(name: str) -> None:
     manifest = draw(name)

@@ -35,6 +35,16 @@ def test_a_copy_without_its_link_to_the_definitions_is_refused(tmp_path: Path) -
     assert render("--set", "crds.enabled=false", chart=chart)
 
 
+def test_what_others_keep_in_a_namespace_is_not_listed() -> None:
+    (rule,) = (
+        rule
+        for role in of_kind(render("--set", "namespaces={a}"), "Role")
+        for rule in role["rules"]
+        if "configmaps" in rule["resources"]
+    )
+    assert set(rule["verbs"]) == {"get", "create"}
+
+
 def test_nobody_may_read_secrets() -> None:
     for documents in (render(), render("--set", "namespaces={a,b}")):
         for role in of_kind(documents, "ClusterRole") + of_kind(documents, "Role"):

@@ -1,4 +1,4 @@
-"""Jobs, pods and ConfigMaps of our resources, followed by informers and joined into what the planner sees."""
+"""Jobs and pods of our resources, followed by informers and joined into what the planner sees."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from .departed import Departed
 from .informer import SILENCE_SECONDS, Informer, Watched
 from .observe import (
     OURS,
-    CachedConfigMap,
     CachedJob,
     CachedPod,
     observed_jobs,
-    parse_config_map,
     parse_job,
     parse_pod,
     read_pod,
@@ -31,11 +29,10 @@ from .owner import Owner
 from .reading import read
 from .resources import Key, Snapshot
 from .store import ResourceStore
-from .urgency import LATER_SECONDS, after_job, after_pod
+from .urgency import after_job, after_pod
 
 JOBS = "/apis/batch/v1{}/jobs"
 PODS = "/api/v1{}/pods"
-CONFIG_MAPS = "/api/v1{}/configmaps"
 """Paths of what is watched, with room for a namespace's part."""
 
 T = TypeVar("T")
@@ -88,15 +85,11 @@ class Children:
             Informer(api, Watched(PODS.format(scope), OURS, parse_pod), self._pod_changed, silence_seconds, relisted)
             for scope in scopes
         ]
-        config_maps = [Watched(CONFIG_MAPS.format(scope), OURS, parse_config_map) for scope in scopes]
-        self.config_maps = [
-            Informer(api, watched, self._config_map_changed, silence_seconds, relisted) for watched in config_maps
-        ]
 
     @property
     def informers(self) -> list[Informer[Any]]:
         """All informers."""
-        return [*self.jobs, *self.pods, *self.config_maps]
+        return [*self.jobs, *self.pods]
 
     async def synced(self) -> None:
         """Wait until every cache holds what exists: before that, a child not seen is not a child lost."""
@@ -110,11 +103,7 @@ class Children:
 
     def observed(self, owner: Owner, progress: Progress | None) -> Observed:
         """Return what is known of the children of a resource."""
-        return Observed(
-            jobs=(*map(self._with_pods, self.jobs_of(owner)), *self._departed.of(owner)),
-            progress=progress,
-            config_maps=frozenset(item.key[1] for informer in self.config_maps for item in informer.owned_by(owner)),
-        )
+        return Observed((*map(self._with_pods, self.jobs_of(owner)), *self._departed.of(owner)), progress)
 
     async def asked(self, owner: Owner, observed: Observed) -> Observed:
         """Return what is known of a resource's children, its Jobs and pods by asking the server instead of the caches.
@@ -206,11 +195,6 @@ class Children:
 
     def _job_of(self, pod: CachedPod) -> CachedJob | None:
         return next((job for job in self.jobs_of(pod.resource) if job.as_owner == pod.owner), None)
-
-    def _config_map_changed(self, config_map: CachedConfigMap, before: CachedConfigMap | None) -> None:
-        snapshot = self._snapshot_of(config_map.owner)
-        if snapshot is not None:
-            self._look(snapshot.key, LATER_SECONDS)
 
     def _snapshot_of(self, owner: Owner) -> Snapshot | None:
         key = self._store.key_of(owner)

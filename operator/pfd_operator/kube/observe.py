@@ -1,4 +1,4 @@
-"""Job, Pod and ConfigMap objects → the few facts the planner decides on. Pure functions."""
+"""Job and Pod objects → the few facts the planner decides on. Pure functions."""
 
 from __future__ import annotations
 
@@ -60,14 +60,6 @@ class CachedPod:
     observed: ObservedPod
 
 
-@dataclass(frozen=True)
-class CachedConfigMap:
-    """The name of a ConfigMap of ours; its content is not kept."""
-
-    key: tuple[str, str]
-    owner: Owner
-
-
 def parse_job(job: Object) -> CachedJob | None:
     """Return what is kept of a Job; None if its labels are not ours."""
     metadata = job["metadata"]
@@ -122,16 +114,6 @@ def parse_pod(pod: Object) -> CachedPod | None:
         resource=Owner(metadata["namespace"], labels[UID_LABEL]),
         observed=observed_pod(pod),
     )
-
-
-def parse_config_map(config_map: Object) -> CachedConfigMap | None:
-    """Return what is kept of a ConfigMap; None if none of our resources owns it."""
-    metadata = config_map["metadata"]
-    owner = _controller(metadata)
-    if owner is None:
-        return None
-    namespace = metadata["namespace"]
-    return CachedConfigMap(key=(namespace, metadata["name"]), owner=Owner(namespace, owner["uid"]))
 
 
 def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pfd_operator.api.kinds import KINDS
 
 from .api import ApiError, KubeApi
-from .children import CONFIG_MAPS, JOBS, PODS
+from .children import JOBS, PODS
 from .resources import collection_path
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ async def _known_refusals(api: KubeApi, namespaces: Sequence[str]) -> Mapping[st
 
 
 async def _refusal(api: KubeApi, namespace: str) -> str:
-    children = (path.format(f"/namespaces/{namespace}") for path in (JOBS, PODS, CONFIG_MAPS))
+    children = (path.format(f"/namespaces/{namespace}") for path in (JOBS, PODS))
     for path in (*(collection_path(kind, namespace) for kind in KINDS), *children):
         try:
             await api.request("GET", path, query={"limit": "1"})

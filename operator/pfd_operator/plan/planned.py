@@ -58,14 +58,13 @@ def _budget(draft: Draft) -> BudgetSoFar:
 
 
 def _create_structures(draft: Draft) -> None:
-    name = structures_name(draft.resource)
     data = {
         structures_key(system.name): system.structures.inline
         for system in draft.spec.systems
         if system.structures.inline is not None
     }
-    if data and name not in draft.observed.config_maps:
-        draft.actions.append(CreateConfigMap(name, data))
+    if data:
+        draft.actions.append(CreateConfigMap(structures_name(draft.resource), data))
 
 
 def _store(draft: Draft) -> StoreLocation:

@@ -162,8 +162,6 @@ class Observed:
     jobs: tuple[ObservedJob, ...] = ()
     progress: Progress | None = None
     """Last report of the active attempt."""
-    config_maps: frozenset[str] = frozenset()
-    """Names of the ConfigMaps we own for inline structures."""
     refusal: str = ""
     """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None

@@ -50,10 +50,6 @@ def pod(namespace: str, name: str = "silicon-train-x") -> dict[str, Any]:
     return owned(name, namespace, "Job", "job-1", status=status)
 
 
-def config_map(namespace: str) -> dict[str, Any]:
-    return owned(f"of-{namespace}", namespace, "FineTuneJob", "uid-1")
-
-
 class Server:
     """Has objects by the last part of their path; its watches tell nothing."""
 
@@ -92,19 +88,14 @@ class Cluster:
 
 async def test_children_of_another_namespace_are_not_its_own() -> None:
     """Whoever knows a uid may write it into objects elsewhere."""
-    cluster = Cluster(jobs=[job("else", "forged")], pods=[pod("else")], configmaps=[config_map("else")])
+    cluster = Cluster(jobs=[job("else", "forged")], pods=[pod("else")])
     await cluster.list()
     seen = cluster.children.observed(OWNER, None)
-    assert (seen.jobs, seen.config_maps, cluster.looks) == ((), frozenset(), [])
-    await cluster.list(
-        jobs=[job("lab"), job("else", "forged")],
-        pods=[pod("lab"), pod("else", "forged")],
-        configmaps=[config_map("lab"), config_map("else")],
-    )
+    assert (seen.jobs, cluster.looks) == ((), [])
+    await cluster.list(jobs=[job("lab"), job("else", "forged")], pods=[pod("lab"), pod("else", "forged")])
     seen = cluster.children.observed(OWNER, None)
     assert [each.uid for each in seen.jobs] == ["job-1"]
     assert [each.name for each in seen.jobs[0].pods] == ["silicon-train-x"]
-    assert seen.config_maps == {"of-lab"}
 
 
 async def test_the_time_of_gone_pods_outlives_the_operator() -> None:

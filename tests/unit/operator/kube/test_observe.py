@@ -12,7 +12,6 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import (
     observed_jobs,
     observed_pod,
-    parse_config_map,
     parse_job,
     parse_pod,
     read_pod,
@@ -122,7 +121,6 @@ def test_objects_of_others_are_ignored() -> None:
     orphan = pod({})
     orphan["metadata"]["ownerReferences"] = []
     assert parse_pod(orphan) is None
-    assert parse_config_map({"metadata": {"name": "x", "namespace": "lab"}}) is None
 
 
 @pytest.mark.parametrize(

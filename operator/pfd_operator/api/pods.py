@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -15,7 +16,9 @@ GPU_RESOURCES = frozenset(
     {"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"}
 )
 """Names of device plugins' resources that are GPUs; others, such as nvidia.com/gpumem, say something of them."""
-_QUANTITY = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([KMGTPE])i|([numkMGTPE])|[eE]([+-]?[0-9]{1,3}))?")
+_BINARY = "KMGTPE"
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 MIG_SLICES = "nvidia.com/mig-"
 """Beginning of the names of slices of a GPU: a slice counts as a GPU."""
 
@@ -35,6 +38,23 @@ def gpus_in(limits: Mapping[str, str | int]) -> int:
         if not re.fullmatch("[0-9]{1,6}", number):
             raise ValueError(f"{name} is {number[:20]}: give a whole number of GPUs without a suffix, such as 1")
     return sum(map(int, given.values()))
+
+
+def _amount(quantity: str | int) -> Decimal:
+    """Return what a quantity of Kubernetes comes to.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    parts = _QUANTITY.fullmatch(str(quantity))
+    if parts is None:
+        raise ValueError(f"{str(quantity)[:20]!r} is no quantity of Kubernetes, such as 2, 500m or 2Gi")
+    number, binary, decimal, exponent = parts.groups()
+    if binary:
+        return Decimal(number) * Decimal(1024) ** (_BINARY.index(binary) + 1)
+    return Decimal(number).scaleb(_DECIMAL[decimal] if decimal else int(exponent or 0))
 
 
 Quantities = dict[str, str | int]
@@ -61,9 +81,26 @@ class Resources(Strict):
     @classmethod
     def _are_quantities(cls, given: Quantities) -> Quantities:
         for name, quantity in given.items():
-            if not _QUANTITY.fullmatch(str(quantity)):
-                raise ValueError(f"{name}: {str(quantity)[:20]!r} is no quantity of Kubernetes, such as 2, 500m or 2Gi")
+            try:
+                _amount(quantity)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         return given
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        for name, wanted in self.requests.items():
+            limit = self.limits.get(name)
+            # of devices and huge pages a node has no more than it gives away
+            whole = "/" in name or name.startswith("hugepages-")
+            if limit is None:
+                if whole:
+                    raise ValueError(f"{name} needs a limit, too, of the same quantity as the request")
+            elif _amount(wanted) > _amount(limit):
+                raise ValueError(f"{name}: the request of {wanted} is above the limit of {limit}")
+            elif whole and _amount(wanted) != _amount(limit):
+                raise ValueError(f"{name}: request ({wanted}) and limit ({limit}) must be equal")
+        return self
 
 
 class Toleration(Strict):
@@ -104,7 +141,7 @@ class ResourceClaim(ExactlyOne):
 
 def _as_in_a_pod(given: dict[str, Any]) -> dict[str, Any]:
     # as users wrote it, not as parsed: the schema of every stage would be a third longer
-    Toleration.model_validate(given)
+    Toleration.model_validate(given, strict=True)
     return given
 
 

@@ -33,6 +33,10 @@ STRICT = {"fieldValidation": "Strict"}
 know makes one that tolerates everything."""
 
 
+class ChildRefused(ApiError):  # noqa: N818
+    """The API server does not take an object for what it is: by a quota, an admission rule or a field that is wrong."""
+
+
 class NameTaken(Exception):  # noqa: N818
     """An object of this name exists and belongs to somebody else."""
 
@@ -58,7 +62,9 @@ async def apply(
     Raises
     ------
     ApiError
-        409 from the status write: drop the decision and decide again. Others: the server refused a child.
+        409 from the status write: drop the decision and decide again. Others: the server refuses, or is away.
+    ChildRefused
+        The server does not take a child.
     NameTaken
         A child's name is in use by somebody else.
     RenderError
@@ -101,21 +107,24 @@ async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], own
     ------
     NameTaken
         If it belongs to somebody else.
+    ChildRefused
+        If the server does not take it, be it for a field that it does not know.
     ApiError
-        If the server refuses, be it for a field that it does not know.
+        If the server is away.
     """
+    name = f"{manifest['kind']} {manifest['metadata']['name']}"
     try:
         await api.send("POST", collection, manifest, STRICT)
     except ApiError as error:
+        if error.status in (400, 403, 413, 422) or "webhook" in error.message:
+            words = f"the API server refuses {name}: {error.message}"
+            raise ChildRefused(error.status, error.reason, words) from error
         if error.status != 409 or error.reason != "AlreadyExists":
             raise
-        name = manifest["metadata"]["name"]
-        existing = await api.request("GET", f"{collection}/{name}")
+        existing = await api.request("GET", f"{collection}/{manifest['metadata']['name']}")
         owners = existing["metadata"].get("ownerReferences", ())
         if not any(owner["uid"] == owner_uid and owner.get("controller") for owner in owners):
-            raise NameTaken(
-                f"{manifest['kind']} {name} exists and belongs to somebody else: delete or rename it"
-            ) from error
+            raise NameTaken(f"{name} exists and belongs to somebody else: delete or rename it") from error
 
 
 async def delete_job(api: KubeApi, namespace: str, action: DeleteJob) -> None:
@@ -159,6 +168,16 @@ def _collection(action: Action, namespace: str) -> str:
 
 
 def _in_order(pairs: Iterable[tuple[Action, dict[str, Any]]]) -> list[tuple[Action, dict[str, Any]]]:
-    # the next attempt's pods may need the room of the last one's; what has ended takes none, and can wait
-    order = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2, DeleteJobs: 3}
-    return sorted(pairs, key=lambda pair: order[type(pair[0])])
+    def place(action: Action) -> int:
+        match action:
+            # the next attempt's pods may need the room of the last one's; what has ended takes none, and can wait
+            case DeleteJob(ended=False):
+                return 0
+            case CreateConfigMap() | CreateService():
+                return 1
+            case CreateJob():
+                return 2
+            case DeleteJob() | DeleteJobs():
+                return 3
+
+    return sorted(pairs, key=lambda pair: place(pair[0]))

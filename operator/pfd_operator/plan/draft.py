@@ -116,9 +116,9 @@ class Draft:
         """Emit an Event."""
         self.events.append(Event(str(reason), message, warning))
 
-    def delete(self, job: ObservedJob) -> None:
+    def delete(self, job: ObservedJob, ended: bool = False) -> None:
         """Delete a Job, once."""
-        action = DeleteJob(job.name, job.uid)
+        action = DeleteJob(job.name, job.uid, ended)
         if not job.deleting and action not in self.actions:
             self.actions.append(action)
 

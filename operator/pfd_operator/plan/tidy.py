@@ -59,7 +59,7 @@ def _delete_finished(draft: Draft, jobs: Iterable[ObservedJob]) -> None:
             draft.actions.append(together)
         else:
             for job in of_iteration:
-                draft.delete(job)
+                draft.delete(job, ended=True)
 
 
 def _hits_another(draft: Draft, deletion: DeleteJobs, meant: Sequence[ObservedJob]) -> bool:

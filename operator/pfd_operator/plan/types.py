@@ -204,6 +204,8 @@ class DeleteJob:
 
     name: str
     uid: str
+    ended: bool = False
+    """Nothing of it runs: what is created can go first."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import ActiveStage, JobStatus
-from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.apply import NameTaken, apply
+from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.apply import ChildRefused, NameTaken, apply
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, write_status
@@ -103,26 +103,23 @@ class Reconciler:
                 await apply(
                     self.api, self.recorder, snapshot, resource, decision, self.settings, self.store.keep_written
                 )
-            except (NameTaken, ApiError) as error:
-                await self._note_refused_job(snapshot, active, error)
+            except NameTaken as error:
+                await self._note_refused_job(snapshot, active, OperatorReason.NAME_TAKEN, str(error))
+                raise
+            except ChildRefused as error:
+                await self._note_refused_job(snapshot, active, OperatorReason.JOB_REFUSED, error.message)
                 raise
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
 
     async def _note_refused_job(
-        self, snapshot: Snapshot, active: ActiveStage | None, error: NameTaken | ApiError
+        self, snapshot: Snapshot, active: ActiveStage | None, reason: OperatorReason, why: str
     ) -> None:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""
-        if isinstance(error, NameTaken):
-            event = Event(OperatorReason.NAME_TAKEN, str(error), warning=True)
-        elif error.status in (400, 403, 413, 422) or "webhook" in error.message:
-            event = Event(OperatorReason.JOB_REFUSED, f"the API server refused a child: {error.message}", warning=True)
-        else:
-            return
         if active is not None:
-            self.refused_jobs[snapshot.key] = RefusedJob(active.job_name, event.message)
-        await self.recorder.emit(snapshot, event)
+            self.refused_jobs[snapshot.key] = RefusedJob(active.job_name, why)
+        await self.recorder.emit(snapshot, Event(reason, why, warning=True))
 
     async def _say_invalid(self, snapshot: Snapshot, message: str) -> None:
         status = snapshot.status()

@@ -7,11 +7,21 @@ from typing import Any, cast
 
 from tests.unit.operator.resource_samples import SPEC
 
+from pfd_operator.contract.stage import StageSpec
 from pfd_operator.kube.api import KubeApi
-from pfd_operator.kube.apply import apply
+from pfd_operator.kube.apply import _in_order, apply
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Snapshot
-from pfd_operator.plan.types import CreateConfigMap, CreateService, Decision, Settings
+from pfd_operator.plan.types import (
+    CreateConfigMap,
+    CreateJob,
+    CreateService,
+    Decision,
+    DeleteJob,
+    DeleteJobs,
+    PlannedJob,
+    Settings,
+)
 
 METADATA = {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1"}
 RESOURCE = {"kind": "FineTuneJob", "metadata": METADATA, "spec": SPEC}
@@ -30,6 +40,16 @@ class Server:
         self, method: str, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
     ) -> None:
         self.created.append((path.rpartition("/")[2], query))
+
+
+def test_what_has_ended_is_deleted_after_the_next_job_is_created() -> None:
+    """A Job that may not be deleted must not keep a stage from starting."""
+    snapshot = Snapshot(RESOURCE)
+    live, ended, together = DeleteJob("a", "1"), DeleteJob("b", "2", ended=True), DeleteJobs(0, (), ())
+    job = CreateJob(PlannedJob("c", snapshot.resource(), cast(StageSpec, None), "worker"))
+    actions = [ended, together, job, CreateConfigMap("structures", {}), live]
+    ordered = [action for action, _ in _in_order((action, {}) for action in actions)]
+    assert ordered == [live, CreateConfigMap("structures", {}), job, ended, together]
 
 
 async def test_every_child_is_created_strictly() -> None:

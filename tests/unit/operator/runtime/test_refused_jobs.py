@@ -149,6 +149,20 @@ async def test_nothing_is_told_of_a_status_that_was_not_written(
     assert server.events == []
 
 
+async def test_a_status_that_may_not_be_written_is_no_job_that_is_refused(
+    server: Server, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forbidden(method: str, path: str, *_: Any, **__: Any) -> Any:
+        raise ApiError(403, "Forbidden", f"cannot {method} {path}")
+
+    monkeypatch.setattr(server, "request", forbidden)
+    with pytest.raises(ApiError, match=r"cannot PATCH .*/status"):
+        await reconciler.reconcile(KEY)
+    monkeypatch.undo()
+    await reconciler.recorder.close()
+    assert (server.events, reconciler.refused_jobs) == ([], {})
+
+
 async def test_no_answer_is_no_refusal(server: Server, reconciler: Reconciler) -> None:
     server.refusal = ApiError(503, "ServiceUnavailable", "later")
     for _ in range(2):

@@ -35,7 +35,7 @@ class ProgressBoard:
         if entry is None or entry.job != job:
             entry = self._entries[key] = _Entry(job, progress)
         entry.latest = progress
-        return max(0.0, entry.shown_at + self._interval - time.monotonic())
+        return self._seconds_left(entry)
 
     def shown(self, key: Key, active: str | None) -> Progress | None:
         """Return what the planner may see now of the progress of a resource's running Job; forget that of another."""
@@ -43,9 +43,19 @@ class ProgressBoard:
         if entry is None or entry.job != active:
             self.forget(key)
             return None
-        if entry.latest is not entry.shown and time.monotonic() - entry.shown_at >= self._interval:
+        if self.due_in(key, active) == 0:
             entry.shown, entry.shown_at = entry.latest, time.monotonic()
         return entry.shown
+
+    def due_in(self, key: Key, active: str | None) -> float | None:
+        """Return the seconds until a withheld report of a running Job may be shown; None if none is withheld."""
+        entry = self._entries.get(key)
+        if entry is None or entry.job != active or entry.latest is entry.shown:
+            return None
+        return self._seconds_left(entry)
+
+    def _seconds_left(self, entry: _Entry) -> float:
+        return max(0.0, entry.shown_at + self._interval - time.monotonic())
 
     def forget(self, key: Key) -> None:
         """Forget a resource."""

@@ -77,7 +77,10 @@ class Reconciler:
         if self.refused_jobs.pop(key, None) is not None:
             # conditions that spoke of it are out of date
             return 0.0
-        return decision.requeue_after_seconds
+        # whatever looked at the resource since the report came took the place of the look that it asked for
+        active = decision.status.active
+        progress = self.progress.due_in(key, active.job_name if active else None)
+        return min((each for each in (decision.requeue_after_seconds, progress) if each is not None), default=None)
 
     def forget(self, key: Key) -> None:
         """Forget what is remembered of a resource that is gone."""

@@ -16,7 +16,7 @@ from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Key
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
-from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.progress import INTERVAL_SECONDS, ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -179,6 +179,16 @@ async def test_refusal_and_progress_are_forgotten_with_their_resource(server: Se
     reconciler.store.remove(KEY, "uid-1")
     await reconciler.reconcile(KEY)
     assert (reconciler.refused_jobs, len(reconciler.progress)) == ({}, 0)
+
+
+async def test_a_report_that_is_withheld_is_looked_at_when_it_is_due(server: Server, reconciler: Reconciler) -> None:
+    """Another look may have come before the one that it asked for, and taken its place."""
+    await reconciler.reconcile(KEY)
+    job = server.resource["status"]["active"]["jobName"]
+    for percent in (50, 99):
+        reconciler.progress.report(KEY, job, Progress(percent=percent))
+        again = await reconciler.reconcile(KEY)
+    assert again is not None and 0 < again <= INTERVAL_SECONDS
 
 
 async def test_a_spec_that_is_refused_while_a_job_runs_says_how_to_stop_it(

@@ -87,8 +87,12 @@ def test_progress_is_shown_at_intervals() -> None:
     first, second = Progress(percent=1), Progress(percent=2)
     assert board.report(SILICON, "job", first) == 0
     assert board.shown(SILICON, "job") == first
+    assert board.due_in(SILICON, "job") is None
     assert 50 < board.report(SILICON, "job", second) <= 60
     assert board.shown(SILICON, "job") == first
+    due = board.due_in(SILICON, "job")
+    assert due is not None and 50 < due <= 60
+    assert board.due_in(SILICON, "next") is None
 
 
 def test_progress_of_the_latest_report() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -26,6 +27,8 @@ from .reading import REFERENCE, CannotShow, errors_against, kinds_and_name, read
 from .tables import duration, table
 
 POLL_SECONDS = 2.0
+FINAL = (401, 403, 404)
+"""Answers that another request does not change."""
 CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
@@ -39,12 +42,20 @@ async def show_status(
     CannotShow
         If there is no such job, it is one of a newer version, or the cluster does not know jobs.
     ApiError
-        If the API server refuses.
+        If the API server refuses; once a page is shown, only if it does so finally.
     """
     began, shown = api.now(), ""
     replaces_last = watch and out.isatty()
     while True:
-        snapshot = await _read(api, namespace, name)
+        try:
+            snapshot = await _read(api, namespace, name)
+        except ApiError as error:
+            if not shown or error.status in FINAL:
+                raise
+            # a job takes days, in which a laptop sleeps and an API server is upgraded
+            sys.stderr.write(f"kubectl pfd: {error.message or error}; asking again\n")
+            await asyncio.sleep(poll_seconds)
+            continue
         status, now = status_of(snapshot), api.now()
         # in a file only news are worth a page, and that time passes is none
         news = status_page(snapshot.key, status, now if replaces_last else began)

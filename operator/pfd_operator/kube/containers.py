@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pfd_operator.render.containers import STAGE, STAGE_IN, STAGE_OUT
+from pfd_operator.contract.containers import Container
 
 _HARMLESS_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -59,9 +59,9 @@ def container_facts(status: Mapping[str, Any]) -> ContainerFacts:
 
 def _message(ended: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the termination message that speaks for the stage: stage-in does so only when it failed."""
-    for name in (STAGE, STAGE_OUT, STAGE_IN):
+    for name in (Container.STAGE, Container.STAGE_OUT, Container.STAGE_IN):
         end = ended.get(name)
-        if end is not None and end.get("message") and (name != STAGE_IN or end["exitCode"] != 0):
+        if end is not None and end.get("message") and (name != Container.STAGE_IN or end["exitCode"] != 0):
             return str(end["message"])
     return ""
 

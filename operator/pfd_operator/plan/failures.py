@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.contract.containers import ENGINE_CONTAINERS, SMALL_CONTAINERS
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageKind
 
 from .types import ObservedPod
-
-ENGINE_CONTAINERS = frozenset({"engine", "engine-probe"})
-"""Run the engine's own image: their exit codes are no contract."""
-SMALL_CONTAINERS = frozenset({"engine-probe", "stage-in", "stage-out"})
-"""Beside an engine, which has what spec.pods.label.resources says; theirs are the administrator's."""
 
 
 class Remedy(StrEnum):

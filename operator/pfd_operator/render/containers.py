@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
+from pfd_operator.contract.containers import Container
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
 from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams
 from pfd_operator.plan.engines import missing_image
@@ -14,12 +15,6 @@ from pfd_operator.plan.types import PlannedJob, Settings
 
 from .errors import RenderError
 from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
-
-STAGE = "stage"
-PROBE = "engine-probe"
-STAGE_IN = "stage-in"
-ENGINE = "engine"
-STAGE_OUT = "stage-out"
 
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -36,7 +31,7 @@ _CONTAINER_SECURITY = {
 
 def worker_containers(job: PlannedJob) -> tuple[str, ...]:
     """Return the names of the containers whose exit codes follow the contract."""
-    return (STAGE,) if job.engine_image is None else (STAGE_IN, STAGE_OUT)
+    return (Container.STAGE,) if job.engine_image is None else (Container.STAGE_IN, Container.STAGE_OUT)
 
 
 def containers(
@@ -54,13 +49,13 @@ def containers(
     if missing:
         raise RenderError(missing)
     if job.engine_image is None:
-        worker = _worker(STAGE, [], job, settings, progress_token)
+        worker = _worker(Container.STAGE, [], job, settings, progress_token)
         worker["resources"] = _main_resources(overrides)
         worker["volumeMounts"].append(shared_memory_mount())
         return [], [worker]
     stage_in, stage_out = (
         _worker(name, [mode], job, settings, progress_token)
-        for name, mode in ((STAGE_IN, "label-in"), (STAGE_OUT, "label-out"))
+        for name, mode in ((Container.STAGE_IN, "label-in"), (Container.STAGE_OUT, "label-out"))
     )
     for container in (stage_in, stage_out):
         container["resources"] = _small_resources(settings)
@@ -86,7 +81,7 @@ def _worker(
 
 def _engine(image: str, settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
     return {
-        "name": ENGINE,
+        "name": Container.ENGINE,
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
         # written by stage-in: the image needs a POSIX shell and the engine, nothing of ours; no credentials here
@@ -107,7 +102,7 @@ def _probe(engine: dict[str, Any], job: PlannedJob, settings: Settings) -> dict[
         raise TypeError("only label stages have engines")
     return {
         **engine,
-        "name": PROBE,
+        "name": Container.PROBE,
         "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
         "resources": _small_resources(settings),
         "volumeMounts": list(SCRATCH_MOUNTS),

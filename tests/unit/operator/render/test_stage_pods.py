@@ -10,7 +10,7 @@ import pytest
 from render_samples import SETTINGS, label_job, prepare_job, resource, select_job, train_job
 
 from pfd_operator.api.stage_pods import StagePods
-from pfd_operator.plan.failures import SMALL_CONTAINERS
+from pfd_operator.contract.containers import SMALL_CONTAINERS
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import job_manifest
 

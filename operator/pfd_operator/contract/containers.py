@@ -1,0 +1,21 @@
+"""Names of a stage pod's containers: what one of them says means what its name is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Container(StrEnum):
+    """A container of a stage's pod: one alone, or a DFT engine's image as it is between two workers."""
+
+    STAGE = "stage"
+    PROBE = "engine-probe"
+    STAGE_IN = "stage-in"
+    ENGINE = "engine"
+    STAGE_OUT = "stage-out"
+
+
+ENGINE_CONTAINERS = frozenset({Container.ENGINE, Container.PROBE})
+"""Run the engine's own image: their exit codes are no contract."""
+SMALL_CONTAINERS = frozenset({Container.PROBE, Container.STAGE_IN, Container.STAGE_OUT})
+"""Beside an engine, which has what spec.pods.label.resources says; theirs are the administrator's."""

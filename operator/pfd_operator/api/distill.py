@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
-from pfd_operator.contract.labeling import AseEngine, FailureLimit
+from pfd_operator.contract.labeling import AseEngine, LabelPods
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.student import Preset, Student
@@ -44,7 +44,7 @@ class Teacher(ModelSource):
         return (*super().union_members(), "fine_tune_job", "calculator")
 
 
-class TeacherLabeling(FailureLimit):
+class TeacherLabeling(LabelPods):
     """How the teacher labels: in batches."""
 
     frames_per_pod: int = Field(2000, ge=1, le=100_000, description="Frames labelled by one pod. Default 2000.")

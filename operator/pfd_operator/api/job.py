@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pfd_operator.contract.base import ObjectName, Strict
 from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.systems import System
@@ -90,6 +91,7 @@ class JobSpec(Strict):
     holdout: HoldOut = Field(HoldOut(), description="The frozen hold-out.")
     exploration: Exploration = Field(description="MD that finds new configurations.")
     selection: Selection = Field(Selection(), description="Which configurations are labelled.")
+    labeling: LabelPods = Field(description="How labels are made.")
     budget: Budget = Field(Budget(), description="What it may cost.")
     artifacts: Artifacts = Field(description="Where results are kept.")
     pods: Pods = Field(Pods(), description="Resources and scheduling by stage.")

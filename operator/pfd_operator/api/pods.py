@@ -71,6 +71,11 @@ class Resources(Strict):
         {}, max_length=16, description="Limits, e.g. {cpu: 4, nvidia.com/gpu: 1}. Default: none."
     )
 
+    @property
+    def memory_limit(self) -> str | None:
+        """The memory limit as the user wrote it."""
+        return str(self.limits["memory"]) if "memory" in self.limits else None
+
     @field_validator("limits")
     @classmethod
     def _gpus_can_be_counted(cls, limits: Quantities) -> Quantities:

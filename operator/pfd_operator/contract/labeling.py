@@ -194,7 +194,14 @@ class FailureLimit(Strict):
     )
 
 
-class Labeling(FailureLimit):
+class LabelPods(FailureLimit):
+    """How labels are shared out among pods, whatever labels."""
+
+    frames_per_pod: int
+    parallelism: int
+
+
+class Labeling(LabelPods):
     """Reference calculations."""
 
     engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")

@@ -13,7 +13,7 @@ from .budget import gpu_seconds
 from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
-from .jobs import Success, end_of, first_start, hung_since, is_live, memory_limit_of
+from .jobs import Success, end_of, first_start, hung_since, is_live
 from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
@@ -40,7 +40,7 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
     _note_job(draft, job)
-    ended = end_of(job, _memory_limit(draft, active.stage))
+    ended = end_of(job, draft.spec.pods.of(active.stage).resources.memory_limit)
     if ended is None and _hangs(draft, job):
         ended = lost(active.stage, job.name)
     if isinstance(ended, Success) and asks_too_much(draft, ended):
@@ -229,7 +229,3 @@ def _earlier_ones_live(draft: Draft, active: ActiveStage) -> bool:
     for since in filter(None, map(hung_since, live)):
         draft.wake(patience - (draft.now - since).total_seconds())
     return bool(live)
-
-
-def _memory_limit(draft: Draft, stage: StageKind) -> str | None:
-    return memory_limit_of(draft.spec.pods.of(stage).resources.limits)

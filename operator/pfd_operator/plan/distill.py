@@ -163,10 +163,6 @@ class Distill:
         model = _model(spec, status)
         return Images(spec.teacher.image or settings.image_of(None if model is None else model.family))
 
-    def label_pods(self, spec: DistillJobSpec) -> int:
-        """Return how many label pods may run at a time."""
-        return spec.labeling.parallelism
-
     def take(
         self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
     ) -> DistillJobStatus:

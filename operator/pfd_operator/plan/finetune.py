@@ -20,7 +20,6 @@ from pfd_operator.contract.stage import (
 
 from .convergence import converged, held_at_last, out_of_reach
 from .engines import IN_WORKER, without_image
-from .jobs import memory_limit_of
 from .measured import errors_of
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
@@ -98,7 +97,7 @@ class FineTune:
                     engine=spec.labeling.engine,
                     frames_per_pod=spec.labeling.frames_per_pod,
                     timeout_seconds=spec.labeling.timeout_seconds,
-                    memory=memory_limit_of(spec.pods.label.resources.limits),
+                    memory=spec.pods.label.resources.memory_limit,
                     tighter=None if position.iteration else spec.labeling.tighter(),
                 )
             case StageKind.TRAIN:
@@ -128,10 +127,6 @@ class FineTune:
         if spec.labeling.engine.chosen()[0] in IN_WORKER:
             return Images(own or settings.worker_image)
         return Images(settings.worker_image, own)
-
-    def label_pods(self, spec: FineTuneJobSpec) -> int:
-        """Return how many label pods may run at a time."""
-        return spec.labeling.parallelism
 
     def take(
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]

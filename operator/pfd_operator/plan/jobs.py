@@ -161,11 +161,6 @@ def _age_key(pod: ObservedPod) -> tuple[float, str]:
     return (pod.created_at.timestamp() if pod.created_at else 0.0, pod.name)
 
 
-def memory_limit_of(limits: dict[str, str | int]) -> str | None:
-    """Return the memory limit as the user wrote it."""
-    return None if "memory" not in limits else str(limits["memory"])
-
-
 def first_start(job: ObservedJob) -> datetime | None:
     """Return when the first container of a Job started."""
     return min((pod.started_at for pod in job.pods if pod.started_at is not None), default=None)

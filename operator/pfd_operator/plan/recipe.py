@@ -105,10 +105,6 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return what a stage runs in."""
         ...
 
-    def label_pods(self, spec: Spec_contra) -> int:
-        """Return how many label pods may run at a time."""
-        ...
-
     def take(self, spec: Spec_contra, status: Status, position: Position, results: Sequence[StageResult]) -> Status:
         """Return the status with what a finished stage found out."""
         ...

@@ -72,7 +72,7 @@ def plan_stage(
         inputs=recipe.inputs(status, position),
         images=recipe.images(spec, status, settings, position.stage),
         completions=completions,
-        parallelism=_parallelism(params, completions, recipe.label_pods(spec)),
+        parallelism=_parallelism(params, completions, spec.labeling.parallelism),
     )
 
 

@@ -45,4 +45,4 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("pfd_operator").setLevel(level)
+    logging.getLogger("pfd_operator").setLevel(level.upper())

@@ -11,7 +11,14 @@ from pfd_operator.api.conditions import Phase
 
 from .resources import Snapshot
 
-LABEL_RESULTS = ("paid", "reused", "failed", "wasted")
+
+class LabelNumbers(NamedTuple):
+    """A job's labels by how they came about."""
+
+    paid: int
+    reused: int
+    failed: int
+    wasted: int
 
 
 class ConditionFigure(NamedTuple):
@@ -32,8 +39,7 @@ class JobFigures(NamedTuple):
     phase: str
     stage: str
     """The one that runs; empty if none does."""
-    labels: tuple[int, ...]
-    """In the order of `LABEL_RESULTS`."""
+    labels: LabelNumbers
     label_budget: int
     gpu_seconds: float
     failed_at: float | None
@@ -53,7 +59,7 @@ def figures_of(snapshot: Snapshot) -> JobFigures:
         phase=phase,
         # one that was stopped stays on record, to go on with
         stage=intern((status.get("active") or {}).get("stage", "")) if phase == Phase.RUNNING else "",
-        labels=tuple(counts.get(result, 0) for result in LABEL_RESULTS),
+        labels=LabelNumbers(*(counts.get(result, 0) for result in LabelNumbers._fields)),
         label_budget=counts.get("budget", 0),
         gpu_seconds=status.get("gpuSeconds", 0),
         failed_at=_moment(status["finishedAt"]) if failed else None,

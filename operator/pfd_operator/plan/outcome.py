@@ -9,14 +9,13 @@ from pfd_operator.api.status import (
     KEPT_RECORDS,
     IterationRecord,
     JobStatus,
-    Labels,
     ModelRecord,
     StageRecord,
 )
 from pfd_operator.contract.digest import canonical_json
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.outcome import Outcome, TrainOutcome
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.contract.text import shortened
 
 from .convergence import MEASURES, judge, kept_model_misses
@@ -43,14 +42,8 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
     """
     counts = [result.labels for result in results if result.labels is not None]
     old = status.labels
-    labels = Labels(
-        paid=max([old.paid, *(count.paid for count in counts)]),
-        reused=max([old.reused, *(count.reused for count in counts)]),
-        failed=max([old.failed, *(count.failed for count in counts)]),
-        wasted=max([old.wasted, *(count.wasted for count in counts)]),
-        budget=old.budget,
-    )
-    return status.model_copy(update={"labels": labels})
+    newest = {name: max(getattr(each, name) for each in (old, *counts)) for name in LabelCounts.model_fields}
+    return status.model_copy(update={"labels": old.model_copy(update=newest)})
 
 
 def take_training(

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.figures import LABEL_RESULTS, ConditionFigure, JobFigures
+from pfd_operator.kube.figures import ConditionFigure, JobFigures, LabelNumbers
 
 WHILE_THERE = "of the jobs there are: falls when a job is deleted"
 
@@ -36,12 +36,12 @@ def job_families(figures: Iterable[JobFigures], now: datetime) -> Iterator[Metri
     failed_at: dict[LabelValues, float] = {}
     for kind in KINDS:
         # there from the start: what appears only with its first value has no increase
-        labels.update({(kind, result): 0 for result in LABEL_RESULTS})
+        labels.update({(kind, result): 0 for result in LabelNumbers._fields})
         budget[kind,] = 0
     for job in figures:
         kind = job.kind
         jobs[kind, job.phase, job.stage] += 1
-        for result, count in zip(LABEL_RESULTS, job.labels, strict=True):
+        for result, count in job.labels._asdict().items():
             labels[kind, result] += count
         budget[kind,] += job.label_budget
         gpu_seconds[kind,] += job.gpu_seconds
@@ -81,7 +81,7 @@ class _Usage:
 
     def add(self, job: JobFigures) -> None:
         self._gpu_seconds[job.namespace,] += round(job.gpu_seconds)
-        self._paid[job.namespace,] += job.labels[LABEL_RESULTS.index("paid")]
+        self._paid[job.namespace,] += job.labels.paid
 
     def families(self) -> Iterator[Metric]:
         # "namespace" is the operator's own, as Prometheus finds it

@@ -108,8 +108,9 @@ async def test_the_same_event_again_is_counted(api: KubeApi, namespace: str) -> 
     snapshot = await make(api, namespace)
     recorder = EventRecorder(api, "test")
     for _ in range(3):
-        await recorder.emit(snapshot, Event("StageRetried", "train failed"))
-    await recorder.emit(snapshot, Event("Converged", "after 2 iterations"))
+        recorder.emit(snapshot, Event("StageRetried", "train failed"))
+    recorder.emit(snapshot, Event("Converged", "after 2 iterations"))
+    await recorder.close()
     events = (await api.request("GET", f"/api/v1/namespaces/{namespace}/events"))["items"]
     assert {(event["reason"], event["count"]) for event in events} == {("StageRetried", 3), ("Converged", 1)}
 

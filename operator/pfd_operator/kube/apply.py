@@ -90,7 +90,7 @@ async def apply(
         for event in decision.events:
             log.info("%s: %s", event.reason, event.message)
         for event in in_one(decision.events):
-            recorder.emit_later(after, event)
+            recorder.emit(after, event)
 
 
 def in_one(events: Sequence[Event]) -> list[Event]:

@@ -47,7 +47,7 @@ class EventRecorder:
         self._pending: deque[tuple[Key, str, Event, datetime]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
-    def emit_later(self, snapshot: Snapshot, event: Event) -> None:
+    def emit(self, snapshot: Snapshot, event: Event) -> None:
         """Emit one Event when its turn comes: one at a time, and after what is more urgent."""
         # not the resource itself: it is large, and another a moment later
         self._pending.append((snapshot.key, snapshot.uid, event, self._api.now()))
@@ -72,11 +72,8 @@ class EventRecorder:
             self._pending.popleft()
             await self._emit(key, uid, event, at)
 
-    async def emit(self, snapshot: Snapshot, event: Event) -> None:
-        """Emit one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""
-        await self._emit(snapshot.key, snapshot.uid, event, self._api.now())
-
     async def _emit(self, key: Key, uid: str, event: Event, at: datetime) -> None:
+        """Write one Event; a failure is logged and otherwise ignored: Events are for people, nothing rests on them."""
         same = (uid, event.reason, event.message)
         name, count = self._emitted.get(same, ("", 0))
         try:

@@ -15,11 +15,11 @@ from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, write_status
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
+from pfd_operator.plan.invalid_spec import how_to_stop, invalid_status
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import CreateJob, Decision, Event, Observed, Resource, Settings
 from pfd_operator.render import RenderError
 
-from .invalid_spec import how_to_stop, invalid_status
 from .logs import about
 from .progress import ProgressBoard
 
@@ -107,22 +107,22 @@ class Reconciler:
                     self.api, self.recorder, snapshot, resource, decision, self.settings, self.store.keep_written
                 )
             except NameTaken as error:
-                await self._note_refused_job(snapshot, active, OperatorReason.NAME_TAKEN, str(error))
+                self._note_refused_job(snapshot, active, OperatorReason.NAME_TAKEN, str(error))
                 raise
             except ChildRefused as error:
-                await self._note_refused_job(snapshot, active, OperatorReason.JOB_REFUSED, error.message)
+                self._note_refused_job(snapshot, active, OperatorReason.JOB_REFUSED, error.message)
                 raise
             for action in decision.actions:
                 if isinstance(action, CreateJob):
                     log.info("Job %s is there", action.job.name)
 
-    async def _note_refused_job(
+    def _note_refused_job(
         self, snapshot: Snapshot, active: ActiveStage | None, reason: OperatorReason, why: str
     ) -> None:
         """Tell of what the user can change: a name, quota, admission, or an override that the server does not take."""
         if active is not None:
             self.refused_jobs[snapshot.key] = RefusedJob(active.job_name, why)
-        await self.recorder.emit(snapshot, Event(reason, why, warning=True))
+        self.recorder.emit(snapshot, Event(reason, why, warning=True))
 
     async def _say_invalid(self, snapshot: Snapshot, message: str) -> None:
         status = snapshot.status()
@@ -132,5 +132,5 @@ class Reconciler:
         if after is snapshot:
             return
         self.store.keep_written(after)
-        await self.recorder.emit(after, Event(OperatorReason.SPEC_INVALID, message, warning=True))
+        self.recorder.emit(after, Event(OperatorReason.SPEC_INVALID, message, warning=True))
         log.warning("spec refused: %s", message)

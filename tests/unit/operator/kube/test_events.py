@@ -38,11 +38,11 @@ async def test_events_wait_for_more_urgent_work() -> None:
 
     recorder = EventRecorder(cast(KubeApi, written), "test", until_idle)
     for message in ("explore starts", "explore took 3 s"):
-        recorder.emit_later(SILICON, Event("StageRunning", message))
+        recorder.emit(SILICON, Event("StageRunning", message))
     await asyncio.sleep(0.01)
     assert written.messages == []
     idle.set()
-    recorder.emit_later(SILICON, Event("StageRunning", "select starts"))
+    recorder.emit(SILICON, Event("StageRunning", "select starts"))
     await recorder.close()
     assert written.messages == ["explore starts", "explore took 3 s", "select starts"]
 
@@ -51,7 +51,7 @@ async def test_the_writer_comes_back_for_later_events() -> None:
     written = Written()
     recorder = EventRecorder(cast(KubeApi, written), "test")
     for message in ("one", "two"):
-        recorder.emit_later(SILICON, Event("StageRunning", message))
+        recorder.emit(SILICON, Event("StageRunning", message))
         await recorder.close()
     assert written.messages == ["one", "two"]
 
@@ -59,6 +59,7 @@ async def test_the_writer_comes_back_for_later_events() -> None:
 async def test_of_a_long_message_the_end_is_kept() -> None:
     written = Written()
     recorder = EventRecorder(cast(KubeApi, written), "test")
-    await recorder.emit(SILICON, Event("StuckPods", "x" * 2000 + ": create the Secret"))
+    recorder.emit(SILICON, Event("StuckPods", "x" * 2000 + ": create the Secret"))
+    await recorder.close()
     assert len(written.messages[0]) <= 1024
     assert written.messages[0].endswith(": create the Secret")

@@ -12,8 +12,8 @@ from plan_samples import GPU, SETTINGS, Run, after, condition, created, failed_p
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
+from pfd_operator.plan.invalid_spec import invalid_status
 from pfd_operator.plan.types import ObservedPod, PlannedJob
-from pfd_operator.runtime.invalid_spec import invalid_status
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,9 @@ async def test_a_refusal_is_shown_until_the_job_is_taken(
     for _ in range(2):
         with pytest.raises(Exception, match=r"quota|tolerations|somebody"):
             await reconciler.reconcile(KEY)
-    assert event in server.events
+    await reconciler.recorder.close()
+    # told after what was decided before
+    assert server.events[:2] == ["Started", event]
     for kind, value in (("Stuck", "True"), ("Progressing", "False")):
         status, reason, message = server.conditions()[kind]
         assert (status, reason, words in message) == (value, "JobRefused", True)
@@ -204,4 +206,5 @@ async def test_a_spec_that_is_refused_while_a_job_runs_says_how_to_stop_it(
     _, reason, message = server.conditions()["Progressing"]
     assert reason == "SpecInvalid" and message.startswith("spec.seed: ")
     assert f"`kubectl delete job {name}` stops it" in message
+    await reconciler.recorder.close()
     assert server.events.count("SpecInvalid") == 1

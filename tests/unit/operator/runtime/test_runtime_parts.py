@@ -14,7 +14,7 @@ from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.api.status import Condition, FineTuneJobStatus
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.resources import Key
-from pfd_operator.runtime.invalid_spec import invalid_status
+from pfd_operator.plan.invalid_spec import invalid_status
 from pfd_operator.runtime.logs import JsonFormatter, about
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.settings import SettingsError, settings_from

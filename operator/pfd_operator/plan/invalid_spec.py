@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.status import ActiveState, JobStatus
-from pfd_operator.plan.conditions import with_condition
+
+from .conditions import with_condition
 
 
 def how_to_stop(status: JobStatus, message: str) -> str:

@@ -77,4 +77,3 @@ class OperatorReason(StrEnum):
     NOT_STUCK = "PodsStart"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     POD_LOST = "PodLost"
-    OUT_OF_MEMORY = "OutOfMemory"

@@ -23,20 +23,14 @@ def find_true(status: JobStatus, kind: ConditionType) -> Condition | None:
 def with_condition(
     status: JobStatus,
     kind: ConditionType,
-    value: bool | None,
+    value: bool,
     reason: str,
     message: str,
     generation: int,
     now: datetime,
 ) -> JobStatus:
-    """Return the status with a condition set; its transition time moves only when its value changes.
-
-    Parameters
-    ----------
-    value
-        True, False, or None for Unknown.
-    """
-    text = {True: "True", False: "False", None: "Unknown"}[value]
+    """Return the status with a condition set; its transition time moves only when its value changes."""
+    text = str(value)
     old = find_condition(status, kind)
     new = Condition(
         type=kind.value,

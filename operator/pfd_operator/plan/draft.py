@@ -107,7 +107,7 @@ class Draft:
         """Change fields of the running stage's record."""
         self.set(active=self.running.model_copy(update=fields))
 
-    def condition(self, kind: ConditionType, value: bool | None, reason: str, message: str) -> Condition:
+    def condition(self, kind: ConditionType, value: bool, reason: str, message: str) -> Condition:
         """Set a condition and return it."""
         self.status = with_condition(self.status, kind, value, reason, message, self.resource.generation, self.now)
         return next(condition for condition in self.status.conditions if condition.type == kind)

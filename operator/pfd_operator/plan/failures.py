@@ -53,7 +53,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     words = pod.result.message if pod.result is not None else ""
     exit_code = None if pod.container in ENGINE_CONTAINERS else pod.exit_code
     if reported is Reason.OUT_OF_MEMORY or pod.container_reason == "OOMKilled":
-        return Failure(Remedy.FAIL, OperatorReason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
+        return Failure(Remedy.FAIL, Reason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
     if exit_code == ExitCode.USER_ERROR:
         lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
         return Failure(Remedy.FAIL, reported or Reason.INTERNAL_ERROR, words or lost)

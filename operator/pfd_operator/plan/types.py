@@ -1,4 +1,4 @@
-"""What goes into a plan and what comes out of it: plain values, no behaviour."""
+"""What goes into a plan and what comes out of it: plain values."""
 
 from __future__ import annotations
 

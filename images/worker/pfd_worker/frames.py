@@ -116,10 +116,14 @@ def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
 def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
     """Return the labelled virial (3, 3) in eV, -V*stress if only the stress is there, None if neither is.
 
-    A frame that has none has none whatever its file says.
+    A frame that has none has none whatever its file says. Nor has one whose virial is exactly zero while its forces
+    are not: so programs answer that were not asked for a stress (CP2K without `stress_tensor`).
     """
-    if not has_virial(atoms):
-        return None
+    virial = _given_virial(atoms) if has_virial(atoms) else None
+    return None if virial is None or _stands_for_none(virial, atoms) else virial
+
+
+def _given_virial(atoms: Atoms) -> NDArray[np.float64] | None:
     given = atoms.info.get("virial")
     if given is not None:
         return np.asarray(given, dtype=float).reshape(3, 3)
@@ -127,6 +131,12 @@ def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
         return None
     virial: NDArray[np.float64] = -atoms.get_volume() * atoms.get_stress(voigt=False)
     return virial
+
+
+def _stands_for_none(virial: NDArray[np.float64], atoms: Atoms) -> bool:
+    """Tell whether a virial is zeros that nobody has computed: atoms that push one another push the cell as well."""
+    forces = None if atoms.calc is None else atoms.calc.results.get("forces")
+    return len(atoms) > 1 and forces is not None and bool(np.any(forces)) and not np.any(virial)
 
 
 def is_labelled(atoms: Atoms) -> bool:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import SCFError
+from ase.calculators.calculator import PropertyNotPresent, SCFError
 from ase.md.verlet import VelocityVerlet
+from numpy.typing import NDArray
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_worker.errors import StageError
@@ -31,7 +33,7 @@ class AseLabeler:
     Parameters
     ----------
     make_calculator
-        Returns an ASE calculator with energy, forces and, for frames that have a virial, stress.
+        Returns an ASE calculator with energy, forces and, if labels are to have a virial, stress.
     """
 
     def __init__(self, make_calculator: Callable[[], Any]) -> None:
@@ -99,14 +101,25 @@ def _trajectory(workplace: Workplace, atoms: Atoms, aimd: AimdSettings) -> Itera
 def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
     atoms = structure.copy()
     atoms.calc = workplace.calculator()
-    virial = None
-    if has_virial(atoms) and "stress" in atoms.calc.implemented_properties:
-        virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-    frame = labelled(atoms, energy_of(atoms), atoms.get_forces(), virial)
+    # forces first: a program that is asked for them gives the energy, too; what fails for want of a stress leaves both
+    forces, energy = atoms.get_forces(), energy_of(atoms)
+    frame = labelled(atoms, energy, forces, _virial(atoms))
     check_converged(atoms.calc)
     if not is_labelled(frame):
         raise ArithmeticError("the calculator returned values that are not numbers")
     return frame
+
+
+def _virial(atoms: Atoms) -> NDArray[np.float64] | None:
+    """Return the virial (3, 3) in eV; None if the calculator has no stress, whatever its class says."""
+    if not has_virial(atoms) or "stress" not in atoms.calc.implemented_properties:
+        return None
+    try:
+        stress = atoms.get_stress(voigt=False)
+    except (NotImplementedError, PropertyNotPresent):
+        return None
+    virial: NDArray[np.float64] = -atoms.get_volume() * stress
+    return virial
 
 
 def failed(error: Exception, frames: Sequence[Atoms] = ()) -> Verdict:

@@ -27,8 +27,8 @@ class FineTuneRound(Round):
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
         predictions = pretrained.predict(dataset)
-        for rows in by_source(dataset).values():
-            check_units([dataset[row] for row in rows], [predictions[row] for row in rows])
+        for origin, rows in by_source(dataset).items():
+            check_units([dataset[row] for row in rows], [predictions[row] for row in rows], origin)
         errors = frame_errors(dataset, predictions)
         shifts = fit_energy_shift(errors)
         self.measures.reports["energyShiftsEv"] = shifts

@@ -4,6 +4,7 @@ from ase import units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.units import FEWEST_VALUES, check_units
 from pfd_worker.frames import energy_of, labelled, virial_of
@@ -51,6 +52,30 @@ def test_right_units_pass_whatever_the_zero_of_energy(changes):
 def test_other_units_are_named(changes, words):
     with pytest.raises(StageError, match=words):
         check_units(*world(**changes))
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_virials_that_nobody_has_computed_are_refused_where_the_models_are_none(count):
+    frames, predictions = world(count=count, virial_scale=1e-12)
+    with pytest.raises(StageError, match=r"the labels' virials are all zero, though the pre-trained model's are") as no:
+        check_units(frames, predictions)
+    assert no.value.reason is Reason.LABELS_FAILED
+
+
+def test_virials_of_atoms_far_apart_are_zero_by_the_model_too():
+    frames, predictions = world(count=1, virial_scale=1e-12)
+    check_units(frames, [Prediction(p.energy, p.forces, 1e-4 * p.virial) for p in predictions])
+
+
+def test_zeros_of_frames_with_forces_are_no_virials():
+    check_units(*world(virial_scale=0))
+
+
+def test_a_file_of_the_user_is_named_and_is_no_label_in_the_store():
+    with pytest.raises(StageError, match=r"^spec.data\[1\]: its forces are .* Correct the file") as refused:
+        check_units(*world(force_scale=1 / (units.Hartree / units.Bohr)), source="spec.data[1]")
+    assert refused.value.reason is Reason.DATA_INVALID
+    assert "prefix" not in refused.value.message
 
 
 def test_a_model_that_is_hardly_trained_may_be_far_too_soft():

@@ -173,6 +173,58 @@ def test_no_virial_without_a_cell_that_is_periodic_in_all_directions(pbc):
     assert virial_of(AseLabeler.from_settings(EMT).compute(Calculation(atoms)).frames[0]) is None
 
 
+def without_stress(answer):
+    """Return EMT whose class lists a stress that it cannot give, or gives as zeros."""
+
+    class Lacks(EMTCalculator):
+        def calculate(self, *given):
+            super().calculate(*given)
+            del self.results["stress"]
+            if answer is not None:
+                self.results["stress"] = answer
+
+    class Refuses(EMTCalculator):
+        def get_stress(self, atoms=None):
+            raise NotImplementedError("no stress with this functional")
+
+    assert "stress" in Lacks.implemented_properties
+    return Refuses if isinstance(answer, str) else Lacks
+
+
+@pytest.mark.parametrize("answer", [None, "refused", np.zeros(6), -np.zeros(6)])
+def test_what_has_no_stress_is_a_label_without_a_virial(answer):
+    labeler = AseLabeler(without_stress(answer))
+    frame = computing(labeler)(rattled())
+    whole = computing(AseLabeler(EMTCalculator))(rattled())
+    assert virial_of(frame) is None and virial_of(whole) is not None
+    assert energy_of(frame) == energy_of(whole)
+    np.testing.assert_array_equal(frame.get_forces(), whole.get_forces())
+    aimd = Calculation(rattled(), AimdSettings(steps=3, temperature_kelvin=300, timestep_fs=1, seed=5))
+    assert [virial_of(step) for step in labeler.compute(aimd).frames] == [None] * 3
+
+
+def test_a_stress_of_zero_is_believed_where_symmetry_can_make_it():
+    labeler = AseLabeler(without_stress(np.zeros(6)))
+    np.testing.assert_array_equal(virial_of(computing(labeler)(bulk("Cu"))), np.zeros((3, 3)))
+
+
+def test_a_program_that_is_asked_for_a_stress_alone_gives_nothing_else():
+    """As those that write an input for what is asked: each order but one runs them once more."""
+    asked = []
+
+    class Asked(EMTCalculator):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+            asked.append(tuple(properties))
+            super().calculate(atoms, properties, system_changes)
+            if "stress" not in properties:
+                del self.results["stress"]
+            if "forces" not in properties:
+                del self.results["forces"]
+
+    assert virial_of(computing(AseLabeler(Asked))(rattled())) is not None
+    assert asked == [("forces",), ("stress",)]
+
+
 def test_a_trajectory_of_atoms_that_do_not_move_has_its_steps():
     task = Calculation(bulk("Cu", cubic=True), AimdSettings(steps=4, temperature_kelvin=0, timestep_fs=1, seed=5))
     assert len(AseLabeler.from_settings(EMT).compute(task).frames) == 4

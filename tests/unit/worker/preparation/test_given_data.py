@@ -62,6 +62,15 @@ def test_a_stress_becomes_the_virial_and_frames_say_where_they_are_from(tmp_path
     assert "label" not in atoms.info
 
 
+@pytest.mark.parametrize("zeros", [{"stress": np.zeros(6)}, {"virial": np.zeros((3, 3))}, {"virials": np.zeros(9)}])
+def test_zeros_beside_forces_are_no_virial(tmp_path, zeros):
+    moved = frame(info={key: value for key, value in zeros.items() if key != "stress"})
+    moved.calc.results |= {"forces": np.ones((4, 3)), **({"stress": zeros["stress"]} if "stress" in zeros else {})}
+    (atoms,) = given(tmp_path, moved)
+    assert virial_of(atoms) is None
+    assert "virial" not in atoms.info
+
+
 VIRIALS = np.array([[-0.5, 0.01, 0.02], [0.01, -0.9, 0.03], [0.02, 0.03, -1.4]])
 
 

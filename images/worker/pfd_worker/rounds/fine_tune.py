@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ase import Atoms
 
+from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
+from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.evaluation.sources import by_source, check_zeros
 from pfd_worker.evaluation.units import check_units
@@ -26,19 +28,29 @@ class FineTuneRound(Round):
         """Shift the energy; at first, measure what is there before any training."""
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
-        predictions = pretrained.predict(dataset)
-        for origin, rows in by_source(dataset).items():
-            check_units([dataset[row] for row in rows], [predictions[row] for row in rows], origin)
-        errors = frame_errors(dataset, predictions)
+        sample = self._sample(dataset)
+        predictions = pretrained.predict(sample)
+        for origin, rows in by_source(sample).items():
+            check_units([sample[row] for row in rows], [predictions[row] for row in rows], origin)
+        errors = frame_errors(sample, predictions)
         shifts = fit_energy_shift(errors)
         self.measures.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
         self.family.shift_energy(source, shifts, self.shifted)
         if self.previous is None:
             held_out = frame_errors(holdout, pretrained.predict(holdout))
-            check_zeros([*dataset, *holdout], [*errors, *held_out])
+            check_zeros([*sample, *holdout], [*errors, *held_out])
             self.measures.take("pretrained", held_out)
             self.measures.take("shifted", apply_energy_shift(held_out, shifts))
+
+    def _sample(self, dataset: list[Atoms]) -> list[Atoms]:
+        """Return at most `MOST_FRAMES` of each source: all that a user has given would be predicted in every round."""
+        seed = seed_of(self.context.spec.seed, "energy shift")
+        chosen: list[int] = []
+        for rows in by_source(dataset).values():
+            mine = spread_over_compositions([dataset[row] for row in rows], MOST_FRAMES, seed)
+            chosen += [rows[place] for place in mine]
+        return [dataset[row] for row in sorted(chosen)]
 
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
         """Fine-tune the shifted model; without data, it is the model."""

@@ -15,6 +15,8 @@ from pfd_worker.frames import energy_of, is_extreme, labelled, periodic_cell, vi
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
+MOST_VALIDATION_FRAMES = 100
+"""About. Each of up to 40 checkpoints predicts them all; an RMSE over so many is known to a twentieth."""
 
 
 def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:
@@ -71,9 +73,10 @@ def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
 def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
     """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
-    Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. A frame keeps
-    its part when others are added at the end: a training that goes on from the last round's model must not be judged by
-    what that one was trained on.
+    Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. When frames
+    are added at the end, none that was trained on is set aside: a training that goes on from the last round's model
+    must not be judged by what that one was trained on. Below `MOST_VALIDATION_FRAMES` each keeps its part; above, some
+    of those that were set aside are trained on.
 
     Returns
     -------
@@ -85,6 +88,7 @@ def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tup
         return list(frames), []
     # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
     places = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(len(of_md))) % 1.0
+    fraction = min(fraction, MOST_VALIDATION_FRAMES / len(of_md))
     chosen = set(of_md[places <= max(fraction, places.min())].tolist())
     training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
     return training, [frames[number] for number in sorted(chosen)]

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfd_worker.frames import ROOM_ANGSTROM, labelled
-from pfd_worker.training.dataset import split_validation, write_deepmd_sets
+from pfd_worker.training.dataset import MOST_VALIDATION_FRAMES, split_validation, write_deepmd_sets
 
 
 def frame(symbols: str, seed: int, virial: bool = True, pbc: bool | tuple[bool, bool, bool] = True) -> Atoms:
@@ -81,7 +81,25 @@ def test_validation_frames_are_seeded_and_never_trained_on():
 def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, seed, more):
     frames = [Atoms("H", info={"number": number}) for number in range(count + more)]
     validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction, seed)[1]]
-    assert abs(len(validation) - fraction * count) <= 4 and validation
+    expected = min(MOST_VALIDATION_FRAMES, fraction * count)
+    assert abs(len(validation) - expected) <= 4 and validation
     later = [atoms.info["number"] for atoms in split_validation(frames, fraction, seed)[1]]
-    if len(validation) > 1:
+    if len(validation) > 1 and fraction * len(frames) < MOST_VALIDATION_FRAMES:
         assert [number for number in later if number < count] == validation
+
+
+@given(counts=st.lists(st.integers(8, 3000), min_size=2, max_size=4), fraction=st.floats(0.01, 0.5))
+@settings(max_examples=30, deadline=None)
+def test_of_many_frames_a_hundred_are_set_aside_and_none_that_was_trained_on(counts, fraction):
+    frames = [Atoms("H", info={"number": number}) for number in range(max(counts))]
+    trained: set[int] = set()
+    for count in sorted(counts):
+        training, validation = split_validation(frames[:count], fraction, 3)
+        aside = [atoms.info["number"] for atoms in validation]
+        assert 1 <= len(aside) <= MOST_VALIDATION_FRAMES + 4
+        assert not trained & set(aside)
+        trained |= {atoms.info["number"] for atoms in training}
+    if fraction * count > 2 * MOST_VALIDATION_FRAMES:
+        # over the whole set, not its beginning
+        quarters = np.histogram(aside, bins=4, range=(0, count))[0]
+        assert quarters.min() > MOST_VALIDATION_FRAMES / 4 - 5

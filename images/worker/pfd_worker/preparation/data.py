@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from ase import Atoms
@@ -10,11 +11,63 @@ from ase import Atoms
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker.errors import StageError
+from pfd_worker.evaluation.errors import FrameError, frame_errors
+from pfd_worker.evaluation.sample import spread_over_compositions
+from pfd_worker.evaluation.sources import by_source, check_zeros
+from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_frames, virial_of
+from pfd_worker.models.base import AtomisticModel
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import right_handed
 from pfd_worker.unsupported import unsupported
+
+FRAMES_TRIED = 32
+"""Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
+_CONVERT = "convert it to extended XYZ first: docs/api.md, section 'Data you have', shows how"
+_BINARY = {
+    b"\x93NUMPY": "a NumPy array, as deepmd/npy data are made of",
+    b"\x89HDF": "HDF5",
+    b"SQLite format 3": "a database of ASE",
+    b"\x80": "a pickle",
+    b"PK": "a zip archive, as .npz and torch's files are",
+    b"\x1f\x8b": "compressed by gzip",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"- of Ulm": "a trajectory of ASE",
+}
+"""What files that are often taken for data begin with."""
+
+
+def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> None:
+    """Compare units and zeros of energy of a sample of each file with the model's and with one another's.
+
+    The first training compares them all; by then AIMD and hold-out are paid for.
+
+    Parameters
+    ----------
+    model
+        The pre-trained one.
+    frames
+        Of `given_data`.
+    seed
+        Decides which frames are tried.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, naming the file.
+    """
+    sample: list[Atoms] = []
+    errors: list[FrameError] = []
+    for source, rows in by_source(frames).items():
+        given = [frames[row] for row in rows]
+        tried = [given[place] for place in spread_over_compositions(given, FRAMES_TRIED, seed)]
+        predictions = model.predict(tried)
+        check_units(tried, predictions, source)
+        sample += tried
+        errors += frame_errors(tried, predictions)
+    check_zeros(sample, errors)
 
 
 def given_data(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> list[Atoms]:
@@ -27,15 +80,31 @@ def given_data(context: StageContext, params: PrepareParams, digests: dict[str, 
     """
     frames: list[Atoms] = []
     for number, data in enumerate(params.data):
-        path = context.fetch_uri(data.uri, f"spec.data[{number}].uri", Reason.DATA_INVALID)
+        path = _fetched(context, data.uri, f"spec.data[{number}].uri")
         digests[f"data/{number}"] = sha256_of(path)
         frames += [_checked_data(atoms, row, f"spec.data[{number}]") for row, atoms in enumerate(_read(path, number))]
     return frames
 
 
+def _fetched(context: StageContext, uri: str, where: str) -> Path:
+    try:
+        return context.fetch_uri(uri, where, Reason.DATA_INVALID)
+    except StageError as error:
+        if error.reason is not Reason.DATA_INVALID or PurePosixPath(uri).suffix:
+            raise
+        raise _invalid(f"{error.message}. If it is a folder, as deepmd/npy data are, {_CONVERT}") from error
+
+
 def _read(path: Path, number: int) -> list[Atoms]:
+    with path.open("rb") as stream:
+        beginning = stream.read(16)
+    for magic, words in _BINARY.items():
+        if beginning.startswith(magic):
+            raise _invalid(f"spec.data[{number}]: {path.name} is {words}, not extended XYZ: {_CONVERT}")
     try:
         frames = read_frames(path)
+    except UnicodeDecodeError as error:
+        raise _invalid(f"spec.data[{number}]: {path.name} is a binary file, not extended XYZ: {_CONVERT}") from error
     except Exception as error:  # ASE's reader raises whatever the text leads it to
         raise _invalid(f"spec.data[{number}]: {path.name} is not extended XYZ: {error}") from error
     if not frames:

@@ -1,18 +1,22 @@
 """Labelled frames of the user: what of them is kept, and what is refused by file and frame."""
 
+import dpdata
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from tests.unit.worker.stages.loop import TRAINING, Loop
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import virial_of
-from pfd_worker.preparation.data import given_data
+from pfd_worker.frames import energy_of, labelled, virial_of
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
+from pfd_worker.training.dataset import write_deepmd_sets
 
 STRESS = [0.01, 0.02, 0.03, 0.0, 0.0, 0.004]
 
@@ -26,15 +30,24 @@ def frame(atoms: Atoms | None = None, info: dict | None = None, **results) -> At
 
 def given(folder, *frames: Atoms) -> list[Atoms]:
     write(folder / "data.extxyz", frames)
+    return given_by(folder, folder / "data.extxyz")
+
+
+def given_by(folder, path) -> list[Atoms]:
     loop = Loop(folder)
-    params = {"stage": "prepare", "data": [{"uri": f"file://{folder / 'data.extxyz'}"}], "training": TRAINING}
+    params = {"stage": "prepare", "data": [{"uri": f"file://{path}"}], "training": TRAINING}
     context = StageContext(loop.spec(params, 0, {}), loop.store, folder)
     return given_data(context, context.spec.params, {})
 
 
 def refused(folder, *frames: Atoms) -> str:
+    write(folder / "data.extxyz", frames)
+    return refused_of(folder, folder / "data.extxyz")
+
+
+def refused_of(folder, path) -> str:
     with pytest.raises(StageError) as caught:
-        given(folder, *frames)
+        given_by(folder, path)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
     return str(caught.value)
 
@@ -127,3 +140,89 @@ def test_charges_of_a_force_field_are_no_net_charge(tmp_path):
     atoms = bulk("Cu", cubic=True)
     atoms.set_initial_charges([1.0, -1.0, 0.0, 0.0])
     assert len(given(tmp_path, frame(atoms))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("energy.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "a NumPy array, as deepmd/npy data"),
+        ("data.hdf5", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("train.db", b"SQLite format 3\x00", "a database of ASE"),
+        ("train.extxyz.gz", b"\x1f\x8b\x08\x00", "compressed by gzip"),
+        ("train.xyz", b"1\n\xff\xfe binary\nCu 0 0 0\n", "a binary file"),
+    ],
+)
+def test_binary_files_are_named_with_what_to_do(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    said = refused_of(tmp_path, tmp_path / name)
+    assert said.startswith(f"spec.data[0]: {name} is {words}") and "convert it to extended XYZ" in said
+
+
+def test_a_folder_is_told_from_a_missing_file(tmp_path):
+    (tmp_path / "set.of.mine" / "set").mkdir(parents=True)
+    assert "If it is a folder, as deepmd/npy data are, convert" in refused_of(
+        tmp_path, tmp_path / "set.of.mine" / "set"
+    )
+    assert "folder, as" not in refused_of(tmp_path, tmp_path / "none.extxyz")
+
+
+def test_deepmd_data_come_through_the_documented_conversion(tmp_path):
+    labels = [
+        labelled(shaken(seed), -3.0 - seed, np.full((4, 3), 0.1 * seed), np.diag([1.0, 2.0, 3.0 + seed]))
+        for seed in range(3)
+    ]
+    (folder,) = write_deepmd_sets(labels, ["Cu"], tmp_path / "sets")
+    frames = dpdata.LabeledSystem(folder, fmt="deepmd/npy").to("ase/structure")
+    back = given(tmp_path, *frames)
+    assert [energy_of(atoms) for atoms in back] == pytest.approx([-3.0, -4.0, -5.0])
+    for atoms, label in zip(back, labels, strict=True):
+        assert np.trace(virial_of(atoms)) == pytest.approx(np.trace(label.info["virial"]))
+        np.testing.assert_allclose(np.linalg.norm(atoms.get_forces()), np.linalg.norm(label.get_forces()), rtol=1e-6)
+
+
+def shaken(seed: int) -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.set_cell(atoms.cell.array * (1 + 0.01 * np.random.default_rng(seed).normal()), scale_atoms=True)
+    atoms.rattle(0.1, seed=seed)
+    return atoms
+
+
+class Teacher:
+    """EMT as a model."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def predict(self, frames):
+        self.asked += len(frames)
+        return CalculatorModel(EMT()).predict(frames)
+
+
+def set_of(number: int, count: int, scale: float = 1.0, offset: float = 0.0) -> list[Atoms]:
+    found = []
+    for seed in range(count):
+        atoms = shaken(seed + 100 * number)
+        (right,) = CalculatorModel(EMT()).predict([atoms])
+        atoms.info = {"stratum": "data", "trajectory": f"spec.data[{number}]", "system": "data"}
+        found.append(labelled(atoms, right.energy + 4 * offset, scale * right.forces, right.virial))
+    return found
+
+
+def test_right_data_pass_and_few_of_many_frames_are_tried():
+    model = Teacher()
+    check_data(model, set_of(0, 60) + set_of(1, 5), seed=1)
+    assert model.asked == FRAMES_TRIED + 5
+    check_data(model, [], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"scale": 1 / 51.42}, r"spec.data\[1\]: its forces are 51 times smaller"),
+        ({"offset": 9.0}, r"9.0 eV per atom above"),
+    ],
+)
+def test_a_file_of_other_units_or_another_zero_is_refused_before_anything_is_paid_for(wrong, words):
+    with pytest.raises(StageError, match=words) as caught:
+        check_data(Teacher(), set_of(0, 12) + set_of(1, 8, **wrong), seed=1)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)

@@ -14,7 +14,7 @@ from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.conditions import check_conditional_puts
+from pfd_worker.store.conditions import check_conditional_puts, check_rights
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section
@@ -23,6 +23,7 @@ from pfd_worker.training.student import student_model_section
 def run(context: StageContext) -> StageOutput:
     """Check store, structures, pseudopotentials, data, model and training input; write perturbed starts."""
     params = context.params(PrepareParams)
+    check_rights(context.store)
     check_conditional_puts(context.store)
     digests: dict[str, str] = {}
     starts, systems = starts_of(context, params, digests)

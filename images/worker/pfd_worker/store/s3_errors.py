@@ -73,10 +73,11 @@ def explained(error: Exception, where: str, address: str) -> StageError:
             f"spec.artifacts.s3: there is no bucket at {where}. Create it or correct bucket and endpoint.",
         )
     if code in _DENIED or isinstance(error, NoCredentialsError | PartialCredentialsError):
+        request = f" to {error.operation_name} of {address}" if isinstance(error, ClientError) else ""
         return user_error(
             Reason.STORE_DENIED,
-            f"spec.artifacts.s3: {where} refuses access ({code}). Check credentialsSecret (keys "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read and write the bucket.",
+            f"spec.artifacts.s3: {where} refuses access{request} ({code}). Check credentialsSecret (keys "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read, write, list and delete there.",
         )
     bundle = os.environ.get("AWS_CA_BUNDLE")
     if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():

@@ -1,4 +1,4 @@
-"""A store that does not heed the condition of a put is found out before anything is paid for."""
+"""What stages need of a store and its keys is found out before anything is paid for."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ from botocore.stub import Stubber
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.store.conditions import PROBES, check_conditional_puts
+from pfd_worker.store.conditions import check_conditional_puts, check_rights
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.store.s3 import S3Store
 
@@ -48,12 +48,55 @@ def test_one_that_does_not_know_it_is_named(s3_location):
     assert "If-None-Match" in caught.value.message
 
 
-def test_without_the_right_to_delete_the_probe_stays(tmp_path):
-    class Keeping(DirectoryStore):
-        def delete(self, key):
-            raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "403")
+def forbidding(folder, method, below):
+    """A store whose keys lack one right below a prefix."""
 
-    store = Keeping(tmp_path)
-    check_conditional_puts(store)
-    check_conditional_puts(store)
-    assert len(store.list(PROBES)) == 2
+    def denied(self, key, *rest):
+        if key.startswith(below):
+            raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, f"no {method} (AccessDenied).")
+        return getattr(super(kind, self), method)(key, *rest)
+
+    kind = type("Forbidding", (DirectoryStore,), {method: denied})
+    return kind(folder)
+
+
+def test_keys_that_may_do_all_are_taken_and_nothing_is_left(store):
+    check_rights(store)
+    assert store.list("") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "below", "right"),
+    [
+        ("put", "", "s3:PutObject"),
+        ("list", "claims/", "s3:ListBucket"),
+        ("get", "", "s3:GetObject"),
+        ("delete", "probes/", "s3:DeleteObject"),
+        ("delete", "claims/", "s3:DeleteObject"),
+        ("delete", "stages/", "s3:DeleteObject"),
+    ],
+)
+def test_a_right_that_is_missing_is_named_before_anything_is_paid_for(tmp_path, method, below, right):
+    with pytest.raises(StageError) as caught:
+        check_rights(forbidding(tmp_path, method, below))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STORE_DENIED)
+    for named in (f"no {method} (AccessDenied)", f"the right {right} at file://{tmp_path}/{below}", "Rights in S3"):
+        assert named in caught.value.message
+
+
+def test_a_request_that_is_denied_is_named(s3_location):
+    store = S3Store(s3_location)
+    with Stubber(store._client) as answers, pytest.raises(StageError) as caught:
+        answers.add_client_error("delete_object", "AccessDenied", "no", 403)
+        store.delete("claims/k/000000")
+    assert caught.value.reason is Reason.STORE_DENIED
+    assert f"refuses access to DeleteObject of {store.uri('claims/k/000000')} (AccessDenied)" in caught.value.message
+
+
+def test_a_store_that_is_away_is_no_right_that_is_missing(tmp_path):
+    class Away(DirectoryStore):
+        def list(self, prefix):
+            raise StageError(ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE, "503")
+
+    with pytest.raises(StageError, match=r"^503$"):
+        check_rights(Away(tmp_path))

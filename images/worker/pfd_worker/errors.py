@@ -25,6 +25,10 @@ class StageError(Exception):
         self.message = message
 
 
+class AbsentError(StageError):
+    """There is no such object in the store."""
+
+
 def user_error(reason: Reason, message: str) -> StageError:
     """Return an error that no retry can help."""
     return StageError(ExitCode.USER_ERROR, reason, message)

@@ -16,7 +16,14 @@ from pfd_worker.errors import StageError, out_of_memory, transient
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
-from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest, stage_folder, store_file
+from pfd_worker.store.manifests import (
+    Manifest,
+    commit_manifest,
+    manifest_key,
+    read_manifest,
+    stage_folder,
+    store_file,
+)
 from pfd_worker.versions import package_versions
 
 TERMINATION_LOG = "/dev/termination-log"
@@ -77,17 +84,15 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
         ),
         packages=package_versions(),
     )
-    place = manifest_key(digest, context.index)
-    if context.store.put_if_absent(place, manifest.to_bytes()):
-        return manifest
-    first = read_manifest(context.store, digest, context.index)
-    if first is None:
+    counts = commit_manifest(context.store, manifest)
+    if counts is None:
+        place = context.store.uri(manifest_key(digest, context.index))
         raise transient(
             Reason.STORE_UNAVAILABLE,
-            f"{context.store.uri(place)}: the store refused this manifest because one is there, and has none when "
-            "it is asked for it, so nothing is committed",
+            f"{place}: the store refused this manifest because one is there, and has none when it is asked for it, so "
+            "nothing is committed",
         )
-    return first
+    return counts
 
 
 def described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:

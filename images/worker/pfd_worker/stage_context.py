@@ -14,8 +14,8 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import StageOutcome
 from pfd_operator.contract.result import Caution, Reason
 from pfd_operator.contract.stage import Params, StageSpec, stage_digest
-from pfd_worker.errors import StageError, transient, user_error
-from pfd_worker.store.manifests import Manifest, fetch_file, read_manifest, sha256_of
+from pfd_worker.errors import AbsentError, StageError, transient, user_error
+from pfd_worker.store.manifests import Manifest, fetch_file, files_lost, mark_lost, sha256_of, stored_manifest
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
 from pfd_worker.versions import package_versions
@@ -118,13 +118,23 @@ class StageContext:
         return [index for index, manifest in self._read(name).items() if manifest is None]
 
     def fetch(self, manifest: Manifest, name: str) -> Path:
-        """Return a local copy of a file of a manifest, downloaded and checked once."""
+        """Return a local copy of a file of a manifest, downloaded and checked once.
+
+        Raises
+        ------
+        StageError
+            ArtifactLost, if the file is gone; the manifest counts as none from then on.
+        """
         stored = manifest.files[name]
         path = self.workdir / "inputs" / stored.sha256[:16] / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{name}.part")
-            fetch_file(self.store, stored, part)
+            try:
+                fetch_file(self.store, stored, part)
+            except AbsentError as error:
+                mark_lost(self.store, manifest)
+                raise files_lost(manifest.stage, manifest.digest, self.store.uri(stored.key)) from error
             part.replace(path)
         return path
 
@@ -164,7 +174,13 @@ class StageContext:
         manifest = Manifest.from_bytes(self.fetch_uri(manifest_uri).read_bytes())
         root = manifest_uri.partition(f"stages/{manifest.digest}")[0]
         stored = manifest.files[name]
-        path = self.fetch_uri(root + stored.key)
+        try:
+            path = self.fetch_uri(root + stored.key)
+        except AbsentError as error:
+            # its job may have another store: what is written there is not ours
+            raise files_lost(
+                manifest.stage, manifest.digest, f"{root}{stored.key}, which another job has made,"
+            ) from error
         if sha256_of(path) != stored.sha256:
             raise transient(Reason.OBJECT_CORRUPT, f"{root}{stored.key} is not what was stored there")
         return path
@@ -173,10 +189,14 @@ class StageContext:
         if name not in self._manifests:
             ref = self.spec.inputs[name]
             if ref.completions is None:
-                self._manifests[name] = {0: read_manifest(self.store, ref.digest)}
+                self._manifests[name] = {0: stored_manifest(self.store, ref.digest)}
             else:
-                found = _at_once(lambda index: read_manifest(self.store, ref.digest, index), range(ref.completions))
+                found = _at_once(lambda index: stored_manifest(self.store, ref.digest, index), range(ref.completions))
                 self._manifests[name] = dict(enumerate(found))
+            for manifest in self._manifests[name].values():
+                # an index that is passed over as one that has failed would leave its labels out without a word
+                if manifest is not None and manifest.lost:
+                    raise files_lost(manifest.stage, manifest.digest, "a file")
         return self._manifests[name]
 
 

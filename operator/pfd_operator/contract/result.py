@@ -53,6 +53,7 @@ class Reason(StrEnum):
     STORE_UNSUITABLE = "StoreUnsuitable"
     STORE_UNAVAILABLE = "StoreUnavailable"
     OBJECT_CORRUPT = "ObjectCorrupt"
+    ARTIFACT_LOST = "ArtifactLost"
     NO_CANDIDATES = "NoCandidates"
     LABELS_FAILED = "LabelsFailed"
     ENGINE_LOST = "EngineLost"

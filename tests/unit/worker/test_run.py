@@ -23,6 +23,8 @@ from pfd_operator.contract.stage import StageSpec
 from pfd_worker.__main__ import main
 from pfd_worker.errors import StageError
 from pfd_worker.run import failure_of
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.ledger import Ledger
 
 ROOT = Path(__file__).parents[3]
 Ended = tuple[int, str, str]
@@ -120,6 +122,25 @@ def test_a_lost_input_is_transient(loop):
     assert code == ExitCode.TRANSIENT
     assert result is not None
     assert result.reason is Reason.STORE_UNAVAILABLE
+
+
+def test_a_stage_whose_files_were_deleted_is_computed_again_and_pays_nothing(loop):
+    inputs = {"select": select(loop)}
+    first = loop.run(LABEL, 1, inputs, index=0)
+    counts = Ledger(loop.store, loop.job.uid).count()
+    assert counts.paid
+    manifest = loop.manifest(first, 0)
+    for file in manifest.files.values():
+        loop.store.delete(file.key)
+    assert loop.run(LABEL, 1, inputs, index=0).reused
+    reader = StageContext(loop.spec(LABEL, 2, {}), loop.store, loop.folder)
+    with pytest.raises(StageError) as caught:
+        reader.fetch(manifest, next(iter(manifest.files)))
+    assert caught.value.reason is Reason.ARTIFACT_LOST
+    again = loop.run(LABEL, 1, inputs, index=0)
+    assert not again.reused and again.outcome.labels == first.outcome.labels
+    assert Ledger(loop.store, loop.job.uid).count() == counts
+    assert all(loop.store.exists(file.key) for file in loop.manifest(again, 0).files.values())
 
 
 def test_a_stage_that_could_not_commit_has_no_result(loop, monkeypatch):

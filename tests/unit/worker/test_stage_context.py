@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.manifests import Manifest
+from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
 from pfd_worker.store.objects import DirectoryStore
 
 INDEXES = 6
@@ -105,3 +106,56 @@ def test_a_manifest_of_a_later_version_is_read(context):
     later = json.loads(made.to_bytes())
     later |= {"later": 1, "result": later["result"] | {"later": 2}}
     assert Manifest.from_bytes(json.dumps(later).encode()) == made
+
+
+def consumer(context: StageContext, name: str) -> StageContext:
+    """Another attempt at the train stage, in a folder of its own."""
+    workdir = context.workdir.parent / name
+    workdir.mkdir()
+    return StageContext(context.spec, DirectoryStore(context.workdir.parent / "store"), workdir)
+
+
+def test_a_stage_whose_files_are_gone_counts_as_none_and_is_committed_anew(context):
+    first = consumer(context, "first")
+    manifest = first.input("label")[1]
+    first.store.delete(manifest.files["own"].key)
+    with pytest.raises(StageError) as caught:
+        first.fetch(manifest, "own")
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.ARTIFACT_LOST)
+    for named in ("own of the label stage", manifest.digest[:12], "spec.restart", "fromIteration"):
+        assert named in caught.value.message
+    assert read_manifest(first.store, manifest.digest, 1) is None
+    # not an index that has failed finally: its labels would be left out
+    with pytest.raises(StageError, match="label stage") as again:
+        consumer(context, "second").missing("label")
+    assert again.value.reason is Reason.ARTIFACT_LOST
+
+    label = StageContext(Loop(context.workdir.parent).spec(LABEL, 0, {}), first.store, first.workdir, 1)
+    file = first.workdir / "own"
+    file.write_text("computed again")
+    made = commit(label, StageOutput(files={"own": file}), 0.0)
+    third = consumer(context, "third")
+    assert third.input("label")[1] == made
+    assert third.fetch(made, "own").read_text() == "computed again"
+    assert commit(label, StageOutput(), 0.0) == made
+
+
+def test_what_was_computed_again_meanwhile_is_not_lost(context):
+    late = consumer(context, "late")
+    manifest = late.input("label")[1]
+    late.store.delete(manifest.files["own"].key)
+    other = replace(manifest, files={"own": manifest.files["equal"]})
+    late.store.put(manifest_key(manifest.digest, 1), other.to_bytes())
+    with pytest.raises(StageError):
+        late.fetch(manifest, "own")
+    assert read_manifest(late.store, manifest.digest, 1) == other
+
+
+def test_a_file_of_another_job_that_is_gone_is_named(context):
+    mine = consumer(context, "mine")
+    manifest = mine.input("label")[0]
+    mine.store.delete(manifest.files["own"].key)
+    with pytest.raises(StageError, match="which another job has made") as caught:
+        mine.fetch_from(mine.store.uri(manifest_key(manifest.digest, 0)), "own")
+    assert caught.value.reason is Reason.ARTIFACT_LOST
+    assert read_manifest(mine.store, manifest.digest, 0) == manifest

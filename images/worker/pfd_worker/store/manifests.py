@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pfd_operator.contract.result import Reason, StageResult
-from pfd_worker.errors import transient
+from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.objects import ObjectStore
 
 
@@ -33,6 +33,8 @@ class Manifest:
     summary: dict[str, Any]
     result: StageResult
     packages: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
+    """Whether a stage that wanted one of its files found it gone: nothing that is left of it counts."""
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""
@@ -44,6 +46,7 @@ class Manifest:
             "summary": self.summary,
             "result": self.result.to_json(),
             "packages": self.packages,
+            **({"lost": True} if self.lost else {}),
         }
         return json.dumps(content, indent=1, allow_nan=False).encode()
 
@@ -61,6 +64,7 @@ class Manifest:
             summary=parsed["summary"],
             result=StageResult.model_validate(parsed["result"]),
             packages=parsed.get("packages", {}),
+            lost=parsed.get("lost", False),
         )
 
 
@@ -74,10 +78,50 @@ def stage_folder(digest: str, index: int | None = None) -> str:
     return f"stages/{digest}/" if index is None else f"stages/{digest}/index-{index:05d}/"
 
 
-def read_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
-    """Return a stage's manifest, None if it has not finished."""
+def stored_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
+    """Return a stage's manifest as it is stored, one that is lost, too."""
     content = store.get(manifest_key(digest, index))
     return None if content is None else Manifest.from_bytes(content)
+
+
+def read_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
+    """Return a stage's manifest, None if it has not finished, or its files are known to be gone."""
+    found = stored_manifest(store, digest, index)
+    return None if found is None or found.lost else found
+
+
+def commit_manifest(store: ObjectStore, manifest: Manifest) -> Manifest | None:
+    """Store a manifest unless there is one; return the one that counts, None if the store has neither.
+
+    One whose files are gone is replaced.
+    """
+    place = manifest_key(manifest.digest, manifest.index)
+    if store.put_if_absent(place, manifest.to_bytes()):
+        return manifest
+    first = stored_manifest(store, manifest.digest, manifest.index)
+    if first is None or not first.lost:
+        return first
+    store.put(place, manifest.to_bytes())
+    return manifest
+
+
+def mark_lost(store: ObjectStore, manifest: Manifest) -> None:
+    """Say of a manifest that its files are gone, so that its stage is computed again, unless it has been meanwhile.
+
+    Overwritten, not deleted: keys need no right to delete stages, and an index without a manifest has failed finally.
+    """
+    if stored_manifest(store, manifest.digest, manifest.index) == manifest:
+        store.put(manifest_key(manifest.digest, manifest.index), replace(manifest, lost=True).to_bytes())
+
+
+def files_lost(stage: str, digest: str, what: str) -> StageError:
+    """Return the end of a stage that needs files which an earlier one has made and somebody has deleted."""
+    return user_error(
+        Reason.ARTIFACT_LOST,
+        f"{what} of the {stage} stage {digest[:12]} is no longer in the store: somebody has deleted it, or a rule by "
+        "age. Set spec.restart with a new id and fromIteration of that stage (in status.stages; of prepare it is 0), "
+        "and the stage is computed again. Labels that are still there are found, not paid for.",
+    )
 
 
 def sha256_of(path: Path) -> str:

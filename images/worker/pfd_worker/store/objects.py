@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from pfd_operator.contract.result import Reason
-from pfd_worker.errors import user_error
+from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.errors import AbsentError
 
 
 def scheme_and_place(uri: str) -> tuple[str, str]:
@@ -55,7 +55,7 @@ class ObjectStore(Protocol):
 
         Raises
         ------
-        StageError
+        AbsentError
             If there is no such object.
         """
         ...
@@ -130,7 +130,7 @@ class DirectoryStore:
     def download(self, key: str, path: Path) -> None:
         """Fetch an object into a file."""
         if not self.exists(key):
-            raise user_error(Reason.DATA_INVALID, f"there is no {key} in {self.root}")
+            raise AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"there is no {key} in {self.root}")
         shutil.copyfile(self.root / key, path)
 
     def delete(self, key: str) -> None:
@@ -141,7 +141,8 @@ class DirectoryStore:
         """Fetch a file:// address."""
         scheme, place = scheme_and_place(uri)
         if scheme != "file" or not Path(place).is_file():
-            raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: no such file (a store in a folder reads file:// only)")
+            words = f"{uri}: no such file (a store in a folder reads file:// only)"
+            raise AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, words)
         shutil.copyfile(place, path)
 
     def uri(self, key: str) -> str:

@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import user_error
+from pfd_worker.errors import AbsentError, user_error
 from pfd_worker.store.objects import scheme_and_place
-from pfd_worker.store.s3_errors import FAILURES, TAKEN, AbsentError, cause_of, code_of, explained
+from pfd_worker.store.s3_errors import FAILURES, TAKEN, cause_of, code_of, explained
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,

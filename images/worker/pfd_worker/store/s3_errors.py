@@ -9,7 +9,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError, transient, user_error
+from pfd_worker.errors import AbsentError, StageError, transient, user_error
 
 FAILURES = (ClientError, BotoCoreError, Boto3Error)
 """What boto3 raises of a request."""
@@ -48,10 +48,6 @@ _MAY_PASS = frozenset(
     }
 )
 _MAY_PASS_STATUSES = frozenset({408, 409, 425, 429})
-
-
-class AbsentError(StageError):
-    """There is no such object."""
 
 
 def explained(error: Exception, where: str, address: str) -> StageError:

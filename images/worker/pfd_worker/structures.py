@@ -162,7 +162,21 @@ def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
             f"system {system}: perturb.vacancies is {perturb.vacancies}, but the cell has {len(atoms)} atoms only. "
             "Enlarge perturb.supercell or remove fewer atoms.",
         )
+    if perturb.vacancies > len(removable := _removable(atoms, perturb)):
+        elements = ", ".join(perturb.vacancy_elements or ())
+        raise user_error(
+            Reason.STRUCTURE_EMPTY,
+            f"system {system}: perturb.vacancies is {perturb.vacancies}, but the cell of frame "
+            f"{structure.info['frame']} ({atoms.get_chemical_formula()}) has {len(removable)} atoms of "
+            f"perturb.vacancyElements ({elements}). Enlarge perturb.supercell, remove fewer, or name other elements.",
+        )
     return atoms
+
+
+def _removable(atoms: Atoms, perturb: Perturb) -> list[int]:
+    """Return the numbers of the atoms that may be missing."""
+    elements = perturb.vacancy_elements
+    return [atom for atom, symbol in enumerate(atoms.symbols) if elements is None or symbol in elements]
 
 
 def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) -> Atoms:
@@ -173,7 +187,9 @@ def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) 
             strain = rng.uniform(-perturb.strain, perturb.strain, (3, 3))
             atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
         if perturb.vacancies:
-            del atoms[sorted(map(int, rng.choice(len(atoms), perturb.vacancies, replace=False)))]
+            removable = _removable(atoms, perturb)
+            drawn = rng.choice(len(removable), perturb.vacancies, replace=False)
+            del atoms[sorted(removable[place] for place in map(int, drawn))]
         atoms.positions += rng.normal(0, perturb.displacement, atoms.positions.shape)
         overlap = closest_overlap(atoms, OVERLAP_FACTOR)
         if overlap is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from .base import Count, ExactlyOne, Name, Positive, Strict, Uri
+from .base import Count, ExactlyOne, Name, Positive, Strict, Uri, invalid_at
 
+_Element = Annotated[str, Field(pattern=r"^[A-Z][a-z]?$", max_length=2)]
 _NO_PLANE = "[0, 0, 0] is no plane"
 
 
@@ -61,7 +63,17 @@ class Perturb(Strict):
     )
     supercell: tuple[Count, Count, Count] = Field((1, 1, 1), description="Repetitions of the cell. Default [1, 1, 1].")
     vacancies: int = Field(0, ge=0, le=100, description="Atoms removed at random from each variation. Default 0.")
+    vacancy_elements: list[_Element] | None = Field(
+        None, min_length=1, max_length=16, description="Elements of the atoms removed. Default: any."
+    )
     slab: Slab | None = Field(None, description="Cut this surface before anything else. Default: keep the bulk.")
+
+    @model_validator(mode="after")
+    def _elements_of_something(self) -> Self:
+        if self.vacancy_elements is not None and not self.vacancies:
+            words = "vacancies is 0, so nothing is removed: say how many"
+            raise invalid_at(("vacancyElements",), words, self.vacancy_elements)
+        return self
 
 
 class System(Strict):

@@ -100,6 +100,37 @@ def test_perturbation_is_seeded_and_as_large_as_asked():
     assert [atoms.info["start"] for atoms in starts] == list(range(40))
 
 
+SALT = {"name": "NaCl", "crystalstructure": "rocksalt", "a": 5.64, "cubic": True}
+
+
+def salt():
+    atoms = bulk(**SALT)
+    atoms.info = {"frame": 0}
+    return atoms
+
+
+def test_vacancies_are_of_the_elements_that_are_named():
+    perturb = Perturb(count=30, vacancies=2, vacancy_elements=["Na"])
+    starts = perturbed([salt()], perturb, "salt", seed=3)
+    assert {atoms.get_chemical_formula() for atoms in starts} == {"Cl4Na2"}
+    assert len({tuple(np.round(atoms.cell.lengths(), 6)) for atoms in starts}) == 30
+    assert any(not np.allclose(atoms.positions[:2], starts[0].positions[:2], atol=1.0) for atoms in starts[1:]), (
+        "always the same sites"
+    )
+    both = perturbed([salt()], Perturb(count=30, vacancies=2, vacancy_elements=["Na", "Cl"]), "salt", seed=3)
+    any_ = perturbed([salt()], Perturb(count=30, vacancies=2), "salt", seed=3)
+    for named, unnamed in zip(both, any_, strict=True):
+        np.testing.assert_array_equal(named.positions, unnamed.positions)
+
+
+@pytest.mark.parametrize(("elements", "words"), [(["Li"], "has 0 atoms"), (["Na"], "has 4 atoms")])
+def test_vacancies_of_elements_that_are_too_few_are_refused_by_name(elements, words):
+    error = refused(lambda: perturbed([salt()], Perturb(vacancies=5, vacancy_elements=elements), "salt", seed=1))
+    assert error.reason is Reason.STRUCTURE_EMPTY
+    for named in ("system salt", words, f"perturb.vacancyElements ({elements[0]})", "frame 0 (Cl4Na4)"):
+        assert named in str(error)
+
+
 def test_displacements_have_the_asked_standard_deviation():
     perturb = Perturb(count=50, displacement=0.1, strain=0)
     moves = [atoms.positions - silicon().positions for atoms in perturbed([silicon()], perturb, "s", seed=1)]

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pfd_operator.contract.exploration import ExplorationStage
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Labeling
 from pfd_operator.contract.selection import Selection
-from pfd_operator.contract.systems import System
+from pfd_operator.contract.systems import Perturb, System
 from pfd_operator.contract.training import Training
 
 
@@ -123,3 +123,15 @@ def test_shares_of_a_selection_are_of_one_whole() -> None:
     assert Selection.model_validate({"representativeFraction": 0.75, "lowEnergyFraction": 0.25})
     with pytest.raises(ValidationError, match=r"lowEnergyFraction\n.*more than representativeFraction, 0\.75, leaves"):
         Selection.model_validate({"representativeFraction": 0.75, "lowEnergyFraction": 0.3})
+
+
+def test_vacancies_of_named_elements_are_some() -> None:
+    assert Perturb(vacancies=2, vacancy_elements=["Li", "Na"]).to_json()["vacancyElements"] == ["Li", "Na"]
+    with pytest.raises(ValidationError, match=r"vacancyElements\n.*vacancies is 0"):
+        Perturb.model_validate({"vacancyElements": ["Li"]})
+    with pytest.raises(ValidationError, match="pattern"):
+        Perturb.model_validate({"vacancies": 1, "vacancyElements": ["li"]})
+
+
+def test_what_was_prepared_without_named_elements_has_the_digest_it_had() -> None:
+    assert "vacancyElements" not in Perturb(vacancies=2).to_json()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import importlib.util
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, probe_arguments
 from pfd_operator.contract.result import Reason
@@ -82,4 +85,18 @@ def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:
 def _packages(engine: Engine) -> dict[str, str]:
     package = "tblite" if engine.ase is None else engine.ase.calculator.split(":")[0].split(".")[0]
     distributions = importlib.metadata.packages_distributions().get(package, [])
-    return {name: importlib.metadata.version(name) for name in sorted(set(distributions))}
+    versions = {name: importlib.metadata.version(name) for name in sorted(set(distributions))}
+    return versions or _source_code(package)
+
+
+def _source_code(package: str) -> dict[str, str]:
+    """Return the sha256 of a module's file, or of a package's: what is no part of a distribution has no version."""
+    found = importlib.util.find_spec(package)
+    if found is None:
+        return {}
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    files = {str(file.relative_to(folder)): file for folder in folders for file in folder.rglob("*.py")}
+    if not folders and found.has_location and found.origin is not None:
+        files = {Path(found.origin).name: Path(found.origin)}
+    code = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    return {f"code:{package}": digest_of(code)} if code else {}

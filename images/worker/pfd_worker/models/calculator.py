@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
+from ase.calculators.calculator import BadConfiguration, CalculationFailed, Calculator, SCFError
+from ase.calculators.genericfileio import GenericFileIOCalculator
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
@@ -20,6 +21,11 @@ from pfd_worker.models.base import Prediction
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
 _SHELLS = 12
+_IN_IMAGE = "The worker image must hold it, and it must take these parameters."
+_COMMAND_OF_IMAGE = (
+    "Calculators of this kind read their program's command from a file of ASE's configuration: build an image with "
+    "one, named by ASE_CONFIG_PATH, and leave profile out of the parameters (docs/own-engine.md shows it for ORCA)."
+)
 
 
 def make_calculator(settings: AseEngine, where: str) -> Calculator:
@@ -39,13 +45,16 @@ def make_calculator(settings: AseEngine, where: str) -> Calculator:
     """
     module_name, class_name = settings.calculator.split(":")
     try:
-        return getattr(importlib.import_module(module_name), class_name)(**settings.parameters)
+        made = getattr(importlib.import_module(module_name), class_name)(**settings.parameters)
+        if isinstance(made, GenericFileIOCalculator) and isinstance(made.profile, str):
+            raise BadConfiguration("profile is an object of Python, not a name")
     except Exception as error:  # whatever a third-party constructor raises, the user's spec asked for it
+        what_to_do = _COMMAND_OF_IMAGE if isinstance(error, BadConfiguration) else _IN_IMAGE
         raise user_error(
             Reason.DATA_INVALID,
-            f"{where}: {settings.calculator} cannot be made: {type(error).__name__}: {error}. "
-            "The worker image must hold it, and it must take these parameters.",
+            f"{where}: {settings.calculator} cannot be made: {type(error).__name__}: {error}. {what_to_do}",
         ) from error
+    return made
 
 
 def check_converged(calculator: Calculator) -> None:

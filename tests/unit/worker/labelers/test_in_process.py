@@ -240,3 +240,11 @@ def test_an_element_the_calculator_lacks_is_a_failed_label():
 def test_a_calculator_that_is_not_there_is_the_users_error(engine):
     with pytest.raises(StageError, match=r"spec\.labeling\.engine\.ase\.calculator"):
         AseLabeler.from_settings(AseEngine(**engine))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"profile": "orca"}])
+def test_a_calculator_that_wants_a_configuration_says_where_it_comes_from(parameters):
+    with pytest.raises(StageError, match="ASE_CONFIG_PATH") as refused:
+        AseLabeler.from_settings(AseEngine(calculator="ase.calculators.orca:ORCA", parameters=parameters))
+    assert refused.value.reason is Reason.DATA_INVALID
+    assert "docs/own-engine.md" in refused.value.message

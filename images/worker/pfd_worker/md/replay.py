@@ -69,6 +69,8 @@ class Replay:
     rdf_reference: RadialDistribution | None
     """Of all frames but the starts, small cells repeated; None, see `note`."""
     rdf_model: RadialDistribution | None
+    msd_of_elements: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    """By element, of the reference and of the model, as above: an ion that moves among others that do not."""
     overlap: dict[Pair, float] = field(default_factory=dict)
     """See `md.radial_distribution.overlaps`."""
     note: str = ""
@@ -165,6 +167,11 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
     # as long as the shortest: a mean over fewer and fewer trajectories would jump
     length = min(len(mine) for mine, _ in ways)
     reference, model = (np.concatenate([way[side][:length] for way in ways], axis=1) for side in (0, 1))
+    symbols = np.array([symbol for frames, _ in pairs for symbol in frames[0].symbols])
+    of_elements = {
+        str(element): (_mean_square(reference[:, symbols == element]), _mean_square(model[:, symbols == element]))
+        for element in np.unique(symbols)
+    }
     later = [[atoms for pair in pairs for atoms in pair[side][1:]] for side in (0, 1)]
     # beyond a height of the cell an atom would meet its own images, which never move
     reach = min([R_MAX_ANGSTROM, *(height(atoms) for frames in later for atoms in frames)])
@@ -182,6 +189,7 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
         timestep_fs=timestep_fs,
         msd_reference=_mean_square(reference),
         msd_model=_mean_square(model),
+        msd_of_elements=of_elements,
         distance=np.sqrt(_mean_square(model - reference)),
         rdf_reference=distributions[0],
         rdf_model=distributions[1],

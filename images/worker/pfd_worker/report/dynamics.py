@@ -95,6 +95,10 @@ def _replay_json(compared: Replay) -> dict[str, Any]:
         "timeFs": rounded(compared.time_fs),
         "msdAimd": rounded(compared.msd_reference),
         "msdModel": rounded(compared.msd_model),
+        "msdOfElements": {
+            element: {"aimd": rounded(aimd), "model": rounded(model)}
+            for element, (aimd, model) in compared.msd_of_elements.items()
+        },
         "distance": rounded(compared.distance),
         "radialDistributionAimd": _distribution_json(compared.rdf_reference),
         "radialDistributionModel": _distribution_json(compared.rdf_model),

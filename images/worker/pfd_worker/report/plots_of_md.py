@@ -12,6 +12,8 @@ from pfd_worker.selection.feature_map import FeatureMap, Role
 
 MAX_PAIRS = 4
 """Pairs of elements drawn for each system, those that overlap least; report.json has all."""
+MAX_ELEMENTS = 5
+"""Drawn for each system, those that move farthest; report.json has all."""
 _ROLES = {
     Role.CANDIDATE: ("candidates", "#8a8f98", 6, 0.35),
     Role.LABELLED: ("labelled before", PALETTE[0], 14, 0.7),
@@ -42,13 +44,22 @@ def displacements(replays: Sequence[Replay]) -> str:
             time = compared.time_fs
             axes.plot(time, compared.msd_reference, color=color, linewidth=3, alpha=0.35)
             axes.plot(time, compared.msd_model, color=color, linewidth=1.2, linestyle="--", label=compared.system)
-        _line_styles(axes)
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("time (fs)")
-        axes.set_ylabel("mean squared displacement (Å²)")
+        _displacement_axes(axes)
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, "displacement", "mean squared displacement")
+
+
+def displacements_of_elements(compared: Replay, name: str) -> str:
+    """Mean squared displacement of each element of a system, in AIMD and in the model's MD of the same start."""
+    with drawing() as (figure, axes):
+        chosen = sorted(compared.msd_of_elements, key=lambda element: -compared.msd_of_elements[element][0][-1])
+        for element, color in zip(chosen[:MAX_ELEMENTS], PALETTE, strict=False):
+            aimd, model = compared.msd_of_elements[element]
+            axes.plot(compared.time_fs, aimd, color=color, linewidth=3, alpha=0.35)
+            axes.plot(compared.time_fs, model, color=color, linewidth=1.2, linestyle="--", label=element)
+        _displacement_axes(axes)
+        figure.legend(loc="outside upper right", ncols=3)
+        return to_svg(figure, name, f"mean squared displacement of the elements of {compared.system}")
 
 
 def radial_distributions(compared: Replay, name: str) -> str:
@@ -68,6 +79,14 @@ def radial_distributions(compared: Replay, name: str) -> str:
         axes.set_ylabel("g(r)")
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, name, "radial distribution functions")
+
+
+def _displacement_axes(axes: Axes) -> None:
+    _line_styles(axes)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("time (fs)")
+    axes.set_ylabel("mean squared displacement (Å²)")
 
 
 def _line_styles(axes: Axes) -> None:

@@ -14,7 +14,7 @@ from pfd_worker.report.sections import best_name, number
 from pfd_worker.selection.feature_map import Role
 
 MAX_SYSTEMS = 8
-"""Systems whose radial distribution functions are drawn; report.json has all."""
+"""Systems whose elements' displacements and radial distribution functions are drawn; report.json has all."""
 
 
 def dynamics(data: ReportData) -> str:
@@ -32,6 +32,9 @@ def dynamics(data: ReportData) -> str:
         caption = "Mean squared displacement in Å² over all atoms and trajectories of a system, against time in fs."
         parts.append(figure("displacement", plots_of_md.displacements(found.replays[: len(PALETTE)]), caption))
     for number_of, compared in enumerate(found.replays[:MAX_SYSTEMS]):
+        if len(compared.msd_of_elements) > 1:
+            svg = plots_of_md.displacements_of_elements(compared, f"msd{number_of}")
+            parts.append(figure(f"displacement-{number_of}", svg, _elements_caption(compared)))
         if compared.rdf_reference is not None:
             svg = plots_of_md.radial_distributions(compared, f"rdf{number_of}")
             parts.append(figure(f"rdf-{number_of}", svg, _distribution_caption(compared)))
@@ -117,6 +120,19 @@ def _drift_note(found: Dynamics) -> str:
         "after 0.2 ps with a thermostat. "
         f"The energy strays {number(found.drift.max_deviation)} meV/atom from that line: what so short a run "
         "can tell is no finer. Other systems are not measured."
+    )
+
+
+def _elements_caption(compared: Replay) -> str:
+    left = len(compared.msd_of_elements) - plots_of_md.MAX_ELEMENTS
+    cut = (
+        f" The {plots_of_md.MAX_ELEMENTS} that move farthest are drawn, {left} more are in report.json."
+        if left > 0
+        else ""
+    )
+    return (
+        f"Mean squared displacement of each element of {compared.system} in Å² over its atoms in all trajectories, "
+        f"against time in fs. So short a time shows vibrations and the first hops, not diffusion.{cut}"
     )
 
 

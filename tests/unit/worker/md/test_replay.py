@@ -28,6 +28,23 @@ def test_the_reference_itself_goes_the_same_way():
     assert found.msd_reference[0] == 0 < found.msd_reference[1] < found.msd_reference[-1]
 
 
+def test_each_element_has_a_displacement_of_its_own():
+    alloy = COPPER.copy()
+    alloy.symbols[:2] = "Au"
+    other = COPPER.copy()
+    other.symbols[-3:] = "Au"
+    runs = [AimdRun("alloy", 2.0, 300.0, emt_trajectory(atoms, 5, 1, 0.2)) for atoms in (alloy, other)]
+    (found,) = replayed(*runs)
+    assert list(found.msd_of_elements) == ["Au", "Cu"]
+    for side, whole in enumerate((found.msd_reference, found.msd_model)):
+        gold, copper = (found.msd_of_elements[element][side] for element in ("Au", "Cu"))
+        np.testing.assert_allclose((5 * gold + 11 * copper) / 16, whole, rtol=1e-10)
+        assert copper[-1] > 1.2 * gold[-1]
+    ways = [run.frames[-1].positions - run.frames[0].positions for run in runs]
+    gold = np.concatenate([ways[0][:2], ways[1][-3:]])
+    assert found.msd_of_elements["Au"][0][-1] == pytest.approx(np.sum(gold**2, axis=1).mean())
+
+
 def test_wrong_forces_lead_astray_more_and_more():
     (found,) = replayed(WRONG, RIGHT)
     assert found.trajectories == 2 and found.rdf_reference.frames == 10

@@ -195,6 +195,22 @@ def test_md_labels_and_time_stand_in_tables_as_in_the_json(report, page):
     assert content["history"]["iterations"][0]["cost"]["stages"]["train"] == {"pods": 1, "seconds": 9000.0}
 
 
+def test_elements_that_move_differently_have_a_figure_and_lie_in_the_json(report):
+    times = np.linspace(0, 0.4, 5)
+    (copper, *_) = (each for each in report.dynamics.replays if each.system == "copper")
+    moved = {name: (times * speed, times * speed * 1.1) for name, speed in zip("LPSFI", range(9, 4, -1), strict=True)}
+    salt = dataclasses.replace(copper, msd_of_elements=moved | {"Cl": (times, times)})
+    dynamics = dataclasses.replace(report.dynamics, replays=(salt,))
+    html = sections_of_md.dynamics(dataclasses.replace(report, dynamics=dynamics))
+    page = ParsedPage(html)
+    assert set(page.figures) == {"figure-displacement", "figure-displacement-0", "figure-rdf-0"}
+    assert "each element of copper in Å²" in html and "1 more are in report.json" in html
+    drawn = html[html.index("figure-displacement-0") : html.index("figure-rdf-0")]
+    assert ">L<" in drawn and ">Cl<" not in drawn
+    (content,) = dynamics.to_json()["replays"]
+    assert content["msdOfElements"]["Cl"] == {"aimd": [0, 0.1, 0.2, 0.3, 0.4], "model": [0, 0.1, 0.2, 0.3, 0.4]}
+
+
 def test_aimd_of_one_step_leaves_the_energy_drift(report):
     alone = dataclasses.replace(report, dynamics=dataclasses.replace(report.dynamics, replays=()))
     page = ParsedPage(sections_of_md.dynamics(alone))

@@ -195,6 +195,7 @@ class StageSpec(Strict):
     iteration: int = Field(ge=0)
     attempt: int = Field(ge=1)
     seed: int
+    """The job's, the same in all its stages: what has to differ by iteration or use, a stage derives by `seed_of`."""
     digest: str
     """Names the stage's outputs by its inputs: see `stage_digest`."""
     inputs: dict[str, StageRef] = {}

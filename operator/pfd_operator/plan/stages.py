@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import TASKS, ActiveStage, JobStatus
-from pfd_operator.contract.digest import digest_of, seed_of
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import md_tasks
 
@@ -68,7 +68,8 @@ def plan_stage(
     return StagePlan(
         position=position,
         params=params,
-        seed=seed_of(spec.seed, position.iteration, position.stage.value),
+        # the job's own: only the worker knows which draws are the same in all rounds, and which are others each time
+        seed=spec.seed,
         inputs=recipe.inputs(status, position),
         images=recipe.images(spec, status, settings, position.stage),
         completions=completions,

@@ -12,7 +12,7 @@ from plan_samples import GPU, SETTINGS, START, Run, condition, created, job_of, 
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_RECORDS, ActiveState
-from pfd_operator.contract.digest import canonical_json, digest_of, seed_of
+from pfd_operator.contract.digest import canonical_json, digest_of
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
@@ -63,7 +63,6 @@ def test_what_the_stages_are_told() -> None:
     assert set(train.spec.inputs) == {"prepare", "label", "select"}
     later = run.until(1, StageKind.EXPLORE)
     assert later.spec.inputs["model"].digest == train.spec.digest
-    assert later.spec.seed == seed_of(0, 1, "explore")
     select = run.until(1, StageKind.SELECT)
     assert isinstance(select.spec.params, SelectParams)
     assert (select.spec.params.purpose, select.spec.params.frames, select.spec.params.aimd) == ("training", 3, None)

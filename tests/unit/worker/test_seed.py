@@ -1,0 +1,91 @@
+"""What of two rounds is drawn alike and what is not, with the seed that the operator's planner gives their stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from ase import Atoms
+
+from pfd_operator.api.distill import DistillJobSpec
+from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.location import StoreLocation
+from pfd_operator.contract.stage import ExploreParams, JobIdentity, StageKind, StageRef, StageSpec
+from pfd_operator.plan.distill import DISTILL
+from pfd_operator.plan.recipe import Position
+from pfd_operator.plan.stages import plan_stage
+from pfd_operator.plan.types import Settings
+from pfd_worker.rounds.base import Round
+from pfd_worker.stage_context import StageContext
+from pfd_worker.stages import explore
+from pfd_worker.store.location import open_store
+from pfd_worker.training.dataset import split_validation
+
+SPEC = DistillJobSpec.model_validate(
+    {
+        "teacher": {"calculator": {"calculator": "ase.calculators.emt:EMT"}},
+        "systems": [{"name": "copper", "structures": {"inline": "1\n\nCu 0 0 0\n"}}],
+        "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}]},
+        "holdout": {"frames": 4},
+        "selection": {"framesPerIteration": 400},
+        "acceptance": {"forceRMSE": 0.08},
+        "budget": {"maxIterations": 6, "maxLabels": 4000},
+        "artifacts": {"s3": {"bucket": "pfd", "prefix": "light", "endpoint": "http://s3:7070"}},
+        "seed": 5,
+    }
+)
+DONE = {kind.value: StageRef(digest=f"{number:x}" * 64) for number, kind in enumerate(StageKind)}
+
+
+def planned(folder: Path, iteration: int, stage: StageKind) -> StageContext:
+    """A stage as the operator's planner asks for it."""
+    status = DistillJobStatus.model_validate({"inputs": DONE, "stages": [hold_out_labels()]})
+    told = plan_stage(DISTILL, SPEC, status, Settings("worker:1", {}), Position(iteration, stage))
+    location = StoreLocation(directory=f"file://{folder}")
+    spec = StageSpec(
+        job=JobIdentity(namespace="lab", kind="DistillJob", name="light", uid="uid"),
+        iteration=iteration,
+        attempt=1,
+        seed=told.seed,
+        digest=told.digest,
+        inputs=told.inputs,
+        store=location,
+        params=told.params,
+    )
+    return StageContext(spec, open_store(location), folder)
+
+
+def hold_out_labels() -> dict[str, object]:
+    return {"iteration": 0, "stage": "label", "digest": "f" * 64, "attempts": 1, "seconds": 1}
+
+
+def test_no_frame_that_a_round_was_trained_on_picks_the_checkpoint_of_a_later_one(tmp_path):
+    runs = []
+    for iteration in (1, 2):
+        context = planned(tmp_path, iteration, StageKind.TRAIN)
+        told = SimpleNamespace(context=context, params=context.spec.params, training_folder=tmp_path)
+        runs.append(Round.training_run(told, lambda frames, seed: None))  # type: ignore[arg-type]
+    frames = [Atoms(info={"number": number, "sampling": "representative"}) for number in range(800)]
+    first, _ = split_validation(frames[:400], 0.1, runs[0].validation_seed)
+    _, later = split_validation(frames, 0.1, runs[1].validation_seed)
+    assert not {atoms.info["number"] for atoms in first} & {atoms.info["number"] for atoms in later}
+    assert runs[0].seed != runs[1].seed
+
+
+def test_exploration_goes_on_through_the_starts_with_velocities_of_its_own(tmp_path):
+    starts = [
+        Atoms(info={"system": "copper", "start": number, "frame": number, "variation": variation})
+        for number in range(12)
+        for variation in (0, 1)
+    ]
+    seeds, begun = [], []
+    for iteration in range(7):
+        context = planned(tmp_path, iteration, StageKind.EXPLORE)
+        params = context.params(ExploreParams)
+        dealt = explore._dealt(starts, params, context.spec.seed)["copper"]
+        tasks = explore._tasks(context, params)
+        seeds += [task.seed for task, _ in tasks]
+        if iteration:
+            begun += [dealt[ordinal % len(dealt)].info["start"] for _, ordinal in tasks]
+    assert len(seeds) == len(set(seeds)) == 14
+    assert sorted(begun) == list(range(12))

@@ -27,9 +27,27 @@ def fit_energy_shift(errors: Sequence[FrameError]) -> dict[str, float]:
     known = [error for error in errors if error.energy_ev is not None]
     if not known:
         return {}
-    elements, fractions = _compositions([error.symbols for error in known])
     missing = np.array([-error.energy_ev / error.n_atoms for error in known if error.energy_ev is not None])
-    return dict(zip(elements, map(float, _fitted(fractions, missing)), strict=True))
+    return fit_energies_of_elements([error.symbols for error in known], missing)
+
+
+def fit_energies_of_elements(symbols: Sequence[Sequence[str]], energies_per_atom: Floats) -> dict[str, float]:
+    """Fit an energy for each element to energies of frames, as `fit_energy_shift` does to their errors.
+
+    Parameters
+    ----------
+    symbols
+        Of the atoms of each frame.
+    energies_per_atom
+        (n_frames,), in eV.
+
+    Returns
+    -------
+    dict
+        Element → energy, in eV.
+    """
+    elements, fractions = _compositions(symbols)
+    return dict(zip(elements, map(float, _fitted(fractions, energies_per_atom)), strict=True))
 
 
 def energies_of_elements(symbols: Sequence[Sequence[str]], energies_per_atom: Floats) -> Floats:

@@ -161,4 +161,7 @@ def strip_checkpoint(path: Path, output: Path) -> None:
     """Write the model of a training checkpoint alone: optimizer state is two thirds of the file."""
     import torch
 
-    torch.save({"model": load_checkpoint(path)}, output)
+    state = load_checkpoint(path)
+    # they are part of its bias by now; `dp --finetune` would add them once more
+    state["_extra_state"]["model_params"].pop("preset_out_bias", None)
+    torch.save({"model": state}, output)

@@ -19,6 +19,7 @@ from pfd_worker.training.dataset import write_deepmd_sets
 from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, complete_input
 from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.session import written_out
+from pfd_worker.training.statistics import bound_statistics
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class DeepmdSession:
         settings = complete_input(
             self.base_input, systems, len(self.frames), _force_rms(self.frames), self.seed % 2**31
         )
+        if self.purpose is Purpose.SCRATCH:
+            bound_statistics(settings, self.frames)
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))
         return train_command(self.purpose, self._start_from(resumed))
 

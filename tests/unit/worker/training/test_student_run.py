@@ -13,6 +13,7 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
 from pfd_worker.models.checkpoint import inspect_checkpoint, load_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
+from pfd_worker.models.frozen import freeze
 
 pytestmark = pytest.mark.image
 
@@ -53,6 +54,19 @@ def test_the_energy_of_each_element_starts_at_the_mean_of_all_frames(tmp_path):
     for number, element in enumerate(TYPE_MAP):
         energies = [a.get_potential_energy() / 4 for a in frames if a.symbols[0] == element]
         assert float(bias[number]) == pytest.approx(np.mean(energies), abs=1e-6)
+
+
+def test_the_energy_of_each_element_is_that_of_all_frames_where_few_give_the_statistics(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.training.statistics.STATISTICS_BYTES", 1)
+    frames = alloy_frames(20, seed=1)
+    student_run(tmp_path, SE_A, steps=1, validation_fraction=0).run(frames, tmp_path / "model.pt")
+    state = load_checkpoint(tmp_path / "model.pt")
+    bias = state["model.Default.atomic_model.out_bias"][0, :, 0]
+    for number, element in enumerate(TYPE_MAP):
+        energies = [a.get_potential_energy() / 4 for a in frames if a.symbols[0] == element]
+        assert float(bias[number]) == pytest.approx(np.mean(energies), abs=1e-6)
+    assert "preset_out_bias" not in inspect_checkpoint(tmp_path / "model.pt").model_section
+    freeze(tmp_path / "model.pt", tmp_path / "frozen.pth")
 
 
 def test_what_compression_needs_is_stored_and_neighbours_have_room(first):

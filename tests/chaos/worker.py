@@ -33,7 +33,7 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_worker.errors import StageError, preempted, transient, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
 from pfd_worker.store.s3 import S3Store
 
@@ -123,7 +123,7 @@ class Worker:
         ledger = Ledger(store, spec.job.uid)
         if reused and spec.stage is StageKind.LABEL:
             for key, paid_by in manifest.summary["paid_by"].items():
-                ledger.record(key, "paid" if paid_by == spec.job.uid else "reused", 1)
+                ledger.enter(BookEntry(key, paid_by, labels=1, sound=1, seconds=0.01))
         counted = spec.stage in (StageKind.SELECT, StageKind.TRAIN)
         return manifest.result.model_copy(update={"reused": reused, "labels": ledger.count() if counted else None})
 
@@ -168,7 +168,7 @@ class Worker:
                 self._compute(spec, labels, key, life)
             else:
                 labels.release(key)
-        ledger.record(key, "paid" if record.paid_by == spec.job.uid else "reused", 1)
+        ledger.enter(BookEntry(key, record.paid_by, labels=1, sound=1, seconds=0.01))
         return record.paid_by
 
     def _compute(self, spec: StageSpec, labels: LabelStore, key: str, life: Life) -> None:

@@ -25,7 +25,7 @@ from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry, Ledger
 
 _WAIT_SECONDS = 2.0
 _log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class LabelDesk:
             if not record.ok:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         records = [self.records[entry.key] for entry in self.entries]
-        books = [_entry_of_books(record) for record in records]
+        books = [_book_entry(record) for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
         return label_output(self.context, frames, failures, books, reused)
 
@@ -191,13 +191,12 @@ class LabelDesk:
         if record is None:
             return False
         self.records[entry.key] = record
-        self._ledger.enter(_entry_of_books(record))
+        self._ledger.enter(_book_entry(record))
         return True
 
 
-def _entry_of_books(record: LabelRecord) -> dict[str, Any]:
-    about = {key: getattr(record, key) for key in ("key", "paid_by", "ok", "labels", "seconds")}
-    return about | {"sound": len(record.frames)}
+def _book_entry(record: LabelRecord) -> BookEntry:
+    return BookEntry(record.key, record.paid_by, record.labels, len(record.frames), record.seconds)
 
 
 def _to_json(frame: Atoms) -> dict[str, Any]:

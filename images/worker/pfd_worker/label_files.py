@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ase import Atoms
 
@@ -15,6 +14,7 @@ from pfd_worker import stage_files
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.store.ledger import BookEntry
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def label_output(
     context: StageContext,
     labels: Sequence[Atoms],
     failures: Sequence[Failure],
-    books: Sequence[dict[str, Any]],
+    books: Sequence[BookEntry],
     reused: int = 0,
 ) -> StageOutput:
     """Return labels and failures of an index as the stage's files.
@@ -52,7 +52,7 @@ def label_output(
     Parameters
     ----------
     books
-        What the index's labels cost: key, paid_by (a job's uid), ok, labels, sound and seconds of each entry.
+        What the index's labels cost.
     reused
         Labels that were found in the store.
     """
@@ -61,7 +61,7 @@ def label_output(
     files[stage_files.FAILURES].write_text(json.dumps([asdict(failure) for failure in failures], indent=1))
     return StageOutput(
         files=files,
-        summary={"labels": list(books)},
+        summary={"labels": [asdict(entry) for entry in books]},
         outcome=LabelOutcome(labels=len(labels), failed=len(failures), reused=reused),
     )
 

@@ -15,7 +15,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_worker.errors import StageError, out_of_memory, transient
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import (
     Manifest,
     commit_manifest,
@@ -97,18 +97,14 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
 
 def described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:
     """Return a manifest's result as this job sees it: with the job's own label counts."""
-    if reused and context.spec.stage is StageKind.LABEL:
-        _enter_reused(context, manifest)
-    counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
-    labels = Ledger(context.store, context.spec.job.uid).count() if counted else None
-    return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})
-
-
-def _enter_reused(context: StageContext, manifest: Manifest) -> None:
-    """A label stage of another job with the same inputs: its labels are this job's too, and cost it nothing."""
     ledger = Ledger(context.store, context.spec.job.uid)
-    for entry in manifest.summary["labels"]:
-        ledger.enter(entry)
+    if context.spec.stage is StageKind.LABEL:
+        # of another job's stage with the same inputs the labels are this job's, too, and cost it nothing
+        for entry in manifest.summary["labels"]:
+            ledger.enter(BookEntry(**entry))
+    counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
+    labels = ledger.count() if counted else None
+    return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})
 
 
 def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from ase import Atoms
 
@@ -21,7 +20,7 @@ from pfd_worker.labelers.task import Task
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry
 
 _BATCH = 64
 """Frames between two looks at whether to stop; a teacher's label is not worth an object of its own in the store."""
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def label_by_teacher(context: StageContext) -> StageOutput:
-    """Return the teacher's labels of this index's tasks; the ledger counts them as paid, in one entry for each outcome.
+    """Return the teacher's labels of this index's tasks, and one entry for the ledger.
 
     What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
@@ -46,15 +45,9 @@ def label_by_teacher(context: StageContext) -> StageOutput:
         if not verdict.ok:
             message = f"frame {task.frame} of {task.trajectory}: {verdict.message}"
             failures.append(Failure(number, f"{key}-{task.frame}", verdict.reason, message))
-    ledger = Ledger(context.store, context.spec.job.uid)
-    books: list[dict[str, Any]] = []
-    for ok, name, count in ((True, key, len(labels)), (False, f"{key}-failed", len(failures))):
-        if count:
-            ledger.record(name, "paid" if ok else "failed", count)
-            books.append({"key": name, "paid_by": context.spec.job.uid, "ok": ok, "labels": count, "seconds": 0.0})
-    if books:
-        books[0]["seconds"] = round(time.monotonic() - started, 3)
-    return label_output(context, labels, failures, books)
+    seconds = round(time.monotonic() - started, 3)
+    entry = BookEntry(key, context.spec.job.uid, labels=len(tasks), sound=len(labels), seconds=seconds)
+    return label_output(context, labels, failures, [entry])
 
 
 def _tasks(context: StageContext) -> tuple[int, list[Task], list[Atoms]]:

@@ -8,7 +8,7 @@ from typing import Any
 from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar
 from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.store.ledger import Ledger, sound_labels
+from pfd_worker.store.ledger import BookEntry, Ledger
 
 STAGES = ("prepare", "explore", "select", "label", "train")
 
@@ -85,13 +85,13 @@ def _time(manifests: list[Manifest]) -> StageTime:
 
 
 def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
-    entries = [entry for manifest in manifests for entry in manifest.summary["labels"]]
-    own = [entry for entry in entries if entry["paid_by"] == uid]
+    entries = [BookEntry(**entry) for manifest in manifests for entry in manifest.summary["labels"]]
+    own = [entry for entry in entries if entry.paid_by == uid]
     return LabelCost(
-        computed=sum(entry["labels"] for entry in own),
-        reused=sum(entry["labels"] for entry in entries if entry["paid_by"] != uid),
-        failed=sum(entry["labels"] - sound_labels(entry) for entry in entries),
-        computing_seconds=round(sum(entry["seconds"] for entry in own), 3),
+        computed=sum(entry.labels for entry in own),
+        reused=sum(entry.labels for entry in entries if entry.paid_by != uid),
+        failed=sum(entry.failed for entry in entries),
+        computing_seconds=round(sum(entry.seconds for entry in own), 3),
     )
 
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
 
 from pfd_operator.contract.result import LabelCounts
 from pfd_worker.store.objects import ObjectStore
 
-Outcome = Literal["paid", "reused", "failed"]
 
+@dataclass(frozen=True)
+class BookEntry:
+    """What a calculation cost, or all that a teacher labelled in one index."""
 
-def sound_labels(entry: Mapping[str, Any]) -> int:
-    """Return how many labels of a calculation came: of AIMD that failed on its way, those before.
+    key: str
+    paid_by: str
+    """uid of the job that computed it."""
+    labels: int
+    """SCF cycles, or a teacher's frames, that it stands for."""
+    sound: int
+    """Those that came: of AIMD that failed on its way, the steps before."""
+    seconds: float
 
-    Manifests of earlier versions say `ok` only: all or none.
-    """
-    return int(entry.get("sound", entry["labels"] if entry["ok"] else 0))
+    @property
+    def failed(self) -> int:
+        """Those that were paid for and did not come."""
+        return self.labels - self.sound
 
 
 class Ledger:
     """The label accounts of one job.
 
-    An entry's key says all that is counted, so counting is one listing and no reads.
+    An entry's name says all that is counted, so counting is one listing and no reads.
     """
 
     def __init__(self, store: ObjectStore, uid: str) -> None:
@@ -32,41 +39,24 @@ class Ledger:
         self._uid = uid
         self._prefix = f"jobs/{uid}/ledger/"
 
-    def record(self, key: str, outcome: Outcome, labels: int) -> None:
-        """Enter a label once; a second entry for the same label changes nothing."""
-        if not any(
-            self._store.exists(f"{self._prefix}{key}.{other}.{labels}") for other in ("paid", "reused", "failed")
-        ):
-            self._store.put_if_absent(f"{self._prefix}{key}.{outcome}.{labels}", json.dumps({"key": key}).encode())
+    def enter(self, entry: BookEntry) -> None:
+        """Enter what a calculation cost, once: a second entry of the same key changes nothing, whatever it says.
 
-    def enter(self, entry: Mapping[str, Any]) -> None:
-        """Enter what a calculation cost once: labels that came and those that failed, or all that others paid.
-
-        Parameters
-        ----------
-        entry
-            key, paid_by (a job's uid), labels, and what `sound_labels` reads.
+        Of what two attempts may find differently, only what one of them has committed may be entered.
         """
-        key, labels = entry["key"], entry["labels"]
-        if entry["paid_by"] != self._uid:
-            self.record(key, "reused", labels)
-            return
-        sound = sound_labels(entry)
-        if sound:
-            self.record(key, "paid", sound)
-        if sound < labels:
-            # another key: half of a trajectory's steps may have come, and an entry is told by key and number
-            self.record(f"{key}-failed" if sound else key, "failed", labels - sound)
+        if not self._store.list(f"{self._prefix}{entry.key}."):
+            name = f"paid.{entry.labels}.{entry.failed}" if entry.paid_by == self._uid else f"reused.{entry.labels}.0"
+            self._store.put_if_absent(f"{self._prefix}{entry.key}.{name}", b"{}")
 
     def waste(self, key: str, labels: int) -> None:
         """Enter a calculation that a kill cut off, or whose result came second; each time counts."""
-        self._store.put(f"{self._prefix}{key}-{uuid.uuid4().hex[:8]}.wasted.{labels}", b"{}")
+        self._store.put(f"{self._prefix}{key}-{uuid.uuid4().hex[:8]}.wasted.{labels}.0", b"{}")
 
     def count(self) -> LabelCounts:
         """Return what the job's labels add up to."""
         totals = {"paid": 0, "reused": 0, "failed": 0, "wasted": 0}
-        for key in self._store.list(self._prefix):
-            _, outcome, labels = key.rsplit(".", 2)
+        for name in self._store.list(self._prefix):
+            _, outcome, labels, failed = name.rsplit(".", 3)
             totals[outcome] += int(labels)
-        totals["paid"] += totals["failed"]
+            totals["failed"] += int(failed)
         return LabelCounts(**totals)

@@ -7,7 +7,7 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageRef, StageSpec
 from pfd_worker.report.costs import Cost, LabelCost, StageTime, cost_of, spending_of
 from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.location import open_store
 from pfd_worker.store.manifests import manifest_key
 
@@ -15,7 +15,7 @@ DIGESTS = {name: f"{number:064x}" for number, name in enumerate(("prepare", "sel
 
 
 def label(paid_by, ok=True, labels=1, seconds=10.0):
-    return {"key": "k", "paid_by": paid_by, "ok": ok, "labels": labels, "seconds": seconds}
+    return {"key": "k", "paid_by": paid_by, "labels": labels, "sound": labels * ok, "seconds": seconds}
 
 
 def context_of(folder, inputs, budget=None):
@@ -61,7 +61,7 @@ def test_the_first_iteration_has_what_came_before_it(tmp_path):
 def test_the_books_are_the_ledgers_and_the_operators(tmp_path):
     budget = BudgetSoFar(max_labels=60, max_iterations=4, gpu_hours=2, gpu_hours_used=0.5)
     context = context_of(tmp_path, [], budget)
-    Ledger(context.store, "me").record("a", "paid", 5)
+    Ledger(context.store, "me").enter(BookEntry("a", "me", labels=5, sound=5, seconds=1.0))
     spent = spending_of(context).to_json()
     assert spent["labels"]["paid"] == 5
     assert spent["budget"] == {"maxLabels": 60, "maxIterations": 4, "gpuHours": 2.0, "gpuHoursUsed": 0.5}

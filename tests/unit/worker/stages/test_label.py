@@ -224,7 +224,7 @@ def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, mon
     loop = Loop(tmp_path)
     selected = select(loop)
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        patch.setattr(Ledger, "enter", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
         with pytest.raises(SystemExit):
             label(loop, selected)
     assert counts(loop)["paid"] == 0

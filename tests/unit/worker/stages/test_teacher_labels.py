@@ -132,7 +132,7 @@ def test_a_bad_frame_is_a_failed_label_and_the_others_are_labelled(inputs, monke
     (failed,) = json.loads(loop.store.get(manifest.files["failures.json"].key) or b"")
     assert (failed["task"], failed["reason"]) == (BAD, reason)
     assert failed["message"].startswith(f"frame {BAD} of t{BAD}: ") and words in failed["message"]
-    assert sum(entry["labels"] for entry in manifest.summary["labels"] if not entry["ok"]) == 1
+    assert [(entry["labels"], entry["sound"]) for entry in manifest.summary["labels"]] == [(FRAMES, FRAMES - 1)]
     loop.store.download(manifest.files["labels.extxyz"].key, loop.folder / "labels.extxyz")
     labels = read_frames(loop.folder / "labels.extxyz")
     assert [atoms.info["trajectory"] for atoms in labels] == [f"t{n}" for n in range(FRAMES) if n != BAD]
@@ -180,3 +180,13 @@ def test_failures_of_a_hold_out_that_another_stage_labelled_count_alike(inputs, 
     labelled_by(Batched(), inputs, monkeypatch)
     with pytest.raises(StageError, match=r"1 of 5 .*maxFailedFraction"):
         holdout_labels(train_context(inputs, "holdout"), [], 0.1)
+
+
+def test_an_attempt_that_could_not_commit_has_not_paid(inputs, monkeypatch):
+    loop = inputs[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(type(loop.store), "upload", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            labelled_by(Batched(), inputs, monkeypatch)
+    labelled_by(CalculatorModel(Calculates(lambda calculator: None)), inputs, monkeypatch)
+    assert Ledger(loop.store, "uid-1").count().model_dump() == {"paid": FRAMES, "reused": 0, "failed": 0, "wasted": 0}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelRecord, LabelStore
-from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.objects import DirectoryStore, ObjectStore
 
 KEY = "ab" * 32
@@ -110,7 +110,14 @@ def test_the_first_verdict_stays(store):
 
 
 entries = st.lists(
-    st.tuples(st.sampled_from(["k1", "k2", "k3", "k4"]), st.sampled_from(["paid", "reused", "failed"]), st.just(1)),
+    st.builds(
+        BookEntry,
+        key=st.sampled_from(["k1", "k1-failed", "k11", "k2"]),
+        paid_by=st.sampled_from(["uid", "another"]),
+        labels=st.integers(3, 5),
+        sound=st.integers(0, 3),
+        seconds=st.just(1.0),
+    ),
     max_size=12,
 )
 
@@ -118,20 +125,20 @@ entries = st.lists(
 @given(entries=entries)
 def test_a_label_counts_once_whatever_is_entered_again(tmp_path_factory, entries):
     ledger = Ledger(DirectoryStore(tmp_path_factory.mktemp("ledger")), "uid")
-    first: dict[str, str] = {}
-    for key, outcome, labels in entries:
-        ledger.record(key, outcome, labels)
-        first.setdefault(key, outcome)
-    counts, outcomes = ledger.count(), list(first.values())
-    assert counts.paid == outcomes.count("paid") + outcomes.count("failed")
-    assert counts.failed == outcomes.count("failed")
-    assert counts.reused == outcomes.count("reused")
+    first: dict[str, BookEntry] = {}
+    for entry in entries:
+        ledger.enter(entry)
+        first.setdefault(entry.key, entry)
+    counts, own = ledger.count(), [entry for entry in first.values() if entry.paid_by == "uid"]
+    assert counts.paid == sum(entry.labels for entry in own)
+    assert counts.failed == sum(entry.labels - entry.sound for entry in own)
+    assert counts.reused == sum(entry.labels for entry in first.values() if entry.paid_by == "another")
 
 
 def test_a_trajectory_counts_its_steps_and_waste_counts_each_time(store):
     ledger = Ledger(store, "uid")
-    ledger.record("trajectory", "paid", 5)
-    ledger.record("scf", "failed", 1)
+    ledger.enter(BookEntry("trajectory", "uid", labels=5, sound=5, seconds=1.0))
+    ledger.enter(BookEntry("scf", "uid", labels=1, sound=0, seconds=1.0))
     ledger.waste("scf", 1)
     ledger.waste("scf", 1)
     counts = ledger.count()

@@ -42,12 +42,13 @@ def select_low_energy(
         if candidate.energy_per_atom is not None and not candidate.brink:
             groups.setdefault(candidate.composition, []).append((candidate.energy_per_atom, row))
     chosen: list[int] = []
-    duplicate = duplicate_score(novelty.own)
+    duplicate, scores = duplicate_score(novelty.own), novelty.scores
     for name, quota in fair_quotas({name: len(group) for name, group in groups.items()}, count, seed).items():
         left = quota
         for _, row in sorted(groups[name]):
-            if left and novelty.scores[row] > duplicate:
+            if left and scores[row] > duplicate:
                 novelty.take(row)
+                scores = novelty.scores
                 chosen.append(row)
                 left -= 1
     return chosen

@@ -43,3 +43,26 @@ def test_what_resembles_a_labelled_or_a_taken_frame_is_passed_over():
 
 def test_a_frame_before_an_explosion_is_no_low_energy():
     assert lowest([candidate(-99.0, brink=True), candidate(-5.0), candidate(None)], 3) == [1]
+
+
+def test_scores_are_worked_out_once_for_each_frame_taken():
+    """Those of an uncertainty are a square root for each candidate."""
+
+    class Counted(Distance):
+        reads = 0
+
+        @property
+        def scores(self):
+            Counted.reads += 1
+            return self._scores
+
+        @scores.setter
+        def scores(self, scores):
+            self._scores = scores
+
+    known = spread(5)
+    novelty = Counted(np.concatenate([np.tile(known, (20, 1)), 10 * spread(9)[7:]]), known)
+    candidates = [candidate(-9.0)] * 100 + [candidate(-5.0)] * 2
+    assert len(select_low_energy(novelty, candidates, range(102), 2, seed=1)) == 2
+    # taking one reads them twice
+    assert Counted.reads <= 1 + 2 * 3

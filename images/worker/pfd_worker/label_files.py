@@ -34,9 +34,9 @@ def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
     path.write_text(json.dumps([task.to_json() for task in tasks]))
 
 
-def read_tasks(context: StageContext) -> list[Task]:
+def read_tasks(context: StageContext, select: str = "select") -> list[Task]:
     """Return what select asks for, of all indexes."""
-    path = context.fetch(context.input("select")[0], stage_files.TASKS)
+    path = context.fetch(context.input(select)[0], stage_files.TASKS)
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 

@@ -153,7 +153,8 @@ class LabelParams(Params):
 class TrainParams(Params):
     """Train and evaluate; inputs: `prepare`, `label`, `select`, and after the first time `train` (the last one).
 
-    The hold-out is among the labels of `label`, or, if that is another stage, of `holdout`.
+    The hold-out is among the labels of `label`, or, if that is another stage, of `holdout`, with the tasks of
+    `holdout-select`.
     """
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN

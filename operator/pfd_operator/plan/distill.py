@@ -155,7 +155,8 @@ class Distill:
             return last_stages(status.inputs, [*names, StageKind.TRAIN])
         inputs = last_stages(status.inputs, names)
         if position.stage is StageKind.TRAIN:
-            inputs["holdout"] = _holdout_labels(status)
+            inputs["holdout"] = _first(status, StageKind.LABEL)
+            inputs["holdout-select"] = _first(status, StageKind.SELECT)
         return inputs
 
     def images(self, spec: DistillJobSpec, status: DistillJobStatus, settings: Settings, stage: StageKind) -> Images:
@@ -217,8 +218,9 @@ def _training(spec: DistillJobSpec) -> Training:
     return Training(**spec.training.model_dump(include=set(Training.model_fields)))
 
 
-def _holdout_labels(status: DistillJobStatus) -> StageRef:
-    record = next(r for r in status.stages if (r.iteration, r.stage) == (0, StageKind.LABEL))
+def _first(status: DistillJobStatus, stage: StageKind) -> StageRef:
+    """Return the stage that was run for the hold-out."""
+    record = next(r for r in status.stages if (r.iteration, r.stage) == (0, stage))
     return StageRef(digest=record.digest, completions=record.completions)
 
 

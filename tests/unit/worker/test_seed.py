@@ -39,7 +39,8 @@ DONE = {kind.value: StageRef(digest=f"{number:x}" * 64) for number, kind in enum
 
 def planned(folder: Path, iteration: int, stage: StageKind) -> StageContext:
     """A stage as the operator's planner asks for it."""
-    status = DistillJobStatus.model_validate({"inputs": DONE, "stages": [hold_out_labels()]})
+    begun = [ended(StageKind.SELECT), ended(StageKind.LABEL)]
+    status = DistillJobStatus.model_validate({"inputs": DONE, "stages": begun})
     told = plan_stage(DISTILL, SPEC, status, Settings("worker:1", {}), Position(iteration, stage))
     location = StoreLocation(directory=f"file://{folder}")
     spec = StageSpec(
@@ -55,8 +56,8 @@ def planned(folder: Path, iteration: int, stage: StageKind) -> StageContext:
     return StageContext(spec, open_store(location), folder)
 
 
-def hold_out_labels() -> dict[str, object]:
-    return {"iteration": 0, "stage": "label", "digest": "f" * 64, "attempts": 1, "seconds": 1}
+def ended(stage: StageKind) -> dict[str, object]:
+    return {"iteration": 0, "stage": stage, "digest": "f" * 64, "attempts": 1, "seconds": 1}
 
 
 def test_no_frame_that_a_round_was_trained_on_picks_the_checkpoint_of_a_later_one(tmp_path):

@@ -16,16 +16,27 @@ from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
 
 
-def collect_labels(context: StageContext, max_failed_fraction: float) -> list[Atoms]:
-    """Return the labelled frames of all indexes of the label stage.
+def collect_labels(
+    context: StageContext, max_failed_fraction: float, label: str = "label", select: str = "select"
+) -> list[Atoms]:
+    """Return the labelled frames of all indexes of a label stage.
+
+    Parameters
+    ----------
+    context
+        Of a train stage.
+    max_failed_fraction
+        Of the tasks; those of indexes that failed finally have failed, too.
+    label, select
+        Inputs: the stage, and the one that gave it its tasks.
 
     Raises
     ------
     StageError
         LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
     """
-    tasks = read_tasks(context)
-    frames, failures = read_labels(context, context.input("label"))
+    tasks = read_tasks(context, select)
+    frames, failures = read_labels(context, context.input(label))
     # not by label_key: equal structures are two tasks and one label
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
     # those that failed on their way have frames, too
@@ -60,11 +71,10 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     Raises
     ------
     StageError
-        LabelsFailed, if there is none, or if a stage of its own has left more without a label than allowed.
+        LabelsFailed, if there is none, or if a stage of its own has left more of its tasks without a label than allowed.
     """
     if "holdout" in context.spec.inputs:
-        labels, failures = read_labels(context, context.input("holdout"))
-        _check_failures(context, failures, len(failures), len(failures) + len(labels), max_failed_fraction)
+        labels = collect_labels(context, max_failed_fraction, "holdout", "holdout-select")
     holdout = [atoms for atoms in labels if atoms.info["purpose"] == "hold-out"]
     if not holdout:
         raise StageError(

@@ -73,12 +73,13 @@ def test_the_first_training_gets_the_hold_out_and_later_ones_the_last_round() ->
     run = Run(distill_resource())
     run.until(0, StageKind.LABEL)
     holdout = run.until(1, StageKind.EXPLORE) and run.status.inputs["label"]
+    asked = run.status.inputs["select"]
     first = run.until(1, StageKind.TRAIN).spec
-    assert first.inputs["holdout"] == holdout
-    assert first.inputs["label"] != holdout
+    assert (first.inputs["holdout"], first.inputs["holdout-select"]) == (holdout, asked)
+    assert first.inputs["label"] != holdout and first.inputs["select"] != asked
     assert "train" not in first.inputs
     second = run.until(2, StageKind.TRAIN).spec
-    assert "holdout" not in second.inputs
+    assert not {"holdout", "holdout-select"} & set(second.inputs)
     assert "train" in second.inputs
     assert isinstance(second.params, TrainParams)
     assert second.params.student is not None

@@ -73,6 +73,7 @@ def rounds(tmp_path_factory, teacher):
     explore = loop.indexed(explore_params("hold-out"), 0, {"prepare": prepare, "model": prepare}, 2)
     chosen = select(loop, 0, {"prepare": prepare, "explore": explore}, 6, "hold-out")
     holdout = loop.indexed(LABEL, 0, {"select": chosen, "prepare": prepare}, 2)
+    frozen = {"holdout": holdout, "holdout-select": chosen}
     trains = []
     for iteration in (1, 2):
         before = {"train": ref(trains[-1])} if trains else {}
@@ -80,7 +81,7 @@ def rounds(tmp_path_factory, teacher):
         explore = loop.indexed(explore_params("training"), iteration, {"prepare": prepare, "model": model}, 2)
         chosen = select(loop, iteration, {"prepare": prepare, "explore": explore, **before}, 8, "training")
         labels = loop.indexed(LABEL, iteration, {"select": chosen, "prepare": prepare}, 2)
-        inputs = {"prepare": prepare, "label": labels, "select": chosen, **(before or {"holdout": holdout})}
+        inputs = {"prepare": prepare, "label": labels, "select": chosen, **(before or frozen)}
         trains.append(loop.run(TRAIN, iteration, inputs))
     return loop, prepare, holdout, trains
 

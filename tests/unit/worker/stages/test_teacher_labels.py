@@ -161,7 +161,8 @@ def train_context(inputs: tuple[Loop, dict[str, StageRef]], labels: str) -> Stag
     ended = StageRef(digest=loop.spec(LABEL, 1, refs).digest, completions=1)
     folder = loop.folder / "train"
     folder.mkdir()
-    return StageContext(loop.spec(TRAIN, 1, {"select": refs["select"], labels: ended}), loop.store, folder)
+    selects = {"select": refs["select"], "holdout-select": refs["select"]}
+    return StageContext(loop.spec(TRAIN, 1, {**selects, labels: ended}), loop.store, folder)
 
 
 @pytest.mark.parametrize(("allowed", "fails"), [(0.1, True), (0.2, False)])
@@ -180,6 +181,17 @@ def test_failures_of_a_hold_out_that_another_stage_labelled_count_alike(inputs, 
     labelled_by(Batched(), inputs, monkeypatch)
     with pytest.raises(StageError, match=r"1 of 5 .*maxFailedFraction"):
         holdout_labels(train_context(inputs, "holdout"), [], 0.1)
+
+
+def test_hold_out_frames_of_a_pod_that_failed_finally_have_no_label_either(inputs, monkeypatch):
+    monkeypatch.setattr("pfd_worker.teacher.open_model", lambda context, manifest: Batched())
+    loop, refs = inputs
+    ended = loop.indexed(LABEL | {"framesPerPod": 1}, 1, refs, 2)
+    folder = loop.folder / "train"
+    folder.mkdir()
+    labels = {"holdout": ended.model_copy(update={"completions": FRAMES}), "holdout-select": refs["select"]}
+    with pytest.raises(StageError, match=r"3 of 5 .*maxFailedFraction"):
+        holdout_labels(StageContext(loop.spec(TRAIN, 1, labels), loop.store, folder), [], 0.5)
 
 
 def test_an_attempt_that_could_not_commit_has_not_paid(inputs, monkeypatch):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,8 +145,26 @@ class LabelDesk:
                 _log.warning("claims are not renewed: %s", error.message)
             self._renewed = time.monotonic()
 
-    def give_up(self, cut_off: Sequence[Entry] = ()) -> None:
-        """Free what is not settled, so that the next attempt need not wait; enter what was cut off while running."""
+    @contextmanager
+    def claims_freed(self, running: Callable[[], Collection[Entry]] = tuple) -> Iterator[None]:
+        """If the work ends by an error, free what is not settled, so that nobody waits for it.
+
+        Parameters
+        ----------
+        running
+            What the error cuts off, by the time it is there: entered as wasted.
+        """
+        try:
+            yield
+        except BaseException:
+            try:
+                self._give_up(running())
+            except StageError as error:
+                # of the store, most likely, as what ended the work; claims expire by themselves
+                _log.warning("claims are not given back: %s", error.message)
+            raise
+
+    def _give_up(self, cut_off: Collection[Entry]) -> None:
         for entry in self.ours:
             if entry.key not in self.records:
                 if entry in cut_off:

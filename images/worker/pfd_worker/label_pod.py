@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pfd_operator.contract.labeling import Engine
@@ -51,11 +52,12 @@ def stage_in(context: StageContext) -> None:
     if read_manifest(context.store, context.digest, context.index) is None:
         engine = _engine(context)
         desk = LabelDesk(context, engine)
-        todo = desk.triage()
-        for entry in todo:
-            folder = _folder(context.workdir, entry)
-            folder.mkdir(parents=True, exist_ok=True)
-            external_labeler(entry.engine).write_inputs(entry.calculation, folder)
+        with desk.claims_freed():
+            todo = desk.triage()
+            for entry in todo:
+                folder = _folder(context.workdir, entry)
+                folder.mkdir(parents=True, exist_ok=True)
+                external_labeler(entry.engine).write_inputs(entry.calculation, folder)
     (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
     script = _SCRIPT.format(workdir=context.workdir, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
     (context.workdir / "run.sh").write_text(script)
@@ -81,8 +83,16 @@ def _stored(context: StageContext) -> StageResult:
     if read_manifest(context.store, context.digest, context.index) is not None:
         return run_stage(context)
     started = time.monotonic()
-    engine = _engine(context)
-    desk = LabelDesk(context, engine)
+    desk = LabelDesk(context, _engine(context))
+    with desk.claims_freed(lambda: _started(context.workdir, desk.ours)):
+        _settle_all(context, desk)
+    desk.await_others()
+    manifest = commit(context, desk.output(), time.monotonic() - started)
+    return described(context, manifest, reused=False, seconds=time.monotonic() - started)
+
+
+def _settle_all(context: StageContext, desk: LabelDesk) -> None:
+    """Wait for the engine and settle each calculation that has ended."""
     desk.adopt(json.loads((context.workdir / "ours.json").read_text()))
     waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
     last_settled = time.monotonic()
@@ -103,19 +113,14 @@ def _stored(context: StageContext) -> StageResult:
         if not waiting:
             break
         if context.stopping.is_set():
-            desk.give_up(_started(context.workdir, waiting))
             raise preempted(f"stopped with {len(waiting)} calculations to go")
         new_beat = _modified(context.workdir / "heartbeat")
         if new_beat != beat:
             beat, alive_at = new_beat, time.monotonic()
         if finished or time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS:
-            desk.give_up(_started(context.workdir, waiting))
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         desk.keep_claims()
         time.sleep(_POLL_SECONDS)
-    desk.await_others()
-    manifest = commit(context, desk.output(), time.monotonic() - started)
-    return described(context, manifest, reused=False, seconds=time.monotonic() - started)
 
 
 def _engine(context: StageContext) -> Engine:
@@ -125,8 +130,8 @@ def _engine(context: StageContext) -> Engine:
     return engine
 
 
-def _started(workdir: Path, waiting: dict[int, Entry]) -> list[Entry]:
-    return [entry for entry in waiting.values() if (_folder(workdir, entry) / "engine.out").exists()]
+def _started(workdir: Path, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if (_folder(workdir, entry) / "engine.out").exists()]
 
 
 def _folder(workdir: Path, entry: Entry) -> Path:

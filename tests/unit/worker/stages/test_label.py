@@ -225,6 +225,7 @@ def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, mon
     selected = select(loop)
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "enter", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        patch.setattr(LabelDesk, "_give_up", lambda *_: None)
         with pytest.raises(SystemExit):
             label(loop, selected)
     assert counts(loop)["paid"] == 0
@@ -252,6 +253,30 @@ def test_sigterm_ends_between_calculations_and_frees_the_rest(tmp_path):
     assert loop.store.list("claims/") == []
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+
+
+def test_an_error_frees_all_claims_and_only_what_ran_is_wasted(tmp_path, monkeypatch):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    with monkeypatch.context() as patch:
+        patch.setattr(AseLabeler, "compute", lambda *_: (_ for _ in ()).throw(transient(Reason.ENGINE_LOST, "gone")))
+        with pytest.raises(StageError, match="gone"):
+            label(loop, selected)
+    assert loop.store.list("claims/") == []
+    label(loop, selected)
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 1}
+
+
+def test_what_ended_a_stage_is_told_though_claims_cannot_be_given_back(tmp_path, monkeypatch):
+    loop = Loop(tmp_path)
+
+    def refused(*_):
+        raise transient(Reason.STORE_UNAVAILABLE, "nobody answers")
+
+    monkeypatch.setattr(AseLabeler, "compute", lambda *_: (_ for _ in ()).throw(transient(Reason.ENGINE_LOST, "gone")))
+    monkeypatch.setattr(LabelStore, "release", refused)
+    with pytest.raises(StageError, match="gone"):
+        label(loop, select(loop))
 
 
 def test_of_two_attempts_the_first_to_commit_wins(tmp_path):

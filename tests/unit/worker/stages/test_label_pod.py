@@ -153,3 +153,15 @@ def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, ima
         label_pod.stage_out(context)
     run_script(context.workdir)
     assert not (context.workdir / "done").exists()
+
+
+def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypatch):
+    loop = Loop(tmp_path)
+
+    def fails(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("pfd_worker.labelers.abinit.AbinitLabeler.write_inputs", fails)
+    with pytest.raises(OSError, match="no space"):
+        label_pod.stage_in(context_of(loop, select(loop), params=POD))
+    assert loop.store.list("claims/") == []

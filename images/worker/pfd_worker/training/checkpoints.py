@@ -1,7 +1,8 @@
-"""Checkpoints of a running training in the object store: what the next attempt goes on from."""
+"""Checkpoints of a running training in the object store: what the next attempt goes on from, and chooses among."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from pfd_worker.errors import StageError, transient
 from pfd_worker.store.objects import ObjectStore
 
 _TRIES = 5
+MODELS_KEPT = 10
+"""Of a training: the best checkpoint may be one of an earlier attempt, and each is some ten MB and more."""
 
 
 class CheckpointStore:
@@ -29,10 +32,13 @@ class CheckpointStore:
         self._prefix = f"stages/{digest}/checkpoints/"
 
     def steps(self) -> dict[int, str]:
-        """Return step → key of what is there."""
+        """Return step → key of what training can go on from."""
+        return self._found("step")
+
+    def _found(self, kind: str) -> dict[int, str]:
         found = {}
         for key in self._objects.list(self._prefix):
-            match = re.fullmatch(r"step-(\d{8})\.pt", key.removeprefix(self._prefix))
+            match = re.fullmatch(rf"{kind}-(\d{{8}})\.pt", key.removeprefix(self._prefix))
             if match:
                 found[int(match[1])] = key
         return found
@@ -43,6 +49,23 @@ class CheckpointStore:
         for older, key in self.steps().items():
             if older < step:
                 self._objects.delete(key)
+
+    def save_model(self, path: Path, step: int) -> None:
+        """Upload the model of a checkpoint; of more than `MODELS_KEPT` those stay that are spread evenly."""
+        self._objects.upload(path, f"{self._prefix}model-{step:08d}.pt")
+        models = self._found("model")
+        while len(models) > MODELS_KEPT:
+            steps = sorted(models)
+            gaps = [after - before for before, after in zip(steps, steps[2:], strict=False)]
+            self._objects.delete(models.pop(steps[1 + gaps.index(min(gaps))]))
+
+    def fetch_models(self, path_of: Callable[[int], Path], below: int) -> None:
+        """Download the models of checkpoints before a step to where the program looks for these."""
+        for step, key in self._found("model").items():
+            if step < below:
+                # another pod may drop it, and then has others
+                with contextlib.suppress(StageError):
+                    self._objects.download(key, path_of(step))
 
     def fetch_newest(self, path_of: Callable[[int], Path]) -> Path | None:
         """Download the newest checkpoint to where the program looks for one of its step; None if there is none.
@@ -72,5 +95,6 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Remove all of them."""
-        for key in self.steps().values():
-            self._objects.delete(key)
+        for kind in ("step", "model"):
+            for key in self._found(kind).values():
+                self._objects.delete(key)

@@ -83,6 +83,10 @@ class TrainingProcess:
                 _end(child)
         if child.returncode != 0:
             raise self._failure(child.returncode, kernel_kills() > kills_before)
+        newest = self._newest()
+        if newest is not None:
+            # what comes after the training takes its time, too
+            watcher.on_checkpoint(*newest)
 
     def _watch(self, child: subprocess.Popen[bytes], watcher: Watcher, stopping: threading.Event) -> None:
         seen_step, saved, saved_at = -1, self._newest(), time.monotonic()

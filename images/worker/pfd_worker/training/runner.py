@@ -71,10 +71,12 @@ class TrainingRun:
         resumed = self.checkpoints.fetch_newest(session.checkpoint)
         resumed_from = session.step_of(resumed) if resumed else 0
         if resumed_from < session.steps:
-            watcher = _Watcher(self.checkpoints, session.steps, self.progress)
+            watcher = _Watcher(self.checkpoints, session, bool(validation), self.progress)
             TrainingProcess(session, self.checkpoint_seconds, self.team).run(resumed, watcher, self.stopping)
         if not self.team.leads:
             return None
+        if validation and resumed:
+            self.checkpoints.fetch_models(session.checkpoint, resumed_from)
         scores = score_checkpoints(session, validation) if validation else []
         best = min(scores, key=lambda s: (s.score, -s.step)).path if scores else session.checkpoints()[-1]
         session.strip(best, output)
@@ -93,9 +95,17 @@ class TrainingRun:
 class _Watcher:
     """Tells progress with the time left, and takes checkpoints to the store."""
 
-    def __init__(self, checkpoints: CheckpointStore, steps: int, progress: Callable[[float, str], None]) -> None:
+    def __init__(
+        self,
+        checkpoints: CheckpointStore,
+        session: TrainingSession,
+        choice: bool,
+        progress: Callable[[float, str], None],
+    ) -> None:
         self._checkpoints = checkpoints
-        self._steps = steps
+        self._session = session
+        self._choice = choice
+        self._steps = session.steps
         self._progress = progress
         self._first: tuple[float, int] | None = None
 
@@ -109,3 +119,8 @@ class _Watcher:
 
     def on_checkpoint(self, path: Path, step: int) -> None:
         self._checkpoints.save(path, step)
+        if self._choice:
+            model = path.with_name("model-alone.pt")
+            self._session.strip(path, model)
+            self._checkpoints.save_model(model, step)
+            model.unlink()

@@ -1,0 +1,116 @@
+"""The best checkpoint is the best of all attempts, whichever pod it came from."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from pfd_worker.errors import StageError
+from pfd_worker.frames import labelled
+from pfd_worker.models.base import Prediction
+from pfd_worker.store.objects import DirectoryStore
+from pfd_worker.team import ALONE
+from pfd_worker.training import checkpoints
+from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.runner import Trained, TrainingRun
+
+FRAMES = [labelled(Atoms("H", info={"sampling": "farthest"}), 0.0, np.zeros((1, 3))) for _ in range(20)]
+
+
+class Wrong:
+    """A model whose force error is written in its file."""
+
+    def __init__(self, path: Path) -> None:
+        self.error = float(path.read_text())
+
+    def predict(self, frames):
+        return [Prediction(0.0, np.full((len(atoms), 3), self.error), np.zeros((3, 3))) for atoms in frames]
+
+
+class Session:
+    """A training program that is a few lines of shell: step → force error of its checkpoint."""
+
+    program, distributed, curve_file, steps = "sh", False, "curve", 40
+
+    def __init__(self, folder: Path, errors: dict[int, float], ending: str) -> None:
+        self.folder = folder
+        self.errors = errors
+        self.ending = ending
+
+    def command(self, resumed):
+        lines = [f"echo {error} > part; mv part {step}.pt; sleep 0.8" for step, error in self.errors.items()]
+        return ["sh", "-c", "\n".join([*lines, self.ending])]
+
+    def last_point(self):
+        return None
+
+    def checkpoints(self):
+        return sorted(self.folder.glob("*.pt"), key=self.step_of)
+
+    def checkpoint(self, step):
+        return self.folder / f"{step}.pt"
+
+    def step_of(self, checkpoint):
+        return int(checkpoint.stem)
+
+    def open(self, checkpoint):
+        return Wrong(checkpoint)
+
+    def strip(self, checkpoint, output):
+        shutil.copyfile(checkpoint, output)
+
+
+def attempt(folder: Path, errors: dict[int, float], ending: str, stop_at: int | None = None) -> Trained | None:
+    stopping = threading.Event()
+
+    class Stops(CheckpointStore):
+        def save_model(self, path, step):
+            super().save_model(path, step)
+            if step == stop_at:
+                stopping.set()
+
+    run = TrainingRun(
+        folder=folder,
+        begin=lambda frames, seed: Session(folder, errors, ending),
+        team=ALONE,
+        checkpoints=Stops(DirectoryStore(folder.parent / "store"), "0" * 64),
+        checkpoint_seconds=0,
+        validation_fraction=0.2,
+        seed=1,
+        validation_seed=2,
+        progress=lambda percent, words: None,
+        stopping=stopping,
+    )
+    return run.run(FRAMES, folder.parent / "model.pt")
+
+
+def test_the_best_checkpoint_of_a_stopped_attempt_is_not_forgotten(tmp_path):
+    with pytest.raises(StageError, match="goes on from step 20"):
+        attempt(tmp_path / "1", {10: 0.1, 20: 0.9}, "sleep 60", stop_at=20)
+    second = attempt(tmp_path / "2", {30: 0.5, 40: 0.7}, "exit 0")
+    assert second is not None and (second.step, second.resumed_from_step) == (10, 20)
+    assert (tmp_path / "model.pt").read_text() == "0.1\n"
+    # what it had is there for a pod that is lost before it has committed
+    third = attempt(tmp_path / "3", {}, "exit 1")
+    assert third is not None and (third.step, third.resumed_from_step) == (10, 40)
+    assert {point["step"] for point in third.validation} == {10, 20, 30, 40}
+
+
+def test_models_of_steps_all_over_the_training_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "MODELS_KEPT", 4)
+    store = CheckpointStore(DirectoryStore(tmp_path / "store"), "0" * 64)
+    given = tmp_path / "model.pt"
+    given.write_text("a model")
+    for step in range(0, 101, 10):
+        store.save_model(given, step)
+    store.fetch_models(lambda step: tmp_path / f"{step}.pt", below=100)
+    kept = sorted(int(path.stem) for path in tmp_path.glob("[0-9]*.pt"))
+    assert kept[0] == 0 and len(kept) == 3 and max(np.diff([*kept, 100])) <= 50
+    store.clear()
+    store.fetch_models(lambda step: tmp_path / "cleared.pt", below=100)
+    assert not (tmp_path / "cleared.pt").exists()

@@ -16,7 +16,7 @@ from pfd_operator.contract.training import Training
 from pfd_worker import stage_files
 from pfd_worker.models import checkpoint, sevennet_checkpoint
 from pfd_worker.models.base import AtomisticModel
-from pfd_worker.models.calculator import CalculatorModel, make_calculator
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.checkpoint import CheckpointInfo
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.sevennet import SevennetModel
@@ -95,6 +95,6 @@ def open_model(context: StageContext, manifest: Manifest) -> AtomisticModel:
     """Return the model, or calculator, that a prepare or train stage has left."""
     if stage_files.CALCULATOR in manifest.files:
         settings = AseEngine.model_validate(json.loads(context.fetch(manifest, stage_files.CALCULATOR).read_text()))
-        return CalculatorModel(make_calculator(settings, "spec.teacher.calculator"))
+        return CalculatorModel.from_settings(settings, "spec.teacher.calculator")
     family = family_of(manifest)
     return family.open(context.fetch(manifest, family.model_file))

@@ -17,9 +17,9 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.task import AimdSettings, Calculation
-from pfd_worker.labelers.workplace import Workplace
 from pfd_worker.models.base import FrameCalculator
 from pfd_worker.models.calculator import check_converged, make_calculator
+from pfd_worker.models.workplace import Workplace
 from pfd_worker.out_of_memory import is_out_of_memory
 
 CALCULATOR_FIELD = "spec.labeling.engine.ase.calculator"
@@ -99,8 +99,13 @@ def _trajectory(workplace: Workplace, atoms: Atoms, aimd: AimdSettings) -> Itera
 
 
 def _labelled_by(workplace: Workplace, structure: Atoms) -> Atoms:
+    with workplace.calculator() as calculator:
+        return _computed(calculator, structure)
+
+
+def _computed(calculator: Any, structure: Atoms) -> Atoms:
     atoms = structure.copy()
-    atoms.calc = workplace.calculator()
+    atoms.calc = calculator
     # forces first: a program that is asked for them gives the energy, too; what fails for want of a stress leaves both
     forces, energy = atoms.get_forces(), energy_of(atoms)
     frame = labelled(atoms, energy, forces, _virial(atoms))

@@ -18,7 +18,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
 from pfd_worker.labelers.base import InProcessLabeler, Verdict
 from pfd_worker.labelers.task import Calculation
-from pfd_worker.labelers.workplace import ELSEWHERE
+from pfd_worker.models.workplace import ELSEWHERE
 
 START_SECONDS = 600.0
 """Time to import a calculator and to make it; it is no part of a calculation's own."""

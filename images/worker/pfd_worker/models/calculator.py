@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BadConfiguration, CalculationFailed, Calculator, SCFError
+from ase.calculators.calculator import BadConfiguration, CalculationFailed, Calculator, SCFError, all_changes
 from ase.calculators.genericfileio import GenericFileIOCalculator
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.frames import energy_of, has_virial
-from pfd_worker.models.base import Prediction
+from pfd_worker.models.base import FrameCalculator, Prediction
+from pfd_worker.models.workplace import Workplace
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
 _SHELLS = 12
@@ -74,17 +76,53 @@ def check_converged(calculator: Calculator) -> None:
         raise SCFError("the calculator says that its cycle did not converge")
 
 
+class PlacedCalculator(FrameCalculator):
+    """A calculator for which no calculation finds the files of another, and that never gives what did not converge.
+
+    Parameters
+    ----------
+    make
+        Makes the calculator that computes.
+    """
+
+    def __init__(self, make: Callable[[], Calculator]) -> None:
+        self._workplace = Workplace(make)
+        with self._workplace.calculator() as calculator:
+            super().__init__(lambda atoms: {}, calculator.implemented_properties)
+        weakref.finalize(self, self._workplace.clear)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate what is asked for: a stress that nobody wants may cost as much as all else."""
+        Calculator.calculate(self, atoms, properties, system_changes)
+        with self._workplace.calculator() as calculator:
+            frame = self.atoms.copy()
+            for name in properties:
+                calculator.get_property(name, frame)
+            check_converged(calculator)
+            self.results = dict(calculator.results)
+
+
 class CalculatorModel:
     """A calculator behind what stages ask of a model.
 
     Parameters
     ----------
-    calculator
-        With energy, forces and, for frames that have a virial, stress.
+    make
+        Makes a calculator with energy, forces and, for frames that have a virial, stress.
     """
 
-    def __init__(self, calculator: Calculator) -> None:
-        self._calculator = calculator
+    def __init__(self, make: Callable[[], Calculator]) -> None:
+        self._calculator = PlacedCalculator(make)
+
+    @classmethod
+    def from_settings(cls, settings: AseEngine, where: str) -> CalculatorModel:
+        """Import the calculator that the spec names, see `make_calculator`."""
+        return cls(lambda: make_calculator(settings, where))
 
     @property
     def atoms_together(self) -> int:
@@ -110,9 +148,7 @@ class CalculatorModel:
         virial = np.zeros((3, 3))
         if has_virial(atoms):
             virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-        prediction = Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
-        check_converged(self._calculator)
-        return prediction
+        return Prediction(energy_of(atoms), np.array(atoms.get_forces()), virial)
 
     def features(self, frames: Sequence[Atoms], elements: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector per frame: a calculator tells no descriptors, so radial ones stand in, see below."""

@@ -20,7 +20,7 @@ def predictions_or_errors(
     Parameters
     ----------
     model
-        Asked for one frame after another, where all at once failed.
+        Asked for one frame after another, where all at once failed or gains nothing.
     frames
         To predict.
     predict
@@ -28,10 +28,11 @@ def predictions_or_errors(
     on_failure
         Told what all at once raised: models of third parties raise whatever they like.
     """
-    try:
-        return [*predict(frames)]
-    except Exception as error:
-        on_failure(error)
+    if model.atoms_together:
+        try:
+            return [*predict(frames)]
+        except Exception as error:
+            on_failure(error)
     # outside the handler: the error holds what the batch has allocated
     return [_prediction_or_error(model, atoms) for atoms in frames]
 

@@ -19,7 +19,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import FAMILIES, Family
 from pfd_worker.models.base import AtomisticModel
-from pfd_worker.models.calculator import CalculatorModel, make_calculator
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.checkpoint import CheckpointInfo
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
@@ -65,7 +65,7 @@ def prepare_model(
 
 
 def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list[Atoms], where: str) -> PreparedModel:
-    model = CalculatorModel(make_calculator(settings, f"{where}.calculator"))
+    model = CalculatorModel.from_settings(settings, f"{where}.calculator")
     _check_model_runs(model, frames, where)
     file = context.workdir / stage_files.CALCULATOR
     file.write_text(json.dumps(settings.to_json()))

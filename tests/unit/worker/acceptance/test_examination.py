@@ -62,7 +62,7 @@ class Expands(Einstein):
 
 def holdout():
     atoms = crystal()
-    predicted = CalculatorModel(Einstein()).predict([atoms])[0]
+    predicted = CalculatorModel(Einstein).predict([atoms])[0]
     return [labelled(atoms, predicted.energy, predicted.forces, predicted.virial)]
 
 
@@ -71,8 +71,8 @@ def examination(
     **asked,
 ):  # fmt: skip
     return Examination(
-        teacher=CalculatorModel(teacher()),
-        student=CalculatorModel(student()),
+        teacher=CalculatorModel(teacher),
+        student=CalculatorModel(student),
         starts=starts or {"copper": crystal()},
         acceptance=Acceptance.model_validate(ASKED | asked),
         exploration=Exploration.model_validate(

@@ -21,7 +21,7 @@ class Emt(CalculatorModel):
     atoms_together = 64
 
     def __init__(self):
-        super().__init__(EMT())
+        super().__init__(EMT)
         self.batches = []
 
     def predict_moving(self, frames):
@@ -121,4 +121,4 @@ def test_as_many_step_together_as_the_model_takes_gladly(sizes, expected):
 
 
 def test_a_calculator_takes_one_frame_at_a_time():
-    assert trajectories_together(CalculatorModel(EMT()), [bulk("Cu")] * 5) == 1
+    assert trajectories_together(CalculatorModel(EMT), [bulk("Cu")] * 5) == 1

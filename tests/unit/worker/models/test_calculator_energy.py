@@ -33,15 +33,15 @@ class _Unsmeared(_Smeared):
 
 
 def test_with_smearing_it_is_the_free_energy() -> None:
-    assert CalculatorModel(_Smeared()).predict([Atoms("H")])[0].energy == -2.0
+    assert CalculatorModel(_Smeared).predict([Atoms("H")])[0].energy == -2.0
 
 
 def test_a_slab_has_no_virial_to_teach() -> None:
     bulk, slab = (Atoms("Cu", cell=[3, 3, 3], pbc=[True, True, periodic]) for periodic in (True, False))
-    in_bulk, in_slab = CalculatorModel(EMT()).predict([bulk, slab])
+    in_bulk, in_slab = CalculatorModel(EMT).predict([bulk, slab])
     assert in_bulk.virial.any()
     assert not in_slab.virial.any()
 
 
 def test_without_it_is_the_only_one() -> None:
-    assert CalculatorModel(_Unsmeared()).predict([Atoms("H")])[0].energy == -1.0
+    assert CalculatorModel(_Unsmeared).predict([Atoms("H")])[0].energy == -1.0

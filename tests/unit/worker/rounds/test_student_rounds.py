@@ -36,7 +36,7 @@ class Exaggerates(EMT):
         self.results["forces"] = self.results["forces"] * (1 + self.factor)
 
 
-FAMILY = dataclasses.replace(DEEPMD, open=lambda path: CalculatorModel(Exaggerates(float(path.read_text()))))
+FAMILY = dataclasses.replace(DEEPMD, open=lambda path: CalculatorModel(lambda: Exaggerates(float(path.read_text()))))
 
 
 class GivenRound(StudentRound):
@@ -125,7 +125,7 @@ def new_frames():
     for number in range(12):
         atoms = bulk("Cu", cubic=True)
         atoms.rattle(0.02 + 0.01 * number, seed=number)
-        predicted = CalculatorModel(EMT()).predict([atoms])[0]
+        predicted = CalculatorModel(EMT).predict([atoms])[0]
         frames.append(labelled(atoms, predicted.energy, predicted.forces, predicted.virial))
         about = {"sampling": "representative", "purpose": "training", "stratum": "s", "system": "copper"}
         frames[-1].info |= about | {"novelty": 0.1 + number}
@@ -144,6 +144,6 @@ def new_frames():
 def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, known):
     spec = job.loop.spec(TRAIN | params, 2, job.inputs)
     trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
-    trained._measure_explorer(CalculatorModel(Exaggerates(0.1)), new_frames())
+    trained._measure_explorer(CalculatorModel(lambda: Exaggerates(0.1)), new_frames())
     assert (trained.error_of_novelty is not None) == known
     assert trained.measures.metrics["prequential"].frames == 12

@@ -27,7 +27,7 @@ from pfd_worker.training.runner import Trained
 TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
 FAMILY = dataclasses.replace(
     DEEPMD,
-    open=lambda path: CalculatorModel(EMT(asap_cutoff=True)),
+    open=lambda path: CalculatorModel(lambda: EMT(asap_cutoff=True)),
     shift_energy=lambda source, shifts, output: shutil.copyfile(source, output),
 )
 

@@ -43,7 +43,7 @@ def calculators(monkeypatch):
         return {"frozen.pth": folder / "frozen.pth"}
 
     monkeypatch.setattr(accept, "_frozen", frozen)
-    monkeypatch.setattr(accept, "FrozenModel", lambda path: CalculatorModel(EMT()))
+    monkeypatch.setattr(accept, "FrozenModel", lambda path: CalculatorModel(EMT))
     monkeypatch.setattr("pfd_worker.acceptance.dynamics.MD_ATOMS", 4)
 
 
@@ -55,7 +55,7 @@ def crystal(element: str, system: str, number: int = 0) -> Atoms:
 
 
 def label(atoms: Atoms) -> Atoms:
-    predicted = CalculatorModel(EMT()).predict([atoms])[0]
+    predicted = CalculatorModel(EMT).predict([atoms])[0]
     return labelled(atoms, predicted.energy, predicted.forces, predicted.virial)
 
 

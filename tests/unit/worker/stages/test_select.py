@@ -149,7 +149,7 @@ class Explodes(EMT):
 def test_md_that_gives_no_candidate_is_told_to_the_user(explored, monkeypatch):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
-    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(Explodes()))
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(Explodes))
     empty = loop.indexed(explore_params("training"), 3, model, 2)
     with pytest.raises(StageError) as caught:
         loop.run(EVEN, 3, {**inputs, "explore": empty})
@@ -186,7 +186,7 @@ def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(ex
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
     sound = loop.manifest(inputs["explore"], 1).result.outcome
-    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate()))
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate))
     result = loop.run(explore_params("training"), 2, model, index=1)
     assert (result.outcome.exploded, sound.exploded) == (1, 0)
     assert 0 < result.outcome.candidates < sound.candidates

@@ -48,8 +48,10 @@ class Calculates(EMT):
 class Batched(CalculatorModel):
     """A model that does all frames at once or none."""
 
+    atoms_together = 1000
+
     def __init__(self, most: int = 100) -> None:
-        super().__init__(EMT())
+        super().__init__(EMT)
         self.most = most
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
@@ -115,9 +117,9 @@ def labelled_by(model: CalculatorModel, inputs: tuple[Loop, dict[str, StageRef]]
 @pytest.mark.parametrize(
     ("model", "reason", "words"),
     [
-        (CalculatorModel(Calculates(raises)), "EngineError", "OSError: its program is not there"),
-        (CalculatorModel(Calculates(does_not_converge)), "ScfNotConverged", "did not converge"),
-        (CalculatorModel(Calculates(is_not_finite)), "NotANumber", "not finite"),
+        (CalculatorModel(lambda: Calculates(raises)), "EngineError", "OSError: its program is not there"),
+        (CalculatorModel(lambda: Calculates(does_not_converge)), "ScfNotConverged", "did not converge"),
+        (CalculatorModel(lambda: Calculates(is_not_finite)), "NotANumber", "not finite"),
         (Batched(), "EngineError", "KeyError: 'Al'"),
     ],
     ids=["raises", "unconverged", "not finite", "batched"],
@@ -200,5 +202,5 @@ def test_an_attempt_that_could_not_commit_has_not_paid(inputs, monkeypatch):
         patch.setattr(type(loop.store), "upload", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
         with pytest.raises(SystemExit):
             labelled_by(Batched(), inputs, monkeypatch)
-    labelled_by(CalculatorModel(Calculates(lambda calculator: None)), inputs, monkeypatch)
+    labelled_by(CalculatorModel(lambda: Calculates(lambda calculator: None)), inputs, monkeypatch)
     assert Ledger(loop.store, "uid-1").count().model_dump() == {"paid": FRAMES, "reused": 0, "failed": 0, "wasted": 0}

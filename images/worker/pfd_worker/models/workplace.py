@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from types import TracebackType
@@ -22,7 +22,7 @@ class Workplace:
 
     Calculators of programs read whatever lies there: if the program ends well without new results, those of the
     calculation before, of another structure. A calculator that leaves no file works in memory, and goes on with what
-    it knows. The working directory is the whole process's: no two threads can have a workplace at a time.
+    it knows. The working directory is the whole process's: no two threads can compute in one at a time.
 
     Parameters
     ----------
@@ -42,19 +42,22 @@ class Workplace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
+        self.clear()
 
-    def calculator(self) -> Any:
-        """Return a calculator for the next structure."""
+    @contextlib.contextmanager
+    def calculator(self) -> Iterator[Any]:
+        """Give a calculator for the next structure, and be where it computes."""
         if self._calculator is None or any(any(folder.iterdir()) for folder in self._folders):
-            self._clear()
+            self.clear()
             folder = self._empty_folder()
-            self._held.enter_context(contextlib.chdir(folder))
-            self._calculator = self._make()
-            self._move_below(folder)
-        return self._calculator
+            with contextlib.chdir(folder):
+                self._calculator = self._make()
+                self._move_below(folder)
+        with contextlib.chdir(self._folders[0]):
+            yield self._calculator
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove calculator and folders."""
         self._calculator = None
         self._folders = []
         self._held.close()

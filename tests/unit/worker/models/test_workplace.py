@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
-from ase.calculators.calculator import Calculator, FileIOCalculator
+from ase.calculators.calculator import Calculator, FileIOCalculator, SCFError
 from ase.calculators.emt import EMT
 from ase.calculators.genericfileio import CalculatorTemplate, GenericFileIOCalculator
 
@@ -15,7 +17,9 @@ from pfd_operator.contract.result import ExitCode
 from pfd_worker.errors import StageError
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.task import AimdSettings, Calculation
-from pfd_worker.labelers.workplace import Workplace
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.models.one_by_one import predictions_or_errors
+from pfd_worker.models.workplace import Workplace
 
 # a site's wrapper, whose last line succeeds whatever has become of the program before it
 PROGRAM = """#!/bin/sh
@@ -75,12 +79,17 @@ class Here(Calculator):
         self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
 
 
-def program(folder: Path, good: int, **given) -> AseLabeler:
-    """Return a labeler whose program gives results `good` times."""
+def calculators(folder: Path, good: int, **given) -> Callable[[], Program]:
+    """Return what makes calculators of one program, which gives results `good` times."""
     script = folder / "program"
     script.write_text(PROGRAM.format(log=folder, good=good))
     script.chmod(0o755)
-    return AseLabeler(lambda: Program(command=str(script), **given))
+    return lambda: Program(command=str(script), **given)
+
+
+def program(folder: Path, good: int, **given) -> AseLabeler:
+    """Return a labeler of such."""
+    return AseLabeler(calculators(folder, good, **given))
 
 
 def single_point(seed: int) -> Calculation:
@@ -151,6 +160,47 @@ def test_a_calculator_goes_on_while_it_leaves_no_file(kind, made):
     with Workplace(make) as workplace:
         for seed in (1, 2, 3):
             atoms = single_point(seed).atoms
-            atoms.calc = workplace.calculator()
-            atoms.get_forces()
+            with workplace.calculator() as atoms.calc:
+                atoms.get_forces()
     assert len(calculators) == made
+
+
+def test_a_teacher_has_no_results_of_the_frame_before_either(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [Atoms("Cu", positions=[[0.5 * number, 0, 0]]) for number in range(3)]
+    model = CalculatorModel(calculators(tmp_path, good=2))
+    assert [found.energy for found in model.predict(frames[:2])] == [0.0, 0.5]
+    assert (tmp_path / "runs").read_text().count("run") == 2, "energy and forces are of one run"
+    with pytest.raises(FileNotFoundError):
+        model.predict(frames[2:])
+    assert Path.cwd() == tmp_path and not (tmp_path / "restarted").exists()
+
+
+def test_md_with_a_teacher_does_not_go_on_with_what_did_not_converge():
+    class Diverges(EMT):
+        converged = True
+
+        def calculate(self, *given):
+            super().calculate(*given)
+            self.converged = self.results["energy"] < 0.1
+
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = CalculatorModel(Diverges).calculator()
+    assert np.abs(atoms.get_forces()).max() < 0.1
+    atoms.rattle(0.2, seed=1)
+    with pytest.raises(SCFError):
+        atoms.get_forces()
+
+
+def test_a_batch_that_gains_nothing_is_not_tried():
+    class Counts(CalculatorModel):
+        batches = 0
+
+        def predict(self, frames):
+            self.batches += len(frames) > 1
+            return super().predict(frames)
+
+    model = Counts(EMT)
+    frames = [bulk("Cu"), bulk("U")]
+    found = predictions_or_errors(model, frames, model.predict, lambda error: None)
+    assert model.batches == 0 and [isinstance(each, Exception) for each in found] == [False, True]

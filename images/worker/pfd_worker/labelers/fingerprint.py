@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,35 @@ def without_launcher(engine: Mapping[str, Any]) -> dict[str, Any]:
             programs = [number for number, word in enumerate(command) if f"program:{word}" in found]
             described[name] = {**settings, "command": command[max(programs, default=0) :]}
     return described
+
+
+def of_elements(engine: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
+    """Return an engine with what was found of it, without what is there for other elements only.
+
+    Parameters
+    ----------
+    engine
+        Settings by the engine's name, and `content`, the answer of `fingerprint`.
+    elements
+        Those of a frame: no other pseudopotential is part of its label.
+    """
+    described, unused = dict(engine), set()
+    for name, settings in engine.items():
+        if name != "content" and "pseudopotentials" in settings:
+            files = settings["pseudopotentials"]
+            kept = {"pseudopotentials": _of(files, elements)}
+            if "extra" in settings:
+                kept["extra"] = {key: _of(value, elements) for key, value in settings["extra"].items()}
+            described[name] = settings | kept
+            unused |= {f"file:{file}" for file in set(files.values()) - set(kept["pseudopotentials"].values())}
+    if "content" in engine:
+        described["content"] = {item: digest for item, digest in engine["content"].items() if item not in unused}
+    return described
+
+
+def _of(value: Any, elements: Collection[str]) -> Any:
+    """Return the part of an {element: value} that is of these elements; anything else as it is."""
+    return {key: each for key, each in value.items() if key in elements} if isinstance(value, Mapping) else value
 
 
 def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.selection import Purpose
 from pfd_worker.frames import Sampling
-from pfd_worker.labelers.fingerprint import without_launcher
+from pfd_worker.labelers.fingerprint import of_elements, without_launcher
 from pfd_worker.velocities import draw_velocities
 
 _DRAWN = "without drift"
@@ -86,7 +86,8 @@ class Calculation:
     def key(self, engine: Mapping[str, Any]) -> str:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.
 
-        How many processes compute it is no part of it: the words of a launcher before the program are left out.
+        How many processes compute it is no part of it: the words of a launcher before the program are left out. Nor are
+        pseudopotentials of elements that the structure does not have.
         Coordinates are rounded to 1e-8 Å, far below what any label resolves and far above what reading a text file
         changes.
         """
@@ -95,7 +96,7 @@ class Calculation:
             "cell": _rounded(self.atoms.cell.array),
             "positions": _rounded(self.atoms.positions),
             "pbc": self.atoms.pbc.tolist(),
-            "engine": without_launcher(engine),
+            "engine": without_launcher(of_elements(engine, set(self.atoms.get_chemical_symbols()))),
         }
         if self.aimd is not None:
             content["aimd"] = [*asdict(self.aimd).values(), _DRAWN]

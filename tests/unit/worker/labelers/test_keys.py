@@ -35,3 +35,26 @@ def test_keys_of_labels_that_are_stored_do_not_change():
         engine = Engine.model_validate({"abinit": given | command}).to_json()
         key = Calculation(bulk("Cu")).key(engine | content)
         assert key == "0ef68806632eb4c7f1e4497785248f49affb1e46d56f0481a1f9049bece6a98c"
+
+
+def abinit(elements: dict[str, str], **extra: object) -> dict[str, object]:
+    """An engine with what was found of it; pseudopotentials by element."""
+    files = {f"file:{element}.psp8": digest * 64 for element, digest in elements.items()}
+    settings = {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {name: f"{name}.psp8" for name in elements}}
+    engine = Engine.model_validate({"abinit": settings | {"extra": extra}}).to_json()
+    return engine | {"content": {"program:abinit": "1" * 64, **files}}
+
+
+def test_pseudopotentials_of_other_elements_are_no_part_of_a_label():
+    copper = Calculation(bulk("Cu"))
+    alone = copper.key(abinit({"Cu": "2"}, upawu={"Cu": 1.0}, nband=9))
+    assert copper.key(abinit({"Cu": "2", "O": "3"}, upawu={"Cu": 1.0, "O": 0.0}, nband=9)) == alone
+    others = [
+        abinit({"Cu": "4", "O": "3"}, upawu={"Cu": 1.0, "O": 0.0}, nband=9),
+        abinit({"Cu": "2", "O": "3"}, upawu={"Cu": 2.0, "O": 0.0}, nband=9),
+        abinit({"Cu": "2"}, upawu={"Cu": 1.0}, nband=8),
+    ]
+    assert len({alone, *map(copper.key, others)}) == 4
+    oxide = Calculation(bulk("CuO", "rocksalt", a=4.2))
+    first, second = (oxide.key(abinit({"Cu": "2", "O": digest})) for digest in "35")
+    assert first != second

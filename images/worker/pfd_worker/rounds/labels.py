@@ -71,7 +71,7 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     Raises
     ------
     StageError
-        LabelsFailed, if there is none, or if a stage of its own has left more of its tasks without a label than allowed.
+        LabelsFailed, if there is none, or if a stage of its own left more of its tasks without a label than allowed.
     """
     if "holdout" in context.spec.inputs:
         labels = collect_labels(context, max_failed_fraction, "holdout", "holdout-select")

@@ -33,6 +33,14 @@ def noise(frames: int) -> Changes:
     return {"labeling": {"noiseCheck": {"frames": frames, "settings": {}}}}
 
 
+FILE = {"name": "potcars", "key": "POTCAR.Si"}
+
+
+def by_a_program(image: str | None = "vasp:6", **settings: Any) -> Changes:
+    engine = {"xtb": None, "program": {"command": ["sh", "run.sh"], **settings}}
+    return {"labeling": {"engine": engine, "image": image}, "aimd": {"steps": 1}}
+
+
 def claim(stage: str, **sources: str) -> Changes:
     return {"pods": {stage: {"resourceClaims": [{"name": "gpu", **sources}]}}}
 
@@ -96,6 +104,28 @@ CASES = [
     ),
     Case(
         "FineTuneJob",
+        ".spec",
+        "labeling.image: labeling.engine.program runs in an image of yours: name it here",
+        by_a_program(),
+        (by_a_program(image=None),),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "labeling.engine.program computes single points only: set aimd.steps to 1, which labels as many perturbed "
+        "starts as there are aimd.trajectories",
+        by_a_program(),
+        (by_a_program() | {"aimd": {"trajectories": 1, "steps": 2}},),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec.labeling.engine.program.filesFrom[]",
+        "exactly one of configMap, secret is needed",
+        by_a_program(filesFrom=[{"secret": FILE}]),
+        (by_a_program(filesFrom=[{}]), by_a_program(filesFrom=[{"secret": FILE, "configMap": FILE}])),
+    ),
+    Case(
+        "FineTuneJob",
         ".spec.model",
         "exactly one of uri, pretrained is needed",
         {"model": {"uri": None, "pretrained": "7net-0"}},
@@ -104,7 +134,7 @@ CASES = [
     Case(
         "FineTuneJob",
         ".spec.labeling.engine",
-        "exactly one of abinit, xtb, ase is needed",
+        "exactly one of abinit, xtb, ase, program is needed",
         {"labeling": {"engine": {"xtb": None, "ase": EMT}}},
         ({"labeling": {"engine": {"xtb": None}}}, {"labeling": {"engine": {"ase": EMT}}}),
     ),

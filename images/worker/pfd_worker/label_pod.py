@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,6 +110,8 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
             )
             desk.settle(entry, verdict, time.monotonic() - last_settled)
             last_settled = time.monotonic()
+            # densities and orbitals of every calculation of a pod would fill the node's disk
+            shutil.rmtree(folder, ignore_errors=True)
             del waiting[number]
         if not waiting:
             break

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from .base import ExactlyOne, Positive, Strict, invalid_at, moved_to
+from .program import ProgramEngine
 
-OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator"})
+OTHER_METHOD = frozenset({"pseudopotentials", "command", "calculator", "filesFrom", "requires", "output"})
 """Settings that say what is computed, not how accurately."""
+PROGRAM_NEEDS_IMAGE = "labeling.engine.program runs in an image of yours: name it here"
 _NOISE_SETTINGS = ("noiseCheck", "settings")
 
 _BY_TYPE = re.compile(
@@ -160,6 +162,7 @@ class Engine(ExactlyOne):
     abinit: AbinitEngine | None = Field(None, description="ABINIT in an image of its own.")
     xtb: XtbEngine | None = Field(None, description="GFN1-xTB (tblite) in the worker image.")
     ase: AseEngine | None = Field(None, description="An ASE calculator in the worker image.")
+    program: ProgramEngine | None = Field(None, description="Any program in an image of its own.")
 
     @property
     def in_words(self) -> str:
@@ -169,6 +172,8 @@ class Engine(ExactlyOne):
             return (
                 f"ABINIT, {self.abinit.cutoff_ev:g} eV, k-points at most {self.abinit.k_spacing:g} 1/Å apart, {files}"
             )
+        if self.program is not None:
+            return f"the program {' '.join(self.program.command)}"
         return "GFN1-xTB" if self.ase is None else self.ase.calculator
 
 
@@ -204,9 +209,11 @@ class LabelPods(FailureLimit):
 class Labeling(LabelPods):
     """Reference calculations."""
 
-    engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase.")
+    engine: Engine = Field(description="The engine and its physics: exactly one of abinit, xtb, ase, program.")
     image: str | None = Field(
-        None, max_length=512, description="Image of the engine (ase, xtb: a worker image). Default: that of the chart."
+        None,
+        max_length=512,
+        description="Image of the engine (ase, xtb: a worker image). Default: that of the chart; program has none.",
     )
     parallelism: int = Field(4, ge=1, le=10000, description="Label pods at a time. Default 4.")
     frames_per_pod: int = Field(
@@ -237,7 +244,7 @@ class Labeling(LabelPods):
             words = f"{', '.join(other)} would be another method, not tighter settings"
             raise invalid_at(_NOISE_SETTINGS, words, self.noise_check.settings)
         try:
-            tighter = type(settings).model_validate(settings.to_json() | self.noise_check.settings)
+            tighter = type(settings).model_validate(_changed(settings.to_json(), self.noise_check.settings))
         except ValidationError as error:
             raise moved_to(_NOISE_SETTINGS, error) from error
         if tighter == settings:
@@ -249,3 +256,17 @@ class Labeling(LabelPods):
     def _noise_can_be_checked(self) -> Labeling:
         self.tighter()
         return self
+
+    @model_validator(mode="after")
+    def _a_program_has_an_image(self) -> Labeling:
+        if self.engine.program is not None and self.image is None:
+            raise invalid_at(("image",), PROGRAM_NEEDS_IMAGE, None)
+        return self
+
+
+def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with others in their place; of files, those that are named."""
+    changed = settings | changes
+    if isinstance(settings.get("files"), dict) and isinstance(changes.get("files"), dict):
+        changed["files"] = settings["files"] | changes["files"]
+    return changed

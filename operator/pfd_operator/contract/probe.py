@@ -1,7 +1,7 @@
 """What an engine's image really holds: asked inside it, before anything is computed, since names say little.
 
 A pseudopotential of the same name and an engine of the same version may differ between images, and a label is shared by
-everybody under a prefix. So its key holds the digests of both.
+everybody under a prefix. So its key holds the digests of both, and of files out of ConfigMaps and Secrets.
 """
 
 from __future__ import annotations
@@ -35,10 +35,37 @@ done >engine-probe.part && mv engine-probe.part engine-probe
 
 def probe_arguments(engine: Engine) -> list[str]:
     """Return the arguments of the probe: the folder's variable, then every item whose content decides labels."""
-    if engine.abinit is None:
-        return []
-    settings = engine.abinit
     # an argument of a launcher (mpirun -np 4 abinit) is a program or it is not: only those found are told apart
-    programs = [f"program:{word}" for word in settings.command if not word.startswith("-")]
-    files = [f"file:{name}" for name in sorted(set(settings.pseudopotentials.values()))]
-    return ["ABI_PSPDIR", *programs, *files]
+    if engine.abinit is not None:
+        files = sorted(set(engine.abinit.pseudopotentials.values()))
+        return ["ABI_PSPDIR", *map(_program, _words(engine.abinit.command)), *map(_file, files)]
+    if engine.program is not None:
+        settings = engine.program
+        # what the user gives is no part of the image
+        words = [word for word in _words(settings.command) if word not in settings.files]
+        # its files have absolute paths
+        return ["PWD", *dict.fromkeys([*map(_program, words), *needed_items(engine)])]
+    return []
+
+
+def needed_items(engine: Engine) -> list[str]:
+    """Return the items without which nothing can be computed."""
+    if engine.abinit is not None:
+        return [_program(engine.abinit.command[0]), *map(_file, sorted(set(engine.abinit.pseudopotentials.values())))]
+    if engine.program is not None:
+        settings = engine.program
+        required = [_file(item) if item.startswith("/") else _program(item) for item in settings.requires]
+        return [_program(settings.command[0]), *required, *(_file(each.path) for each in settings.files_from)]
+    return []
+
+
+def _words(command: list[str]) -> list[str]:
+    return [word for word in command if not word.startswith("-")]
+
+
+def _program(name: str) -> str:
+    return f"program:{name}"
+
+
+def _file(path: str) -> str:
+    return f"file:{path}"

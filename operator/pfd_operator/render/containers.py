@@ -14,7 +14,7 @@ from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
 
 from .errors import RenderError
-from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, shared_memory_mount
+from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, engine_mounts, shared_memory_mount
 
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -59,7 +59,7 @@ def containers(
     )
     for container in (stage_in, stage_out):
         container["resources"] = _small_resources(settings)
-    engine = _engine(job.engine_image, settings, overrides)
+    engine = _engine(job.engine_image, engine_mounts(job), settings, overrides)
     return [_probe(engine, job, settings), stage_in], [engine, stage_out]
 
 
@@ -79,7 +79,7 @@ def _worker(
     }
 
 
-def _engine(image: str, settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
+def _engine(image: str, mounts: list[dict[str, Any]], settings: Settings, overrides: PodOverrides) -> dict[str, Any]:
     return {
         "name": Container.ENGINE,
         "image": image,
@@ -89,7 +89,7 @@ def _engine(image: str, settings: Settings, overrides: PodOverrides) -> dict[str
         "workingDir": "/work",
         "env": _environment([{"name": "HOME", "value": "/home/pfd"}], settings),
         "resources": _main_resources(overrides),
-        "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount()],
+        "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount(), *mounts],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _CONTAINER_SECURITY,
     }
@@ -105,7 +105,7 @@ def _probe(engine: dict[str, Any], job: PlannedJob, settings: Settings) -> dict[
         "name": Container.PROBE,
         "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
         "resources": _small_resources(settings),
-        "volumeMounts": list(SCRATCH_MOUNTS),
+        "volumeMounts": [*SCRATCH_MOUNTS, *engine_mounts(job)],
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from pfd_operator.contract.program import MOUNTED_FILES_DIRECTORY, MountedFile
 from pfd_operator.contract.stage import (
     STAGE_SPEC_ANNOTATION,
     STAGE_SPEC_FILE,
     STRUCTURES_DIRECTORY,
+    LabelParams,
     PrepareParams,
 )
 from pfd_operator.plan.names import structures_key, structures_name
@@ -30,14 +32,23 @@ def shared_memory_mount() -> dict[str, Any]:
     return {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108 - an emptyDir of the pod
 
 
+def engine_mounts(job: PlannedJob) -> list[dict[str, Any]]:
+    """Return the mounts of an engine's containers that the other containers of its pod do not have."""
+    if not _mounted_files(job):
+        return []
+    return [{"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY, "readOnly": True}]
+
+
 def volumes(job: PlannedJob) -> list[dict[str, Any]]:
     """Return the volumes of a stage's pod."""
+    files = [_source(each) for each in _mounted_files(job)]
     return [
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "home", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
         {"name": "stage", "projected": {"sources": _sources(job)}},
+        *([{"name": "files", "projected": {"sources": files}}] if files else []),
     ]
 
 
@@ -67,7 +78,23 @@ def _structures(job: PlannedJob) -> list[dict[str, Any]]:
     return sources
 
 
+def _mounted_files(job: PlannedJob) -> list[MountedFile]:
+    params = job.spec.params
+    if not isinstance(params, LabelParams) or params.engine is None or params.engine.program is None:
+        return []
+    return params.engine.program.files_from
+
+
+def _source(file: MountedFile) -> dict[str, Any]:
+    kind, source = file.chosen()
+    return _projected(kind, source.name, source.key, source.key)
+
+
 def _config_map(name: str, key: str, path: str) -> dict[str, Any]:
-    # optional: a missing ConfigMap would leave the pod in ContainerCreating without a word in its status;
+    return _projected("configMap", name, key, path)
+
+
+def _projected(kind: str, name: str, key: str, path: str) -> dict[str, Any]:
+    # optional: a missing object would leave the pod in ContainerCreating without a word in its status;
     # this way the stage starts, finds no file and says so
-    return {"configMap": {"name": name, "optional": True, "items": [{"key": key, "path": path}]}}
+    return {kind: {"name": name, "optional": True, "items": [{"key": key, "path": path}]}}

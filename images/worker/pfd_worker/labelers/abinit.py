@@ -23,6 +23,7 @@ from scipy.io import netcdf_file
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
 from pfd_worker.frames import cell_heights, labelled
 from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.outputs import failed, fate, text_of
 from pfd_worker.labelers.task import Calculation
 
 ATOMIC_TIME_FS = 0.024188843265857
@@ -35,7 +36,6 @@ _FINISHED = "Calculation completed"
 _STEP = "--- Iteration: ("
 _UNREADABLE = (ValueError, IndexError, KeyError, TypeError, OSError)
 """TypeError: what scipy raises for a file that is no NetCDF, as a full disk leaves it."""
-_LINES_KEPT = 12
 VACUUM_ANGSTROM = 6.0
 """A wider gap between atoms is in no crystal but those with large pores, where this is as right."""
 DIELECTRIC_CONSTANT_BESIDE_VACUUM = 12.0
@@ -106,20 +106,18 @@ class AbinitLabeler:
     def read_outputs(self, calculation: Calculation, directory: Path, exit_code: int) -> Verdict:
         """Judge a run: complete, every SCF cycle converged, all numbers there. Failed AIMD keeps the steps before."""
         output = directory / "run.abo"
-        text = output.read_text(errors="replace") if output.exists() else ""
-        for applies, reason, words in (
-            (
-                exit_code == 137,
-                "EngineKilled",
-                "the engine was killed (SIGKILL), most likely out of memory, or it did not end when its time was over",
-            ),
-            (exit_code == 124, "TimedOut", "the calculation took longer than spec.labeling.timeoutSeconds"),
-            (_NOT_CONVERGED in text, "ScfNotConverged", "the self-consistent cycle did not converge"),
-            (exit_code != 0 or _FINISHED not in text, "EngineError", f"the engine ended with exit code {exit_code}"),
-        ):
-            if applies:
-                sound = [] if calculation.aimd is None else _sound_steps(calculation.atoms, directory, text)
-                return self._failed(directory, reason, words, sound)
+        try:
+            text = text_of(output) if output.exists() else ""
+        except ValueError as error:
+            return failed(directory, "OutputUnreadable", str(error))
+        ended = fate(exit_code)
+        if ended is None and _NOT_CONVERGED in text:
+            ended = "ScfNotConverged", "the self-consistent cycle did not converge"
+        elif ended is None and (exit_code != 0 or _FINISHED not in text):
+            ended = "EngineError", f"the engine ended with exit code {exit_code}"
+        if ended is not None:
+            sound = [] if calculation.aimd is None else _sound_steps(calculation.atoms, directory, text)
+            return failed(directory, *ended, sound)
         frames: list[Atoms] = []
         try:
             if calculation.aimd is None:
@@ -127,16 +125,11 @@ class AbinitLabeler:
             else:
                 frames.extend(_trajectory(calculation.atoms, directory))
         except _UNREADABLE as error:
-            return self._failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
+            return failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
         if calculation.aimd is not None and len(frames) != calculation.aimd.steps:
             words = f"{len(frames)} of {calculation.aimd.steps} MD steps were written"
-            return self._failed(directory, "OutputUnreadable", words, frames)
+            return failed(directory, "OutputUnreadable", words, frames)
         return Verdict(tuple(frames))
-
-    def _failed(self, directory: Path, reason: str, words: str, frames: Sequence[Atoms] = ()) -> Verdict:
-        log = directory / "engine.out"
-        lines = log.read_text(errors="replace").splitlines()[-_LINES_KEPT:] if log.exists() else []
-        return Verdict(tuple(frames), reason, "\n".join([f"{words}; its last lines:", *lines])[:2000])
 
 
 def _convergence(atoms: Atoms, extra: Mapping[str, Any]) -> dict[str, float]:

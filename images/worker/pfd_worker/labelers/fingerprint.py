@@ -12,9 +12,9 @@ from typing import Any
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
-from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, probe_arguments
+from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, needed_items, probe_arguments
 from pfd_operator.contract.result import Reason
-from pfd_worker.errors import user_error
+from pfd_worker.errors import StageError, user_error
 
 
 def fingerprint(engine: Engine, workdir: Path) -> dict[str, str]:
@@ -34,14 +34,15 @@ def fingerprint(engine: Engine, workdir: Path) -> dict[str, str]:
         EngineMissing or PseudopotentialMissing, if the image lacks the program, or a file.
     """
     arguments = probe_arguments(engine)
-    return _probed(arguments, workdir) if arguments else _packages(engine)
+    return _probed(engine, arguments, workdir) if arguments else _packages(engine)
 
 
-def without_launcher(engine: Mapping[str, Any]) -> dict[str, Any]:
+def as_in_keys(engine: Mapping[str, Any]) -> dict[str, Any]:
     """Return an engine with what was found of it as label keys hold it: commands from the engine's program on.
 
     The number of processes in `mpirun -np 8 abinit` changes no label. The program is the last word that the probe has
-    found to be one; by its digest, and that of the launcher, it stays in the content.
+    found to be one; by its digest, and that of the launcher, it stays in the content. So does what is in a ConfigMap or
+    Secret, whatever its name. A file of the user's that a word before the program names says what is run, and stays.
 
     Parameters
     ----------
@@ -52,10 +53,19 @@ def without_launcher(engine: Mapping[str, Any]) -> dict[str, Any]:
     described = dict(engine)
     for name, settings in engine.items():
         if name != "content" and "command" in settings:
-            command = settings["command"]
-            programs = [number for number, word in enumerate(command) if f"program:{word}" in found]
-            described[name] = {**settings, "command": command[max(programs, default=0) :]}
+            described[name] = {**settings, "command": _from_program_on(settings, found)}
+            described[name].pop("filesFrom", None)
     return described
+
+
+def _from_program_on(settings: Mapping[str, Any], found: Mapping[str, str]) -> list[str]:
+    command = settings["command"]
+    program = max((number for number, word in enumerate(command) if f"program:{word}" in found), default=0)
+    given = {
+        *settings.get("files", ()),
+        *(source["key"] for each in settings.get("filesFrom", ()) for source in each.values()),
+    }
+    return [*(word for word in command[:program] if word in given), *command[program:]]
 
 
 def of_elements(engine: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
@@ -87,28 +97,45 @@ def _of(value: Any, elements: Collection[str]) -> Any:
     return {key: each for key, each in value.items() if key in elements} if isinstance(value, Mapping) else value
 
 
-def _probed(arguments: list[str], workdir: Path) -> dict[str, str]:
+def _probed(engine: Engine, arguments: list[str], workdir: Path) -> dict[str, str]:
     answer = workdir / PROBE_FILE
     if not answer.exists():
         subprocess.run(["sh", "-c", PROBE_SCRIPT, "probe", *arguments], cwd=workdir, check=True)
     lines = (line.split(" ", 1) for line in answer.read_text().splitlines())
     found = {item: digest for digest, item in lines}
-    program = next((item for item in found if item.startswith("program:")), "")
-    if found.get(program) == MISSING:
-        # of a launcher's arguments nobody knows which are programs
-        raise user_error(
+    # of a launcher's arguments nobody knows which are programs
+    for item in needed_items(engine):
+        if found.get(item) == MISSING:
+            raise _missing(engine, item, arguments[0])
+    return {item: digest for item, digest in found.items() if digest != MISSING}
+
+
+def _missing(engine: Engine, item: str, folder: str) -> StageError:
+    kind, name = item.split(":", 1)
+    if kind == "program":
+        return user_error(
             Reason.ENGINE_MISSING,
-            f"the engine's image has no program {program.removeprefix('program:')} (spec.labeling.engine, command). "
+            f"the engine's image has no program {name} (spec.labeling.engine, command"
+            f"{'' if engine.program is None else ' or requires'}). "
             "Correct the command, or give spec.labeling.image an image that has it.",
         )
-    for item, digest in found.items():
-        if digest == MISSING and item.startswith("file:"):
-            raise user_error(
-                Reason.PSEUDOPOTENTIAL_MISSING,
-                f"the engine's image has no readable file {item.removeprefix('file:')} (spec.labeling.engine, "
-                f"pseudopotentials). Names are below the image's ${arguments[0]}, or absolute.",
-            )
-    return {item: digest for item, digest in found.items() if digest != MISSING}
+    if engine.program is None:
+        return user_error(
+            Reason.PSEUDOPOTENTIAL_MISSING,
+            f"the engine's image has no readable file {name} (spec.labeling.engine, pseudopotentials). "
+            f"Names are below the image's ${folder}, or absolute.",
+        )
+    mounted = [each.in_words for each in engine.program.files_from if each.path == name]
+    if mounted:
+        return user_error(
+            Reason.ENGINE_MISSING,
+            f"there is no {mounted[0]} in the job's namespace (spec.labeling.engine.program.filesFrom). Create it.",
+        )
+    return user_error(
+        Reason.ENGINE_MISSING,
+        f"the engine's image has no readable file {name} (spec.labeling.engine.program.requires). Correct the path, or "
+        "give spec.labeling.image an image that has it.",
+    )
 
 
 def _packages(engine: Engine) -> dict[str, str]:

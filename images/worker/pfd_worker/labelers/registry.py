@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Engine, XtbEngine
+from pfd_operator.contract.program import ProgramEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import ExternalLabeler, InProcessLabeler
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
 from pfd_worker.labelers.limited import LimitedLabeler
+from pfd_worker.labelers.program import ProgramLabeler
 
 
 def in_process_labeler(engine: Engine) -> InProcessLabeler:
@@ -31,4 +33,6 @@ def external_labeler(engine: Engine) -> ExternalLabeler:
     _, settings = engine.chosen()
     if isinstance(settings, AbinitEngine):
         return AbinitLabeler(settings)
+    if isinstance(settings, ProgramEngine):
+        return ProgramLabeler(settings)
     raise ValueError(f"{type(settings).__name__} runs in the worker")

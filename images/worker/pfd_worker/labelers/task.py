@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.selection import Purpose
 from pfd_worker.frames import Sampling
-from pfd_worker.labelers.fingerprint import of_elements, without_launcher
+from pfd_worker.labelers.fingerprint import as_in_keys, of_elements
 from pfd_worker.velocities import draw_velocities
 
 _DRAWN = "without drift"
@@ -83,6 +83,11 @@ class Calculation:
     atoms: Atoms
     aimd: AimdSettings | None = None
 
+    @property
+    def labels(self) -> int:
+        """SCF cycles it takes."""
+        return 1 if self.aimd is None else self.aimd.steps
+
     def key(self, engine: Mapping[str, Any]) -> str:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.
 
@@ -96,7 +101,7 @@ class Calculation:
             "cell": _rounded(self.atoms.cell.array),
             "positions": _rounded(self.atoms.positions),
             "pbc": self.atoms.pbc.tolist(),
-            "engine": without_launcher(of_elements(engine, set(self.atoms.get_chemical_symbols()))),
+            "engine": as_in_keys(of_elements(engine, set(self.atoms.get_chemical_symbols()))),
         }
         if self.aimd is not None:
             content["aimd"] = [*asdict(self.aimd).values(), _DRAWN]

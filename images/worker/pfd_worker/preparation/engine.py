@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from pfd_operator.contract.labeling import AbinitEngine, Engine
+from pfd_operator.contract.program import PLANE_WAVES
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 
@@ -29,7 +30,10 @@ def check_engine(engine: Engine | None, starts: Sequence[Atoms]) -> None:
     if engine is not None and engine.abinit is not None:
         for atoms in starts:
             _check_pseudopotentials(engine.abinit, atoms)
-            _check_periodicity(atoms)
+            _check_periodicity(atoms, "abinit")
+    if engine is not None and engine.program is not None and engine.program.output.format in PLANE_WAVES:
+        for atoms in starts:
+            _check_periodicity(atoms, "program")
 
 
 def _check_pseudopotentials(settings: AbinitEngine, atoms: Atoms) -> None:
@@ -42,13 +46,13 @@ def _check_pseudopotentials(settings: AbinitEngine, atoms: Atoms) -> None:
         )
 
 
-def _check_periodicity(atoms: Atoms) -> None:
+def _check_periodicity(atoms: Atoms, engine: str) -> None:
     """Plane waves repeat whatever they are given: labels of a molecule would be those of a crystal of it."""
     if not atoms.pbc.all():
         periodic = " ".join("T" if flag else "F" for flag in atoms.pbc)
         raise user_error(
             Reason.STRUCTURE_UNREADABLE,
             f"system {atoms.info['system']} is not periodic along all three vectors (pbc {periodic}), and "
-            "spec.labeling.engine.abinit computes nothing else. Give a box with vacuum and pbc T T T, or choose "
+            f"spec.labeling.engine.{engine} computes nothing else. Give a box with vacuum and pbc T T T, or choose "
             "the engine xtb or ase.",
         )

@@ -18,10 +18,23 @@ from pfd_operator.render.labels import label_value
 
 CLAIMS = [{"name": "gpu", "resourceClaimTemplateName": "h100"}, {"name": "shared", "resourceClaimName": "a100"}]
 XTB = {"engine": {"xtb": {}}}
+PROGRAM = {
+    "command": ["sh", "run.sh", "mpirun", "-np", "16", "vasp_std"],
+    "files": {"INCAR": "ENCUT = 520\n", "run.sh": 'exec "$@"\n'},
+    "filesFrom": [
+        {"secret": {"name": "potcars", "key": "POTCAR.Si"}},
+        {"configMap": {"name": "dft", "key": "KPOINTS"}},
+    ],
+    "output": {"file": "vasprun.xml", "format": "vasp-xml"},
+}
 STAGES: dict[str, tuple[Callable[[Resource], PlannedJob], dict[str, Any]]] = {
     "prepare": (prepare_job, {}),
     "label-abinit": (label_job, {}),
     "label-xtb": (label_job, {"labeling": XTB}),
+    "label-program": (
+        label_job,
+        {"labeling": {"engine": {"program": PROGRAM}, "image": "registry.example/vasp:6"}, "aimd": {"steps": 1}},
+    ),
     "train": (train_job, {}),
     "train-queued": (train_job, {"queue": {"name": "gpus", "priorityClass": "low"}}),
     "train-two-nodes": (train_job, {"training": {"nodes": 2}}),
@@ -85,6 +98,14 @@ def test_every_mount_has_a_volume(name: str) -> None:
 def test_the_engine_sees_no_credentials() -> None:
     engine = next(item for item in all_containers(draw("label-abinit")) if item["name"] == "engine")
     assert [variable["name"] for variable in engine["env"]] == ["HOME"]
+
+
+def test_only_the_engine_sees_the_files_of_its_users() -> None:
+    mounts = {
+        item["name"]: {mount["name"] for mount in item["volumeMounts"]}
+        for item in all_containers(draw("label-program"))
+    }
+    assert {name for name, found in mounts.items() if "files" in found} == {"engine", "engine-probe"}
 
 
 def test_a_key_may_be_temporary() -> None:

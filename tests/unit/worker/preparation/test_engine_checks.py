@@ -12,6 +12,10 @@ from pfd_worker.preparation.engine import check_engine
 ABINIT = Engine.model_validate(
     {"abinit": {"cutoffEv": 300, "kSpacing": 0.5, "pseudopotentials": {"H": "H.psp8", "O": "O.psp8", "Cu": "Cu.psp8"}}}
 )
+VASP = Engine.model_validate(
+    {"program": {"command": ["vasp_std"], "output": {"file": "vasprun.xml", "format": "vasp-xml"}}}
+)
+ORCA = Engine.model_validate({"program": {"command": ["orca"], "output": {"file": "out", "format": "orca-output"}}})
 XTB = Engine.model_validate({"xtb": {}})
 
 
@@ -30,11 +34,13 @@ def start(atoms: Atoms, **changes) -> Atoms:
         ({"cell": [9, 9, 9], "pbc": [True, True, False]}, "pbc T T F"),
     ],
 )
-def test_what_is_not_periodic_is_refused_for_abinit_only(changes, words):
+def test_what_is_not_periodic_is_refused_for_plane_waves_only(changes, words):
     atoms = start(molecule("H2O"), **changes)
-    with pytest.raises(StageError, match=f"system water .*{words}.*vacuum and pbc T T T") as caught:
-        check_engine(ABINIT, [start(bulk("Cu")), atoms])
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STRUCTURE_UNREADABLE)
+    for engine, name in ((ABINIT, "abinit"), (VASP, "program")):
+        with pytest.raises(StageError, match=rf"system water .*{words}.*engine\.{name} .*pbc T T T") as caught:
+            check_engine(engine, [start(bulk("Cu")), atoms])
+        assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STRUCTURE_UNREADABLE)
+    check_engine(ORCA, [atoms])
     check_engine(XTB, [atoms])
     check_engine(None, [atoms])
 

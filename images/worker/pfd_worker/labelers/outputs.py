@@ -1,0 +1,78 @@
+"""What an engine in an image of its own has left: read with care, since nothing of ours has written it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from ase import Atoms
+
+from pfd_worker.labelers.base import Verdict
+
+LARGEST_BYTES = 128 * 2**20
+"""Of one output. A single point with projections of every band on every atom is larger, and says nothing more."""
+LOG_FILE = "engine.out"
+_LINES_KEPT = 12
+_TAIL_BYTES = 16384
+
+
+def text_of(path: Path) -> str:
+    """Return the text of an output.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is no plain file, or larger than any that is read.
+    """
+    with os.fdopen(_opened(path), "rb") as file:
+        found = os.fstat(file.fileno())
+        if found.st_size > LARGEST_BYTES:
+            raise ValueError(
+                f"{path.name} has {found.st_size / 2**20:.0f} MiB, at most {LARGEST_BYTES // 2**20} are read: "
+                "let the program write less"
+            )
+        return file.read(LARGEST_BYTES).decode(errors="replace")
+
+
+def fate(exit_code: int) -> tuple[str, str] | None:
+    """Return reason and words for a run that was ended by others, None for one that ended by itself."""
+    if exit_code == 137:
+        return (
+            "EngineKilled",
+            "the engine was killed (SIGKILL), most likely out of memory, or it did not end when its time was over",
+        )
+    if exit_code == 124:
+        return "TimedOut", "the calculation took longer than spec.labeling.timeoutSeconds"
+    return None
+
+
+def failed(directory: Path, reason: str, words: str, frames: Sequence[Atoms] = ()) -> Verdict:
+    """Return the verdict on a run that failed, with the engine's last lines; `frames` are what it gave before."""
+    return Verdict(tuple(frames), reason, "\n".join([f"{words}; its last lines:", *_last_lines(directory)])[:2000])
+
+
+def _last_lines(directory: Path) -> list[str]:
+    try:
+        with os.fdopen(_opened(directory / LOG_FILE), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            return file.read(_TAIL_BYTES).decode(errors="replace").splitlines()[-_LINES_KEPT:]
+    except (OSError, ValueError):
+        return []
+
+
+def _opened(path: Path) -> int:
+    # a link may lead to what only the worker may read, and a pipe is never at its end
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error.strerror}); a link is not followed") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is no plain file")
+    return descriptor

@@ -40,9 +40,12 @@ PLANE_WAVES = frozenset({OutputFormat.VASP_XML, OutputFormat.VASP_OUT, OutputFor
 class ProgramOutput(Strict):
     """What the program leaves in the folder of a calculation."""
 
-    file: str = Field("result.extxyz", max_length=100, pattern=_FILE_NAME, description="Default result.extxyz.")
+    file: str = Field(
+        "result.extxyz", max_length=100, pattern=_FILE_NAME, description="Name of the file. Default result.extxyz."
+    )
     format: OutputFormat = Field(
-        OutputFormat.EXTXYZ, description="By ASE's name. Default extxyz: one frame, energy in eV, forces in eV/Å."
+        OutputFormat.EXTXYZ,
+        description="By ASE's name; extxyz: one frame, energy in eV, forces in eV/Å. Default extxyz.",
     )
 
 
@@ -85,15 +88,18 @@ class ProgramEngine(Strict):
         min_length=1, max_length=32, description="Run in a folder with structure.extxyz, POSCAR and the files."
     )
     files: dict[str, Annotated[str, Field(max_length=12000)]] = Field(
-        {}, max_length=32, description="Name → text of files that are put beside the structure."
+        {}, max_length=32, description="Name → text of files that are put beside the structure. Default: none."
     )
     files_from: list[MountedFile] = Field(
-        [], max_length=32, description="Further files, out of ConfigMaps and Secrets; larger ones, or licensed."
+        [],
+        max_length=32,
+        description="Further files, out of ConfigMaps and Secrets; larger ones, or licensed. Default: none.",
     )
     requires: list[Annotated[str, Field(max_length=512, pattern=_REQUIRED)]] = Field(
         [],
         max_length=32,
-        description="Programs and files (absolute paths) of the image that decide labels, besides those in command.",
+        description="Programs and files (absolute paths) of the image that decide labels, besides those in command. "
+        "Default: none.",
     )
     output: ProgramOutput = Field(ProgramOutput(), description="What is read when it has ended.")
 

@@ -196,12 +196,15 @@ def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Seq
 
 
 def _aimd(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, AimdSettings]]:
-    """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such."""
-    pools = by_system(starts)
-    endless = dict.fromkeys(pools, aimd.trajectories)
+    """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such.
+
+    Of one step there are no more than structures: it is its start, and the same one again would be the same label.
+    """
+    pools = {system: training_starts(found) for system, found in by_system(starts).items()}
+    most = {system: len(pool) if aimd.steps == 1 else aimd.trajectories for system, pool in pools.items()}
     result = []
-    for system, count in fair_quotas(endless, aimd.trajectories, seed_of(seed, "aimd")).items():
-        pool = training_starts(pools[system])
+    for system, count in fair_quotas(most, aimd.trajectories, seed_of(seed, "aimd")).items():
+        pool = pools[system]
         order = np.random.default_rng(seed_of(seed, "aimd", system)).permutation(len(pool))
         for number in range(count):
             atoms = pool[int(order[number % len(pool)])]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pfd_operator.api.crd import rendered
 from pfd_operator.api.distill import Teacher
+from pfd_operator.api.finetune import FineTuneJobSpec
 
 FILE = {"uri": "s3://pfd/dpa2.pt"}
 NAME = {"pretrained": "DPA-3.1-3M"}
@@ -65,3 +66,29 @@ def test_a_field_that_goes_with_every_member_needs_no_rule() -> None:
     definition = yaml.safe_load(rendered()["pfd.dev_finetunejobs.yaml"])
     spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert len(spec["properties"]["model"]["x-kubernetes-validations"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("aimd", "fine"),
+    [
+        ({"trajectories": 40, "steps": 1}, True),
+        ({"trajectories": 0}, True),
+        ({"trajectories": 1, "steps": 2}, False),
+        ({}, False),
+    ],
+)
+def test_a_program_runs_no_md(aimd: dict[str, Any], fine: bool) -> None:
+    spec = {
+        "model": FILE,
+        "systems": [{"name": "salt", "structures": {"uri": "s3://pfd/salt.extxyz"}}],
+        "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
+        "labeling": {"engine": {"program": {"command": ["vasp"]}}, "image": "vasp:6"},
+        "convergence": {"forceRMSE": 0.1},
+        "artifacts": {"s3": {"bucket": "pfd", "prefix": "salt"}},
+        "aimd": aimd,
+    }
+    if fine:
+        FineTuneJobSpec.model_validate(spec)
+        return
+    with pytest.raises(ValidationError, match=r"aimd\.steps\n.*set aimd\.steps to 1"):
+        FineTuneJobSpec.model_validate(spec)

@@ -88,6 +88,13 @@ def test_where_all_md_explodes_at_once_nothing_is_asked_to_be_labelled(explored,
     assert caught.value.reason is Reason.NO_CANDIDATES
 
 
+def test_trajectories_of_one_step_are_no_more_than_there_are_starts(explored):
+    loop, inputs = explored
+    asked = {steps: loop.run({**HELD_OUT, "aimd": {"trajectories": 5, "steps": steps}}, 0, inputs) for steps in (1, 2)}
+    # four starts, one of which is kept for the hold-out
+    assert {steps: result.outcome.labels for steps, result in asked.items()} == {1: 24 + 3, 2: 24 + 5 * 2}
+
+
 def test_iterations_go_on_through_the_starts(explored):
     loop, inputs = explored
     taken = []

@@ -2,7 +2,7 @@
 LOCK_KEY := $(shell sha256sum requirements-dev.txt | cut -c1-12)
 VENV := $(PFD_CACHE)/venv-$(LOCK_KEY)
 PYTHON := $(VENV)/bin/python
-export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/images/worker
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/images/worker:$(CURDIR)
 
 .PHONY: venv lock generate
 venv: $(VENV)/.complete ## the Python environment of tests and tools

@@ -38,7 +38,7 @@ chart: venv helm ## helm lint and what the templates give
 	$(PYTEST) tests/chart -q
 
 chaos: venv devcluster helm ## the operator killed 200 times, API server and pods failing; CHAOS='--seed 3 --kills 20'
-	PYTHONPATH=$(PYTHONPATH):tests:tests/integration:tests/chart $(PYTHON) -m chaos $(CHAOS)
+	$(PYTHON) -m tests.chaos $(CHAOS)
 
 e2e-short: venv install ## one short job with real pods and real DFT labels
 	KUBECONFIG=$$(hack/devcluster/cluster.sh kubeconfig) $(PYTEST) tests/e2e -m "e2e and not chaos" -q -s

@@ -16,10 +16,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.operator.control_plane import ROOT, ControlPlane, connected
 from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore
-from s3_server import KEYS, s3_server
+from tests.bench.operator.control_plane import ROOT, ControlPlane, connected
+from tests.s3_server import KEYS, s3_server
 
 from .faults import Book, Weather
 from .hands import Hands

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from chart_rendering import render
 
-from bench.operator.control_plane import ROOT, ControlPlane
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.bench.operator.control_plane import ROOT, ControlPlane
+from tests.chart.chart_rendering import render
 
 NAMESPACE = "chaos"
 OPERATOR_NAMESPACE, RELEASE = "pfd-system", "pfd"

@@ -76,7 +76,10 @@ class OperatorProcess:
         with self._log.open("ab") as log:
             self._said_before = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chaos.stepped_clock", self._clock], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "tests.chaos.stepped_clock", self._clock],
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self) -> bool:

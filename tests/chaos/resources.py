@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster_parts import distill_body, job_body
-
 from pfd_operator.contract.stage import StageKind
+from tests.integration.cluster_parts import distill_body, job_body
 
 from .pods import GRACE_SECONDS
 from .worker import REFUSED, REJECTED

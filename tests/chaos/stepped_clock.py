@@ -1,4 +1,4 @@
-"""python -m chaos.stepped_clock FILE: the operator on a node whose wall clock is as many seconds off as FILE says."""
+"""python -m tests.chaos.stepped_clock FILE: the operator, on a wall clock that is as many seconds off as FILE says."""
 
 from __future__ import annotations
 

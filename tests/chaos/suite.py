@@ -12,10 +12,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster_parts import until
-
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import until
 
 from .hands import JOBS, Hands
 from .installation import NAMESPACE

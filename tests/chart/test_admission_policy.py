@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import ROOT, of_kind, render
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
+from tests.chart.chart_rendering import ROOT, of_kind, render
 
 ON = ("--set", "admissionPolicy.enabled=true")
 PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")

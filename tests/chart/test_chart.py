@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import CHART, ROOT, of_kind, refusal, render
 
 from pfd_operator.api.kinds import KINDS
+from tests.chart.chart_rendering import CHART, ROOT, of_kind, refusal, render
 
 
 def test_crds_are_those_of_the_repository_and_are_kept() -> None:

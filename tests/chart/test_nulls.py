@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import CHART, helm_template
+
+from tests.chart.chart_rendering import CHART, helm_template
 
 EVERYTHING = (
     "crds.enabled=false,s3.enabled=true,networkPolicies.enabled=true,networkPolicies.jobNamespaces={lab},admissionPolicy.enabled=true,"

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from chart_rendering import ROOT, of_kind, refusal, render
 
 from pfd_operator.api.pods import Resources
 from pfd_operator.api.stage_pods import StageDefaults, StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
+from tests.chart.chart_rendering import ROOT, of_kind, refusal, render
 
 GIVEN = {
     "namespaces": "{lab,group}",

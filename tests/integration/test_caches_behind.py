@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from cluster_parts import Kubelet, job_body, until
 
 from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind
@@ -15,6 +14,7 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
+from tests.integration.cluster_parts import Kubelet, job_body, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cluster_parts import job_body, until
 
 from pfd_operator.kube.api import MERGE_PATCH, KubeApi
 from pfd_operator.kube.children import Children
@@ -18,6 +17,7 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
+from tests.integration.cluster_parts import job_body, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 

@@ -12,12 +12,12 @@ from urllib.parse import urlparse
 
 import pytest
 import yaml
-from cluster_parts import Cable, job_body, until
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.informer import Informer, Watched
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import Cable, job_body, until
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from cluster_parts import Kubelet, distill_body, good_result, job_body, until
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
@@ -19,6 +18,7 @@ from pfd_operator.kube.resources import Snapshot, collection_path
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.handlers import run
 from pfd_operator.runtime.settings import RuntimeSettings
+from tests.integration.cluster_parts import Kubelet, distill_body, good_result, job_body, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

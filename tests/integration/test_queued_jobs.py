@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster_parts import Kubelet, until
-from test_operator import conditions_of, create, kubelet, operator, status_of
 
 from pfd_operator.kube.api import MERGE_PATCH, KubeApi
+from tests.integration.cluster_parts import Kubelet, until
+from tests.integration.test_operator import conditions_of, create, kubelet, operator, status_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

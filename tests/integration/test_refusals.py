@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cluster_parts import job_body
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.kube.api import ApiError, KubeApi
@@ -17,6 +16,7 @@ from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
+from tests.integration.cluster_parts import job_body
 
 pytestmark = pytest.mark.integration
 

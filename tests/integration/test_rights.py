@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import render
-from cluster_parts import distill_body, until
-from test_operator import conditions_of, create, kubelet, settings_for, status_of
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from pfd_operator.runtime.handlers import run
+from tests.chart.chart_rendering import render
+from tests.integration.cluster_parts import distill_body, until
+from tests.integration.test_operator import conditions_of, create, kubelet, settings_for, status_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_parts import distill_body, job_body
-from schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import distill_body, job_body
+from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cluster_parts import job_body, until
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.kube.api import ApiError, KubeApi
@@ -17,6 +16,7 @@ from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Decision, DeleteJob, Event, Settings
 from pfd_operator.render import config_map_manifest
+from tests.integration.cluster_parts import job_body, until
 
 pytestmark = pytest.mark.integration
 SETTINGS = Settings(worker_image="worker", engine_images={})

@@ -4,13 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from tests.unit.worker.export.cards import full_card
-from tests.unit.worker.export.tiny_student import make_alloy, make_student
-
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.folder import export_model
 from pfd_worker.frames import read_frames
 from pfd_worker.models.frozen import FrozenModel
+from tests.unit.worker.export.cards import full_card
+from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
 folder = Path(sys.argv[1])
 made = folder / "made"

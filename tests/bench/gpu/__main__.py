@@ -28,7 +28,6 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from finetune_trial import run
 
-from bench.gpu import models
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.student import Preset
 from pfd_operator.contract.tasks import MdTask
@@ -43,6 +42,7 @@ from pfd_worker.models.frozen import FrozenModel
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
+from tests.bench.gpu import models
 
 Note = Callable[..., None]
 CELLS = ((2, 1, 1), (2, 2, 2), (3, 3, 3))

@@ -85,9 +85,9 @@ def main() -> int:
     else:
         for file in FILES:
             shutil.copyfile(options.folder / file, FOLDER / file)
-    paths = "PYTHONPATH=/src/operator:/src/images/worker:/src/tests"
+    paths = "PYTHONPATH=/src/operator:/src/images/worker:/src"
     asked = [str(size) for size in options.sizes]
-    run_in("worker-test-deps", "env", paths, "python3", "-m", "bench.lammps.ase_steps", str(INSIDE), *asked)
+    run_in("worker-test-deps", "env", paths, "python3", "-m", "tests.bench.lammps.ase_steps", str(INSIDE), *asked)
     measured = json.loads((FOLDER / "ase.json").read_text())
     print(f"{'atoms':>6}  {'ASE ms/step':>12}  {'LAMMPS ms/step':>14}  {'ratio':>5}")
     sizes = measured["sizes"]

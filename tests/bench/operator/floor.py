@@ -29,7 +29,7 @@ class Floor:
     """That process, as its parent sees it."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        command = [sys.executable, "-m", "bench.operator.floor", str(kubeconfig)]
+        command = [sys.executable, "-m", "tests.bench.operator.floor", str(kubeconfig)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":

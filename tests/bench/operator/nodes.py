@@ -9,10 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from cluster_parts import good_result
-
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from tests.integration.cluster_parts import good_result
 
 from .control_plane import NAMESPACE
 

@@ -16,10 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cluster_parts import job_body
-
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import job_body
 
 from .control_plane import ROOT
 from .seen import Seen

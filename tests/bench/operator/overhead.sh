@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs an operator of its own beside whatever else is in the cluster, measures what it adds, and takes it away again.
-#   overhead.sh PYTHON [arguments of bench.operator.overhead]
+#   overhead.sh PYTHON [arguments of tests.bench.operator.overhead]
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 python=$1
@@ -29,4 +29,4 @@ crds=false
   --set crds.enabled=$crds --set crds.keep=false --set "namespaces={$jobs}" --set s3.enabled=false \
   --set images.operator="$(hack/images/build.sh --print-ref operator)" \
   --set images.worker="$(hack/images/build.sh --print-ref worker-bench)" >/dev/null
-"$python" -m bench.operator.overhead --namespace "$jobs" "$@"
+"$python" -m tests.bench.operator.overhead --namespace "$jobs" "$@"

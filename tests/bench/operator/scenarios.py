@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from cluster_parts import job_body, until
-
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import job_body, until
 
 from . import audit
 from .control_plane import NAMESPACE, ControlPlane

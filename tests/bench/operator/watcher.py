@@ -28,7 +28,7 @@ class Watcher:
 
     def __init__(self, kubeconfig: Path, output: Path) -> None:
         self._output = output
-        command = [sys.executable, "-m", "bench.operator.watcher", str(kubeconfig), str(output)]
+        command = [sys.executable, "-m", "tests.bench.operator.watcher", str(kubeconfig), str(output)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":

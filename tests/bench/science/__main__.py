@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.science.committed import unpack
-from bench.science.points import read_points
-from bench.science.summary import needed, ratio, summary
-from bench.science.throughput import measure
+from tests.bench.science.committed import unpack
+from tests.bench.science.points import read_points
+from tests.bench.science.summary import needed, ratio, summary
+from tests.bench.science.throughput import measure
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = "tests/bench/science"
@@ -35,7 +35,7 @@ PEERS = ("random", "quests")
 
 def in_image(*command: str) -> None:
     """Run a script of this folder where deepmd-kit and SevenNet are."""
-    environment = ["-e", "PYTHONPATH=/src/operator:/src/images/worker:/src/tests:/src/hack/science"]
+    environment = ["-e", "PYTHONPATH=/src/operator:/src/images/worker:/src:/src/hack/science"]
     runner = [str(ROOT / "hack/images/run-in.sh"), *environment, "worker-test-deps", "python"]
     subprocess.run([*runner, *command], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
 

@@ -23,13 +23,13 @@ from pretrain import descriptor, export, newest_checkpoint
 from pretraining_frames import sevennet
 from sevenn.calculator import SevenNetCalculator
 
-from bench.science.committed import MODEL
-from bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals
 from pfd_worker.frames import labelled, read_frames, write_frames
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.dataset import write_deepmd_sets
 from pfd_worker.training.loss import LOSS
+from tests.bench.science.committed import MODEL
+from tests.bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals
 
 SEED = 20261124
 FRAMES_OF_A_CRYSTAL = 60

@@ -1,7 +1,7 @@
 """The pools and the pre-trained model as they were built once and committed: every run chooses from the same frames.
 
-python -m bench.science.committed pack build/science       # after build.py
-python -m bench.science.committed unpack build/science
+python -m tests.bench.science.committed pack build/science       # after build.py
+python -m tests.bench.science.committed unpack build/science
 """
 
 from __future__ import annotations

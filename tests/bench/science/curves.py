@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from bench.science.points import (
+from pfd_operator.contract.training import Training
+from pfd_worker.frames import read_frames
+from tests.bench.science.points import (
     ALL,
     FIRST_LABELS,
     Point,
@@ -30,8 +32,6 @@ from bench.science.points import (
     schedule,
     target_of,
 )
-from pfd_operator.contract.training import Training
-from pfd_worker.frames import read_frames
 
 TRAINING = Training(steps=2000, batch_size=4, learning_rate_start=5e-3)
 """The same for every number of labels: were more labels learned in more steps, the steps would be measured, too."""
@@ -70,7 +70,7 @@ class Curves:
 
     def model(self, method: str, seed: int, chosen: Sequence[int]) -> Path:
         """Return the model trained on these rows, trained now if its file is gone."""
-        from bench.science.learner import train
+        from tests.bench.science.learner import train
 
         path = self.folder / "models" / f"{method}-{seed}-{len(chosen)}.pt"
         if not path.exists():
@@ -81,7 +81,7 @@ class Curves:
 
     def search(self, method: str, seed: int) -> None:
         """Find how many labels the targets take with this method: from the fewest up, until both hold."""
-        from bench.science import choosers
+        from tests.bench.science import choosers
 
         target = target_of(self.points())
         known = {point.labels: point for point in self.points() if (point.method, point.seed) == (method, seed)}

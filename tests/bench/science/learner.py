@@ -18,7 +18,7 @@ from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
 
 DEEPMD = FAMILIES[ModelFamily.DEEPMD]
-PROGRAM = (sys.executable, "-m", "bench.science.train_from_memory")
+PROGRAM = (sys.executable, "-m", "tests.bench.science.train_from_memory")
 
 
 def train(

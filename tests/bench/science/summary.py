@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.science.points import ALL, FIRST_LABELS, Point, Target, schedule, target_of
+from tests.bench.science.points import ALL, FIRST_LABELS, Point, Target, schedule, target_of
 
 RESAMPLINGS = 10_000
 SEED = 7

@@ -1,6 +1,6 @@
 """`dp` with every frame read once: its loader starts a thread for each array of a frame, a sixth of these short steps.
 
-python -m bench.science.train_from_memory --pt train input.json
+python -m tests.bench.science.train_from_memory --pt train input.json
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.science.committed import pack, unpack
+from tests.bench.science.committed import pack, unpack
 
 
 def _built(folder: Path) -> Path:

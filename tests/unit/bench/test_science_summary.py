@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from bench.science.points import ALL, Point, Target, read_points, schedule, target_of
-from bench.science.summary import labels_needed, needed, ratio, summary
+from tests.bench.science.points import ALL, Point, Target, read_points, schedule, target_of
+from tests.bench.science.summary import labels_needed, needed, ratio, summary
 
 
 def point(method, labels, error, seed=0, hot=None):

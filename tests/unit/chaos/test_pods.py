@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.chaos.pods import NODE_LOST_AFTER_SECONDS, Pod
 
 from pfd_operator.contract.stage import StageSpec
+from tests.chaos.pods import NODE_LOST_AFTER_SECONDS, Pod
 
 
 def some_pod() -> Pod:

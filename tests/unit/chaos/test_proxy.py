@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
+
+from pfd_operator.render.labels import KIND_LABEL, UID_LABEL
 from tests.chaos.answers import kind_of
 from tests.chaos.faults import Book, Fault, Request, Weather
 from tests.chaos.proxy import FaultProxy, Moment
-
-from pfd_operator.render.labels import KIND_LABEL, UID_LABEL
 
 JOBS = "/apis/batch/v1/jobs"
 

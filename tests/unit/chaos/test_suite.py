@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.operator_process import OperatorProcess
-from chaos.resources import PROFILES, Group, group
-from chaos.suite import Suite
+from tests.chaos.operator_process import OperatorProcess
+from tests.chaos.resources import PROFILES, Group, group
+from tests.chaos.suite import Suite
 
 
 class Followed(Suite):
@@ -55,7 +55,7 @@ async def test_what_does_not_end_in_time_is_stuck() -> None:
 
 
 async def test_what_an_operator_said_that_ended_by_itself_is_kept(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("chaos.operator_process.RESTART_SECONDS", 0.01)
+    monkeypatch.setattr("tests.chaos.operator_process.RESTART_SECONDS", 0.01)
     program = tmp_path / "program"
     program.write_text("import sys; print('words'); sys.exit(3)")
     monkeypatch.setattr(sys, "executable", _script(tmp_path, program))

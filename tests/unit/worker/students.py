@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from tests.unit.worker.tiny_pretrained import emt_frames
-from tests.unit.worker.training_runs import run_in
 
 from pfd_operator.contract.student import StudentTraining
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.runner import TrainingRun
+from tests.unit.worker.tiny_pretrained import emt_frames
+from tests.unit.worker.training_runs import run_in
 
 TYPE_MAP = ["Al", "Cu"]
 SE_A = {

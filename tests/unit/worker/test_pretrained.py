@@ -3,13 +3,13 @@
 import sys
 
 import pytest
-from tests.unit.worker.stages.loop import TRAINING, Loop
 
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
+from tests.unit.worker.stages.loop import TRAINING, Loop
 
 
 def refused(folder, **source) -> str:

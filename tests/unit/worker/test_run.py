@@ -14,9 +14,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from tests.unit.worker.rounds.test_what_limits_need import prepared
-from tests.unit.worker.stages.label_tasks import select
-from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageSpec
@@ -25,6 +22,9 @@ from pfd_worker.errors import StageError
 from pfd_worker.run import failure_of
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.stages.label_tasks import select
+from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
 
 ROOT = Path(__file__).parents[3]
 Ended = tuple[int, str, str]

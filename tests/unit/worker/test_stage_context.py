@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
@@ -17,6 +16,7 @@ from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
 from pfd_worker.store.objects import DirectoryStore
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 INDEXES = 6
 MISSING = 4

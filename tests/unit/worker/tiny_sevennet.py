@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 from ase.io import write
-from tests.unit.worker.tiny_pretrained import emt_frames
 
 from pfd_worker.training.sevennet_session import labels_for_sevenn
+from tests.unit.worker.tiny_pretrained import emt_frames
 
 ELEMENTS = ["Al", "Cu"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from tests.unit.operator.resource_samples import SPEC
-
 from pfd_operator.contract.stage import StageSpec
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.apply import _in_order, apply
@@ -22,6 +20,7 @@ from pfd_operator.plan.types import (
     PlannedJob,
     Settings,
 )
+from tests.unit.operator.resource_samples import SPEC
 
 METADATA = {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1"}
 RESOURCE = {"kind": "FineTuneJob", "metadata": METADATA, "spec": SPEC}

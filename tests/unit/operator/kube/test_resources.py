@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.operator.resource_samples import SPEC
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.systems import System
@@ -15,6 +14,7 @@ from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.budget import gpus_per_pod
+from tests.unit.operator.resource_samples import SPEC
 
 
 def body(version: int, uid: str = "u", **fields: Any) -> dict[str, Any]:

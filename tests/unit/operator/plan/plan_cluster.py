@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from plan_kubernetes import Kubernetes
-from plan_samples import SETTINGS
-from plan_workflows import FINE_TUNING, Workflow
-
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.job import Restart, Stop
 from pfd_operator.api.pods import Pods
@@ -27,6 +23,9 @@ from pfd_operator.plan.types import (
     ObservedJob,
     Resource,
 )
+from tests.unit.operator.plan.plan_kubernetes import Kubernetes
+from tests.unit.operator.plan.plan_samples import SETTINGS
+from tests.unit.operator.plan.plan_workflows import FINE_TUNING, Workflow
 
 ORDER: dict[type[Action], int] = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2, DeleteJobs: 3}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from plan_cluster import Cluster
-from plan_scripts import thrive
-from plan_workflows import Workflow
+
+from tests.unit.operator.plan.plan_cluster import Cluster
+from tests.unit.operator.plan.plan_scripts import thrive
+from tests.unit.operator.plan.plan_workflows import Workflow
 
 HAPPENINGS = (
     *("fail", "preempt", "work", "hear") * 5,

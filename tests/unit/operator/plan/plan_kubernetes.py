@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from plan_samples import SETTINGS, after
-from plan_workflows import Workflow
-
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import JobEnd, ObservedJob, ObservedPod, PlannedJob, PodPhase
+from tests.unit.operator.plan.plan_samples import SETTINGS, after
+from tests.unit.operator.plan.plan_workflows import Workflow
 
 COUNTED_MAX = SETTINGS.max_counted_failures - 1
 

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plan_answers import Answer, good_result
-
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
@@ -26,6 +24,7 @@ from pfd_operator.plan.types import (
     Resource,
     Settings,
 )
+from tests.unit.operator.plan.plan_answers import Answer, good_result
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")

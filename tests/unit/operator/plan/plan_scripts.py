@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from plan_cluster import Cluster
-
 from pfd_operator.api.conditions import Phase
+from tests.unit.operator.plan.plan_cluster import Cluster
 
 
 def run_to_the_end(cluster: Cluster) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from plan_answers import good_result
-from plan_samples import TEACHER, distill_resource, resource
-
 from pfd_operator.api.status import DistillJobStatus, FineTuneJobStatus, JobStatus
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import ObservedTeacher, Resource
+from tests.unit.operator.plan.plan_answers import good_result
+from tests.unit.operator.plan.plan_samples import TEACHER, distill_resource, resource
 
 ORDER = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
 

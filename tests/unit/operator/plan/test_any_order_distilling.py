@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plan_answers import EXPORTED
-from plan_histories import HISTORIES, MANY, RESUMED, Script, play
-from plan_scripts import run_to_the_end, settle
-from plan_workflows import DISTILLING
 
 from pfd_operator.api.conditions import Phase
+from tests.unit.operator.plan.plan_answers import EXPORTED
+from tests.unit.operator.plan.plan_histories import HISTORIES, MANY, RESUMED, Script, play
+from tests.unit.operator.plan.plan_scripts import run_to_the_end, settle
+from tests.unit.operator.plan.plan_workflows import DISTILLING
 
 
 @MANY

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plan_histories import (
+
+from pfd_operator.api.conditions import Phase
+from tests.unit.operator.plan.plan_histories import (
     CAME_AND_WENT,
     HISTORIES,
     MANY,
@@ -18,10 +20,8 @@ from plan_histories import (
     Script,
     play,
 )
-from plan_scripts import run_to_the_end, settle
-from plan_workflows import FINE_TUNING
-
-from pfd_operator.api.conditions import Phase
+from tests.unit.operator.plan.plan_scripts import run_to_the_end, settle
+from tests.unit.operator.plan.plan_workflows import FINE_TUNING
 
 
 @MANY

@@ -6,14 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_answers import good_result
-from plan_samples import GPU, SETTINGS, Run, after, condition, created, failed_pod, job_of, pod, resource
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.invalid_spec import invalid_status
 from pfd_operator.plan.types import ObservedPod, PlannedJob
+from tests.unit.operator.plan.plan_answers import good_result
+from tests.unit.operator.plan.plan_samples import (
+    GPU,
+    SETTINGS,
+    Run,
+    after,
+    condition,
+    created,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+)
 
 
 @pytest.mark.parametrize(

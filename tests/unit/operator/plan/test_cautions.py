@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_answers import Answer, errors, good_result, with_errors, with_found
-from plan_samples import Run, condition, distill_resource, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
+from tests.unit.operator.plan.plan_answers import Answer, errors, good_result, with_errors, with_found
+from tests.unit.operator.plan.plan_samples import Run, condition, distill_resource, resource, succeeded
 
 CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}
 UNOBSERVED = Caution(reason=CautionReason.UNOBSERVED_ELEMENTS, message="spec.model was never trained on Ge.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_answers import good_result, talkative_result, with_errors, with_found
-from plan_samples import Run, distill_resource, resource
 
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.status import FineTuneJobStatus, IterationRecord
@@ -26,6 +24,8 @@ from pfd_operator.plan.convergence import converged, held_at_last, judge, upper_
 from pfd_operator.plan.measured import measured_by, recorded
 from pfd_operator.plan.outcome import take_training
 from pfd_operator.plan.strata import strata_left_out
+from tests.unit.operator.plan.plan_answers import good_result, talkative_result, with_errors, with_found
+from tests.unit.operator.plan.plan_samples import Run, distill_resource, resource
 
 STRATA = ["diamond/300K/1bar", "diamond/900K/1bar"]
 ALL = {

@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_answers import good_result, refusing_result
-from plan_samples import START, TEACHER, Run, after, condition, distill_resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus
@@ -24,6 +22,8 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 from pfd_operator.plan.types import CreateJob, ObservedTeacher
+from tests.unit.operator.plan.plan_answers import good_result, refusing_result
+from tests.unit.operator.plan.plan_samples import START, TEACHER, Run, after, condition, distill_resource, succeeded
 
 
 def stages(status: DistillJobStatus) -> list[tuple[int, str]]:

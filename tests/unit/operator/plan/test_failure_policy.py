@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plan_samples import SETTINGS, START, Run, after, condition, created, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import ActiveState
@@ -15,6 +14,19 @@ from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
 from pfd_operator.plan.jobs import Success, end_of
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
+from tests.unit.operator.plan.plan_samples import (
+    SETTINGS,
+    START,
+    Run,
+    after,
+    condition,
+    created,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 
 def said(reason: Reason, message: str = "words") -> StageResult:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plan_answers import errors, good_result, with_errors
-from plan_samples import Run, condition, created, resource
 from pydantic import ValidationError
 
 from pfd_operator.api.conditions import ConditionType, Phase
@@ -15,6 +13,8 @@ from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_operator.kube.resources import in_words
+from tests.unit.operator.plan.plan_answers import errors, good_result, with_errors
+from tests.unit.operator.plan.plan_samples import Run, condition, created, resource
 
 ABINIT = {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}
 CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_answers import good_result, labels_after, talkative_result, with_found
-from plan_samples import GPU, SETTINGS, START, Run, condition, created, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_RECORDS, ActiveState
@@ -18,6 +16,19 @@ from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectPara
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
 from pfd_operator.plan.spec_digest import spec_digest
 from pfd_operator.plan.types import CreateConfigMap, CreateJob, DeleteJob
+from tests.unit.operator.plan.plan_answers import good_result, labels_after, talkative_result, with_found
+from tests.unit.operator.plan.plan_samples import (
+    GPU,
+    SETTINGS,
+    START,
+    Run,
+    condition,
+    created,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 TIME_BUDGETS = [({"gpuHours": 1}, "GpuBudgetExhausted"), ({"deadlineHours": 1}, "DeadlineExceeded")]
 NEVER = {"forceRMSE": 1e-6}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plan_samples import resource
 
 from pfd_operator.plan.names import OBJECT_NAME_MAX, structures_name
+from tests.unit.operator.plan.plan_samples import resource
 
 
 @pytest.mark.parametrize("name", ["si", "silicon.with.dots", "a" * 237])

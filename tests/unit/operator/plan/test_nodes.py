@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from plan_answers import good_result
-from plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource
 
 from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
@@ -15,6 +13,8 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.failures import Failure, Remedy
 from pfd_operator.plan.jobs import end_of
 from pfd_operator.plan.types import CreateService, ObservedJob, ObservedPod, PlannedJob
+from tests.unit.operator.plan.plan_answers import good_result
+from tests.unit.operator.plan.plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource
 
 TWO_NODES = {"training": {"steps": 1000, "nodes": 2}}
 

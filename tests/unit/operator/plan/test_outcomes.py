@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plan_answers import Answer, good_result, talkative_result
-from plan_samples import Run, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
@@ -18,6 +16,18 @@ from pfd_operator.plan.finetune import FINE_TUNE
 from pfd_operator.plan.jobs import Success, end_of
 from pfd_operator.plan.outcome import found_by
 from pfd_operator.plan.recipe import Position
+from tests.unit.operator.plan.plan_answers import Answer, good_result, talkative_result
+from tests.unit.operator.plan.plan_samples import (
+    Run,
+    condition,
+    created,
+    distill_resource,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 
 def untold(spec: StageSpec, reused: bool = False) -> StageResult:

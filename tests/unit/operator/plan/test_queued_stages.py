@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plan_samples import GPU, START, Run, after, condition, created, failed_pod, job_of, pod, resource, succeeded
-
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
+from tests.unit.operator.plan.plan_samples import (
+    GPU,
+    START,
+    Run,
+    after,
+    condition,
+    created,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 QUEUE = {"queue": {"name": "gpus"}}
 

@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from plan_answers import good_result, labels_after
-from plan_samples import Run, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import JobStatus
@@ -16,6 +14,18 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob, PlannedJob
+from tests.unit.operator.plan.plan_answers import good_result, labels_after
+from tests.unit.operator.plan.plan_samples import (
+    Run,
+    condition,
+    created,
+    distill_resource,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 FOUND = partial(good_result, reused=True)
 

@@ -6,13 +6,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_samples import Run, after, condition, created, distill_resource, failed_pod, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import ExploreParams, StageKind, TrainParams
 from pfd_operator.plan.types import CreateJob, DeleteJob
+from tests.unit.operator.plan.plan_samples import (
+    Run,
+    after,
+    condition,
+    created,
+    distill_resource,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 
 def restart(iteration: int, word: str = "again") -> dict[str, Any]:

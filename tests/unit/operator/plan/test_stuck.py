@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plan_samples import SETTINGS, START, Run, after, condition, created, job_of, pod
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.stuck import NO_MORE_PODS_AFTER_SECONDS, SLOW_AFTER_SECONDS
 from pfd_operator.plan.types import DeleteJob
+from tests.unit.operator.plan.plan_samples import SETTINGS, START, Run, after, condition, created, job_of, pod
 
 STUCK_PODS = [
     ("ErrImagePull", "not found", OperatorReason.IMAGE_PULL),

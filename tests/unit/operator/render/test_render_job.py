@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from render_samples import SETTINGS, label_job, planned, prepare_job, resource, select_job, train_job
 
 from pfd_operator.contract.labeling import AseEngine, Engine
 from pfd_operator.contract.stage import LabelParams, PrepareParams, StageParams
@@ -15,6 +14,15 @@ from pfd_operator.contract.training import Training
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
 from pfd_operator.render.labels import label_value
+from tests.unit.operator.render.render_samples import (
+    SETTINGS,
+    label_job,
+    planned,
+    prepare_job,
+    resource,
+    select_job,
+    train_job,
+)
 
 CLAIMS = [{"name": "gpu", "resourceClaimTemplateName": "h100"}, {"name": "shared", "resourceClaimName": "a100"}]
 XTB = {"engine": {"xtb": {}}}

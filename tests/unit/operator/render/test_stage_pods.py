@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from render_samples import SETTINGS, label_job, prepare_job, resource, select_job, train_job
 
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.containers import SMALL_CONTAINERS
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import job_manifest
+from tests.unit.operator.render.render_samples import SETTINGS, label_job, prepare_job, resource, select_job, train_job
 
 GIVEN: dict[str, Any] = {
     "labels": {"team": "atoms", "example.org/cost-centre": "7"},

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from runtime_parts import operator_at
 
 from pfd_operator.runtime.operator import Operator
+from tests.unit.operator.runtime.runtime_parts import operator_at
 
 
 @pytest.fixture

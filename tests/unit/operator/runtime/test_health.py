@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from runtime_parts import body, settings_at
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.contract.stage import StageKind
@@ -20,6 +19,7 @@ from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key
 from pfd_operator.plan.types import ObservedJob
 from pfd_operator.runtime.operator import Operator
+from tests.unit.operator.runtime.runtime_parts import body, settings_at
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
 HEALTHY: tuple[int, dict[str, Any]] = (200, {"healthy": True, "complaints": []})

@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from runtime_parts import body, operator_at
 
 from pfd_operator.kube.api import ApiError
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.queue import KeyedQueue
+from tests.unit.operator.runtime.runtime_parts import body, operator_at
 
 NOW = datetime.now(UTC)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from tests.unit.operator.resource_samples import SPEC
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
@@ -18,6 +17,7 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import INTERVAL_SECONDS, ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
+from tests.unit.operator.resource_samples import SPEC
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("FineTuneJob", "lab", "silicon")

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 from prometheus_client import generate_latest
-from runtime_parts import settings_at
 
 from pfd_operator.kube import rights
 from pfd_operator.kube.api import KubeApi
@@ -19,6 +18,7 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.handlers import refused_namespaces, run
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
+from tests.unit.operator.runtime.runtime_parts import settings_at
 
 PATIENCE = 30.0
 """Seconds after which a test gives up."""

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from runtime_parts import body
 
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.urgency import SOON_SECONDS
 from pfd_operator.runtime.operator import Operator
+from tests.unit.operator.runtime.runtime_parts import body
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
 

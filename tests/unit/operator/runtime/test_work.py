@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
-from runtime_parts import body
 
 from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.apply import NameTaken
@@ -17,6 +16,7 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.queue import KeyedQueue
 from pfd_operator.runtime.reconcile import Reconciler
 from pfd_operator.runtime.work import Work
+from tests.unit.operator.runtime.runtime_parts import body
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
 CARBON = Key("FineTuneJob", "lab", "carbon")

@@ -13,10 +13,10 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.geometry import get_distances
 from ase.io import read
-from tests.unit.worker.export.cards import full_card
 
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.folder import ModelFiles, export_model
+from tests.unit.worker.export.cards import full_card
 
 
 @pytest.fixture

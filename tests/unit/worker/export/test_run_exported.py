@@ -6,11 +6,11 @@ import sys
 
 import pytest
 from ase.io import read
-from tests.unit.worker.export.cards import full_card
-from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
 from pfd_worker.acceptance.speed import measure_speed, speed_ups
 from pfd_worker.export.folder import export_model
+from tests.unit.worker.export.cards import full_card
+from tests.unit.worker.export.tiny_student import make_alloy, make_student
 
 pytestmark = pytest.mark.image
 

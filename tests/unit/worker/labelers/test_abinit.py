@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
-from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
 from pfd_worker.labelers.task import AimdSettings, Calculation
+from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 SETTINGS = AbinitEngine(
     cutoff_ev=300,

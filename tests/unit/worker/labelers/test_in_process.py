@@ -7,7 +7,6 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from ase.calculators.emt import EMT as EMTCalculator
-from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_operator.contract.result import ExitCode, Reason
@@ -15,6 +14,7 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.in_process import AseLabeler, xtb_labeler
 from pfd_worker.labelers.task import AimdSettings, Calculation
+from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 EMT = AseEngine(calculator="ase.calculators.emt:EMT")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
-from tests.unit.worker.report.samples import emt_trajectory
 
 from pfd_worker.md.replay import MOST_STEPS, AimdRun, read_aimd, replay, write_aimd
+from tests.unit.worker.report.samples import emt_trajectory
 
 COPPER = bulk("Cu", cubic=True).repeat((2, 1, 1))
 RIGHT, WRONG = (AimdRun("copper", 2.0, 300.0, emt_trajectory(COPPER, 6, 1, wrong_by)) for wrong_by in (0.0, 0.3))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from ase.build import fcc111
-from tests.unit.worker.tiny_pretrained import BRANCHES, emt_frames
 
 from pfd_worker.models.checkpoint import extract_branch, shift_energy_bias, strip_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
+from tests.unit.worker.tiny_pretrained import BRANCHES, emt_frames
 
 pytestmark = pytest.mark.image
 

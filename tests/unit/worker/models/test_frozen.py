@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from tests.unit.worker.students import DPA1, SE_A, TYPE_MAP, alloy_frames, student_run
-from tests.unit.worker.tiny_pretrained import emt_frames
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
+from tests.unit.worker.students import DPA1, SE_A, TYPE_MAP, alloy_frames, student_run
+from tests.unit.worker.tiny_pretrained import emt_frames
 
 pytestmark = pytest.mark.image
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from tests.unit.worker.tiny_pretrained import emt_frames
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
 from pfd_worker.models import sevennet
 from pfd_worker.models.sevennet import SevennetModel
 from pfd_worker.models.sevennet_checkpoint import extract_model, load_checkpoint, shift_energy
+from tests.unit.worker.tiny_pretrained import emt_frames
 
 pytestmark = pytest.mark.image
 

@@ -5,11 +5,10 @@ from ase.build import bulk, molecule
 pytestmark = pytest.mark.image
 pytest.importorskip("torch")
 
-from tests.unit.worker.students import DPA1, SE_A, alloy_frames, student_run  # noqa: E402
-
 from pfd_worker.models.checkpoint import extract_branch  # noqa: E402
 from pfd_worker.models.deepmd import DeepmdModel  # noqa: E402
 from pfd_worker.models.verlet_list import SKIN_ANGSTROM  # noqa: E402
+from tests.unit.worker.students import DPA1, SE_A, alloy_frames, student_run  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=["se_e2_a", "dpa1"])

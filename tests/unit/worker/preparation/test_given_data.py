@@ -8,7 +8,6 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from tests.unit.worker.stages.loop import TRAINING, Loop
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -17,6 +16,7 @@ from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
 from pfd_worker.training.dataset import write_deepmd_sets
+from tests.unit.worker.stages.loop import TRAINING, Loop
 
 STRESS = [0.01, 0.02, 0.03, 0.0, 0.0, 0.004]
 

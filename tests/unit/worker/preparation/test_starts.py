@@ -1,12 +1,12 @@
 """Start structures that are not where the job says they are."""
 
 import pytest
-from tests.unit.worker.stages.loop import TRAINING, Loop
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.preparation.starts import starts_of
 from pfd_worker.stage_context import StageContext
+from tests.unit.worker.stages.loop import TRAINING, Loop
 
 
 def test_a_missing_config_map_and_a_missing_key_look_alike_and_are_both_named(tmp_path):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tests.unit.worker.report.samples import holdout_frames, predictions_for
 
 from pfd_worker.evaluation.errors import energy_rmse_per_atom, force_rmse, frame_errors
 from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
 from pfd_worker.report.comparison import MAX_POINTS, compare, force_bins, histogram
+from tests.unit.worker.report.samples import holdout_frames, predictions_for
 
 
 def test_nothing_is_lost_in_few_frames():

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from tests.unit.worker.report.samples import sample_report
 
 from pfd_worker.report.page import render_page
+from tests.unit.worker.report.samples import sample_report
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

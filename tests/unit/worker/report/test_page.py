@@ -7,8 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, predictions_for, sample_map, sample_report
 
 from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
@@ -17,6 +15,8 @@ from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.history import History
 from pfd_worker.report.page import render_page
+from tests.unit.worker.report.parsed import ParsedPage
+from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, predictions_for, sample_map, sample_report
 
 FIGURES = {
     "figure-errors", "figure-learning", "figure-parity-energy", "figure-parity-forces", "figure-parity-virial",

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.stages.loop import ref
 
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.frames import read_frames
 from pfd_worker.models.deepmd import DeepmdModel
+from tests.unit.worker.report.parsed import ParsedPage
+from tests.unit.worker.stages.loop import ref
 
 pytestmark = pytest.mark.image
 

@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.unit.worker.report.parsed import ParsedPage
-from tests.unit.worker.report.samples import errors_of, holdout_frames, predictions_for
 
 from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.outcome import ExplorationCounts
@@ -14,6 +12,8 @@ from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.location import open_store
+from tests.unit.worker.report.parsed import ParsedPage
+from tests.unit.worker.report.samples import errors_of, holdout_frames, predictions_for
 
 HOLDOUT = holdout_frames(12)
 EXPLORED = ExplorationCounts(candidates=120, novel=12, trajectories=8, exploded=1)

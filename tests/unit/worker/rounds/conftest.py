@@ -1,6 +1,7 @@
 """Rounds are asked for numbers: what they label is labelled here, and no page is drawn of it."""
 
 import pytest
+
 from tests.unit.worker.stages.loop import labels_here
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
@@ -19,6 +18,7 @@ from pfd_worker.md.replay import replay, write_aimd
 from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 CONDITIONS = {"steps": 5, "temperature_kelvin": 600.0, "timestep_fs": 4.0}
 

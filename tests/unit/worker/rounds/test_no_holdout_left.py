@@ -1,13 +1,13 @@
 """A round whose labels hold nothing to measure a model on."""
 
 import pytest
-from tests.unit.worker.rounds.test_aimd_runs import selected
-from tests.unit.worker.rounds.test_what_limits_need import FAMILY, UntrainedRound, prepared
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
+from tests.unit.worker.rounds.test_aimd_runs import selected
+from tests.unit.worker.rounds.test_what_limits_need import FAMILY, UntrainedRound, prepared
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 
 def test_no_holdout_label_left_is_told_to_the_user(tmp_path):

@@ -10,8 +10,6 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
-from tests.unit.worker.rounds.test_what_limits_need import prepared
-from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
@@ -22,6 +20,8 @@ from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
+from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
 
 
 class Exaggerates(EMT):

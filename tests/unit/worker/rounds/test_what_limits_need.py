@@ -9,7 +9,6 @@ import shutil
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
 from pfd_operator.contract.result import StageResult
@@ -23,6 +22,7 @@ from pfd_worker.rounds.measures import Measures
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.training.runner import Trained
+from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
 
 TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
 FAMILY = dataclasses.replace(

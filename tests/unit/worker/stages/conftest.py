@@ -1,4 +1,5 @@
 import pytest
+
 from tests.unit.worker.stages.loop import labels_here
 
 

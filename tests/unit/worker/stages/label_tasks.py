@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from ase.build import bulk
-from tests.unit.worker.stages.loop import LABEL, Loop
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
@@ -14,6 +13,7 @@ from pfd_worker.label_desk import LabelDesk
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 AIMD = {"steps": 4, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
 

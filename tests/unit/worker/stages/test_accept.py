@@ -11,7 +11,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
@@ -24,6 +23,7 @@ from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import accept
 from pfd_worker.store.manifests import read_manifest
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured, ref
 
 ACCEPT = {
     "stage": "accept",

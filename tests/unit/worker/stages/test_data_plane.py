@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
+from pfd_worker.frames import read_frames
 from tests.unit.worker.stages.loop import (
     TRAIN,
     Loop,
@@ -14,8 +16,6 @@ from tests.unit.worker.stages.loop import (
     prepare_params,
     ref,
 )
-
-from pfd_worker.frames import read_frames
 
 pytestmark = pytest.mark.image
 

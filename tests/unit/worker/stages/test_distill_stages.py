@@ -8,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.unit.worker.stages.loop import Loop, explore_params, measured, prepare_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -16,6 +15,7 @@ from pfd_worker.frames import read_frames, virial_of
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.frozen import FrozenModel
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.loop import Loop, explore_params, measured, prepare_params, ref
 
 pytestmark = pytest.mark.image
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from ase.build import bulk
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError
@@ -13,6 +12,7 @@ from pfd_worker.rounds.labels import collect_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 AIMD = {"kind": "aimd", "sampling": "aimd", "steps": 3, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
 

@@ -9,8 +9,6 @@ from contextlib import nullcontext
 
 import pytest
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.label_tasks import AIMD, context_of, counts, desk_of, label, select, task
-from tests.unit.worker.stages.loop import LABEL, Loop
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
@@ -28,6 +26,8 @@ from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
+from tests.unit.worker.stages.label_tasks import AIMD, context_of, counts, desk_of, label, select, task
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 
 def test_labels_are_the_calculators_and_are_counted(tmp_path):

@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
-from tests.unit.worker.stages.loop import LABEL, Loop
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import label_pod
 from pfd_worker.errors import StageError
+from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
 POD = LABEL | {"engine": ABINIT}

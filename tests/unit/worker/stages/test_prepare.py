@@ -5,12 +5,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from tests.unit.worker.stages.loop import Loop, prepare_params
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
 from pfd_worker.models.checkpoint import CheckpointInfo
+from tests.unit.worker.stages.loop import Loop, prepare_params
 
 pytestmark = pytest.mark.image
 

@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
@@ -22,6 +21,7 @@ from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import manifest_key, read_manifest
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 

@@ -1,6 +1,10 @@
 """The same stages with SevenNet: fine-tuned by its own trainer, then the teacher of a student of deepmd-kit."""
 
 import pytest
+
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError
+from pfd_worker.models.sevennet import SevennetModel
 from tests.unit.worker.stages.loop import (
     EXPLORATION,
     Loop,
@@ -11,10 +15,6 @@ from tests.unit.worker.stages.loop import (
     two_iterations,
 )
 from tests.unit.worker.stages.test_distill_stages import LABEL, STUDENT, TRAINING, manifest_uri, select
-
-from pfd_operator.contract.result import Reason
-from pfd_worker.errors import StageError
-from pfd_worker.models.sevennet import SevennetModel
 
 pytestmark = pytest.mark.image
 

@@ -10,7 +10,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.loop import TRAIN, Loop, ref
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import StageResult
@@ -24,6 +23,7 @@ from pfd_worker.rounds.labels import collect_labels, holdout_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.loop import TRAIN, Loop, ref
 
 LABEL = {"stage": "label", "framesPerPod": 100, "timeoutSeconds": 60}
 FRAMES = 5

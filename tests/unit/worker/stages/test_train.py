@@ -12,7 +12,6 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.io import write
 from ase.stress import full_3x3_to_voigt_6_stress
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, iteration_zero, prepare_params, ref
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -20,6 +19,7 @@ from pfd_worker.frames import labelled
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.store.manifests import manifest_key
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, iteration_zero, prepare_params, ref
 
 pytestmark = pytest.mark.image
 ROOT = Path(__file__).parents[4]

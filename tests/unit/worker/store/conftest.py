@@ -12,7 +12,7 @@ import pytest
 from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore, ObjectStore
 from pfd_worker.store.s3 import S3Store
-from s3_server import KEYS, S3Server, s3_server
+from tests.s3_server import KEYS, S3Server, s3_server
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.faults import Book, Fault, Weather
-from chaos.storage import StorageProxy
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.store import s3
 from pfd_worker.store.s3 import S3Store
+from tests.chaos.faults import Book, Fault, Weather
+from tests.chaos.storage import StorageProxy
 
 BODY = bytes(range(256)) * 64
 FAULTS = [fault for fault in Fault if fault.name.startswith("STORE_") and fault is not Fault.STORE_DOWN]
@@ -58,7 +58,7 @@ def _hasty(monkeypatch):
     """The client waits less before it asks again, and a slow answer is less slow."""
     delay = "botocore.retries.standard.ExponentialBackoff.delay_amount"
     monkeypatch.setattr(delay, lambda *given: 0.01)
-    monkeypatch.setattr("chaos.storage.SLOW_SECONDS", (0.05, 0.1))
+    monkeypatch.setattr("tests.chaos.storage.SLOW_SECONDS", (0.05, 0.1))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.unit.worker.tiny_pretrained import emt_frames
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.training import Training
@@ -16,6 +15,7 @@ from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.process import TrainingProcess
 from pfd_worker.training.recipe import Purpose
+from tests.unit.worker.tiny_pretrained import emt_frames
 
 pytestmark = pytest.mark.image
 

@@ -4,14 +4,14 @@ import shutil
 import threading
 
 import pytest
-from tests.unit.worker.tiny_pretrained import emt_frames
-from tests.unit.worker.training_runs import run_in
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.families import SEVENNET
+from tests.unit.worker.tiny_pretrained import emt_frames
+from tests.unit.worker.training_runs import run_in
 
 pytestmark = pytest.mark.image
 

@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-from tests.unit.worker.students import SE_A, TYPE_MAP, alloy_frames, student_run
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -14,6 +13,7 @@ from pfd_worker.frames import labelled
 from pfd_worker.models.checkpoint import inspect_checkpoint, load_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.frozen import freeze
+from tests.unit.worker.students import SE_A, TYPE_MAP, alloy_frames, student_run
 
 pytestmark = pytest.mark.image
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore
-from tests.bench.operator.control_plane import ROOT, ControlPlane, connected
+from tests.control_plane import ROOT, ControlPlane, connected
 from tests.s3_server import KEYS, s3_server
 
 from .faults import Book, Weather

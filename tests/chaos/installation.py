@@ -13,8 +13,8 @@ import yaml
 
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.bench.operator.control_plane import ROOT, ControlPlane
 from tests.chart.chart_rendering import render
+from tests.control_plane import ROOT, ControlPlane
 
 NAMESPACE = "chaos"
 OPERATOR_NAMESPACE, RELEASE = "pfd-system", "pfd"

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port
+
 REPO = Path(__file__).resolve().parents[2]
 COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"]
 
@@ -63,19 +65,6 @@ class ControlPlane:
         return found
 
 
-def free_port() -> int:
-    """First of seven free ports in a row."""
-    for port in range(17443, 30000, 10):
-        try:
-            for each in range(port, port + 7):
-                with socket.socket() as probe:
-                    probe.bind(("", each))
-        except OSError:
-            continue
-        return port
-    raise RuntimeError("no free ports")
-
-
 @pytest.fixture(scope="module")
 def program() -> str:
     built = subprocess.run([REPO / "hack/devcluster/build.sh"], capture_output=True, text=True, check=True)
@@ -84,7 +73,7 @@ def program() -> str:
 
 @pytest.fixture
 def control_plane(program: str, tmp_path: Path) -> Iterator[ControlPlane]:
-    plane = ControlPlane(program, tmp_path / "state", free_port())
+    plane = ControlPlane(program, tmp_path / "state", free_port(in_a_row=7))
     yield plane
     plane.run("down", "--purge", check=False)
     assert plane.processes() == []
@@ -166,7 +155,7 @@ def test_audit_log_says_who_did_what(control_plane: ControlPlane) -> None:
 
 def test_two_side_by_side(control_plane: ControlPlane, program: str, tmp_path: Path) -> None:
     control_plane.run("up")
-    other = ControlPlane(program, tmp_path / "other", free_port())
+    other = ControlPlane(program, tmp_path / "other", free_port(in_a_row=7))
     try:
         other.run("up")
         other.kubectl("create", "namespace", "only-here")

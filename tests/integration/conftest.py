@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from pfd_operator.kube.api import ApiError, KubeApi
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PORT = 17443
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [str(ROOT / "hack/devcluster/build.sh")], check=True, capture_output=True, text=True
     ).stdout.split()[-1]
     arguments = ["--control-plane-only", "--state", str(state)]
-    subprocess.run([binary, "up", *arguments, "--audit", "--port", str(PORT)], check=True, timeout=180)
+    subprocess.run([binary, "up", *arguments, "--audit", "--port", str(free_port(in_a_row=7))], check=True, timeout=180)
     try:
         yield state / "kubeconfig"
     finally:

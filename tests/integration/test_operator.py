@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,72 +13,13 @@ import pytest
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
-from pfd_operator.kube.resources import Snapshot, collection_path
-from pfd_operator.plan.types import Settings
-from pfd_operator.runtime.handlers import run
-from pfd_operator.runtime.settings import RuntimeSettings
-from tests.integration.cluster_parts import Kubelet, distill_body, good_result, job_body, until
+from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import distill_body, good_result, job_body, until
+from tests.integration.one_operator import PORT, conditions_of, create, kubelet, operator, status_of, until_phase
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-PORT = 18765
 STAGES = ("explore", "select", "label", "train")
-
-
-def settings_for(namespace: str, kubeconfig: Path) -> RuntimeSettings:
-    return RuntimeSettings(
-        planner=Settings(
-            worker_image="worker", engine_images={}, progress_url=f"http://127.0.0.1:{PORT}", backoff_seconds=1
-        ),
-        namespaces=(namespace,),
-        own_namespace=namespace,
-        port=PORT,
-        kubeconfig=kubeconfig,
-    )
-
-
-@asynccontextmanager
-async def operator(namespace: str, kubeconfig: Path) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(run(settings_for(namespace, kubeconfig), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        assert await asyncio.wait_for(task, 30), "the operator stopped by itself"
-
-
-@asynccontextmanager
-async def kubelet(api: KubeApi, namespace: str, seconds: float = 0.0) -> AsyncIterator[Kubelet]:
-    node = Kubelet(api, namespace, seconds)
-    task = asyncio.create_task(node.run())
-    try:
-        yield node
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def status_of(api: KubeApi, namespace: str, name: str = "silicon") -> dict[str, Any]:
-    body = await api.request("GET", f"{collection_path('FineTuneJob', namespace)}/{name}")
-    return dict(body.get("status") or {})
-
-
-async def until_phase(api: KubeApi, namespace: str, phase: str, seconds: float = 90) -> dict[str, Any]:
-    async def reached() -> dict[str, Any] | None:
-        status = await status_of(api, namespace)
-        return status if status.get("phase") == phase else None
-
-    try:
-        found: dict[str, Any] = await until(reached, seconds)
-    except AssertionError as error:
-        raise AssertionError(f"not {phase}: {await status_of(api, namespace)}") from error
-    return found
-
-
-def conditions_of(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {item["type"]: item for item in status["conditions"]}
 
 
 async def event_of(api: KubeApi, namespace: str, reason: str) -> bool:
@@ -89,12 +29,6 @@ async def event_of(api: KubeApi, namespace: str, reason: str) -> bool:
 
 async def restarted(api: KubeApi, namespace: str) -> bool:
     return bool((await status_of(api, namespace)).get("restartId"))
-
-
-async def create(api: KubeApi, namespace: str, **changes: Any) -> Snapshot:
-    return Snapshot(
-        await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon", **changes))
-    )
 
 
 async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig: Path) -> None:

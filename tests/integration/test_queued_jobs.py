@@ -10,7 +10,7 @@ import pytest
 
 from pfd_operator.kube.api import MERGE_PATCH, KubeApi
 from tests.integration.cluster_parts import Kubelet, until
-from tests.integration.test_operator import conditions_of, create, kubelet, operator, status_of
+from tests.integration.one_operator import conditions_of, create, kubelet, operator, status_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

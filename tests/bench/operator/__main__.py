@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.control_plane import ROOT, connected
+
 from . import large, scenarios
-from .control_plane import ROOT, ControlPlane, connected
+from .control_plane import BenchControlPlane
 from .measured_process import MeasuredOperator
 from .nodes import Nodes
 from .report import table
@@ -22,7 +24,7 @@ from .report import table
 def main() -> None:
     """Run all scenarios, print a table."""
     options = _options()
-    plane = ControlPlane(options.port)
+    plane = BenchControlPlane(options.port)
     try:
         plane.up()
         results = asyncio.run(_measure(plane, options))
@@ -33,7 +35,7 @@ def main() -> None:
     sys.stdout.write(table(results, options.burst, options.iterations) + f"\n\nwritten to {options.output}\n")
 
 
-async def _measure(plane: ControlPlane, options: argparse.Namespace) -> dict[str, object]:
+async def _measure(plane: BenchControlPlane, options: argparse.Namespace) -> dict[str, object]:
     async with connected(plane) as api:
         await plane.install(api)
         operator = MeasuredOperator(

@@ -16,7 +16,7 @@ from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import job_body, until
 
 from . import audit
-from .control_plane import NAMESPACE, ControlPlane
+from .control_plane import NAMESPACE, BenchControlPlane
 from .floor import Floor, manifest
 from .measured_process import MeasuredOperator
 from .nodes import Nodes
@@ -36,7 +36,7 @@ ONE_POD = {
 class Bench:
     """What the scenarios share."""
 
-    plane: ControlPlane
+    plane: BenchControlPlane
     api: KubeApi
     operator: MeasuredOperator
     nodes: Nodes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key
 from pfd_operator.plan.types import ObservedJob
 from pfd_operator.runtime.operator import Operator
+from tests.free_ports import free_port
 from tests.unit.operator.runtime.runtime_parts import body, settings_at
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
@@ -27,10 +27,8 @@ HEALTHY: tuple[int, dict[str, Any]] = (200, {"healthy": True, "complaints": []})
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Operator]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     limits = {"watch_silence_seconds": 60.0, "stuck_queue_seconds": 30.0}
-    settings = settings_at("http://127.0.0.1:1", tmp_path, port=port, **limits)
+    settings = settings_at("http://127.0.0.1:1", tmp_path, port=free_port(), **limits)
     operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, lambda: None)
     await operator.server.start()
     operator.waits_for = ""

@@ -28,6 +28,7 @@ from .judge import Evidence, jobs_created, judge
 from .kubelet import Kubelets
 from .operator_process import Killer, OperatorProcess
 from .proxy import FaultProxy
+from .resources import EXPECTED
 from .storage import StorageProxy
 from .suite import Seen, Suite
 from .worker import Worker
@@ -164,11 +165,14 @@ class Run:
             overlaps=self.kubelets.overlaps,
             label_lines=[json.loads(line) for line in self.labels.read_text().splitlines()],
             entered_labels=frozenset(entered),
+            expected=EXPECTED,
+            references=self.seen.references,
             ended=self.seen.ended,
             committed=committed,
             stuck=self.seen.stuck,
             leftovers=self.seen.leftovers,
             exits=self.operator.exits,
+            faults=self.book.counts,
         )
 
     def _audit(self) -> list[dict[str, Any]]:

@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from .faults import KILLS, Fault
+
 BUSINESS_AS_USUAL = frozenset({404, 409, 410, 429})
 """Refusals that are part of working with an API server; any other 4xx is a mistake or a missing right."""
 LEASE_LOST = re.compile(r"the lease \S+ is lost")
 """Without it the operator must not act: it is right to end then."""
+EVERY_FAULT_FROM_KILLS = 200
+"""In a run this long, a fault that never came was not drawn or not done: nothing was shown about it."""
+_NOT_DONE = frozenset({Fault.POD_LINGERED})
+"""Comes of a busy machine, or does not."""
 _ATTEMPT = re.compile(r"-a\d+$")
 
 
@@ -43,6 +49,27 @@ class Ending:
             met=tuple(record.get("met", False) for record in status.get("iterations", ())),
             model_iteration=status["model"].get("iteration") if status.get("model") else None,
         )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a job must come to without faults. All the rest is taken from the run itself."""
+
+    phase: str
+    reason: str
+    met: tuple[bool, ...] = ()
+    """By iteration: whether the errors were within the limits."""
+
+    def wrong(self, found: Ending | None) -> str:
+        """Return what is wrong with an ending; nothing if it is as expected."""
+        if found is None:
+            return "no job of it has ended"
+        parts = (
+            f"{name} is {getattr(found, name)!r}, expected {value!r}"
+            for name, value in vars(self).items()
+            if getattr(found, name) != value
+        )
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -81,12 +108,18 @@ class Evidence:
     """A line for each calculation of a label."""
     entered_labels: frozenset[str] = frozenset()
     """Keys of the labels in any ledger."""
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    """By profile."""
+    references: Mapping[str, Ending] = field(default_factory=dict)
+    """By profile: how its job ended without faults."""
     ended: Sequence[Ended] = ()
     committed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By prefix: digests of the stages whose result is in the store."""
     stuck: Sequence[str] = ()
     leftovers: Sequence[str] = ()
     exits: Sequence[Exit] = ()
+    faults: Mapping[Fault, int] = field(default_factory=dict)
+    """How often each was done."""
 
 
 def judge(evidence: Evidence) -> dict[str, list[str]]:
@@ -108,6 +141,9 @@ def judge(evidence: Evidence) -> dict[str, list[str]]:
             for each in evidence.exits
             if not LEASE_LOST.search(each.log)
         ],
+        "wrong_reference": _wrong_references(evidence),
+        "instruments_silent": _silent(evidence),
+        "faults_that_never_came": _never_came(evidence.faults),
     }
 
 
@@ -171,6 +207,33 @@ def _refused(evidence: Evidence) -> list[str]:
         if _by(event, evidence.operator_user) and 400 <= _code(event) < 500 and _code(event) not in BUSINESS_AS_USUAL
     )
     return [f"{what}, {count} times" for what, count in sorted(counts.items())]
+
+
+def _wrong_references(evidence: Evidence) -> list[str]:
+    """Find jobs that came to another end without faults than they were made for: faults cannot be told from that."""
+    words = {name: each.wrong(evidence.references.get(name)) for name, each in evidence.expected.items()}
+    words |= dict.fromkeys(evidence.references.keys() - words.keys(), "nobody says how it must end")
+    return [f"{name}: {what}" for name, what in sorted(words.items()) if what]
+
+
+def _silent(evidence: Evidence) -> list[str]:
+    """Find instruments that saw nothing at all: the counts that come from them say nothing."""
+    user = evidence.operator_user
+    heard = {
+        f"the audit log has no request by {user}": any(_by(event, user) for event in evidence.audit),
+        f"the audit log has no Job that {user} created": bool(jobs_created(evidence.audit, user)),
+        "no calculation of a label was written down": bool(evidence.label_lines),
+        "no label is in any ledger": bool(evidence.entered_labels),
+        "no result of a stage is in the store": any(evidence.committed.values()),
+        "no stage is in the status of any job": any(each.digests for each in evidence.ended),
+    }
+    return [words for words, sound in heard.items() if not sound]
+
+
+def _never_came(faults: Mapping[Fault, int]) -> list[str]:
+    if sum(faults.get(fault, 0) for fault in KILLS) < EVERY_FAULT_FROM_KILLS:
+        return []
+    return [str(fault) for fault in Fault if fault not in _NOT_DONE and not faults.get(fault)]
 
 
 def _difference(expected: Ending, found: Ending) -> str:

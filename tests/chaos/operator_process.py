@@ -22,6 +22,8 @@ WRITES_MAX = 8
 TRAP_SECONDS = 10.0
 """After so long without the write that was waited for, the kill comes anyway."""
 REPLACED_PERCENT = 1.5
+REPLACED_EVERY = 100
+"""Kills, and by chance: by chance alone, one run of 200 kills in twenty had none."""
 LEASE_SECONDS = 18.0
 """Until another pod holds the lease of one that was killed, and a little more."""
 DOWN_SECONDS = 3.0
@@ -151,7 +153,8 @@ class Killer:
         target = self._book.kills + kills
         while self._book.kills < target:
             await self._kill_once()
-            replaced = self._random.uniform(0, 100) < REPLACED_PERCENT
+            due = self._book.kills % REPLACED_EVERY == 0
+            replaced = self._random.uniform(0, 100) < REPLACED_PERCENT or due
             if replaced:
                 self._operator.replace()
                 self._book.note(Fault.REPLACED)

@@ -9,6 +9,7 @@ from typing import Any
 from pfd_operator.contract.stage import StageKind
 from tests.integration.cluster_parts import distill_body, job_body
 
+from .judge import Expected
 from .pods import GRACE_SECONDS
 from .worker import REFUSED, REJECTED
 
@@ -97,3 +98,16 @@ _PROFILES = {
     REFUSED: _converged,
 }
 PROFILES = tuple(_PROFILES)
+_SPENT = Expected("MaxIterations", "MaxIterationsReached", (False, False))
+EXPECTED = {
+    "converged": Expected("Converged", "Converged", (False, True, True)),
+    "student": Expected("Converged", "Accepted", (True, True)),
+    "student-teacher": _SPENT,
+    "twins-a": _SPENT,
+    "twins-b": _SPENT,
+    "label-budget": Expected("BudgetExhausted", "LabelBudgetExhausted", (False, False)),
+    REJECTED: Expected("Refused", "Refused", (True, True)),
+    "max-iterations": _SPENT,
+    REFUSED: Expected("Failed", "TrainingTemplateInvalid"),
+}
+"""By `profile_of`."""

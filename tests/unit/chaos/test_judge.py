@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.chaos.judge import Ended, Ending, Evidence, Exit, judge
+import pytest
+
+from tests.chaos.faults import Fault
+from tests.chaos.judge import Ended, Ending, Evidence, Exit, Expected, judge
 
 OPERATOR = "system:serviceaccount:pfd-system:pfd"
 GOOD = Ending("Converged", "Converged", 2, 12, ("0/prepare", "0/train"), (True,), 2)
@@ -21,12 +24,30 @@ def event(verb: str, name: str, code: int = 201, user: str = OPERATOR, resource:
     }
 
 
-def found(**changes: Any) -> dict[str, list[str]]:
-    evidence = replace(Evidence(OPERATOR), **changes)
+HEARD = Evidence(
+    OPERATOR,
+    audit=[event("create", "heard-5f0c-i000-prepare-a1")],
+    label_lines=[{"key": "k0", "job": "heard"}],
+    entered_labels=frozenset({"k0"}),
+    ended=[Ended("heard", GOOD, GOOD, "heard", frozenset({"d0"}))],
+    committed={"heard": frozenset({"d0"})},
+)
+"""A job of which every instrument saw something, and nothing was wrong with it."""
+
+
+def wrong(evidence: Evidence) -> dict[str, list[str]]:
     return {name: objects for name, objects in judge(evidence).items() if objects}
 
 
-def test_nothing_is_wrong_with_nothing() -> None:
+def found(**changes: Any) -> dict[str, list[str]]:
+    """Return what is wrong with all of this, beside that job."""
+    heard = {name: getattr(HEARD, name) for name in changes.keys() & {"audit", "label_lines", "ended"}}
+    changes |= {name: [*seen, *changes[name]] for name, seen in heard.items()}
+    changes |= {name: getattr(HEARD, name) | changes[name] for name in changes.keys() & {"entered_labels", "committed"}}
+    return wrong(replace(HEARD, **changes))
+
+
+def test_nothing_is_wrong_with_a_good_job() -> None:
     assert found() == {}
 
 
@@ -86,6 +107,64 @@ def test_only_without_its_lease_may_the_operator_end_by_itself() -> None:
     assert found(exits=[lost]) == {}
     wrong = found(exits=[lost, crashed, Exit(0, "")])
     assert wrong == {"operator_ended_by_itself": ['exit code 1: KeyError: "spec"', "exit code 0: it said nothing"]}
+
+
+def test_a_run_of_which_nothing_was_seen_is_no_good_run() -> None:
+    assert wrong(Evidence(OPERATOR)).keys() == {"instruments_silent"}
+
+
+@pytest.mark.parametrize(
+    ("unseen", "words"),
+    [
+        ({"operator_user": "somebody"}, ["has no request by somebody", "has no Job that somebody created"]),
+        ({"audit": [event("get", "x", 200)]}, [f"has no Job that {OPERATOR} created"]),
+        ({"label_lines": ()}, ["no calculation of a label"]),
+        (
+            {"label_lines": (), "entered_labels": frozenset()},
+            ["no calculation of a label", "no label is in any ledger"],
+        ),
+        ({"committed": {"heard": frozenset()}}, ["no result of a stage is in the store"]),
+        ({"committed": {}}, ["no result of a stage is in the store"]),
+        ({"ended": (), "committed": {"si": frozenset({"d1"})}}, ["no stage is in the status of any job"]),
+    ],
+)
+def test_an_instrument_that_saw_nothing_is_named(unseen: dict[str, Any], words: list[str]) -> None:
+    silent = wrong(replace(HEARD, **unseen))
+    assert silent.keys() == {"instruments_silent"}
+    assert len(silent["instruments_silent"]) == len(words)
+    assert all(part in said for part, said in zip(words, silent["instruments_silent"], strict=True))
+
+
+CONVERGED = Expected("Converged", "Converged", (True,))
+
+
+def test_jobs_that_come_to_another_end_than_they_were_made_for_are_named() -> None:
+    failed = replace(GOOD, phase="Failed", reason="DataInvalid")
+    expected = {"converged": CONVERGED, "twins-a": CONVERGED, "student": CONVERGED, "refused": Expected("Failed", "X")}
+    references = {"converged": GOOD, "twins-a": failed, "student": replace(GOOD, met=(False,)), "new": GOOD}
+    assert found(expected=expected, references=references) == {
+        "wrong_reference": [
+            "new: nobody says how it must end",
+            "refused: no job of it has ended",
+            "student: met is (False,), expected (True,)",
+            "twins-a: phase is 'Failed', expected 'Converged'; reason is 'DataInvalid', expected 'Converged'",
+        ]
+    }
+
+
+def test_jobs_that_all_fail_alike_are_not_good_jobs() -> None:
+    failed = replace(GOOD, phase="Failed", reason="DataInvalid", met=(), stages=())
+    ended = [Ended(f"converged-{number}", failed, failed, "converged") for number in range(3)]
+    assert found(expected={"converged": CONVERGED}, references={"converged": failed}, ended=ended).keys() == {
+        "wrong_reference"
+    }
+
+
+@pytest.mark.parametrize(("kills", "missed"), [(199, []), (200, ["s3-answer-truncated", "node-drained"])])
+def test_a_long_run_has_every_fault(kills: int, missed: list[str]) -> None:
+    faults = dict.fromkeys(Fault, 1) | {Fault.KILLED: kills - 2, Fault.POD_LINGERED: 0, Fault.NODE_DRAINED: 0}
+    del faults[Fault.STORE_TRUNCATED]
+    assert found(faults=faults).get("faults_that_never_came", []) == missed
 
 
 def test_an_ending_is_read_from_a_status() -> None:

@@ -15,6 +15,7 @@ from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes
+from tests.merged import merged
 
 pytestmark = pytest.mark.integration
 
@@ -63,16 +64,6 @@ def test_every_rule_has_examples() -> None:
     fields = {(rule.kind, rule.message.split()[0].removeprefix("spec.")) for rule in found if is_frozen(rule)}
     assert fields == {(kind, field) for kind, changes in FROZEN.items() for field in changes}
     assert len(found) == len(known) + len(fields)
-
-
-def merged(target: Any, changes: Any) -> Any:
-    """Return what a merge patch makes of it."""
-    if not isinstance(changes, dict):
-        return changes
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in changes.items():
-        result[name] = merged(result.get(name), value)
-    return {name: value for name, value in result.items() if value is not None}
 
 
 async def create(api: KubeApi, kind: str, changes: Changes) -> None:

@@ -22,7 +22,7 @@ from pfd_worker.errors import StageError
 from pfd_worker.run import failure_of
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
-from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.rounds.prepared import prepared
 from tests.unit.worker.stages.label_tasks import select
 from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
 

@@ -49,12 +49,8 @@ def context(tmp_path: Path) -> StageContext:
     loop = Loop(tmp_path)
     spec = loop.spec(LABEL, 0, {})
     for index in set(range(INDEXES)) - {MISSING}:
-        workdir = tmp_path / f"index-{index}"
-        workdir.mkdir()
-        files = {"own": workdir / "own", "equal": workdir / "equal"}
-        files["own"].write_text(f"{index}")
-        files["equal"].write_text("equal in pairs" if index < 2 else "equal in others")
-        commit(StageContext(spec, loop.store, workdir, index), StageOutput(files=files), 0.0)
+        files = {"own": f"{index}", "equal": "equal in pairs" if index < 2 else "equal in others"}
+        loop.committed(LABEL, 0, files, index=index)
     labels = StageRef(digest=spec.digest, completions=INDEXES)
     workdir = tmp_path / "train"
     workdir.mkdir()

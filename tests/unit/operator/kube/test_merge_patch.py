@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_operator.kube.merge_patch import merge_patch
+from tests.merged import merged
 
 leaves = st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=3)
 objects = st.recursive(
@@ -17,21 +18,9 @@ objects = st.recursive(
 )
 
 
-def apply_as_server(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = apply_as_server(result.get(name), value)
-    return result
-
-
 @given(objects, objects)
 def test_patch_leads_from_old_to_new(old: dict[str, Any], new: dict[str, Any]) -> None:
-    assert apply_as_server(old, merge_patch(old, new)) == new
+    assert merged(old, merge_patch(old, new)) == new
 
 
 @given(objects)

@@ -24,32 +24,12 @@ from pfd_operator.plan.types import (
     Resource,
     Settings,
 )
+from tests.job_specs import DISTILL_SPEC, SPEC
 from tests.unit.operator.plan.plan_answers import Answer, good_result
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
-SPEC: dict[str, Any] = {
-    "model": {"uri": "s3://pfd/models/tiny.pt"},
-    "systems": [{"name": "diamond", "structures": {"inline": "2\n\nSi 0 0 0\nSi 1 1 1\n"}}],
-    "aimd": {"trajectories": 1, "steps": 2},
-    "holdout": {"frames": 4},
-    "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}], "pods": 2},
-    "selection": {"framesPerIteration": 3},
-    "labeling": {"engine": {"xtb": {}}, "parallelism": 2, "framesPerPod": 2},
-    "convergence": {"forceRMSE": 0.08, "consecutive": 2},
-    "budget": {"maxIterations": 4, "maxLabels": 40},
-    "artifacts": {"s3": {"bucket": "pfd", "prefix": "silicon", "endpoint": "http://s3:7070"}},
-}
-DISTILL_SPEC: dict[str, Any] = {
-    "teacher": {"fineTuneJob": {"name": "silicon"}},
-    "exploration": {"stages": [{"temperaturesKelvin": [300, 900]}], "pods": 2},
-    "holdout": {"frames": 4},
-    "selection": {"framesPerIteration": 3},
-    "labeling": {"framesPerPod": 2, "parallelism": 2},
-    "acceptance": {"forceRMSE": 0.08, "speedup": 6},
-    "budget": {"maxIterations": 4, "maxLabels": 40},
-    "artifacts": {"s3": {"bucket": "pfd", "prefix": "light", "endpoint": "http://s3:7070"}},
-}
+LIGHT = {"s3": SPEC["artifacts"]["s3"] | {"prefix": "light"}}
 TEACHER = ObservedTeacher(
     ended=True,
     record=TeacherRecord(
@@ -74,7 +54,7 @@ def after(seconds: float) -> datetime:
 
 
 def distill_resource(**changes: Any) -> Resource:
-    spec = DistillJobSpec.model_validate(DISTILL_SPEC | changes)
+    spec = DistillJobSpec.model_validate(DISTILL_SPEC | {"artifacts": LIGHT} | changes)
     return Resource("DistillJob", "lab", "light", "6a1d2a4e-0000-4000-8000-000000000001", 1, spec)
 
 

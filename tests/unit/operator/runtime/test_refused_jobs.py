@@ -17,18 +17,11 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import INTERVAL_SECONDS, ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
+from tests.merged import merged
 from tests.unit.operator.resource_samples import SPEC
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("FineTuneJob", "lab", "silicon")
-
-
-def patched(old: Any, patch: Any) -> Any:
-    """Return what a merge patch makes of a value."""
-    if not isinstance(patch, Mapping) or not isinstance(old, Mapping):
-        return patch
-    merged = old | {name: patched(old.get(name), value) for name, value in patch.items()}
-    return {name: value for name, value in merged.items() if value is not None}
 
 
 class Server:
@@ -55,7 +48,7 @@ class Server:
             metadata = self.resource["metadata"] | {"resourceVersion": version}
             self.resource = self.resource | {
                 "metadata": metadata,
-                "status": patched(self.resource["status"], body["status"]),
+                "status": merged(self.resource["status"], body["status"]),
             }
         return self.resource
 

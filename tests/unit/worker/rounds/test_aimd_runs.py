@@ -1,47 +1,21 @@
 """What a round takes out of label stages; labels are those of EMT."""
 
-import json
 import threading
 
 import numpy as np
 import pytest
-from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import write_frames
 from pfd_worker.label_files import Failure
 from pfd_worker.md.replay import replay, write_aimd
 from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.run import commit
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from tests.unit.worker.rounds.prepared import selected
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
-
-CONDITIONS = {"steps": 5, "temperature_kelvin": 600.0, "timestep_fs": 4.0}
-
-
-def selected(loop: Loop) -> StageRef:
-    """Commit a select stage with a single point and two AIMD trajectories from other structures."""
-    frames, tasks = [], []
-    for number, kind in enumerate(("scf", "aimd", "aimd")):
-        frames.append(bulk("Cu", cubic=True))
-        frames[-1].rattle(0.05, seed=number)
-        sampling = "aimd" if kind == "aimd" else "representative"
-        about = {"purpose": "training", "sampling": sampling, "stratum": "s", "system": "copper"}
-        run = CONDITIONS | {"seed": 40 + number} if kind == "aimd" else {}
-        tasks.append({"kind": kind, "frame": number, "trajectory": f"t{number}", **about, **run})
-    folder = loop.folder / "selected"
-    folder.mkdir()
-    write_frames(folder / "frames.extxyz", frames)
-    (folder / "tasks.json").write_text(json.dumps(tasks))
-    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
-    params = {"stage": "select", "purpose": "training", "frames": 1, "representativeFraction": 1}
-    spec = loop.spec(params, 0, {})
-    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
-    return StageRef(digest=spec.digest)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import pytest
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.stage_context import StageContext
-from tests.unit.worker.rounds.test_aimd_runs import selected
-from tests.unit.worker.rounds.test_what_limits_need import FAMILY, UntrainedRound, prepared
+from tests.unit.worker.rounds.prepared import FAMILY, UntrainedRound, prepared, selected
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
 

@@ -20,7 +20,7 @@ from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
-from tests.unit.worker.rounds.test_what_limits_need import prepared
+from tests.unit.worker.rounds.prepared import prepared
 from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
 
 

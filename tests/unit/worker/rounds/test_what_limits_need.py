@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import shutil
-
 import pytest
-from ase.build import bulk
-from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
-from pfd_worker import stage_files
-from pfd_worker.families import DEEPMD
-from pfd_worker.frames import write_frames
-from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stage_context import StageContext
 from pfd_worker.training.runner import Trained
-from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
+from tests.unit.worker.rounds.prepared import FAMILY, UntrainedRound, prepared
+from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
 
 TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
-FAMILY = dataclasses.replace(
-    DEEPMD,
-    open=lambda path: CalculatorModel(lambda: EMT(asap_cutoff=True)),
-    shift_energy=lambda source, shifts, output: shutil.copyfile(source, output),
-)
-
-
-class UntrainedRound(FineTuneRound):
-    """The model stays what it is."""
-
-    def train(self, dataset, output):
-        shutil.copyfile(self.shifted, output)
 
 
 class RoundWithNothingLeftToTrain(UntrainedRound):
@@ -45,26 +24,6 @@ class RoundWithNothingLeftToTrain(UntrainedRound):
     def train(self, dataset, output):
         super().train(dataset, output)
         return Trained(5, 5, [], len(dataset), 0, self.folder / "lcurve.out")
-
-
-def prepared(loop: Loop) -> StageRef:
-    """Commit a prepare stage with starts of copper, and a model that is a calculator."""
-    starts = []
-    for number in range(6):
-        atoms = bulk("Cu", cubic=True)
-        atoms.rattle(0.05, seed=number)
-        atoms.info = {"system": "copper", "start": number, "frame": 0, "variation": number}
-        starts.append(atoms)
-    folder = loop.folder / "prepared"
-    folder.mkdir()
-    write_frames(folder / "starts.extxyz", starts)
-    (folder / stage_files.CALCULATOR).write_text(json.dumps(EMT_ENGINE["ase"]))
-    (folder / "model.pt").write_bytes(b"none")
-    params = {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]}
-    spec = loop.spec(params, 0, {})
-    output = StageOutput(files={path.name: path for path in folder.iterdir()}, summary={"elements": ["Cu"]})
-    commit(StageContext(spec, loop.store, folder), output, 0.0)
-    return ref(spec)
 
 
 def iteration(

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import json
-
+from ase import Atoms
 from ase.build import bulk
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
-from pfd_worker.frames import write_frames
 from pfd_worker.label_desk import LabelDesk
-from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
-from tests.unit.worker.stages.loop import LABEL, Loop
-
-AIMD = {"steps": 4, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
+from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
 
-def select(loop: Loop, elements: tuple[str, ...] = ("Cu", "Cu", "Cu"), aimd: bool = True) -> StageRef:
-    """Commit a select stage with one single point per element, and an AIMD trajectory from the first frame."""
+def crystals(*elements: str) -> list[Atoms]:
+    """Return crystals whose atoms are moved a little, each in another way."""
     frames = []
     for number, element in enumerate(elements):
         frames.append(bulk(element, cubic=True))
         frames[-1].rattle(0.05, seed=number)
-    tasks = [task("scf", number) for number in range(len(elements))]
-    tasks += [task("aimd", 0) | AIMD] if aimd else []
-    folder = loop.folder / "selected"
-    folder.mkdir(exist_ok=True)
-    write_frames(folder / "frames.extxyz", frames)
-    (folder / "tasks.json").write_text(json.dumps(tasks))
-    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
-    params = {"stage": "select", "purpose": "training", "frames": len(elements), "representativeFraction": 0}
-    spec = loop.spec(params, 1, {"prepare": StageRef(digest="1" * 64)})
-    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
-    return StageRef(digest=spec.digest)
+    return frames
 
 
-def task(kind: str, frame: int) -> dict:
-    named = {"purpose": "training", "sampling": "farthest"}
-    named |= {"stratum": "s", "trajectory": f"t{frame}", "system": "copper"}
-    return {"kind": kind, "frame": frame, **named}
+def select(loop: Loop, elements: tuple[str, ...] = ("Cu", "Cu", "Cu"), trajectory: bool = True) -> StageRef:
+    """Commit a select stage with one single point per element, and an AIMD trajectory from the first frame."""
+    tasks = [single_point(number) for number in range(len(elements))]
+    return loop.selected(crystals(*elements), [*tasks, *([aimd(0, steps=4)] if trajectory else [])])
 
 
 def label(loop: Loop, selected: StageRef, **changes) -> StageResult:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
 from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
+from pfd_worker.frames import Sampling, write_frames
 from pfd_worker.labelers.registry import in_process_labeler
-from pfd_worker.run import run_stage
-from pfd_worker.stage_context import StageContext
+from pfd_worker.labelers.task import AimdSettings, Task
+from pfd_worker.run import commit, run_stage
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.location import open_store
 from pfd_worker.store.manifests import Manifest, read_manifest
 
@@ -98,6 +102,36 @@ class Loop:
             self.run(params, iteration, inputs, index)
         return StageRef(digest=self.spec(params, iteration, inputs).digest, completions=count)
 
+    def committed(
+        self,
+        params: dict[str, Any],
+        iteration: int,
+        files: Mapping[str, Sequence[Atoms] | bytes | str],
+        summary: dict[str, Any] | None = None,
+        index: int | None = None,
+    ) -> StageRef:
+        """Commit what a stage without inputs might have left, without running it."""
+        spec = self.spec(params, iteration, {})
+        folder = self.folder / f"committed-{spec.digest[:12]}-{index}"
+        folder.mkdir()
+        for name, content in files.items():
+            if isinstance(content, str):
+                (folder / name).write_text(content)
+            elif isinstance(content, bytes):
+                (folder / name).write_bytes(content)
+            else:
+                write_frames(folder / name, list(content))
+        output = StageOutput(files={name: folder / name for name in files}, summary=summary or {})
+        commit(StageContext(spec, self.store, folder, index), output, 0.0)
+        return ref(spec)
+
+    def selected(self, frames: Sequence[Atoms], tasks: Sequence[Task], iteration: int = 1, **params: Any) -> StageRef:
+        """Commit a select stage that asks for these."""
+        singles = sum(task.aimd is None for task in tasks)
+        about = {"stage": "select", "purpose": "training", "frames": singles, "representativeFraction": 0, **params}
+        files = {"frames.extxyz": frames, "tasks.json": json.dumps([task.to_json() for task in tasks])}
+        return self.committed(about, iteration, files)
+
     def manifest(self, ref: StageRef | StageResult, index: int | None = None) -> Manifest:
         found = read_manifest(self.store, str(ref.digest), index)
         assert found is not None
@@ -107,6 +141,17 @@ class Loop:
         content = self.store.get(self.manifest(ref).files[name].key)
         assert content is not None
         return json.loads(content)
+
+
+def single_point(frame: int, sampling: Sampling = Sampling.FARTHEST) -> Task:
+    """Return the task of a frame of copper."""
+    return Task(frame, "training", sampling, "s", f"t{frame}", "copper")
+
+
+def aimd(frame: int, steps: int, temperature_kelvin: float = 300.0, timestep_fs: float = 2.0, seed: int = 9) -> Task:
+    """Return the task of a trajectory from a frame of copper."""
+    settings = AimdSettings(steps, temperature_kelvin, timestep_fs, seed)
+    return replace(single_point(frame, Sampling.AIMD), aimd=settings)
 
 
 def measured(result: StageResult) -> set[str]:

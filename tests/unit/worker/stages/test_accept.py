@@ -17,13 +17,11 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import DEEPMD
-from pfd_worker.frames import labelled, write_frames
+from pfd_worker.frames import labelled
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import accept
 from pfd_worker.store.manifests import read_manifest
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured
 
 ACCEPT = {
     "stage": "accept",
@@ -59,23 +57,8 @@ def label(atoms: Atoms) -> Atoms:
     return labelled(atoms, predicted.energy, predicted.forces, predicted.virial)
 
 
-def stored(loop: Loop, name: str, params: dict[str, Any], files: dict[str, Any], summary: dict[str, Any]) -> StageRef:
-    """Commit a stage with frames, bytes and JSON as its files."""
-    folder = loop.folder / name
-    folder.mkdir()
-    for file, content in files.items():
-        if isinstance(content, list):
-            write_frames(folder / file, content)
-        else:
-            (folder / file).write_bytes(content)
-    spec = loop.spec(params, 0, {})
-    output = StageOutput(files={file: folder / file for file in files}, summary=summary)
-    commit(StageContext(spec, loop.store, folder), output, 0.0)
-    return ref(spec)
-
-
-def train_stage(loop: Loop, name: str, frames: list[Atoms], more: dict[str, Any] | None = None) -> StageRef:
-    params = {"stage": "train", "training": {"steps": len(name)}, "maxFailedFraction": 0}
+def train_stage(loop: Loop, steps: int, frames: list[Atoms], more: dict[str, Any] | None = None) -> StageRef:
+    params = {"stage": "train", "training": {"steps": steps}, "maxFailedFraction": 0}
     files = {
         DEEPMD.best_file: b"checkpoint",
         "holdout.extxyz": frames,
@@ -83,7 +66,7 @@ def train_stage(loop: Loop, name: str, frames: list[Atoms], more: dict[str, Any]
         "report.html": b"page",
         **(more or {}),
     }
-    return stored(loop, name, params, files, {"best_iteration": 1})
+    return loop.committed(params, 0, files, {"best_iteration": 1})
 
 
 def judged(
@@ -97,15 +80,14 @@ def judged(
     """Judge a student of copper whose job has these starts, and whose prepare stage told this of the teacher."""
     systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
     elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
-    prepare = stored(
-        loop,
-        "prepare",
+    prepare = loop.committed(
         {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
+        0,
         {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]).encode()},
         {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
     holdout = [label(atoms) for atoms in starts]
-    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, "train", holdout, trained)}, **run)
+    return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, 1, holdout, trained)}, **run)
 
 
 def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch):
@@ -125,7 +107,7 @@ def test_a_stop_after_the_last_measurement_commits_nothing(tmp_path, monkeypatch
 
 def with_dft(loop: Loop, frames: list[Atoms]) -> dict[str, Any]:
     """Return parameters that name a train stage with these frames as the teacher's DFT hold-out."""
-    digest = train_stage(loop, "teacher", frames).digest
+    digest = train_stage(loop, 2, frames).digest
     asked = {**ACCEPT["acceptance"], "dftForceRatio": 1.5}
     return {**ACCEPT, "acceptance": asked, "dftHoldout": loop.store.uri(f"stages/{digest}/manifest.json")}
 

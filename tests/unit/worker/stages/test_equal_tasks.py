@@ -1,40 +1,25 @@
 """Tasks with the same structure: one calculation, one entry in the books, and a label for each of them."""
 
-import json
-
 import pytest
 from ase.build import bulk
 
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import read_frames
 from pfd_worker.rounds.labels import collect_labels
-from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
-
-AIMD = {"kind": "aimd", "sampling": "aimd", "steps": 3, "temperature_kelvin": 300.0, "timestep_fs": 2.0, "seed": 9}
+from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, aimd, single_point
 
 
-def selected(loop: Loop, structures: str, aimd: int = 0) -> StageRef:
+def selected(loop: Loop, structures: str, trajectories: int = 0) -> StageRef:
     """Commit a select stage with a single point for each letter, equal ones for equal letters, and AIMD runs."""
     frames, tasks = [], []
-    for number, letter in enumerate(structures + "z" * aimd):
+    for number, letter in enumerate(structures + "z" * trajectories):
         frames.append(bulk("Cu", cubic=True))
         frames[-1].rattle(0.05, seed=ord(letter))
-        about = {"purpose": "training", "stratum": "s", "system": "copper", "frame": number}
-        kind = {"kind": "scf", "sampling": "farthest"} if number < len(structures) else AIMD
-        tasks.append({**about, **kind, "trajectory": f"t{number}"})
-    folder = loop.folder / "selected"
-    folder.mkdir()
-    write_frames(folder / "frames.extxyz", frames)
-    (folder / "tasks.json").write_text(json.dumps(tasks))
-    files = {name: folder / name for name in ("frames.extxyz", "tasks.json")}
-    params = {"stage": "select", "purpose": "training", "frames": len(structures), "representativeFraction": 0}
-    spec = loop.spec(params, 1, {})
-    commit(StageContext(spec, loop.store, folder), StageOutput(files=files), 0.0)
-    return StageRef(digest=spec.digest)
+        tasks.append(single_point(number) if number < len(structures) else aimd(number, steps=3))
+    return loop.selected(frames, tasks)
 
 
 def collected(loop: Loop, select: StageRef, labels: StageRef) -> int:
@@ -58,14 +43,14 @@ def test_equal_tasks_are_computed_once_and_waste_nothing(tmp_path, pods):
 
 def test_labels_of_equal_tasks_are_none_that_failed(tmp_path):
     loop = Loop(tmp_path)
-    select = selected(loop, "aab", aimd=2)
+    select = selected(loop, "aab", trajectories=2)
     labels = loop.indexed(LABEL, 1, {"select": select}, 1)
     assert collected(loop, select, labels) == 9
 
 
 def test_tasks_of_a_pod_that_ended_without_a_verdict_have_failed(tmp_path):
     loop = Loop(tmp_path)
-    select = selected(loop, "aab", aimd=2)
+    select = selected(loop, "aab", trajectories=2)
     params = LABEL | {"framesPerPod": 3}
     loop.run(params, 1, {"select": select}, 0)
     labels = StageRef(digest=loop.spec(params, 1, {"select": select}).digest, completions=2)

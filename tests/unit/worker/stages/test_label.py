@@ -12,22 +12,21 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.registry import limited_labeler
-from pfd_worker.labelers.task import Calculation, Task
+from pfd_worker.labelers.task import Calculation
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
-from tests.unit.worker.stages.label_tasks import AIMD, context_of, counts, desk_of, label, select, task
-from tests.unit.worker.stages.loop import LABEL, Loop
+from tests.unit.worker.stages.label_tasks import context_of, counts, crystals, desk_of, label, select
+from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
 
 def test_labels_are_the_calculators_and_are_counted(tmp_path):
@@ -48,16 +47,11 @@ def test_labels_are_the_calculators_and_are_counted(tmp_path):
 
 def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for(tmp_path):
     loop = Loop(tmp_path)
-    selected = select(loop, aimd=False)
-    tasks = loop.load_json(selected, "tasks.json")
-    path = tmp_path / "selected" / "tasks.json"
-    more = once_more([Task.from_json(each) for each in tasks], 2)
-    path.write_text(json.dumps([*tasks, *(each.to_json() for each in more)]))
-    files = {"tasks.json": path, "frames.extxyz": path.with_name("frames.extxyz")}
-    spec = loop.spec({"stage": "select", "purpose": "hold-out", "frames": 3, "representativeFraction": 1}, 1, {})
-    commit(StageContext(spec, loop.store, path.parent), StageOutput(files=files), 0.0)
+    tasks = [single_point(number) for number in range(3)]
+    asked = [*tasks, *once_more(tasks, 2)]
+    selected = loop.selected(crystals("Cu", "Cu", "Cu"), asked, purpose="hold-out", representativeFraction=1)
     tighter = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
-    result = label(loop, StageRef(digest=spec.digest), tighter=tighter)
+    result = label(loop, selected, tighter=tighter)
     assert result.outcome == LabelOutcome(labels=5, failed=0, reused=0)
     assert counts(loop)["paid"] == 5
     path = tmp_path / "labels.extxyz"
@@ -72,8 +66,7 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
 
 @pytest.mark.parametrize(("count", "chosen"), [(0, []), (1, [3]), (2, [1, 4]), (6, [0, 1, 2, 3, 4, 5]), (9, range(6))])
 def test_frames_of_a_noise_check_are_spread_over_the_single_points(count, chosen):
-    tasks = [task("scf", number) for number in range(6)] + [task("aimd", 6) | AIMD]
-    more = once_more([Task.from_json(each) for each in tasks], count)
+    more = once_more([*(single_point(number) for number in range(6)), aimd(6, 4)], count)
     assert [(item.aimd, item.frame, item.purpose) for item in more] == [(None, n, "noise") for n in chosen]
 
 
@@ -100,7 +93,7 @@ def test_another_stage_with_the_same_frames_pays_nothing(tmp_path):
 
 def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     loop = Loop(tmp_path)
-    result = label(loop, select(loop, ("Cu", "Si", "Cu"), aimd=False))
+    result = label(loop, select(loop, ("Cu", "Si", "Cu"), trajectory=False))
     assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 0}
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
@@ -152,7 +145,7 @@ def fails(monkeypatch):
 @pytest.mark.parametrize("reason", ["TimedOut", "EngineKilled", "OutOfMemory", "EngineError", "OutputUnreadable"])
 def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(tmp_path, fails, reason):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
-    labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), aimd=False)
+    labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), trajectory=False)
     assert label(loop, selected).outcome == LabelOutcome(labels=0, failed=2, reused=0)
     assert label(loop, selected).reused, "the stage stays what it is"
     other.runs = 10
@@ -168,7 +161,7 @@ def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(t
 
 def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
-    labeler, selected = fails("ScfNotConverged"), select(loop, ("Cu",), aimd=False)
+    labeler, selected = fails("ScfNotConverged"), select(loop, ("Cu",), trajectory=False)
     label(loop, selected)
     other.runs = 10
     assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=0, failed=1, reused=1)
@@ -177,7 +170,7 @@ def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
 
 def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, fails):
     loop = Loop(tmp_path)
-    labeler, selected = fails("TimedOut"), select(loop, aimd=False)
+    labeler, selected = fails("TimedOut"), select(loop, trajectory=False)
     stopping = threading.Event()
     with pytest.raises(StageError):
         loop.run(LABEL, 1, {"select": selected}, 0, stopping, progress=lambda *_: stopping.set())
@@ -192,7 +185,7 @@ def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, 
 
 def test_a_failure_that_an_earlier_version_shared_gives_way(tmp_path):
     loop = Loop(tmp_path)
-    selected = select(loop, ("Cu",), aimd=False)
+    selected = select(loop, ("Cu",), trajectory=False)
     key = desk_of(context_of(loop, selected)).entries[0].key
     LabelStore(loop.store, "other").save(LabelRecord(key, "uid-2", 1, False, [], {}, 1.0, "TimedOut", "too long"))
     assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
@@ -296,7 +289,7 @@ def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
 def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, monkeypatch):
     monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
     loop = Loop(tmp_path)
-    selected = select(loop, ("Cu",), aimd=False)
+    selected = select(loop, ("Cu",), trajectory=False)
     key = desk_of(context_of(loop, selected)).entries[0].key
     other = LabelStore(loop.store, "other")
     other.claim(key)
@@ -315,7 +308,7 @@ def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, mon
 
 def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):
     loop = Loop(tmp_path)
-    desk = desk_of(context_of(loop, select(loop, aimd=False)))
+    desk = desk_of(context_of(loop, select(loop, trajectory=False)))
     desk.triage()
     answers = iter([transient(Reason.STORE_UNAVAILABLE, "nobody answers"), None])
 

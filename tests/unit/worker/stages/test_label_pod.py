@@ -95,7 +95,7 @@ def run_script(workdir: Path) -> None:
 
 def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path, image):
     loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
     folders = sorted((context.workdir / "tasks").iterdir())
     assert [(folder / "run.abi.in").exists() for folder in folders] == [True] * 3
@@ -114,7 +114,7 @@ def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(t
 def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, monkeypatch, image):
     monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
     loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
     (context.workdir / "tasks" / "000000" / "engine.out").touch()
     with pytest.raises(StageError) as caught:
@@ -126,7 +126,7 @@ def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, mo
 
 def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image):
     loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
     (context.workdir / "tasks" / "000000" / "engine.out").touch()
     context.stopping.set()
@@ -140,7 +140,7 @@ def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image)
 def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch):
     """Else it computes on for nobody, and the pod does not end before it has."""
     loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=POD)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
     for folder in (context.workdir / "tasks").iterdir():
         (folder / "command.sh").write_text("sleep 60\n")

@@ -10,15 +10,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import write_frames
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.run import commit
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
-from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import manifest_key, read_manifest
 from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
@@ -37,12 +33,8 @@ def explored(tmp_path_factory):
         starts.append(bulk("Cu", cubic=True))
         starts[-1].rattle(0.05, seed=number)
         starts[-1].info = {"system": "copper", "start": number, "frame": 0, "variation": number, "slab": False}
-    files = {name: loop.folder / name for name in (stage_files.STARTS, stage_files.CALCULATOR)}
-    write_frames(files[stage_files.STARTS], starts)
-    files[stage_files.CALCULATOR].write_text(json.dumps(EMT_ENGINE["ase"]))
-    spec = loop.spec(EVEN, 0, {})
-    commit(StageContext(spec, loop.store, loop.folder), StageOutput(files=files, summary={"elements": ["Cu"]}), 0.0)
-    prepare = StageRef(digest=spec.digest)
+    files = {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"])}
+    prepare = loop.committed(EVEN, 0, files, {"elements": ["Cu"]})
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
     return loop, {"prepare": prepare, "explore": explore}
 

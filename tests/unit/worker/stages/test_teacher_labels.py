@@ -16,14 +16,13 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import read_frames
 from pfd_worker.models.base import Prediction
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.labels import collect_labels, holdout_labels
-from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
-from tests.unit.worker.stages.loop import TRAIN, Loop, ref
+from tests.unit.worker.stages.loop import TRAIN, Loop, single_point
 
 LABEL = {"stage": "label", "framesPerPod": 100, "timeoutSeconds": 60}
 FRAMES = 5
@@ -72,19 +71,6 @@ def does_not_converge(calculator: EMT) -> None:
     calculator.converged = False
 
 
-def committed(loop: Loop, params: dict, files: dict[str, str | list[Atoms]]) -> StageRef:
-    folder = loop.folder / params["stage"]
-    folder.mkdir()
-    for name, content in files.items():
-        if isinstance(content, str):
-            (folder / name).write_text(content)
-        else:
-            write_frames(folder / name, content)
-    spec = loop.spec(params, 1, {})
-    commit(StageContext(spec, loop.store, folder), StageOutput(files={name: folder / name for name in files}), 0.0)
-    return ref(spec)
-
-
 def crystal(seed: int, *symbols: str) -> Atoms:
     atoms = bulk("Cu", cubic=True)
     atoms.rattle(0.05, seed=seed)
@@ -98,13 +84,10 @@ def inputs(tmp_path) -> tuple[Loop, dict[str, StageRef]]:
     loop = Loop(tmp_path)
     loop.job = loop.job.model_copy(update={"kind": "DistillJob"})
     frames = [crystal(number, *["Al"] * (number == BAD)) for number in range(FRAMES)]
-    about = {"kind": "scf", "purpose": "training", "sampling": "farthest", "stratum": "s", "system": "copper"}
-    tasks = [about | {"frame": number, "trajectory": f"t{number}"} for number in range(FRAMES)]
     prepare = {"stage": "prepare", "systems": [], "training": {"steps": 1}}
-    select = {"stage": "select", "purpose": "training", "frames": FRAMES, "representativeFraction": 0}
     return loop, {
-        "prepare": committed(loop, prepare, {stage_files.STARTS: [crystal(9)]}),
-        "select": committed(loop, select, {"frames.extxyz": frames, "tasks.json": json.dumps(tasks)}),
+        "prepare": loop.committed(prepare, 1, {stage_files.STARTS: [crystal(9)]}),
+        "select": loop.selected(frames, [single_point(number) for number in range(FRAMES)]),
     }
 
 

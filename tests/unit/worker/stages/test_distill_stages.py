@@ -15,32 +15,17 @@ from pfd_worker.frames import read_frames, virial_of
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.frozen import FrozenModel
 from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.distilling import LABEL, STUDENT, TRAINING, manifest_uri, select
 from tests.unit.worker.stages.loop import Loop, explore_params, measured, prepare_params, ref
 
 pytestmark = pytest.mark.image
 
-STUDENT = {
-    "model": {
-        "descriptor": {
-            "type": "se_e2_a", "sel": "auto:1.5", "rcut": 4.0, "rcut_smth": 0.5, "neuron": [4, 8], "axis_neuron": 4,
-            "type_one_side": True,
-        },
-        "fitting_net": {"neuron": [16, 16]},
-    },
-    "compress": True,
-}  # fmt: skip
-TRAINING = {"steps": 60, "checkpointSeconds": 5, "learningRateStart": 1e-3, "learningRateStop": 1e-5}
-LABEL = {"stage": "label", "framesPerPod": 4, "timeoutSeconds": 60}
 TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "student": STUDENT, "startFrom": "Scratch"}
 
 
 @pytest.fixture(scope="module")
 def teacher(fine_tuned):
     return fine_tuned.loop, fine_tuned.prepare, fine_tuned.second
-
-
-def manifest_uri(loop, digest):
-    return loop.store.uri(f"stages/{digest}/manifest.json")
 
 
 def distill_prepare(teacher):
@@ -53,16 +38,6 @@ def distill_prepare(teacher):
         "training": TRAINING,
         "student": STUDENT,
     }
-
-
-def select(loop, iteration, inputs, frames, purpose):
-    fraction = 1.0 if purpose == "hold-out" else 0.5
-    contacts = 0 if purpose == "hold-out" else 0.25
-    params = {
-        "stage": "select", "purpose": purpose, "frames": frames, "representativeFraction": fraction,
-        "closeContactFraction": contacts, "minDistanceFactor": 0.6,
-    }  # fmt: skip
-    return ref(loop.run(params, iteration, inputs))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
 from pfd_worker.models.sevennet import SevennetModel
+from tests.unit.worker.stages.distilling import LABEL, STUDENT, TRAINING, manifest_uri, select
 from tests.unit.worker.stages.loop import (
     EXPLORATION,
     Loop,
@@ -14,7 +15,6 @@ from tests.unit.worker.stages.loop import (
     ref,
     two_iterations,
 )
-from tests.unit.worker.stages.test_distill_stages import LABEL, STUDENT, TRAINING, manifest_uri, select
 
 pytestmark = pytest.mark.image
 

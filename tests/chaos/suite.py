@@ -14,7 +14,7 @@ from typing import Any
 
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import until
+from tests.until import until
 
 from .hands import JOBS, Hands
 from .installation import NAMESPACE
@@ -75,13 +75,13 @@ class Suite:
         async with self._meanwhile(self.hands.run()):
             killing = asyncio.create_task(self.killer.run(kills))
             try:
-                await self._keep_busy(groups_at_a_time, self._drawn(dice, killing.done))
+                await self.keep_busy(groups_at_a_time, self._drawn(dice, killing.done))
             finally:
                 killing.cancel()
             await self._check(killing)
             self._say("kills done; the rest of the faults goes on")
             calm = [self._next(PROFILES[number % len(PROFILES)]) for number in range(calm_groups)]
-            await self._keep_busy(groups_at_a_time, iter(calm))
+            await self.keep_busy(groups_at_a_time, iter(calm))
         await self.hands.settle()
         self.weather(False)
 
@@ -99,7 +99,7 @@ class Suite:
         """Keep the statuses known, as a context."""
         return self._meanwhile(self._look())
 
-    async def _keep_busy(self, at_a_time: int, groups: Iterator[Group]) -> None:
+    async def keep_busy(self, at_a_time: int, groups: Iterator[Group]) -> None:
         """Keep so many groups going until there is none left to start, then until all have ended."""
         running: set[asyncio.Task[None]] = set()
         for each in groups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,22 +42,6 @@ def job_body(name: str, labels: Mapping[str, str] | None = None, **changes: Any)
     }
 
 
-async def until(
-    condition: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 20, what: str = "condition"
-) -> Any:
-    """Wait until a condition is truthy and return its value."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return value
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"{what} did not come within {seconds} s")
-        await asyncio.sleep(0.02)
-
-
 class Kubelet:
     """Runs pods as a kubelet would seem to: Running, then Succeeded or Failed with a termination message."""
 
@@ -80,7 +64,7 @@ class Kubelet:
                 for pod in pods:
                     if pod["metadata"]["uid"] not in started:
                         started.add(pod["metadata"]["uid"])
-                        group.create_task(self._run_pod(pod))
+                        group.create_task(self.run_pod(pod))
                     elif "deletionTimestamp" in pod["metadata"] and pod["status"]["phase"] not in (
                         "Succeeded",
                         "Failed",
@@ -98,7 +82,8 @@ class Kubelet:
         for stage, jobs in live.items():
             self.most_live_jobs[stage] = max(self.most_live_jobs.get(stage, 0), len(jobs))
 
-    async def _run_pod(self, pod: dict[str, Any]) -> None:
+    async def run_pod(self, pod: dict[str, Any]) -> None:
+        """Run one pod to its end."""
         metadata = pod["metadata"]
         labels = metadata["labels"]
         text = metadata["annotations"].get("batch.kubernetes.io/job-completion-index")

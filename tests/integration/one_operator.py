@@ -14,7 +14,8 @@ from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.handlers import run
 from pfd_operator.runtime.settings import RuntimeSettings
 from tests.free_ports import free_port
-from tests.integration.cluster_parts import Kubelet, job_body, until
+from tests.integration.cluster_parts import Kubelet, job_body
+from tests.until import until
 
 PORT = free_port()
 

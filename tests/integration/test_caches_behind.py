@@ -14,7 +14,8 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
-from tests.integration.cluster_parts import Kubelet, job_body, until
+from tests.integration.cluster_parts import Kubelet, job_body
+from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -63,7 +64,7 @@ async def test_a_result_that_no_cache_shows_is_taken(api: KubeApi, namespace: st
     blind, node = Blind(api, namespace), Kubelet(api, namespace)
     await blind.reconcile()
     (pod,) = await until(lambda: _pods(api, namespace))
-    await node._run_pod(pod)
+    await node.run_pod(pod)
     status = await blind.reconcile(state=ActiveState.CREATED)
     assert [record.stage for record in status.stages] == [StageKind.PREPARE]
 

@@ -17,7 +17,8 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
-from tests.integration.cluster_parts import job_body, until
+from tests.integration.cluster_parts import job_body
+from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 

@@ -14,8 +14,9 @@ import pytest
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import distill_body, good_result, job_body, until
+from tests.integration.cluster_parts import distill_body, good_result, job_body
 from tests.integration.one_operator import PORT, conditions_of, create, kubelet, operator, status_of, until_phase
+from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -67,11 +68,20 @@ async def test_resources_of_every_page_of_a_list_are_seen(
 
 
 async def test_restarts_at_any_point_change_nothing(api: KubeApi, namespace: str, kubeconfig: Path) -> None:
+    interrupted: list[tuple[int, str]] = []
+
+    async def another_stage() -> tuple[int, str] | None:
+        active = (await status_of(api, namespace)).get("active")
+        stage = active and (active["iteration"], active["stage"])
+        return None if stage in interrupted else stage
+
     async with kubelet(api, namespace, seconds=0.2) as node:
         await create(api, namespace)
-        for seconds in (0.5, 0.8, 1.1, 1.4, 0.7, 1.3):
+        for number in range(6):
             async with operator(namespace, kubeconfig):
-                await asyncio.sleep(seconds)
+                interrupted.append(await until(another_stage, what="a stage that was not interrupted yet"))
+                # before its pods run, while they do, and about when they end
+                await asyncio.sleep(0.06 * number)
         async with operator(namespace, kubeconfig):
             status = await until_phase(api, namespace, "Converged")
     assert status["iteration"] == 2

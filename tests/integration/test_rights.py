@@ -17,8 +17,9 @@ from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from pfd_operator.runtime.handlers import run
 from tests.chart.chart_rendering import render
-from tests.integration.cluster_parts import distill_body, until
+from tests.integration.cluster_parts import distill_body
 from tests.integration.one_operator import conditions_of, create, kubelet, settings_for, status_of
+from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -16,7 +16,8 @@ from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Decision, DeleteJob, Event, Settings
 from pfd_operator.render import config_map_manifest
-from tests.integration.cluster_parts import job_body, until
+from tests.integration.cluster_parts import job_body
+from tests.until import until
 
 pytestmark = pytest.mark.integration
 SETTINGS = Settings(worker_image="worker", engine_images={})

@@ -13,7 +13,8 @@ from typing import Any
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import job_body, until
+from tests.integration.cluster_parts import job_body
+from tests.until import until
 
 from . import audit
 from .control_plane import NAMESPACE, BenchControlPlane

@@ -39,7 +39,7 @@ class Followed(Suite):
 
 
 async def keep_busy(suite: Suite, count: int, at_a_time: int) -> None:
-    await suite._keep_busy(at_a_time, iter([group(PROFILES[0], number) for number in range(count)]))
+    await suite.keep_busy(at_a_time, iter([group(PROFILES[0], number) for number in range(count)]))
 
 
 @pytest.mark.parametrize("at_a_time", [1, 10], ids=["one of many", "one of the last"])

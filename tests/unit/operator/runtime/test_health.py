@@ -77,11 +77,15 @@ async def test_one_that_waits_for_the_lease_is_healthy(served: Operator) -> None
 
 
 @pytest.mark.parametrize(("active", "shown"), [("silicon-train-a2", 1), ("silicon-train-a3", 0), (None, 0)])
-async def test_only_the_running_attempt_makes_progress(served: Operator, active: str | None, shown: int) -> None:
+async def test_only_the_running_attempt_makes_progress(
+    served: Operator, active: str | None, shown: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = {} if active is None else {"active": {"stage": "train", "jobName": active}}
     served.resource_changed(body("silicon", phase="Running", **running), deleted=False)
     reporting = ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2)
     owner = Owner("lab", "FineTuneJob-silicon")
     job = CachedJob(("lab", reporting.name), owner, "token", reporting, frozenset())
+    looks: list[Key] = []
+    monkeypatch.setattr(served.queue, "add_after", lambda key, seconds: looks.append(key))
     served.reported(job, Progress(percent=40))
-    assert len(served._progress) == shown
+    assert looks == [SILICON] * shown

@@ -11,6 +11,7 @@ from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.urgency import SOON_SECONDS
 from pfd_operator.runtime.operator import Operator
 from tests.unit.operator.runtime.runtime_parts import body
+from tests.until import until
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
 
@@ -93,9 +94,10 @@ async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
     for name in ("silicon", "kept", "other"):
         operator.resource_changed(version(1, name=name, **ended), deleted=False)
         operator.listed_anew()
-    await asyncio.sleep(0.2)
+    await until(lambda: {key.name for key in operator.store.uids().values()} == {"kept", "other", "new"})
+    # another sweep would begin soon
+    await asyncio.sleep(0.05)
     assert len(lists) == 3, "one sweep for all of a list, in pages"
-    assert {key.name for key in operator.store.uids().values()} == {"kept", "other", "new"}
     assert await operator.queue.get() == SILICON
 
 
@@ -113,8 +115,10 @@ async def test_jobs_are_looked_for_also_when_only_our_own_watches_tell_of_an_out
     operator.resource_changed(version(1, **ended), deleted=False)
     for relists, held in ((1, 1), (2, 0)):
         await operator.informers[0]._list()
-        await asyncio.sleep(0.1)
-        assert (operator.informers[0].relists, len(operator.store)) == (relists, held)
+        # a sweep too many would begin soon
+        await asyncio.sleep(0.05)
+        await until(lambda held=held: len(operator.store) == held)
+        assert operator.informers[0].relists == relists
 
 
 @pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])

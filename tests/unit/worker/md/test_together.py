@@ -1,5 +1,4 @@
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -84,10 +83,10 @@ def test_a_bug_in_one_ends_all_soon():
     def broken(calculator):
         raise KeyError("a bug")
 
-    model, begun = Emt(), time.monotonic()
+    model = Emt()
     with pytest.raises(KeyError, match="a bug"):
         run_together(model, [trajectory(100_000, 1), broken, trajectory(100_000, 2)], 3, NEVER)
-    assert len(model.batches) < 1000 and time.monotonic() - begun < 60
+    assert len(model.batches) < 1000
 
 
 def test_what_interrupts_the_model_ends_the_threads():

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,9 +131,17 @@ def test_a_bundle_that_is_not_there_is_the_users_error(s3_location, tmp_path, mo
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
 
 
-def test_an_outage_is_waited_for(way):
+def test_an_outage_is_waited_for(way, monkeypatch):
+    sleep, waits = time.sleep, []
+
+    def shorter(seconds):
+        waits.append(seconds)
+        sleep(0.05 * seconds)
+
+    monkeypatch.setattr("pfd_worker.store.s3.time", SimpleNamespace(monotonic=time.monotonic, sleep=shorter))
     way.store.put("a", BODY)
     started = time.monotonic()
-    way.outage(1.5)
+    way.outage(0.3)
     assert way.store.get("a") == BODY
-    assert time.monotonic() - started >= 1.5
+    assert time.monotonic() - started >= 0.3
+    assert waits and waits == [2.0**number for number in range(len(waits))]

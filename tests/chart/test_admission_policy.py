@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
-from tests.chart.chart_rendering import ROOT, of_kind, render
+from tests.chart.chart_rendering import of_kind, render
 
 ON = ("--set", "admissionPolicy.enabled=true")
 PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-GOLDEN = sorted((ROOT / "tests/unit/operator/render/golden").glob("*.yaml"))
-"""What the operator draws, as it is kept for its own tests."""
 
 
 def policies(*arguments: str) -> dict[str, dict[str, Any]]:
@@ -84,17 +80,6 @@ def test_owners_are_the_operators_kinds() -> None:
     assert set(json.loads(kinds)) == {kind.name for kind in KINDS.values()}
 
 
-def test_pods_get_nothing_of_the_node_and_no_token() -> None:
-    said = expressions(policies()["pods"])
-    forbidden = ("hostPath", "hostNetwork", "hostPID", "hostIPC", "privileged", "serviceAccountToken")
-    for field in (*forbidden, "automountServiceAccountToken"):
-        assert re.search(rf"!\w+(\.\w+)*\.{field}\b|!has\(\w+(\.\w+)*\.{field}\)", said), field
-    assert "!has(container.securityContext.capabilities.add)" in said
-    assert "has(port.hostPort)" in said
-    (containers,) = (each for each in policies()["pods"]["variables"] if each["name"] == "containers")
-    assert "pod.containers" in containers["expression"] and "pod.initContainers" in containers["expression"]
-
-
 def test_the_account_of_stages_is_default_or_the_one_that_is_set() -> None:
     assert accounts() == ["default"]
     assert accounts_with("stage") == ["default", "stage"]
@@ -122,26 +107,3 @@ def test_expressions_read_only_what_they_have_asked_for() -> None:
             assert read <= asked | always, read - asked - always
             assert said.count("(") == said.count(")")
             assert said.count("[") == said.count("]")
-
-
-@pytest.mark.parametrize("drawn", GOLDEN, ids=lambda path: path.stem)
-def test_what_the_operator_draws_is_within_it(drawn: Path) -> None:
-    manifest = yaml.safe_load(drawn.read_text())
-    (owner,) = manifest["metadata"]["ownerReferences"]
-    assert owner["controller"] and owner["apiVersion"] == f"{GROUP}/{VERSION}" and owner["kind"] in KINDS
-    if manifest["kind"] != "Job":
-        return
-    pod = manifest["spec"]["template"]["spec"]
-    if "serviceAccountName" in pod:
-        assert pod["serviceAccountName"] in accounts_with(pod["serviceAccountName"])
-    assert pod["automountServiceAccountToken"] is False
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-    for volume in pod["volumes"]:
-        assert "hostPath" not in volume
-        assert not [each for each in volume.get("projected", {}).get("sources", ()) if "serviceAccountToken" in each]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    for container in pod["containers"] + pod.get("initContainers", []):
-        security = container["securityContext"]
-        assert not {"privileged", "procMount", "runAsNonRoot"} & security.keys()
-        assert security["allowPrivilegeEscalation"] is False and security["capabilities"] == {"drop": ["ALL"]}
-        assert not [port for port in container.get("ports", []) if "hostPort" in port]

@@ -14,8 +14,9 @@ import yaml
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, job_body
-from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes
+from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes, system
 from tests.merged import merged
+from tests.teachers import NO_BRANCH, ONE, TEACHERS
 
 pytestmark = pytest.mark.integration
 
@@ -81,6 +82,19 @@ async def test_a_rule_lets_in_what_is_right_and_says_what_is_not(api: KubeApi, c
             await create(api, case.kind, changes)
         assert (refused.value.status, refused.value.reason) == (422, "Invalid")
         assert refused.value.message.endswith(f": {case.message}"), "and nothing else"
+
+
+@pytest.mark.parametrize(("given", "broken"), TEACHERS)
+async def test_who_teaches(api: KubeApi, given: Changes, broken: list[str]) -> None:
+    # a teacher that is a job brings the systems
+    changes = {"teacher": {"fineTuneJob": None, **given}, **({} if "fineTuneJob" in given else system())}
+    if not broken:
+        await create(api, "DistillJob", changes)
+        return
+    with pytest.raises(ApiError) as refused:
+        await create(api, "DistillJob", changes)
+    assert refused.value.status == 422
+    assert [message for message in (ONE, NO_BRANCH) if message in refused.value.message] == broken
 
 
 @pytest.mark.parametrize("kind", FROZEN)

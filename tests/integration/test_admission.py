@@ -1,0 +1,157 @@
+"""The chart's ValidatingAdmissionPolicies let the operator make what it draws, and nothing with rights of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pfd_operator.kube.api import ApiError, KubeApi
+from tests.chart.chart_rendering import ROOT, render
+from tests.integration.operator_account import ADMISSION, account_of
+from tests.until import until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+NAMESPACE = f"{ADMISSION}-{secrets.token_hex(4)}"
+STAGE_ACCOUNT = "pfd-stages"
+GOLDEN = sorted((ROOT / "tests/unit/operator/render/golden").glob("*.yaml"))
+"""What the operator draws, as it is kept for its own tests."""
+COLLECTIONS = {"Job": "apis/batch/v1", "Service": "api/v1", "ConfigMap": "api/v1"}
+SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+CONTAINER = {"name": "c", "image": "i", "securityContext": SECURITY}
+ADDS = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}
+TOKEN = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+
+
+def collection_of(kind: str) -> str:
+    return f"/{COLLECTIONS[kind]}/namespaces/{NAMESPACE}/{kind.lower()}s"
+
+
+@pytest.fixture(scope="module")
+def account(kubeconfig: Path, _definitions: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of the operator's account, once the policies are in force."""
+    folder = tmp_path_factory.mktemp("account")
+    values = (
+        f"namespaces={{{NAMESPACE}}}",
+        "admissionPolicy.enabled=true",
+        f"stages.serviceAccountName={STAGE_ACCOUNT}",
+    )
+    documents = render(*(argument for value in values for argument in ("--set", value)))
+
+    async def install() -> Path:
+        api = await KubeApi.connect(kubeconfig)
+        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        path = await account_of(api, kubeconfig, documents, folder)
+        await api.close()
+        operator = await KubeApi.connect(path)
+
+        async def in_force() -> bool:
+            refused = await said_of(operator, {}, owned=False) and await said_of(operator, {"hostPID": True})
+            return bool(refused) and not await said_of(operator, {"serviceAccountName": STAGE_ACCOUNT})
+
+        await until(in_force)
+        await operator.close()
+        return path
+
+    async def uninstall() -> None:
+        api = await KubeApi.connect(kubeconfig)
+        await api.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+        await api.close()
+
+    yield asyncio.run(install())
+    asyncio.run(uninstall())
+
+
+@pytest.fixture
+async def operator(account: Path) -> AsyncIterator[KubeApi]:
+    client = await KubeApi.connect(account)
+    yield client
+    await client.close()
+
+
+async def said_of(api: KubeApi, pod: dict[str, Any], owned: bool = True) -> str:
+    """Return why a Job is refused; nothing if it is not. None is made."""
+    kept = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [CONTAINER]}
+    kept |= {"securityContext": {"runAsNonRoot": True}}
+    owner = {"apiVersion": "pfd.dev/v1alpha1", "kind": "FineTuneJob", "name": "x", "uid": "1", "controller": True}
+    metadata = {"name": "tried", "ownerReferences": [owner] if owned else []}
+    body = {"metadata": metadata, "spec": {"template": {"spec": kept | pod}}}
+    try:
+        await api.send("POST", collection_of("Job"), body, {"dryRun": "All"})
+    except ApiError as error:
+        assert error.status == 403, error
+        return error.message
+    return ""
+
+
+def with_container(**changes: Any) -> dict[str, Any]:
+    return {"containers": [CONTAINER | changes]}
+
+
+def with_init_container(**changes: Any) -> dict[str, Any]:
+    return {"initContainers": [CONTAINER | {"name": "before"} | changes]}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "token": ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
+    "projected token": ({"volumes": [TOKEN]}, "no tokens of a ServiceAccount"),
+    "account": ({"serviceAccountName": "admin"}, f"ServiceAccount default or {STAGE_ACCOUNT} only"),
+    "host network": ({"hostNetwork": True}, "namespaces of the node"),
+    "host processes": ({"hostPID": True}, "namespaces of the node"),
+    "host IPC": ({"hostIPC": True}, "namespaces of the node"),
+    "host path": ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "hostPath"),
+    "root": ({"securityContext": {}}, "runAsNonRoot"),
+    "root in a container": (with_container(securityContext=SECURITY | {"runAsNonRoot": False}), "runAsNonRoot"),
+    "privileged": (with_container(securityContext={"privileged": True}), "have no privileges"),
+    "added capabilities": (with_container(securityContext=ADDS), "have no privileges"),
+    "privileges to get": (with_container(securityContext={"capabilities": {"drop": ["ALL"]}}), "have no privileges"),
+    "kept capabilities": (with_container(securityContext={"allowPrivilegeEscalation": False}), "have no privileges"),
+    "bare /proc": (
+        {**with_container(securityContext=SECURITY | {"procMount": "Unmasked"}), "hostUsers": False},
+        "have no privileges",
+    ),
+    "host port": (with_container(ports=[{"containerPort": 80, "hostPort": 80}]), "ports of the node"),
+    "privileged before": (with_init_container(securityContext={"privileged": True}), "have no privileges"),
+    "root before": (with_init_container(securityContext=SECURITY | {"runAsNonRoot": False}), "runAsNonRoot"),
+    "host port before": (with_init_container(ports=[{"containerPort": 80, "hostPort": 80}]), "ports of the node"),
+}
+
+
+@pytest.mark.parametrize(("pod", "words"), REFUSED.values(), ids=REFUSED)
+async def test_what_the_operator_never_makes_is_refused(operator: KubeApi, pod: dict[str, Any], words: str) -> None:
+    assert words in await said_of(operator, pod)
+
+
+async def test_a_job_without_an_owner_is_refused(operator: KubeApi) -> None:
+    assert "owns as its controller" in await said_of(operator, {}, owned=False)
+
+
+@pytest.mark.parametrize(
+    "pod", [{}, {"serviceAccountName": STAGE_ACCOUNT}, with_init_container()], ids=["plain", "account", "before"]
+)
+async def test_what_is_harmless_is_not(operator: KubeApi, pod: dict[str, Any]) -> None:
+    assert await said_of(operator, pod) == ""
+
+
+@pytest.mark.parametrize("drawn", GOLDEN, ids=lambda path: path.stem)
+async def test_what_the_operator_draws_is_let_in(operator: KubeApi, drawn: Path) -> None:
+    manifest = yaml.safe_load(drawn.read_text())
+    manifest["metadata"]["namespace"] = NAMESPACE
+    await operator.send("POST", collection_of(manifest["kind"]), manifest, {"dryRun": "All"})
+
+
+async def test_what_is_not_its_own_is_not_deleted(api: KubeApi, operator: KubeApi) -> None:
+    collection = collection_of("Job")
+    template = {"spec": {"restartPolicy": "Never", "containers": [CONTAINER]}}
+    body = {"metadata": {"name": "of-others"}, "spec": {"suspend": True, "template": template}}
+    await api.request("POST", collection, body)
+    for path in (f"{collection}/of-others", collection):
+        with pytest.raises(ApiError) as refused:
+            await operator.request("DELETE", path, {"propagationPolicy": "Background"}, {"dryRun": "All"})
+        assert refused.value.status == 403 and "deletes only what" in refused.value.message

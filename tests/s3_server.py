@@ -50,7 +50,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     secrets = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     log_file = folder.with_name(f"{folder.name}.log")
     with log_file.open("w") as log:
-        command = [versitygw(), "--port", f"127.0.0.1:{port}", "posix", folder]
+        command = [str(versitygw()), "--port", f"127.0.0.1:{port}", "posix", str(folder)]
         server = subprocess.Popen(command, env=os.environ | secrets, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield _answering(S3Server(f"http://127.0.0.1:{port}", folder), log_file)

@@ -8,6 +8,7 @@ lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy -p pfd_operator -p pfd_worker
+	$(VENV)/bin/mypy tests hack
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pfd_operator.api.crd --check crds
 	test -z "$$(gofmt -l hack/devcluster)"

@@ -35,9 +35,11 @@ from pfd_worker.models.deepmd import DeepmdModel
 def summary(errors: list[FrameError], frames: list[Atoms]) -> dict[str, float | int]:
     """Return the root-mean-square errors and the force scale they are to be compared with."""
     forces = np.concatenate([atoms.get_forces().ravel() for atoms in frames])
+    energy = energy_rmse_per_atom(errors)
+    assert energy is not None
     return {
         "frames": len(frames),
-        "energy_rmse_ev_per_atom": round(energy_rmse_per_atom(errors), 4),
+        "energy_rmse_ev_per_atom": round(energy, 4),
         "force_rmse_ev_per_angstrom": round(force_rmse(errors), 4),
         "force_scale_ev_per_angstrom": round(float(np.sqrt(np.mean(forces**2))), 4),
         "virial_rmse_ev_per_atom": round(virial_rmse_per_atom(errors) or 0.0, 4),

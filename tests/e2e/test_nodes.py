@@ -65,8 +65,8 @@ def test_two_pods_learn_what_one_learns_from_the_same_batches(submit: Callable[.
         forces = [float(np.sqrt(np.mean(curve["rmse_f_trn"][late] ** 2))) for curve in (alone, together)]
         print(f"force RMSE of the training batches, second half: one pod {forces[0]:.4f}, two {forces[1]:.4f} eV/Å")
         assert forces[1] == pytest.approx(forces[0], rel=0.25)
-    for alone, together in zip(one, two, strict=True):
-        found = [result["outcome"]["errors"]["holdout"]["forceRmse"] for result in (alone, together)]
+    for results in zip(one, two, strict=True):
+        found = [result["outcome"]["errors"]["holdout"]["forceRmse"] for result in results]
         print(f"hold-out: one pod {found[0]:.4f}, two {found[1]:.4f} eV/Å")
         assert found[1] == pytest.approx(found[0], rel=0.25)
 

@@ -39,8 +39,8 @@ async def account_of(api: KubeApi, kubeconfig: Path, documents: Iterable[dict[st
                 if error.reason != "AlreadyExists":
                     raise
                 # another test has brought it, perhaps with other values
-                path = f"{collection.format(place)}/{document['metadata']['name']}"
-                await api.request("PATCH", path, document, content_type=MERGE_PATCH)
+                there = f"{collection.format(place)}/{document['metadata']['name']}"
+                await api.request("PATCH", there, document, content_type=MERGE_PATCH)
     tokens = f"{_COLLECTIONS['ServiceAccount'].format(SYSTEM_NAMESPACE)}/{ACCOUNT}/token"
     token = (await api.request("POST", tokens, {"spec": {"expirationSeconds": 3600}}))["status"]["token"]
     config = yaml.safe_load(kubeconfig.read_text())

@@ -11,8 +11,9 @@ from pathlib import Path
 from ase import Atoms
 from finetune_trial import fine_tune, run
 
+from pfd_operator.contract.model_source import ModelFamily
 from pfd_operator.contract.training import Training
-from pfd_worker.families import FAMILIES, ModelFamily
+from pfd_worker.families import FAMILIES
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.chaos.pods import NODE_LOST_AFTER_SECONDS, Pod
 
 
 def some_pod() -> Pod:
-    return Pod("label-a1-x", "uid", "label-a1", 0, StageSpec.model_construct(), "node-0")
+    return Pod("label-a1-x", "uid", "label-a1", 0, cast(StageSpec, None), "node-0")
 
 
 @pytest.mark.parametrize(("seconds", "lingers"), [(-30, False), (5, False), (NODE_LOST_AFTER_SECONDS, True)])

@@ -169,7 +169,11 @@ async def test_the_operator_is_killed_before_and_after_a_write(setup: Setup) -> 
     moments: list[Moment] = []
 
     def kill_at(wanted: Moment) -> None:
-        setup.proxy.writing = lambda moment: moments.append(moment) or moment is wanted
+        def writing(moment: Moment) -> bool:
+            moments.append(moment)
+            return moment is wanted
+
+        setup.proxy.writing = writing
 
     kill_at(Moment.BEFORE)
     with pytest.raises(aiohttp.ClientError):

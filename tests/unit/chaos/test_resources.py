@@ -20,7 +20,10 @@ from tests.chaos.resources import EXPECTED, PROFILES, group, profile_of
 from tests.chaos.worker import Life, Worker
 from tests.unit.operator.plan.plan_samples import START, Run, failed_pod, job_of, pod
 
-SPECS = {"FineTuneJob": FineTuneJobSpec, "DistillJob": DistillJobSpec}
+SPECS: dict[str, type[FineTuneJobSpec] | type[DistillJobSpec]] = {
+    "FineTuneJob": FineTuneJobSpec,
+    "DistillJob": DistillJobSpec,
+}
 BODIES = [
     pytest.param(body, id=profile_of(body["metadata"]["name"])) for name in PROFILES for body in group(name, 1).bodies
 ]
@@ -56,7 +59,7 @@ async def test_without_faults_it_ends_as_expected(body: dict[str, Any], tmp_path
     run.step()
     while jobs := [action.job for action in run.decision.actions if isinstance(action, CreateJob)]:
         (planned,) = jobs
-        indexes = [None] if planned.completions is None else list(range(planned.completions))
+        indexes = [None] if planned.completions is None else [*range(planned.completions)]
         pods = [await pod_of(worker, planned, index) for index in indexes]
         done = sum(each.phase == "Succeeded" for each in pods) if planned.completions else 0
         run.step(job_of(planned, *pods, succeeded_indexes=done), seconds=1)

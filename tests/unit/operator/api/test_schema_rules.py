@@ -43,7 +43,7 @@ def test_a_field_that_goes_with_every_member_needs_no_rule() -> None:
 )
 def test_a_program_runs_no_md(aimd: dict[str, Any], fine: bool) -> None:
     spec = {
-        "model": FILE,
+        "model": {"uri": "s3://pfd/dpa2.pt"},
         "systems": [{"name": "salt", "structures": {"uri": "s3://pfd/salt.extxyz"}}],
         "exploration": {"stages": [{"temperaturesKelvin": [300]}]},
         "labeling": {"engine": {"program": {"command": ["vasp"]}}, "image": "vasp:6"},

@@ -23,7 +23,7 @@ BEST = {"uri": "s3://pfd/best.pt", "iteration": 0, "fineTuned": False}
 class Server:
     """Has these jobs of one kind, and none of the other."""
 
-    def __init__(self, plural: str = "finetunejobs", **statuses: Mapping[str, Any]) -> None:
+    def __init__(self, statuses: Mapping[str, Mapping[str, Any]], plural: str = "finetunejobs") -> None:
         kind = next(kind.name for kind in KINDS.values() if kind.plural == plural)
         self.plural = plural
         self.items = {
@@ -33,7 +33,7 @@ class Server:
         self.now = ServerClock().now
 
     async def request(self, _: str, path: str) -> dict[str, Any]:
-        *_, plural, name = path.split("/")
+        plural, name = path.split("/")[-2:]
         if name in ("finetunejobs", "distilljobs"):
             return {"items": list(self.items.values()) if name == self.plural else []}
         if plural != self.plural or name not in self.items:
@@ -49,7 +49,7 @@ class Bare(Server):
 
 
 def api(**statuses: Mapping[str, Any]) -> KubeApi:
-    return cast(KubeApi, Server(**statuses))
+    return cast(KubeApi, Server(statuses))
 
 
 async def status(name: str, **statuses: Mapping[str, Any]) -> str:
@@ -112,7 +112,7 @@ async def test_the_list_says_of_a_model_that_it_was_not_fine_tuned() -> None:
 @pytest.mark.parametrize(("plural", "against"), [("finetunejobs", "reference"), ("distilljobs", "teacher")])
 async def test_the_list_says_what_errors_are_against(plural: str, against: str) -> None:
     out, measured = io.StringIO(), {"forceRMSE": "0.0303", "energyRMSEPerAtom": "0.0021", "frames": 16}
-    server = Server(plural, silicon={**KNOWN, "model": {**BEST, "errors": measured}})
+    server = Server({"silicon": {**KNOWN, "model": {**BEST, "errors": measured}}}, plural)
     await show_models(cast(KubeApi, server), None, out)
     header, row = (line.split() for line in out.getvalue().splitlines())
     assert header[4:7] == ["FORCE-RMSE", "ENERGY-RMSE/ATOM", "AGAINST"]
@@ -121,7 +121,7 @@ async def test_the_list_says_what_errors_are_against(plural: str, against: str) 
 
 @pytest.mark.parametrize("name", ["silicon", "dsj/silicon", None])
 async def test_a_cluster_without_the_operator_is_not_one_without_jobs(name: str | None) -> None:
-    bare, out = cast(KubeApi, Bare()), io.StringIO()
+    bare, out = cast(KubeApi, Bare({})), io.StringIO()
     with pytest.raises(CannotShow, match=r"no FineTuneJobs and DistillJobs: .* operator installed, .* right context"):
         await (show_models(bare, None, out) if name is None else show_status(bare, "lab", name, out))
 

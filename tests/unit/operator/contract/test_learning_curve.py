@@ -95,7 +95,7 @@ def test_the_interval_holds_the_true_exponent_about_as_often_as_it_says():
     labels = np.array([10, 20, 30, 40, 60, 80])
     exponent = estimate = 0
     for _ in range(1000):
-        law = fit_power_law(labels, 0.5 * labels**-0.5 * np.exp(rng.normal(0, 0.03, len(labels))))
+        law = fit_power_law([*labels], [*(0.5 * labels**-0.5 * np.exp(rng.normal(0, 0.03, len(labels))))])
         assert law is not None
         exponent += law.exponent_interval[0] <= 0.5 <= law.exponent_interval[1]
         needed = law.labels_for(0.5 / np.sqrt(200))

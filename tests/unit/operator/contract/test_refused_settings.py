@@ -28,7 +28,7 @@ def test_elements_are_named_by_their_symbols() -> None:
         abinit(Ga="Ga.psp8", false="N.psp8")
 
 
-NIO = {"Ni": "Ni.xml", "O": "O.xml"}
+NIO: dict[str, Any] = {"Ni": "Ni.xml", "O": "O.xml"}
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ import pytest
 from pfd_operator.kube import children as children_module
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.children import Children
+from pfd_operator.kube.observe import CachedJob, with_pods
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Observed
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
-RESOURCE = {
+RESOURCE: dict[str, Any] = {
     "kind": "FineTuneJob",
     "metadata": {"namespace": "lab", "name": "silicon", "uid": "uid-1", "resourceVersion": "1"},
     "status": {"active": {"jobName": "silicon-train"}},
@@ -131,11 +132,13 @@ async def test_a_look_at_a_resource_joins_no_departed_jobs_of_others(monkeypatch
         others.append(owned(f"train-{number}", "lab", "FineTuneJob", f"uid-{number}", spec={}))
     await cluster.list(jobs=[job("lab"), *others], pods=[pod("lab")])
     await cluster.list(jobs=[])
-    joined = []
-    join = children_module.with_pods
-    monkeypatch.setattr(
-        children_module, "with_pods", lambda job, pods: joined.append(job.observed.uid) or join(job, pods)
-    )
+    joined: list[str] = []
+
+    def join(found: CachedJob, pods: Any) -> Any:
+        joined.append(found.observed.uid)
+        return with_pods(found, pods)
+
+    monkeypatch.setattr(children_module, "with_pods", join)
     (seen,) = cluster.children.observed(OWNER, None).jobs
     assert (seen.uid, seen.deleting, len(seen.pods), joined) == ("job-1", True, 1, ["job-1"])
 

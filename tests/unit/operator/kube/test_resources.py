@@ -71,7 +71,10 @@ def test_what_the_api_server_would_refuse_of_pods_is_refused_at_once(pods: dict[
 
 def test_quantities_and_tolerations_are_kept_as_written() -> None:
     resources = {"requests": {"cpu": "250m", "memory": "1.5Gi"}, "limits": {"cpu": 2, "memory": "2e9"}}
-    tolerations = [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}, {"operator": "Exists"}]
+    tolerations: list[dict[str, Any]] = [
+        {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"operator": "Exists"},
+    ]
     tolerations += [{"key": "a", "operator": "", "value": "b", "effect": None}]
     pods = {"train": {"resources": resources, "tolerations": tolerations}}
     train = Snapshot(body(1, spec=SPEC | {"pods": pods})).resource().spec.pods.train

@@ -200,7 +200,9 @@ MANY_PODS = {
 def killed_pods(run: Run, planned: PlannedJob, late: float, seconds: float) -> list[ObservedPod]:
     """Pods that reached their deadline, and whose containers ran for the last of it, if at all."""
     begun, end = run.seconds + late, run.seconds + seconds
-    ran = {"started_at": after(begun), "finished_at": after(end)} if late < seconds else {"started_at": None}
+    ran: dict[str, Any] = (
+        {"started_at": after(begun), "finished_at": after(end)} if late < seconds else {"started_at": None}
+    )
     return [
         replace(failed_pod(143, name=f"p{n}", index=n, container_reason="DeadlineExceeded"), **ran)
         for n in range(planned.completions or 1)
@@ -247,7 +249,7 @@ def test_a_deadline_that_the_cluster_sets_is_nobodys_fault_and_makes_no_loop(bud
     assert planned.active_deadline_seconds is None
     begun = run.seconds
     for number in range(3):
-        ran = {"started_at": after(run.seconds), "finished_at": after(run.seconds + 1)}
+        ran: dict[str, Any] = {"started_at": after(run.seconds), "finished_at": after(run.seconds + 1)}
         killed = replace(failed_pod(143, container_reason="DeadlineExceeded"), **ran)
         told = run.step(job_of(planned, killed), seconds=1).events[0]
         assert (told.reason, run.status.phase) == ("StageRetried", Phase.RUNNING)

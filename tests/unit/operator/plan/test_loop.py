@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
-from pfd_operator.api.status import KEPT_RECORDS, ActiveState
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.api.status import KEPT_RECORDS, ActiveState, FineTuneJobStatus
 from pfd_operator.contract.digest import canonical_json, digest_of
 from pfd_operator.contract.result import Progress, StageResult
 from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
@@ -44,6 +45,7 @@ def test_from_start_to_converged() -> None:
     assert status.model is not None
     assert status.model.errors is not None
     assert (status.model.uri, status.model.errors.force_rmse) == ("s3://pfd/silicon/stages/2/best.pt", "0.04")
+    assert isinstance(status, FineTuneJobStatus)
     assert set(status.baselines) == {"pretrained", "shifted"}
     assert (status.labels.paid, status.labels.budget) == (12, 40)
     assert status.active is None
@@ -297,7 +299,9 @@ def test_a_changed_frozen_part_starts_nothing_new() -> None:
     decision = run.step(succeeded(planned))
     assert decision.actions == ()
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
-    run.edit(training=resource().spec.training.to_json())
+    spec = resource().spec
+    assert isinstance(spec, FineTuneJobSpec)
+    run.edit(training=spec.training.to_json())
     assert created(run.step()).spec.stage is StageKind.EXPLORE
     assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import ExploreParams, StageKind, TrainParams
@@ -201,6 +202,7 @@ def test_an_iteration_that_cannot_be_begun_is_refused_once(iteration: int, possi
 def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
     run = Run()
     label = run.until(1, StageKind.LABEL)
+    assert isinstance(run.resource.spec, FineTuneJobSpec)
     before = run.resource.spec.training.to_json()
     run.edit(training={"steps": 9000}, **restart(3))
     decision = run.step(succeeded(label))

@@ -65,6 +65,11 @@ def resource(**changes: Any) -> Resource:
     return Resource("FineTuneJob", "lab", "silicon", "5f0c2a4e-0000-4000-8000-000000000001", 1, spec)
 
 
+def spec_of(owner: Resource) -> FineTuneJobSpec:
+    assert isinstance(owner.spec, FineTuneJobSpec)
+    return owner.spec
+
+
 def planned(params: StageParams, owner: Resource, **changes: Any) -> PlannedJob:
     digest = "ab" * 32
     stage = StageSpec(
@@ -83,7 +88,7 @@ def planned(params: StageParams, owner: Resource, **changes: Any) -> PlannedJob:
 
 
 def prepare_job(owner: Resource) -> PlannedJob:
-    spec = owner.spec
+    spec = spec_of(owner)
     systems = [
         PreparedSystem(name="diamond", structures="/etc/pfd/structures/diamond/si.extxyz", perturb=Perturb()),
         PreparedSystem(name="liquid", structures="/etc/pfd/structures/liquid/liquid.extxyz", perturb=Perturb()),
@@ -94,15 +99,15 @@ def prepare_job(owner: Resource) -> PlannedJob:
 
 
 def label_job(owner: Resource, completions: int = 12, parallelism: int = 4) -> PlannedJob:
-    params = LabelParams(engine=owner.spec.labeling.engine, frames_per_pod=1, timeout_seconds=600)
-    engine, _ = owner.spec.labeling.engine.chosen()
-    images = {"engine_image": owner.spec.labeling.image or SETTINGS.engine_images.get(engine)}
+    params = LabelParams(engine=spec_of(owner).labeling.engine, frames_per_pod=1, timeout_seconds=600)
+    engine, _ = spec_of(owner).labeling.engine.chosen()
+    images = {"engine_image": spec_of(owner).labeling.image or SETTINGS.engine_images.get(engine)}
     return planned(params, owner, completions=completions, parallelism=parallelism, images=images)
 
 
 def train_job(owner: Resource) -> PlannedJob:
-    params = TrainParams(training=owner.spec.training, max_failed_fraction=0.2)
-    return planned(params, owner, active_deadline_seconds=7200, parallelism=owner.spec.training.nodes)
+    params = TrainParams(training=spec_of(owner).training, max_failed_fraction=0.2)
+    return planned(params, owner, active_deadline_seconds=7200, parallelism=spec_of(owner).training.nodes)
 
 
 def select_job(owner: Resource) -> PlannedJob:

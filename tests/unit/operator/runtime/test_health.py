@@ -80,7 +80,7 @@ async def test_one_that_waits_for_the_lease_is_healthy(served: Operator) -> None
 async def test_only_the_running_attempt_makes_progress(
     served: Operator, active: str | None, shown: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = {} if active is None else {"active": {"stage": "train", "jobName": active}}
+    running: dict[str, Any] = {} if active is None else {"active": {"stage": "train", "jobName": active}}
     served.resource_changed(body("silicon", phase="Running", **running), deleted=False)
     reporting = ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2)
     owner = Owner("lab", "FineTuneJob-silicon")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -122,7 +123,7 @@ async def test_the_number_of_series_does_not_grow_with_the_number_of_jobs(operat
     def series() -> int:
         return sum(len(values) for values in scrape(operator).values())
 
-    status = {"phase": "Running", "active": {"stage": "train"}, "labels": {"paid": 3}}
+    status: dict[str, Any] = {"phase": "Running", "active": {"stage": "train"}, "labels": {"paid": 3}}
     operator.resource_changed(body("j0", **status), deleted=False)
     one = series()
     for index in range(1, 200):

@@ -90,7 +90,7 @@ async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
 
     monkeypatch.setattr(operator.api, "request", request)
     monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
-    ended = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
+    ended: dict[str, Any] = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
     for name in ("silicon", "kept", "other"):
         operator.resource_changed(version(1, name=name, **ended), deleted=False)
         operator.listed_anew()
@@ -111,7 +111,7 @@ async def test_jobs_are_looked_for_also_when_only_our_own_watches_tell_of_an_out
 
     monkeypatch.setattr(operator.api, "request", request)
     monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
-    ended = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
+    ended: dict[str, Any] = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
     operator.resource_changed(version(1, **ended), deleted=False)
     for relists, held in ((1, 1), (2, 0)):
         await operator.informers[0]._list()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chart_rendering import of_kind, refusal, render
 
 from pfd_operator.api.job import GROUP
 from pfd_operator.api.kinds import KINDS
+from tests.chart.chart_rendering import of_kind, refusal, render
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 BOTH = ("--set", "limits.gpuHours=48", "--set", "limits.maxLabels=2000000")

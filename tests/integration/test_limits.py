@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from chart_rendering import render
-from cluster_parts import distill_body, job_body, until
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.chart.chart_rendering import render
+from tests.integration.cluster_parts import distill_body, job_body
+from tests.until import until
 
 pytestmark = pytest.mark.integration
 

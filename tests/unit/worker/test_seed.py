@@ -65,7 +65,7 @@ def test_no_frame_that_a_round_was_trained_on_picks_the_checkpoint_of_a_later_on
     for iteration in (1, 2):
         context = planned(tmp_path, iteration, StageKind.TRAIN)
         told = SimpleNamespace(context=context, params=context.spec.params, training_folder=tmp_path)
-        runs.append(Round.training_run(told, lambda frames, seed: None))  # type: ignore[arg-type]
+        runs.append(Round.training_run(told, lambda frames, seed: None))  # type: ignore[arg-type, return-value]
     frames = [Atoms(info={"number": number, "sampling": "representative"}) for number in range(800)]
     first, _ = split_validation(frames[:400], 0.1, runs[0].validation_seed)
     _, later = split_validation(frames, 0.1, runs[1].validation_seed)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plan_samples import SETTINGS, Run, failed_pod, job_of, resource
-
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.stage import LabelParams, StageKind
+from tests.unit.operator.plan.plan_samples import SETTINGS, Run, failed_pod, job_of, resource
 
 GIVEN = StagePods.model_validate(
     {

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from plan_samples import SETTINGS, Run, after, condition, created, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
+from tests.unit.operator.plan.plan_samples import (
+    SETTINGS,
+    Run,
+    after,
+    condition,
+    created,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 
 NODES = {"nodeSelector": {"gpu": "h200"}}
 WAITING = pod("Pending", started_at=None, waiting_reason="Unschedulable", waiting_message="0/3 nodes")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from plan_samples import Run, condition, created, job_of, pod
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.stage import StageKind
+from tests.unit.operator.plan.plan_samples import Run, condition, created, job_of, pod
 
 UID = "9b3e2a4e-0000-4000-8000-000000000009"
 

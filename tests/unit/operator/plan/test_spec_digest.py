@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import pytest
-from plan_samples import DISTILL_SPEC, SPEC, Run, condition, created, job_of, pod, resource, succeeded
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.crd import definition
@@ -14,6 +13,8 @@ from pfd_operator.api.job import MUTABLE_FIELDS, RESTART_FIELDS, JobSpec
 from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.stage import LabelParams, StageKind, TrainParams
 from pfd_operator.plan.spec_digest import former_spec_digest, spec_digest
+from tests.job_specs import DISTILL_SPEC, SPEC
+from tests.unit.operator.plan.plan_samples import Run, condition, created, job_of, pod, resource, succeeded
 
 SPECS = {"FineTuneJob": SPEC, "DistillJob": DISTILL_SPEC}
 S3 = {

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from render_samples import SETTINGS, label_job, resource, select_job, train_job
 
 from pfd_operator.api.distill import DistillPods
 from pfd_operator.api.pods import PodOverrides
@@ -17,6 +16,7 @@ from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.stage_defaults import with_defaults
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import job_manifest
+from tests.unit.operator.render.render_samples import SETTINGS, label_job, resource, select_job, train_job
 
 BATCH = {"key": "batch", "operator": "Exists"}
 DEFAULTS = StageDefaults.model_validate(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.io import read
-from tests.unit.worker.labelers import program_outputs
-from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, extxyz, forces_of
 
 from pfd_operator.contract.program import OutputFormat, ProgramEngine
 from pfd_worker.frames import energy_of, virial_of
@@ -19,6 +18,8 @@ from pfd_worker.labelers import outputs
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.program import ProgramLabeler, poscar_order
 from pfd_worker.labelers.task import AimdSettings, Calculation
+from tests.unit.worker.labelers import program_outputs
+from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, extxyz, forces_of
 
 RESULT = {"file": "result.extxyz", "format": "extxyz"}
 
@@ -56,7 +57,7 @@ def test_a_program_finds_the_structure_the_files_and_its_command(tmp_path):
     atoms = salt()
     atoms.info = {"stratum": "hot"}
     atoms.arrays["forces"] = np.ones((len(atoms), 3))
-    settings = {"command": ["mpirun", "-np", "2", "my code"], "files": {"INCAR": "ENCUT = 520\n"}}
+    settings: dict[str, Any] = {"command": ["mpirun", "-np", "2", "my code"], "files": {"INCAR": "ENCUT = 520\n"}}
     settings["filesFrom"] = [{"secret": {"name": "potcars", "key": "POTCAR.Na"}}]
     labeler(**settings).write_inputs(Calculation(atoms), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"structure.extxyz", "POSCAR", "INCAR", "command.sh"}

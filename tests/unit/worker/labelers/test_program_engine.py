@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.worker.stages.label_tasks import context_of, desk_of, select
-from tests.unit.worker.stages.loop import LABEL, Loop
 
 from pfd_operator.contract.labeling import AbinitEngine
 from pfd_operator.contract.outcome import LabelOutcome
@@ -19,6 +17,8 @@ from pfd_worker.label_desk import Entry
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.registry import external_labeler
 from pfd_worker.labelers.task import Calculation
+from tests.unit.worker.stages.label_tasks import context_of, desk_of, select
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 ROOT = Path(__file__).parents[4]
 PSEUDOPOTENTIAL = "Pseudodojo_nc_sr_04_pbe_standard_psp8/Si.psp8"
@@ -64,7 +64,7 @@ FNR != NR { print $0 forces[FNR - 2]; next }
 
 
 def in_image(folder: Path, *command: str) -> None:
-    run_in = [ROOT / "hack/images/run-in.sh", "-v", f"{folder}:{folder}", "-e", "ABI_PSPDIR=/usr/share/abinit/psp"]
+    run_in = [str(ROOT / "hack/images/run-in.sh"), "-v", f"{folder}:{folder}", "-e", "ABI_PSPDIR=/usr/share/abinit/psp"]
     subprocess.run([*run_in, "abinit", *command], check=True, timeout=600)
 
 
@@ -92,7 +92,7 @@ def settings_for(calculation: Calculation) -> dict:
 @pytest.mark.engine
 def test_a_program_gives_the_labels_that_its_own_engine_gives(tmp_path):
     loop = Loop(tmp_path)
-    selected = select(loop, ("Si", "Si"), aimd=False)
+    selected = select(loop, ("Si", "Si"), trajectory=False)
     calculations = [entry.calculation for entry in entries(loop, selected)]
     context = context_of(loop, selected, "pod", LABEL | {"engine": {"program": settings_for(calculations[0])}})
     engine = context.spec.params.engine

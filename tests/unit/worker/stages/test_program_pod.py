@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from ase.calculators.emt import EMT
-from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
-from tests.unit.worker.stages.loop import LABEL, Loop
 
 from pfd_operator.contract import program
 from pfd_operator.contract.outcome import LabelOutcome
@@ -21,6 +19,8 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker import label_pod, stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, read_frames
+from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 PROGRAM = f"""#!{sys.executable}
 import sys
@@ -68,7 +68,7 @@ def keys(loop: Loop, selected: StageRef, name: str, **changes: Any) -> list[str]
 
 def test_labels_come_through_the_script(tmp_path, image):
     loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, aimd=False), params=pod())
+    context = context_of(loop, select(loop, trajectory=False), params=pod())
     label_pod.stage_in(context)
     subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)
@@ -86,7 +86,7 @@ def test_labels_come_through_the_script(tmp_path, image):
 def test_a_calculation_that_fails_stops_no_other(tmp_path, image):
     loop = Loop(tmp_path)
     failing = {"run.sh": RUN.replace("exec", "mkdir ../first 2>/dev/null && { echo no licence; exit 3; }\nexec")}
-    context = context_of(loop, select(loop, aimd=False), params=pod(files=ENGINE["files"] | failing))
+    context = context_of(loop, select(loop, trajectory=False), params=pod(files=ENGINE["files"] | failing))
     label_pod.stage_in(context)
     subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)

@@ -101,8 +101,11 @@ class PlacedCalculator(FrameCalculator):
         Calculator.calculate(self, atoms, properties, system_changes)
         with self._workplace.calculator() as calculator:
             frame = self.atoms.copy()
-            for name in properties:
-                calculator.get_property(name, frame)
+            if len(properties) > 1:
+                # together: some calculators would run once for each
+                calculator.calculate(frame, list(properties), list(all_changes))
+            else:
+                calculator.get_property(*properties, frame)
             check_converged(calculator)
             self.results = dict(calculator.results)
 

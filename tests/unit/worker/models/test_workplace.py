@@ -204,3 +204,17 @@ def test_a_batch_that_gains_nothing_is_not_tried():
     frames = [bulk("Cu"), bulk("U")]
     found = predictions_or_errors(model, frames, model.predict, lambda error: None)
     assert model.batches == 0 and [isinstance(each, Exception) for each in found] == [False, True]
+
+
+def test_what_is_asked_for_together_is_computed_together():
+    class OnlyWhatIsAsked(EMT):
+        runs = 0
+
+        def calculate(self, atoms=None, properties=(), *given):
+            OnlyWhatIsAsked.runs += 1
+            super().calculate(atoms, properties, *given)
+            self.results = {name: self.results[name] for name in properties}
+
+    calculator = CalculatorModel(OnlyWhatIsAsked).calculator()
+    calculator.calculate(bulk("Cu"), ["energy", "forces", "stress"])
+    assert set(calculator.results) == {"energy", "forces", "stress"} and OnlyWhatIsAsked.runs == 1

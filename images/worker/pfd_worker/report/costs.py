@@ -70,9 +70,8 @@ def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
     first = ("prepare", "holdout") if previous is None else ()
     read = {name: context.input(name) for name in (*first, "select", "label") if name in context.spec.inputs}
     times = {name: _time(manifests) for name, manifests in read.items() if name != "holdout"}
-    summary = read["select"][0].summary if "select" in read else {}
-    # a select stage of an earlier version does not say it
-    if "explore_seconds" in summary:
+    if "select" in read:
+        summary = read["select"][0].summary
         times["explore"] = StageTime(summary["explore_pods"], round(summary["explore_seconds"], 3))
     labels = read.get("label", []) + read.get("holdout", [])
     if labels:

@@ -30,11 +30,10 @@ class IterationRecord:
     """Whose model was the best on the hold-out by then; None while no training had beaten the shifted model."""
     errors: dict[str, dict[str, Any]]
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
-    force_error_bound: dict[str, float] | None = None
+    force_error_bound: dict[str, float] | None
     """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
-    exploration: ExplorationCounts = field(default_factory=ExplorationCounts)
-    cost: Cost | None = None
-    """None: an earlier version of the worker did not write it."""
+    exploration: ExplorationCounts
+    cost: Cost
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -46,7 +45,7 @@ class IterationRecord:
             "errors": self.errors,
             "forceErrorBound": self.force_error_bound,
             "exploration": self.exploration.to_json(),
-            "cost": None if self.cost is None else self.cost.to_json(),
+            "cost": self.cost.to_json(),
         }
 
     @classmethod
@@ -58,15 +57,13 @@ class IterationRecord:
             holdout_labels=content["holdoutLabels"],
             best_iteration=content["bestIteration"],
             errors=content["errors"],
-            force_error_bound=content.get("forceErrorBound"),
-            exploration=ExplorationCounts.model_validate(content.get("exploration", {})),
-            cost=None if content.get("cost") is None else Cost.from_json(content["cost"]),
+            force_error_bound=content["forceErrorBound"],
+            exploration=ExplorationCounts.model_validate(content["exploration"]),
+            cost=Cost.from_json(content["cost"]),
         )
 
     def trained_in(self, time: StageTime) -> IterationRecord:
         """Return the record with the time of its train stage, which is over when the record is written."""
-        if self.cost is None:
-            return self
         return replace(self, cost=replace(self.cost, stages={**self.cost.stages, "train": time}))
 
 
@@ -135,17 +132,15 @@ class History:
 
 
 def history_before(context: StageContext, previous: Manifest | None) -> History:
-    """Return the history up to the previous train stage, with the time that took.
-
-    A previous stage without the file was run by a worker that did not write it yet: its baselines are known from its
-    summary, its earlier iterations are not.
-    """
+    """Return the history up to the previous train stage, with the time that took."""
     if previous is None:
         return History()
-    if stage_files.HISTORY in previous.files:
-        history = History.from_json(json.loads(context.fetch(previous, stage_files.HISTORY).read_text()))
-        pods = context.params(TrainParams).training.nodes
-        newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
-        return replace(history, iterations=(*history.iterations[:-1], newest))
-    metrics = previous.summary["metrics"]
-    return History(baselines={name: metrics[name] for name in BASELINES if name in metrics})
+    history = read_history(context, previous)
+    pods = context.params(TrainParams).training.nodes
+    newest = history.last.trained_in(StageTime(pods, round(pods * previous.result.seconds, 3)))
+    return replace(history, iterations=(*history.iterations[:-1], newest))
+
+
+def read_history(context: StageContext, trained: Manifest) -> History:
+    """Return the history that a train stage has left."""
+    return History.from_json(json.loads(context.fetch(trained, stage_files.HISTORY).read_text()))

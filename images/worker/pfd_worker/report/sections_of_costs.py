@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_worker.report.costs import STAGES, Cost, StageTime
+from pfd_worker.report.costs import STAGES, StageTime
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.history import IterationRecord
 from pfd_worker.report.markup import Cell, paragraph, section, table
@@ -10,18 +10,16 @@ from pfd_worker.report.markup import Cell, paragraph, section, table
 
 def spending(data: ReportData) -> str:
     """Labels and time of every iteration, and what of the budget is spent."""
-    known = [record for record in data.history.iterations if record.cost is not None]
-    parts = [_budget(data)]
-    if known:
-        header: list[Cell | str] = ["iteration", Cell("labels", "computed"), Cell("a label", "mean"), *STAGES]
-        parts.append(table(header, [_row(record, record.cost) for record in known if record.cost is not None]))
-        text = (
-            "Time of all pods of a stage together, from the start of their work to their results; attempts that left "
-            "none are not in it. A label's time is the engine's. The newest training writes this page before it is "
-            "over: its time stands in the next one."
-        )
-        parts.append(paragraph(text, quiet=True))
-    return section("spending", "Labels, time and budget", *parts)
+    header: list[Cell | str] = ["iteration", Cell("labels", "computed"), Cell("a label", "mean"), *STAGES]
+    text = (
+        "Time of all pods of a stage together, from the start of their work to their results; attempts that left "
+        "none are not in it. A label's time is the engine's. The newest training writes this page before it is "
+        "over: its time stands in the next one."
+    )
+    rows = [_row(record) for record in data.history.iterations]
+    return section(
+        "spending", "Labels, time and budget", _budget(data), table(header, rows), paragraph(text, quiet=True)
+    )
 
 
 def duration(seconds: float) -> str:
@@ -50,11 +48,11 @@ def _budget(data: ReportData) -> str:
     return table(["budget", "used", "limit"], rows)
 
 
-def _row(record: IterationRecord, cost: Cost) -> list[Cell | str]:
-    labels = cost.labels
+def _row(record: IterationRecord) -> list[Cell | str]:
+    labels = record.cost.labels
     others = [f"{count} {word}" for count, word in ((labels.reused, "found"), (labels.failed, "failed")) if count]
     each = duration(labels.computing_seconds / labels.computed) if labels.computed else "–"
-    times = [_time(cost.stages.get(name)) for name in STAGES]
+    times = [_time(record.cost.stages.get(name)) for name in STAGES]
     return [str(record.iteration), Cell(str(labels.computed), ", ".join(others)), each, *times]
 
 

@@ -46,7 +46,7 @@ def selection(data: ReportData) -> str:
     title = "What was selected"
     drawn = data.features
     if drawn is None:
-        text = "There are too few different frames for a map, or select was run by an earlier version."
+        text = "There are too few different frames for a map."
         return section("selection", title, paragraph(text, quiet=True))
     counts = {role: int(np.sum(drawn.roles == role)) for role in Role}
     purpose = "to train on" if data.history.last.iteration else "for the hold-out, which no training sees"

@@ -89,9 +89,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
 
 
 def _map_of_selection(context: StageContext) -> FeatureMap | None:
-    selected = context.input("select")[0] if "select" in context.spec.inputs else None
-    # a select stage of an earlier version drew none
-    if selected is None or stage_files.FEATURE_MAP not in selected.files:
+    if "select" not in context.spec.inputs:
         return None
-    content = json.loads(context.fetch(selected, stage_files.FEATURE_MAP).read_text())
+    content = json.loads(context.fetch(context.input("select")[0], stage_files.FEATURE_MAP).read_text())
     return None if content is None else FeatureMap.from_json(content)

@@ -49,13 +49,11 @@ class Round(ABC):
         self.folder = context.workdir
         self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
-        # a select stage of an earlier version does not say it
-        explored = context.input("select")[0].summary.get("exploration", {})
-        self.exploration = ExplorationCounts.model_validate(explored)
+        self.selected = context.input("select")[0]
+        self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
-            older = self.previous.summary.get("checkpoints", self.previous.digest)
-            CheckpointStore(context.store, older).clear()
+            CheckpointStore(context.store, self.previous.summary["checkpoints"]).clear()
 
     @abstractmethod
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
@@ -127,8 +125,7 @@ class Round(ABC):
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
             reports=self.measures.reports,
-            # a select stage of an earlier version does not say it
-            force_error_bound=self.context.input("select")[0].summary.get("force_error_bound"),
+            force_error_bound=self.selected.summary["force_error_bound"],
             exploration=self.exploration,
             holdout=holdout,
             best_predictions=predictions,

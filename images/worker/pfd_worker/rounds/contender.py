@@ -24,11 +24,9 @@ class Contender:
 
 def best_of(context: StageContext, trained: Manifest, family: Family) -> Contender:
     """Return the best model up to an earlier train stage."""
-    metrics = trained.summary["metrics"]["best"]
     return Contender(
         context.fetch(trained, family.best_file),
-        ErrorMetrics.model_validate(metrics),
+        ErrorMetrics.model_validate(trained.summary["metrics"]["best"]),
         trained.summary["best_iteration"],
-        # a train stage of an earlier version does not say it
-        ErrorMetrics.model_validate(trained.summary.get("lowest", metrics)),
+        ErrorMetrics.model_validate(trained.summary["lowest"]),
     )

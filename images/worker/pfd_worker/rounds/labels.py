@@ -89,8 +89,7 @@ def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Ato
     """Return the job's AIMD trajectories: those that the last train stage kept, or those among the first labels."""
     if previous is None:
         return _labelled_now(context, labels)
-    # a train stage of an earlier version did not keep them
-    return read_aimd(context.fetch(previous, stage_files.AIMD)) if stage_files.AIMD in previous.files else []
+    return read_aimd(context.fetch(previous, stage_files.AIMD))
 
 
 def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ase import Atoms
 
@@ -32,12 +31,6 @@ class Candidate:
         about = {key: atoms.info[key] for key in ("stratum", "trajectory", "step", "brink")}
         composition = f"{atoms.info['system']} {atoms.get_chemical_formula()}"
         return cls(**about, composition=composition, energy_per_atom=atoms.info["potential_energy"] / len(atoms))
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Candidate:
-        """Read a row that explore wrote; an earlier version named system and formula apart, or no energy."""
-        known = {"composition": f"{row.get('system')} {row.get('formula')}", **row}
-        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
 
 
 def select_representative(candidates: Sequence[Candidate], count: int, seed: int) -> list[int]:

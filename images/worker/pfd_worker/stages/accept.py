@@ -28,7 +28,7 @@ from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
 from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
-from pfd_worker.report.history import History
+from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, holdout_starts
@@ -69,8 +69,8 @@ def run(context: StageContext) -> StageOutput:
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
-    # beside the model that the status then names, as after every training; an earlier version wrote none
-    files |= {name: context.fetch(train, name) for name in REPORT_FILES if name in train.files}
+    # beside the model that the status then names, as after every training
+    files |= {name: context.fetch(train, name) for name in REPORT_FILES}
     files[stage_files.ACCEPTANCE] = context.workdir / stage_files.ACCEPTANCE
     files[stage_files.ACCEPTANCE].write_text(json.dumps(report, indent=1))
     if context.stopping.is_set():
@@ -145,7 +145,7 @@ def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
     best, frames = train.summary["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
     # later rounds added to the end what the exported student has not seen
-    record = _history(context, train).record(best)
+    record = read_history(context, train).record(best)
     mine = frames if record is None else frames[: record.training_labels]
     stages = params.exploration.stages
     temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
@@ -162,18 +162,9 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
     )
 
 
-def _history(context: StageContext, train: Manifest) -> History:
-    # a train stage of an earlier version wrote none
-    if stage_files.HISTORY not in train.files:
-        return History()
-    return History.from_json(json.loads(context.fetch(train, stage_files.HISTORY).read_text()))
-
-
 def _teacher(params: AcceptParams, prepare: Manifest) -> str:
     """Return the name and address that the teacher is known by."""
-    unknown = f"the model prepared as stage {prepare.digest[:12]}"
-    # a prepare stage of an earlier version does not say where a checkpoint is from
-    source = str(prepare.summary.get("calculator") or prepare.summary.get("source") or unknown)
+    source = str(prepare.summary.get("calculator") or prepare.summary["source"])
     return source if params.teacher is None else f"FineTuneJob {params.teacher} ({source})"
 
 

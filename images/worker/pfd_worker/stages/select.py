@@ -40,7 +40,7 @@ def run(context: StageContext) -> StageOutput:
     params = context.params(SelectParams)
     shards = context.input("explore")
     rows: list[_Row] = [
-        (shard, number, Candidate.from_json(row))
+        (shard, number, Candidate(**row))
         for shard, path in enumerate(context.fetch_all(shards, stage_files.CANDIDATE_ROWS))
         for number, row in enumerate(json.loads(path.read_text()))
     ]
@@ -180,8 +180,7 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
 
     Their novelty times the scale that earlier labels gave; None before there are such.
     """
-    # a train stage of an earlier version does not say it
-    scale = context.input("train")[0].summary.get("error_of_novelty") if "train" in context.spec.inputs else None
+    scale = context.input("train")[0].summary["error_of_novelty"] if "train" in context.spec.inputs else None
     if scale is None or novelty is None:
         return None
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}

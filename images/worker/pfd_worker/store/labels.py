@@ -37,11 +37,6 @@ class LabelRecord:
     stage: str = ""
     """Digest of the stage for which alone a failure is final; empty: for all."""
 
-    @property
-    def outdated(self) -> bool:
-        """Whether it is a failure that an earlier version shared, though others need not meet it."""
-        return not (self.ok or self.stage or self.reason in LASTING_FAILURES)
-
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""
         return json.dumps(vars(self), allow_nan=False).encode()
@@ -67,18 +62,11 @@ class LabelStore:
     def get(self, key: str) -> LabelRecord | None:
         """Return the verdict on a calculation, None if there is none yet."""
         content = self._store.get(_label_key(key))
-        record = None if content is None else LabelRecord(**json.loads(content))
-        return None if record is None or record.outdated else record
+        return None if content is None else LabelRecord(**json.loads(content))
 
     def save(self, record: LabelRecord) -> bool:
-        """Store a verdict unless there is one that holds; return whether ours is the one."""
-        place, content = _label_key(record.key), record.to_bytes()
-        if self._store.put_if_absent(place, content):
-            return True
-        if self.get(record.key) is not None:
-            return False
-        self._store.put(place, content)
-        return True
+        """Store a verdict unless there is one; return whether ours is the one."""
+        return self._store.put_if_absent(_label_key(record.key), record.to_bytes())
 
     def claim(self, key: str) -> tuple[bool, bool]:
         """Try to become the one who computes a label.

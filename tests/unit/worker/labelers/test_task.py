@@ -1,4 +1,4 @@
-"""Entries of the list that select writes: what is written is read, of an earlier version too."""
+"""Entries of the list that select writes: what is written is read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ AIMD = Task(4, "training", Sampling.AIMD, "si/300K/aimd", "aimd-si-000", "si", a
 def test_what_is_written_is_read(task: Task, labels: int) -> None:
     assert Task.from_json(task.to_json()) == task
     assert task.labels == labels
-
-
-def test_the_form_in_which_stages_of_other_versions_left_their_lists() -> None:
-    entry = {"kind": "aimd", "frame": 4, "purpose": "training", "sampling": "aimd", "stratum": "si/300K/aimd"}
-    entry |= {"trajectory": "aimd-si-000", "system": "si", "steps": 5, "temperature_kelvin": 300.0}
-    assert Task.from_json(entry | {"timestep_fs": 2.0, "seed": 7}) == AIMD
 
 
 def test_a_label_keeps_where_its_frame_is_from_and_how_new_it_was() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,7 +214,7 @@ def test_what_is_asked_for_together_is_computed_together():
         def calculate(self, atoms=None, properties=(), *given):
             OnlyWhatIsAsked.runs += 1
             super().calculate(atoms, properties, *given)
-            self.results = {name: self.results[name] for name in properties}
+            self.results: dict[str, Any] = {name: self.results[name] for name in properties}
 
     calculator = CalculatorModel(OnlyWhatIsAsked).calculator()
     calculator.calculate(bulk("Cu"), ["energy", "forces", "stress"])

@@ -2,14 +2,15 @@ import json
 
 import pytest
 
-from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_worker import stage_files
-from pfd_worker.report.history import History, IterationRecord, history_before
-from pfd_worker.stage_context import Manifest
+from pfd_worker.report.history import History, IterationRecord
+from tests.unit.worker.report.samples import cost_of_sample
 
 
 def record(iteration: int, labels: int = 10) -> IterationRecord:
-    return IterationRecord(iteration, labels, 6, None, {"holdout": {"forceRmse": 0.1}})
+    errors = {"holdout": {"forceRmse": 0.1}}
+    return IterationRecord(iteration, labels, 6, None, errors, None, ExplorationCounts(), cost_of_sample(iteration, 3))
 
 
 def test_it_grows_and_keeps_the_baselines_of_iteration_zero():
@@ -35,11 +36,3 @@ def test_it_comes_back_from_its_file(tmp_path):
 def test_another_version_is_refused_in_words():
     with pytest.raises(ValueError, match=r"version 9.*another version of the worker image"):
         History.from_json({"version": 9, "baselines": {}, "iterations": []})
-
-
-def test_a_job_begun_before_there_was_a_history_has_its_baselines():
-    summary = {"metrics": {"pretrained": {"forceRmse": 0.4}, "shifted": {"forceRmse": 0.4}, "holdout": {}}}
-    previous = Manifest("a" * 64, "train", None, {}, summary, StageResult(ok=True))
-    history = history_before(None, previous)
-    assert set(history.baselines) == {"pretrained", "shifted"} and history.iterations == ()
-    assert history_before(None, None) == History()

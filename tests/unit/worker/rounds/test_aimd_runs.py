@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.result import StageResult
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.label_files import Failure
 from pfd_worker.md.replay import replay, write_aimd
 from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.run import commit
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stage_context import StageContext, StageOutput
 from tests.unit.worker.rounds.prepared import selected
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
 
@@ -60,4 +59,3 @@ def test_later_rounds_take_what_the_last_one_kept(context, tmp_path):
     kept = commit(context, StageOutput(files={stage_files.AIMD: tmp_path / stage_files.AIMD}), 0.0)
     (found,) = replay(aimd_runs(context, kept, []), EMT(), threading.Event())
     assert found.trajectories == 2 and found.distance[-1] < 1e-6
-    assert aimd_runs(context, Manifest("a" * 64, "train", None, {}, {}, StageResult(ok=True)), []) == []

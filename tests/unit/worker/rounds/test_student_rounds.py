@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 
 import pytest
@@ -107,16 +106,6 @@ def test_the_limit_for_later_students_does_not_rise_with_them(job):
     assert better.outcome.best_iteration == 6
     worse = job.round(0.1)
     assert worse.outcome.best_iteration == 6, "beyond the interval of the lowest error, which is now half of that"
-
-
-def test_a_train_stage_of_an_earlier_version_knows_the_best_only(job):
-    first = job.round(0.1)
-    key = f"stages/{first.digest}/manifest.json"
-    manifest = json.loads(job.loop.store.get(key) or b"")
-    assert manifest["summary"].pop("lowest")
-    (job.loop.folder / "store" / key).write_text(json.dumps(manifest))
-    assert job.round(0.1).outcome.best_iteration == 2
-    assert job.round(0.3).outcome.best_iteration == 2
 
 
 def new_frames():

@@ -130,7 +130,7 @@ class Loop:
         singles = sum(task.aimd is None for task in tasks)
         about = {"stage": "select", "purpose": "training", "frames": singles, "representativeFraction": 0, **params}
         files = {"frames.extxyz": frames, "tasks.json": json.dumps([task.to_json() for task in tasks])}
-        return self.committed(about, iteration, files)
+        return self.committed(about, iteration, files, {"exploration": {}, "force_error_bound": None})
 
     def manifest(self, ref: StageRef | StageResult, index: int | None = None) -> Manifest:
         found = read_manifest(self.store, str(ref.digest), index)

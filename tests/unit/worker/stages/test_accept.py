@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
@@ -19,6 +20,8 @@ from pfd_worker.errors import StageError
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.report.costs import Cost, LabelCost
+from pfd_worker.report.history import History, IterationRecord
 from pfd_worker.stages import accept
 from pfd_worker.store.manifests import read_manifest
 from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, measured
@@ -64,6 +67,8 @@ def train_stage(loop: Loop, steps: int, frames: list[Atoms], more: dict[str, Any
         "holdout.extxyz": frames,
         "dataset.extxyz": frames,
         "report.html": b"page",
+        "report.json": b"{}",
+        stage_files.HISTORY: json.dumps(History().to_json()).encode(),
         **(more or {}),
     }
     return loop.committed(params, 0, files, {"best_iteration": 1})
@@ -196,9 +201,8 @@ def test_the_card_knows_the_md_of_every_system(tmp_path):
             "FineTuneJob copper (s3://pfd/best.pt)",
             "GFN1-xTB",
         ),
-        ({}, {}, "the model prepared as stage ", None),
     ],
-    ids=["calculator", "catalogue", "job", "earlier version"],
+    ids=["calculator", "catalogue", "job"],
 )
 def test_the_card_names_teacher_and_reference(tmp_path, told, params, teacher, reference):
     loop = Loop(tmp_path)
@@ -209,11 +213,12 @@ def test_the_card_names_teacher_and_reference(tmp_path, told, params, teacher, r
 
 def test_the_card_is_of_the_round_that_the_exported_student_is_from(tmp_path):
     loop = Loop(tmp_path)
-    rounds = [
-        {"iteration": number, "trainingLabels": labels, "holdoutLabels": 3, "bestIteration": 1, "errors": {}}
+    cost = Cost({}, LabelCost(computed=0, reused=0, failed=0, computing_seconds=0.0))
+    rounds = tuple(
+        IterationRecord(number, labels, 3, 1, {}, None, ExplorationCounts(), cost)
         for number, labels in ((1, 2), (2, 3))
-    ]
-    history = json.dumps({"version": 1, "baselines": {}, "iterations": rounds}).encode()
+    )
+    history = json.dumps(History(iterations=rounds).to_json()).encode()
     starts = [crystal("Cu", "copper", 1), crystal("Ag", "silver", 2), crystal("Ag", "silver", 3)]
     result = judged(loop, starts, trained={stage_files.HISTORY: history})
     training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]

@@ -22,7 +22,7 @@ from pfd_worker.labelers.task import Calculation
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
-from pfd_worker.store.labels import LabelRecord, LabelStore
+from pfd_worker.store.labels import LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
 from tests.unit.worker.stages.label_tasks import context_of, counts, crystals, desk_of, label, select
@@ -181,17 +181,6 @@ def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, 
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
     label(loop, selected)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
-
-
-def test_a_failure_that_an_earlier_version_shared_gives_way(tmp_path):
-    loop = Loop(tmp_path)
-    selected = select(loop, ("Cu",), trajectory=False)
-    key = desk_of(context_of(loop, selected)).entries[0].key
-    LabelStore(loop.store, "other").save(LabelRecord(key, "uid-2", 1, False, [], {}, 1.0, "TimedOut", "too long"))
-    assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
-    found = LabelStore(loop.store, "other").get(key)
-    assert found is not None
-    assert found.ok
 
 
 def test_jobs_at_the_same_time_compute_each_label_once(tmp_path, monkeypatch):

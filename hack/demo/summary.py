@@ -70,13 +70,17 @@ def against_teacher(distillation: dict[str, Any] | None, report: dict[str, Any])
         **errors(status["model"]["errors"]),
         "by_stratum": strata(distillation),
         "steps_per_second": speeds,
-        "atoms_run": {str(record["asked_atoms"]): record["atoms"] for record in report.get("speed", [])},
+        "atoms_run": {str(record["askedAtoms"]): record["atoms"] for record in report.get("speed", [])},
         "speed_up": {
             size: round(fast / speeds["teacher"][size], 1)
             for size, fast in speeds.get("student", {}).items()
             if size in speeds.get("teacher", {})
         },
-        "stable_md": {key: stable.get(key) for key in ("picoseconds", "temperature_kelvin", "reason")},
+        "stable_md": {
+            "picoseconds": stable.get("picoseconds"),
+            "temperature_kelvin": stable.get("temperatureKelvin"),
+            "reason": stable.get("reason"),
+        },
     }
 
 
@@ -106,9 +110,9 @@ def speed(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return model → atoms asked for → MD steps per second."""
     speeds: dict[str, dict[str, float]] = {}
     for record in report.get("speed", []):
-        if record["steps_per_second"] is not None:
-            figure = float(f"{record['steps_per_second']:.4g}")
-            speeds.setdefault(record["model"], {})[str(record["asked_atoms"])] = figure
+        if record["stepsPerSecond"] is not None:
+            figure = float(f"{record['stepsPerSecond']:.4g}")
+            speeds.setdefault(record["model"], {})[str(record["askedAtoms"])] = figure
     return speeds
 
 

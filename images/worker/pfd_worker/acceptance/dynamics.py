@@ -12,12 +12,12 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.exploration import Exploration
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
+from pfd_worker.acceptance.timed_run import Role
 from pfd_worker.md.conditions import first_conditions, hottest_conditions
 from pfd_worker.md.drift import NveDrift, measure_nve_drift
 from pfd_worker.md.radial_distribution import overlaps, radial_distribution, self_overlaps
 from pfd_worker.models.base import AtomisticModel
 
-TEACHER, STUDENT = "teacher", "student"
 MD_ATOMS = 108
 RDF_PICOSECONDS = 2.0
 """Length of the two runs whose structure is compared: the teacher is the slow one."""
@@ -89,8 +89,8 @@ class SystemDynamics:
         """Run teacher and student under the same conditions and compare their g(r)."""
         conditions = first_conditions(self.exploration)
         start = supercell_of_size(self.start, MD_ATOMS)
-        frames: dict[str, list[Atoms]] = {TEACHER: [], STUDENT: []}
-        for name, model in ((TEACHER, self.teacher), (STUDENT, self.student)):
+        frames: dict[Role, list[Atoms]] = {Role.TEACHER: [], Role.STUDENT: []}
+        for name, model in ((Role.TEACHER, self.teacher), (Role.STUDENT, self.student)):
             record = measure_stability(
                 start,
                 model.calculator(),
@@ -114,4 +114,4 @@ class SystemDynamics:
         self.overlap = {"-".join(pair): value for pair, value in compared.items()}
         # where only the student brings any pair within reach there is none
         with contextlib.suppress(ValueError):
-            self.overlap_of_teacher = min(self_overlaps(later[TEACHER]).values())
+            self.overlap_of_teacher = min(self_overlaps(later[Role.TEACHER]).values())

@@ -13,11 +13,12 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.outcome import AcceptanceErrors, ErrorMetrics
-from pfd_worker.acceptance.dynamics import STUDENT, TEACHER, SystemDynamics
+from pfd_worker.acceptance.dynamics import SystemDynamics
 from pfd_worker.acceptance.figures import Figures
+from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.speed import cell_sizes, measure_speed, speed_ups
 from pfd_worker.acceptance.stability import StableRun
-from pfd_worker.acceptance.timed_run import SpeedRecord
+from pfd_worker.acceptance.timed_run import Role, SpeedRecord
 from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, summarise
 from pfd_worker.md.drift import NveDrift
@@ -109,10 +110,10 @@ class Examination:
         """Return all that was measured: units are in the names, or those of the dataclasses' documentation."""
         return {
             "errors": self.errors.to_json(),
-            "speed": [vars(record) for record in self.speed],
+            "speed": as_json(self.speed),
             "speedSystem": self.speed_system,
-            "nveDrift": {system: vars(run) for system, run in self.drifts.items()},
-            "stability": {system: vars(run) for system, run in self.stabilities.items()},
+            "nveDrift": as_json(self.drifts),
+            "stability": as_json(self.stabilities),
             "rdfOverlap": self.overlaps,
             "rdfOverlapOfTeacher": self._overlaps_of_teacher(),
             "missing": self._missing(),
@@ -131,7 +132,7 @@ class Examination:
         )
 
     def _measure_speed(self) -> None:
-        models = {TEACHER: self.teacher.calculator(), STUDENT: self.student.calculator()}
+        models = {Role.TEACHER: self.teacher.calculator(), Role.STUDENT: self.student.calculator()}
         self.speed = measure_speed(
             models,
             self.starts[self.speed_system],
@@ -187,7 +188,7 @@ class Examination:
             teacher=self.errors.holdout,
             dft=self.errors.dft,
             teacher_dft=self.errors.teacher_dft,
-            speed_up=speed_ups(self.speed, STUDENT, TEACHER),
+            speed_up=speed_ups(self.speed, Role.STUDENT, Role.TEACHER),
             cell_sizes=cell_sizes(self.speed),
             speed_system=self.speed_system,
             stable_picoseconds={system: run.picoseconds for system, run in stable.items()},

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from ase import Atoms
@@ -23,6 +24,13 @@ from pfd_worker.out_of_memory import is_out_of_memory
 LEAST_STEPS = 3
 TIMESTEP_FS = 1.0
 TEMPERATURE_KELVIN = 300.0
+
+
+class Role(StrEnum):
+    """The two models of an acceptance."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
-from typing import Any
-
-from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
+from dataclasses import dataclass, field
 
 from pfd_operator.contract.exploration import Barostat
 from pfd_operator.contract.outcome import ErrorMetrics
@@ -75,7 +70,7 @@ class ModelCard:
     against_dft: ErrorMetrics | None = None
     teacher_against_dft: ErrorMetrics | None = None
     speed: Sequence[SpeedRecord] = ()
-    """Of models named `student` and `teacher`."""
+    """Of the models of each `Role`."""
     speed_system: str | None = None
     """The system it was measured on."""
     machine: str | None = None
@@ -89,22 +84,3 @@ class ModelCard:
     checks: Sequence[Check] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package → version."""
-
-
-STUDENT, TEACHER = "student", "teacher"
-"""Names of the two models in `ModelCard.speed`."""
-
-
-def as_json(value: Any) -> Any:
-    """Return dataclasses, pydantic models and mappings as JSON: fields in camelCase, keys of mappings as given."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True)
-    if is_dataclass(value):
-        return {to_camel(f.name): as_json(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    return value

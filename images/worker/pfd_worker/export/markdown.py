@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.speed import largest_cell, speed_ups
+from pfd_worker.acceptance.timed_run import Role
 from pfd_worker.acceptance.verdict import accepted
-from pfd_worker.export.card import STUDENT, TEACHER, ModelCard, Range
+from pfd_worker.export.card import ModelCard, Range
 from pfd_worker.store.manifests import StoredFile
 
 _UNMEASURED = "–"
@@ -118,20 +119,20 @@ def _speed(card: ModelCard) -> Iterator[str]:
     system = f" of {card.speed_system}" if card.speed_system else ""
     yield f"Median of MD steps{system} with energy, forces and stress, both models in one run{machine}."
     yield ""
-    factors = speed_ups(card.speed, STUDENT, over=TEACHER)
+    factors = speed_ups(card.speed, Role.STUDENT, over=Role.TEACHER)
     rows, notes = [], []
     for asked in sorted({record.asked_atoms for record in card.speed}):
         here = {record.model: record for record in card.speed if record.asked_atoms == asked}
         cells = [
             _UNMEASURED if r is None or r.median_ms_per_step is None else f"{r.median_ms_per_step:.4g}"
-            for r in (here.get(STUDENT), here.get(TEACHER))
+            for r in (here.get(Role.STUDENT), here.get(Role.TEACHER))
         ]
         atoms = next(iter(here.values())).atoms
         rows.append((str(atoms), *cells, f"{factors[asked]:.1f}×" if asked in factors else _UNMEASURED))
         notes += [f"- {r.model}, {atoms} atoms: {r.note}" for r in here.values() if r.note]
     yield from _table(("atoms", "student, ms/step", "teacher, ms/step", "speed-up"), rows)
     yield ""
-    cells_run = ((name, largest_cell(card.speed, name)) for name in (STUDENT, TEACHER))
+    cells_run = ((name, largest_cell(card.speed, name)) for name in (Role.STUDENT, Role.TEACHER))
     yield f"Largest cell run: {', '.join(f'{n} {a} atoms' for n, a in cells_run if a is not None) or 'none'}."
     if notes:
         yield from ("", *notes)

@@ -18,8 +18,9 @@ from pfd_operator.contract.stage import AcceptParams
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
+from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.supercell import supercell_of_size
-from pfd_worker.acceptance.verdict import Check, judge
+from pfd_worker.acceptance.verdict import Check, accepted, judge
 from pfd_worker.errors import preempted
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
@@ -68,7 +69,7 @@ def run(context: StageContext) -> StageOutput:
     )
     sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
-    report = {**examination.to_json(), "checks": [vars(check) for check in checks]}
+    report = {**examination.to_json(), "checks": as_json(checks)}
     # beside the model that the status then names, as after every training
     files |= {name: context.fetch(train, name) for name in REPORT_FILES}
     files[stage_files.ACCEPTANCE] = context.workdir / stage_files.ACCEPTANCE
@@ -77,7 +78,7 @@ def run(context: StageContext) -> StageOutput:
         raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
-        summary={"accepted": all(check.met for check in checks), "best_iteration": train.summary["best_iteration"]},
+        summary={"accepted": accepted(checks), "best_iteration": train.summary["best_iteration"]},
         outcome=AcceptOutcome(
             errors=examination.errors,
             checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],

@@ -17,10 +17,9 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
-from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted, transient
-from pfd_worker.frames import energy_of, labelled, read_frames, virial_of
-from pfd_worker.label_files import Failure, label_output, read_tasks
+from pfd_worker.frames import energy_of, labelled, virial_of
+from pfd_worker.label_files import Failure, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.task import Calculation, Task
@@ -57,10 +56,9 @@ class LabelDesk:
 
     def __init__(self, context: StageContext, engine: Engine) -> None:
         self.context = context
-        self.params = context.params(LabelParams)
         # the spec names pseudopotentials and programs; what they are is known only where they are
         content = {"content": fingerprint(engine, context.workdir)}
-        tighter = self.params.tighter or engine
+        tighter = context.params(LabelParams).tighter or engine
         self._engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
         spec = context.spec
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
@@ -71,13 +69,9 @@ class LabelDesk:
         self.ours: list[Entry] = []
 
     def _read_entries(self) -> list[Entry]:
-        tasks = read_tasks(self.context)
-        frames = read_frames(self.context.fetch(self.context.input("select")[0], stage_files.FRAMES))
-        first = (self.context.index or 0) * self.params.frames_per_pod
         entries = []
-        for number in range(first, min(first + self.params.frames_per_pod, len(tasks))):
-            task = tasks[number]
-            calculation = Calculation(frames[task.frame], task.aimd)
+        for number, task, frame in tasks_of_index(self.context):
+            calculation = Calculation(frame, task.aimd)
             engine, described = self._engines[task.purpose == NOISE]
             key = calculation.key(described)
             own_key = digest_of([key, self.context.spec.digest])

@@ -10,6 +10,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.outcome import LabelOutcome
+from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.labelers.task import Task
@@ -38,6 +39,14 @@ def read_tasks(context: StageContext, select: str = "select") -> list[Task]:
     """Return what select asks for, of all indexes."""
     path = context.fetch(context.input(select)[0], stage_files.TASKS)
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
+
+
+def tasks_of_index(context: StageContext) -> list[tuple[int, Task, Atoms]]:
+    """Return the tasks of this index of a label stage, each after its number in the whole list, and with its frame."""
+    each = context.params(LabelParams).frames_per_pod
+    tasks, first = read_tasks(context), (context.index or 0) * each
+    frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
+    return [(number, task, frames[task.frame]) for number, task in enumerate(tasks[first : first + each], first)]
 
 
 def label_output(

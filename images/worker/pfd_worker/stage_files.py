@@ -1,6 +1,6 @@
 """Names of the files that stages hand on to others, by the stage that writes them.
 
-Jobs of earlier versions have stored files of these names: one that is renamed is not found again.
+Jobs that run have stored files of these names: one that is renamed is not found again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ CALCULATOR = "calculator.json"
 MODEL_SECTION = "model_section.json"
 """prepare: the model's section of a training input."""
 STARTS = "starts.extxyz"
-"""prepare: structures that MD starts from, undistorted ones and perturbed ones."""
+"""prepare: structures that MD starts from, the perturbed ones."""
 GIVEN_DATA = "data.extxyz"
 """prepare: frames that the user has labelled already."""
 
@@ -31,7 +31,7 @@ FEATURE_MAP = "feature_map.json"
 LABELS = "labels.extxyz"
 """label: frames with energy (eV), forces (eV/Å) and virial (eV)."""
 FAILURES = "failures.json"
-"""label: the tasks without one, and why."""
+"""label: the tasks that failed, and why; of AIMD the steps before are labels."""
 
 DATASET = "dataset.extxyz"
 """train: all that is trained on."""
@@ -40,7 +40,7 @@ DATASET_FEATURES = "dataset_features.npy"
 HOLD_OUT = "holdout.extxyz"
 """train: labels that are never trained on."""
 AIMD = "aimd.extxyz"
-"""train: AIMD trajectories so far."""
+"""train: the AIMD trajectories of the first labels."""
 EVALUATION = "evaluation.json"
 """train: all errors, in full."""
 HISTORY = "history.json"

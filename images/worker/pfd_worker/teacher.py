@@ -8,15 +8,13 @@ import time
 from ase import Atoms
 
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
-from pfd_worker.label_files import Failure, label_output, read_tasks
+from pfd_worker.label_files import Failure, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.in_process import failed
-from pfd_worker.labelers.task import Task
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -33,12 +31,13 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
     started = time.monotonic()
-    first, tasks, frames = _tasks(context)
+    tasks = tasks_of_index(context)
+    frames = [atoms for _, _, atoms in tasks]
     verdicts = _verdicts(context, open_model(context, context.input("prepare")[0]), frames)
     key = f"{context.spec.digest}-{context.index or 0}"
     labels: list[Atoms] = []
     failures: list[Failure] = []
-    for number, (task, verdict) in enumerate(zip(tasks, verdicts, strict=True), first):
+    for (number, task, _), verdict in zip(tasks, verdicts, strict=True):
         for frame in verdict.frames:
             frame.info |= task.info | {"label_key": f"{key}-{task.frame}"}
             labels.append(frame)
@@ -48,15 +47,6 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     seconds = round(time.monotonic() - started, 3)
     entry = BookEntry(key, context.spec.job.uid, labels=len(tasks), sound=len(labels), seconds=seconds)
     return label_output(context, labels, failures, [entry])
-
-
-def _tasks(context: StageContext) -> tuple[int, list[Task], list[Atoms]]:
-    """Return the number of this index's first task in the whole list, its tasks, and the frame of each."""
-    params = context.params(LabelParams)
-    first = (context.index or 0) * params.frames_per_pod
-    tasks = read_tasks(context)[first : first + params.frames_per_pod]
-    frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
-    return first, tasks, [frames[task.frame] for task in tasks]
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

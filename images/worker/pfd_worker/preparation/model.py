@@ -89,9 +89,8 @@ def _prepare_checkpoint(
     _check_elements(info, frames, where)
     _check_model_runs(family.open(file), frames, where)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
-    summary = {"source": _address(source), "branch": source.branch, "branches": info.branches}
     caution = _unobserved(sorted(elements - set(info.observed_elements)), where)
-    return PreparedModel(file, family, info.model_section, summary, caution)
+    return PreparedModel(file, family, info.model_section, {"source": _address(source)}, caution)
 
 
 def _unobserved(elements: list[str], where: str) -> Caution | None:

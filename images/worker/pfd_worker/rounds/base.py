@@ -234,10 +234,8 @@ class Round(ABC):
                 "checkpoints": self.context.work_digest,
                 "best_iteration": best.iteration,
                 "lowest": best.lowest.to_json(),
-                "elements": self.prepare.summary["elements"],
                 "metrics": {**baselines, **self.measures.errors.to_json()},
                 "error_of_novelty": self.error_of_novelty,
-                "kept_step": 0 if training is None else training.step,
             },
             model=self.family.best_file,
         )

@@ -20,7 +20,7 @@ from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.supercell import supercell_of_size
-from pfd_worker.acceptance.verdict import Check, accepted, judge
+from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.errors import preempted
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
@@ -78,7 +78,7 @@ def run(context: StageContext) -> StageOutput:
         raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
-        summary={"accepted": accepted(checks), "best_iteration": train.summary["best_iteration"]},
+        summary={"best_iteration": train.summary["best_iteration"]},
         outcome=AcceptOutcome(
             errors=examination.errors,
             checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],

@@ -53,7 +53,6 @@ def run(context: StageContext) -> StageOutput:
             **model.summary,
             "elements": elements,
             "systems": systems,
-            "data_frames": len(data),
             "inputs_sha256": digests,
         },
         outcome=PrepareOutcome(starts=len(starts), data=len(data)),

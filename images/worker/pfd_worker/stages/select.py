@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -77,20 +76,15 @@ def run(context: StageContext) -> StageOutput:
     write_tasks(files[stage_files.TASKS], tasks)
     files[stage_files.FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
     exploration = _exploration(context, shards, len(rows), choice.novel)
-    strata: Counter[str] = Counter()
-    for task in tasks:
-        strata[task.stratum] += task.labels
     return StageOutput(
         files=files,
         summary={
-            "strata": strata,
-            "missing_explore_indexes": context.missing("explore"),
             "force_error_bound": _force_error_bound(context, choice.novelty),
             "exploration": exploration.to_json(),
             "explore_pods": len(shards),
             "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
-        outcome=SelectOutcome(tasks=len(tasks), labels=strata.total(), exploration=exploration),
+        outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
         caution=_few_candidates(params, len(rows)),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
@@ -132,7 +133,10 @@ class Examination:
         )
 
     def _measure_speed(self) -> None:
-        models = {Role.TEACHER: self.teacher.calculator(), Role.STUDENT: self.student.calculator()}
+        models: dict[str, Calculator] = {
+            Role.TEACHER: self.teacher.calculator(),
+            Role.STUDENT: self.student.calculator(),
+        }
         self.speed = measure_speed(
             models,
             self.starts[self.speed_system],

@@ -195,14 +195,14 @@ class Teacher:
 
     def predict(self, frames):
         self.asked += len(frames)
-        return CalculatorModel(EMT()).predict(frames)
+        return CalculatorModel(EMT).predict(frames)
 
 
 def set_of(number: int, count: int, scale: float = 1.0, offset: float = 0.0) -> list[Atoms]:
     found = []
     for seed in range(count):
         atoms = shaken(seed + 100 * number)
-        (right,) = CalculatorModel(EMT()).predict([atoms])
+        (right,) = CalculatorModel(EMT).predict([atoms])
         atoms.info = {"stratum": "data", "trajectory": f"spec.data[{number}]", "system": "data"}
         found.append(labelled(atoms, right.energy + 4 * offset, scale * right.forces, right.virial))
     return found

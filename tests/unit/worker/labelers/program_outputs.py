@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms, units
+from ase.build import bulk
 from numpy.typing import NDArray
 
 ENERGY = -10.5
 """Of the free energy, in eV."""
 STRESS_KBAR = np.array([[12.0, 1.0, 2.0], [1.0, -7.0, 3.0], [2.0, 3.0, 5.0]])
 """VASP's and Quantum ESPRESSO's sign: positive under pressure."""
+
+
+def salt() -> Atoms:
+    """Return a cell whose elements alternate."""
+    atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    atoms.set_cell(atoms.cell.array @ [[1, 0.02, 0], [0, 1, 0], [0.01, 0, 1]], scale_atoms=True)
+    atoms.rattle(0.1, seed=1)
+    return atoms
 
 
 def forces_of(atoms: Atoms) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms, units
-from ase.build import bulk, molecule
+from ase.build import molecule
 from ase.io import read
 
 from pfd_operator.contract.program import OutputFormat, ProgramEngine
@@ -19,17 +19,9 @@ from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.program import ProgramLabeler, poscar_order
 from pfd_worker.labelers.task import AimdSettings, Calculation
 from tests.unit.worker.labelers import program_outputs
-from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, extxyz, forces_of
+from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, extxyz, forces_of, salt
 
 RESULT = {"file": "result.extxyz", "format": "extxyz"}
-
-
-def salt() -> Atoms:
-    """Return a cell whose elements alternate."""
-    atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
-    atoms.set_cell(atoms.cell.array @ [[1, 0.02, 0], [0, 1, 0], [0.01, 0, 1]], scale_atoms=True)
-    atoms.rattle(0.1, seed=1)
-    return atoms
 
 
 def water() -> Atoms:

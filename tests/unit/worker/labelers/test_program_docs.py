@@ -16,8 +16,7 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.program import ProgramLabeler
 from pfd_worker.labelers.task import Calculation
-from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, cp2k_out, forces_of
-from tests.unit.worker.labelers.test_program import salt
+from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, cp2k_out, forces_of, salt
 
 PAGE = Path(__file__).parents[4] / "docs" / "own-engine.md"
 BLOCKS = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)]

@@ -1,5 +1,5 @@
 # Benchmarks. Arguments of one run: make bench-operator BENCH='--crs 200'
-.PHONY: bench-operator bench-overhead bench-labels bench-lammps bench-science bench-gpu
+.PHONY: bench-operator bench-overhead bench-labels bench-lammps bench-science bench-gpu bench-threads
 bench-operator: venv devcluster ## the operator's cost at scale, against a real kube-apiserver
 	$(PYTHON) -m tests.bench.operator $(BENCH)
 
@@ -17,6 +17,10 @@ bench-lammps: venv kubectl image-worker-test-deps image-lammps ## an exported st
 
 bench-gpu: ## MD together, training and large cells on a GPU: runs where it is called, with worker-gpu's packages
 	PYTHONPATH=operator:images/worker:.:hack/science python3 -m tests.bench.gpu $(BENCH)
+
+bench-threads: image-worker-test-deps ## a training step by number of threads and by how they wait, alone and beside other work
+	hack/images/run-in.sh -e PYTHONPATH=/src/operator:/src/images/worker:/src:/src/hack/science worker-test-deps \
+	  python -m tests.bench.threads $(BENCH)
 
 # QUESTS, PFD-kit's selection, wants versions of its own: an environment for each content of its lock file.
 QUESTS_LOCK := tests/bench/science/requirements.txt

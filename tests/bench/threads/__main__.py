@@ -26,7 +26,7 @@ from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section
 from tests.bench.gpu.models import copper
 
-OUTPUT = Path("build/bench/threads.json")
+OUTPUT = Path("build/bench/threads.json").resolve()
 FRAMES = 40
 WAYS = {
     "one thread": {"OMP_NUM_THREADS": "1"},

@@ -11,7 +11,6 @@ from typing import Any
 from pfd_operator.contract.outcome import (
     AcceptanceCheck,
     AcceptOutcome,
-    ErrorMetrics,
     PrepareOutcome,
     SelectOutcome,
     SpeedUp,
@@ -22,6 +21,7 @@ from pfd_operator.contract.outcome import (
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from tests.job_specs import DISTILL_SPEC, SPEC
+from tests.unit.operator.plan.plan_answers import errors
 
 
 def distill_body(name: str, **changes: Any) -> dict[str, Any]:
@@ -145,8 +145,8 @@ def _outcome(stage: str, iteration: int) -> StageOutcome | None:
             labels = 3 if iteration else 6
             return SelectOutcome(tasks=labels, labels=labels)
         case "train":
-            error = _errors(0.2 / (1 + 2 * iteration))
-            others = {"prequential": error} if iteration else {"pretrained": _errors(0.5), "shifted": _errors(0.4)}
+            error = errors(0.2 / (1 + 2 * iteration))
+            others = {"prequential": error} if iteration else {"pretrained": errors(0.5), "shifted": errors(0.4)}
             return TrainOutcome(
                 training_frames=2,
                 holdout_frames=4,
@@ -159,17 +159,6 @@ def _outcome(stage: str, iteration: int) -> StageOutcome | None:
             check = AcceptanceCheck(name="speedup", met=True, message=message)
             return AcceptOutcome(checks=[check], speed_ups=[SpeedUp(atoms_asked=108, atoms=108, factor=9.5)])
     return None
-
-
-def _errors(force: float) -> ErrorMetrics:
-    return ErrorMetrics(
-        frames=4,
-        force_rmse=force,
-        force_rmse_low=force * 0.9,
-        force_rmse_high=force * 1.1,
-        energy_rmse_per_atom=0.001,
-        virial_rmse_per_atom=0.01,
-    )
 
 
 def _now() -> str:

@@ -150,6 +150,11 @@ RESTART_FIELDS = frozenset(
 """Paths of fields that may change together with restart.id: iterations done with other values stay what they were."""
 
 
+_ABOVE_EXCEPTIONS = frozenset(
+    field[:end] for field in MUTABLE_FIELDS | RESTART_FIELDS for end, sign in enumerate(field) if sign == "."
+)
+
+
 def has_exceptions(path: str) -> bool:
     """Say whether some of the fields below a path may change when others may not."""
-    return any(field.startswith(f"{path}.") for field in MUTABLE_FIELDS | RESTART_FIELDS)
+    return path in _ABOVE_EXCEPTIONS

@@ -37,15 +37,14 @@ def probe_arguments(engine: Engine) -> list[str]:
     """Return the arguments of the probe: the folder's variable, then every item whose content decides labels."""
     # an argument of a launcher (mpirun -np 4 abinit) is a program or it is not: only those found are told apart
     if engine.abinit is not None:
-        files = sorted(set(engine.abinit.pseudopotentials.values()))
-        return ["ABI_PSPDIR", *map(_program, _words(engine.abinit.command)), *map(_file, files)]
-    if engine.program is not None:
+        folder, words = "ABI_PSPDIR", _words(engine.abinit.command)
+    elif engine.program is not None:
         settings = engine.program
-        # what the user gives is no part of the image
-        words = [word for word in _words(settings.command) if word not in settings.files]
-        # its files have absolute paths
-        return ["PWD", *dict.fromkeys([*map(_program, words), *needed_items(engine)])]
-    return []
+        # its files have absolute paths; what the user gives is no part of the image
+        folder, words = "PWD", [word for word in _words(settings.command) if word not in settings.files]
+    else:
+        return []
+    return [folder, *dict.fromkeys([*map(_program, words), *needed_items(engine)])]
 
 
 def needed_items(engine: Engine) -> list[str]:

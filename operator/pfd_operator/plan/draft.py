@@ -44,7 +44,8 @@ class Draft:
     def spec_differs(self) -> bool:
         """Say whether a frozen part of the spec is not what the job started with, or was restarted with."""
         untouched = self.status.spec_generation == self.resource.generation
-        return not untouched and self.status.spec_digest not in (spec_digest(self.spec), former_spec_digest(self.spec))
+        kept = self.status.spec_digest
+        return not untouched and kept != spec_digest(self.spec) and kept != former_spec_digest(self.spec)
 
     @property
     def restart_pending(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -57,24 +58,24 @@ class AtomisticModel(Protocol):
         ...
 
 
-class FrameCalculator(Calculator):  # type: ignore[misc]
-    """ASE calculator over a function of a frame, which gives all that is asked for at once.
+class ExactCalculator(Calculator):  # type: ignore[misc]
+    """ASE calculator that takes a frame for another unless it is the same to the last bit.
 
-    It takes a frame for another unless it is the same to the last bit: ASE looks within a tolerance, which takes half
-    of an integrator's own time.
+    ASE looks within a tolerance, which takes half of an integrator's own time.
 
     Parameters
     ----------
-    evaluate
-        Called with each new frame; returns ASE's results.
     properties
-        Names of what it returns.
+        Names of what it can give.
     """
 
-    def __init__(self, evaluate: Callable[[Atoms], dict[str, Any]], properties: Sequence[str]) -> None:
+    def __init__(self, properties: Sequence[str]) -> None:
         super().__init__()
-        self._evaluate = evaluate
         self.implemented_properties = list(properties)
+
+    @abstractmethod
+    def evaluated(self, atoms: Atoms, properties: Sequence[str]) -> dict[str, Any]:
+        """Return ASE's results for a new frame, with these properties among them."""
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """Return what has changed since the last evaluation: nothing or all."""
@@ -94,9 +95,29 @@ class FrameCalculator(Calculator):  # type: ignore[misc]
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Evaluate once; every property comes with it."""
+        """Evaluate once what is asked for."""
         super().calculate(atoms, properties, system_changes)
-        self.results = self._evaluate(self.atoms)
+        self.results = self.evaluated(self.atoms, properties)
+
+
+class FrameCalculator(ExactCalculator):
+    """ASE calculator over a function of a frame, which gives all that is asked for at once.
+
+    Parameters
+    ----------
+    evaluate
+        Called with each new frame; returns ASE's results.
+    properties
+        Names of what it returns.
+    """
+
+    def __init__(self, evaluate: Callable[[Atoms], dict[str, Any]], properties: Sequence[str]) -> None:
+        super().__init__(properties)
+        self._evaluate = evaluate
+
+    def evaluated(self, atoms: Atoms, properties: Sequence[str]) -> dict[str, Any]:
+        """Evaluate once; every property comes with it."""
+        return self._evaluate(atoms)
 
 
 def model_calculator(predict: Callable[[Atoms], Prediction]) -> FrameCalculator:

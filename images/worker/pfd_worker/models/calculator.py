@@ -18,7 +18,7 @@ from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.frames import energy_of, has_virial
-from pfd_worker.models.base import FrameCalculator, Prediction
+from pfd_worker.models.base import ExactCalculator, Prediction
 from pfd_worker.models.workplace import Workplace
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
@@ -76,7 +76,7 @@ def check_converged(calculator: Calculator) -> None:
         raise SCFError("the calculator says that its cycle did not converge")
 
 
-class PlacedCalculator(FrameCalculator):
+class PlacedCalculator(ExactCalculator):
     """A calculator for which no calculation finds the files of another, and that never gives what did not converge.
 
     Parameters
@@ -88,26 +88,20 @@ class PlacedCalculator(FrameCalculator):
     def __init__(self, make: Callable[[], Calculator]) -> None:
         self._workplace = Workplace(make)
         with self._workplace.calculator() as calculator:
-            super().__init__(lambda atoms: {}, calculator.implemented_properties)
+            super().__init__(calculator.implemented_properties)
         weakref.finalize(self, self._workplace.clear)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
+    def evaluated(self, atoms: Atoms, properties: Sequence[str]) -> dict[str, Any]:
         """Evaluate what is asked for: a stress that nobody wants may cost as much as all else."""
-        Calculator.calculate(self, atoms, properties, system_changes)
         with self._workplace.calculator() as calculator:
-            frame = self.atoms.copy()
+            frame = atoms.copy()
             if len(properties) > 1:
                 # together: some calculators would run once for each
                 calculator.calculate(frame, list(properties), list(all_changes))
             else:
                 calculator.get_property(*properties, frame)
             check_converged(calculator)
-            self.results = dict(calculator.results)
+            return dict(calculator.results)
 
 
 class CalculatorModel:

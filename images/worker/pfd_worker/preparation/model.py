@@ -21,6 +21,7 @@ from pfd_worker.families import FAMILIES, Family
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.checkpoint import CheckpointInfo
+from pfd_worker.preparation.data import check_data
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
@@ -40,14 +41,14 @@ class PreparedModel:
 
 
 def prepare_model(
-    context: StageContext, params: PrepareParams, frames: list[Atoms], digests: dict[str, str]
+    context: StageContext, params: PrepareParams, starts: list[Atoms], data: list[Atoms], digests: dict[str, str]
 ) -> PreparedModel:
-    """Fetch the model and try it.
+    """Fetch the model and try it; compare data with it.
 
     Parameters
     ----------
-    frames
-        Start structures and data: all elements it has to know.
+    starts, data
+        Start structures and what the user has labelled: all elements it has to know.
     digests
         Takes the sha256 of the checkpoint.
 
@@ -58,10 +59,10 @@ def prepare_model(
     """
     where = "spec.teacher" if params.student is not None else "spec.model"
     if params.calculator is not None:
-        return _prepare_calculator(context, params.calculator, frames, where)
+        return _prepare_calculator(context, params.calculator, [*starts, *data], where)
     if params.model is None:
         raise ValueError("prepare needs a model or a calculator")
-    return _prepare_checkpoint(context, params.model, frames, digests, where)
+    return _prepare_checkpoint(context, params.model, starts, data, digests, where)
 
 
 def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list[Atoms], where: str) -> PreparedModel:
@@ -79,15 +80,23 @@ def _call(settings: AseEngine) -> str:
 
 
 def _prepare_checkpoint(
-    context: StageContext, source: ModelSource, frames: list[Atoms], digests: dict[str, str], where: str
+    context: StageContext,
+    source: ModelSource,
+    starts: list[Atoms],
+    data: list[Atoms],
+    digests: dict[str, str],
+    where: str,
 ) -> PreparedModel:
+    frames = [*starts, *data]
     family = FAMILIES[source.family]
     checkpoint = fetch_model(context, source, where)
     digests["model"] = sha256_of(checkpoint)
     file = context.workdir / family.model_file
     info = family.extract(checkpoint, source.branch, file, where)
     _check_elements(info, frames, where)
-    _check_model_runs(family.open(file), frames, where)
+    model = family.open(file)
+    _check_model_runs(model, frames, where)
+    check_data(model, data, context.spec.seed)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
     caution = _unobserved(sorted(elements - set(info.observed_elements)), where)
     return PreparedModel(file, family, info.model_section, {"source": _address(source)}, caution)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from pfd_worker.md.replay import Replay
 from pfd_worker.report.drawing import INK, PALETTE, drawing, to_svg
@@ -14,6 +16,7 @@ MAX_PAIRS = 4
 """Pairs of elements drawn for each system, those that overlap least; report.json has all."""
 MAX_ELEMENTS = 5
 """Drawn for each system, those that move farthest; report.json has all."""
+_Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _ROLES = {
     Role.CANDIDATE: ("candidates", "#8a8f98", 6, 0.35),
     Role.LABELLED: ("labelled before", PALETTE[0], 14, 0.7),
@@ -42,8 +45,7 @@ def displacements(replays: Sequence[Replay]) -> str:
     with drawing() as (figure, axes):
         for compared, color in zip(replays, PALETTE, strict=False):
             time = compared.time_fs
-            axes.plot(time, compared.msd_reference, color=color, linewidth=3, alpha=0.35)
-            axes.plot(time, compared.msd_model, color=color, linewidth=1.2, linestyle="--", label=compared.system)
+            _both(axes, (time, compared.msd_reference), (time, compared.msd_model), color, compared.system)
         _displacement_axes(axes)
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, "displacement", "mean squared displacement")
@@ -55,8 +57,7 @@ def displacements_of_elements(compared: Replay, name: str) -> str:
         chosen = sorted(compared.msd_of_elements, key=lambda element: -compared.msd_of_elements[element][0][-1])
         for element, color in zip(chosen[:MAX_ELEMENTS], PALETTE, strict=False):
             aimd, model = compared.msd_of_elements[element]
-            axes.plot(compared.time_fs, aimd, color=color, linewidth=3, alpha=0.35)
-            axes.plot(compared.time_fs, model, color=color, linewidth=1.2, linestyle="--", label=element)
+            _both(axes, (compared.time_fs, aimd), (compared.time_fs, model), color, element)
         _displacement_axes(axes)
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, name, f"mean squared displacement of the elements of {compared.system}")
@@ -70,8 +71,7 @@ def radial_distributions(compared: Replay, name: str) -> str:
     with drawing() as (figure, axes):
         pairs = sorted(compared.overlap, key=lambda pair: compared.overlap[pair])[:MAX_PAIRS]
         for pair, color in zip(pairs, PALETTE, strict=False):
-            axes.plot(reference.r, reference.g[pair], color=color, linewidth=3, alpha=0.35)
-            axes.plot(model.r, model.g[pair], color=color, linewidth=1.2, linestyle="--", label="–".join(pair))
+            _both(axes, (reference.r, reference.g[pair]), (model.r, model.g[pair]), color, "–".join(pair))
         _line_styles(axes)
         axes.set_xlim(0, max(reference.r[-1], model.r[-1]))
         axes.set_ylim(bottom=0)
@@ -79,6 +79,11 @@ def radial_distributions(compared: Replay, name: str) -> str:
         axes.set_ylabel("g(r)")
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, name, "radial distribution functions")
+
+
+def _both(axes: Axes, aimd: _Curve, model: _Curve, color: str, label: str) -> None:
+    axes.plot(*aimd, color=color, linewidth=3, alpha=0.35)
+    axes.plot(*model, color=color, linewidth=1.2, linestyle="--", label=label)
 
 
 def _displacement_axes(axes: Axes) -> None:

@@ -123,13 +123,12 @@ def _drift_note(found: Dynamics) -> str:
     )
 
 
+def _cut(count: int, drawn: int, which: str) -> str:
+    return f" The {drawn} {which} are drawn, {count - drawn} more are in report.json." if count > drawn else ""
+
+
 def _elements_caption(compared: Replay) -> str:
-    left = len(compared.msd_of_elements) - plots_of_md.MAX_ELEMENTS
-    cut = (
-        f" The {plots_of_md.MAX_ELEMENTS} that move farthest are drawn, {left} more are in report.json."
-        if left > 0
-        else ""
-    )
+    cut = _cut(len(compared.msd_of_elements), plots_of_md.MAX_ELEMENTS, "that move farthest")
     return (
         f"Mean squared displacement of each element of {compared.system} in Å² over its atoms in all trajectories, "
         f"against time in fs. So short a time shows vibrations and the first hops, not diffusion.{cut}"
@@ -138,12 +137,7 @@ def _elements_caption(compared: Replay) -> str:
 
 def _distribution_caption(compared: Replay) -> str:
     frames = 0 if compared.rdf_reference is None else compared.rdf_reference.frames
-    left = len(compared.overlap) - plots_of_md.MAX_PAIRS
-    cut = (
-        f" The {plots_of_md.MAX_PAIRS} pairs that overlap least are drawn, {left} more are in report.json."
-        if left > 0
-        else ""
-    )
+    cut = _cut(len(compared.overlap), plots_of_md.MAX_PAIRS, "pairs that overlap least")
     return (
         f"Radial distribution functions of {compared.system}, {frames} frames of AIMD and of the model's MD each, "
         f"without the common starts, up to the cell's smallest height.{cut}"

@@ -9,7 +9,7 @@ from pfd_operator.contract.outcome import PrepareOutcome
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
-from pfd_worker.preparation.data import check_data, given_data
+from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import starts_of
@@ -32,9 +32,7 @@ def run(context: StageContext) -> StageOutput:
     check_engine(params.engine, starts)
     context.progress(30, "structures read")
 
-    model = prepare_model(context, params, [*starts, *data], digests)
-    if model.family is not None:
-        check_data(model.family.open(model.file), data, context.spec.seed)
+    model = prepare_model(context, params, starts, data, digests)
     _check_training(params, model, elements)
     context.progress(80, "model and training input checked")
 

@@ -170,13 +170,15 @@ class S3Store:
             With what is wrong in the user's words.
         """
         patience = self._patience_seconds if self._has_answered else min(self._patience_seconds, FIRST_PATIENCE_SECONDS)
-        deadline, wait = time.monotonic() + patience, 1.0
+        # from the first failure: a large upload may take longer than the patience before it meets one
+        deadline, wait = float("inf"), 1.0
         while True:
             try:
                 answer = request()
             except FAILURES as failure:
                 told = explained(cause_of(failure), self._where, address)
                 self._has_answered |= isinstance(told, AbsentError)
+                deadline = min(deadline, time.monotonic() + patience)
                 left = deadline - time.monotonic()
                 if told.exit_code is not ExitCode.TRANSIENT or left < wait:
                     raise told from failure

@@ -18,7 +18,7 @@ from pfd_worker.training.curve import CurvePoint, last_row
 from pfd_worker.training.dataset import write_deepmd_sets
 from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, complete_input
 from pfd_worker.training.recipe import RECIPES, Purpose
-from pfd_worker.training.session import written_out
+from pfd_worker.training.session import attempt_seed, written_out
 from pfd_worker.training.statistics import bound_statistics
 
 
@@ -53,9 +53,8 @@ class DeepmdSession:
     def command(self, resumed: Path | None) -> list[str]:
         """Write data and input; return the command line."""
         systems = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
-        settings = complete_input(
-            self.base_input, systems, len(self.frames), _force_rms(self.frames), self.seed % 2**31
-        )
+        seed = attempt_seed(self.seed, self.step_of(resumed) if resumed else 0)
+        settings = complete_input(self.base_input, systems, len(self.frames), _force_rms(self.frames), seed)
         if self.purpose is Purpose.SCRATCH:
             bound_statistics(settings, self.frames)
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))

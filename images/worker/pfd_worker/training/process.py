@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ from pfd_worker.training.session import TrainingSession
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 LOG_FILE = "train.log"
-
+_log = logging.getLogger(__name__)
 
 _PROCESS_SIGNALLED = re.compile(r"exitcode\s*: -\d+")
 """In the table that torchrun prints when one of its processes dies; it itself ends with code 1 then."""
@@ -103,8 +104,9 @@ class TrainingProcess:
             if due and newest is not None and newest != saved:
                 if stopped:
                     _end(child)
-                watcher.on_checkpoint(*newest)
-                saved, saved_at = newest, time.monotonic()
+                if _handed_over(watcher, newest, must_succeed=stopped):
+                    saved = newest
+                saved_at = time.monotonic()
             if stopped:
                 at = f"step {saved[1]}" if saved else "the start"
                 raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped; training goes on from {at}.")
@@ -127,6 +129,18 @@ class TrainingProcess:
         return StageError(
             exit_code, Reason.TRAINING_FAILED, f"`{self.session.program}` ended with code {code}:\n{text}"
         )
+
+
+def _handed_over(watcher: Watcher, checkpoint: tuple[Path, int], must_succeed: bool) -> bool:
+    """Say whether a checkpoint is safe; a training that needs no store to go on does not end because there is none."""
+    try:
+        watcher.on_checkpoint(*checkpoint)
+    except StageError as error:
+        if must_succeed or error.exit_code is not ExitCode.TRANSIENT:
+            raise
+        _log.warning("the checkpoint of step %d is not in the store yet: %s", checkpoint[1], error.message)
+        return False
+    return True
 
 
 def _gpus() -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pfd_operator.contract.digest import seed_of
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.training.curve import CurvePoint
 
@@ -72,6 +73,15 @@ class TrainingSession(Protocol):
     def strip(self, checkpoint: Path, output: Path) -> None:
         """Write the model of a checkpoint alone: optimizer state is two thirds of the file."""
         ...
+
+
+def attempt_seed(seed: int, resumed_step: int) -> int:
+    """Return the seed of an attempt that goes on from a step; 0 is the start.
+
+    Neither program keeps where in the order of frames it was, so with one seed for all attempts each would train on
+    the same first frames again, and the last ones of the order would never be seen.
+    """
+    return (seed_of(seed, "resumed", str(resumed_step)) if resumed_step else seed) % 2**31
 
 
 def written_out(checkpoints: Sequence[Path]) -> list[Path]:

@@ -18,7 +18,7 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.sevennet import SevennetModel
 from pfd_worker.models.sevennet_checkpoint import strip_checkpoint
 from pfd_worker.training.curve import CurvePoint, last_row
-from pfd_worker.training.session import written_out
+from pfd_worker.training.session import attempt_seed, written_out
 from pfd_worker.training.sevennet_settings import CHECKPOINTS_PER_TRAINING, complete_input
 
 CURVE_FILE = "lc.csv"
@@ -66,7 +66,8 @@ class SevennetSession:
     def command(self, resumed: Path | None) -> list[str]:
         """Write data and input; return the command line."""
         write(self.folder / "train.extxyz", [labels_for_sevenn(atoms) for atoms in self.frames])
-        start, seed = resumed or self.start, self.seed % 2**31
+        start = resumed or self.start
+        seed = attempt_seed(self.seed, self.step_of(resumed) if resumed else 0)
         settings = complete_input(
             self.base_input, self._epochs, self._checkpoint_epochs, seed, start, resumed is not None
         )

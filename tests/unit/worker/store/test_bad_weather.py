@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
@@ -114,6 +115,25 @@ def test_before_its_first_answer_a_store_is_not_waited_for_as_long(way, monkeypa
     assert way.store.get("a") is None
     way.weather.coming = [Fault.STORE_RESET] * 5
     assert way.store.get("a") is None
+
+
+def test_a_long_upload_is_repeated_although_it_took_longer_than_the_patience(s3_location, tmp_path, monkeypatch):
+    store = S3Store(s3_location, patience_seconds=2)
+    store.put("a", BODY)
+    clock = SimpleNamespace(now=0.0, tries=0)
+    monkeypatch.setattr(s3, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda seconds: None))
+    upload = store._client.upload_file
+
+    def slow(*given):
+        clock.now, clock.tries = clock.now + 3600, clock.tries + 1
+        if clock.tries == 1:
+            raise EndpointConnectionError(endpoint_url="http://away")
+        upload(*given)
+
+    monkeypatch.setattr(store._client, "upload_file", slow)
+    (tmp_path / "b").write_bytes(BODY)
+    store.upload(tmp_path / "b", "b")
+    assert (store.get("b"), clock.tries) == (BODY, 2)
 
 
 def test_a_bundle_that_is_not_there_is_the_users_error(s3_location, tmp_path, monkeypatch):

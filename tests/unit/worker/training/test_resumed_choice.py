@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import labelled
 from pfd_worker.models.base import Prediction
 from pfd_worker.store.objects import DirectoryStore
@@ -65,10 +66,17 @@ class Session:
         shutil.copyfile(checkpoint, output)
 
 
-def attempt(folder: Path, errors: dict[int, float], ending: str, stop_at: int | None = None) -> Trained | None:
+def attempt(
+    folder: Path, errors: dict[int, float], ending: str, stop_at: int | None = None, away_at: int | None = None
+) -> Trained | None:
     stopping = threading.Event()
 
     class Stops(CheckpointStore):
+        def save(self, path, step):
+            if step == away_at:
+                raise transient(Reason.STORE_UNAVAILABLE, "away")
+            super().save(path, step)
+
         def save_model(self, path, step):
             super().save_model(path, step)
             if step == stop_at:
@@ -114,3 +122,10 @@ def test_models_of_steps_all_over_the_training_are_kept(tmp_path, monkeypatch):
     store.clear()
     store.fetch_models(lambda step: tmp_path / "cleared.pt", below=100)
     assert not (tmp_path / "cleared.pt").exists()
+
+
+def test_a_training_goes_on_while_the_store_is_away(tmp_path):
+    trained = attempt(tmp_path / "1", {10: 0.3, 40: 0.5}, "exit 0", away_at=10)
+    assert trained is not None and trained.step == 10
+    with pytest.raises(StageError, match="away"):
+        attempt(tmp_path / "other" / "1", {40: 0.1}, "exit 0", away_at=40)

@@ -1,5 +1,6 @@
 """Real trainings of tiny students: from scratch, going on, and stopped half-way."""
 
+import json
 import re
 import shutil
 import threading
@@ -96,6 +97,10 @@ def test_a_later_round_goes_on_where_the_student_was(first, tmp_path):
         np.testing.assert_allclose(new.forces, old.forces, atol=1e-6)
 
 
+def training_seed(folder):
+    return json.loads((folder / "training" / "input.json").read_text())["training"]["seed"]
+
+
 def test_a_stopped_student_goes_on_from_its_checkpoint(tmp_path):
     stopping = threading.Event()
     frames = alloy_frames(6, seed=1)
@@ -108,10 +113,12 @@ def test_a_stopped_student_goes_on_from_its_checkpoint(tmp_path):
     with pytest.raises(StageError) as caught:
         stopped.run(frames, tmp_path / "model.pt")
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
+    first_seed = training_seed(tmp_path)
     shutil.rmtree(tmp_path / "training")
     (stopped_at,) = map(int, re.findall(r"step (\d+)", caught.value.message))
     # it need not go on for all of its steps to show that it does
     outcome = student_run(tmp_path, SE_A, steps=stopped_at + 100).run(frames, tmp_path / "model.pt")
     assert 0 < outcome.resumed_from_step == stopped_at < 2000
     assert outcome.step > stopped_at
+    assert training_seed(tmp_path) != first_seed, "in the same order only the first frames would be seen again"
     assert load_checkpoint(tmp_path / "model.pt")["model.Default.min_nbor_dist"] > 0

@@ -35,7 +35,8 @@ class KeyedQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._available = asyncio.Semaphore(0)
+        """One permit for each key that waits."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -75,18 +76,7 @@ class KeyedQueue(Generic[K]):
         """Wait for a key and take it; `done` must follow."""
         # a reconcile need not wait for anything, and must not keep all else from running when it comes at once again
         await asyncio.sleep(0)
-        while not len(self):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-                elif len(self):
-                    # it was this worker's turn: the next one takes over
-                    self._wake()
-                raise
+        await self._available.acquire()
         key = self._take()
         if not len(self):
             self._empty.set()
@@ -140,7 +130,7 @@ class KeyedQueue(Generic[K]):
     def _came(self, key: K) -> None:
         self._since[key] = time.monotonic()
         self._empty.clear()
-        self._wake()
+        self._available.release()
 
     def _take(self) -> K:
         if self._ready and (not self._due or self._passed_over < PASSED_OVER_MAX):
@@ -150,13 +140,6 @@ class KeyedQueue(Generic[K]):
         key = next(iter(self._due))
         del self._due[key]
         return key
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
 
     def _cancel_timer(self, key: K) -> None:
         timer = self._timers.pop(key, None)

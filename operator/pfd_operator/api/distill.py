@@ -20,7 +20,7 @@ class FineTuneJobRef(Strict):
     """A FineTuneJob of the same namespace."""
 
     name: str = Field(min_length=1, max_length=253, description="Its name; waited for if it does not exist yet.")
-    require_converged: bool = Field(False, description="Wait on if it ends, but not as Converged. Default false.")
+    require_converged: bool = Field(False, description="Keep waiting if it ends unconverged. Default false.")
 
 
 class Teacher(ModelSource):

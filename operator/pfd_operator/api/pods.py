@@ -156,7 +156,7 @@ PodToleration = Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]
 class PodOverrides(Strict):
     """Scheduling and resources of one stage's pods."""
 
-    resources: Resources = Field(Resources(), description="Those of the main container; in label the engine's.")
+    resources: Resources = Field(Resources(), description="Of the main container, in the label stage the engine's.")
     node_selector: dict[str, str] = Field(
         {}, max_length=32, description="Labels that nodes must have. Default: any node."
     )

@@ -62,7 +62,7 @@ class ExplorationStage(Strict):
     @classmethod
     def _differ(cls, values: list[float]) -> list[float]:
         if len(set(values)) != len(values):
-            raise ValueError("each once: replicas run the same conditions several times")
+            raise ValueError("the values must differ; to run one condition several times, set replicas")
         return values
 
 

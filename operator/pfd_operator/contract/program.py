@@ -128,7 +128,7 @@ class ProgramEngine(Strict):
     def _is_written_by_the_program(cls, output: ProgramOutput, info: ValidationInfo) -> ProgramOutput:
         given = {*info.data.get("files", ()), *(each.file for each in info.data.get("files_from", ()))}
         if output.file in given | RESERVED:
-            raise ValueError(f"{output.file} is there before the program runs, so it says nothing of it")
+            raise ValueError(f"{output.file} exists before the program runs, so it cannot be its output")
         return output
 
 

@@ -84,6 +84,6 @@ class Selection(Strict):
     @model_validator(mode="after")
     def _shares_of_one_whole(self) -> Self:
         if self.representative_fraction + self.low_energy_fraction > 1:
-            words = f"more than representativeFraction, {self.representative_fraction:g}, leaves"
+            words = f"it and representativeFraction ({self.representative_fraction:g}) add up to more than 1"
             raise invalid_at(("lowEnergyFraction",), words, self.low_energy_fraction)
         return self

@@ -87,7 +87,7 @@ class System(Strict):
     @classmethod
     def _stays_text(cls, name: str) -> str:
         if re.fullmatch(r"[0-9]+(e[0-9]+)?|nan|inf|infinity|true|false|t|f", name):
-            raise ValueError("extended XYZ files would take it for a number or a truth value: add a word to it")
+            raise ValueError("extended XYZ files would read it back as a number or a boolean: add a word to it")
         return name
 
 

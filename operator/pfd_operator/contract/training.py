@@ -39,6 +39,6 @@ class Training(Strict):
     @model_validator(mode="after")
     def _rate_falls(self) -> Self:
         if self.learning_rate_stop > self.learning_rate_start:
-            words = f"the rate falls: it cannot end above learningRateStart, {self.learning_rate_start:g}"
+            words = f"must not be larger than learningRateStart ({self.learning_rate_start:g})"
             raise invalid_at(("learningRateStop",), words, self.learning_rate_stop)
         return self

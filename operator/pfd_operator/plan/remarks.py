@@ -48,8 +48,8 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
         return ""
     least = "at least " if len(variations) > 1 else ""
     return (
-        f"spec.systems holds {least}{structures} structures, and MD begins at {begun} of them at most: {each} of each "
-        f"system in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
+        f"spec.systems holds {least}{structures} structures, and at most {begun} of them are starts of MD: {each} of "
+        f"each system in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
         f"{math.ceil(structures / begun)} times the replicas or conditions (spec.exploration), or for more iterations"
     )
 

@@ -101,7 +101,7 @@ def _start_stopped(spec: JobSpec, status: JobStatus, needed: int) -> Ending | No
     if left >= needed:
         return None
     message = (
-        f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, and the start, made anew, takes "
+        f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but repeating the start takes "
         f"{needed}: raise the budget to {status.labels.paid + needed} to go on"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)

@@ -63,7 +63,7 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms)
         return "velocities are not numbers"
     limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
     if temperature > limit:
-        return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model gives energy away"
+        return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model creates energy"
     return geometry_fault(atoms, min_distance_factor, start)
 
 

@@ -77,7 +77,8 @@ def _label_noise(data: ReportData) -> str:
     differences = [f"{number(noise['forceRmse'])} eV/Å in force components"]
     differences += [f"{number(energy)} eV/atom in energy, a constant shift left out"] if energy is not None else []
     differences += [f"{number(virial)} eV/atom in virial"] if virial is not None else []
-    unknown = "" if energy is not None else " That of the energy is not known: as many shifts as frames are left out."
+    too_few = " That of the energy is not known: there are too few frames to tell it from the shifts."
+    unknown = "" if energy is not None else too_few
     return paragraph(
         f"Label noise: on {_frames(noise)} the labels differ from those of tighter settings (spec.labeling.noiseCheck) "
         f"by {_listed(differences)}. Errors below that say nothing of the accuracy.{unknown}",

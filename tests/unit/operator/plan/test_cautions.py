@@ -94,13 +94,13 @@ THREE_TEMPERATURES = {"stages": [{"temperaturesKelvin": [300, 600, 900], "ensemb
     ("systems", "starts", "iterations", "said"),
     [
         # 8 variations of each by default
-        (FORTY, 320, 8, "holds 40 structures, and MD begins at 24 of them at most: 3 of each system in each of 8"),
+        (FORTY, 320, 8, "holds 40 structures, and at most 24 of them are starts of MD: 3 of each system in each of 8"),
         (FORTY, 192, 8, ""),
         (FORTY, 320, 14, ""),
         ([{**FORTY[0], "perturb": {"count": 1}}], 40, 8, "Ask for 2 times the replicas"),
         # of which system they are is not known: two could have 24 each
         ([*FORTY, {**FORTY[0], "name": "melts"}], 48 * 8, 8, ""),
-        ([*FORTY, {**FORTY[0], "name": "melts"}], 49 * 8, 8, "holds 49 structures, and MD begins at 48"),
+        ([*FORTY, {**FORTY[0], "name": "melts"}], 49 * 8, 8, "holds 49 structures, and at most 48 of them"),
         ([FORTY[0], {**FORTY[0], "name": "melts", "perturb": {"count": 1}}], 48 * 8 + 1, 8, "holds at least 49"),
     ],
 )

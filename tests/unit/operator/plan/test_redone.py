@@ -233,7 +233,7 @@ def test_a_start_too_old_to_be_on_record_does_not_exceed_the_budget_either() -> 
     run.settings = replace(run.settings, worker_image="worker:2")
     run.step(seconds=1)
     assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "the start, made anew, takes 6: raise the budget to 30" in condition(run.status, ConditionType.READY).message
+    assert "repeating the start takes 6: raise the budget to 30" in condition(run.status, ConditionType.READY).message
     assert (0, StageKind.LABEL) not in digests(run.status)
 
 

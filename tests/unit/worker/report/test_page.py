@@ -164,7 +164,7 @@ def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
     assert "Label noise" not in page.text
     del noise["energyRmsePerAtom"]
     text = ParsedPage(sections.summary(dataclasses.replace(report, history=history))).text
-    assert "of the energy is not known: as many shifts as frames are left out" in text
+    assert "of the energy is not known: there are too few frames to tell it" in text
     assert "in energy, a constant shift" not in text
 
 

@@ -41,6 +41,13 @@ def by_a_program(image: str | None = "vasp:6", **settings: Any) -> Changes:
     return {"labeling": {"engine": engine, "image": image}, "aimd": {"steps": 1}}
 
 
+def explored(**stage: Any) -> Changes:
+    """Two systems and two stages: 100 000 trajectories unless told otherwise."""
+    both = [{"name": name, "structures": {"uri": "s3://pfd/si.extxyz"}} for name in ("diamond", "tin")]
+    given = {"temperaturesKelvin": list(range(1, 26)), "pressuresBar": list(range(25)), "replicas": 40} | stage
+    return {"systems": both, "exploration": {"stages": [given, given]}}
+
+
 def claim(stage: str, **sources: str) -> Changes:
     return {"pods": {stage: {"resourceClaims": [{"name": "gpu", **sources}]}}}
 
@@ -73,6 +80,14 @@ def shared_cases(kind: str, stages: tuple[str, ...]) -> list[Case]:
             "[0, 0, 0] is no plane",
             system(slab={"miller": [0, 0, -1]}),
             (system(slab={"miller": [0, 0, 0]}),),
+        ),
+        Case(
+            kind,
+            ".spec",
+            "exploration runs more than 100000 trajectories in an iteration: each stage has systems × temperatures × "
+            "pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make several jobs of it",
+            explored(),
+            (explored(replicas=41),),
         ),
     ]
 

@@ -12,6 +12,7 @@ from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.student import Preset, Student
 from pfd_operator.contract.systems import System
 
+from . import job
 from .job import Budget, JobSpec
 from .pods import PodOverrides, Pods
 
@@ -106,6 +107,7 @@ class DistillJobSpec(JobSpec):
 
 
 RULES = (
+    *job.RULES,
     {
         "rule": "has(self.teacher.fineTuneJob) || self.systems.size() > 0",
         "message": "systems is needed unless the teacher is a FineTuneJob, whose systems are taken then",

@@ -12,6 +12,7 @@ from pfd_operator.contract.selection import Aimd
 from pfd_operator.contract.systems import LabelledData
 from pfd_operator.contract.training import Training
 
+from . import job
 from .job import JobSpec
 
 _NO_MD_BY_A_PROGRAM = (
@@ -38,6 +39,7 @@ class FineTuneJobSpec(JobSpec):
 
 
 RULES = (
+    *job.RULES,
     {
         "rule": "self.aimd.trajectories * self.aimd.steps + self.holdout.frames + "
         "(has(self.labeling.noiseCheck) ? self.labeling.noiseCheck.frames : 0) <= self.budget.maxLabels",

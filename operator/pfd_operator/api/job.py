@@ -7,16 +7,21 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from pfd_operator.contract.base import ObjectName, Strict
-from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.exploration import MOST_TRAJECTORIES, Exploration
 from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.systems import System
+from pfd_operator.contract.tasks import trajectories_of_system
 
 from .pods import Pods
 
 GROUP = "pfd.dev"
 VERSION = "v1alpha1"
+_TOO_MANY_TRAJECTORIES = (
+    f"exploration runs more than {MOST_TRAJECTORIES} trajectories in an iteration: each stage has systems × temperatures × "
+    "pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make several jobs of it"
+)
 
 
 class Stop(StrEnum):
@@ -113,6 +118,24 @@ class JobSpec(Strict):
         if len(set(names)) != len(names):
             raise ValueError("systems: names must differ")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_explored(self) -> JobSpec:
+        # a job without systems of its own has its teacher's, at least one
+        if max(1, len(self.systems)) * trajectories_of_system(self.exploration) > MOST_TRAJECTORIES:
+            raise ValueError(_TOO_MANY_TRAJECTORIES)
+        return self
+
+
+RULES = (
+    {
+        "rule": "(self.systems.size() == 0 ? 1 : self.systems.size()) * self.exploration.stages.map(s, "
+        "s.temperaturesKelvin.size() * (s.ensemble == 'NPT' ? s.pressuresBar.size() : 1) * s.replicas).sum() "
+        f"<= {MOST_TRAJECTORIES}",
+        "message": _TOO_MANY_TRAJECTORIES,
+    },
+)
+"""What the API server checks across fields of every kind."""
 
 
 MUTABLE_FIELDS = frozenset(

@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from .base import Positive, Strict, invalid_at
 
+MOST_TRAJECTORIES = 100_000
+"""Of all systems together in one iteration."""
+
 
 class Ensemble(StrEnum):
     """Which quantities MD keeps constant."""

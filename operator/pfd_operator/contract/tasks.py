@@ -1,4 +1,4 @@
-"""The MD trajectories of an explore stage: one list for the planner that counts them and the pod that runs them."""
+"""The MD trajectories of an explore stage: how many there are, for the planner, and their list, for the pod."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from .base import Strict
 from .digest import seed_of
-from .exploration import Barostat, Ensemble, Exploration
+from .exploration import Barostat, Ensemble, Exploration, ExplorationStage
 
 _Task = TypeVar("_Task")
 """With or without what a pod notes of it."""
@@ -32,8 +32,13 @@ class MdTask(Strict):
     @property
     def stratum(self) -> str:
         """Name of the (system, temperature, pressure) group whose error is reported separately."""
-        pressure = "" if self.pressure_bar is None else f"/{self.pressure_bar:g}bar"
-        return f"{self.system}/{self.temperature_kelvin:g}K{pressure}"
+        return stratum_of(self.system, self.temperature_kelvin, self.pressure_bar)
+
+
+def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | None) -> str:
+    """Return the name of the frames of one system at one temperature and pressure."""
+    pressure = "" if pressure_bar is None else f"/{pressure_bar:g}bar"
+    return f"{system}/{temperature_kelvin:g}K{pressure}"
 
 
 def temperature_of(stratum: str) -> float | None:
@@ -42,14 +47,43 @@ def temperature_of(stratum: str) -> float | None:
     return None if found is None else float(found[1])
 
 
+def pressures_of(stage: ExplorationStage) -> Sequence[float | None]:
+    """Return the pressures at which a stage runs a system; None where the cell is kept."""
+    return stage.pressures_bar if stage.ensemble is Ensemble.NPT else (None,)
+
+
+def strata_of_system(system: str, exploration: Exploration) -> list[str]:
+    """Return the strata of one system, each once."""
+    conditions = (
+        (temperature, pressure)
+        for stage in exploration.stages
+        for temperature in stage.temperatures_kelvin
+        for pressure in pressures_of(stage)
+    )
+    return list(dict.fromkeys(stratum_of(system, *condition) for condition in conditions))
+
+
+def trajectories_of_system(exploration: Exploration) -> int:
+    """Return how many trajectories each system has in an iteration."""
+    return sum(_trajectories(stage) for stage in exploration.stages)
+
+
+def candidates_of_system(exploration: Exploration) -> int:
+    """Return how many candidate frames they give if none explodes."""
+    return sum(_trajectories(stage) * (stage.steps // stage.sample_every) for stage in exploration.stages)
+
+
+def _trajectories(stage: ExplorationStage) -> int:
+    return len(stage.temperatures_kelvin) * len(pressures_of(stage)) * stage.replicas
+
+
 def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> list[MdTask]:
     """List every (system, stage, temperature, pressure, replica), each with a seed of its own."""
     tasks: list[MdTask] = []
     for system in systems:
         for number, stage in enumerate(exploration.stages):
-            pressures: list[float | None] = [*stage.pressures_bar] if stage.ensemble is Ensemble.NPT else [None]
             for temperature in stage.temperatures_kelvin:
-                for pressure in pressures:
+                for pressure in pressures_of(stage):
                     for replica in range(stage.replicas):
                         tasks.append(
                             MdTask(
@@ -67,11 +101,6 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
                             )
                         )
     return tasks
-
-
-def candidates_at_most(tasks: Sequence[MdTask]) -> int:
-    """Return how many candidate frames these trajectories give if none explodes."""
-    return sum(task.steps // task.sample_every for task in tasks)
 
 
 def tasks_of_index(tasks: Sequence[_Task], index: int, completions: int) -> list[_Task]:

@@ -55,7 +55,7 @@ class Distill:
                 f"{spec.selection.frames_per_iteration} to train on (spec.selection.framesPerIteration)",
             )
         # those of a teacher's job are not known before it has ended
-        too_few = too_few_for_the_holdout(spec, [system.name for system in spec.systems]) if spec.systems else ""
+        too_few = too_few_for_the_holdout(spec) if spec.systems else ""
         if too_few:
             return Hindrance(OperatorReason.SPEC_INVALID, too_few)
         if spec.teacher.fine_tune_job is not None:

@@ -35,7 +35,7 @@ from .rounds import (
     take_counts,
     with_count,
 )
-from .strata import strata_left_out, strata_of, too_few_for_the_holdout
+from .strata import number_of_strata, strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
 
 
@@ -206,13 +206,12 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
             f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames)"
             f"{once_more}. Raise the budget, or ask for less"
         )
-    too_few = too_few_for_the_holdout(spec, [system.name for system in spec.systems])
+    too_few = too_few_for_the_holdout(spec)
     if too_few:
         return too_few
-    strata = strata_of(spec)
-    if spec.convergence.every_stratum and frames < len(strata):
+    if spec.convergence.every_stratum and frames < (strata := number_of_strata(spec)):
         return (
-            f"spec.convergence.everyStratum asks for the limits in each of {len(strata)} systems, temperatures and "
+            f"spec.convergence.everyStratum asks for the limits in each of {strata} systems, temperatures and "
             f"pressures, but the hold-out has only {frames} frames (spec.holdout.frames). Give each at least one, "
             "better four"
         )

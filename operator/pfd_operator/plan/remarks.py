@@ -10,7 +10,7 @@ from pfd_operator.api.status import STARTS, JobStatus
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.tasks import md_tasks
+from pfd_operator.contract.tasks import trajectories_of_system
 
 
 def made(remarks: Mapping[CautionReason, str]) -> list[Caution]:
@@ -41,7 +41,7 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
     variations = {system.perturb.count for system in spec.systems}
     structures = math.ceil(starts / max(variations))
     # of each system; iterations go on through its structures, each once before any comes again
-    each = len(md_tasks([spec.systems[0].name], spec.exploration, spec.seed))
+    each = trajectories_of_system(spec.exploration)
     iterations = spec.budget.max_iterations
     begun = each * iterations * len(spec.systems)
     if structures <= begun:

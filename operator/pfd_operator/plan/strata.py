@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.contract.tasks import candidates_at_most, md_tasks
+from pfd_operator.contract.tasks import candidates_of_system, strata_of_system
 from pfd_operator.contract.text import first_of
 
 
 def strata_of(spec: JobSpec) -> list[str]:
     """Return the strata of a job's exploration."""
-    tasks = md_tasks([system.name for system in spec.systems], spec.exploration, spec.seed)
-    return list(dict.fromkeys(task.stratum for task in tasks))
+    return [stratum for system in spec.systems for stratum in strata_of_system(system.name, spec.exploration)]
 
 
-def too_few_for_the_holdout(spec: JobSpec, systems: Sequence[str]) -> str:
+def number_of_strata(spec: JobSpec) -> int:
+    """Return how many strata those are."""
+    # each system has those of the others
+    return len(spec.systems) * len(strata_of_system(spec.systems[0].name, spec.exploration))
+
+
+def too_few_for_the_holdout(spec: JobSpec) -> str:
     """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
-    most = candidates_at_most(md_tasks(systems, spec.exploration, spec.seed))
+    most = len(spec.systems) * candidates_of_system(spec.exploration)
     if most >= spec.holdout.frames:
         return ""
     return (
@@ -42,7 +47,8 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
     if number is None:
         return "of which strata the hold-out has frames is not known: the worker did not report it"
     if held_out:
-        names = [stratum for stratum in asked if stratum not in held_out]
+        there = set(held_out)
+        names = [stratum for stratum in asked if stratum not in there]
         where = first_of(names, 3)
     else:
         missing = len(asked) - number

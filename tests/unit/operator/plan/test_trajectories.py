@@ -1,0 +1,74 @@
+"""Trajectories are counted without being made, and are bounded: planning one job must not stop all the others."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pfd_operator.api.finetune import FineTuneJobSpec
+from pfd_operator.contract.exploration import MOST_TRAJECTORIES, Exploration
+from pfd_operator.contract.stage import StageKind
+from pfd_operator.contract.tasks import candidates_of_system, md_tasks, strata_of_system, trajectories_of_system
+from pfd_operator.plan.strata import number_of_strata, strata_of
+from pfd_operator.plan.types import Resource
+from tests.job_specs import SPEC
+from tests.unit.operator.plan.plan_samples import Run, resource
+
+TEMPERATURES = list(range(1, 26))
+LARGEST = [{"temperaturesKelvin": TEMPERATURES, "pressuresBar": list(range(25)), "replicas": 40}] * 2
+"""With two systems as many trajectories as there may be."""
+SYSTEMS = [{"name": name, "structures": {"uri": f"s3://pfd/{name}.extxyz"}} for name in ("diamond", "tin")]
+ALL_STRATA = {"forceRMSE": 0.1, "everyStratum": True}
+STAGES: list[list[dict[str, Any]]] = [
+    [{"temperaturesKelvin": [300, 600], "pressuresBar": [1, 1e4], "replicas": 3, "steps": 25}],
+    [
+        {"ensemble": "NVT", "temperaturesKelvin": [300], "pressuresBar": [1, 2], "steps": 100, "sampleEvery": 30},
+        {"temperaturesKelvin": [300, 900], "pressuresBar": [1]},
+        {"temperaturesKelvin": [900], "pressuresBar": [1, 5], "replicas": 2},
+    ],
+]
+
+
+@pytest.mark.parametrize("stages", STAGES)
+def test_counts_are_those_of_the_list(stages: list[dict[str, Any]]) -> None:
+    exploration = Exploration.model_validate({"stages": stages})
+    tasks = md_tasks(["diamond"], exploration, 0)
+    assert trajectories_of_system(exploration) == len(tasks)
+    assert candidates_of_system(exploration) == sum(task.steps // task.sample_every for task in tasks)
+    assert strata_of_system("diamond", exploration) == list(dict.fromkeys(task.stratum for task in tasks))
+    spec = resource(systems=SYSTEMS, exploration={"stages": stages}).spec
+    assert len(strata_of(spec)) == number_of_strata(spec) == 2 * len(strata_of_system("tin", exploration))
+
+
+def looked_at(owner: Resource) -> int:
+    """Return the most bytes that a look at a job takes, up to its hold-out's MD."""
+    Run(resource()).until(0, StageKind.EXPLORE)  # what is imported and kept once
+    tracemalloc.start()
+    try:
+        run = Run(owner)
+        run.step()
+        planned = run.until(0, StageKind.EXPLORE)
+        assert planned.completions == 1000
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_largest_exploration_is_planned_in_little_memory() -> None:
+    changes = {"systems": SYSTEMS, "exploration": {"stages": LARGEST, "pods": 1000}, "convergence": ALL_STRATA}
+    largest = resource(**changes, holdout={"frames": 2000}, budget={"maxLabels": 3000})
+    assert 2 * trajectories_of_system(largest.spec.exploration) == MOST_TRAJECTORIES
+    # a list of its trajectories alone would be over 100 MB
+    assert looked_at(largest) < 2_000_000
+
+
+@pytest.mark.parametrize("systems", [SYSTEMS, SYSTEMS[:1] * 3])
+def test_more_trajectories_are_refused(systems: list[dict[str, Any]]) -> None:
+    named = [system | {"name": f"{system['name']}-{number}"} for number, system in enumerate(systems)]
+    one_more = [LARGEST[0], LARGEST[1] | {"replicas": 41}]
+    FineTuneJobSpec.model_validate(SPEC | {"systems": named[:1], "exploration": {"stages": one_more}})
+    with pytest.raises(ValidationError, match="more than 100000 trajectories in an iteration"):
+        FineTuneJobSpec.model_validate(SPEC | {"systems": named, "exploration": {"stages": one_more}})

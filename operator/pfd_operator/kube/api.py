@@ -14,9 +14,9 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import yaml
 from kubernetes.aio import client, config
-from pydantic_core import from_json
 
 from .clock import ServerClock
+from .nesting import read_json
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -122,9 +122,14 @@ class KubeApi:
         Raises
         ------
         ApiError
-            For any status ≥ 400, and with status 0 when there is no answer.
+            For any status ≥ 400, and with status 0 when there is no answer, or none that can be read.
         """
-        return _parsed(await self._exchange(method, path, body, query, content_type, accept))
+        payload = await self._exchange(method, path, body, query, content_type, accept)
+        answer = _parsed(payload)
+        if answer is None:
+            said = _beginning(payload)
+            raise ApiError(0, "Unreadable", f"{method} {path}: the answer cannot be read as a JSON object: {said}")
+        return answer
 
     async def send(
         self, method: str, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
@@ -247,15 +252,21 @@ def _proxy_for(url: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _parsed(payload: bytes) -> dict[str, Any]:
-    """Return an answer as an object, whatever a proxy on the way may have made of it."""
+def _parsed(payload: bytes) -> dict[str, Any] | None:
+    """Return an answer as an object; None if it is none, whatever a proxy on the way may have made of it."""
     try:
-        answer = from_json(payload) if payload else {}
+        answer = read_json(payload) if payload else {}
     except ValueError:
-        return {"message": payload[:500].decode(errors="replace")}
-    return answer if isinstance(answer, dict) else {"message": str(answer)[:500]}
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _beginning(payload: bytes) -> str:
+    return payload[:500].decode(errors="replace")
 
 
 def _refusal(status: int, payload: bytes) -> ApiError:
     answer = _parsed(payload)
+    if answer is None:
+        return ApiError(status, "Error", _beginning(payload))
     return ApiError(status, str(answer.get("reason", "Error")), str(answer.get("message", "")))

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic_core import from_json
-
 from .api import ApiError, KubeApi
+from .nesting import read_json
 from .owner import Owner
 from .reading import name_of, read
 
@@ -170,7 +169,7 @@ class Informer(Generic[T]):
         async for line in self._api.lines(self._watched.path, query, self._silence_seconds):
             self.heard_at = time.monotonic()
             if line.strip():
-                self._take(from_json(line))
+                self._take(read_json(line))
 
     def _take(self, event: Mapping[str, Any]) -> None:
         kind, item = event.get("type"), event.get("object", {})

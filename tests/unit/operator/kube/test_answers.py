@@ -1,0 +1,52 @@
+"""Answers of the API server that are odd: nested deeply, or none of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from kubernetes.aio import client
+
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.nesting import DEEPEST_READ
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Bytes that are answered to all requests, the first of them."""
+    given: list[bytes] = []
+
+    async def exchange(*_: Any) -> bytes:
+        return given[0]
+
+    monkeypatch.setattr(KubeApi, "_exchange", exchange)
+    return given
+
+
+async def test_an_answer_may_nest_as_deeply_as_the_api_server_lets_it(answers: list[bytes]) -> None:
+    levels = 10_000
+    deep = b'{"a": "}\\"", "b": ' * levels + b"0" + b"}" * levels
+    answers.append(b'{"metadata": {}, "items": [' + deep + b', {"c": [1, {}]}]}')
+    api = KubeApi(client.ApiClient(client.Configuration()))
+    (page,) = [page async for page in api.pages("/apis/pfd.dev/v1alpha1/finetunejobs", {})]
+    value, others = page["items"]
+    for _ in range(DEEPEST_READ - 2):
+        assert value["a"] == '}"'
+        value = value["b"]
+    assert (value, others) == (None, {"c": [1, {}]})
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"<html>log in</html>", b"[1]", b'"words"', b"\xff", b"[" * 100_000],
+    ids=["page", "list", "text", "bytes", "endless"],
+)
+async def test_what_cannot_be_read_is_no_answer(answers: list[bytes], payload: bytes) -> None:
+    answers.append(payload)
+    api = KubeApi(client.ApiClient(client.Configuration()))
+    with pytest.raises(ApiError, match=r"^GET /apis/x: the answer cannot be read as a JSON object") as refused:
+        await anext(api.pages("/apis/x", {}))
+    assert (refused.value.status, refused.value.reason) == (0, "Unreadable")
+    answers[0] = json.dumps({"kind": "Status"}).encode()
+    assert await api.request("DELETE", "/apis/x") == {"kind": "Status"}

@@ -48,6 +48,12 @@ def explored(**stage: Any) -> Changes:
     return {"systems": both, "exploration": {"stages": [given, given]}}
 
 
+def inlined(systems: int) -> Changes:
+    """Systems with as much inline text as each may have."""
+    structures = {"inline": "°" * 65536}
+    return {"systems": [{"name": f"diamond-{number}", "structures": structures} for number in range(systems)]}
+
+
 def claim(stage: str, **sources: str) -> Changes:
     return {"pods": {stage: {"resourceClaims": [{"name": "gpu", **sources}]}}}
 
@@ -88,6 +94,14 @@ def shared_cases(kind: str, stages: tuple[str, ...]) -> list[Case]:
             "pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make several jobs of it",
             explored(),
             (explored(replicas=41),),
+        ),
+        Case(
+            kind,
+            ".spec",
+            "systems: structures.inline of all systems together has more than 262144 characters: put structures into a "
+            "ConfigMap or the object store (structures.configMap, structures.uri)",
+            inlined(4),
+            (inlined(5),),
         ),
     ]
 

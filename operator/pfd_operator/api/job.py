@@ -11,7 +11,7 @@ from pfd_operator.contract.exploration import MOST_TRAJECTORIES, Exploration
 from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import HoldOut, Selection
-from pfd_operator.contract.systems import System
+from pfd_operator.contract.systems import MOST_INLINE_CHARACTERS, System
 from pfd_operator.contract.tasks import trajectories_of_system
 
 from .pods import Pods
@@ -19,8 +19,13 @@ from .pods import Pods
 GROUP = "pfd.dev"
 VERSION = "v1alpha1"
 _TOO_MANY_TRAJECTORIES = (
-    f"exploration runs more than {MOST_TRAJECTORIES} trajectories in an iteration: each stage has systems × temperatures × "
-    "pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make several jobs of it"
+    f"exploration runs more than {MOST_TRAJECTORIES} trajectories in an iteration: each stage has systems × "
+    "temperatures × pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make "
+    "several jobs of it"
+)
+_TOO_MUCH_INLINE = (
+    f"systems: structures.inline of all systems together has more than {MOST_INLINE_CHARACTERS} characters: put "
+    "structures into a ConfigMap or the object store (structures.configMap, structures.uri)"
 )
 
 
@@ -120,6 +125,12 @@ class JobSpec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _little_is_inline(self) -> JobSpec:
+        if sum(len(system.structures.inline or "") for system in self.systems) > MOST_INLINE_CHARACTERS:
+            raise ValueError(_TOO_MUCH_INLINE)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_explored(self) -> JobSpec:
         # a job without systems of its own has its teacher's, at least one
         if max(1, len(self.systems)) * trajectories_of_system(self.exploration) > MOST_TRAJECTORIES:
@@ -133,6 +144,11 @@ RULES = (
         "s.temperaturesKelvin.size() * (s.ensemble == 'NPT' ? s.pressuresBar.size() : 1) * s.replicas).sum() "
         f"<= {MOST_TRAJECTORIES}",
         "message": _TOO_MANY_TRAJECTORIES,
+    },
+    {
+        "rule": "self.systems.map(s, has(s.structures.inline) ? s.structures.inline.size() : 0).sum() "
+        f"<= {MOST_INLINE_CHARACTERS}",
+        "message": _TOO_MUCH_INLINE,
     },
 )
 """What the API server checks across fields of every kind."""

@@ -88,9 +88,9 @@ def _object(schema: dict[str, Any], result: dict[str, Any], definitions: dict[st
     values = schema.get("additionalProperties")
     if isinstance(values, dict) and values:
         result["additionalProperties"] = _converted(values, definitions)
-        result.setdefault("maxProperties", _LARGEST_MAP)
     else:
         result["x-kubernetes-preserve-unknown-fields"] = True
+    result.setdefault("maxProperties", _LARGEST_MAP)
 
 
 def _array(schema: dict[str, Any], result: dict[str, Any], definitions: dict[str, Any]) -> None:

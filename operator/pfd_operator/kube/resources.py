@@ -14,6 +14,7 @@ from pfd_operator.api.status import JobStatus
 from pfd_operator.plan.types import Resource
 
 from .api import MERGE_PATCH, KubeApi
+from .kept import UNFIT
 from .merge_patch import merge_patch
 from .owner import Owner
 
@@ -117,9 +118,11 @@ class Snapshot:
         SpecInvalid
             With the path of every wrong field and why it is wrong.
         """
+        if "spec" not in self.body:
+            raise SpecInvalid(UNFIT)
         metadata = self.body["metadata"]
         try:
-            spec = self.kind.spec.model_validate(self.body.get("spec", {}))
+            spec = self.kind.spec.model_validate(self.body["spec"])
         except ValidationError as error:
             raise SpecInvalid(in_words(error)) from error
         return Resource(

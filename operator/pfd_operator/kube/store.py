@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from .figures import JobFigures, figures_of
+from .kept import kept
 from .owner import Owner
 from .resources import Key, Snapshot
 
@@ -41,8 +42,7 @@ class ResourceStore:
 
     def keep(self, body: Mapping[str, Any]) -> Key:
         """Keep a resource, unless a newer version of it is held; return its key."""
-        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-        snapshot = Snapshot({**body, "metadata": metadata})
+        snapshot = Snapshot(kept(body))
         held = self._held.get(snapshot.key)
         # a status write and the watch answer in any order: neither must undo the other, nor bring one back that was
         # replaced by another of its name

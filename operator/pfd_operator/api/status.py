@@ -207,6 +207,8 @@ class TeacherRecord(Strict):
     holdout_uri: str | None = Field(None, description="Manifest of its last train stage, which has the DFT hold-out.")
     systems: list[str] = Field(description="Names of its systems.")
     reference: str | None = Field(None, description="What labelled for it, in words.")
+    phase: Phase | None = Field(None, description="How it had ended.")
+    iteration: int | None = Field(None, description="Of its best model.")
 
 
 class DistillJobStatus(JobStatus):

@@ -85,20 +85,19 @@ class Snapshot:
 
     @property
     def teacher_key(self) -> Key | None:
-        """The FineTuneJob that the spec names as teacher, if it does."""
-        reference = ((self.body.get("spec") or {}).get("teacher") or {}).get("fineTuneJob") or {}
-        name = reference.get("name")
-        return Key(FINE_TUNE_JOB.name, self.key.namespace, name) if isinstance(name, str) else None
+        """The FineTuneJob that the job reads as its teacher: until it has started, and when it is to begin anew."""
+        spec: Mapping[str, Any] = self.body.get("spec") or {}
+        restart = spec.get("restart") or {}
+        anew = restart.get("fromIteration") == 0 and restart.get("id") != self.raw_status.get("restartId")
+        name = ((spec.get("teacher") or {}).get("fineTuneJob") or {}).get("name")
+        if not isinstance(name, str) or not (anew or "startedAt" not in self.raw_status):
+            return None
+        return Key(FINE_TUNE_JOB.name, self.key.namespace, name)
 
     @property
     def ended(self) -> bool:
         """True while the job is over."""
         return "finishedAt" in self.raw_status
-
-    @property
-    def waits(self) -> bool:
-        """True until the job has started."""
-        return "startedAt" not in self.raw_status
 
     def covers(self, body: Mapping[str, Any]) -> bool:
         """Return True if `body` is this version of the same resource, or an older one."""

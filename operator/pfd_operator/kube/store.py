@@ -33,7 +33,7 @@ class ResourceStore:
         self._written: dict[Key, int] = {}
         """Versions that this operator's own last writes made."""
         self._students: dict[Key, set[Key]] = {}
-        """DistillJobs that have not started, by the FineTuneJob they name as teacher."""
+        """DistillJobs that wait for the FineTuneJob they name as teacher, by that one."""
         self._teachers: dict[Key, Key] = {}
         """The same the other way round."""
 
@@ -51,7 +51,7 @@ class ResourceStore:
                 self._keys.pop(held.uid, None)
             self._held[snapshot.key] = _packed(snapshot) if snapshot.ended else snapshot
             self._keys[snapshot.uid] = snapshot.key
-            self._note_teacher(snapshot.key, snapshot.teacher_key if snapshot.waits else None)
+            self._note_teacher(snapshot.key, snapshot.teacher_key)
         return snapshot.key
 
     def keep_written(self, snapshot: Snapshot) -> None:

@@ -27,27 +27,25 @@ class _TeacherSpec(BaseModel):
 
 
 def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | None:
-    """Return what is known of the FineTuneJob that a resource waits for as its teacher; None if it does not exist."""
-    # once it has started its status holds what it needs, and a teacher at rest would be unpacked at every look
-    key = snapshot.teacher_key if snapshot.waits else None
+    """Return what is known of the FineTuneJob that a resource reads as its teacher; None if it does not exist."""
+    # at other times its status holds what it needs, and a teacher at rest would be unpacked at every look
+    key = snapshot.teacher_key
     teacher = store.get(key) if key is not None else None
     if key is None or teacher is None:
         return None
     try:
         status = teacher.status()
     except ValidationError:
-        return ObservedTeacher(ended=False)
-    ended = status.phase.terminal
+        return ObservedTeacher(Phase.PENDING)
+    phase = status.phase
     given = teacher.body.get("spec", {})
     try:
         spec = _TeacherSpec.model_validate(given)
     except ValidationError as error:
-        return ObservedTeacher(ended, failure=f"its spec cannot be read ({in_words(error)})" if ended else "")
-    if not ended:
-        return ObservedTeacher(ended, s3=spec.artifacts.s3)
-    record = _record(key.name, spec, status, _reference(given))
-    converged = status.phase is Phase.CONVERGED
-    return ObservedTeacher(ended, _failure(status), converged, record, spec.artifacts.s3)
+        return ObservedTeacher(phase, f"its spec cannot be read ({in_words(error)})" if phase.terminal else "")
+    if not phase.terminal:
+        return ObservedTeacher(phase, s3=spec.artifacts.s3)
+    return ObservedTeacher(phase, _end(status), _record(key.name, spec, status, _reference(given)), spec.artifacts.s3)
 
 
 def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | None) -> TeacherRecord | None:
@@ -63,6 +61,8 @@ def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | N
         holdout_uri=f"{root}/stages/{train.digest}/manifest.json",
         systems=[system.name for system in spec.systems],
         reference=reference,
+        phase=status.phase,
+        iteration=status.model.iteration,
     )
 
 
@@ -75,6 +75,6 @@ def _reference(spec: dict[str, Any]) -> str | None:
     return engine.in_words + (", and given data" if spec.get("data") else "")
 
 
-def _failure(status: JobStatus) -> str:
+def _end(status: JobStatus) -> str:
     ready = find_condition(status, ConditionType.READY)
     return f"it ended as {status.phase.value}" + (f" ({ready.message})" if ready is not None else "")

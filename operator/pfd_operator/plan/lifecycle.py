@@ -17,6 +17,7 @@ from .conditions import find_condition
 from .draft import Draft
 from .recipe import AnyRecipe, Hindrance, position_of
 from .retry import worth_an_attempt
+from .teacher import taken_over
 
 
 def begin(draft: Draft, recipe: AnyRecipe) -> None:
@@ -45,7 +46,7 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
         )
         draft.freeze_spec()
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "no model has been trained yet")
-        draft.tell(OperatorReason.STARTED, "the job starts")
+        draft.tell(OperatorReason.STARTED, "the job starts" + taken_over(draft.observed.teacher))
 
 
 def _wait(draft: Draft, hindrance: Hindrance) -> None:

@@ -44,9 +44,9 @@ def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | N
     if left >= needed or iteration > status.iteration or again.again:
         return None
     return (
-        f"spec.restart.fromIteration is {iteration}: the settings have changed since it was first done, so it needs at "
-        f"least {needed} new labels, and {left} of {most} are left. Raise spec.budget.maxLabels to "
-        f"{status.labels.paid + needed} or more, and set a new spec.restart.id"
+        f"spec.restart.fromIteration is {iteration}: the settings, or the teacher, have changed since it was first "
+        f"done, so it needs at least {needed} new labels, and {left} of {most} are left. Raise spec.budget.maxLabels "
+        f"to {status.labels.paid + needed} or more, and set a new spec.restart.id"
     )
 
 
@@ -83,6 +83,10 @@ def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:
 
 def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> bool:
     """Say whether what is on record would be asked for again: then its results and labels are in the store."""
+    first = Position(0, StageKind.PREPARE)
+    if recipe.params(draft.spec, rewound, first) != recipe.params(draft.spec, draft.status, first):
+        # of another teacher
+        return False
     records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
     before = rewound.stages or iteration == 0
     if not before or StageKind.SELECT not in records or StageKind.EXPLORE not in records:

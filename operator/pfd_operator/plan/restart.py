@@ -13,6 +13,7 @@ from .draft import Draft
 from .jobs import is_live
 from .recipe import AnyRecipe, Position
 from .redone import missing_labels, paid_when_begun
+from .teacher import taken_over
 
 
 def restart(draft: Draft, recipe: AnyRecipe) -> None:
@@ -47,6 +48,8 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     draft.freeze_spec()
     words = f"goes back to the start of iteration {wanted.from_iteration} (spec.restart, id {wanted.id})"
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
+    if _begins_anew(draft, recipe, wanted.from_iteration):
+        words += taken_over(draft.observed.teacher)
     draft.tell(OperatorReason.RESTARTED, words)
 
 
@@ -75,7 +78,12 @@ def _rewound(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
             }
         ),
     )
-    return rewound
+    return recipe.begun(rewound, draft.observed) if _begins_anew(draft, recipe, iteration) else rewound
+
+
+def _begins_anew(draft: Draft, recipe: AnyRecipe, iteration: int) -> bool:
+    """Say whether what comes from outside is taken as it is now; where it is not to be had, what the job has stays."""
+    return iteration == 0 and recipe.hindrance(draft.spec, draft.observed, draft.settings) is None
 
 
 def _begun_again(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:

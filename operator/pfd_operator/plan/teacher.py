@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.distill import DistillJobSpec, FineTuneJobRef
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.text import first_of
@@ -23,21 +23,51 @@ def teacher_hindrance(spec: DistillJobSpec, asked: FineTuneJobRef, teacher: Obse
     elsewhere = _other_server(asked.name, spec.artifacts.s3, teacher.s3)
     if elsewhere:
         return Hindrance(OperatorReason.SPEC_INVALID, elsewhere)
-    if not teacher.ended:
-        return Hindrance(
-            OperatorReason.TEACHER_PENDING, f"waits for the teacher: FineTuneJob {asked.name} has not ended"
-        )
-    if teacher.record is None:
-        message = f"the teacher, FineTuneJob {asked.name}, has no model: {teacher.failure}"
-        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
-    if asked.require_converged and not teacher.converged:
-        message = (
-            f"waits for the teacher to converge (spec.teacher.fineTuneJob.requireConverged): FineTuneJob {asked.name} "
-            f"has a model, but {teacher.failure}. Raise its budget, or leave requireConverged out"
-        )
-        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    unready = _unready(asked, teacher)
+    if unready is not None or teacher.record is None:
+        return unready
     unknown = _no_common_system(spec, asked.name, teacher.record.systems)
     return Hindrance(OperatorReason.SPEC_INVALID, unknown) if unknown else None
+
+
+def taken_over(teacher: ObservedTeacher | None) -> str:
+    """Return which model of which job a DistillJob begins with, as the end of a sentence; nothing if of none."""
+    if teacher is None or teacher.record is None:
+        return ""
+    record = teacher.record
+    return f" with the model of iteration {record.iteration} of FineTuneJob {record.name}: {teacher.end}"
+
+
+def _unready(asked: FineTuneJobRef, teacher: ObservedTeacher) -> Hindrance | None:
+    """Return why the model that a FineTuneJob has now is not the one to begin with; None if it is."""
+    if not teacher.phase.terminal:
+        message = f"waits for the teacher: FineTuneJob {asked.name} has not ended"
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if teacher.phase is Phase.CANCELLED:
+        message = (
+            f"waits for the teacher: FineTuneJob {asked.name} was stopped before its end, and may go on. Remove its "
+            "spec.stop; so that it ends with the model it has, lower its spec.budget.maxIterations to the iterations "
+            "that are done"
+        )
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if asked.require_converged and teacher.record is not None and teacher.phase is not Phase.CONVERGED:
+        message = (
+            f"waits for the teacher to converge (spec.teacher.fineTuneJob.requireConverged): FineTuneJob {asked.name} "
+            f"has a model, but {teacher.end}. Let it go on (a larger budget, or its spec.restart), or leave "
+            "requireConverged out"
+        )
+        return Hindrance(OperatorReason.TEACHER_PENDING, message)
+    if teacher.record is None:
+        message = f"the teacher, FineTuneJob {asked.name}, has no model: {teacher.end}"
+        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
+    if teacher.phase is Phase.FAILED:
+        message = (
+            f"the teacher, FineTuneJob {asked.name}, broke down: {teacher.end}. This job starts when that one has gone "
+            "on (its spec.restart) and ended otherwise; the model it has can be given as spec.teacher.uri "
+            f"({teacher.record.model_uri})"
+        )
+        return Hindrance(OperatorReason.TEACHER_FAILED, message, final=True)
+    return None
 
 
 def _other_server(name: str, mine: S3Location, theirs: S3Location | None) -> str:

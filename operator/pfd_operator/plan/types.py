@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from pfd_operator.api.conditions import Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.api.status import JobStatus, TeacherRecord
@@ -143,12 +144,11 @@ class ObservedJob:
 
 @dataclass(frozen=True)
 class ObservedTeacher:
-    """A FineTuneJob seen from a DistillJob that waits for it."""
+    """A FineTuneJob seen from a DistillJob that is to begin with its model."""
 
-    ended: bool
-    failure: str = ""
+    phase: Phase
+    end: str = ""
     """How it ended, and why, in words."""
-    converged: bool = False
     record: TeacherRecord | None = None
     """What to go on with once it has ended, if it has a model."""
     s3: S3Location | None = None
@@ -165,7 +165,7 @@ class Observed:
     refusal: str = ""
     """Why the Job of the running stage could not be created when it was last asked for."""
     teacher: ObservedTeacher | None = None
-    """The FineTuneJob that the spec names as teacher, if it exists, until the job has started."""
+    """The FineTuneJob that the spec names as teacher, if it exists and the job has to start, or to begin anew."""
 
 
 @dataclass(frozen=True)

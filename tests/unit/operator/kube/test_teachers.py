@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pytest
+
+from pfd_operator.api.conditions import Phase
 from pfd_operator.api.job import S3Artifacts
-from pfd_operator.kube.resources import Snapshot
+from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.types import ObservedTeacher
@@ -43,6 +46,7 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.model_uri == "s3://pfd/silicon/best.pt"
     assert teacher.record.starts_uri == f"s3://pfd/silicon/stages/{'a' * 64}/manifest.json"
     assert teacher.record.systems == ["a"]
+    assert (teacher.record.phase, teacher.record.iteration) == (Phase.CONVERGED, 2)
     assert teacher.record.reference is None
 
 
@@ -52,10 +56,25 @@ def test_a_student_that_has_started_goes_on_without_it() -> None:
     assert seen(student=failed) == seen(), "it failed because its teacher had no model, and may start yet"
 
 
+@pytest.mark.parametrize(
+    ("restart", "reads"),
+    [
+        ({"fromIteration": 0, "id": "anew"}, True),
+        ({"fromIteration": 1, "id": "anew"}, False),
+        ({"fromIteration": 0, "id": "done"}, False),
+    ],
+)
+def test_a_student_that_is_to_begin_anew_reads_it_again(restart: dict[str, Any], reads: bool) -> None:
+    spec = {"teacher": {"fineTuneJob": {"name": "silicon"}}, "restart": restart}
+    status = {"phase": "Running", "startedAt": "2026-01-01T00:00:00Z", "restartId": "done"}
+    key = Snapshot(resource("DistillJob", "light", spec, status)).teacher_key
+    assert key == (Key("FineTuneJob", "lab", "silicon") if reads else None)
+
+
 def test_one_that_runs_is_waited_for() -> None:
-    assert seen(phase="Running") == ObservedTeacher(ended=False, s3=S3Artifacts(bucket="pfd", prefix="silicon"))
-    assert seen({}, phase="Running") == ObservedTeacher(ended=False)
-    assert seen(phase="Unheard") == ObservedTeacher(ended=False)
+    assert seen(phase="Running") == ObservedTeacher(Phase.RUNNING, s3=S3Artifacts(bucket="pfd", prefix="silicon"))
+    assert seen({}, phase="Running") == ObservedTeacher(Phase.RUNNING)
+    assert seen(phase="Unheard") == ObservedTeacher(Phase.PENDING)
 
 
 def test_what_is_wrong_in_the_spec_of_one_that_has_ended_does_not_matter_to_its_student() -> None:
@@ -66,5 +85,5 @@ def test_what_is_wrong_in_the_spec_of_one_that_has_ended_does_not_matter_to_its_
 def test_what_is_needed_and_cannot_be_read_is_named() -> None:
     teacher = seen(SPEC | {"artifacts": {"s3": {}}})
     assert teacher is not None
-    assert (teacher.ended, teacher.record) == (True, None)
-    assert teacher.failure == "its spec cannot be read (spec.artifacts.s3.bucket: Field required)"
+    assert (teacher.phase, teacher.record) == (Phase.CONVERGED, None)
+    assert teacher.end == "its spec cannot be read (spec.artifacts.s3.bucket: Field required)"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
@@ -31,7 +31,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
 LIGHT = {"s3": SPEC["artifacts"]["s3"] | {"prefix": "light"}}
 TEACHER = ObservedTeacher(
-    ended=True,
+    Phase.CONVERGED,
+    end="it ended as Converged (all limits held)",
     record=TeacherRecord(
         name="silicon",
         model_uri="s3://pfd/silicon/stages/2/best.pt",
@@ -39,8 +40,15 @@ TEACHER = ObservedTeacher(
         holdout_uri="s3://pfd/silicon/stages/2/manifest.json",
         systems=["diamond"],
         reference="GFN1-xTB",
+        phase=Phase.CONVERGED,
+        iteration=2,
     ),
 )
+OTHER_TEACHER = replace(
+    TEACHER,
+    record=TEACHER.record and TEACHER.record.model_copy(update={"model_uri": "s3://pfd/silicon/stages/3/best.pt"}),
+)
+"""The same job, which has gone on."""
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "4Gi"}}}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
-from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.api.status import DistillJobStatus, TeacherRecord
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
@@ -120,7 +120,7 @@ def test_how_many_of_the_teachers_labels_may_fail_is_for_the_user_to_say() -> No
     ("teacher", "words"),
     [
         (None, "there is no FineTuneJob silicon"),
-        (ObservedTeacher(ended=False), "has not ended"),
+        (ObservedTeacher(Phase.RUNNING), "has not ended"),
     ],
 )
 def test_it_waits_for_its_teacher_and_says_so_once(teacher: ObservedTeacher | None, words: str) -> None:
@@ -136,10 +136,10 @@ def test_it_waits_for_its_teacher_and_says_so_once(teacher: ObservedTeacher | No
     assert run.to_the_end().phase is Phase.CONVERGED
 
 
-@pytest.mark.parametrize("ended", [False, True])
-def test_a_teacher_at_another_s3_server_is_refused_by_both_addresses(ended: bool) -> None:
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.CONVERGED])
+def test_a_teacher_at_another_s3_server_is_refused_by_both_addresses(phase: Phase) -> None:
     run = Run(distill_resource())
-    run.teacher = replace(TEACHER, ended=ended, s3=S3Location(bucket="pfd", endpoint="https://s3.lab.org"))
+    run.teacher = replace(TEACHER, phase=phase, s3=S3Location(bucket="pfd", endpoint="https://s3.lab.org"))
     run.step()
     ready = condition(run.status, ConditionType.READY)
     assert (run.status.phase, ready.reason) == (Phase.PENDING, "SpecInvalid")
@@ -166,19 +166,53 @@ def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
 
 def test_a_teacher_that_has_not_converged_is_waited_for_where_that_is_asked() -> None:
     run = Run(distill_resource(teacher={"fineTuneJob": {"name": "silicon", "requireConverged": True}}))
-    run.teacher = replace(TEACHER, converged=False, failure="it ended as BudgetExhausted (0.12 eV/Å)")
-    run.step()
-    said = condition(run.status, ConditionType.READY)
-    assert (run.status.phase, said.reason) == (Phase.PENDING, "TeacherPending")
-    assert "has a model, but it ended as BudgetExhausted (0.12 eV/Å)" in said.message
-    run.teacher = replace(TEACHER, converged=True)
+    for phase in (Phase.BUDGET_EXHAUSTED, Phase.FAILED):
+        run.teacher = replace(TEACHER, phase=phase, end=f"it ended as {phase} (0.12 eV/Å)")
+        run.step()
+        said = condition(run.status, ConditionType.READY)
+        assert (run.status.phase, said.reason) == (Phase.PENDING, "TeacherPending")
+        assert f"has a model, but it ended as {phase} (0.12 eV/Å)" in said.message
+    run.teacher = TEACHER
     run.step()
     assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
 
 
+@pytest.mark.parametrize("phase", [Phase.CONVERGED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED])
+def test_a_teacher_that_came_to_an_end_of_its_own_is_begun_with_and_named(phase: Phase) -> None:
+    run = Run(distill_resource())
+    run.teacher = replace(TEACHER, phase=phase, end=f"it ended as {phase} (0.12 eV/Å)")
+    (told,) = [event for event in run.step().events if event.reason == "Started"]
+    model = "the model of iteration 2 of FineTuneJob silicon"
+    assert told.message == f"the job starts with {model}: it ended as {phase} (0.12 eV/Å)"
+
+
+@pytest.mark.parametrize("record", [TEACHER.record, None], ids=["with a model", "without one"])
+def test_a_teacher_that_was_stopped_may_go_on_and_is_waited_for(record: TeacherRecord | None) -> None:
+    run = Run(distill_resource())
+    run.teacher = ObservedTeacher(Phase.CANCELLED, "it ended as Cancelled (stopped)", record)
+    decision = run.step()
+    ready = condition(run.status, ConditionType.READY)
+    assert (decision.actions, run.status.phase, ready.reason) == ((), Phase.PENDING, "TeacherPending")
+    assert "was stopped before its end, and may go on. Remove its spec.stop" in ready.message
+    run.teacher = TEACHER
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_a_teacher_that_broke_down_ends_the_job_whatever_model_it_has() -> None:
+    run = Run(distill_resource())
+    run.teacher = replace(TEACHER, phase=Phase.FAILED, end="it ended as Failed (no answer)")
+    run.step()
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "TeacherFailed")
+    assert "broke down: it ended as Failed (no answer)" in ready.message
+    assert "spec.teacher.uri (s3://pfd/silicon/stages/2/best.pt)" in ready.message
+    run.teacher = TEACHER
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
 def test_a_teacher_without_a_model_ends_the_job() -> None:
     run = Run(distill_resource())
-    run.teacher = ObservedTeacher(ended=True, failure="it ended as Failed (prepare: no branch)")
+    run.teacher = ObservedTeacher(Phase.FAILED, "it ended as Failed (prepare: no branch)")
     run.step()
     assert run.status.phase is Phase.FAILED
     ready = condition(run.status, ConditionType.READY)
@@ -187,11 +221,11 @@ def test_a_teacher_without_a_model_ends_the_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "mended", [TEACHER, ObservedTeacher(ended=False), None], ids=["there", "runs again", "deleted"]
+    "mended", [TEACHER, ObservedTeacher(Phase.RUNNING), None], ids=["there", "runs again", "deleted"]
 )
 def test_a_teacher_that_is_mended_brings_the_job_back(mended: ObservedTeacher | None) -> None:
     run = Run(distill_resource())
-    run.teacher = ObservedTeacher(ended=True, failure=f"it ended as Failed ({'long words ' * 200})")
+    run.teacher = ObservedTeacher(Phase.FAILED, f"it ended as Failed ({'long words ' * 200})")
     run.step()
     ended = run.status
     assert (ended.phase, ended.finished_at) == (Phase.FAILED, START)
@@ -214,7 +248,7 @@ def test_a_teacher_that_is_mended_brings_the_job_back(mended: ObservedTeacher | 
 def test_a_teacher_that_fails_in_another_way_is_told_again() -> None:
     run = Run(distill_resource())
     for failure in ("no branch", "no memory"):
-        run.teacher = ObservedTeacher(ended=True, failure=failure)
+        run.teacher = ObservedTeacher(Phase.FAILED, failure)
         (told,) = run.step(seconds=60).events
         assert failure in told.message
         assert (run.status.phase, run.status.finished_at) == (Phase.FAILED, after(run.seconds))

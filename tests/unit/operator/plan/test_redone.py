@@ -16,6 +16,8 @@ from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result, labels_after
 from tests.unit.operator.plan.plan_samples import (
+    OTHER_TEACHER,
+    TEACHER,
     Run,
     condition,
     created,
@@ -135,6 +137,18 @@ def test_what_would_need_labels_that_are_not_left_is_refused_with_their_number(
     assert (run.status.phase, run.status.model) == (Phase.CONVERGED, model)
     run.edit(**budget(18), **restart(first, "with more labels"))
     assert created(run.step(seconds=1)).spec.iteration == first
+
+
+def test_a_start_with_another_teacher_does_not_find_the_labels() -> None:
+    run = Run(distill_resource(**budget(12)))
+    assert run.to_the_end().labels.paid == 12
+    run.teacher = OTHER_TEACHER
+    run.edit(**restart(0))
+    (told,) = run.step(seconds=1).events
+    assert (told.reason, "0 of 12 are left" in told.message) == ("RestartRefused", True)
+    run.teacher = TEACHER
+    run.edit(**restart(0, "the same teacher"))
+    assert created(run.step(seconds=1)).spec.stage is StageKind.PREPARE
 
 
 @pytest.mark.parametrize("stage", [StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL])

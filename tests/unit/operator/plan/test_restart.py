@@ -11,9 +11,11 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
-from pfd_operator.contract.stage import ExploreParams, StageKind, TrainParams
-from pfd_operator.plan.types import CreateJob, DeleteJob
+from pfd_operator.contract.stage import ExploreParams, PrepareParams, StageKind, TrainParams
+from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedTeacher
 from tests.unit.operator.plan.plan_samples import (
+    OTHER_TEACHER,
+    TEACHER,
     Run,
     after,
     condition,
@@ -343,6 +345,36 @@ def test_the_start_can_be_done_again() -> None:
     assert created(run.step()).spec.stage is StageKind.PREPARE
     status = run.to_the_end()
     assert (status.phase, numbers(status)) == (Phase.CONVERGED, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("teacher", "taken"),
+    [
+        (OTHER_TEACHER, OTHER_TEACHER),
+        (None, TEACHER),
+        (replace(OTHER_TEACHER, phase=Phase.RUNNING), TEACHER),
+        (replace(OTHER_TEACHER, phase=Phase.CANCELLED), TEACHER),
+    ],
+    ids=["gone on", "deleted", "runs again", "stopped"],
+)
+def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
+    teacher: ObservedTeacher | None, taken: ObservedTeacher
+) -> None:
+    run = Run(distill_resource())
+    run.to_the_end()
+    run.teacher = teacher
+    run.edit(**restart(1))
+    run.step()
+    assert isinstance(run.status, DistillJobStatus) and run.status.teacher == TEACHER.record
+    run.to_the_end()
+    run.edit(**restart(0, "anew"))
+    prepare = created(run.step()).spec.params
+    assert isinstance(prepare, PrepareParams) and prepare.model is not None and taken.record is not None
+    assert (run.status.teacher, prepare.model.uri) == (taken.record, taken.record.model_uri)
+    (told,) = [event for event in run.decision.events if event.reason == "Restarted"]
+    named = "with the model of iteration 2 of FineTuneJob silicon: it ended as Converged"
+    assert (named in told.message) is (taken is teacher)
+    assert run.to_the_end().phase is Phase.CONVERGED
 
 
 def test_a_suspended_job_stays_suspended() -> None:

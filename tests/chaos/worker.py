@@ -31,10 +31,10 @@ from pfd_operator.contract.outcome import (
 )
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
-from pfd_worker.errors import StageError, preempted, transient, user_error
+from pfd_worker.errors import StageError, preempted, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import BookEntry, Ledger
-from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
+from pfd_worker.store.manifests import Manifest, files_lost, manifest_key, read_manifest
 from pfd_worker.store.s3 import S3Store
 
 STAGE_SECONDS = (0.01, 0.06)
@@ -147,7 +147,7 @@ class Worker:
         params, store = cast(LabelParams, spec.params), self.store(spec)
         selected = read_manifest(store, spec.inputs["select"].digest)
         if selected is None:
-            raise transient(Reason.STORE_UNAVAILABLE, "the manifest of select is not there")
+            raise files_lost("select", spec.inputs["select"].digest, "the manifest")
         first = (index or 0) * params.frames_per_pod
         keys = selected.summary["tasks"][first : first + params.frames_per_pod]
         paid_by = {key: self._one_label(spec, index, key, life) for key in keys}

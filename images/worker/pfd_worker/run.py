@@ -88,7 +88,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
     if counts is None:
         place = context.store.uri(manifest_key(digest, context.index))
         raise transient(
-            Reason.STORE_UNAVAILABLE,
+            Reason.STORE_UNSUITABLE,
             f"{place}: the store refused this manifest because one is there, and has none when it is asked for it, so "
             "nothing is committed",
         )

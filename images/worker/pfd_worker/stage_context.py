@@ -103,12 +103,12 @@ class StageContext:
         Raises
         ------
         StageError
-            If a stage that is not indexed has no manifest: its result was recorded, so the store lost it.
+            ArtifactLost, if a stage that is not indexed has no manifest: its result was recorded.
         """
         found = [manifest for manifest in self._read(name).values() if manifest is not None]
         ref = self.spec.inputs[name]
         if not found and ref.completions is None:
-            raise transient(Reason.STORE_UNAVAILABLE, f"the manifest of {name} ({ref.digest[:12]}) is not in the store")
+            raise files_lost(name, ref.digest, "the manifest")
         return found
 
     def missing(self, name: str) -> list[int]:

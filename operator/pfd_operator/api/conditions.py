@@ -32,7 +32,8 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     """True: stages run. False: done, suspended or stuck; the reason says which."""
     STUCK = "Stuck"
-    """True: a pod cannot start, which ends as a failure after a deadline; or the API server refuses the Job."""
+    """True: a pod cannot start, which ends as a failure after a deadline; or the API server refuses the Job, or the
+    object store does not answer."""
     CAUTION = "Caution"
     """True: the job works, but there is something you should know. Absent until there is."""
     SPEC_CHANGED = "SpecChanged"

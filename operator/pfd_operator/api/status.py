@@ -53,8 +53,11 @@ class ActiveStage(Strict):
     stage: StageKind
     attempt: int = Field(1, description="Number in the Job's name; every new Job of the stage has a new one.")
     counted_failures: int = Field(
-        0, description="Attempts that count against the limit: not preempted, evicted or lost ones."
+        0,
+        description="Failed attempts since one came further than any before: not preempted, evicted or lost ones, nor "
+        "those that found no object store.",
     )
+    furthest: int = Field(0, description="How far the furthest of them came: percent, or pods with results.")
     job_name: str
     digest: str = Field(description="Where its results go: stages/<digest>/.")
     drawn_from: str = Field("", description="Digest of what its Job was drawn from, as far as that may change.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.status import ActiveStage, ActiveState, StageRecord
@@ -19,7 +18,7 @@ from .outcome import add_record
 from .planned import ask_for_job
 from .recipe import AnyRecipe, Position, position_of
 from .redone import asks_too_much, select_anew
-from .retry import close_attempt, fail
+from .retry import close_attempt, fail, failures_with
 from .stages import plan_stage
 from .types import ObservedJob
 
@@ -46,36 +45,38 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
     if isinstance(ended, Success) and asks_too_much(draft, ended):
         close_attempt(draft, job)
         select_anew(draft, ended)
-    elif isinstance(ended, Success) and ended.lacking is not None and _explores_again(draft, ended.lacking):
-        fail(draft, recipe, replace(ended.lacking, remedy=Remedy.RETRY))
+    elif isinstance(ended, Success) and (failure := _incomplete(draft, ended.lacking)) is not None:
+        fail(draft, recipe, failure)
     elif isinstance(ended, Success):
         _record(draft, recipe, ended)
     elif ended is not None:
         fail(draft, recipe, ended)
 
 
-def _explores_again(draft: Draft, lacking: Failure) -> bool:
-    """Say whether MD of failed pods is run again: the selection, and above all the hold-out, want all of it.
+def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
+    """Return as what failure of the stage that of some of its pods counts; None if it goes on with what there is.
 
-    What the other pods did is found in the store. In the end, or where no retry can help, the stage goes on with what
-    there is.
+    After an outage the others do their work. MD is run again as long as that may help: the selection, and above all
+    the hold-out, want all of it. What is done already is found in the store.
     """
-    active = draft.running
-    left = active.counted_failures + 1 < draft.settings.max_counted_failures
-    return active.stage is StageKind.EXPLORE and left and lacking.remedy is not Remedy.FAIL
+    if lacking is None or lacking.remedy is Remedy.OUTAGE:
+        return lacking
+    left = failures_with(draft.running) < draft.settings.max_counted_failures
+    again = draft.running.stage is StageKind.EXPLORE and left and lacking.remedy is not Remedy.FAIL
+    return replace(lacking, remedy=Remedy.RETRY) if again else None
 
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
     """Intend the first attempt at a stage."""
     draft.set(iteration=position.iteration, stage=position.stage.value, progress="")
-    _intend(draft, recipe, position, draft.status.first_attempt, draft.now)
+    _intend(draft, recipe, position, draft.status.first_attempt)
 
 
 def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
     # it may also have come and gone unseen, with its pods still on their way out
     draft.unseen = True
-    _intend(draft, recipe, position_of(active), active.attempt, active.intended_at, active.counted_failures)
+    _intend(draft, recipe, position_of(active), active.attempt)
 
 
 def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
@@ -87,30 +88,24 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         return
     draft.unseen = True
     draft.set(stage=active.stage.value)
-    _intend(draft, recipe, position_of(active), active.attempt + 1, active.intended_at, active.counted_failures)
+    _intend(draft, recipe, position_of(active), active.attempt + 1)
 
 
-def _intend(
-    draft: Draft,
-    recipe: AnyRecipe,
-    position: Position,
-    attempt: int,
-    intended_at: datetime,
-    counted_failures: int = 0,
-) -> None:
+def _intend(draft: Draft, recipe: AnyRecipe, position: Position, attempt: int) -> None:
     """Write an attempt down as it is to be now, and ask for its Job."""
-    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
+    stage, before = plan_stage(recipe, draft.spec, draft.status, draft.settings, position), draft.active
     intended = ActiveStage(
         iteration=position.iteration,
         stage=position.stage,
         attempt=attempt,
-        counted_failures=counted_failures,
+        counted_failures=0 if before is None else before.counted_failures,
+        furthest=0 if before is None else before.furthest,
         job_name=job_name(draft.resource, position.iteration, position.stage, attempt),
         digest=stage.digest,
         drawn_from=stage.drawn_from(draft.spec, draft.settings),
         completions=stage.completions,
-        intended_at=intended_at,
-        succeeded_indexes=stage.done_before(draft.active),
+        intended_at=draft.now if before is None else before.intended_at,
+        succeeded_indexes=stage.done_before(before),
     )
     draft.set(active=intended)
     ask_for_job(draft, stage)
@@ -199,7 +194,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     if success.lacking is not None:
         words = f"{position} goes on without {job.failed_indexes} of its {job.completions} pods' results"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
-    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+    draft.show_nothing_stuck()
     take_cautions(draft, recipe, active.stage, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message

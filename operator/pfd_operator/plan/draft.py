@@ -113,6 +113,10 @@ class Draft:
         self.status = with_condition(self.status, kind, value, reason, message, self.resource.generation, self.now)
         return next(condition for condition in self.status.conditions if condition.type == kind)
 
+    def show_nothing_stuck(self) -> None:
+        """Say that nothing keeps the running stage from its work."""
+        self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+
     def tell(self, reason: str, message: str, warning: bool = False) -> None:
         """Emit an Event."""
         self.events.append(Event(str(reason), message, warning))
@@ -139,7 +143,7 @@ class Draft:
         self.set(phase=phase, finished_at=self.now, stage="", progress="")
         self.condition(ConditionType.READY, ready, reason, message)
         self.condition(ConditionType.PROGRESSING, False, reason, message)
-        self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        self.show_nothing_stuck()
         # the last words are long, and said twice
         self.status = fitted(self.status)
         self.tell(reason, message, warning=phase is Phase.FAILED)

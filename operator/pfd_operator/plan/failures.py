@@ -22,6 +22,9 @@ class Remedy(StrEnum):
     """Try again after a wait; the failure counts against the limit."""
     RETRY_FREE = "RetryFree"
     """Try again, after a wait if it was soon lost; nobody's fault, so it does not count."""
+    OUTAGE = "Outage"
+    """The object store does not answer: the same for a job that has reached it before, and one that counts for one that
+    never did, as its address may be wrong."""
     BUDGET = "Budget"
     """The pod, or its Job, reached its deadline, which is what the budget left it where that leaves any."""
 
@@ -68,7 +71,8 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message)
     if pod.exit_code == ExitCode.OK:
         return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, _without_outcome(pod, stage))
-    return Failure(Remedy.RETRY, reported or Reason.INTERNAL_ERROR, words or _unknown(pod, stage))
+    remedy = Remedy.OUTAGE if reported is Reason.STORE_UNAVAILABLE else Remedy.RETRY
+    return Failure(remedy, reported or Reason.INTERNAL_ERROR, words or _unknown(pod, stage))
 
 
 def _without_outcome(pod: ObservedPod, stage: StageKind) -> str:

@@ -20,10 +20,10 @@ class Success:
 
     results: tuple[StageResult, ...]
     lacking: Failure | None = None
-    """What the last pod said of those whose index failed finally, if one did."""
+    """Why indexes failed finally, if some did: an outage, or else what the last of their pods said."""
 
 
-_GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.RETRY)
+_GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.OUTAGE, Remedy.RETRY)
 Ended = Success | Failure | None
 """None: it goes on."""
 
@@ -118,12 +118,11 @@ def _indexed(job: ObservedJob, memory_limit: str | None) -> Ended:
     completions = job.completions or 1
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
+    said = [failure for _, failure in failures] or [lost(job.stage, job.name)]
+    why = next((failure for failure in said if failure.remedy is Remedy.OUTAGE), said[-1])
     if job.succeeded_indexes or job.finished == "Complete":
-        last = failures[-1][1] if failures else lost(job.stage, job.name)
-        return Success(_results_by_index(job), last if job.failed_indexes else None)
-    if not failures:
-        return lost(job.stage, job.name)
-    return next((failure for _, failure in failures if failure.remedy is Remedy.FAIL), failures[-1][1])
+        return Success(_results_by_index(job), why if job.failed_indexes else None)
+    return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
 
 
 def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:

@@ -21,7 +21,7 @@ def show_progressing(draft: Draft) -> None:
         message = "suspended (spec.suspend)"
         draft.set(stage="", progress="")
         draft.condition(ConditionType.PROGRESSING, False, OperatorReason.SUSPENDED, message)
-        draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+        draft.show_nothing_stuck()
 
 
 def _show_running(draft: Draft) -> None:

@@ -42,18 +42,38 @@ def fail(draft: Draft, recipe: AnyRecipe, failure: Failure) -> None:
             _retry_free(draft, active, failure)
         case Remedy.RETRY:
             _retry(draft, active, failure)
+        case Remedy.OUTAGE if draft.status.stages:
+            _await_store(draft, active, failure)
+        case Remedy.OUTAGE:
+            _retry(draft, active, failure)
+
+
+def failures_with(active: ActiveStage) -> int:
+    """Return how many failures count with that of the running attempt: one that came further than all begins anew."""
+    return 1 if _how_far(active) > active.furthest else active.counted_failures + 1
+
+
+def _how_far(active: ActiveStage) -> int:
+    # pods of an indexed stage report each its own percent
+    return active.percent or 0 if active.completions is None else active.succeeded_indexes
 
 
 def _retry(draft: Draft, active: ActiveStage, failure: Failure) -> None:
-    failures = active.counted_failures + 1
+    failures = failures_with(active)
     if failures >= draft.settings.max_counted_failures:
         message = f"{failures} attempts failed; the last one said {failure.reason}: {failure.message}"
         give_up(draft, active, OperatorReason.ATTEMPTS_EXHAUSTED, message)
         return
     wait = _backoff_seconds(draft, failures)
     draft.set_active(
-        state=ActiveState.BACKOFF, counted_failures=failures, not_before=draft.now + timedelta(seconds=wait)
+        state=ActiveState.BACKOFF,
+        counted_failures=failures,
+        # never less: what comes no further ends, however its progress goes up and down
+        furthest=max(active.furthest, _how_far(active)),
+        not_before=draft.now + timedelta(seconds=wait),
     )
+    # an outage is over if something else went wrong
+    draft.show_nothing_stuck()
     words = f"{position_of(active)} failed ({failure.reason}) and is tried again in {wait} s: {failure.message}"
     draft.tell(OperatorReason.STAGE_RETRIED, words, warning=True)
 
@@ -68,6 +88,19 @@ def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     draft.set_active(state=ActiveState.BACKOFF, not_before=not_before if waits else None)
     words = f"; it is tried again in {(not_before - draft.now).total_seconds():.0f} s" if waits else ""
     draft.tell(OperatorReason.STAGE_RETRIED, failure.message + words, warning=True)
+
+
+def _await_store(draft: Draft, active: ActiveStage, failure: Failure) -> None:
+    """Try again until the object store answers, and say since when it does not."""
+    _retry_free(draft, active, failure)
+    stuck = find_true(draft.status, ConditionType.STUCK)
+    if stuck is None or stuck.reason != failure.reason:
+        draft.show_nothing_stuck()
+        since = draft.now
+    else:
+        since = stuck.last_transition_time
+    words = f"{position_of(active)} waits for the object store since {since:%Y-%m-%d %H:%M} UTC, and is tried again: "
+    draft.condition(ConditionType.STUCK, True, failure.reason, words + failure.message)
 
 
 def _backoff_seconds(draft: Draft, ended: int) -> int:

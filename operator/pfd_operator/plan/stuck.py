@@ -8,9 +8,10 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.status import ActiveStage, ActiveState, Condition
+from pfd_operator.contract.result import Reason
 
 from .attempts import halt
-from .conditions import find_condition
+from .conditions import find_condition, find_true
 from .draft import Draft
 from .recipe import position_of
 from .retry import give_up
@@ -29,7 +30,11 @@ NO_MORE_PODS_AFTER_SECONDS = 90.0
 40 s."""
 SLOW_AFTER_SECONDS = 900.0
 """A pod that is made ready for this long says so: images of many GB take minutes."""
-PATIENT = frozenset({OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING})
+STORE_REACHED_AFTER_SECONDS = 300.0
+"""A pod that works for this long has reached the object store: one that finds none has given up by then."""
+PATIENT = frozenset[str](
+    {OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING, Reason.STORE_UNAVAILABLE}
+)
 """Reasons that may pass by themselves: there is room when others have ended."""
 
 
@@ -61,7 +66,7 @@ def _watch_pods(draft: Draft, active: ActiveStage, job: ObservedJob) -> None:
     since = job.released_at or job.created_at or active.intended_at
     stuck = stuck_pods(job, since, draft.now)
     if stuck is None:
-        _show_nothing(draft)
+        _show_nothing(draft, job)
         draft.wake(podless_in(job, since, draft.now))
         draft.wake(min((slow_in(pod, draft.now) for pod in job.pods), default=math.inf))
         return
@@ -83,7 +88,7 @@ def _show(draft: Draft, stuck: Stuck) -> Condition:
     was_stuck = old is not None and old.status == "True" and old.reason == stuck.reason
     if old is not None and not was_stuck and (old.reason in PATIENT or stuck.reason in PATIENT):
         # it waits for this from now on, not since it first waited for something else
-        _show_nothing(draft)
+        draft.show_nothing_stuck()
     message = old.message if old is not None and was_stuck and stuck.steady else stuck.message
     if not was_stuck:
         draft.tell(stuck.reason, message, warning=True)
@@ -100,8 +105,17 @@ def _show_refusal(draft: Draft, active: ActiveStage) -> None:
     draft.condition(ConditionType.STUCK, True, OperatorReason.JOB_REFUSED, words)
 
 
-def _show_nothing(draft: Draft) -> None:
-    draft.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+def _show_nothing(draft: Draft, job: ObservedJob | None = None) -> None:
+    """Say that pods start; an outage that ended attempts before lasts until one works for long enough."""
+    stuck = find_true(draft.status, ConditionType.STUCK)
+    if stuck is None or stuck.reason != Reason.STORE_UNAVAILABLE:
+        draft.show_nothing_stuck()
+        return
+    running = [pod for pod in job.pods if pod.started_at is not None and not pod.ended] if job is not None else []
+    left = STORE_REACHED_AFTER_SECONDS - max((pod.seconds_until(draft.now) for pod in running), default=0.0)
+    draft.wake(left if running else math.inf)
+    if left <= 0:
+        draft.show_nothing_stuck()
 
 
 def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None:

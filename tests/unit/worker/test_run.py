@@ -115,13 +115,14 @@ def test_a_users_error_has_its_code_and_reason(loop):
     assert "no.such:Calculator" in result.message
 
 
-def test_a_lost_input_is_transient(loop):
+def test_a_lost_input_says_how_it_is_computed_again(loop):
     selected = select(loop)
     loop.store.delete(f"stages/{selected.digest}/manifest.json")
     code, result, _ = start(loop.folder, loop.spec(LABEL, 1, {"select": selected}))
-    assert code == ExitCode.TRANSIENT
+    assert code == ExitCode.USER_ERROR
     assert result is not None
-    assert result.reason is Reason.STORE_UNAVAILABLE
+    assert result.reason is Reason.ARTIFACT_LOST
+    assert "the manifest of the select stage" in result.message and "spec.restart" in result.message
 
 
 def test_a_stage_whose_files_were_deleted_is_computed_again_and_pays_nothing(loop):
@@ -154,7 +155,7 @@ def test_a_stage_that_could_not_commit_has_no_result(loop, monkeypatch):
     monkeypatch.setattr(loop.store, "put_if_absent", refused)
     with pytest.raises(StageError, match=r"stages/.*manifest\.json") as caught:
         loop.run(LABEL, 1, {"select": selected}, index=0)
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNSUITABLE)
 
 
 @pytest.mark.parametrize(

@@ -153,10 +153,14 @@ class Kubernetes:
         self._end(job, pod, "Failed", None, None)
 
     def fail(self, number: int) -> None:
-        """A pod fails for a passing reason; never as often as the limit allows."""
+        """A pod fails for a passing reason; never as often as the limit allows, but for outages of a store it knows."""
         job, pod = self._pick(number)
-        if job is not None and pod is not None and self._may_fail(job):
-            result = StageResult(ok=False, reason=Reason.STORE_UNAVAILABLE, message="no answer")
+        if job is None or pod is None:
+            return
+        outage = number % 2 and job.planned.spec.stage is not StageKind.PREPARE
+        if outage or self._may_fail(job):
+            reason = Reason.STORE_UNAVAILABLE if outage else Reason.ENGINE_LOST
+            result = StageResult(ok=False, reason=reason, message="no answer")
             self._end(job, pod, "Failed", ExitCode.TRANSIENT, result)
 
     def preempt(self, number: int) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError, out_of_memory
+from pfd_worker.errors import StageError, out_of_memory, transient, user_error
+from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
@@ -123,12 +124,17 @@ class TrainingProcess:
             of_gpu = "cuda" in text.lower() and not kernel_killed
             more = "use GPUs with more memory" if of_gpu else "raise spec.pods.train.resources.limits.memory"
             return out_of_memory(f"training ran out of memory. Lower spec.training.batchSize, or {more}.\n{text}")
-        # of pods that train together the end of one is the end of all: whose fault it was cannot be told
-        signalled = code < 0 or _PROCESS_SIGNALLED.search(text) is not None
-        exit_code = ExitCode.TRANSIENT if signalled or self.team.nodes > 1 else ExitCode.USER_ERROR
-        return StageError(
-            exit_code, Reason.TRAINING_FAILED, f"`{self.session.program}` ended with code {code}:\n{text}"
+        may_pass = (
+            code < 0
+            or _PROCESS_SIGNALLED.search(text) is not None
+            or says_machine_fault(text)
+            # settings and data have worked up to here, and the next attempt goes on from it
+            or self._newest() is not None
+            # of pods that train together the end of one is the end of all: whose fault it was cannot be told
+            or self.team.nodes > 1
         )
+        message = f"`{self.session.program}` ended with code {code}:\n{text}"
+        return (transient if may_pass else user_error)(Reason.TRAINING_FAILED, message)
 
 
 def _handed_over(watcher: Watcher, checkpoint: tuple[Path, int], must_succeed: bool) -> bool:

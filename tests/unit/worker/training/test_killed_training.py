@@ -22,6 +22,7 @@ class Script:
     def __init__(self, folder: Path, line: str) -> None:
         self.folder = folder
         self.line = line
+        self.saved = folder / "model.ckpt-100.pt"
 
     def command(self, resumed: Path | None) -> list[str]:
         return ["sh", "-c", self.line]
@@ -30,7 +31,10 @@ class Script:
         return None
 
     def checkpoints(self) -> list[Path]:
-        return []
+        return [self.saved] if self.saved.exists() else []
+
+    def step_of(self, checkpoint: Path) -> int:
+        return 100
 
 
 class Silent:
@@ -55,6 +59,18 @@ class Silent:
         ("echo '  exitcode  : 1 (pid: 7)'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.USER_ERROR),
         ("echo 'unknown key'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.USER_ERROR),
         ("echo 'connection lost'; exit 1", 0, Team(2, 0), Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+        ("touch model.ckpt-100.pt; echo 'unknown'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
+        ("touch model.ckpt-100.pt; echo 'bad_alloc'; exit 1", 0, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        *(
+            (f"echo '{words}'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT)
+            for words in (
+                "RuntimeError: CUDA error: uncorrectable ECC error encountered",
+                "RuntimeError: No CUDA GPUs are available",
+                "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:2251",
+                "OSError: [Errno 28] No space left on device",
+                "OSError: [Errno 5] Input/output error",
+            )
+        ),
     ],
 )
 def test_an_end_goes_to_its_row_of_the_failure_policy(

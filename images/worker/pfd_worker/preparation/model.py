@@ -16,11 +16,13 @@ from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reaso
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.families import FAMILIES, Family
+from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.checkpoint import CheckpointInfo
+from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.preparation.data import check_data
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
@@ -137,22 +139,23 @@ def _source(atoms: Atoms) -> str:
     return str(atoms.info.get("trajectory", f"system {atoms.info['system']}"))
 
 
-def _check_model_runs(model: AtomisticModel, starts: list[Atoms], where: str) -> None:
-    """Predict a start of each composition: what a model cannot do shows only here, and in seconds."""
-    first = {tuple(sorted(set(atoms.get_chemical_symbols()))): atoms for atoms in reversed(starts)}
-    try:
-        predictions = model.predict(list(first.values()))
-    except Exception as error:  # models of third parties raise whatever they like
-        raise _not_usable(f"{type(error).__name__}: {error}", where) from error
-    for prediction in predictions:
+def _check_model_runs(model: AtomisticModel, frames: list[Atoms], where: str) -> None:
+    """Predict a frame of each set of elements: what a model cannot do shows only here, and in seconds."""
+    first = {tuple(sorted(set(atoms.get_chemical_symbols()))): atoms for atoms in reversed(frames)}
+    for atoms in first.values():
+        try:
+            (prediction,) = model.predict([atoms])
+        except Exception as error:  # models of third parties raise whatever they like
+            if is_out_of_memory(error) or says_machine_fault(str(error)):
+                raise
+            raise _not_usable(f"{type(error).__name__}: {error}", atoms, where) from error
         if not np.isfinite(prediction.energy) or not np.isfinite(prediction.forces).all():
-            raise _not_usable("it predicts values that are not numbers", where)
+            raise _not_usable("it gives values that are not numbers", atoms, where)
 
 
-def _not_usable(why: str, where: str) -> StageError:
-    return StageError(
-        ExitCode.USER_ERROR,
+def _not_usable(why: str, atoms: Atoms, where: str) -> StageError:
+    return user_error(
         Reason.NOT_A_CHECKPOINT,
-        f"{where}: the model loads, but cannot predict the start structures: {why[:300]}. "
-        "It must give energy, forces and stress for the elements of all systems.",
+        f"{where}: the model loads, but cannot predict {_source(atoms)} ({atoms.get_chemical_formula()}, "
+        f"{len(atoms)} atoms): {why[:300]}. It must give energy, forces and stress for the elements of all systems.",
     )

@@ -78,7 +78,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
             digest=digest,
             asked=context.spec.digest if digest != context.spec.digest else None,
             outcome=output.outcome,
-            caution=output.caution,
+            cautions=[each for each in output.cautions if each is not None],
             model_uri=context.store.uri(model.key) if model else None,
             seconds=round(seconds, 3),
         ),

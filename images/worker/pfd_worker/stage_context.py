@@ -42,7 +42,8 @@ class StageOutput:
     """What the stage found, for the operator."""
     model: str | None = None
     """Name of the file that is the stage's model for users."""
-    caution: Caution | None = None
+    cautions: Sequence[Caution | None] = ()
+    """None is nothing to remark."""
     digest: str | None = None
     """Where to commit if not under the asked digest: prepare adds what it read."""
 

@@ -118,7 +118,7 @@ class StageResult(Message):
     """What the stage found. None if it failed, and of pods that work on a result with the one that tells it."""
     model_uri: str | None = None
     """Of train: address of the best model so far. Of accept: of the exported one."""
-    caution: Caution | None = None
+    cautions: list[Caution] = []
     """Of prepare, explore, select and train."""
     seconds: float = 0.0
 
@@ -147,12 +147,10 @@ class StageResult(Message):
 
     def _in_few_words(self, longest: int) -> StageResult:
         """Return it with no text for people longer than so many characters."""
-        caution = self.caution
-        if caution is not None:
-            caution = caution.model_copy(update={"message": shortened(caution.message, longest)})
+        cautions = [each.model_copy(update={"message": shortened(each.message, longest)}) for each in self.cautions]
         outcome = self.outcome and self.outcome.in_few_words(longest)
         message = shortened(self.message, longest)
-        return self.model_copy(update={"message": message, "caution": caution, "outcome": outcome})
+        return self.model_copy(update={"message": message, "cautions": cautions, "outcome": outcome})
 
     @classmethod
     def from_termination_message(cls, text: str) -> StageResult | None:

@@ -28,8 +28,8 @@ def take_cautions(draft: Draft, recipe: AnyRecipe, stage: StageKind, results: Se
     known = _known(draft.status)
     others = (reason for reason, home in _OF_STAGES.items() if home is not stage)
     cautions = {reason.value: known[reason] for reason in others if reason in known}
-    said = (*(result.caution for result in results), *recipe.cautions(draft.spec, draft.status))
-    cautions |= {caution.reason.value: caution.message for caution in said if caution is not None}
+    said = (*(each for result in results for each in result.cautions), *recipe.cautions(draft.spec, draft.status))
+    cautions |= {caution.reason.value: caution.message for caution in said}
     for reason, words in cautions.items():
         if known.get(reason) != words:
             draft.tell(CautionReason(reason), words, warning=True)

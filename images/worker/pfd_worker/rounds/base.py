@@ -139,7 +139,7 @@ class Round(ABC):
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
-        return replace(output, outcome=told, caution=self.caution(trained, dataset))
+        return replace(output, outcome=told, cautions=[self.caution(trained, dataset)])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         found = prequential_errors(explorer, new)

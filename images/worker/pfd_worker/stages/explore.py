@@ -54,7 +54,7 @@ def run(context: StageContext) -> StageOutput:
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
     output = _output(context.workdir, frames, trajectories, model, elements)
-    return replace(output, caution=long_timestep(params.exploration, elements))
+    return replace(output, cautions=[long_timestep(params.exploration, elements)])
 
 
 @dataclass(frozen=True)

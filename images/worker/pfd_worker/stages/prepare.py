@@ -54,7 +54,7 @@ def run(context: StageContext) -> StageOutput:
             "inputs_sha256": digests,
         },
         outcome=PrepareOutcome(starts=len(starts), data=len(data)),
-        caution=model.caution,
+        cautions=[model.caution],
         digest=digest_of([context.digest, digests]),
     )
 

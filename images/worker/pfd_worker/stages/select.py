@@ -85,7 +85,7 @@ def run(context: StageContext) -> StageOutput:
             "explore_seconds": sum(manifest.result.seconds for manifest in shards),
         },
         outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
-        caution=_few_candidates(params, len(rows)),
+        cautions=[_few_candidates(params, len(rows))],
     )
 
 

@@ -61,7 +61,7 @@ CHECKS = [AcceptanceCheck(name=f"check{n}", met=n % 2 == 0, message="Å" * 200) 
 def test_words_about_checks_give_way_before_their_verdicts(message: str) -> None:
     caution = Caution(reason=CautionReason.SHORT_CELLS, message="c" * 320)
     judged = AcceptOutcome(checks=CHECKS, speed_ups=[SpeedUp(atoms_asked=108, atoms=96, factor=6.5)])
-    text = StageResult(ok=True, message=message, outcome=judged, caution=caution).to_termination_message()
+    text = StageResult(ok=True, message=message, outcome=judged, cautions=[caution]).to_termination_message()
     assert len(text.encode()) <= MAX_BYTES
     back = StageResult.from_termination_message(text)
     assert back is not None
@@ -69,7 +69,7 @@ def test_words_about_checks_give_way_before_their_verdicts(message: str) -> None
     assert told is not None
     assert [(check.name, check.met) for check in told.checks] == [(check.name, check.met) for check in CHECKS]
     assert told.speed_ups == judged.speed_ups
-    assert back.caution is not None
+    assert [each.reason for each in back.cautions] == [caution.reason]
     assert all(check.message for check in told.checks)
 
 
@@ -104,7 +104,7 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
         outcome=trained,
         model_uri="s3://" + "p" * 500 + "/stages/" + "d" * 64 + "/attempts/" + "u" * 48 + "/best.pt",
         message="m" * 2000,
-        caution=Caution(reason=CautionReason.SHORT_CELLS, message="c" * 320),
+        cautions=[Caution(reason=CautionReason.SHORT_CELLS, message="c" * 320)],
         seconds=123456.789,
     )
     text = result.to_termination_message()

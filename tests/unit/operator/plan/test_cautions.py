@@ -23,7 +23,7 @@ def remarks(spec: StageSpec, reused: bool = False) -> StageResult:
     """What a worker says whose model does not know an element and whose labels are noisy."""
     result = good_result(spec, reused)
     if spec.stage is StageKind.PREPARE:
-        return result.model_copy(update={"caution": UNOBSERVED})
+        return result.model_copy(update={"cautions": [UNOBSERVED]})
     if spec.stage is StageKind.TRAIN and spec.iteration == 0:
         return with_errors(result, label_noise=errors(0.05))
     return result
@@ -41,6 +41,16 @@ def test_a_remark_alone_is_the_condition() -> None:
     run.to_the_end()
     said = condition(run.status, ConditionType.CAUTION)
     assert (said.status, said.reason, said.message) == ("True", UNOBSERVED.reason, UNOBSERVED.message)
+
+
+def test_a_stage_may_remark_several_things() -> None:
+    other = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …")
+    run = cautious(forceRMSE=0.08)
+    run.answer = lambda spec, reused=False: good_result(spec, reused).model_copy(
+        update={"cautions": [UNOBSERVED, other] if spec.stage is StageKind.TRAIN else []}
+    )
+    run.to_the_end()
+    assert set(run.status.cautions) == {UNOBSERVED.reason, other.reason}
 
 
 def test_a_later_remark_leaves_an_earlier_one() -> None:
@@ -160,7 +170,7 @@ def test_the_same_remark_of_many_pods_is_told_once_and_goes_when_it_is_not_made_
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
         result = good_result(spec, reused)
         remarked = spec.stage is StageKind.EXPLORE and spec.iteration == 0
-        return result.model_copy(update={"caution": fast}) if remarked else result
+        return result.model_copy(update={"cautions": [fast]}) if remarked else result
 
     stages = [{"temperaturesKelvin": [300, 600, 900], "steps": 100}]
     run = Run(resource(exploration={"stages": stages, "pods": 3}))

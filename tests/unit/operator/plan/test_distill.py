@@ -331,7 +331,7 @@ def test_a_caution_of_a_stage_becomes_a_condition_and_is_told_once() -> None:
 
     def warned(spec: StageSpec, reused: bool = False) -> StageResult:
         result = good_result(spec, reused)
-        return result.model_copy(update={"caution": caution}) if spec.stage is StageKind.TRAIN else result
+        return result.model_copy(update={"cautions": [caution]}) if spec.stage is StageKind.TRAIN else result
 
     run = Run(distill_resource())
     run.answer = warned

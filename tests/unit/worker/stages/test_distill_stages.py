@@ -107,7 +107,7 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
     assert second.outcome.errors.farthest.frames == 2
-    assert second.caution is not None and "twice the student's cutoff" in second.caution.message
+    assert "twice the student's cutoff" in second.cautions[0].message
     # the later one, unless the hold-out speaks against it beyond the interval
     later = second.outcome.errors.holdout.force_rmse <= first.outcome.errors.best.force_rmse_high
     assert second.outcome.best_iteration == (2 if later else 1)

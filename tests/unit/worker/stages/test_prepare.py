@@ -89,10 +89,10 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
 
 def test_an_element_the_model_was_never_trained_on_is_a_caution(tmp_path, pretrained, monkeypatch):
     loop = Loop(tmp_path)
-    assert loop.run(prepare_params(tmp_path, pretrained)).caution is None
+    assert not loop.run(prepare_params(tmp_path, pretrained)).cautions
     monkeypatch.setattr(CheckpointInfo, "observed_elements", ["Al"])
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
-    caution = loop.run(prepare_params(tmp_path, pretrained)).caution
+    (caution,) = loop.run(prepare_params(tmp_path, pretrained)).cautions
     assert caution.reason == CautionReason.UNOBSERVED_ELEMENTS and "spec.model has parameters for Cu" in caution.message
 
 

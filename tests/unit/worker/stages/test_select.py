@@ -43,7 +43,7 @@ def explored(tmp_path_factory):
 def test_fewer_candidates_than_frames_are_told(explored, frames, told):
     loop, inputs = explored
     result = loop.run({**EVEN, "frames": frames}, 1, inputs)
-    words = "" if result.caution is None else result.caution.message
+    words = "".join(caution.message for caution in result.cautions)
     assert bool(words) is told
     assert ("24 candidate frames where 25 were to be chosen (spec.selection.framesPerIteration)" in words) is told
     assert result.outcome.tasks == min(frames, 24)
@@ -69,7 +69,7 @@ def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch)
     with_a_brink_at_every(monkeypatch, nth=2)
     result = loop.run(HELD_OUT, 0, inputs)
     assert result.outcome.tasks == 12
-    assert result.caution is not None and "12 candidate frames where 24" in result.caution.message
+    assert "12 candidate frames where 24" in result.cautions[0].message
 
 
 def test_where_all_md_explodes_at_once_nothing_is_asked_to_be_labelled(explored, monkeypatch):

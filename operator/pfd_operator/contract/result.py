@@ -76,6 +76,7 @@ class CautionReason(StrEnum):
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
     UNEXPLORED = "StructuresNotExplored"
     NO_VIRIALS = "LabelsWithoutVirial"
+    ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
 
 
 class Caution(Message):

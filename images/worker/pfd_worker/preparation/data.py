@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.stage import PrepareParams
+from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.sample import spread_over_compositions
 from pfd_worker.evaluation.sources import by_source, check_zeros
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_frames, virial_of
+from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
@@ -24,6 +27,8 @@ from pfd_worker.unsupported import unsupported
 
 FRAMES_TRIED = 32
 """Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
+ISOLATED_ANGSTROM = 6.0
+"""An atom farther from its own images is one by itself: of elements, no crystal is that open."""
 _CONVERT = "convert it to extended XYZ first: docs/api.md, section 'Data you have', shows how"
 _BINARY = {
     b"\x93NUMPY": "a NumPy array, as deepmd/npy data are made of",
@@ -70,8 +75,15 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
     check_zeros(sample, errors)
 
 
-def given_data(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> list[Atoms]:
-    """Return the labelled frames the user gave, checked; `digests` takes the sha256 of every file read.
+def given_data(
+    context: StageContext, params: PrepareParams, digests: dict[str, str]
+) -> tuple[list[Atoms], Caution | None]:
+    """Return the labelled frames the user gave, checked, and a remark if isolated atoms among them are left out.
+
+    Parameters
+    ----------
+    digests
+        Takes the sha256 of every file read.
 
     Raises
     ------
@@ -79,11 +91,28 @@ def given_data(context: StageContext, params: PrepareParams, digests: dict[str, 
         DataInvalid, naming file and frame.
     """
     frames: list[Atoms] = []
+    isolated: Counter[str] = Counter()
     for number, data in enumerate(params.data):
-        path = _fetched(context, data.uri, f"spec.data[{number}].uri")
+        where = f"spec.data[{number}]"
+        path = _fetched(context, data.uri, f"{where}.uri")
         digests[f"data/{number}"] = sha256_of(path)
-        frames += [_checked_data(atoms, row, f"spec.data[{number}]") for row, atoms in enumerate(_read(path, number))]
-    return frames
+        for row, atoms in enumerate(_read(path, number)):
+            if len(atoms) == 1 and height(atoms) > ISOLATED_ANGSTROM:
+                isolated[where] += 1
+            else:
+                frames.append(_checked_data(atoms, row, where))
+    return frames, _left_out(isolated)
+
+
+def _left_out(isolated: Counter[str]) -> Caution | None:
+    if not isolated:
+        return None
+    named = first_of([f"{count} of {where}" for where, count in isolated.items()])
+    return Caution(
+        reason=CautionReason.ISOLATED_ATOMS,
+        message=f"frames of one atom with no other within {ISOLATED_ANGSTROM:g} Å are left out: {named}. Models miss "
+        "their energies by eV, which would decide the shift of energies and which checkpoint is kept",
+    )
 
 
 def _fetched(context: StageContext, uri: str, where: str) -> Path:

@@ -27,7 +27,7 @@ def run(context: StageContext) -> StageOutput:
     check_conditional_puts(context.store)
     digests: dict[str, str] = {}
     starts, systems = starts_of(context, params, digests)
-    data = given_data(context, params, digests)
+    data, left_out = given_data(context, params, digests)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
     check_engine(params.engine, starts)
     context.progress(30, "structures read")
@@ -54,7 +54,7 @@ def run(context: StageContext) -> StageOutput:
             "inputs_sha256": digests,
         },
         outcome=PrepareOutcome(starts=len(starts), data=len(data)),
-        cautions=[model.caution],
+        cautions=[model.caution, left_out],
         digest=digest_of([context.digest, digests]),
     )
 

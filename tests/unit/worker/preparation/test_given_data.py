@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, labelled, virial_of
 from pfd_worker.models.calculator import CalculatorModel
@@ -34,6 +34,10 @@ def given(folder, *frames: Atoms) -> list[Atoms]:
 
 
 def given_by(folder, path) -> list[Atoms]:
+    return read_by(folder, path)[0]
+
+
+def read_by(folder, path) -> tuple[list[Atoms], Caution | None]:
     loop = Loop(folder)
     params = {"stage": "prepare", "data": [{"uri": f"file://{path}"}], "training": TRAINING}
     context = StageContext(loop.spec(params, 0, {}), loop.store, folder)
@@ -50,6 +54,19 @@ def refused_of(folder, path) -> str:
         given_by(folder, path)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
     return str(caught.value)
+
+
+def test_isolated_atoms_are_left_out_and_counted_by_file(tmp_path):
+    # some data sets give the atom its spin
+    alone = frame(Atoms("Fe", magmoms=[4.0]))
+    boxed = frame(Atoms("Fe", cell=[12, 12, 12], pbc=True))
+    crystal, cluster = frame(bulk("Cu")), frame(dimer())
+    write(tmp_path / "data.extxyz", [alone, crystal, boxed, cluster])
+    frames, caution = read_by(tmp_path, tmp_path / "data.extxyz")
+    assert [str(atoms.symbols) for atoms in frames] == ["Cu", "Cu2"]
+    assert caution.reason == "IsolatedAtomsLeftOut" and "2 of spec.data[0]" in caution.message
+    write(tmp_path / "others.extxyz", [crystal, cluster])
+    assert read_by(tmp_path, tmp_path / "others.extxyz")[1] is None
 
 
 def dimer() -> Atoms:

@@ -77,6 +77,7 @@ class CautionReason(StrEnum):
     UNEXPLORED = "StructuresNotExplored"
     NO_VIRIALS = "LabelsWithoutVirial"
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
+    HOLD_OUT_GIVEN = "DataInHoldOut"
 
 
 class Caution(Message):

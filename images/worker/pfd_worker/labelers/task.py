@@ -93,16 +93,9 @@ class Calculation:
 
         How many processes compute it is no part of it: the words of a launcher before the program are left out. Nor are
         pseudopotentials of elements that the structure does not have.
-        Coordinates are rounded to 1e-8 Å, far below what any label resolves and far above what reading a text file
-        changes.
         """
-        content: dict[str, Any] = {
-            "numbers": self.atoms.numbers.tolist(),
-            "cell": _rounded(self.atoms.cell.array),
-            "positions": _rounded(self.atoms.positions),
-            "pbc": self.atoms.pbc.tolist(),
-            "engine": as_in_keys(of_elements(engine, set(self.atoms.get_chemical_symbols()))),
-        }
+        engine_of_elements = as_in_keys(of_elements(engine, set(self.atoms.get_chemical_symbols())))
+        content = structure_content(self.atoms) | {"engine": engine_of_elements}
         if self.aimd is not None:
             content["aimd"] = [*asdict(self.aimd).values(), _DRAWN]
         return digest_of(content)
@@ -120,6 +113,19 @@ class Calculation:
         atoms: Atoms = self.atoms.copy()
         draw_velocities(atoms, self.aimd.temperature_kelvin, np.random.default_rng(self.aimd.seed))
         return atoms
+
+
+def structure_content(atoms: Atoms) -> dict[str, Any]:
+    """Return what equal structures have in common, for digests.
+
+    Coordinates are rounded to 1e-8 Å, far below what any label resolves and far above what reading a text file changes.
+    """
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "cell": _rounded(atoms.cell.array),
+        "positions": _rounded(atoms.positions),
+        "pbc": atoms.pbc.tolist(),
+    }
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[list[float]]:

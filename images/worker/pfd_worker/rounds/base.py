@@ -15,7 +15,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts, TrainOutcome
-from pfd_operator.contract.result import Caution
+from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import FEWEST_FRAMES_OF_STRATUM, by_stratum, frame_errors
@@ -28,6 +28,7 @@ from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
+from pfd_worker.rounds.given import without_holdout
 from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
@@ -49,6 +50,7 @@ class Round(ABC):
         self.folder = context.workdir
         self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
+        self.left_out: Caution | None = None
         self.selected = context.input("select")[0]
         self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
         if self.previous is not None:
@@ -139,7 +141,7 @@ class Round(ABC):
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
-        return replace(output, outcome=told, cautions=[self.caution(trained, dataset)])
+        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), self.left_out])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         found = prequential_errors(explorer, new)
@@ -179,11 +181,15 @@ class Round(ABC):
     def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
         if self.previous is not None:
             before = read_frames(self.context.fetch(self.previous, stage_files.DATASET))
+            said = self.previous.result.cautions
+            self.left_out = next((each for each in said if each.reason is CautionReason.HOLD_OUT_GIVEN), None)
             return before + new, read_frames(self.context.fetch(self.previous, stage_files.HOLD_OUT))
         given = []
         if stage_files.GIVEN_DATA in self.prepare.files:
             given = read_frames(self.context.fetch(self.prepare, stage_files.GIVEN_DATA))
-        return given + new, holdout_labels(self.context, labels, self.params.max_failed_fraction)
+        holdout = holdout_labels(self.context, labels, self.params.max_failed_fraction)
+        given, self.left_out = without_holdout(given, holdout)
+        return given + new, holdout
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
         self.context.progress(99, "MD with the best model, for the report")

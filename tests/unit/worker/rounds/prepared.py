@@ -5,19 +5,35 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
+from pfd_worker.run import commit
+from pfd_worker.stage_context import StageContext
 from tests.unit.worker.stages.label_tasks import crystals
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, aimd, single_point
+from tests.unit.worker.stages.loop import (
+    EMT_ENGINE,
+    EXPLORATION,
+    LABEL,
+    TRAIN,
+    Loop,
+    aimd,
+    explore_params,
+    ref,
+    single_point,
+)
 
+TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
 FAMILY = dataclasses.replace(
     DEEPMD,
     open=lambda path: CalculatorModel(lambda: EMT(asap_cutoff=True)),
@@ -32,8 +48,8 @@ class UntrainedRound(FineTuneRound):
         shutil.copyfile(self.shifted, output)
 
 
-def prepared(loop: Loop) -> StageRef:
-    """Commit a prepare stage with starts of copper, and a model that is a calculator."""
+def prepared(loop: Loop, given: Sequence[Atoms] = ()) -> StageRef:
+    """Commit a prepare stage with starts of copper, a model that is a calculator, and frames of the user."""
     starts = []
     for number in range(6):
         atoms = bulk("Cu", cubic=True)
@@ -41,6 +57,7 @@ def prepared(loop: Loop) -> StageRef:
         atoms.info = {"system": "copper", "start": number, "frame": 0, "variation": number}
         starts.append(atoms)
     files = {"starts.extxyz": starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]), "model.pt": b"none"}
+    files |= {stage_files.GIVEN_DATA: given} if given else {}
     params = {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]}
     return loop.committed(params, 0, files, {"elements": ["Cu"]})
 
@@ -49,3 +66,25 @@ def selected(loop: Loop) -> StageRef:
     """Commit a select stage with a single point and two AIMD trajectories from other structures."""
     runs = [aimd(number, steps=5, temperature_kelvin=600.0, timestep_fs=4.0, seed=40 + number) for number in (1, 2)]
     return loop.selected(crystals("Cu", "Cu", "Cu"), [single_point(0, Sampling.REPRESENTATIVE), *runs], iteration=0)
+
+
+def iteration(
+    loop: Loop,
+    number: int,
+    prepare: StageRef,
+    select: dict,
+    train: StageRef | None,
+    kind: type[FineTuneRound] = UntrainedRound,
+) -> StageResult:
+    """Run the stages of an iteration; return what its round tells."""
+    purpose = "training" if number else "hold-out"
+    before = {} if train is None else {"train": train}
+    explore = loop.indexed(explore_params(purpose), number, {"prepare": prepare, "model": prepare}, EXPLORATION["pods"])
+    chosen = loop.run(
+        {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
+    )
+    labels = loop.indexed(LABEL | {"tighter": TIGHTER}, number, {"select": ref(chosen)}, 1)
+    spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
+    context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
+    context.workdir.mkdir()
+    return commit(context, kind(context, spec.params, FAMILY).run(), 0.0).result

@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
-from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import StageRef
-from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.measures import Measures
-from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext
 from pfd_worker.training.runner import Trained
-from tests.unit.worker.rounds.prepared import FAMILY, UntrainedRound, prepared
-from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, measured, ref
-
-TIGHTER = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
+from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
+from tests.unit.worker.stages.loop import Loop, measured, ref
 
 
 class RoundWithNothingLeftToTrain(UntrainedRound):
@@ -24,28 +17,6 @@ class RoundWithNothingLeftToTrain(UntrainedRound):
     def train(self, dataset, output):
         super().train(dataset, output)
         return Trained(5, 5, [], len(dataset), 0, self.folder / "lcurve.out")
-
-
-def iteration(
-    loop: Loop,
-    number: int,
-    prepare: StageRef,
-    select: dict,
-    train: StageRef | None,
-    kind: type[FineTuneRound] = UntrainedRound,
-) -> StageResult:
-    """Run the stages of an iteration; return what its round tells."""
-    purpose = "training" if number else "hold-out"
-    before = {} if train is None else {"train": train}
-    explore = loop.indexed(explore_params(purpose), number, {"prepare": prepare, "model": prepare}, EXPLORATION["pods"])
-    chosen = loop.run(
-        {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
-    )
-    labels = loop.indexed(LABEL | {"tighter": TIGHTER}, number, {"select": ref(chosen)}, 1)
-    spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
-    context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
-    context.workdir.mkdir()
-    return commit(context, kind(context, spec.params, FAMILY).run(), 0.0).result
 
 
 @pytest.fixture(scope="module")

@@ -106,20 +106,40 @@ def right_handed(atoms: Atoms) -> Atoms:
     return turned
 
 
-def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int) -> list[Atoms]:
-    """Return the varied starts of one system: slab, supercell, strain, vacancies, displacements, in this order.
+def unvaried(structures: list[Atoms], perturb: Perturb, system: str) -> list[Atoms]:
+    """Return what the starts of one system are variations of: slabs and supercells of its structures, in this order.
 
     Parameters
     ----------
     structures
         As `read_structures` returns them.
     perturb
-        How they are varied. Miller indices of a slab are those of the given cell's own vectors: of primitive silicon
+        Which slab and supercell. Miller indices are those of the given cell's own vectors: of primitive silicon
         (1, 0, 0) is what (1, 1, 1) is of the cubic cell.
     system
-        Name of the system, kept in info with `start` (running number), `frame`, `variation` and `slab`.
+        Name of the system, kept in info with `frame` and `slab`.
+
+    Raises
+    ------
+    StageError
+        StructureUnreadable or StructureEmpty, if there is no such slab, or fewer atoms than vacancies.
+    """
+    return [_unvaried(structure, perturb, system) for structure in structures]
+
+
+def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int) -> list[Atoms]:
+    """Return the varied starts of one system: strain, vacancies, displacements, in this order.
+
+    Parameters
+    ----------
+    structures
+        As `unvaried` returns them; their info is kept.
+    perturb
+        How they are varied.
+    system
+        Name of the system, for messages.
     seed
-        The same seed gives the same starts.
+        The same seed gives the same starts. Info says of each `start` (running number) and `variation`.
 
     Raises
     ------
@@ -129,21 +149,14 @@ def perturbed(structures: list[Atoms], perturb: Perturb, system: str, seed: int)
     rng = np.random.default_rng(seed)
     starts: list[Atoms] = []
     for structure in structures:
-        base = _base(structure, perturb, system)
         for variation in range(perturb.count):
-            atoms = _draw(base, perturb, rng, system)
-            atoms.info = {
-                "system": system,
-                "start": len(starts),
-                "frame": structure.info["frame"],
-                "variation": variation,
-                "slab": perturb.slab is not None,
-            }
+            atoms = _draw(structure, perturb, rng, system)
+            atoms.info |= {"start": len(starts), "variation": variation}
             starts.append(atoms)
     return starts
 
 
-def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
+def _unvaried(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
     atoms = structure
     if perturb.slab is not None:
         slab = perturb.slab
@@ -170,6 +183,7 @@ def _base(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
             f"{structure.info['frame']} ({atoms.get_chemical_formula()}) has {len(removable)} atoms of "
             f"perturb.vacancyElements ({elements}). Enlarge perturb.supercell, remove fewer, or name other elements.",
         )
+    atoms.info = {"system": system, "frame": structure.info["frame"], "slab": perturb.slab is not None}
     return atoms
 
 

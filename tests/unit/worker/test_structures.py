@@ -7,7 +7,14 @@ from ase.io import write
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.systems import Perturb, Slab
 from pfd_worker.errors import StageError
-from pfd_worker.structures import holdout_starts, perturbed, read_structures, structures_in_turn, training_starts
+from pfd_worker.structures import (
+    holdout_starts,
+    perturbed,
+    read_structures,
+    structures_in_turn,
+    training_starts,
+    unvaried,
+)
 
 
 def silicon():
@@ -87,10 +94,23 @@ def test_charges_of_a_force_field_and_moments_of_zero_are_no_state_of_their_own(
     assert read_structures(tmp_path / "salt.traj", "salt")[0].get_chemical_formula() == "ClNa"
 
 
+def varied(structures: list[Atoms], perturb: Perturb, system: str, seed: int) -> list[Atoms]:
+    return perturbed(unvaried(structures, perturb, system), perturb, system, seed)
+
+
+def test_what_was_given_is_there_beside_its_variations():
+    perturb = Perturb(count=2, supercell=(2, 1, 1), vacancies=1)
+    (cell,) = unvaried([silicon()], perturb, "diamond")
+    np.testing.assert_array_equal(cell.positions, silicon().repeat((2, 1, 1)).positions)
+    np.testing.assert_array_equal(cell.cell.array, silicon().repeat((2, 1, 1)).cell.array)
+    assert cell.info == {"system": "diamond", "frame": 0, "slab": False}
+    assert all(len(atoms) == len(cell) - 1 for atoms in perturbed([cell], perturb, "diamond", seed=3))
+
+
 def test_perturbation_is_seeded_and_as_large_as_asked():
     perturb = Perturb(count=40, displacement=0.1, strain=0.05, supercell=(2, 1, 1), vacancies=1)
-    starts = perturbed([silicon()], perturb, "diamond", seed=3)
-    again = perturbed([silicon()], perturb, "diamond", seed=3)
+    starts = varied([silicon()], perturb, "diamond", seed=3)
+    again = varied([silicon()], perturb, "diamond", seed=3)
     assert len(starts) == 40 and {len(atoms) for atoms in starts} == {15}
     np.testing.assert_array_equal(starts[7].positions, again[7].positions)
     reference = silicon().repeat((2, 1, 1)).cell.array
@@ -111,21 +131,21 @@ def salt():
 
 def test_vacancies_are_of_the_elements_that_are_named():
     perturb = Perturb(count=30, vacancies=2, vacancy_elements=["Na"])
-    starts = perturbed([salt()], perturb, "salt", seed=3)
+    starts = varied([salt()], perturb, "salt", seed=3)
     assert {atoms.get_chemical_formula() for atoms in starts} == {"Cl4Na2"}
     assert len({tuple(np.round(atoms.cell.lengths(), 6)) for atoms in starts}) == 30
     assert any(not np.allclose(atoms.positions[:2], starts[0].positions[:2], atol=1.0) for atoms in starts[1:]), (
         "always the same sites"
     )
-    both = perturbed([salt()], Perturb(count=30, vacancies=2, vacancy_elements=["Na", "Cl"]), "salt", seed=3)
-    any_ = perturbed([salt()], Perturb(count=30, vacancies=2), "salt", seed=3)
+    both = varied([salt()], Perturb(count=30, vacancies=2, vacancy_elements=["Na", "Cl"]), "salt", seed=3)
+    any_ = varied([salt()], Perturb(count=30, vacancies=2), "salt", seed=3)
     for named, unnamed in zip(both, any_, strict=True):
         np.testing.assert_array_equal(named.positions, unnamed.positions)
 
 
 @pytest.mark.parametrize(("elements", "words"), [(["Li"], "has 0 atoms"), (["Na"], "has 4 atoms")])
 def test_vacancies_of_elements_that_are_too_few_are_refused_by_name(elements, words):
-    error = refused(lambda: perturbed([salt()], Perturb(vacancies=5, vacancy_elements=elements), "salt", seed=1))
+    error = refused(lambda: varied([salt()], Perturb(vacancies=5, vacancy_elements=elements), "salt", seed=1))
     assert error.reason is Reason.STRUCTURE_EMPTY
     for named in ("system salt", words, f"perturb.vacancyElements ({elements[0]})", "frame 0 (Cl4Na4)"):
         assert named in str(error)
@@ -133,13 +153,13 @@ def test_vacancies_of_elements_that_are_too_few_are_refused_by_name(elements, wo
 
 def test_displacements_have_the_asked_standard_deviation():
     perturb = Perturb(count=50, displacement=0.1, strain=0)
-    moves = [atoms.positions - silicon().positions for atoms in perturbed([silicon()], perturb, "s", seed=1)]
+    moves = [atoms.positions - silicon().positions for atoms in varied([silicon()], perturb, "s", seed=1)]
     assert np.std(moves) == pytest.approx(0.1, rel=0.05)
 
 
 def test_a_slab_has_vacuum_and_its_cell_is_not_strained():
     perturb = Perturb(count=2, slab=Slab(miller=(1, 0, 0), layers=2, vacuum=8.0))
-    first, second = perturbed([silicon()], perturb, "surface", seed=1)
+    first, second = varied([silicon()], perturb, "surface", seed=1)
     assert first.cell.array[2, 2] - np.ptp(first.positions[:, 2]) > 14
     np.testing.assert_array_equal(first.cell.array, second.cell.array)
     assert first.info["slab"] and first.pbc.all()
@@ -149,13 +169,13 @@ def test_a_slab_of_what_is_no_crystal_is_refused():
     cluster = silicon()
     cluster.pbc = False
     perturb = Perturb(slab=Slab(miller=(1, 0, 0)))
-    error = refused(lambda: perturbed([silicon(), cluster], perturb, "surface", seed=1))
+    error = refused(lambda: varied([silicon(), cluster], perturb, "surface", seed=1))
     assert error.reason is Reason.STRUCTURE_UNREADABLE and "system surface: perturb.slab" in str(error)
 
 
 def test_impossible_perturbations_say_what_to_lower():
-    assert "perturb.vacancies" in str(refused(lambda: perturbed([silicon()], Perturb(vacancies=8), "s", seed=1)))
-    error = refused(lambda: perturbed([silicon().repeat(2)], Perturb(displacement=1.0), "s", seed=1))
+    assert "perturb.vacancies" in str(refused(lambda: varied([silicon()], Perturb(vacancies=8), "s", seed=1)))
+    error = refused(lambda: varied([silicon().repeat(2)], Perturb(displacement=1.0), "s", seed=1))
     assert error.reason is Reason.ATOMS_OVERLAP and "Lower perturb.displacement" in str(error)
 
 
@@ -163,7 +183,7 @@ def test_impossible_perturbations_say_what_to_lower():
 def test_holdout_trajectories_have_starts_of_their_own(count, kept):
     second = silicon()
     second.info = {"frame": 1}
-    starts = perturbed([silicon(), second], Perturb(count=count), "s", seed=1)
+    starts = varied([silicon(), second], Perturb(count=count), "s", seed=1)
     holdout, training = holdout_starts(starts), training_starts(starts)
     assert len(holdout) == kept and len(training) >= 1
     assert {int(atoms.info["frame"]) for atoms in holdout} == {0, 1}
@@ -227,5 +247,5 @@ def test_a_sheet_as_ase_builds_it_gets_a_third_vector_and_a_crystal_without_one_
     (read,) = read_structures(path, "graphene")
     assert read.cell.rank == 3 and read.pbc.tolist() == [True, True, False]
     np.testing.assert_allclose(read.cell[:2], sheet.cell[:2])
-    (start, *_) = perturbed([read], Perturb(count=2, displacement=0.05), "graphene", 1)
+    (start, *_) = varied([read], Perturb(count=2, displacement=0.05), "graphene", 1)
     assert len(start) == 8

@@ -37,8 +37,8 @@ class Examination:
     ----------
     teacher, student
         The student as it is exported.
-    starts
-        System → a start structure; supercells of it are run. Speed is measured on `speed_system`.
+    structures
+        System → a structure; supercells of it are run. Speed is measured on `speed_system`.
     acceptance
         What is asked.
     exploration
@@ -49,7 +49,7 @@ class Examination:
 
     teacher: AtomisticModel
     student: AtomisticModel
-    starts: Mapping[str, Atoms]
+    structures: Mapping[str, Atoms]
     acceptance: Acceptance
     exploration: Exploration
     seed: int
@@ -66,7 +66,10 @@ class Examination:
 
         A molecule cannot be repeated to any size, and LAMMPS has no box for it.
         """
-        return next((system for system, start in self.starts.items() if start.pbc.all()), next(iter(self.starts)))
+        return next(
+            (system for system, structure in self.structures.items() if structure.pbc.all()),
+            next(iter(self.structures)),
+        )
 
     @property
     def drifts(self) -> dict[str, NveDrift]:
@@ -101,7 +104,7 @@ class Examination:
         self._measure_errors(holdout, dft)
         self._tell(5, f"speed of teacher and student in {self.speed_system}")
         self._measure_speed()
-        for number, system in enumerate(self.starts):
+        for number, system in enumerate(self.structures):
             self._measure_dynamics(number, system)
         # a run that was told to stop ends early: its figures are no verdict
         self._tell(DYNAMICS_END, "verdict")
@@ -139,7 +142,7 @@ class Examination:
         }
         self.speed = measure_speed(
             models,
-            self.starts[self.speed_system],
+            self.structures[self.speed_system],
             self.acceptance.sizes,
             seed=seed_of(self.seed, "speed"),
             stopping=self.stopping,
@@ -147,25 +150,25 @@ class Examination:
         )
 
     def _measure_dynamics(self, number: int, system: str) -> None:
-        start, picoseconds = self.starts[system], self.acceptance.stable_md_picoseconds
+        structure, picoseconds = self.structures[system], self.acceptance.stable_md_picoseconds
         each = SystemDynamics(
             self.teacher,
             self.student,
-            start,
+            structure,
             self.exploration,
             picoseconds,
             seed_of(self.seed, "dynamics", system),
             self.stopping,
         )
         self.dynamics[system] = each
-        share = (DYNAMICS_END - DYNAMICS_BEGIN) / len(self.starts)
+        share = (DYNAMICS_END - DYNAMICS_BEGIN) / len(self.structures)
         begin = DYNAMICS_BEGIN + share * number
         self._tell(begin, f"{system}: {picoseconds:g} ps of MD at the hottest condition")
         each.measure_stability()
         self._tell(begin + 0.5 * share, f"{system}: MD at constant energy")
         each.measure_drift()
         # what is not periodic has no density that g(r) could be counted against
-        if self.acceptance.rdf_overlap is not None and start.pbc.all():
+        if self.acceptance.rdf_overlap is not None and structure.pbc.all():
             self._tell(begin + 0.75 * share, f"{system}: structure in MD of teacher and student")
             each.measure_structure()
 
@@ -182,7 +185,9 @@ class Examination:
             ]
             if why:
                 found[group] = "; ".join(why)
-        if self.acceptance.rdf_overlap is not None and not any(start.pbc.all() for start in self.starts.values()):
+        if self.acceptance.rdf_overlap is not None and not any(
+            structure.pbc.all() for structure in self.structures.values()
+        ):
             found["rdf_overlap"] = "no system is periodic in all directions"
         return found
 

@@ -14,13 +14,11 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
-from pfd_worker.structures import perturbed, read_structures
+from pfd_worker.structures import perturbed, read_structures, unvaried
 
 
-def starts_of(
-    context: StageContext, params: PrepareParams, digests: dict[str, str]
-) -> tuple[list[Atoms], dict[str, dict[str, int]]]:
-    """Return the varied start structures, and for each system how many there are.
+def starts_of(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> tuple[list[Atoms], list[Atoms]]:
+    """Return the structures as they are given, slabs and supercells made of them, and the start structures varied.
 
     Parameters
     ----------
@@ -34,16 +32,15 @@ def starts_of(
     """
     if params.starts is not None:
         return _inherited(context, params.starts, digests)
+    structures: list[Atoms] = []
     starts: list[Atoms] = []
-    systems = {}
     for system in params.systems:
         path = _structure_file(context, system)
         digests[f"systems/{system.name}"] = sha256_of(path)
-        given = read_structures(path, system.name)
-        varied = perturbed(given, system.perturb, system.name, seed_of(context.spec.seed, "perturb", system.name))
-        starts += varied
-        systems[system.name] = {"structures": len(given), "starts": len(varied), "atoms": len(varied[0])}
-    return starts, systems
+        mine = unvaried(read_structures(path, system.name), system.perturb, system.name)
+        structures += mine
+        starts += perturbed(mine, system.perturb, system.name, seed_of(context.spec.seed, "perturb", system.name))
+    return structures, starts
 
 
 def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
@@ -63,16 +60,10 @@ def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
     return path
 
 
-def _inherited(
-    context: StageContext, manifest_uri: str, digests: dict[str, str]
-) -> tuple[list[Atoms], dict[str, dict[str, int]]]:
+def _inherited(context: StageContext, manifest_uri: str, digests: dict[str, str]) -> tuple[list[Atoms], list[Atoms]]:
     """Take the starts of another job's prepare stage: its hold-out and ours then come from the same structures."""
-    path = context.fetch_from(manifest_uri, stage_files.STARTS)
-    digests["starts"] = sha256_of(path)
-    starts = read_frames(path)
-    systems: dict[str, dict[str, int]] = {}
-    for atoms in starts:
-        mine = systems.setdefault(str(atoms.info["system"]), {"structures": 0, "starts": 0, "atoms": len(atoms)})
-        mine["starts"] += 1
-        mine["structures"] = max(mine["structures"], 1 + int(atoms.info["frame"]))
-    return starts, systems
+    structures, starts = (
+        context.fetch_from(manifest_uri, name) for name in (stage_files.STRUCTURES, stage_files.STARTS)
+    )
+    digests["starts"] = sha256_of(starts)
+    return read_frames(structures), read_frames(starts)

@@ -32,7 +32,7 @@ from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.structures import by_system, holdout_starts
+from pfd_worker.structures import by_system
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
 
@@ -53,7 +53,7 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        starts=_starts(read_frames(context.fetch(prepare, stage_files.STARTS))),
+        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES))),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
@@ -67,7 +67,7 @@ def run(context: StageContext) -> StageOutput:
     exported = ModelFiles(
         context.fetch(train, DEEPMD.best_file), files[stage_files.FROZEN], files.get(stage_files.COMPRESSED)
     )
-    sample = supercell_of_size(examination.starts[examination.speed_system], params.acceptance.sizes[0])
+    sample = supercell_of_size(examination.structures[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**examination.to_json(), "checks": as_json(checks)}
     # beside the model that the status then names, as after every training
@@ -122,7 +122,7 @@ def _card(
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=_conditions(params, examination.starts[examination.speed_system], spec.seed),
+        conditions=_conditions(params, examination.structures[examination.speed_system], spec.seed),
         against_teacher=errors.holdout,
         against_dft=errors.dft,
         teacher_against_dft=errors.teacher_dft,
@@ -137,9 +137,9 @@ def _card(
     )
 
 
-def _conditions(params: AcceptParams, start: Atoms, seed: int) -> MdConditions:
+def _conditions(params: AcceptParams, structure: Atoms, seed: int) -> MdConditions:
     """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
-    run = first_conditions(params.exploration).of(start)
+    run = first_conditions(params.exploration).of(structure)
     return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
@@ -186,6 +186,6 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
     return files
 
 
-def _starts(starts: list[Atoms]) -> dict[str, Atoms]:
-    """Return one start of each system that no training trajectory began from."""
-    return {system: holdout_starts(mine)[0] for system, mine in by_system(starts).items()}
+def _structures(structures: list[Atoms]) -> dict[str, Atoms]:
+    """Return the first structure of each system: as it was given, since strain and vacancies stay in MD for good."""
+    return {system: mine[0] for system, mine in by_system(structures).items()}

@@ -15,18 +15,19 @@ from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
+from pfd_worker.structures import by_system
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section
 
 
 def run(context: StageContext) -> StageOutput:
-    """Check store, structures, pseudopotentials, data, model and training input; write perturbed starts."""
+    """Check store, structures, pseudopotentials, data, model and training input; write structures and starts."""
     params = context.params(PrepareParams)
     check_rights(context.store)
     check_conditional_puts(context.store)
     digests: dict[str, str] = {}
-    starts, systems = starts_of(context, params, digests)
+    structures, starts = starts_of(context, params, digests)
     data, left_out = given_data(context, params, digests)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
     check_engine(params.engine, starts)
@@ -37,7 +38,8 @@ def run(context: StageContext) -> StageOutput:
     context.progress(80, "model and training input checked")
 
     # what `checked_only` names must leave no trace here: jobs that differ in it share these files
-    files = {name: context.workdir / name for name in (model.file.name, stage_files.STARTS)}
+    files = {name: context.workdir / name for name in (model.file.name, stage_files.STRUCTURES, stage_files.STARTS)}
+    write_frames(files[stage_files.STRUCTURES], structures)
     write_frames(files[stage_files.STARTS], starts)
     if model.family is not None:
         files[stage_files.MODEL_SECTION] = context.workdir / stage_files.MODEL_SECTION
@@ -50,7 +52,7 @@ def run(context: StageContext) -> StageOutput:
         summary={
             **model.summary,
             "elements": elements,
-            "systems": systems,
+            "systems": list(by_system(structures)),
             "inputs_sha256": digests,
         },
         outcome=PrepareOutcome(starts=len(starts), data=len(data)),

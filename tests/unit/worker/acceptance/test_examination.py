@@ -67,13 +67,13 @@ def holdout():
 
 
 def examination(
-    stopping=None, progress=lambda percent, words: None, student=Einstein, teacher=Einstein, starts=None, stage=None,
-    **asked,
+    stopping=None, progress=lambda percent, words: None, student=Einstein, teacher=Einstein, structures=None,
+    stage=None, **asked,
 ):  # fmt: skip
     return Examination(
         teacher=CalculatorModel(teacher),
         student=CalculatorModel(student),
-        starts=starts or {"copper": crystal()},
+        structures=structures or {"copper": crystal()},
         acceptance=Acceptance.model_validate(ASKED | asked),
         exploration=Exploration.model_validate(
             {"stages": [{"temperaturesKelvin": [300], "timestepFs": 4} | (stage or {})]}
@@ -115,8 +115,10 @@ LIMITS = {"stableMDPicoseconds": 0.2, "rdfOverlap": 0.1, "nveDriftMeVPerAtomPs":
 
 def test_every_system_is_run_and_its_words_name_it():
     told = []
-    starts = {"copper": crystal(), "silver": crystal("Ag")}
-    examined = examination(progress=lambda percent, words: told.append((percent, words)), starts=starts, **LIMITS)
+    structures = {"copper": crystal(), "silver": crystal("Ag")}
+    examined = examination(
+        progress=lambda percent, words: told.append((percent, words)), structures=structures, **LIMITS
+    )
     checks = verdict(examined)
     assert all(check.met for check in checks.values())
     assert "of 2 systems" in checks["StablePicoseconds"].message
@@ -132,8 +134,8 @@ def test_every_system_is_run_and_its_words_name_it():
 
 
 def test_a_student_that_fails_in_its_second_system_is_refused():
-    starts = {"copper": crystal(), "aluminium": crystal("Al")}
-    checks = verdict(examination(student=Falls, starts=starts, **LIMITS))
+    structures = {"copper": crystal(), "aluminium": crystal("Al")}
+    checks = verdict(examination(student=Falls, structures=structures, **LIMITS))
     stable = checks["StablePicoseconds"]
     assert not stable.met and stable.value is not None and stable.value < 0.2
     assert "of aluminium, the shortest of 2 systems" in stable.message
@@ -144,16 +146,16 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
 def test_speed_is_measured_on_a_crystal_if_there_is_one():
     cluster = crystal()
     cluster.pbc = False
-    assert examination(starts={"cluster": cluster, "copper": crystal()}, **LIMITS).speed_system == "copper"
-    assert examination(starts={"cluster": cluster}, **LIMITS).speed_system == "cluster"
+    assert examination(structures={"cluster": cluster, "copper": crystal()}, **LIMITS).speed_system == "copper"
+    assert examination(structures={"cluster": cluster}, **LIMITS).speed_system == "cluster"
 
 
 def test_structure_is_compared_where_there_is_a_density():
     cluster = crystal()
     cluster.pbc = False
-    check = verdict(examination(starts={"cluster": cluster, "copper": crystal()}, **LIMITS))["RdfOverlap"]
+    check = verdict(examination(structures={"cluster": cluster, "copper": crystal()}, **LIMITS))["RdfOverlap"]
     assert check.met and "Cu-Cu of copper" in check.message
-    alone = verdict(examination(starts={"cluster": cluster}, **LIMITS))["RdfOverlap"]
+    alone = verdict(examination(structures={"cluster": cluster}, **LIMITS))["RdfOverlap"]
     assert not alone.met and "no system is periodic in all directions" in alone.message
 
 

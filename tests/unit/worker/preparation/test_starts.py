@@ -1,8 +1,11 @@
-"""Start structures that are not where the job says they are."""
+"""Start structures: as they are given, varied, and not where the job says they are."""
 
 import pytest
+from ase.build import bulk
+from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.preparation.starts import starts_of
 from pfd_worker.stage_context import StageContext
@@ -22,3 +25,19 @@ def test_a_missing_config_map_and_a_missing_key_look_alike_and_are_both_named(tm
         "system silicon: there is no file si.extxyz. The job's namespace has no ConfigMap of the name"
     )
     assert "structures.configMap, or that one has no key si.extxyz" in said
+
+
+def test_structures_are_kept_as_they_are_given_and_go_with_the_starts_to_another_job(tmp_path):
+    write(tmp_path / "copper.extxyz", [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True)])
+    system = {"name": "copper", "structures": str(tmp_path / "copper.extxyz"), "perturb": {"count": 2}}
+    loop = Loop(tmp_path)
+    params = {"stage": "prepare", "model": {"uri": "s3://pfd/p.pt"}, "systems": [system], "training": TRAINING}
+    context = StageContext(loop.spec(params, 0, {}), loop.store, tmp_path)
+    structures, starts = starts_of(context, context.spec.params, {})
+    assert [atoms.cell.lengths()[0] for atoms in structures] == pytest.approx([3.61, 3.7])
+    assert len(starts) == 4
+
+    theirs = loop.committed(params, 0, {stage_files.STRUCTURES: structures, stage_files.STARTS: starts})
+    inherited = params | {"systems": [], "starts": loop.store.uri(f"stages/{theirs.digest}/manifest.json")}
+    context = StageContext(loop.spec(inherited, 0, {}), loop.store, tmp_path)
+    assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 4]

@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.io import read
 
 from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.result import ExitCode, Reason
@@ -76,22 +78,22 @@ def train_stage(loop: Loop, steps: int, frames: list[Atoms], more: dict[str, Any
 
 def judged(
     loop: Loop,
-    starts: list[Atoms],
+    structures: list[Atoms],
     params: dict[str, Any] = ACCEPT,
     told: dict[str, Any] = CALCULATOR,
     trained: dict[str, Any] | None = None,
     **run: Any,
 ):
-    """Judge a student of copper whose job has these starts, and whose prepare stage told this of the teacher."""
-    systems = {str(atoms.info["system"]): {"starts": 1} for atoms in starts}
-    elements = sorted({symbol for atoms in starts for symbol in atoms.get_chemical_symbols()})
+    """Judge a student whose job has these structures, and whose prepare stage told this of the teacher."""
+    systems = [str(atoms.info["system"]) for atoms in structures]
+    elements = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
     prepare = loop.committed(
         {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]},
         0,
-        {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]).encode()},
+        {stage_files.STRUCTURES: structures, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]).encode()},
         {"elements": elements, "systems": systems, "inputs_sha256": {}, **told},
     )
-    holdout = [label(atoms) for atoms in starts]
+    holdout = [label(atoms) for atoms in structures]
     return loop.run(params, 2, {"prepare": prepare, "train": train_stage(loop, 1, holdout, trained)}, **run)
 
 
@@ -166,6 +168,17 @@ def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
     text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
     assert f"fix integrate all {ensemble} temp" in text
     assert ("pressure" in text) is not slab
+
+
+def test_what_is_exported_and_run_is_the_first_structure_as_it_was_given(tmp_path):
+    loop, given = Loop(tmp_path), [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True)]
+    for atoms in given:
+        atoms.info["system"] = "copper"
+    files = loop.manifest(judged(loop, given)).files
+    (tmp_path / "structure.extxyz").write_bytes(loop.store.get(files["structure.extxyz"].key) or b"")
+    exported = read(tmp_path / "structure.extxyz")
+    np.testing.assert_allclose(exported.cell.array, given[0].cell.array)
+    np.testing.assert_allclose(exported.positions, given[0].positions)
 
 
 def test_the_report_of_the_last_round_lies_beside_the_exported_model(tmp_path):

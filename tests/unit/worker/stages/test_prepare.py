@@ -7,6 +7,7 @@ from ase.build import bulk
 from ase.io import write
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
 from pfd_worker.models.checkpoint import CheckpointInfo
@@ -82,7 +83,8 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
     assert summary["elements"] == ["Cu"]
     assert summary["source"].startswith("file://") and summary["source"].endswith(", branch Hot")
     assert set(summary["inputs_sha256"]) == {"model", "systems/copper"}
-    assert first.outcome.starts == 8
+    assert first.outcome.starts == 8 and summary["systems"] == ["copper"]
+    assert {stage_files.STRUCTURES, stage_files.STARTS} < set(loop.manifest(first).files)
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
     assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest
 

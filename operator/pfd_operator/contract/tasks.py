@@ -47,6 +47,12 @@ def temperature_of(stratum: str) -> float | None:
     return None if found is None else float(found[1])
 
 
+def pressure_of(stratum: str) -> float | None:
+    """Return the pressure that a stratum's name says, in bar; None if it says none."""
+    found = re.fullmatch(r"[^/]+/[^/]+/([-0-9.e+]+)bar", stratum)
+    return None if found is None else float(found[1])
+
+
 def pressures_of(stage: ExplorationStage) -> Sequence[float | None]:
     """Return the pressures at which a stage runs a system; None where the cell is kept."""
     return stage.pressures_bar if stage.ensemble is Ensemble.NPT else (None,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
 from pfd_operator.contract.stage import AcceptParams
+from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
@@ -27,6 +27,7 @@ from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
+from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
@@ -121,7 +122,7 @@ def _card(
         created=datetime.now(UTC).date().isoformat(),
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
-        training=_training_card(context, params, prepare, train),
+        training=_training_card(context, params, prepare, train, examination.structures),
         conditions=_conditions(params, examination.structures[examination.speed_system], spec.seed),
         against_teacher=errors.holdout,
         against_dft=errors.dft,
@@ -143,24 +144,31 @@ def _conditions(params: AcceptParams, structure: Atoms, seed: int) -> MdConditio
     return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
-def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
+def _training_card(
+    context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest, structures: Mapping[str, Atoms]
+) -> TrainingCard:
     best, frames = train.summary["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
     # later rounds added to the end what the exported student has not seen
     record = read_history(context, train).record(best)
     mine = frames if record is None else frames[: record.training_labels]
-    stages = params.exploration.stages
-    temperatures = [value for stage in stages for value in stage.temperatures_kelvin]
-    pressures = [value for stage in stages if stage.ensemble is Ensemble.NPT for value in stage.pressures_bar]
+    strata = {str(atoms.info["stratum"]): str(atoms.info["system"]) for atoms in mine}
+    # a task's pressure says nothing where the cell was kept
+    moved = [stratum for stratum, system in strata.items() if not keeps_its_cell(structures[system])]
     return TrainingCard(
         teacher=_teacher(params, prepare),
         teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
         reference=params.reference,
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
-        temperatures_kelvin=Range(min(temperatures), max(temperatures)),
-        pressures_bar=Range(min(pressures), max(pressures)) if pressures else None,
+        temperatures_kelvin=_range(map(temperature_of, strata)),
+        pressures_bar=_range(map(pressure_of, moved)),
         rounds=best,
         seed=context.spec.seed,
     )
+
+
+def _range(values: Iterable[float | None]) -> Range | None:
+    known = [value for value in values if value is not None]
+    return Range(min(known), max(known)) if known else None
 
 
 def _teacher(params: AcceptParams, prepare: Manifest) -> str:

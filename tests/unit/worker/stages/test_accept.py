@@ -53,7 +53,7 @@ def calculators(monkeypatch):
 def crystal(element: str, system: str, number: int = 0) -> Atoms:
     atoms = bulk(element, cubic=True)
     atoms.rattle(0.05, seed=number)
-    atoms.info = {"system": system, "start": number, "frame": 0, "variation": number, "slab": False}
+    atoms.info = {"system": system, "stratum": f"{system}/300K/1bar", "frame": 0, "slab": False}
     return atoms
 
 
@@ -171,14 +171,12 @@ def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
 
 
 def test_what_is_exported_and_run_is_the_first_structure_as_it_was_given(tmp_path):
-    loop, given = Loop(tmp_path), [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True)]
-    for atoms in given:
-        atoms.info["system"] = "copper"
+    loop, given = Loop(tmp_path), [crystal("Cu", "copper", 1), crystal("Cu", "copper", 2)]
     files = loop.manifest(judged(loop, given)).files
     (tmp_path / "structure.extxyz").write_bytes(loop.store.get(files["structure.extxyz"].key) or b"")
     exported = read(tmp_path / "structure.extxyz")
     np.testing.assert_allclose(exported.cell.array, given[0].cell.array)
-    np.testing.assert_allclose(exported.positions, given[0].positions)
+    np.testing.assert_allclose(exported.get_scaled_positions(), given[0].get_scaled_positions(), atol=1e-8)
 
 
 def test_the_report_of_the_last_round_lies_beside_the_exported_model(tmp_path):
@@ -236,3 +234,16 @@ def test_the_card_is_of_the_round_that_the_exported_student_is_from(tmp_path):
     result = judged(loop, starts, trained={stage_files.HISTORY: history})
     training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
     assert (training["frames"], training["rounds"]) == ({"copper": 1, "silver": 1}, 1)
+
+
+def test_the_card_tells_the_conditions_of_the_students_own_frames(tmp_path):
+    loop, structures = Loop(tmp_path), [crystal("Cu", "copper"), crystal("Cu", "surface", 1)]
+    structures[1].info["slab"] = True
+    strata = ("copper/400K/-2000bar", "copper/900K/1e+04bar", "surface/1200K/1e+05bar")
+    frames = [label(crystal("Cu", stratum.split("/")[0])) for stratum in strata]
+    for atoms, stratum in zip(frames, strata, strict=True):
+        atoms.info["stratum"] = stratum
+    result = judged(loop, structures, trained={"dataset.extxyz": frames})
+    training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
+    assert training["temperaturesKelvin"] == {"low": 400, "high": 1200}
+    assert training["pressuresBar"] == {"low": -2000, "high": 10000}, "a slab keeps its cell"

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from pfd_operator.contract.containers import WORK_DIRECTORY
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import STAGE_SPEC_FILE, StageKind, StageSpec
 from pfd_worker import log
@@ -93,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--index", type=int, default=None, help="index of an indexed stage (default $JOB_COMPLETION_INDEX)"
     )
-    parser.add_argument("--workdir", default="/work", help="folder for files on the way (default /work)")
+    parser.add_argument(
+        "--workdir", default=WORK_DIRECTORY, help=f"folder for files on the way (default {WORK_DIRECTORY})"
+    )
     return parser
 
 

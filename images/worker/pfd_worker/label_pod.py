@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pfd_operator.contract.containers import ENGINE_FOLDER
 from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.probe import PROBE_FILE
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.label_desk import Entry, LabelDesk
+from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.outputs import exit_code_of, failed, text_of
 from pfd_worker.labelers.registry import external_labeler
 from pfd_worker.run import commit, described, run_stage
 from pfd_worker.stage_context import StageContext
@@ -22,12 +27,14 @@ HEARTBEAT_LOST_SECONDS = 60.0
 """The engine container writes a heartbeat every 5 s; silence for this long means it was killed."""
 _POLL_SECONDS = 0.5
 _STOP = "stop"
-"""The file by which stage-out tells the engine's container to end."""
+"""By it stage-out tells the engine's container to end. A folder: making one follows no link."""
+_OURS = "ours.json"
+"""What stage-in has claimed, for stage-out."""
 
 # POSIX sh and nothing else: it runs in any engine's image. One killed calculation must not stop the others, so the
 # script never fails itself; what became of a calculation is judged from its files.
 _SCRIPT = """#!/bin/sh
-cd {workdir} || exit 1
+cd {folder} || exit 1
 trap 'kill $beat $child 2>/dev/null; exit 0' TERM INT
 ( while [ ! -e {stop} ]; do : > heartbeat; sleep 5; done; kill -TERM $$ ) &
 beat=$!
@@ -50,6 +57,7 @@ kill $beat
 def stage_in(context: StageContext) -> None:
     """Write the inputs of every calculation that is ours, and the script that runs them."""
     todo: list[Entry] = []
+    _take_probe(context.workdir)
     if read_manifest(context.store, context.digest, context.index) is None:
         engine = _engine(context)
         desk = LabelDesk(context, engine)
@@ -59,9 +67,23 @@ def stage_in(context: StageContext) -> None:
                 folder = _folder(context.workdir, entry)
                 folder.mkdir(parents=True, exist_ok=True)
                 external_labeler(entry.engine).write_inputs(entry.calculation, folder)
-    (context.workdir / "ours.json").write_text(json.dumps([entry.number for entry in todo]))
-    script = _SCRIPT.format(workdir=context.workdir, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
-    (context.workdir / "run.sh").write_text(script)
+    (context.workdir / _OURS).write_text(json.dumps([entry.number for entry in todo]))
+    shared = _shared(context.workdir)
+    script = _SCRIPT.format(folder=shared, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
+    (shared / "run.sh").write_text(script)
+
+
+def _take_probe(workdir: Path) -> None:
+    """Keep the probe's answer where the engine cannot write: it decides keys; what else it has left is not ours."""
+    shared = _shared(workdir)
+    shared.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        (workdir / PROBE_FILE).write_text(text_of(shared / PROBE_FILE))
+    for left in shared.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def stage_out(context: StageContext) -> StageResult:
@@ -76,7 +98,8 @@ def stage_out(context: StageContext) -> StageResult:
         return _stored(context)
     except BaseException:
         # the engine would go on for nobody, and the pod would not end before it has
-        (context.workdir / _STOP).touch()
+        with contextlib.suppress(OSError):
+            (_shared(context.workdir) / _STOP).mkdir()
         raise
 
 
@@ -94,20 +117,18 @@ def _stored(context: StageContext) -> StageResult:
 
 def _settle_all(context: StageContext, desk: LabelDesk) -> None:
     """Wait for the engine and settle each calculation that has ended."""
-    desk.adopt(json.loads((context.workdir / "ours.json").read_text()))
+    desk.adopt(json.loads((context.workdir / _OURS).read_text()))
     waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
     last_settled = time.monotonic()
     alive_at = time.monotonic()
     beat: float | None = None
     while waiting:
-        finished = (context.workdir / "done").exists()
+        finished = (_shared(context.workdir) / "done").exists()
         for number, entry in list(waiting.items()):
             folder = _folder(context.workdir, entry)
-            if not (folder / "exit_code").exists():
+            verdict = _verdict(entry, folder)
+            if verdict is None:
                 continue
-            verdict = external_labeler(entry.engine).read_outputs(
-                entry.calculation, folder, int((folder / "exit_code").read_text())
-            )
             desk.settle(entry, verdict, time.monotonic() - last_settled)
             last_settled = time.monotonic()
             # densities and orbitals of every calculation of a pod would fill the node's disk
@@ -117,13 +138,24 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
             break
         if context.stopping.is_set():
             raise preempted(f"stopped with {len(waiting)} calculations to go")
-        new_beat = _modified(context.workdir / "heartbeat")
+        new_beat = _modified(_shared(context.workdir) / "heartbeat")
         if new_beat != beat:
             beat, alive_at = new_beat, time.monotonic()
         if finished or time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS:
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         desk.keep_claims()
         time.sleep(_POLL_SECONDS)
+
+
+def _verdict(entry: Entry, folder: Path) -> Verdict | None:
+    """Return what became of a calculation, None while it runs."""
+    try:
+        exit_code = exit_code_of(folder)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        return failed(folder, "OutputUnreadable", str(error))
+    return external_labeler(entry.engine).read_outputs(entry.calculation, folder, exit_code)
 
 
 def _engine(context: StageContext) -> Engine:
@@ -137,12 +169,16 @@ def _started(workdir: Path, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if (_folder(workdir, entry) / "engine.out").exists()]
 
 
+def _shared(workdir: Path) -> Path:
+    return workdir / ENGINE_FOLDER
+
+
 def _folder(workdir: Path, entry: Entry) -> Path:
-    return workdir / "tasks" / f"{entry.number:06d}"
+    return _shared(workdir) / "tasks" / f"{entry.number:06d}"
 
 
 def _modified(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
+        return path.lstat().st_mtime
+    except OSError:  # an engine may have put anything there
         return None

@@ -1,8 +1,13 @@
-"""Names of a stage pod's containers: what one of them says means what its name is."""
+"""A stage pod's containers and their folders: what one of them says means what its name is."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+WORK_DIRECTORY = "/work"
+"""Where a stage works, on a volume of the workers' own."""
+ENGINE_FOLDER = "engine"
+"""In the work folder of a label pod, on a volume of its own: all that an engine's containers and the workers share."""
 
 
 class Container(StrEnum):

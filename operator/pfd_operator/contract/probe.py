@@ -9,7 +9,8 @@ from __future__ import annotations
 from .labeling import Engine
 
 PROBE_FILE = "engine-probe"
-"""In the pod's work folder: a line "<digest> <item>" for each item; the digest is `missing` if it is not there."""
+"""In the folder that the engine shares with the workers: a line "<digest> <item>" for each item; the digest is
+`missing` if it is not there."""
 MISSING = "missing"
 
 # POSIX sh: it runs in any engine's image. Items: program:NAME (searched on the PATH) and file:PATH (below the folder

@@ -14,7 +14,15 @@ from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
 
 from .errors import RenderError
-from .volumes import CA_FILE, SCRATCH_MOUNTS, STAGE_MOUNT, engine_mounts, shared_memory_mount
+from .volumes import (
+    CA_FILE,
+    ENGINE_DIRECTORY,
+    HOME_DIRECTORY,
+    SHARED_MOUNT,
+    WORKER_MOUNTS,
+    engine_mounts,
+    shared_memory_mount,
+)
 
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -59,6 +67,7 @@ def containers(
     )
     for container in (stage_in, stage_out):
         container["resources"] = _small_resources(settings)
+        container["volumeMounts"].append(SHARED_MOUNT)
     engine = _engine(job.engine_image, engine_mounts(job), settings, overrides)
     return [_probe(engine, job, settings), stage_in], [engine, stage_out]
 
@@ -73,7 +82,7 @@ def _worker(
         # args, not command: the image's entry point is an init that reaps children and forwards signals
         "args": ["python", "-m", "pfd_worker", *arguments],
         "env": _environment(_worker_environment(name, job, progress_token), settings),
-        "volumeMounts": [*SCRATCH_MOUNTS, STAGE_MOUNT],
+        "volumeMounts": [*WORKER_MOUNTS],
         "terminationMessagePolicy": "File",
         "securityContext": _CONTAINER_SECURITY,
     }
@@ -85,11 +94,11 @@ def _engine(image: str, mounts: list[dict[str, Any]], settings: Settings, overri
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
         # written by stage-in: the image needs a POSIX shell and the engine, nothing of ours; no credentials here
-        "command": ["sh", "/work/run.sh"],
-        "workingDir": "/work",
-        "env": _environment([{"name": "HOME", "value": "/home/pfd"}], settings),
+        "command": ["sh", f"{ENGINE_DIRECTORY}/run.sh"],
+        "workingDir": ENGINE_DIRECTORY,
+        "env": _environment([{"name": "HOME", "value": HOME_DIRECTORY}], settings),
         "resources": _main_resources(overrides),
-        "volumeMounts": [*SCRATCH_MOUNTS, shared_memory_mount(), *mounts],
+        "volumeMounts": [*mounts, shared_memory_mount()],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _CONTAINER_SECURITY,
     }
@@ -105,7 +114,7 @@ def _probe(engine: dict[str, Any], job: PlannedJob, settings: Settings) -> dict[
         "name": Container.PROBE,
         "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
         "resources": _small_resources(settings),
-        "volumeMounts": [*SCRATCH_MOUNTS, *engine_mounts(job)],
+        "volumeMounts": engine_mounts(job),
     }
 
 
@@ -123,7 +132,10 @@ def _environment(ours: list[dict[str, Any]], settings: Settings) -> list[dict[st
 def _worker_environment(name: str, job: PlannedJob, progress_token: str) -> list[dict[str, Any]]:
     threads = {"containerName": name, "resource": "limits.cpu", "divisor": "1"}
     return [
-        {"name": "HOME", "value": "/home/pfd"},
+        {"name": "HOME", "value": HOME_DIRECTORY},
+        # what else lies in the working directory or at home is no code of ours, in images of others, too
+        {"name": "PYTHONSAFEPATH", "value": "1"},
+        {"name": "PYTHONNOUSERSITE", "value": "1"},
         {"name": "PFD_PROGRESS_TOKEN", "value": progress_token},
         {"name": "OMP_NUM_THREADS", "valueFrom": {"resourceFieldRef": threads}},
         # libgomp's threads spin for their next task, which on a node with other work, or under a CPU limit, takes the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from pfd_operator.contract.containers import ENGINE_FOLDER, WORK_DIRECTORY
 from pfd_operator.contract.program import MOUNTED_FILES_DIRECTORY, MountedFile
 from pfd_operator.contract.stage import (
     STAGE_SPEC_ANNOTATION,
@@ -16,14 +17,24 @@ from pfd_operator.contract.stage import (
 from pfd_operator.plan.names import structures_key, structures_name
 from pfd_operator.plan.types import PlannedJob
 
+HOME_DIRECTORY = "/home/pfd"
+ENGINE_DIRECTORY = f"{WORK_DIRECTORY}/{ENGINE_FOLDER}"
 _ETC = str(PurePosixPath(STAGE_SPEC_FILE).parent)
 CA_FILE = f"{_ETC}/ca.crt"
 
 STAGE_MOUNT: dict[str, Any] = {"name": "stage", "mountPath": _ETC, "readOnly": True}
-SCRATCH_MOUNTS: tuple[dict[str, Any], ...] = (
-    {"name": "work", "mountPath": "/work"},
+WORKER_MOUNTS: tuple[dict[str, Any], ...] = (
+    {"name": "work", "mountPath": WORK_DIRECTORY},
     {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
-    {"name": "home", "mountPath": "/home/pfd"},
+    {"name": "home", "mountPath": HOME_DIRECTORY},
+    STAGE_MOUNT,
+)
+SHARED_MOUNT: dict[str, Any] = {"name": "engine", "mountPath": ENGINE_DIRECTORY}
+"""The only one of an engine's containers and workers both: programs take what lies in /tmp and HOME for theirs."""
+_ENGINE_MOUNTS: tuple[dict[str, Any], ...] = (
+    SHARED_MOUNT,
+    {"name": "engine-tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
+    {"name": "engine-home", "mountPath": HOME_DIRECTORY},
 )
 
 
@@ -33,19 +44,20 @@ def shared_memory_mount() -> dict[str, Any]:
 
 
 def engine_mounts(job: PlannedJob) -> list[dict[str, Any]]:
-    """Return the mounts of an engine's containers that the other containers of its pod do not have."""
+    """Return the mounts of an engine's containers."""
     if not _mounted_files(job):
-        return []
-    return [{"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY, "readOnly": True}]
+        return [*_ENGINE_MOUNTS]
+    return [*_ENGINE_MOUNTS, {"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY, "readOnly": True}]
 
 
 def volumes(job: PlannedJob) -> list[dict[str, Any]]:
     """Return the volumes of a stage's pod."""
     files = [_source(each) for each in _mounted_files(job)]
+    scratch = [mount for mount in WORKER_MOUNTS if mount != STAGE_MOUNT]
+    if job.engine_image is not None:
+        scratch += _ENGINE_MOUNTS
     return [
-        {"name": "work", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
-        {"name": "home", "emptyDir": {}},
+        *({"name": mount["name"], "emptyDir": {}} for mount in scratch),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
         {"name": "stage", "projected": {"sources": _sources(job)}},
         *([{"name": "files", "projected": {"sources": files}}] if files else []),

@@ -6,6 +6,7 @@ Variable names and units are those of the ABINIT documentation (basic, gstate an
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import re
 import shlex
@@ -23,7 +24,7 @@ from scipy.io import netcdf_file
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
 from pfd_worker.frames import cell_heights, labelled
 from pfd_worker.labelers.base import Verdict
-from pfd_worker.labelers.outputs import failed, fate, text_of
+from pfd_worker.labelers.outputs import bytes_of, failed, fate, text_of
 from pfd_worker.labelers.task import Calculation
 
 ATOMIC_TIME_FS = 0.024188843265857
@@ -105,9 +106,11 @@ class AbinitLabeler:
 
     def read_outputs(self, calculation: Calculation, directory: Path, exit_code: int) -> Verdict:
         """Judge a run: complete, every SCF cycle converged, all numbers there. Failed AIMD keeps the steps before."""
-        output = directory / "run.abo"
+        text = ""
         try:
-            text = text_of(output) if output.exists() else ""
+            text = text_of(directory / "run.abo")
+        except FileNotFoundError:
+            pass
         except ValueError as error:
             return failed(directory, "OutputUnreadable", str(error))
         ended = fate(exit_code)
@@ -212,7 +215,7 @@ def _sound_steps(atoms: Atoms, directory: Path, text: str) -> list[Atoms]:
 
 def _trajectory(atoms: Atoms, directory: Path) -> Iterator[Atoms]:
     """Read every step out of the history file; the first frame is the start itself."""
-    with netcdf_file(directory / "runo_HIST.nc", "r", mmap=False) as history:
+    with netcdf_file(io.BytesIO(bytes_of(directory / "runo_HIST.nc")), "r", mmap=False) as history:
         values = {name: np.array(history.variables[name][:]) for name in ("xcart", "fcart", "strten", "etotal")}
     for positions, forces, stress, energy in zip(*values.values(), strict=True):
         frame = atoms.copy()

@@ -101,11 +101,11 @@ def _probed(engine: Engine, arguments: list[str], workdir: Path) -> dict[str, st
     answer = workdir / PROBE_FILE
     if not answer.exists():
         subprocess.run(["sh", "-c", PROBE_SCRIPT, "probe", *arguments], cwd=workdir, check=True)
-    lines = (line.split(" ", 1) for line in answer.read_text().splitlines())
-    found = {item: digest for digest, item in lines}
+    lines = (line.partition(" ") for line in answer.read_text().splitlines())
+    found = {item: digest for digest, _, item in lines}
     # of a launcher's arguments nobody knows which are programs
     for item in needed_items(engine):
-        if found.get(item) == MISSING:
+        if found.get(item, MISSING) == MISSING:
             raise _missing(engine, item, arguments[0])
     return {item: digest for item, digest in found.items() if digest != MISSING}
 

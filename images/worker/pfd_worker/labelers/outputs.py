@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ase import Atoms
@@ -14,12 +15,13 @@ from pfd_worker.labelers.base import Verdict
 LARGEST_BYTES = 128 * 2**20
 """Of one output. A single point with projections of every band on every atom is larger, and says nothing more."""
 LOG_FILE = "engine.out"
+EXIT_CODE_FILE = "exit_code"
 _LINES_KEPT = 12
 _TAIL_BYTES = 16384
 
 
-def text_of(path: Path) -> str:
-    """Return the text of an output.
+def bytes_of(path: Path) -> bytes:
+    """Return what is in a file that an engine may have written.
 
     Raises
     ------
@@ -35,7 +37,28 @@ def text_of(path: Path) -> str:
                 f"{path.name} has {found.st_size / 2**20:.0f} MiB, at most {LARGEST_BYTES // 2**20} are read: "
                 "let the program write less"
             )
-        return file.read(LARGEST_BYTES).decode(errors="replace")
+        return file.read(LARGEST_BYTES)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of such a file, as `bytes_of` does its bytes."""
+    return bytes_of(path).decode(errors="replace")
+
+
+def exit_code_of(directory: Path) -> int:
+    """Return the exit code that our script has left, in a folder where the program could write, too.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run goes on.
+    ValueError
+        If it is not what the script writes.
+    """
+    text = text_of(directory / EXIT_CODE_FILE).strip()
+    if not (text.isdecimal() and len(text) <= 3):
+        raise ValueError(f"{EXIT_CODE_FILE} holds no number: the program has written over it")
+    return int(text)
 
 
 def fate(exit_code: int) -> tuple[str, str] | None:
@@ -65,9 +88,14 @@ def _last_lines(directory: Path) -> list[str]:
 
 
 def _opened(path: Path) -> int:
-    # a link may lead to what only the worker may read, and a pipe is never at its end
+    # a link may lead to what only the worker may read, be it to a folder above, and a pipe is never at its end
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with ExitStack() as opened:
+            folder: int | None = None
+            for part in path.absolute().parts[:-1]:
+                folder = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                opened.callback(os.close, folder)
+            descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except FileNotFoundError:
         raise
     except OSError as error:

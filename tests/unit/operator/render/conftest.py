@@ -28,3 +28,6 @@ def golden() -> Callable[[str, Any], None]:
 class _NoAliases(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+_NoAliases.add_multi_representer(str, lambda dumper, text: dumper.represent_str(str(text)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pfd_operator.contract.containers import ENGINE_CONTAINERS
 from pfd_operator.contract.labeling import AseEngine, Engine
 from pfd_operator.contract.stage import LabelParams, PrepareParams, StageParams
 from pfd_operator.contract.training import Training
@@ -114,6 +115,27 @@ def test_only_the_engine_sees_the_files_of_its_users() -> None:
         for item in all_containers(draw("label-program"))
     }
     assert {name for name, found in mounts.items() if "files" in found} == {"engine", "engine-probe"}
+
+
+@pytest.mark.parametrize("name", ["label-abinit", "label-program"])
+def test_engine_and_workers_share_one_folder_and_no_other(name: str) -> None:
+    writable = {
+        item["name"]: {mount["name"]: mount["mountPath"] for mount in item["volumeMounts"] if not mount.get("readOnly")}
+        for item in all_containers(draw(name))
+    }
+    of_engine = writable["engine"].items() | writable["engine-probe"].items()
+    workers = writable["stage-in"].items() | writable["stage-out"].items()
+    assert of_engine & workers == {("engine", "/work/engine")}
+    assert {volume for volume, _ in of_engine} & {volume for volume, _ in workers} == {"engine"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_workers_run_no_code_out_of_folders_that_can_be_written(name: str) -> None:
+    for container in all_containers(draw(name)):
+        given = {variable["name"]: variable.get("value") for variable in container["env"]}
+        python = {key: value for key, value in given.items() if key.startswith("PYTHON")}
+        of_a_worker = container["name"] not in ENGINE_CONTAINERS
+        assert python == ({"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"} if of_a_worker else {})
 
 
 def test_a_key_may_be_temporary() -> None:

@@ -100,14 +100,14 @@ def test_a_program_gives_the_labels_that_its_own_engine_gives(tmp_path):
         context.workdir,
         "sh",
         "-c",
-        f'cd {context.workdir} && sh -c "$0" "$@"',
+        f'mkdir -p {context.workdir}/engine && cd {context.workdir}/engine && sh -c "$0" "$@"',
         PROBE_SCRIPT,
         "probe",
         *probe_arguments(engine),
     )
     label_pod.stage_in(context)
-    in_image(context.workdir, "sh", str(context.workdir / "run.sh"))
-    folders = sorted((context.workdir / "tasks").iterdir())
+    in_image(context.workdir, "sh", str(context.workdir / "engine" / "run.sh"))
+    folders = sorted((context.workdir / "engine" / "tasks").iterdir())
     read = [external_labeler(engine).read_outputs(*each, 0) for each in zip(calculations, folders, strict=True)]
     assert [verdict.message for verdict in read] == ["", ""]
     assert label_pod.stage_out(context).outcome == LabelOutcome(labels=2, failed=0, reused=0)

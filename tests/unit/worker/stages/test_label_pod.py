@@ -11,9 +11,11 @@ import pytest
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.stage import StageRef
+from pfd_operator.contract.stage import LabelParams, StageRef
 from pfd_worker import label_pod
 from pfd_worker.errors import StageError
+from pfd_worker.labelers.fingerprint import fingerprint
+from pfd_worker.labelers.outputs import exit_code_of
 from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
 from tests.unit.worker.stages.loop import LABEL, Loop
 
@@ -89,19 +91,19 @@ def test_a_program_that_the_image_lacks_is_told_before_anything_runs(tmp_path, i
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.ENGINE_MISSING)
 
 
-def run_script(workdir: Path) -> None:
-    subprocess.run(["sh", str(workdir / "run.sh")], check=True, timeout=30)
+def run_script(shared: Path) -> None:
+    subprocess.run(["sh", str(shared / "run.sh")], check=True, timeout=30)
 
 
 def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(tmp_path, image):
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
-    folders = sorted((context.workdir / "tasks").iterdir())
+    folders = sorted((context.workdir / "engine" / "tasks").iterdir())
     assert [(folder / "run.abi.in").exists() for folder in folders] == [True] * 3
     for folder, ending in zip(folders, ("kill -9 $$", "echo last words; exit 3", "exit 0"), strict=True):
         (folder / "command.sh").write_text(f"{ending}\n")
-    run_script(context.workdir)
+    run_script(context.workdir / "engine")
     assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
     result = label_pod.stage_out(context)
     assert result.outcome == LabelOutcome(labels=0, failed=3, reused=0)
@@ -116,7 +118,7 @@ def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, mo
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
-    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    (context.workdir / "engine" / "tasks" / "000000" / "engine.out").touch()
     with pytest.raises(StageError) as caught:
         label_pod.stage_out(context)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
@@ -128,7 +130,7 @@ def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image)
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
-    (context.workdir / "tasks" / "000000" / "engine.out").touch()
+    (context.workdir / "engine" / "tasks" / "000000" / "engine.out").touch()
     context.stopping.set()
     with pytest.raises(StageError, match="stopped with 3 calculations to go") as caught:
         label_pod.stage_out(context)
@@ -142,7 +144,7 @@ def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, ima
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
     label_pod.stage_in(context)
-    for folder in (context.workdir / "tasks").iterdir():
+    for folder in (context.workdir / "engine" / "tasks").iterdir():
         (folder / "command.sh").write_text("sleep 60\n")
 
     def denied(desk):
@@ -151,8 +153,8 @@ def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, ima
     monkeypatch.setattr(label_pod.LabelDesk, "keep_claims", denied)
     with pytest.raises(StageError, match="keys were changed"):
         label_pod.stage_out(context)
-    run_script(context.workdir)
-    assert not (context.workdir / "done").exists()
+    run_script(context.workdir / "engine")
+    assert not (context.workdir / "engine" / "done").exists()
 
 
 def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypatch):
@@ -165,3 +167,53 @@ def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypa
     with pytest.raises(OSError, match="no space"):
         label_pod.stage_in(context_of(loop, select(loop), params=POD))
     assert loop.store.list("claims/") == []
+
+
+def test_what_an_engine_puts_in_the_place_of_our_files_fails_its_labels_only(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    label_pod.stage_in(context)
+    shared = context.workdir / "engine"
+    secret = tmp_path / "keys"
+    secret.write_text("secret")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "exit_code").write_text("secret")
+    first, second, third = sorted((shared / "tasks").iterdir())
+    os.mkfifo(first / "exit_code")
+    (second / "exit_code").symlink_to(secret)
+    third.rename(tmp_path / "moved")
+    third.symlink_to(tmp_path / "elsewhere")
+    (shared / "heartbeat").symlink_to("heartbeat")
+    (shared / "engine-probe").write_text("0 program:abinit\n0 file:Cu.psp8\n")
+    result = label_pod.stage_out(context)
+    assert result.outcome == LabelOutcome(labels=0, failed=3, reused=0)
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert [failure["reason"] for failure in failures] == ["OutputUnreadable"] * 3
+    assert "no plain file" in failures[0]["message"]
+    assert all("a link is not followed" in failure["message"] for failure in failures[1:])
+    assert "secret" not in json.dumps(failures)
+
+
+def test_a_number_that_our_script_does_not_write_is_no_exit_code(tmp_path):
+    (tmp_path / "exit_code").write_text("0 and words")
+    with pytest.raises(ValueError, match="exit_code holds no number"):
+        exit_code_of(tmp_path)
+
+
+def test_what_the_probe_leaves_besides_its_answer_is_not_there_for_the_worker(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    shared = context.workdir / "engine"
+    shared.mkdir()
+    (shared / "engine-probe").write_text("aa program:abinit\nbb file:Cu.psp8\nno answer\n")
+    target = tmp_path / "of-the-worker"
+    target.mkdir()
+    (target / "run.sh").write_text("ours")
+    (shared / "tasks").symlink_to(target)
+    (shared / "run.sh").symlink_to(target / "run.sh")
+    label_pod.stage_in(context)
+    assert [path.name for path in target.iterdir()] == ["run.sh"]
+    assert (target / "run.sh").read_text() == "ours"
+    (shared / "engine-probe").write_text("forged program:abinit\nforged file:Cu.psp8\n")
+    found = fingerprint(context.params(LabelParams).engine, context.workdir)
+    assert found == {"program:abinit": "aa", "file:Cu.psp8": "bb", "answer": "no"}

@@ -70,11 +70,11 @@ def test_labels_come_through_the_script(tmp_path, image):
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=pod())
     label_pod.stage_in(context)
-    subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
+    subprocess.run(["sh", str(context.workdir / "engine" / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)
     assert result.outcome == LabelOutcome(labels=3, failed=0, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 0, "wasted": 0}
-    assert list((context.workdir / "tasks").iterdir()) == [], "what is stored takes no room on the node"
+    assert list((context.workdir / "engine" / "tasks").iterdir()) == [], "what is stored takes no room on the node"
     stored = loop.folder / "labels.extxyz"
     stored.write_bytes(loop.store.get(loop.manifest(result, 0).files[stage_files.LABELS].key) or b"")
     for frame in read_frames(stored):
@@ -88,7 +88,7 @@ def test_a_calculation_that_fails_stops_no_other(tmp_path, image):
     failing = {"run.sh": RUN.replace("exec", "mkdir ../first 2>/dev/null && { echo no licence; exit 3; }\nexec")}
     context = context_of(loop, select(loop, trajectory=False), params=pod(files=ENGINE["files"] | failing))
     label_pod.stage_in(context)
-    subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
+    subprocess.run(["sh", str(context.workdir / "engine" / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)
     assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
     (failure,) = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")

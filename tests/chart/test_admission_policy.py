@@ -12,12 +12,12 @@ from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
 from tests.chart.chart_rendering import of_kind, render
 
-ON = ("--set", "admissionPolicy.enabled=true")
+OFF = ("--set", "admissionPolicy.enabled=false")
 PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 
 def policies(*arguments: str) -> dict[str, dict[str, Any]]:
-    found = of_kind(render(*ON, *arguments), PARTS[0])
+    found = of_kind(render(*arguments), PARTS[0])
     return {policy["metadata"]["name"].rpartition("-")[2]: policy["spec"] for policy in found}
 
 
@@ -34,13 +34,14 @@ def accounts_with(name: str) -> list[str]:
     return accounts("--set", f"stages.serviceAccountName={name}")
 
 
-def test_none_unless_asked_for() -> None:
-    assert not {document["kind"] for document in render()} & set(PARTS)
+def test_there_unless_switched_off() -> None:
+    assert {document["kind"] for document in render()} >= set(PARTS)
+    assert not {document["kind"] for document in render(*OFF)} & set(PARTS)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={lab}")])
 def test_it_holds_for_the_operators_account_only_and_denies(arguments: tuple[str, ...]) -> None:
-    documents = render(*ON, *arguments)
+    documents = render(*arguments)
     (account,) = of_kind(documents, "ServiceAccount")
     user = f'request.userInfo.username == "system:serviceaccount:pfd-system:{account["metadata"]["name"]}"'
     names = set()
@@ -50,7 +51,7 @@ def test_it_holds_for_the_operators_account_only_and_denies(arguments: tuple[str
         names.add(policy["metadata"]["name"])
     bindings = of_kind(documents, PARTS[1])
     assert {binding["spec"]["policyName"] for binding in bindings} == names
-    assert len(bindings) == len(names) == 2
+    assert len(bindings) == len(names) == 3
     assert all(binding["spec"]["validationActions"] == ["Deny"] for binding in bindings)
 
 
@@ -98,9 +99,13 @@ def test_expressions_read_only_what_they_have_asked_for() -> None:
         "pod",
         "subject",
         "operation",
+        "request",
+        "namespace",
+        "object",
+        "type",
     }
     for spec in policies().values():
-        for validation in (*spec["validations"], *spec["variables"]):
+        for validation in (*spec["validations"], *spec.get("variables", ())):
             said = re.sub(r'"[^"]*"', '""', validation["expression"])
             asked = set(re.findall(r"has\([\w.]*?(\w+)\)", said))
             read = set(re.findall(r"\.(\w+)\b(?!\()", said))

@@ -60,10 +60,16 @@ def test_it_warns_of_what_would_not_work(tmp_path: Path) -> None:
     assert "Prometheus must run in monitoring" in text
 
 
+def test_it_warns_of_an_account_that_may_run_any_pod(tmp_path: Path) -> None:
+    off = ("--set", "admissionPolicy.enabled=false")
+    assert "in any namespace" in notes(tmp_path / "everywhere", *off)
+    assert "in any namespace" not in notes(tmp_path / "named", *off, "--set", "namespaces={lab}")
+
+
 def test_a_plain_install_is_not_bothered(tmp_path: Path) -> None:
     text = notes(tmp_path)
     assert "the whole cluster" in text
-    for other in ("crds.enabled", "monitoring.", "network policy", "S3 in the cluster"):
+    for other in ("crds.enabled", "admissionPolicy", "monitoring.", "network policy", "S3 in the cluster"):
         assert other not in text
 
 

@@ -13,7 +13,7 @@ from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 
 SYSTEM_NAMESPACE, ACCOUNT = "pfd-system", "pfd"
 ADMISSION = "admission"
-"""How namespaces begin in which this account tries what the policies refuse."""
+"""How namespaces begin in which this account tries what the policies refuse, as it does in those of Kubernetes."""
 USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{ACCOUNT}"
 _POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 _COLLECTIONS = {

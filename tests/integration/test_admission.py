@@ -13,7 +13,7 @@ import yaml
 
 from pfd_operator.kube.api import ApiError, KubeApi
 from tests.chart.chart_rendering import ROOT, render
-from tests.integration.operator_account import ADMISSION, account_of
+from tests.integration.operator_account import ADMISSION, USER, account_of
 from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -23,6 +23,8 @@ STAGE_ACCOUNT = "pfd-stages"
 GOLDEN = sorted((ROOT / "tests/unit/operator/render/golden").glob("*.yaml"))
 """What the operator draws, as it is kept for its own tests."""
 COLLECTIONS = {"Job": "apis/batch/v1", "Service": "api/v1", "ConfigMap": "api/v1"}
+POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+UNCONFINED = {"type": "Unconfined"}
 SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 CONTAINER = {"name": "c", "image": "i", "securityContext": SECURITY}
 ADDS = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}
@@ -39,7 +41,6 @@ def account(kubeconfig: Path, _definitions: None, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("account")
     values = (
         f"namespaces={{{NAMESPACE}}}",
-        "admissionPolicy.enabled=true",
         f"stages.serviceAccountName={STAGE_ACCOUNT}",
     )
     documents = render(*(argument for value in values for argument in ("--set", value)))
@@ -78,12 +79,15 @@ async def operator(account: Path) -> AsyncIterator[KubeApi]:
 async def said_of(api: KubeApi, pod: dict[str, Any], owned: bool = True) -> str:
     """Return why a Job is refused; nothing if it is not. None is made."""
     kept = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [CONTAINER]}
-    kept |= {"securityContext": {"runAsNonRoot": True}}
+    kept |= {"securityContext": POD_SECURITY}
+    return await said_of_any(api, collection_of("Job"), {"template": {"spec": kept | pod}}, owned)
+
+
+async def said_of_any(api: KubeApi, collection: str, spec: dict[str, Any], owned: bool = True) -> str:
     owner = {"apiVersion": "pfd.dev/v1alpha1", "kind": "FineTuneJob", "name": "x", "uid": "1", "controller": True}
     metadata = {"name": "tried", "ownerReferences": [owner] if owned else []}
-    body = {"metadata": metadata, "spec": {"template": {"spec": kept | pod}}}
     try:
-        await api.send("POST", collection_of("Job"), body, {"dryRun": "All"})
+        await api.send("POST", collection, {"metadata": metadata, "spec": spec}, {"dryRun": "All"})
     except ApiError as error:
         assert error.status == 403, error
         return error.message
@@ -100,13 +104,22 @@ def with_init_container(**changes: Any) -> dict[str, Any]:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "token": ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
-    "projected token": ({"volumes": [TOKEN]}, "no tokens of a ServiceAccount"),
+    "projected token": ({"volumes": [TOKEN]}, "without tokens of a ServiceAccount"),
     "account": ({"serviceAccountName": "admin"}, f"ServiceAccount default or {STAGE_ACCOUNT} only"),
     "host network": ({"hostNetwork": True}, "namespaces of the node"),
     "host processes": ({"hostPID": True}, "namespaces of the node"),
     "host IPC": ({"hostIPC": True}, "namespaces of the node"),
-    "host path": ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "hostPath"),
-    "root": ({"securityContext": {}}, "runAsNonRoot"),
+    "host path": ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "are emptyDir"),
+    "disk of the network": ({"volumes": [{"name": "nfs", "nfs": {"server": "s", "path": "/"}}]}, "are emptyDir"),
+    "claim": ({"volumes": [{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}]}, "are emptyDir"),
+    "driver": ({"volumes": [{"name": "c", "csi": {"driver": "d"}}]}, "are emptyDir"),
+    "node": ({"nodeName": "control-plane"}, "name no node"),
+    "priority": ({"priorityClassName": "system-node-critical"}, "no priority class of the system"),
+    "no seccomp": ({"securityContext": {"runAsNonRoot": True}}, "seccomp"),
+    "seccomp": ({"securityContext": POD_SECURITY | {"seccompProfile": UNCONFINED}}, "seccomp"),
+    "seccomp of a container": (with_container(securityContext=SECURITY | {"seccompProfile": UNCONFINED}), "seccomp"),
+    "AppArmor": ({"securityContext": POD_SECURITY | {"appArmorProfile": UNCONFINED}}, "no other security profiles"),
+    "root": ({"securityContext": POD_SECURITY | {"runAsNonRoot": False}}, "runAsNonRoot"),
     "root in a container": (with_container(securityContext=SECURITY | {"runAsNonRoot": False}), "runAsNonRoot"),
     "privileged": (with_container(securityContext={"privileged": True}), "have no privileges"),
     "added capabilities": (with_container(securityContext=ADDS), "have no privileges"),
@@ -128,8 +141,36 @@ async def test_what_the_operator_never_makes_is_refused(operator: KubeApi, pod: 
     assert words in await said_of(operator, pod)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [{}, {"type": "LoadBalancer"}, {"type": "ExternalName", "externalName": "a.b"}, {"externalIPs": ["192.0.2.1"]}],
+    ids=["with an address", "of a load balancer", "of another name", "with an address of the node"],
+)
+async def test_services_are_headless(operator: KubeApi, spec: dict[str, Any]) -> None:
+    ports = {"ports": [{"port": 80}]}
+    assert "are headless" in await said_of_any(operator, collection_of("Service"), ports | spec)
+    headless = {"clusterIP": "None", "externalIPs": ["192.0.2.1"]}
+    assert "are headless" in await said_of_any(operator, collection_of("Service"), ports | headless)
+
+
+async def test_namespaces_of_kubernetes_itself_are_left_alone(api: KubeApi, operator: KubeApi) -> None:
+    """Where it serves the whole cluster, its rights are there, too."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}
+    binding = {"metadata": {"name": ADMISSION}, "roleRef": role, "subjects": [{"kind": "User", "name": USER}]}
+    bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public/rolebindings"
+    await api.request("POST", bindings, binding)
+
+    async def allowed() -> bool:
+        return "namespaces of Kubernetes itself" in await said_of_any(
+            operator, "/api/v1/namespaces/kube-public/services", {"clusterIP": "None"}
+        )
+
+    await until(allowed)
+    await api.request("DELETE", f"{bindings}/{ADMISSION}")
+
+
 async def test_a_job_without_an_owner_is_refused(operator: KubeApi) -> None:
-    assert "owns as its controller" in await said_of(operator, {}, owned=False)
+    assert "as its controller" in await said_of(operator, {}, owned=False)
 
 
 @pytest.mark.parametrize(

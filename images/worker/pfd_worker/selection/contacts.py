@@ -7,26 +7,30 @@ trajectory that reaches them falls into a hole. The other remedy, blending with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
 
 from pfd_worker.selection.overlaps import closest_overlap
+from pfd_worker.selection.pair_distances import PairDistances, shortest_distances
 
-REACH_FACTOR = 1.6
-"""Pairs up to this times the sum of their covalent radii are pushed together."""
+SHELL_FACTOR = 1.25
+"""Pairs up to this times the shortest distance of their elements are pushed together: nearest neighbours."""
 FARTHEST_FACTOR = 0.95
-CLOSEST_FACTOR = 0.85
-"""Distances asked for, in sums of covalent radii: for Si-Si 2.1 to 1.9 Å. Nearer, teachers guess, and forces of
-tens of eV/Å outweigh all others in the loss."""
+CLOSEST_FACTOR = 0.75
+"""Distances asked for, in shortest distances of the frames: O-O of water, which no bond holds, at 2.4 to 1.9 Å."""
+CLOSEST_BOND_FACTOR = 0.85
+"""But no closer than this times the sum of covalent radii (Si-Si 1.9 Å). Nearer, teachers guess, and forces of tens of
+eV/Å outweigh all others in the loss."""
 _TRIES = 8
 
 
 def close_contacts(frames: Sequence[Atoms], count: int, min_distance_factor: float, seed: int) -> list[Atoms]:
-    """Return frames with one pair of atoms pushed together.
+    """Return frames with one pair of atoms pushed together; all pairs of elements have an equal share, bonded or not.
 
     Parameters
     ----------
@@ -44,33 +48,48 @@ def close_contacts(frames: Sequence[Atoms], count: int, min_distance_factor: flo
     list of Atoms
         Copies, with their info.
     """
+    if not count:
+        return []
     rng = np.random.default_rng(seed)
+    shortest = shortest_distances(frames)
+    tried: Counter[int] = Counter()
     made: list[Atoms] = []
     for _ in range(_TRIES):
         for number in rng.permutation(len(frames)):
             if len(made) == count:
                 return made
-            squeezed = _squeezed(frames[int(number)], min_distance_factor, rng)
+            pairs = PairDistances.of(frames[int(number)])
+            here = np.unique(pairs.elements)
+            if not len(here):
+                continue
+            elements = int(min(rng.permutation(here), key=tried.__getitem__))
+            tried[elements] += 1
+            near = np.flatnonzero((pairs.elements == elements) & (pairs.distance <= SHELL_FACTOR * shortest[elements]))
+            squeezed = _squeezed(frames[int(number)], pairs, near, shortest[elements], min_distance_factor, rng)
             if squeezed is not None:
                 made.append(squeezed)
     return made
 
 
-def _squeezed(atoms: Atoms, min_distance_factor: float, rng: np.random.Generator) -> Atoms | None:
+def _squeezed(
+    atoms: Atoms,
+    pairs: PairDistances,
+    near: NDArray[np.int64],
+    shortest: float,
+    min_distance_factor: float,
+    rng: np.random.Generator,
+) -> Atoms | None:
     """Push one pair together, each atom by half of the way; None if that brings another pair too close."""
-    reach = {number: REACH_FACTOR * covalent_radii[number] for number in set(atoms.numbers)}
-    first, second, distance, vector = neighbor_list("ijdD", atoms, [reach[number] for number in atoms.numbers])
-    # an atom cannot be pushed towards its own image
-    pairs = np.flatnonzero(first < second)
-    if not len(pairs):
+    if not len(near):
         return None
-    pair = rng.choice(pairs)
-    i, j = first[pair], second[pair]
-    factor = rng.uniform(max(CLOSEST_FACTOR, min_distance_factor), max(FARTHEST_FACTOR, min_distance_factor))
-    target = factor * (covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]])
-    if target >= distance[pair]:
+    pair = rng.choice(near)
+    i, j = pairs.first[pair], pairs.second[pair]
+    bond = covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]]
+    least = max(CLOSEST_FACTOR * shortest, CLOSEST_BOND_FACTOR * bond, min_distance_factor * bond)
+    target = rng.uniform(least, max(FARTHEST_FACTOR * shortest, least))
+    if target >= pairs.distance[pair]:
         return None
-    step = 0.5 * (1 - target / distance[pair]) * vector[pair]
+    step = 0.5 * (1 - target / pairs.distance[pair]) * pairs.vector[pair]
     pushed = atoms.copy()
     pushed.positions[i] += step
     pushed.positions[j] -= step

@@ -1,12 +1,15 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.data import covalent_radii
 from ase.geometry import get_distances
 
-from pfd_worker.selection.contacts import CLOSEST_FACTOR, FARTHEST_FACTOR, close_contacts
+from pfd_worker.selection.contacts import CLOSEST_BOND_FACTOR, CLOSEST_FACTOR, FARTHEST_FACTOR, close_contacts
 from pfd_worker.selection.overlaps import closest_overlap
+from pfd_worker.selection.pair_distances import PairDistances, named, shortest_distances
 
 
 def frames(count=3):
@@ -30,12 +33,49 @@ def test_one_pair_of_each_is_pushed_together_and_the_rest_stays():
     assert len(made) == 12
     assert {atoms.info["trajectory"] for atoms in made} == {"t0", "t1", "t2"}
     by_trajectory = {atoms.info["trajectory"]: atoms for atoms in given}
-    radii = 2 * covalent_radii[14]
+    nearest = CLOSEST_BOND_FACTOR * 2 * covalent_radii[14]
+    farthest = FARTHEST_FACTOR * min(map(shortest, given))
     for atoms in made:
         moved = np.abs(atoms.positions - by_trajectory[atoms.info["trajectory"]].positions).max(axis=1) > 1e-12
         assert moved.sum() == 2
-        assert CLOSEST_FACTOR * radii - 1e-9 <= shortest(atoms) <= FARTHEST_FACTOR * radii
-    assert np.ptp([shortest(atoms) for atoms in made]) > 0.1, "distances are spread"
+        assert nearest - 1e-9 <= shortest(atoms) <= farthest
+    assert np.ptp([shortest(atoms) for atoms in made]) > 0.05, "distances are spread"
+
+
+def water():
+    rng = np.random.default_rng(1)
+    atoms = Atoms(cell=[6.2] * 3, pbc=True)
+    for place in np.ndindex(2, 2, 2):
+        one = molecule("H2O")
+        one.rotate(rng.uniform(0, 360), rng.normal(size=3))
+        one.translate(3.1 * np.array(place) - one.positions[0])
+        atoms += one
+    return atoms
+
+
+def salt():
+    atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+    atoms.rattle(0.1, seed=3)
+    return atoms
+
+
+def pushed_pairs(before, after):
+    moved = np.flatnonzero(np.abs(after.positions - before.positions).max(axis=1) > 1e-12)
+    first, second = (before.symbols[int(atom)] for atom in moved)
+    return "-".join(sorted((first, second)))
+
+
+@pytest.mark.parametrize("atoms", [water(), salt()], ids=["water", "salt"])
+def test_pairs_that_no_bond_holds_have_the_same_share_and_are_closer_than_md_brings_them(atoms):
+    before = {named(elements): distance for elements, distance in shortest_distances([atoms]).items()}
+    shares = Counter()
+    for contact in close_contacts([atoms] * 5, 30, 0.6, seed=1):
+        pair = pushed_pairs(atoms, contact)
+        shares[pair] += 1
+        after = {named(elements): distance for elements, distance in PairDistances.of(contact).shortest().items()}
+        assert after[pair] <= FARTHEST_FACTOR * before[pair] + 1e-9
+        assert after[pair] >= CLOSEST_FACTOR * before[pair] - 1e-9
+    assert shares.keys() == before.keys() and min(shares.values()) >= 7
 
 
 def test_the_same_seed_makes_the_same_and_leaves_what_was_given():

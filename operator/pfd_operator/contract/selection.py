@@ -27,6 +27,15 @@ class Aimd(Strict):
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
 
 
+class Apart(StrEnum):
+    """What of the hold-out no training frame shares."""
+
+    TRAJECTORIES = "Trajectories"
+    """Its trajectories, from starts of their own: other variations of the same structures."""
+    STRUCTURES = "Structures"
+    """Its structures, with all their variations, in systems that have enough of them."""
+
+
 class HoldOut(Strict):
     """The frozen hold-out: DFT-labelled frames of trajectories of their own, never trained on."""
 
@@ -35,6 +44,11 @@ class HoldOut(Strict):
         ge=4,
         le=2000,
         description="Number of frames, spread evenly over systems, temperatures and pressures. Default 16.",
+    )
+    apart: Apart = Field(
+        Apart.TRAJECTORIES,
+        description="What it shares with no training frame: Trajectories, or Structures, a quarter of those of each "
+        "system that has four. Default Trajectories.",
     )
 
 

@@ -14,7 +14,7 @@ from .exploration import Exploration
 from .labeling import AseEngine, Engine
 from .location import StoreLocation
 from .model_source import ModelSource
-from .selection import Aimd, NoveltyMeasure, Purpose
+from .selection import Aimd, Apart, NoveltyMeasure, Purpose
 from .student import Student
 from .systems import LabelledData, Perturb
 from .training import Training
@@ -112,6 +112,8 @@ class ExploreParams(Params):
     systems: list[Name]
     exploration: Exploration
     min_distance_factor: float
+    apart: Apart = Apart.TRAJECTORIES
+    """What decides which starts are the hold-out's."""
 
 
 class SelectParams(Params):
@@ -132,6 +134,8 @@ class SelectParams(Params):
     """No other pair of theirs may be closer than this times the sum of its covalent radii."""
     aimd: Aimd | None = None
     """AIMD trajectories asked for on top, from the perturbed starts."""
+    apart: Apart = Apart.TRAJECTORIES
+    """What decides which of them are the hold-out's, and not AIMD's."""
     noise_frames: int | None = None
     """Frames out of those chosen that are computed once more by the tighter engine of label."""
 
@@ -174,6 +178,8 @@ class AcceptParams(Params):
     student: Student
     exploration: Exploration
     """Its hottest and first conditions are those of the MD that the student has to survive."""
+    apart: Apart = Apart.TRAJECTORIES
+    """What decides which starts no training trajectory began from."""
     dft_holdout: Uri | None = None
     """Manifest of a train stage that has the DFT hold-out."""
     teacher: str | None = None

@@ -50,6 +50,7 @@ def explored(spec: JobSpec, systems: Sequence[str], iteration: int) -> ExplorePa
         systems=list(systems),
         exploration=spec.exploration,
         min_distance_factor=spec.selection.min_distance_factor,
+        apart=spec.holdout.apart,
     )
 
 
@@ -63,6 +64,7 @@ def selected(
             frames=spec.holdout.frames,
             representative_fraction=1.0,
             aimd=aimd,
+            apart=spec.holdout.apart,
             noise_frames=noise_frames,
         )
     return SelectParams(

@@ -5,6 +5,7 @@ from ase.build import bulk, graphene
 from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.systems import Perturb, Slab
 from pfd_worker.errors import StageError
 from pfd_worker.structures import (
@@ -184,7 +185,7 @@ def test_holdout_trajectories_have_starts_of_their_own(count, kept):
     second = silicon()
     second.info = {"frame": 1}
     starts = varied([silicon(), second], Perturb(count=count), "s", seed=1)
-    holdout, training = holdout_starts(starts), training_starts(starts)
+    holdout, training = (pool(starts, Apart.TRAJECTORIES) for pool in (holdout_starts, training_starts))
     assert len(holdout) == kept and len(training) >= 1
     assert {int(atoms.info["frame"]) for atoms in holdout} == {0, 1}
     if count > 1:
@@ -205,9 +206,24 @@ def test_starts_are_looked_at_a_few_times_each_however_many_there_are():
             return {"variation": self._variation}
 
     starts = [Start(number % 40) for number in range(2000)]
-    assert [len(pool(starts)) for pool in (holdout_starts, training_starts)] == [500, 1500]
+    assert [len(pool(starts, Apart.TRAJECTORIES)) for pool in (holdout_starts, training_starts)] == [500, 1500]
     assert len(looks) <= 4 * len(starts)
-    assert training_starts([]) == holdout_starts([]) == []
+    assert training_starts([], Apart.TRAJECTORIES) == holdout_starts([], Apart.STRUCTURES) == []
+
+
+@pytest.mark.parametrize(
+    ("structures", "kept"), [(3, {0, 1, 2}), (4, {2}), (6, {1, 4}), (12, {2, 6, 10})], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_whole_structures_are_kept_apart_with_all_their_variations(structures, count, kept):
+    starts = [Atoms("Cu", info={"frame": f, "variation": v}) for f in range(structures) for v in range(count)]
+    holdout, training = (pool(starts, Apart.STRUCTURES) for pool in (holdout_starts, training_starts))
+    assert {atoms.info["frame"] for atoms in holdout} == kept
+    if structures >= 4:
+        assert {atoms.info["frame"] for atoms in training} == set(range(structures)) - kept
+        assert len(holdout) == count * len(kept) and len(holdout) + len(training) == len(starts)
+    else:
+        assert len(holdout) == len(holdout_starts(starts, Apart.TRAJECTORIES)), "three are too few to keep one from"
 
 
 def test_every_structure_has_its_turn_before_any_has_another():

@@ -1,10 +1,13 @@
-"""Fair shares: a number of frames dealt over groups as evenly as the groups can give."""
+"""Fair shares: a number of frames dealt over groups as evenly as the groups can give, and spread over a sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+_Item = TypeVar("_Item")
 
 
 def fair_quotas(available: Mapping[str, int], total: int, seed: int) -> dict[str, int]:
@@ -33,3 +36,8 @@ def fair_quotas(available: Mapping[str, int], total: int, seed: int) -> dict[str
                 quotas[name] += 1
                 left -= 1
     return quotas
+
+
+def middles(items: Sequence[_Item], count: int) -> list[_Item]:
+    """Return the middle one of each of `count` equal parts of a sequence."""
+    return [items[(2 * part + 1) * len(items) // (2 * count)] for part in range(count)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_worker.selection.quotas import fair_quotas
+from pfd_worker.selection.quotas import fair_quotas, middles
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,5 @@ def select_representative(candidates: Sequence[Candidate], count: int, seed: int
         for name, share in fair_quotas(lengths, quota, seed_of(seed, stratum)).items():
             ordered = sorted(rows[stratum][name], key=lambda row: candidates[row].step)
             # the middles of equal parts of the trajectory: never its start, which resembles the given structure
-            chosen += [ordered[(2 * part + 1) * len(ordered) // (2 * share)] for part in range(share)]
+            chosen += middles(ordered, share)
     return sorted(chosen)

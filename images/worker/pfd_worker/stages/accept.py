@@ -13,6 +13,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import AcceptParams
 from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker import stage_files
@@ -54,7 +55,7 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES))),
+        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES)), params.apart),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
@@ -194,6 +195,9 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
     return files
 
 
-def _structures(structures: list[Atoms]) -> dict[str, Atoms]:
-    """Return the first structure of each system: as it was given, since strain and vacancies stay in MD for good."""
-    return {system: mine[0] for system, mine in by_system(structures).items()}
+def _structures(structures: list[Atoms], apart: Apart) -> dict[str, Atoms]:
+    """Return one structure of each system, as it was given, since strain and vacancies stay in MD for good.
+
+    One that no training trajectory began from, if whole structures are kept.
+    """
+    return {system: holdout_starts(mine, apart)[0] for system, mine in by_system(structures).items()}

@@ -117,8 +117,8 @@ def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, l
     """Return the starts of each system in the seeded order in which its trajectories take them, one after another."""
     dealt = {}
     for system, mine in by_system(starts).items():
-        pool = holdout_starts(mine) if params.purpose == "hold-out" else training_starts(mine)
-        dealt[system] = structures_in_turn(pool, seed_of(seed, "starts", params.purpose, system))
+        pool = holdout_starts if params.purpose == "hold-out" else training_starts
+        dealt[system] = structures_in_turn(pool(mine, params.apart), seed_of(seed, "starts", params.purpose, system))
     return dealt
 
 

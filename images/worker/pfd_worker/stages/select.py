@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome, SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
-from pfd_operator.contract.selection import NOISE, Aimd, Purpose
+from pfd_operator.contract.selection import NOISE, Aimd, Apart, Purpose
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
@@ -25,7 +25,7 @@ from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import feature_map
-from pfd_worker.selection.quotas import fair_quotas
+from pfd_worker.selection.quotas import fair_quotas, middles
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.structures import by_system, training_starts
@@ -67,7 +67,7 @@ def run(context: StageContext) -> StageOutput:
     ]
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))
-        for atoms, settings in _aimd(starts, params.aimd, context.spec.seed):
+        for atoms, settings in _aimd(starts, params.aimd, params.apart, context.spec.seed):
             tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
@@ -103,9 +103,7 @@ def _few_candidates(params: SelectParams, candidates: int) -> Caution | None:
 def once_more(tasks: Sequence[Task], count: int) -> list[Task]:
     """Return single points that are computed again by tighter settings, spread evenly over those that there are."""
     single = [task for task in tasks if task.aimd is None]
-    count = min(count, len(single))
-    chosen = (single[(2 * part + 1) * len(single) // (2 * count)] for part in range(count))
-    return [replace(task, purpose=NOISE) for task in chosen]
+    return [replace(task, purpose=NOISE) for task in middles(single, min(count, len(single)))]
 
 
 def _exploration(
@@ -188,12 +186,12 @@ def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Seq
     return [loaded[shard][row] for shard, row in places]
 
 
-def _aimd(starts: Sequence[Atoms], aimd: Aimd, seed: int) -> list[tuple[Atoms, AimdSettings]]:
+def _aimd(starts: Sequence[Atoms], aimd: Aimd, apart: Apart, seed: int) -> list[tuple[Atoms, AimdSettings]]:
     """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such.
 
     Of one step there are no more than structures: it is its start, and the same one again would be the same label.
     """
-    pools = {system: training_starts(found) for system, found in by_system(starts).items()}
+    pools = {system: training_starts(found, apart) for system, found in by_system(starts).items()}
     most = {system: len(pool) if aimd.steps == 1 else aimd.trajectories for system, pool in pools.items()}
     result = []
     for system, count in fair_quotas(most, aimd.trajectories, seed_of(seed, "aimd")).items():

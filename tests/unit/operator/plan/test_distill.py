@@ -11,6 +11,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import DistillJobStatus, TeacherRecord
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import (
     AcceptParams,
     ExploreParams,
@@ -67,6 +68,14 @@ def test_the_teacher_explores_first_then_the_student() -> None:
     assert second.inputs["model"] == run.status.inputs["train"]
     assert isinstance(second.params, ExploreParams)
     assert second.params.systems == ["diamond"], "the systems of the FineTuneJob"
+
+
+def test_all_stages_that_choose_starts_are_told_what_keeps_the_hold_out_apart() -> None:
+    run = Run(distill_resource(holdout={"frames": 4, "apart": "Structures"}))
+    for position in ((0, StageKind.EXPLORE), (0, StageKind.SELECT), (1, StageKind.EXPLORE), (2, StageKind.ACCEPT)):
+        params = run.until(*position).spec.params
+        assert isinstance(params, ExploreParams | SelectParams | AcceptParams)
+        assert params.apart is Apart.STRUCTURES
 
 
 def test_the_first_training_gets_the_hold_out_and_later_ones_the_last_round() -> None:

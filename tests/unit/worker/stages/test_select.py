@@ -12,6 +12,7 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
+from pfd_worker.frames import read_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
@@ -97,6 +98,31 @@ def test_iterations_go_on_through_the_starts(explored):
     # two trajectories each: the fourth start is kept for the hold-out
     assert [len(starts) for starts in taken] == [2, 2, 2]
     assert set.union(*taken) == {0, 1, 2} and taken[0] != taken[1]
+
+
+def test_no_training_frame_descends_from_a_structure_of_the_hold_out(tmp_path):
+    loop = Loop(tmp_path)
+    starts = []
+    for structure in range(5):
+        for variation in range(2):
+            starts.append(bulk("Cu", cubic=True, a=3.5 + 0.05 * structure))
+            starts[-1].rattle(0.05, seed=len(starts))
+            info = {"system": "copper", "start": len(starts) - 1, "frame": structure, "variation": variation}
+            starts[-1].info = {**info, "slab": False}
+    files = {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"])}
+    prepare = loop.committed(EVEN, 0, files, {"elements": ["Cu"]})
+    begun = {}
+    for iteration, purpose in enumerate(("hold-out", "training", "training", "training", "training")):
+        params = {**explore_params(purpose), "apart": "Structures"}
+        explore = loop.indexed(params, iteration, dict.fromkeys(MODEL, prepare), 2)
+        found = [record for index in range(2) for record in loop.manifest(explore, index).summary["trajectories"]]
+        begun.setdefault(purpose, set()).update(starts[record["start"]].info["frame"] for record in found)
+    asked = {**HELD_OUT, "apart": "Structures", "aimd": {"trajectories": 9, "steps": 1}}
+    selected = ref(loop.run(asked, 0, {"prepare": prepare, "explore": explore}))
+    loop.store.download(loop.manifest(selected).files[stage_files.FRAMES].key, tmp_path / "frames.extxyz")
+    aimd = [atoms for atoms in read_frames(tmp_path / "frames.extxyz") if "aimd" in atoms.info["trajectory"]]
+    begun["training"] |= {starts[atoms.info["start"]].info["frame"] for atoms in aimd}
+    assert begun == {"hold-out": {2}, "training": {0, 1, 3, 4}} and len(aimd) == 8
 
 
 def test_low_energies_have_their_share_and_the_rest_stays(explored):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -50,13 +50,17 @@ def read_frames(path: Path) -> list[Atoms]:
     path
         The file; an empty file has no frames.
     """
+    return list(frames_one_by_one(path))
+
+
+def frames_one_by_one(path: Path) -> Iterator[Atoms]:
+    """Read what `read_frames` does, each frame when it is asked for."""
     if path.stat().st_size == 0:
-        return []
-    frames = list(iread(path, index=":", format="extxyz"))
-    for atoms in frames:
+        return
+    for atoms in iread(path, index=":", format="extxyz"):
         # ASE gives fixed atoms no force, whatever the label says, and would not move them in MD
         atoms.set_constraint()
-    return frames
+        yield atoms
 
 
 def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> None:

@@ -73,7 +73,7 @@ class ExplorationCounts(Message):
     exploded: int | None = None
     """Of the trajectories, those that ended early; both are unknown if a pod that explored failed finally."""
     novel: int | None = None
-    """Of the candidates, those new to the training set; unknown while that has too few frames to compare with."""
+    """Of the candidates, those new to the training set; unknown while that has too few trajectories to compare with."""
 
 
 class Outcome(Message):

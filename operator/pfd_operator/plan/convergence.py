@@ -175,7 +175,7 @@ def _exploration(limits: Convergence, measured: Measured) -> Iterator[_Finding]:
             limits.novel_fraction,
             measured.novel,
             "candidate frames of the MD that is new to the training set",
-            "there are too few labelled frames to compare with, or the worker did not report it",
+            "the labelled frames are of too few trajectories to compare with, or the worker did not report it",
         ),
         (
             limits.exploded_fraction,

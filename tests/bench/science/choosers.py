@@ -15,6 +15,7 @@ from ase import Atoms
 from pfd_operator.contract.selection import NoveltyMeasure, Selection
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.selection.choice import choose_frames
+from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.representative import Candidate
 
 REPRESENTATIVE_FRACTION = Selection().representative_fraction
@@ -48,9 +49,9 @@ def operator(pool: Sequence[Atoms], folder: Path, seed: int, measure: NoveltyMea
         features = DeepmdModel(model).features(pool, elements)
         rest = np.setdiff1d(np.arange(len(pool)), chosen)
         even = math.ceil(REPRESENTATIVE_FRACTION * count)
-        mine, known = features[rest], features[list(chosen)]
+        known = TrainingSet.of(features[list(chosen)], [pool[row] for row in chosen])
         offered = [candidates[row] for row in rest]
-        choice = choose_frames(offered, count, even, 0, measure, (mine, known), seed + len(chosen))
+        choice = choose_frames(offered, count, even, 0, measure, features[rest], known, seed + len(chosen))
         return [int(rest[row]) for row in choice.samplings]
 
     return choose

@@ -20,6 +20,7 @@ from ase.data import covalent_radii
 from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.geometry import GeometryLimits, geometry_fault, geometry_faults
+from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.representative import Candidate
 
 REPEATS = {32: (2, 2, 1), 64: (2, 2, 2), 128: (4, 2, 2)}
@@ -80,13 +81,14 @@ def _select(candidates: int) -> dict[str, float]:
     for begin in range(0, candidates, 10_000):
         part = features[begin : begin + 10_000]
         part[:] = rng.standard_normal(part.shape, dtype=np.float32)
-    known = rng.standard_normal((LABELLED, WIDTH), dtype=np.float32)
+    labelled = rng.standard_normal((LABELLED, WIDTH), dtype=np.float32)
+    known = TrainingSet(labelled, np.arange(LABELLED), np.ones(LABELLED, dtype=bool))
     rows = [
         Candidate(f"s{n // FRAMES_OF_A_TRAJECTORY % STRATA}", f"t{n // FRAMES_OF_A_TRAJECTORY}", n)
         for n in range(candidates)
     ]
     begun = time.perf_counter()
-    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, 0, NoveltyMeasure.DISTANCE, (features, known), seed=7)
+    chosen = choose_frames(rows, CHOSEN, CHOSEN // 2, 0, NoveltyMeasure.DISTANCE, features, known, seed=7)
     seconds = time.perf_counter() - begun
     if len(chosen.samplings) != CHOSEN:
         raise ValueError(f"{len(chosen.samplings)} frames were chosen")

@@ -19,8 +19,9 @@ _LABELS_COLUMN = Cell("labels", "trained on")
 _EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
 _EXPLORATION_NOTE = (
     "An MD frame counts as new if it is farther from every training frame than 90 % of the training frames are from "
-    "the nearest other one (measured as spec.selection.novelty says). If MD and training frames had the same "
-    "distribution, about 10 % of the MD frames would be new."
+    "the nearest one of another trajectory (measured as spec.selection.novelty says; frames chosen for being far or "
+    "extreme do not count). If MD and training frames had the same distribution, about 10 % of the MD frames would be "
+    "new."
 )
 _EXPECTED_COLUMNS = (Cell("expected of MD", "force RMSE below, eV/Å"),)
 _EXPECTED_NOTE = (

@@ -12,12 +12,12 @@ from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
 from pfd_worker.selection.low_energy import select_low_energy
-from pfd_worker.selection.novelty import Novelty, count_novel, select_distinct, select_novel
+from pfd_worker.selection.novelty import Novelty, TrainingSet, count_novel, select_distinct, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
 from pfd_worker.selection.variance import PosteriorVariance
 
 Features = NDArray[np.float32]
-MEASURES: dict[NoveltyMeasure, Callable[[Features, Features], Novelty]] = {
+MEASURES: dict[NoveltyMeasure, Callable[[Features, TrainingSet], Novelty]] = {
     NoveltyMeasure.DISTANCE: Distance,
     NoveltyMeasure.UNCERTAINTY: PosteriorVariance,
 }
@@ -41,7 +41,8 @@ def choose_frames(
     even: int,
     low: int,
     measure: NoveltyMeasure,
-    features: tuple[Features, Features],
+    features: Features,
+    training: TrainingSet,
     seed: int,
 ) -> Choice:
     """Choose exactly `count` candidates, or all there are.
@@ -59,16 +60,18 @@ def choose_frames(
     measure
         What makes a candidate new.
     features
-        Of the candidates (n, d), and of the frames labelled already (m, d).
+        Of the candidates, (n, d).
+    training
+        The frames labelled already.
     seed
         Of all that is left to chance.
     """
     chosen = dict.fromkeys(select_representative(candidates, min(count, even), seed), Sampling.REPRESENTATIVE)
-    mine, known = features
-    if not len(mine) or (len(chosen) == count and not len(known)):
+    known = len(training.features)
+    if not len(features) or (len(chosen) == count and not known):
         return Choice(chosen, None)
-    novelty = MEASURES[measure](mine, known)
-    before, novel = (novelty.scores.copy() if len(known) else None), count_novel(novelty)
+    novelty = MEASURES[measure](features, training)
+    before, novel = (novelty.scores.copy() if known else None), count_novel(novelty)
     for row in chosen:
         novelty.take(row)
     free = set(range(len(candidates))) - set(chosen)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from pfd_worker.selection.novelty import TrainingSet
+
 NUMBERS_AT_A_TIME = 1_000_000
 """Features or distances: bounds the memory of a search (some 8 MB each), however many candidates there are."""
 
@@ -29,14 +31,13 @@ def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]
     return nearest
 
 
-def own_distances(training: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the distance of every frame of the training set to the nearest other one; nothing if there is no other."""
-    if len(training) < 2:
-        return np.zeros(0)
-    own = np.empty(len(training))
-    for rows in _blocks(training, training):
-        distances = cdist(training[rows], training)
-        distances[np.arange(len(distances)), np.arange(rows.start, rows.start + len(distances))] = np.inf
+def own_distances(training: TrainingSet) -> NDArray[np.float64]:
+    """Return the distance of every frame to the nearest one of another trajectory; infinite if there is no other."""
+    features, trajectories = training.features, training.trajectories
+    own = np.empty(len(features))
+    for rows in _blocks(features, features):
+        distances = cdist(features[rows], features)
+        distances[trajectories[rows, None] == trajectories] = np.inf
         own[rows] = distances.min(axis=1)
     return own
 
@@ -54,12 +55,13 @@ class Distance:
     features
         (n, d) of the candidates.
     training
-        (m, d) of the frames that are labelled already; m may be 0.
+        Of the frames that are labelled already, if there are any.
     """
 
-    def __init__(self, features: NDArray[np.float32], training: NDArray[np.float32]) -> None:
+    def __init__(self, features: NDArray[np.float32], training: TrainingSet) -> None:
         self._features = features
-        self.scores = distances_to_set(features, training)
+        self.training = training
+        self.scores = distances_to_set(features, training.features)
         self.own = own_distances(training)
 
     def take(self, row: int) -> None:

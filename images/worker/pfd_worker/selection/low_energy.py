@@ -42,7 +42,7 @@ def select_low_energy(
         if candidate.energy_per_atom is not None and not candidate.brink:
             groups.setdefault(candidate.composition, []).append((candidate.energy_per_atom, row))
     chosen: list[int] = []
-    duplicate, scores = duplicate_score(novelty.own), novelty.scores
+    duplicate, scores = duplicate_score(novelty), novelty.scores
     for name, quota in fair_quotas({name: len(group) for name, group in groups.items()}, count, seed).items():
         left = quota
         for _, row in sorted(groups[name]):

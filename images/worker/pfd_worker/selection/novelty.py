@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 
+from pfd_worker.frames import Sampling
 from pfd_worker.selection.quotas import fair_quotas
 
 DUPLICATE_QUANTILE = 0.1
-"""A candidate less novel than this part of the training set is to the rest of that set is a near-duplicate."""
+"""A candidate less novel than this part of the training set is to its other trajectories is a near-duplicate."""
 NOVEL_QUANTILE = 0.9
-"""A candidate more novel than this part of the training set is to the rest of that set is new. Were the MD's frames and
-those of the training set drawn in the same way, a tenth of the candidates would be."""
-FEWEST_LABELLED = 9
-"""Frames without which there is no such quantile."""
+"""A candidate more novel than this part of the training set is to its other trajectories is new. Were the MD's frames
+and those of the training set drawn in the same way, a tenth of the candidates would be."""
+FEWEST_TRAJECTORIES = 9
+"""Without so many there is no such quantile."""
+_DRAWN = (Sampling.REPRESENTATIVE, Sampling.AIMD)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The frames that are labelled already, which candidates are compared with."""
+
+    features: NDArray[np.float32]
+    """(m, d)."""
+    trajectories: NDArray[np.intp]
+    """(m,) which trajectory each is of: frames of one resemble one another more than they do any other MD."""
+    drawn: NDArray[np.bool_]
+    """(m,) whether each was taken as it came: those chosen for being far or extreme are not as the next MD will be."""
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32], frames: Iterable[Atoms]) -> TrainingSet:
+        """Return the set of these frames, whose info says where they come from; given data were drawn by the user."""
+        about = [(str(atoms.info["trajectory"]), atoms.info.get("sampling")) for atoms in frames]
+        _, trajectories = np.unique([name for name, _ in about], return_inverse=True)
+        return cls(features, trajectories, np.array([how is None or how in _DRAWN for _, how in about], dtype=bool))
 
 
 class Novelty(Protocol):
     """How new each candidate is to the training set and to the candidates taken so far."""
 
+    training: TrainingSet
     own: NDArray[np.float64]
-    """(m,) scores that frames of the training set would have without themselves in it; empty if m is less than 2."""
+    """(m,) scores that its frames would have if none of their trajectory were in it."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -36,19 +60,34 @@ class Novelty(Protocol):
         ...
 
 
-def duplicate_score(own: NDArray[np.float64]) -> float:
+def duplicate_score(novelty: Novelty) -> float:
     """Return the score up to which a candidate is a near-duplicate of the training set.
 
     A quantile of the training set's own scores has no unit to tune and follows the descriptors of the model at hand.
     """
-    return float(np.quantile(own, DUPLICATE_QUANTILE)) if len(own) else 0.0
+    return _own_quantile(novelty, DUPLICATE_QUANTILE, fewest=2) or 0.0
 
 
 def count_novel(novelty: Novelty) -> int | None:
-    """Return how many candidates are new to the training set; None if this is too small to tell."""
-    if len(novelty.own) < FEWEST_LABELLED:
+    """Return how many candidates are new to the training set; None if that has too few trajectories to tell."""
+    limit = _own_quantile(novelty, NOVEL_QUANTILE, FEWEST_TRAJECTORIES)
+    return None if limit is None else int(np.sum(novelty.scores > limit))
+
+
+def _own_quantile(novelty: Novelty, fraction: float, fewest: int) -> float | None:
+    """Return the score that this part of the training set's own ones is below; None if it has fewer trajectories.
+
+    Every trajectory counts alike, however many of its frames are labelled, and so does the next one: the same part of
+    its frames is expected below (Dunn, Wasserman and Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023), pooled).
+    """
+    drawn = novelty.training.drawn
+    _, trajectory, frames = np.unique(novelty.training.trajectories[drawn], return_inverse=True, return_counts=True)
+    if len(frames) < fewest:
         return None
-    return int(np.sum(novelty.scores > np.quantile(novelty.own, NOVEL_QUANTILE)))
+    own = novelty.own[drawn]
+    order = np.argsort(own)
+    below = np.cumsum(1.0 / frames[trajectory[order]]) / (len(frames) + 1)
+    return float(np.interp(fraction, below, own[order]))
 
 
 def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int], count: int, seed: int) -> list[int]:
@@ -77,7 +116,7 @@ def select_novel(novelty: Novelty, strata: Sequence[str], rows: Collection[int],
     """
     names = np.asarray(strata)
     rest = _among(names, rows)
-    chosen = _fill(novelty, names, rest & (novelty.scores > duplicate_score(novelty.own)), count, seed)
+    chosen = _fill(novelty, names, rest & (novelty.scores > duplicate_score(novelty)), count, seed)
     rest[chosen] = False
     return chosen + _fill(novelty, names, rest, count - len(chosen), seed)
 
@@ -88,7 +127,7 @@ def select_distinct(novelty: Novelty, strata: Sequence[str], rows: Collection[in
     Parameters and result are those of `select_novel`; fewer are chosen where all others are near-duplicates.
     """
     names = np.asarray(strata)
-    rest, least = _among(names, rows), duplicate_score(novelty.own)
+    rest, least = _among(names, rows), duplicate_score(novelty)
     chosen: list[int] = []
     while len(chosen) < count:
         # a share that a stratum cannot fill is dealt anew over those that can

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pfd_worker.selection.novelty import TrainingSet
+
 PRIOR_PRECISION = 0.01
 """Of the linear model's weights, where features have a mean square length of 1 and labels a noise of 1. Directions that
 hold less than this part of the features' variance count as unseen however many labels there are."""
@@ -24,18 +26,21 @@ class PosteriorVariance:
     features
         (n, d) of the candidates.
     training
-        (m, d) of the frames that are labelled already; m may be 0.
+        Of the frames that are labelled already, if there are any.
     """
 
-    def __init__(self, features: NDArray[np.float32], training: NDArray[np.float32]) -> None:
+    def __init__(self, features: NDArray[np.float32], training: TrainingSet) -> None:
         self._features = features
-        self._centre = (training if len(training) else features).mean(axis=0, dtype=np.float64)
+        self.training = training
+        labelled = training.features
+        self._centre = (labelled if len(labelled) else features).mean(axis=0, dtype=np.float64)
         squares = sum(float(np.sum((features[rows] - self._centre) ** 2)) for rows in self._blocks())
         self._scale = np.sqrt(squares / len(features)) or 1.0
-        known = (training - self._centre) / self._scale
-        self._covariance = np.linalg.inv(known.T @ known + PRIOR_PRECISION * np.eye(features.shape[1]))
+        known = (labelled - self._centre) / self._scale
+        precision = known.T @ known + PRIOR_PRECISION * np.eye(features.shape[1])
+        self._covariance = np.linalg.inv(precision)
         self._variance = np.concatenate([_variance(self._rows(rows), self._covariance) for rows in self._blocks()])
-        self.own = _own_deviations(known, self._covariance)
+        self.own = _own_deviations(known, precision, training.trajectories)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -65,10 +70,14 @@ def _variance(rows: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDA
     return variance
 
 
-def _own_deviations(known: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what each labelled frame's deviation would be without its own label."""
-    if len(known) < 2:
-        return np.zeros(0)
-    leverage = _variance(known, covariance)
-    deviations: NDArray[np.float64] = np.sqrt(leverage / (1.0 - leverage))
-    return deviations
+def _own_deviations(
+    known: NDArray[np.float64], precision: NDArray[np.float64], trajectories: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return what each labelled frame's deviation would be without the labels of its trajectory."""
+    own = np.empty(len(known))
+    for trajectory in np.unique(trajectories):
+        rows = trajectories == trajectory
+        mine = known[rows]
+        without = np.linalg.solve(precision - mine.T @ mine, mine.T)
+        own[rows] = np.sqrt(np.einsum("ij,ji->i", mine, without))
+    return own

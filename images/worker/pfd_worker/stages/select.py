@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -19,12 +18,13 @@ from pfd_operator.contract.selection import NOISE, Aimd, Apart, Purpose
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import Sampling, read_frames, write_frames
+from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, write_frames
 from pfd_worker.label_files import write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import feature_map
+from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.quotas import fair_quotas, middles
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -45,18 +45,19 @@ def run(context: StageContext) -> StageOutput:
     ]
     pushed = math.floor(params.close_contact_fraction * params.frames)
     features = _features(context, shards)
+    training = _training_set(context, features.shape[1])
     if params.purpose == "hold-out":
         # errors near an explosion are no measure of the model where its MD is sound
         sound = [number for number, (_, _, row) in enumerate(rows) if not row.brink]
-        rows, features = [rows[number] for number in sound], (features[0][sound], features[1])
+        rows, features = [rows[number] for number in sound], features[sound]
     if params.frames and not rows:
         raise _no_candidates(shards)
-    choice, frames = _choose(context, params, features, rows, params.frames - pushed)
+    choice, frames = _choose(context, params, features, training, rows, params.frames - pushed)
     contacts_seed = seed_of(context.spec.seed, "contacts", context.spec.iteration)
     contacts = close_contacts(frames, pushed, params.min_distance_factor, contacts_seed)
     if len(contacts) < pushed:
         # others take the places of those that could not be made, and those that could stay
-        choice, frames = _choose(context, params, features, rows, params.frames - len(contacts))
+        choice, frames = _choose(context, params, features, training, rows, params.frames - len(contacts))
     samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
     frames += contacts
     novelties = [None if choice.novelty is None else float(choice.novelty[row]) for row in choice.samplings]
@@ -74,7 +75,8 @@ def run(context: StageContext) -> StageOutput:
     files = {name: context.workdir / name for name in (stage_files.FRAMES, stage_files.TASKS, stage_files.FEATURE_MAP)}
     write_frames(files[stage_files.FRAMES], frames)
     write_tasks(files[stage_files.TASKS], tasks)
-    files[stage_files.FEATURE_MAP].write_text(json.dumps(_map(features, choice.samplings, context.spec.seed)))
+    drawn = feature_map(features, training.features, choice.samplings, seed_of(context.spec.seed, "map"))
+    files[stage_files.FEATURE_MAP].write_text(json.dumps(None if drawn is None else drawn.to_json()))
     exploration = _exploration(context, shards, len(rows), choice.novel)
     return StageOutput(
         files=files,
@@ -134,21 +136,36 @@ def _task(
     return Task(number, purpose, sampling, stratum, trajectory, system, novelty, aimd)
 
 
-def _features(context: StageContext, shards: Sequence[Manifest]) -> tuple[Features, Features]:
-    """Return the features of all candidates, and of all frames labelled for training so far, by one model."""
+def _features(context: StageContext, shards: Sequence[Manifest]) -> Features:
+    """Return the features of all candidates."""
     parts = [np.load(path) for path in context.fetch_all(shards, stage_files.FEATURES)]
     given = [part for part in parts if len(part)]
-    mine: Features = np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32)
-    known = np.zeros((0, 0), dtype=np.float32)
-    if "train" in context.spec.inputs:
-        known = np.load(context.fetch(context.input("train")[0], stage_files.DATASET_FEATURES))
-    return mine, known if len(known) else np.zeros((0, mine.shape[1]), dtype=np.float32)
+    return np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32)
+
+
+def _training_set(context: StageContext, width: int) -> TrainingSet:
+    """Return all frames labelled for training so far, by features of the model that explored.
+
+    Parameters
+    ----------
+    width
+        Number of features, for a set without frames.
+    """
+    nothing = np.zeros((0, width), dtype=np.float32)
+    if "train" not in context.spec.inputs:
+        return TrainingSet.of(nothing, [])
+    train = context.input("train")[0]
+    known = np.load(context.fetch(train, stage_files.DATASET_FEATURES))
+    return TrainingSet.of(
+        known if len(known) else nothing, frames_one_by_one(context.fetch(train, stage_files.DATASET))
+    )
 
 
 def _choose(
     context: StageContext,
     params: SelectParams,
-    features: tuple[Features, Features],
+    features: Features,
+    training: TrainingSet,
     rows: Sequence[_Row],
     count: int,
 ) -> tuple[Choice, list[Atoms]]:
@@ -157,14 +174,9 @@ def _choose(
     low = math.floor(params.low_energy_fraction * params.frames)
     even = math.ceil(params.representative_fraction * params.frames)
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
-    choice = choose_frames(candidates, count, even, low, params.novelty, features, seed)
+    choice = choose_frames(candidates, count, even, low, params.novelty, features, training, seed)
     places = [rows[number][:2] for number in choice.samplings]
     return choice, _fetch_frames(context, context.input("explore"), places)
-
-
-def _map(features: tuple[Features, Features], chosen: Collection[int], seed: int) -> dict[str, Any] | None:
-    drawn = feature_map(*features, chosen, seed_of(seed, "map"))
-    return None if drawn is None else drawn.to_json()
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:

@@ -148,7 +148,7 @@ CASES = [
         "limit of 0.1",
     ),
     ({"novelFraction": 0.15}, {"exploration": {"candidates": 120, "novel": 18}}, True, "within"),
-    ({"novelFraction": 0.1}, {"exploration": {"candidates": 120}}, False, "too few labelled frames to compare with"),
+    ({"novelFraction": 0.1}, {"exploration": {"candidates": 120}}, False, "too few trajectories to compare with"),
     (
         {"explodedFraction": 0},
         {"exploration": {"trajectories": 8, "exploded": 2}},

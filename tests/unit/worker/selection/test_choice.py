@@ -8,6 +8,7 @@ from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.representative import Candidate
+from tests.unit.worker.selection.labelled import each_by_itself
 
 CANDIDATES = [
     Candidate("si/900K", f"t{replica}", step, brink=replica < 2 and step == 100)
@@ -15,7 +16,7 @@ CANDIDATES = [
     for step in range(10, 110, 10)
 ]
 BRINK = {row for row, candidate in enumerate(CANDIDATES) if candidate.brink}
-KNOWN = np.zeros((3, 4), dtype=np.float32)
+KNOWN = each_by_itself(np.zeros((3, 4), dtype=np.float32))
 
 
 def features():
@@ -23,8 +24,7 @@ def features():
 
 
 def choose(count, even, low=0, candidates=CANDIDATES):
-    given = (features(), KNOWN)
-    return choose_frames(candidates, count, even, low, NoveltyMeasure.DISTANCE, given, seed=3).samplings
+    return choose_frames(candidates, count, even, low, NoveltyMeasure.DISTANCE, features(), KNOWN, seed=3).samplings
 
 
 @pytest.mark.parametrize(("count", "even"), [(8, 4), (8, 0), (40, 10), (3, 2), (1, 0)])
@@ -50,8 +50,8 @@ def test_where_all_else_is_taken_those_on_the_brink_make_up_the_number():
 def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
     rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
     candidates = [Candidate("s", "t", step) for step in range(5)]
-    labelled = np.array([[0, 0]], dtype=np.float32)
-    choice = choose_frames(candidates, 2, 0, 0, NoveltyMeasure.DISTANCE, (rows, labelled), seed=1)
+    labelled = each_by_itself(np.array([[0, 0]], dtype=np.float32))
+    choice = choose_frames(candidates, 2, 0, 0, NoveltyMeasure.DISTANCE, rows, labelled, seed=1)
     assert list(choice.samplings) == [4, 2]
     assert choice.novelty == pytest.approx([0, 0.1, 5, 5.1, 9])
     assert choice.novel is None, "one labelled frame does not tell what is new"
@@ -59,10 +59,10 @@ def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
 
 @pytest.mark.parametrize("even", [10, 4])
 def test_how_much_of_the_md_is_new_is_told_whatever_is_chosen(even):
-    near = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    near = each_by_itself(np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32))
     rows = features()
     rows[:7] += 50
-    choice = choose_frames(CANDIDATES, 10, even, 0, NoveltyMeasure.DISTANCE, (rows, near), seed=3)
+    choice = choose_frames(CANDIDATES, 10, even, 0, NoveltyMeasure.DISTANCE, rows, near, seed=3)
     assert choice.novel >= 7
     assert len(choice.novelty) == len(CANDIDATES)
 
@@ -85,7 +85,7 @@ def test_equal_frames_on_the_brink_leave_their_places_to_what_is_far():
     for stratum in ("si/900K", "si/1500K"):
         candidates = [replace(each, stratum=stratum if each.brink else each.stratum) for each in CANDIDATES]
         rows[sorted(BRINK)] = 30.0
-        choice = choose_frames(candidates, 6, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN), seed=3)
+        choice = choose_frames(candidates, 6, 0, 0, NoveltyMeasure.DISTANCE, rows, KNOWN, seed=3)
         kinds = Counter(choice.samplings.values())
         assert kinds == {Sampling.BRINK: 1, Sampling.FARTHEST: 5}
         assert len(BRINK & set(choice.samplings)) == 1
@@ -94,7 +94,7 @@ def test_equal_frames_on_the_brink_leave_their_places_to_what_is_far():
 def test_equal_frames_on_the_brink_make_up_the_number_where_nothing_else_is_left():
     rows = features()
     rows[sorted(BRINK)] = 30.0
-    choice = choose_frames(CANDIDATES, 40, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN), seed=3)
+    choice = choose_frames(CANDIDATES, 40, 0, 0, NoveltyMeasure.DISTANCE, rows, KNOWN, seed=3)
     assert set(choice.samplings) == set(range(40))
 
 
@@ -102,6 +102,8 @@ def test_a_stratum_whose_explosions_are_all_alike_leaves_its_share_to_another():
     candidates = [Candidate("a", f"t{n}", 0, brink=True) for n in range(4)]
     candidates += [Candidate("b", f"t{n}", 0, brink=True) for n in range(4, 8)]
     rows = np.array([[5, 0]] * 4 + [[0, 5], [0, 6], [0, 7], [0, 8]], dtype=np.float32)
-    choice = choose_frames(candidates, 4, 0, 0, NoveltyMeasure.DISTANCE, (rows, KNOWN[:, :2]), seed=3)
+    choice = choose_frames(
+        candidates, 4, 0, 0, NoveltyMeasure.DISTANCE, rows, each_by_itself(KNOWN.features[:, :2]), seed=3
+    )
     assert set(choice.samplings.values()) == {Sampling.BRINK}
     assert len({0, 1, 2, 3} & set(choice.samplings)) == 1

@@ -3,6 +3,8 @@ import pytest
 
 from pfd_worker.selection import distance
 from pfd_worker.selection.distance import distances_to_set, own_distances
+from pfd_worker.selection.novelty import TrainingSet
+from tests.unit.worker.selection.labelled import each_by_itself
 
 
 def cloud(count: int, seed: int) -> np.ndarray:
@@ -11,8 +13,9 @@ def cloud(count: int, seed: int) -> np.ndarray:
 
 def test_own_distances_follow_the_spread_of_the_training_set():
     training = cloud(60, 5)
-    assert own_distances(training * 100) == pytest.approx(100 * own_distances(training), rel=1e-4)
-    assert len(own_distances(training[:1])) == 0
+    own = own_distances(each_by_itself(training))
+    assert own_distances(each_by_itself(training * 100)) == pytest.approx(100 * own, rel=1e-4)
+    assert np.isinf(own_distances(each_by_itself(training[:1]))).all()
 
 
 def test_distances_to_an_empty_set_are_infinite():
@@ -26,5 +29,7 @@ def test_distances_do_not_depend_on_how_many_are_held_at_a_time(at_a_time, monke
     between = np.linalg.norm(points[:, None].astype(float) - reference[None], axis=2)
     assert distances_to_set(points, reference) == pytest.approx(between.min(axis=1))
     own = np.linalg.norm(reference[:, None].astype(float) - reference[None], axis=2)
-    np.fill_diagonal(own, np.inf)
-    assert own_distances(reference) == pytest.approx(own.min(axis=1))
+    trajectories = np.array([0, 1, 1, 0, 2, 0])
+    own[trajectories[:, None] == trajectories] = np.inf
+    training = TrainingSet(reference, trajectories, np.ones(6, dtype=bool))
+    assert own_distances(training) == pytest.approx(own.min(axis=1))

@@ -3,6 +3,7 @@ import numpy as np
 from pfd_worker.selection.distance import Distance
 from pfd_worker.selection.low_energy import select_low_energy
 from pfd_worker.selection.representative import Candidate
+from tests.unit.worker.selection.labelled import each_by_itself
 
 NONE = np.zeros((0, 2), dtype=np.float32)
 
@@ -19,7 +20,7 @@ def spread(count):
 def lowest(candidates, count, features=None, known=NONE, rows=None):
     features = spread(len(candidates)) if features is None else features
     rows = range(len(candidates)) if rows is None else rows
-    return select_low_energy(Distance(features, known), candidates, rows, count, seed=1)
+    return select_low_energy(Distance(features, each_by_itself(known)), candidates, rows, count, seed=1)
 
 
 def test_the_lowest_of_those_offered_come_in_order():
@@ -61,7 +62,7 @@ def test_scores_are_worked_out_once_for_each_frame_taken():
             self._scores = scores
 
     known = spread(5)
-    novelty = Counted(np.concatenate([np.tile(known, (20, 1)), 10 * spread(9)[7:]]), known)
+    novelty = Counted(np.concatenate([np.tile(known, (20, 1)), 10 * spread(9)[7:]]), each_by_itself(known))
     candidates = [candidate(-9.0)] * 100 + [candidate(-5.0)] * 2
     assert len(select_low_energy(novelty, candidates, range(102), 2, seed=1)) == 2
     # taking one reads them twice

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfd_worker.selection.distance import Distance
-from pfd_worker.selection.novelty import count_novel, select_novel
+from pfd_worker.selection.distance import Distance, distances_to_set
+from pfd_worker.selection.novelty import TrainingSet, count_novel, duplicate_score, select_novel
 from pfd_worker.selection.variance import PosteriorVariance
+from tests.unit.worker.selection.labelled import each_by_itself
 
 MEASURES = pytest.mark.parametrize("measure", [Distance, PosteriorVariance])
 NOTHING = np.zeros((0, 3), np.float32)
@@ -16,7 +18,7 @@ def cloud(count: int, seed: int, centre: float = 0.0) -> np.ndarray:
 
 
 def select(measure, features, strata, count, training, seed):
-    return select_novel(measure(features, training), strata, range(len(features)), count, seed)
+    return select_novel(measure(features, each_by_itself(training)), strata, range(len(features)), count, seed)
 
 
 @MEASURES
@@ -56,13 +58,13 @@ def test_near_duplicates_of_the_training_set_come_last(measure):
 
 @MEASURES
 def test_only_the_rows_offered_are_chosen(measure):
-    chosen = select_novel(measure(cloud(20, 1), cloud(5, 2)), ["s"] * 20, {3, 5, 8}, 10, seed=1)
+    chosen = select_novel(measure(cloud(20, 1), each_by_itself(cloud(5, 2))), ["s"] * 20, {3, 5, 8}, 10, seed=1)
     assert set(chosen) == {3, 5, 8}
 
 
 @MEASURES
 def test_md_like_the_training_set_has_a_tenth_of_new_frames_and_one_elsewhere_has_nothing_else(measure):
-    training = cloud(400, 1)
+    training = each_by_itself(cloud(400, 1))
     assert 0.05 < count_novel(measure(cloud(2000, 2), training)) / 2000 < 0.15
     assert count_novel(measure(cloud(100, 3, centre=20.0), training)) == 100
 
@@ -70,4 +72,45 @@ def test_md_like_the_training_set_has_a_tenth_of_new_frames_and_one_elsewhere_ha
 @MEASURES
 @pytest.mark.parametrize(("known", "told"), [(0, False), (8, False), (9, True)])
 def test_a_small_training_set_tells_nothing_of_what_is_new(measure, known, told):
-    assert (count_novel(measure(cloud(20, 1), cloud(known, 2))) is not None) == told
+    assert (count_novel(measure(cloud(20, 1), each_by_itself(cloud(known, 2)))) is not None) == told
+
+
+@MEASURES
+def test_trajectories_tell_what_is_new_however_many_frames_they_have(measure):
+    features = cloud(45, 2)
+    for count, told in ((8, False), (9, True)):
+        training = TrainingSet(features, np.arange(45) % count, np.ones(45, dtype=bool))
+        assert (count_novel(measure(cloud(20, 1), training)) is not None) == told
+
+
+def vibrations(rng: np.random.Generator, steps: np.ndarray) -> np.ndarray:
+    """One trajectory of twenty modes of 3 to 15 THz; steps in fs."""
+    per_fs = 2 * np.pi * rng.uniform(3, 15, 20) * 1e-3
+    phases = per_fs * steps[:, None] + rng.uniform(0, 2 * np.pi, 20)
+    return (np.sqrt(rng.exponential(1, 20)) * np.cos(phases)).astype(np.float32)
+
+
+def fifty_selections(aimd: int, even: int, farthest: int) -> np.ndarray:
+    """Parts of MD that are near-duplicates of, and new to, labels of the same vibrations by how these were chosen."""
+    rng, parts = np.random.default_rng(0), []
+    for _ in range(50):
+        labels = [vibrations(rng, 2.0 * np.arange(5)) for _ in range(aimd)]
+        labels += [vibrations(rng, rng.uniform(0, 2000, 1)) for _ in range(even)]
+        md = [vibrations(rng, 20.0 * np.arange(30)) for _ in range(farthest)]
+        for frames in md:
+            labels.append(frames[distances_to_set(frames, np.concatenate(labels)).argmax()][None])
+        samplings = ["aimd"] * 5 * aimd + ["representative"] * even + ["farthest"] * farthest
+        names = [str(number) for number, frames in enumerate(labels) for _ in frames]
+        about = zip(names, samplings, strict=True)
+        known = [Atoms(info={"trajectory": name, "sampling": sampling}) for name, sampling in about]
+        candidates = np.concatenate([vibrations(rng, 20.0 * np.arange(100)) for _ in range(4)])
+        novelty = Distance(candidates, TrainingSet.of(np.concatenate(labels), known))
+        parts.append((np.mean(novelty.scores <= duplicate_score(novelty)), count_novel(novelty) / len(candidates)))
+    return np.mean(parts, axis=0)
+
+
+@pytest.mark.parametrize("labels", [(9, 0, 0), (4, 10, 0), (4, 20, 20), (0, 20, 0)])
+def test_md_like_that_of_the_labels_has_a_tenth_of_new_frames_and_of_near_duplicates(labels):
+    duplicates, novel = fifty_selections(*labels)
+    assert 0.05 < duplicates < 0.2
+    assert 0.05 < novel < 0.15

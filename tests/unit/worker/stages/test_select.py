@@ -1,10 +1,12 @@
 """Explore and select with a calculator in the model's place: no training, so no torch."""
 
+import io
 import json
 import re
 import threading
 from collections import Counter
 
+import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -18,7 +20,7 @@ from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import manifest_key, read_manifest
-from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, TRAIN, Loop, explore_params, ref
 
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 
@@ -161,6 +163,26 @@ def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monke
     samplings = Counter(task["sampling"] for task in tasks)
     assert (samplings["close-contact"], samplings["representative"], len(tasks)) == (1, 2, 8)
     assert len(made) == 1
+
+
+@pytest.mark.parametrize(("trajectories", "told"), [(9, True), (3, False)])
+def test_what_is_new_is_told_by_the_trajectories_of_the_training_set(explored, trajectories, told):
+    loop, inputs = explored
+    dataset = []
+    for number in range(9):
+        dataset.append(bulk("Cu", cubic=True))
+        dataset[-1].info = {"trajectory": f"t{number % trajectories}", "sampling": "representative"}
+    features = io.BytesIO()
+    np.save(features, np.random.default_rng(1).normal(size=(9, features_of_candidates(loop, inputs))))
+    files = {stage_files.DATASET: dataset, stage_files.DATASET_FEATURES: features.getvalue()}
+    train = loop.committed({**TRAIN, "training": {"steps": trajectories}}, 1, files, {"error_of_novelty": None})
+    result = loop.run({**EVEN, "representativeFraction": 0.5}, 2, {**inputs, "train": train})
+    assert (result.outcome.exploration.novel is not None) == told
+
+
+def features_of_candidates(loop: Loop, inputs: dict) -> int:
+    content = loop.store.get(loop.manifest(inputs["explore"], 0).files[stage_files.FEATURES].key)
+    return np.load(io.BytesIO(content)).shape[1]
 
 
 class Explodes(EMT):

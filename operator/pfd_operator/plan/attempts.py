@@ -56,14 +56,14 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
 def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
     """Return as what failure of the stage that of some of its pods counts; None if it goes on with what there is.
 
-    After an outage the others do their work. MD is run again as long as that may help: the selection, and above all
-    the hold-out, want all of it. What is done already is found in the store.
+    After an outage the others do their work. Otherwise it is done again as long as that may help: the selection, and
+    above all the hold-out, want all of it. What the other pods did is found in the store, and so are the labels that
+    the failed ones had paid for.
     """
     if lacking is None or lacking.remedy is Remedy.OUTAGE:
         return lacking
     left = failures_with(draft.running) < draft.settings.max_counted_failures
-    again = draft.running.stage is StageKind.EXPLORE and left and lacking.remedy is not Remedy.FAIL
-    return replace(lacking, remedy=Remedy.RETRY) if again else None
+    return replace(lacking, remedy=Remedy.RETRY) if left and lacking.remedy is not Remedy.FAIL else None
 
 
 def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:

@@ -21,7 +21,6 @@ from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.frames import energy_of, labelled, virial_of
 from pfd_worker.label_files import Failure, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
-from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore
@@ -57,7 +56,7 @@ class LabelDesk:
     def __init__(self, context: StageContext, engine: Engine) -> None:
         self.context = context
         # the spec names pseudopotentials and programs; what they are is known only where they are
-        content = {"content": fingerprint(engine, context.workdir)}
+        content = {"content": context.engine_content}
         tighter = context.params(LabelParams).tighter or engine
         self._engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
         spec = context.spec

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import StageOutcome
 from pfd_operator.contract.result import Caution, Reason
-from pfd_operator.contract.stage import Params, StageSpec, stage_digest
+from pfd_operator.contract.stage import LabelParams, Params, StageSpec, stage_digest
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
+from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.store.manifests import Manifest, fetch_file, files_lost, mark_lost, sha256_of, stored_manifest
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
@@ -78,11 +79,26 @@ class StageContext:
 
     @cached_property
     def digest(self) -> str:
-        """Where the stage commits: what it was asked as, and which indexes its inputs lack, if they lack any.
+        """Where the stage commits: what it was asked as, which indexes its inputs lack, and what its engine is.
 
-        Results without a label must not be found again by an attempt that has the label.
+        Results without a label must not be found again by an attempt that has the label; nor those of a file in a
+        ConfigMap, or of a program, by one that has another of the same name.
         """
-        return digest_of([self.spec.digest, self._lacking]) if self._lacking else self.spec.digest
+        found = [each for each in (self._lacking, self.engine_content) if each]
+        return digest_of([self.spec.digest, *found]) if found else self.spec.digest
+
+    @cached_property
+    def engine_content(self) -> dict[str, str]:
+        """What is to label, by content; empty for a stage without an engine.
+
+        Raises
+        ------
+        StageError
+            As `fingerprint`.
+        """
+        params = self.spec.params
+        engine = params.engine if isinstance(params, LabelParams) else None
+        return {} if engine is None else fingerprint(engine, self.workdir)
 
     @cached_property
     def work_digest(self) -> str:

@@ -49,6 +49,7 @@ class OperatorReason(StrEnum):
     ITERATION_ENDED = "IterationEnded"
     STAGE_RETRIED = "StageRetried"
     STAGE_INCOMPLETE = "StageIncomplete"
+    INPUTS_CHANGED = "InputsChanged"
     TEACHER_PENDING = "TeacherPending"
     TEACHER_FAILED = "TeacherFailed"
     ACCEPTED = "Accepted"

@@ -7,6 +7,7 @@ everybody under a prefix. So its key holds the digests of both, and of files out
 from __future__ import annotations
 
 from .labeling import Engine
+from .program import LIVE_FILES_DIRECTORY, MOUNTED_FILES_DIRECTORY
 
 PROBE_FILE = "engine-probe"
 """In the folder that the engine shares with the workers: a line "<digest> <item>" for each item; the digest is
@@ -15,7 +16,9 @@ MISSING = "missing"
 
 # POSIX sh: it runs in any engine's image. Items: program:NAME (searched on the PATH) and file:PATH (below the folder
 # that the variable named by the first argument holds, unless absolute). cksum is POSIX, sha256sum nearly everywhere.
-PROBE_SCRIPT = """\
+# What is digested is what is used: of files that may change while calculations run, both are of a copy.
+_COPY_FILES = f"[ ! -d {LIVE_FILES_DIRECTORY} ] || cp {LIVE_FILES_DIRECTORY}/* {MOUNTED_FILES_DIRECTORY}/\n"
+_DIGEST_ITEMS = """\
 folder=$(eval "echo \\"\\${$1:-.}\\"")
 shift
 for item in "$@"; do
@@ -32,6 +35,7 @@ for item in "$@"; do
   echo "$digest $item"
 done >engine-probe.part && mv engine-probe.part engine-probe
 """
+PROBE_SCRIPT = _COPY_FILES + _DIGEST_ITEMS
 
 
 def probe_arguments(engine: Engine) -> list[str]:

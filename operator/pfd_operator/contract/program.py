@@ -12,7 +12,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from .base import ExactlyOne, Strict
 
 MOUNTED_FILES_DIRECTORY = "/etc/pfd-files"
-"""Where files out of ConfigMaps and Secrets are in the engine's containers."""
+"""Where files out of ConfigMaps and Secrets are in the engine's containers: copies, as they were when the pod began."""
+LIVE_FILES_DIRECTORY = "/etc/pfd-files-live"
+"""Where the probe finds them to copy: what is mounted there follows the objects while a pod runs."""
 STRUCTURE_FILE = "structure.extxyz"
 POSCAR_FILE = "POSCAR"
 COMMAND_FILE = "command.sh"

@@ -107,7 +107,7 @@ class StageResult(Message):
     ok: bool
     digest: str | None = None
     """The digest the manifest was committed under; not the asked one if the stage knows more of its inputs: prepare
-    what it read, others which indexes of another stage failed finally."""
+    what it read, label what its engine is, others which indexes of another stage failed finally."""
     asked: str | None = None
     """The digest of the StageSpec, if it is another."""
     reused: bool = False

@@ -226,8 +226,8 @@ def stage_digest(params: StageParams, seed: int, iteration: int, inputs: dict[st
     job goes on with the same starts and first exploration.
 
     The job's name is not part of it: the same stage of another job is the same stage. What user addresses point to
-    is not known here; `prepare` mixes the sha256 of what it read into the digest it reports. Nor is which indexes of an
-    input failed finally; a stage that lacks some mixes them in.
+    is not known here; `prepare` mixes the sha256 of what it read into the digest it reports, and `label` what it found
+    of its engine. Nor is which indexes of an input failed finally; a stage that lacks some mixes them in.
     """
     return digest_of(
         {

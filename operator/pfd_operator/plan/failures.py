@@ -91,6 +91,15 @@ def lost(stage: StageKind, job_name: str) -> Failure:
     return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message, unseen=True)
 
 
+def disagreement(stage: StageKind) -> Failure:
+    """Say what a Job means whose pods have found different contents behind the same names."""
+    message = (
+        f"pods of the {stage.value} stage have found different files or programs: a ConfigMap, a Secret or an image "
+        "was changed while they ran, or nodes have different builds of it; all results of a stage must be by the same"
+    )
+    return Failure(Remedy.RETRY, OperatorReason.INPUTS_CHANGED, message)
+
+
 def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None, words: str) -> str:
     where = f"container {pod.container} of the {stage.value} stage" if pod.container else f"the {stage.value} stage"
     if pod.container in SMALL_CONTAINERS:

@@ -10,7 +10,7 @@ from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.contract.result import ExitCode, StageResult
 from pfd_operator.contract.stage import StageKind
 
-from .failures import Failure, Remedy, classify, lost
+from .failures import Failure, Remedy, classify, disagreement, lost
 from .types import ObservedJob, ObservedPod
 
 
@@ -121,7 +121,10 @@ def _indexed(job: ObservedJob, memory_limit: str | None) -> Ended:
     said = [failure for _, failure in failures] or [lost(job.stage, job.name)]
     why = next((failure for failure in said if failure.remedy is Remedy.OUTAGE), said[-1])
     if job.succeeded_indexes or job.finished == "Complete":
-        return Success(_results_by_index(job), why if job.failed_indexes else None)
+        results = _results_by_index(job)
+        if len({result.digest for result in results}) > 1:
+            return disagreement(job.stage)
+        return Success(results, why if job.failed_indexes else None)
     return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
 
 

@@ -21,6 +21,7 @@ from .volumes import (
     SHARED_MOUNT,
     WORKER_MOUNTS,
     engine_mounts,
+    probe_mounts,
     shared_memory_mount,
 )
 
@@ -114,7 +115,7 @@ def _probe(engine: dict[str, Any], job: PlannedJob, settings: Settings) -> dict[
         "name": Container.PROBE,
         "command": ["sh", "-c", PROBE_SCRIPT, "probe", *probe_arguments(params.engine)],
         "resources": _small_resources(settings),
-        "volumeMounts": engine_mounts(job),
+        "volumeMounts": probe_mounts(job),
     }
 
 

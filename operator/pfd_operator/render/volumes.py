@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pfd_operator.contract.containers import ENGINE_FOLDER, WORK_DIRECTORY
-from pfd_operator.contract.program import MOUNTED_FILES_DIRECTORY, MountedFile
+from pfd_operator.contract.program import LIVE_FILES_DIRECTORY, MOUNTED_FILES_DIRECTORY, MountedFile
 from pfd_operator.contract.stage import (
     STAGE_SPEC_ANNOTATION,
     STAGE_SPEC_FILE,
@@ -50,6 +50,14 @@ def engine_mounts(job: PlannedJob) -> list[dict[str, Any]]:
     return [*_ENGINE_MOUNTS, {"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY, "readOnly": True}]
 
 
+def probe_mounts(job: PlannedJob) -> list[dict[str, Any]]:
+    """Return the same of the probe, which copies what is mounted live to where the calculations find it."""
+    if not _mounted_files(job):
+        return [*_ENGINE_MOUNTS]
+    live = {"name": "files-live", "mountPath": LIVE_FILES_DIRECTORY, "readOnly": True}
+    return [*_ENGINE_MOUNTS, live, {"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY}]
+
+
 def volumes(job: PlannedJob) -> list[dict[str, Any]]:
     """Return the volumes of a stage's pod."""
     files = [_source(each) for each in _mounted_files(job)]
@@ -60,7 +68,15 @@ def volumes(job: PlannedJob) -> list[dict[str, Any]]:
         *({"name": mount["name"], "emptyDir": {}} for mount in scratch),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
         {"name": "stage", "projected": {"sources": _sources(job)}},
-        *([{"name": "files", "projected": {"sources": files}}] if files else []),
+        *(_given(files) if files else []),
+    ]
+
+
+def _given(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # a Secret is never written to a disk of its node
+    return [
+        {"name": "files-live", "projected": {"sources": files}},
+        {"name": "files", "emptyDir": {"medium": "Memory"}},
     ]
 
 

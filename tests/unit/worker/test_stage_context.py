@@ -47,11 +47,10 @@ class MeetingStore(DirectoryStore):
 def context(tmp_path: Path) -> StageContext:
     """A train stage whose label stage had six indexes, of which one failed."""
     loop = Loop(tmp_path)
-    spec = loop.spec(LABEL, 0, {})
     for index in set(range(INDEXES)) - {MISSING}:
         files = {"own": f"{index}", "equal": "equal in pairs" if index < 2 else "equal in others"}
-        loop.committed(LABEL, 0, files, index=index)
-    labels = StageRef(digest=spec.digest, completions=INDEXES)
+        digest = loop.committed(LABEL, 0, files, index=index).digest
+    labels = StageRef(digest=digest, completions=INDEXES)
     workdir = tmp_path / "train"
     workdir.mkdir()
     return StageContext(loop.spec(TRAIN, 0, {"label": labels}), MeetingStore(tmp_path / "store"), workdir)

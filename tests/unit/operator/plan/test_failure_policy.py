@@ -418,6 +418,23 @@ def test_a_stage_is_not_run_again_where_that_cannot_help(stage: StageKind, follo
     assert created(run.decision).spec.stage is follows
 
 
+def test_pods_that_found_different_files_are_no_stage_and_are_run_again() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.LABEL)
+    job = succeeded(planned)
+    first, *others = job.pods
+    assert first.result is not None
+    edited = replace(first, result=first.result.model_copy(update={"digest": "ef" * 32}))
+    run.step(replace(job, pods=(edited, *others)), seconds=1)
+    assert run.status.active is not None
+    assert (run.status.active.state, run.status.active.counted_failures) == (ActiveState.BACKOFF, 1)
+    (told,) = run.decision.events
+    assert "(InputsChanged)" in told.message and "ConfigMap" in told.message
+    again = created(run.step(seconds=1000))
+    run.step(succeeded(again), seconds=1)
+    assert created(run.decision).spec.stage is StageKind.TRAIN
+
+
 def _lacking_the_last(planned: PlannedJob, last: ObservedPod) -> ObservedJob:
     job = succeeded(planned)
     *others, gone = job.pods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,9 @@ def golden() -> Callable[[str, Any], None]:
     def compare(name: str, manifest: Any) -> None:
         path = Path(__file__).parent / "golden" / f"{name}.yaml"
         if os.environ.get("PFD_UPDATE_GOLDEN"):
-            plain = yaml.dump(manifest, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=120)
+            # members of enums are plain text in what is sent
+            sent = json.loads(json.dumps(manifest))
+            plain = yaml.dump(sent, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=120)
             path.write_text(plain)
         assert yaml.safe_load(path.read_text()) == manifest, f"{name} changed; if that is right: PFD_UPDATE_GOLDEN=1"
 

@@ -98,9 +98,8 @@ class Loop:
         return run_stage(context)
 
     def indexed(self, params: dict[str, Any], iteration: int, inputs: dict[str, StageRef], count: int) -> StageRef:
-        for index in range(count):
-            self.run(params, iteration, inputs, index)
-        return StageRef(digest=self.spec(params, iteration, inputs).digest, completions=count)
+        (digest,) = {self.run(params, iteration, inputs, index).digest for index in range(count)}
+        return StageRef(digest=str(digest), completions=count)
 
     def committed(
         self,
@@ -122,8 +121,7 @@ class Loop:
             else:
                 write_frames(folder / name, list(content))
         output = StageOutput(files={name: folder / name for name in files}, summary=summary or {})
-        commit(StageContext(spec, self.store, folder, index), output, 0.0)
-        return ref(spec)
+        return StageRef(digest=commit(StageContext(spec, self.store, folder, index), output, 0.0).digest)
 
     def selected(self, frames: Sequence[Atoms], tasks: Sequence[Task], iteration: int = 1, **params: Any) -> StageRef:
         """Commit a select stage that asks for these."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,8 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract import program
 from pfd_operator.contract.outcome import LabelOutcome
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
+from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import label_pod, stage_files
 from pfd_worker.errors import StageError
@@ -81,6 +83,44 @@ def test_labels_come_through_the_script(tmp_path, image):
         energy = energy_of(frame)
         frame.calc = EMT()
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+
+
+def run_pod(loop: Loop, selected: StageRef, name: str) -> StageResult:
+    context = context_of(loop, selected, name, pod())
+    label_pod.stage_in(context)
+    subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
+    return label_pod.stage_out(context)
+
+
+def test_a_stage_whose_files_were_corrected_is_another_one_and_has_other_labels(tmp_path, image):
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",), trajectory=False)
+    first = run_pod(loop, selected, "first")
+    assert run_pod(loop, selected, "again").reused
+    (image / "POTCAR.Cu").write_text("licensed, harder")
+    corrected = run_pod(loop, selected, "corrected")
+    assert (corrected.reused, corrected.asked) == (False, first.asked)
+    assert corrected.digest != first.digest
+    assert counts(loop)["paid"] == 2
+
+
+def test_what_is_digested_is_what_calculations_get_though_it_is_edited_meanwhile(tmp_path, monkeypatch):
+    live, copies, work = (tmp_path / name for name in ("live", "copies", "probed"))
+    for folder in (live, copies, work):
+        folder.mkdir()
+    (live / "POTCAR.Cu").write_text("licensed")
+    monkeypatch.setattr(program, "MOUNTED_FILES_DIRECTORY", str(copies))
+    context = context_of(Loop(tmp_path), select(Loop(tmp_path), trajectory=False), params=pod(command=["cat"]))
+    script = PROBE_SCRIPT.replace("/etc/pfd-files-live", str(live)).replace("/etc/pfd-files", str(copies))
+    probe = ["sh", "-c", script, "probe", *probe_arguments(context.spec.params.engine)]
+    subprocess.run(probe, cwd=context.workdir, check=True)
+    (live / "POTCAR.Cu").write_text("licensed, harder")
+    label_pod.stage_in(context)
+    digest = hashlib.sha256(b"licensed").hexdigest()
+    assert context.engine_content[f"file:{copies}/POTCAR.Cu"] == digest
+    command = (context.workdir / "tasks" / "000000" / "command.sh").read_text()
+    assert f"ln -s {copies}/POTCAR.Cu ." in command
+    assert (copies / "POTCAR.Cu").read_text() == "licensed"
 
 
 def test_a_calculation_that_fails_stops_no_other(tmp_path, image):

@@ -163,6 +163,7 @@ def test_defaults_of_the_chart_are_those_of_the_operator() -> None:
         {"defaults": {"resources": {"trian": {"limits": {"cpu": 1}}}}},
         {"defaults": {"resources": {"train": {"limits": {"memory": "2GB"}}}}},
         {"defaults": {"affinity": {}}},
+        {"gpuResources": ["habana.ai/"]},
     ],
 )
 def test_the_chart_refuses_what_the_operator_would_not_start_with(stages: dict[str, Any]) -> None:

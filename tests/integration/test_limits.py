@@ -23,12 +23,12 @@ COLLECTIONS = {
 WITHIN = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 8}
 
 
-async def said_of(api: KubeApi, namespace: str, kind: str, budget: dict[str, Any]) -> str:
+async def said_of(api: KubeApi, namespace: str, kind: str, budget: dict[str, Any], **spec: Any) -> str:
     """Return why a job with this budget is refused; nothing if it is not. None is made."""
     make = distill_body if kind == "DistillJob" else job_body
     try:
         path = f"{collection_path(kind, namespace)}?dryRun=All"
-        await api.request("POST", path, make("tried", budget=budget))
+        await api.request("POST", path, make("tried", budget=budget, **spec))
     except ApiError as error:
         assert error.status == 403, error
         return error.message
@@ -75,6 +75,15 @@ async def test_what_one_job_may_ask_for(api: KubeApi, limited: str, kind: str) -
     # of FineTuneJobs the default of 300 is too much
     said = await said_of(api, limited, kind, {"gpuHours": 1})
     assert bool(said) == (kind == "FineTuneJob")
+
+
+@pytest.mark.parametrize(("kind", "stage"), [("FineTuneJob", "train"), ("DistillJob", "accept")])
+async def test_a_claim_counts_where_gpu_time_is_limited(api: KubeApi, limited: str, kind: str, stage: str) -> None:
+    for gpus in (1, 0):
+        claim = {"name": "gpu", "resourceClaimTemplateName": "eight-h200", "gpus": gpus}
+        said = await said_of(api, limited, kind, WITHIN, pods={stage: {"resourceClaims": [claim]}})
+        words = "spec.pods: gpus of each resourceClaim is at least 1 here"
+        assert words in said if gpus == 0 else said == ""
 
 
 async def test_jobs_of_before_may_be_stopped_and_given_less(api: KubeApi, limited: str) -> None:

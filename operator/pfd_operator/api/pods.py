@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -23,21 +24,25 @@ MIG_SLICES = "nvidia.com/mig-"
 """Beginning of the names of slices of a GPU: a slice counts as a GPU."""
 
 
-def gpus_in(limits: Mapping[str, str | int]) -> int:
+_MOST_GPUS = 999_999
+
+
+def gpus_in(limits: Mapping[str, str | int], others: Collection[str] = ()) -> int:
     """Return how many GPUs the limits of a container name.
 
-    Raises
-    ------
-    ValueError
-        If one is not a plain whole number: Kubernetes knows others (1k, 1000m), budgets do not.
+    Parameters
+    ----------
+    limits
+        Quantities, as `Resources` takes them.
+    others
+        Names of resources that are GPUs besides those known here.
     """
-    given = {
-        name: str(number) for name, number in limits.items() if name in GPU_RESOURCES or name.startswith(MIG_SLICES)
-    }
-    for name, number in given.items():
-        if not re.fullmatch("[0-9]{1,6}", number):
-            raise ValueError(f"{name} is {number[:20]}: give a whole number of GPUs without a suffix, such as 1")
-    return sum(map(int, given.values()))
+    given = [quantity for name, quantity in limits.items() if _is_gpu(name) or name in others]
+    return sum(min(_MOST_GPUS, math.ceil(_amount(quantity))) for quantity in given)
+
+
+def _is_gpu(name: str) -> bool:
+    return name in GPU_RESOURCES or name.startswith(MIG_SLICES)
 
 
 def _amount(quantity: str | int) -> Decimal:
@@ -79,7 +84,12 @@ class Resources(Strict):
     @field_validator("limits")
     @classmethod
     def _gpus_can_be_counted(cls, limits: Quantities) -> Quantities:
-        gpus_in(limits)
+        # Kubernetes knows others (1k, 1000m), and refuses some of them only when the stage begins
+        for name, number in limits.items():
+            if _is_gpu(name) and not re.fullmatch("[0-9]{1,6}", str(number)):
+                raise ValueError(
+                    f"{name} is {str(number)[:20]}: give a whole number of GPUs without a suffix, such as 1"
+                )
         return limits
 
     @field_validator("requests", "limits")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
-from pfd_operator.contract.base import Strict
+from pfd_operator.contract.base import Strict, invalid_at
 from pfd_operator.contract.stage import StageKind
 
 from .pods import PodOverrides, PodToleration, Quantities, Resources, gpus_in
@@ -66,16 +66,19 @@ class StagePods(Strict):
         pattern=f"^{_DOMAIN}$",
         description="For identities that clouds give to it, and for its imagePullSecrets; its token is not mounted.",
     )
+    gpu_resources: list[MetadataKey] = Field(
+        [], max_length=64, description="Names of resources that count in budget.gpuHours, besides those of pods."
+    )
     small_container_resources: Resources = Field(
         Resources(), description="Of engine-probe, stage-in and stage-out, the small containers beside an engine."
     )
 
     defaults: StageDefaults = Field(StageDefaults(), description="Where a job says nothing else in spec.pods.")
 
-    @field_validator("small_container_resources")
-    @classmethod
-    def _no_gpus(cls, resources: Resources) -> Resources:
+    @model_validator(mode="after")
+    def _no_gpus_that_idle(self) -> Self:
         # budgets count those of spec.pods
-        if gpus_in(resources.limits):
-            raise ValueError("limits name GPUs, which small containers cannot use: leave them out")
-        return resources
+        if gpus_in(self.small_container_resources.limits, self.gpu_resources):
+            words = "limits name GPUs, which small containers cannot use: leave them out"
+            raise invalid_at(("smallContainerResources",), words, self.small_container_resources.limits)
+        return self

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from pfd_operator.api.pods import gpus_in
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
+    GPUS_ANNOTATION,
     ITERATION_LABEL,
     KIND_LABEL,
     STAGE_LABEL,
@@ -73,7 +73,7 @@ def parse_job(job: Object) -> CachedJob | None:
     succeeded = _indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
-    pod_spec = job["spec"].get("template", {}).get("spec", {})
+    of_pods = job["spec"].get("template", {}).get("metadata", {}).get("annotations", {})
     return CachedJob(
         key=(metadata["namespace"], metadata["name"]),
         owner=Owner(metadata["namespace"], owner["uid"]),
@@ -92,8 +92,7 @@ def parse_job(job: Object) -> CachedJob | None:
             deadline_exceeded=any(item.get("reason") == "DeadlineExceeded" for item in conditions),
             completions=job["spec"]["completions"] if indexed else None,
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
-            gpus=_gpus(pod_spec.get("containers", ())),
-            claims=tuple(claim["name"] for claim in pod_spec.get("resourceClaims", ())),
+            gpus=_number(of_pods.get(GPUS_ANNOTATION, "")),
             succeeded_indexes=len(succeeded),
             failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
         ),
@@ -171,7 +170,7 @@ def observed_pod(pod: Object) -> ObservedPod:
     return ObservedPod(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
-        index=_index(metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")),
+        index=_number(metadata.get("annotations", {}).get("batch.kubernetes.io/job-completion-index", "")),
         created_at=timestamp(metadata.get("creationTimestamp")),
         scheduled_at=timestamp(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         started_at=facts.started_at,
@@ -190,16 +189,8 @@ def observed_pod(pod: Object) -> ObservedPod:
     )
 
 
-def _gpus(containers: Sequence[Object]) -> int | None:
-    try:
-        return sum(gpus_in(container.get("resources", {}).get("limits", {})) for container in containers)
-    except ValueError:
-        # of a Job made before such numbers were refused
-        return None
-
-
-def _index(text: str) -> int | None:
-    # anyone may write such an annotation, and int() takes more than the Job controller writes, and refuses long ones
+def _number(text: str) -> int | None:
+    # anyone may write such an annotation, and int() takes more than is written there, and refuses long ones
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 

@@ -129,7 +129,7 @@ def running_gpu_seconds(draft: Draft) -> float:
     job = draft.active_job
     if draft.active is None or draft.active.state is ActiveState.BACKOFF or job is None:
         return 0.0
-    return gpu_seconds(draft.spec, job, draft.now)
+    return gpu_seconds(draft.spec, job, draft.settings, draft.now)
 
 
 def _note_job(draft: Draft, job: ObservedJob) -> None:

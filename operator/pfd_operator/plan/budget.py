@@ -12,7 +12,7 @@ from pfd_operator.api.pods import gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
-from .types import ObservedJob
+from .types import ObservedJob, Settings
 
 DEADLINE_TOLERANCE_SECONDS = 60
 """A pod's deadline counts from its start, ours from its container's: so much apart they mean the same. So an attempt
@@ -29,20 +29,16 @@ class Exhausted:
     message: str
 
 
-def gpus_per_pod(spec: JobSpec, stage: StageKind) -> int:
+def gpus_per_pod(spec: JobSpec, stage: StageKind, settings: Settings) -> int:
     """Return how many GPUs a pod of a stage asks for."""
     overrides = spec.pods.of(stage)
-    return gpus_in(overrides.resources.limits) + sum(claim.gpus for claim in overrides.resource_claims)
+    named = gpus_in(overrides.resources.limits, settings.stage_pods.gpu_resources)
+    return named + sum(claim.gpus for claim in overrides.resource_claims)
 
 
-def gpus_of(spec: JobSpec, job: ObservedJob) -> int:
+def gpus_of(spec: JobSpec, job: ObservedJob, settings: Settings) -> int:
     """Return how many GPUs a pod of a Job has: by the Job itself, as spec.pods may have changed since it was made."""
-    if job.gpus is None:
-        return gpus_per_pod(spec, job.stage)
-    overrides = spec.pods.of(job.stage)
-    # only the spec says how many GPUs a claim stands for
-    counts = {claim.name: claim.gpus for claim in overrides.resource_claims}
-    return job.gpus + sum(counts.get(name, 1) for name in job.claims)
+    return gpus_per_pod(spec, job.stage, settings) if job.gpus is None else job.gpus
 
 
 def container_seconds(job: ObservedJob, now: datetime) -> float:
@@ -50,9 +46,9 @@ def container_seconds(job: ObservedJob, now: datetime) -> float:
     return job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
 
 
-def gpu_seconds(spec: JobSpec, job: ObservedJob, now: datetime) -> float:
+def gpu_seconds(spec: JobSpec, job: ObservedJob, settings: Settings, now: datetime) -> float:
     """Return the GPU time of a Job's pods so far, in s."""
-    return gpus_of(spec, job) * container_seconds(job, now)
+    return gpus_of(spec, job, settings) * container_seconds(job, now)
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:
@@ -120,12 +116,15 @@ def time_exhausted(
     return None
 
 
-def pod_deadline_seconds(
-    spec: JobSpec, status: JobStatus, stage: StageKind, pods_at_a_time: int, now: datetime
-) -> int | None:
-    """Return how long each pod of a stage may run, so that the budget holds with no operator alive, in s."""
+def pod_deadline_seconds(spec: JobSpec, status: JobStatus, gpus: int, now: datetime) -> int | None:
+    """Return how long each pod of a stage may run, so that the budget holds with no operator alive, in s.
+
+    Parameters
+    ----------
+    gpus
+        Of all its pods at a time.
+    """
     left = deadline_left(spec, status, now)
-    gpus = gpus_per_pod(spec, stage) * pods_at_a_time
     if gpus:
         left = min(left, gpu_seconds_left(spec, status) / gpus)
     return _whole_seconds(left)

@@ -146,6 +146,6 @@ def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
     draft.wake(left)
     job = draft.active_job
     if job is not None and draft.spec.budget.gpu_hours is not None:
-        gpus = gpus_of(draft.spec, job) * sum(pod.phase == "Running" for pod in job.pods)
+        gpus = gpus_of(draft.spec, job, draft.settings) * sum(pod.phase == "Running" for pod in job.pods)
         if gpus:
             draft.wake(gpu_seconds_left(draft.spec, draft.status, running) / gpus)

@@ -39,6 +39,7 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         engine_image=stage.images.engine,
         completions=stage.completions,
         parallelism=stage.parallelism,
+        gpus=stage.gpus,
         active_deadline_seconds=stage.pod_seconds(draft.spec, draft.status, draft.now),
         deadline_seconds=job_deadline_seconds(draft.spec, draft.status, draft.now),
     )

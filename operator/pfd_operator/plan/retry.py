@@ -167,7 +167,8 @@ def _never_ran(draft: Draft, failure: Failure) -> Failure:
 def close_attempt(draft: Draft, job: ObservedJob | None) -> None:
     """Account for what the attempt cost; of a Job that is gone, as far as the status holds it."""
     if job is not None:
-        cost = round(gpu_seconds(draft.spec, job, draft.now))
+        cost = round(gpu_seconds(draft.spec, job, draft.settings, draft.now))
     else:
-        cost = gpus_per_pod(draft.spec, draft.running.stage) * draft.running.gone_pods_seconds
+        gpus = gpus_per_pod(draft.spec, draft.running.stage, draft.settings)
+        cost = gpus * draft.running.gone_pods_seconds
     draft.set(gpu_seconds=draft.status.gpu_seconds + cost)

@@ -13,7 +13,7 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
 from pfd_operator.contract.tasks import trajectories_of_system
 
-from .budget import pod_deadline_seconds
+from .budget import gpus_per_pod, pod_deadline_seconds
 from .recipe import AnyRecipe, Images, Position
 from .types import Settings
 
@@ -31,6 +31,8 @@ class StagePlan:
     """Indexes, each with a result; None for a stage with one result."""
     parallelism: int = 1
     """Pods at a time; of a stage with one result, those that work on it together."""
+    gpus: int = 0
+    """GPUs of each pod."""
 
     def pods_at_a_time(self, done: int) -> int:
         """Return how many pods work at a time when `done` indexes have their results: theirs end within seconds."""
@@ -43,7 +45,7 @@ class StagePlan:
     def pod_seconds(self, spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
         """Return how long each pod of the next attempt may run, so that the budget holds, in s; None: for ever."""
         pods = self.pods_at_a_time(self.done_before(status.active))
-        return pod_deadline_seconds(spec, status, self.position.stage, pods, now)
+        return pod_deadline_seconds(spec, status, self.gpus * pods, now)
 
     def drawn_from(self, spec: JobSpec, settings: Settings) -> str:
         """Name all that the stage's Job is drawn from and that may change before it starts."""
@@ -74,6 +76,7 @@ def plan_stage(
         images=recipe.images(spec, status, settings, position.stage),
         completions=completions,
         parallelism=_parallelism(params, completions, spec.labeling.parallelism),
+        gpus=gpus_per_pod(spec, position.stage, settings),
     )
 
 

@@ -132,9 +132,7 @@ class ObservedJob:
     nodes: int = 1
     """Pods that work on one result together."""
     gpus: int | None = None
-    """GPUs of each pod by the limits of its containers; None if they are not known."""
-    claims: tuple[str, ...] = ()
-    """Names of each pod's claims of devices."""
+    """GPUs of each pod, as its Job was made; None if they are not known."""
     succeeded_indexes: int = 0
     failed_indexes: int = 0
     pods: tuple[ObservedPod, ...] = ()
@@ -180,6 +178,8 @@ class PlannedJob:
     """Image of an engine that does not run in the worker."""
     completions: int | None = None
     parallelism: int = 1
+    gpus: int = 0
+    """GPUs of each pod."""
     active_deadline_seconds: int | None = None
     """Of each pod."""
     deadline_seconds: int | None = None

@@ -13,6 +13,7 @@ from .containers import worker_containers
 from .errors import RenderError
 from .labels import (
     ATTEMPT_LABEL,
+    GPUS_ANNOTATION,
     ITERATION_LABEL,
     STAGE_LABEL,
     TOKEN_ANNOTATION,
@@ -69,7 +70,11 @@ def job_manifest(job: PlannedJob, settings: Settings, progress_token: str) -> di
             "template": {
                 "metadata": {
                     "labels": {**given.labels, **labels},
-                    "annotations": {**given.annotations, STAGE_SPEC_ANNOTATION: stage_annotation(job.spec)},
+                    "annotations": {
+                        **given.annotations,
+                        STAGE_SPEC_ANNOTATION: stage_annotation(job.spec),
+                        GPUS_ANNOTATION: str(job.gpus),
+                    },
                 },
                 "spec": pod_spec(job, settings, progress_token),
             },

@@ -15,6 +15,8 @@ ITERATION_LABEL = f"{GROUP}/iteration"
 STAGE_LABEL = f"{GROUP}/stage"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 TOKEN_ANNOTATION = f"{GROUP}/progress-token"
+GPUS_ANNOTATION = f"{GROUP}/gpus"
+"""Of a pod: how many GPUs it counts for. In a Job's template, where it stays as it was made."""
 KUEUE = "kueue.x-k8s.io"
 
 LABEL_VALUE_MAX = 63

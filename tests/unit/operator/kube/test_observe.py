@@ -75,15 +75,15 @@ def test_a_job_that_took_too_long_says_so(reason: str, exceeded: bool) -> None:
     assert (cached.observed.finished, cached.observed.deadline_exceeded) == ("Failed", exceeded)
 
 
-@pytest.mark.parametrize(("limit", "gpus"), [("2", 2), ("1k", None)])
-def test_a_job_says_what_its_pods_have(limit: str, gpus: int | None) -> None:
+@pytest.mark.parametrize(
+    ("annotations", "gpus"), [({"pfd.dev/gpus": "2"}, 2), ({"pfd.dev/gpus": "two"}, None), ({}, None)]
+)
+def test_a_job_says_what_its_pods_have(annotations: dict[str, str], gpus: int | None) -> None:
     body = job()
-    engine = {"name": "engine", "resources": {"limits": {"cpu": "4", "nvidia.com/gpu": limit}}}
-    containers = [engine, {"name": "stage-out", "resources": {"requests": {"cpu": "50m"}}}]
-    body["spec"]["template"] = {"spec": {"containers": containers, "resourceClaims": [{"name": "nic"}]}}
+    body["spec"]["template"] = {"metadata": {"annotations": annotations}}
     cached = parse_job(body)
     assert cached is not None
-    assert (cached.observed.gpus, cached.observed.claims) == (gpus, ("nic",))
+    assert cached.observed.gpus == gpus
 
 
 def test_pods_that_work_together_have_one_result() -> None:

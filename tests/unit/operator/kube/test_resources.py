@@ -14,6 +14,7 @@ from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.budget import gpus_per_pod
+from tests.unit.operator.plan.plan_samples import SETTINGS
 from tests.unit.operator.resource_samples import SPEC
 
 
@@ -85,7 +86,7 @@ def test_quantities_and_tolerations_are_kept_as_written() -> None:
 @pytest.mark.parametrize("gpus", [0, 1, "0", "8"])
 def test_plain_numbers_of_gpus_are_taken(gpus: str | int) -> None:
     spec = SPEC | {"pods": {"train": {"resources": {"limits": {"amd.com/gpu": gpus}}}}}
-    assert gpus_per_pod(Snapshot(body(1, spec=spec)).resource().spec, StageKind.TRAIN) == int(gpus)
+    assert gpus_per_pod(Snapshot(body(1, spec=spec)).resource().spec, StageKind.TRAIN, SETTINGS) == int(gpus)
 
 
 def test_an_older_event_does_not_undo_a_write() -> None:

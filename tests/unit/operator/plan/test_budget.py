@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.invalid_spec import invalid_status
@@ -26,6 +28,8 @@ from tests.unit.operator.plan.plan_samples import (
     resource,
 )
 
+CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimName": "a", "gpus": 4}]}
+
 
 @pytest.mark.parametrize(
     ("overrides", "gpus"),
@@ -40,7 +44,29 @@ from tests.unit.operator.plan.plan_samples import (
     ],
 )
 def test_gpus_of_a_pod(overrides: dict[str, Any], gpus: int) -> None:
-    assert gpus_per_pod(resource(pods={"train": overrides}).spec, StageKind.TRAIN) == gpus
+    assert gpus_per_pod(resource(pods={"train": overrides}).spec, StageKind.TRAIN, SETTINGS) == gpus
+    run = Run(resource(pods={"train": overrides}))
+    assert run.until(0, StageKind.TRAIN).gpus == gpus
+
+
+@pytest.mark.parametrize(("quantity", "gpus"), [(4, 4), ("2", 2), ("1k", 1000), ("1500m", 2), ("1e300", 999_999)])
+def test_what_a_cluster_calls_its_gpus_shares_the_budget(quantity: str | int, gpus: int) -> None:
+    others = StagePods(gpu_resources=["habana.ai/gaudi"])
+    train = {"resources": {"limits": {"habana.ai/gaudi": quantity, "habana.ai/other": 1}}}
+    run = Run(resource(pods={"train": train}, budget={"gpuHours": 1}), replace(SETTINGS, stage_pods=others))
+    planned = run.until(0, StageKind.TRAIN)
+    assert (planned.gpus, planned.active_deadline_seconds) == (gpus, math.ceil(3600 / gpus))
+
+
+def test_a_claim_that_counts_for_less_since_is_booked_as_it_was() -> None:
+    run = Run(resource(pods={"train": CLAIM}))
+    planned = run.until(0, StageKind.TRAIN)
+    running = job_of(planned, pod(started_at=after(run.seconds)), gpus=planned.gpus)
+    run.edit(pods={"train": {"resourceClaims": [CLAIM["resourceClaims"][0] | {"gpus": 0}]}})
+    run.step(running, seconds=100)
+    run.edit(stop="Now")
+    run.step(running)
+    assert run.status.gpu_seconds == 400
 
 
 def training_killed_after(seconds: float, **budget: Any) -> Run:
@@ -140,20 +166,16 @@ def test_indexes_of_another_image_are_not_done() -> None:
     assert created(run.step(seconds=10)).active_deadline_seconds == 3600
 
 
-CLAIM = {"resourceClaims": [{"name": "gpus", "resourceClaimName": "a", "gpus": 4}]}
-
-
 @pytest.mark.parametrize(
     ("overrides", "seen", "gpus"),
     [
         ({}, {"gpus": 8}, 8),
         (GPU, {"gpus": 0}, 0),
         (GPU, {}, 1),
-        (CLAIM, {"gpus": 0, "claims": ("gpus",)}, 4),
         (CLAIM, {"gpus": 2}, 2),
-        (GPU, {"gpus": 0, "claims": ("gpus",)}, 1),
+        (CLAIM, {}, 4),
     ],
-    ids=["spec has fewer", "spec has more", "not known", "claim", "claim since", "claim no more"],
+    ids=["spec has fewer", "spec has more", "not known", "claim has more", "claim not known"],
 )
 def test_what_a_job_has_is_booked_whatever_the_spec_says_now(
     overrides: dict[str, Any], seen: dict[str, Any], gpus: int

@@ -80,9 +80,9 @@ def test_a_resource_that_a_job_names_is_its_own(given: dict[str, Any]) -> None:
 def test_gpus_and_memory_of_the_defaults_are_planned_with() -> None:
     defaults = StageDefaults.model_validate({"resources": {"train": {"limits": {"nvidia.com/gpu": 2}}}})
     spec = with_defaults(resource(pods={}), defaults).spec
-    assert gpus_per_pod(spec, StageKind.TRAIN) == 2
+    assert gpus_per_pod(spec, StageKind.TRAIN, SETTINGS) == 2
     given = resource(pods={"train": {"resources": {"limits": {"nvidia.com/gpu": 0}}}})
-    assert gpus_per_pod(with_defaults(given, defaults).spec, StageKind.TRAIN) == 0
+    assert gpus_per_pod(with_defaults(given, defaults).spec, StageKind.TRAIN, SETTINGS) == 0
 
 
 def test_every_stage_of_a_kind_has_them() -> None:

@@ -56,6 +56,11 @@ def test_settings_from_the_environment() -> None:
             '{"smallContainerResources": {"limits": {"nvidia.com/gpu": 1}}}',
             r"^PFD_STAGE_PODS\.smallContainerResources: limits name GPUs",
         ),
+        (
+            "PFD_STAGE_PODS",
+            '{"gpuResources": ["habana.ai/gaudi"], "smallContainerResources": {"limits": {"habana.ai/gaudi": 1}}}',
+            r"^PFD_STAGE_PODS\.smallContainerResources: limits name GPUs",
+        ),
     ],
 )
 def test_a_wrong_variable_is_named(name: str, value: str, said: str) -> None:

@@ -13,6 +13,7 @@ from pfd_operator.kube.api import ApiError, KubeApi
 from .models import show_models
 from .reading import CannotShow
 from .status import show_status
+from .tables import printable
 
 EPILOG = """examples:
   kubectl pfd status silicon          where the job stands, its iterations and stages
@@ -27,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_run(options))
     except CannotShow as error:
-        sys.stderr.write(f"kubectl pfd: {error}\n")
+        sys.stderr.write(f"kubectl pfd: {printable(str(error))}\n")
         return 1
     except ApiError as error:
-        sys.stderr.write(f"kubectl pfd: {error.message or error}\n")
+        sys.stderr.write(f"kubectl pfd: {printable(error.message or str(error))}\n")
         return 1
     except KeyboardInterrupt:
         return 130

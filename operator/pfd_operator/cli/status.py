@@ -24,7 +24,7 @@ from pfd_operator.plan.budget import elapsed_seconds
 from pfd_operator.plan.conditions import find_condition, find_true
 
 from .reading import REFERENCE, CannotShow, errors_against, kinds_and_name, read, status_of
-from .tables import duration, table
+from .tables import duration, printable, table
 
 POLL_SECONDS = 2.0
 FINAL = (401, 403, 404)
@@ -53,7 +53,7 @@ async def show_status(
             if not shown or error.status in FINAL:
                 raise
             # a job takes days, in which a laptop sleeps and an API server is upgraded
-            sys.stderr.write(f"kubectl pfd: {error.message or error}; asking again\n")
+            sys.stderr.write(f"kubectl pfd: {printable(error.message or str(error))}; asking again\n")
             await asyncio.sleep(poll_seconds)
             continue
         status, now = status_of(snapshot), api.now()
@@ -109,7 +109,7 @@ def _head(key: Key, status: JobStatus, now: datetime) -> str:
         lines.append(f"estimate: {status.estimate.message}")
     if status.model is not None:
         lines.append(f"best model: {status.model.uri} ({_origin(status.model)})")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _time(status: JobStatus, start: datetime, end: datetime) -> str:

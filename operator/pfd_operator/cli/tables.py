@@ -1,13 +1,18 @@
-"""Plain-text tables with aligned columns."""
+"""Plain text for a terminal: tables with aligned columns, and words that do nothing to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """Return text as one line, escapes in place of what cannot be seen: jobs and images say what they like."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return lines with columns as wide as their widest cell; empty cells show as a dash."""
-    cells = [list(header), *([cell or "-" for cell in row] for row in rows)]
+    cells = [list(header), *([printable(cell) or "-" for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells

@@ -205,6 +205,23 @@ def test_tables_are_aligned() -> None:
     assert table(("A", "LONGER"), [("value", ""), ("x", "y")]) == "A      LONGER\nvalue  -\nx      y"
 
 
+@pytest.mark.parametrize(
+    "written", ["\x1b]52;c;cm0K\x07", "\x1b[2J", "all\r\nFineTuneJob lab fine", "\u202egpj", "\x9b2J"]
+)
+def test_what_jobs_and_images_say_does_nothing_to_a_terminal(written: str) -> None:
+    model = ModelRecord(uri=f"s3://pfd/{written}", iteration=1, errors=errors("0.0912"))
+    said = Condition(type="Ready", status="False", reason="R", message=written, last_transition_time=NOW)
+    status = FineTuneJobStatus(model=model, conditions=[said])
+    plain = status.model_copy(
+        update={"model": model.model_copy(update={"uri": ""}), "conditions": [said.model_copy(update={"message": ""})]}
+    )
+    page, lines = (status_page(Key("FineTuneJob", "lab", "silicon"), each, NOW) for each in (status, plain))
+    assert written not in page and page.replace("\n", "").isprintable()
+    assert len(page.splitlines()) == len(lines.splitlines())
+    assert table(("MESSAGE",), [[written]]).splitlines()[1] == written.encode("unicode_escape").decode()
+    assert table(("MESSAGE",), [["0.1 eV/Å, 12 °"]]).endswith("0.1 eV/Å, 12 °")
+
+
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

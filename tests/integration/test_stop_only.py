@@ -1,0 +1,64 @@
+"""The policy of the docs by which a group may suspend and stop jobs, and change nothing else."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pfd_operator.api.kinds import KINDS
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.resources import collection_path
+from tests.integration.cluster_parts import distill_body, job_body
+from tests.integration.test_limits import COLLECTIONS
+from tests.until import until
+
+pytestmark = pytest.mark.integration
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+FREE = {"suspend", "stop"}
+
+
+def shown(group: str) -> list[dict[str, Any]]:
+    """Return the documents that the page shows, for another group."""
+    (block,) = [each for each in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S) if "stop-only" in each]
+    return list(yaml.safe_load_all(textwrap.dedent("  " + block.lstrip()).replace('"on-call"', f'"{group}"')))
+
+
+def test_it_names_all_other_fields() -> None:
+    policy = shown("on-call")[0]["spec"]["validations"][0]["expression"]
+    fields = {alias for kind in KINDS.values() for alias in (each.alias for each in kind.spec.model_fields.values())}
+    for side in ("new", "old"):
+        assert set(re.findall(rf"variables\.{side}\.\??(\w+)", policy)) == fields - FREE
+
+
+@pytest.mark.parametrize("make", [job_body, distill_body])
+async def test_it_lets_jobs_be_suspended_and_nothing_else(api: KubeApi, namespace: str, make: Any) -> None:
+    body = make("silicon")
+    path = f"{collection_path(body['kind'], namespace)}/{body['metadata']['name']}"
+    await api.request("POST", collection_path(body["kind"], namespace), body)
+    documents = shown("system:masters")
+
+    async def refused(**spec: Any) -> str:
+        try:
+            await api.request("PATCH", f"{path}?dryRun=All", {"spec": spec}, content_type=MERGE_PATCH)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    async def holds() -> bool:
+        return "spec.suspend and spec.stop only" in await refused(seed=7)
+
+    for document in documents:
+        await api.request("POST", COLLECTIONS[document["kind"]], document)
+    try:
+        await until(holds, 30, "the policy")
+        assert await refused(suspend=True) == await refused(stop="Now") == ""
+        assert await refused(queue={"name": "gpus"}) and await refused(pods={"train": {"runtimeClassName": "runc"}})
+    finally:
+        for document in documents:
+            await api.request("DELETE", f"{COLLECTIONS[document['kind']]}/{document['metadata']['name']}")

@@ -13,6 +13,7 @@ from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.rights import refusals
 
+from .connection import connection
 from .operator import Operator
 from .settings import RuntimeSettings
 from .stateless import NoDiffBase, NoProgress
@@ -29,8 +30,8 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**options: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**options) or _same_connection(operator.api)
+    async def login(**options: Any) -> kopf.AiohttpSession:
+        return connection(kopf.login_with_service_account(**options) or _same_connection(operator.api))
 
     # a start that failed ends the process: tried again in it, it would find its own server's port taken
     @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)

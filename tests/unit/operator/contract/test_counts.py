@@ -35,3 +35,17 @@ def test_the_api_server_refuses_them_too(spec_schemas: dict[str, dict[str, Any]]
     assert perturb["supercell"]["items"]["minimum"] == 1
     assert perturb["slab"]["properties"]["miller"]["x-kubernetes-validations"][0]["rule"] == "self.exists(i, i != 0)"
     assert spec["acceptance"]["properties"]["sizes"]["items"]["minimum"] == 1
+
+
+def test_a_label_stage_has_no_more_indexes_than_kubernetes_takes(spec_schemas: dict[str, dict[str, Any]]) -> None:
+    """A Job with retries by index has 100 000 at most, and a pod labels one frame, or AIMD trajectory, at least."""
+
+    def most(spec: dict[str, Any], *path: str) -> int:
+        for step in path:
+            spec = spec.get("properties", {}).get(step, {})
+        return int(spec.get("maximum", 0))
+
+    at_start = (("holdout", "frames"), ("aimd", "trajectories"), ("labeling", "noiseCheck", "frames"))
+    for spec in spec_schemas.values():
+        assert sum(most(spec, *path) for path in at_start) <= 100_000
+        assert 0 < most(spec, "selection", "framesPerIteration") <= 100_000

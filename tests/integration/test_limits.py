@@ -41,7 +41,8 @@ async def limited(api: KubeApi, namespace: str) -> AsyncIterator[str]:
     for name, budget in (("unlimited", {"maxLabels": 40}), ("large", {"maxLabels": 80, "gpuHours": 20.5})):
         await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, budget=budget))
     limits = ("--set", "limits.gpuHours=8", "--set", "limits.maxLabels=50", "--set", f"namespaces={{{namespace}}}")
-    documents = [each for each in render(*limits) if each["kind"] in COLLECTIONS]
+    drawn = [each for each in render(*limits) if each["kind"] in COLLECTIONS]
+    documents = [each for each in drawn if each["metadata"]["name"].endswith("-limits")]
     assert len(documents) == 2
     for document in documents:
         await api.request("POST", COLLECTIONS[document["kind"]], document)

@@ -159,15 +159,15 @@ class Worker:
         labels = LabelStore(store, f"{spec.job.uid}/{spec.digest}/{index}")
         ledger = Ledger(store, spec.job.uid)
         while (record := labels.get(key)) is None:
-            ours, restarted = labels.claim(key)
-            if restarted:
+            ours, taken_from = labels.claim(key)
+            if taken_from is not None:
                 ledger.waste(key, 1)
             if not ours:
                 life.work(WAIT_SECONDS)
             elif labels.get(key) is None:
                 self._compute(spec, labels, key, life)
             else:
-                labels.release(key)
+                labels.release(key, settled=True)
         ledger.enter(BookEntry(key, record.paid_by, labels=1, sound=1, seconds=0.01))
         return record.paid_by
 
@@ -181,7 +181,7 @@ class Worker:
         with self._labels.open("a") as lines:
             lines.write(json.dumps({"key": key, "job": spec.job.name, "uid": spec.job.uid}) + "\n")
         labels.save(LabelRecord(key, spec.job.uid, 1, ok=True, frames=[], engine={}, seconds=0.01))
-        labels.release(key)
+        labels.release(key, settled=True)
 
     def _train(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         if spec.job.name.startswith(REFUSED):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,19 +15,21 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import ExitCode
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
-from pfd_worker.errors import StageError, preempted, transient
+from pfd_worker.errors import StageError, preempted
 from pfd_worker.frames import energy_of, labelled, virial_of
 from pfd_worker.label_files import Failure, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore
+from pfd_worker.store.at_once import at_once
+from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore, LastWords
 from pfd_worker.store.ledger import BookEntry, Ledger
 
 _WAIT_SECONDS = 2.0
+_TELL_SECONDS = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +65,12 @@ class LabelDesk:
         spec = context.spec
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
-        self._renewed = time.monotonic()
+        self._before = self._labels.last_words()
+        self._cut_off = self._labels.cut_off()
+        self._computing: Entry | None = None
+        self._told = LastWords()
+        self._told_at = -_TELL_SECONDS
+        self._telling = threading.Lock()
         self.entries = self._read_entries()
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
@@ -78,30 +86,70 @@ class LabelDesk:
         return entries
 
     def triage(self) -> list[Entry]:
-        """Take what is stored, claim what is free; return what is ours to compute, equal structures once."""
-        keys: set[str] = set()
-        for entry in self.entries:
-            if entry.key in keys or self._take_stored(entry):
-                continue
-            self.keep_claims()
-            ours, restarted = self._labels.claim(entry.key)
-            if restarted:
-                self._ledger.waste(entry.key, entry.task.labels)
-            # Its former owner may have stored the label between our look and our claim.
-            if ours and not self._take_stored(entry):
-                self.ours.append(entry)
-                keys.add(entry.key)
-            elif ours:
-                self._labels.release(entry.key)
-        return self.ours
+        """Take what is stored, claim what is free; return what is ours to compute, equal structures once.
 
-    def adopt(self, numbers: Sequence[int]) -> None:
-        """Go on with the claims another container of this pod made."""
-        claimed = set(numbers)
-        self.ours = [entry for entry in self.entries if entry.number in claimed]
-        for entry in self.entries:
-            if entry.number not in claimed:
-                self._take_stored(entry)
+        What was cut off before comes last: whatever kills its container takes none of the others along.
+        """
+        at_once(self._take_stored, self.entries)
+        first = {entry.key: entry for entry in reversed(self.entries)}
+        claimed = at_once(self._claim, [entry for entry in first.values() if entry.key not in self.records])
+        todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
+        return sorted(todo, key=lambda entry: (entry.key in self._cut_off, entry.number))
+
+    def _claim(self, entry: Entry) -> Entry | None:
+        self.keep_claims()
+        ours, taken_from = self._labels.claim(entry.key)
+        if not ours:
+            return None
+        # Its former owner may have stored the label between our look and our claim.
+        if self._take_stored(entry):
+            self._labels.release(entry.key, settled=True)
+            return None
+        self.ours.append(entry)
+        if taken_from is not None:
+            self._take_over(entry, self._before if taken_from == self._labels.owner else LastWords())
+        return entry
+
+    def _take_over(self, entry: Entry, words: LastWords) -> None:
+        begun = words.computing is None or entry.key in words.computing
+        if begun and words.computing is not None and not words.stopping:
+            self.cut_off(entry)
+        elif begun:
+            self._ledger.waste(entry.key, entry.task.labels)
+
+    def begin(self, entry: Entry) -> None:
+        """Say what this process computes from now on: should it be killed, the next attempt knows what that cut off."""
+        self._computing = entry
+        self._tell()
+
+    def cut_off(self, entry: Entry) -> None:
+        """Enter that a calculation of ours was killed together with what ran it: the second time it is a failed label.
+
+        With the memory of a whole container at an end, the kernel may kill all of it. In every attempt it would be the
+        same frame again, and no other after it.
+        """
+        if entry.key not in self._cut_off:
+            self._labels.note_cut_off(entry.key)
+            self._cut_off.add(entry.key)
+            self._ledger.waste(entry.key, entry.task.labels)
+            return
+        words = (
+            "its container was killed twice while it ran, most likely out of memory: raise "
+            "spec.pods.label.resources.limits.memory, or use smaller frames"
+        )
+        self.settle(entry, Verdict(reason="EngineKilled", message=words), 0.0)
+
+    def claims(self) -> list[tuple[int, int]]:
+        """Return (number of the entry, generation of our claim on it), for another container of this pod."""
+        generations = self._labels.generations
+        return [(entry.number, generations[entry.key]) for entry in self.ours if entry.key in generations]
+
+    def adopt(self, claims: Sequence[tuple[int, int]]) -> None:
+        """Go on with the claims that another container of this pod made."""
+        generations = dict(claims)
+        self.ours = [entry for entry in self.entries if entry.number in generations]
+        self._labels.generations |= {entry.key: generations[entry.number] for entry in self.ours}
+        at_once(self._take_stored, [entry for entry in self.entries if entry.number not in generations])
 
     def settle(self, entry: Entry, verdict: Verdict, seconds: float) -> None:
         """Store a verdict, enter it, give the claim back."""
@@ -121,37 +169,46 @@ class LabelDesk:
         if not self._labels.save(record) and self._labels.get(record.key) != record:
             self._ledger.waste(entry.key, entry.task.labels)
         self._take_stored(entry)
-        self._labels.release(entry.key)
+        self._labels.release(entry.key, settled=lasting)
+        self.keep_claims()
         done = len(self.records)
         outcome = "labelled" if verdict.ok else f"failed: {verdict.reason}"
         self.context.progress(100 * done / len(self.entries), f"calculation {entry.number} {outcome}")
 
     def keep_claims(self) -> None:
-        """Renew the claims of what is not settled yet, now and then."""
-        if time.monotonic() - self._renewed > 20:
+        """Keep our claims alive, now and then; say at once that we were told to stop."""
+        news = self.context.stopping.is_set() and not self._told.stopping
+        if news or time.monotonic() - self._told_at > _TELL_SECONDS:
             try:
-                self._labels.renew([entry.key for entry in self.ours if entry.key not in self.records])
+                self._tell()
             except StageError as error:
                 if error.exit_code is not ExitCode.TRANSIENT:
                     raise
                 # no reason to give up a calculation of hours that needs no store now
                 _log.warning("claims are not renewed: %s", error.message)
-            self._renewed = time.monotonic()
+
+    def _tell(self) -> None:
+        with self._telling:
+            self._told_at = time.monotonic()
+            computing = None if self._computing is None else [self._computing.key]
+            self._told = LastWords(computing, self.context.stopping.is_set())
+            self._labels.tell(self._told)
 
     @contextmanager
-    def claims_freed(self, running: Callable[[], Collection[Entry]] = tuple) -> Iterator[None]:
+    def claims_freed(self, running: Callable[[], Collection[Entry]] | None = None) -> Iterator[None]:
         """If the work ends by an error, free what is not settled, so that nobody waits for it.
 
         Parameters
         ----------
         running
-            What the error cuts off, by the time it is there: entered as wasted.
+            What the error cuts off, by the time it is there: entered as wasted. None: what was begun here.
         """
         try:
             yield
         except BaseException:
             try:
-                self._give_up(running())
+                begun = () if self._computing is None else (self._computing,)
+                self._give_up(begun if running is None else running())
             except StageError as error:
                 # of the store, most likely, as what ended the work; claims expire by themselves
                 _log.warning("claims are not given back: %s", error.message)
@@ -160,27 +217,29 @@ class LabelDesk:
     def _give_up(self, cut_off: Collection[Entry]) -> None:
         for entry in self.ours:
             if entry.key not in self.records:
-                if entry in cut_off:
+                if entry in cut_off and entry.key in self._labels.generations:
                     self._ledger.waste(entry.key, entry.task.labels)
                 self._labels.release(entry.key)
+        self._labels.leave()
 
-    def await_others(self) -> None:
-        """Wait for labels that others compute.
+    def give_back(self, entry: Entry) -> None:
+        """Give a claim back whose calculation was cut off."""
+        self._labels.release(entry.key)
 
-        Raises
-        ------
-        StageError
-            EngineLost (transient), if one of them gave up: the next attempt computes it.
-        """
+    def leave(self) -> None:
+        """End the keeping of claims: all are settled."""
+        self._labels.leave(self._cut_off)
+
+    def all_there(self) -> bool:
+        """Wait for what others compute; return whether all is there: not if somebody gave up what is free now."""
         for entry in self.entries:
             while entry.key not in self.records and not self._take_stored(entry):
                 if self.context.stopping.is_set():
                     raise preempted("stopped while waiting for labels another job computes")
                 if not self._labels.claimed(entry.key) and not self._take_stored(entry):
-                    raise transient(
-                        Reason.ENGINE_LOST, f"calculation {entry.number}: nobody computes it any more; trying again"
-                    )
+                    return False
                 time.sleep(_WAIT_SECONDS)
+        return True
 
     def output(self) -> StageOutput:
         """Return labels and failures of this index as the stage's files."""

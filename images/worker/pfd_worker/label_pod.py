@@ -41,7 +41,7 @@ beat=$!
 limit=""
 command -v timeout >/dev/null 2>&1 && limit="timeout -k 10 {timeout}"
 export OMP_NUM_THREADS="${{OMP_NUM_THREADS:-1}}"
-for task in tasks/*/; do
+for task in {tasks}; do
   [ -e "$task/command.sh" ] || continue
   ( cd "$task" && exec $limit sh ./command.sh ) > "$task/engine.out" 2>&1 &
   child=$!
@@ -57,6 +57,7 @@ kill $beat
 def stage_in(context: StageContext) -> None:
     """Write the inputs of every calculation that is ours, and the script that runs them."""
     todo: list[Entry] = []
+    claims: list[tuple[int, int]] = []
     _take_probe(context.workdir)
     if read_manifest(context.store, context.digest, context.index) is None:
         engine = _engine(context)
@@ -67,9 +68,12 @@ def stage_in(context: StageContext) -> None:
                 folder = _folder(context.workdir, entry)
                 folder.mkdir(parents=True, exist_ok=True)
                 external_labeler(entry.engine).write_inputs(entry.calculation, folder)
-    (context.workdir / _OURS).write_text(json.dumps([entry.number for entry in todo]))
+            claims = desk.claims()
+    (context.workdir / _OURS).write_text(json.dumps(claims))
     shared = _shared(context.workdir)
-    script = _SCRIPT.format(folder=shared, timeout=context.params(LabelParams).timeout_seconds, stop=_STOP)
+    tasks = " ".join(str(_folder(context.workdir, entry).relative_to(shared)) for entry in todo)
+    timeout = context.params(LabelParams).timeout_seconds
+    script = _SCRIPT.format(folder=shared, tasks=tasks, timeout=timeout, stop=_STOP)
     (shared / "run.sh").write_text(script)
 
 
@@ -110,7 +114,9 @@ def _stored(context: StageContext) -> StageResult:
     desk = LabelDesk(context, _engine(context))
     with desk.claims_freed(lambda: _started(context.workdir, desk.ours)):
         _settle_all(context, desk)
-    desk.await_others()
+    desk.leave()
+    if not desk.all_there():
+        raise preempted("another job gave up a calculation that this pod has waited for; the next pod computes it")
     manifest = commit(context, desk.output(), time.monotonic() - started)
     return described(context, manifest, reused=False, seconds=time.monotonic() - started)
 
@@ -141,7 +147,11 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
         new_beat = _modified(_shared(context.workdir) / "heartbeat")
         if new_beat != beat:
             beat, alive_at = new_beat, time.monotonic()
-        if finished or time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS:
+        lost = time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS
+        for entry in _started(context.workdir, list(waiting.values())) if lost else ():
+            desk.cut_off(entry)
+            desk.give_back(entry)
+        if finished or lost:
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         desk.keep_claims()
         time.sleep(_POLL_SECONDS)

@@ -100,8 +100,7 @@ def described(context: StageContext, manifest: Manifest, reused: bool, seconds: 
     ledger = Ledger(context.store, context.spec.job.uid)
     if context.spec.stage is StageKind.LABEL:
         # of another job's stage with the same inputs the labels are this job's, too, and cost it nothing
-        for entry in manifest.summary["labels"]:
-            ledger.enter(BookEntry(**entry))
+        ledger.enter_all(BookEntry(**entry) for entry in manifest.summary["labels"])
     counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
     labels = ledger.count() if counted else None
     return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from pfd_operator.contract.result import Caution, Reason
 from pfd_operator.contract.stage import LabelParams, Params, StageSpec, stage_digest
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
 from pfd_worker.labelers.fingerprint import fingerprint
+from pfd_worker.store.at_once import at_once
 from pfd_worker.store.manifests import Manifest, fetch_file, files_lost, mark_lost, sha256_of, stored_manifest
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
@@ -23,12 +23,6 @@ from pfd_worker.versions import package_versions
 
 __all__ = ["Manifest", "StageContext", "StageOutput"]
 
-REQUESTS_AT_ONCE = 10
-"""As many connections as boto3 keeps open. One request after another, the results of a stage of thousands of indexes
-would take minutes: each waits for its answer, not for bytes."""
-
-_Asked = TypeVar("_Asked")
-_Answer = TypeVar("_Answer")
 _Params = TypeVar("_Params", bound=Params)
 
 
@@ -159,7 +153,7 @@ class StageContext:
         """Return local copies of the files of one name of many manifests, in their order, several fetched at a time."""
         # equal files share a local copy, which only one download may write
         different = {manifest.files[name].sha256: manifest for manifest in manifests}
-        fetched = _at_once(lambda manifest: self.fetch(manifest, name), different.values())
+        fetched = at_once(lambda manifest: self.fetch(manifest, name), different.values())
         paths = dict(zip(different, fetched, strict=True))
         return [paths[manifest.files[name].sha256] for manifest in manifests]
 
@@ -208,16 +202,10 @@ class StageContext:
             if ref.completions is None:
                 self._manifests[name] = {0: stored_manifest(self.store, ref.digest)}
             else:
-                found = _at_once(lambda index: stored_manifest(self.store, ref.digest, index), range(ref.completions))
+                found = at_once(lambda index: stored_manifest(self.store, ref.digest, index), range(ref.completions))
                 self._manifests[name] = dict(enumerate(found))
             for manifest in self._manifests[name].values():
                 # an index that is passed over as one that has failed would leave its labels out without a word
                 if manifest is not None and manifest.lost:
                     raise files_lost(manifest.stage, manifest.digest, "a file")
         return self._manifests[name]
-
-
-def _at_once(ask: Callable[[_Asked], _Answer], of: Iterable[_Asked]) -> list[_Answer]:
-    """Return the answers in the order of the questions; the first failure in that order is raised."""
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
-        return list(threads.map(ask, of))

@@ -23,20 +23,22 @@ def run(context: StageContext) -> StageOutput:
     if params.engine is None:
         return label_by_teacher(context)
     desk = LabelDesk(context, params.engine)
-    running: list[Entry] = []
-    with desk.claims_freed(lambda: running), _claims_kept(desk):
-        for engine, entries in groupby(list(desk.triage()), key=lambda entry: entry.engine):
-            with limited_labeler(engine, params.timeout_seconds) as labeler:
-                _compute(desk, labeler, entries, running)
-    desk.await_others()
+    with desk.claims_freed(), _claims_kept(desk):
+        there = False
+        while not there:
+            for engine, entries in groupby(desk.triage(), key=lambda entry: entry.engine):
+                with limited_labeler(engine, params.timeout_seconds) as labeler:
+                    _compute(desk, labeler, entries)
+            there = desk.all_there()
+    desk.leave()
     return desk.output()
 
 
-def _compute(desk: LabelDesk, labeler: InProcessLabeler, entries: Iterable[Entry], running: list[Entry]) -> None:
+def _compute(desk: LabelDesk, labeler: InProcessLabeler, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if desk.context.stopping.is_set():
             raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
-        running[:] = [entry]
+        desk.begin(entry)
         started = time.monotonic()
         desk.settle(entry, labeler.compute(entry.calculation), time.monotonic() - started)
 

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pfd_worker.store.objects import ObjectStore
 
 CLAIM_SECONDS = 90.0
-"""A claim that is not renewed for this long belongs to a dead pod."""
+"""A claim whose owner is not heard of for this long belongs to a dead pod."""
 LASTING_FAILURES = frozenset({"ScfNotConverged"})
 """Reasons of failures that follow from structure, engine and settings: whoever computes the label meets them again.
 Time, memory and nodes are no part of a label's key: what ran out of them may succeed elsewhere."""
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """What an owner of claims says of itself as long as it lives."""
+
+    computing: list[str] | None = None
+    """Keys of what a kill of its process would cut off; None if it does not know."""
+    stopping: bool = False
+    """Whether it was told to end: a kill that follows is no calculation's fault."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +66,9 @@ class LabelStore:
 
     def __init__(self, store: ObjectStore, owner: str) -> None:
         self._store = store
-        self._owner = owner
-        self._claims: dict[str, str] = {}
-        """Name of our own last claim on a key, as far as it is known here."""
+        self.owner = owner
+        self.generations: dict[str, int] = {}
+        """Of our claims, by key."""
 
     def get(self, key: str) -> LabelRecord | None:
         """Return the verdict on a calculation, None if there is none yet."""
@@ -68,79 +79,116 @@ class LabelStore:
         """Store a verdict unless there is one; return whether ours is the one."""
         return self._store.put_if_absent(_label_key(record.key), record.to_bytes())
 
-    def claim(self, key: str) -> tuple[bool, bool]:
+    def claim(self, key: str) -> tuple[bool, str | None]:
         """Try to become the one who computes a label.
 
-        A claim is taken over by one conditional put of the next generation. Deleting the expired one first would let
-        a slow second finder delete the claim that the first has just made.
+        A claim is made by one conditional put: the first, or the next after one that was given back or has expired.
+        None is deleted before there is a label, which who claims looks for again: beside one that is gone, whoever
+        still sees it and whoever does not would make two.
 
         Returns
         -------
         ours
             Whether the claim is ours now.
-        restarted
-            Whether we took over an earlier claim: our own of a killed attempt, or an expired one.
+        taken_from
+            Who had it, and neither gave it back nor settled it: we ourselves in a killed attempt, or one that is dead.
         """
-        last = self._generations(key)[-1:]
-        owner = self._owner_of(last[0]) if last else None
-        if last and owner not in (None, self._owner) and self._fresh(last[0]):
-            return False, False
-        number = int(last[0].rsplit("/", 1)[1]) + 1 if last else 0
-        name = f"{_claim_prefix(key)}{number:06d}"
-        won = self._store.put_if_absent(name, self._claim())
+        generation = 0
+        taken_from: str | None = None
+        won = self._store.put_if_absent(_claim_name(key, 0), self._claim())
+        if not won and (last := self._newest(key)) is not None:
+            taken_from = self._held_by(last)
+            if taken_from is not None and taken_from != self.owner and self._lives(last, taken_from):
+                return False, None
+            generation = int(last.rsplit("/", 1)[1]) + 1
+            won = self._store.put_if_absent(_claim_name(key, generation), self._claim())
         if won:
-            self._claims[key] = name
-        return won, won and owner is not None
+            self.generations[key] = generation
+        return won, taken_from if won else None
 
-    def renew(self, keys: list[str]) -> None:
-        """Keep claims alive while their calculations run or wait."""
-        for key in keys:
-            name = self._claims.get(key)
-            if name is None:
-                # another container of this pod may have claimed it; found once, renewing is one request
-                name = next(iter(self._ours(key)[-1:]), None)
-                if name is None:
-                    continue
-                self._claims[key] = name
-            self._store.put(name, self._claim())
+    def release(self, key: str, settled: bool = False) -> None:
+        """Give a claim of ours back.
 
-    def release(self, key: str) -> None:
-        """Give a claim back: the verdict is stored, or nobody computes it any more."""
-        # first: another thread may be renewing what is known
-        self._claims.pop(key, None)
-        for last in self._ours(key)[-1:]:
-            # the newest goes last, so that nobody meanwhile sees an older, expired one in its place
-            for name in self._generations(key):
-                if name <= last:
-                    self._store.delete(name)
+        Parameters
+        ----------
+        settled
+            Whether the label is stored, so that nobody will need a claim.
+        """
+        generation = self.generations.pop(key, None)
+        if generation is None:
+            return
+        if not settled:
+            self._store.put(_claim_name(key, generation), self._claim(released=True))
+            return
+        for number in range(generation + 1):
+            self._store.delete(_claim_name(key, number))
 
     def claimed(self, key: str) -> bool:
         """Tell whether somebody is computing a label right now."""
-        return any(self._fresh(name) for name in self._generations(key)[-1:])
+        last = self._newest(key)
+        owner = None if last is None else self._held_by(last)
+        return last is not None and owner is not None and self._lives(last, owner)
 
-    def _generations(self, key: str) -> list[str]:
-        return self._store.list(_claim_prefix(key))
+    def tell(self, words: LastWords) -> None:
+        """Keep all our claims alive, by one request."""
+        self._store.put(_owner_name(self.owner), json.dumps(vars(words)).encode())
 
-    def _ours(self, key: str) -> list[str]:
-        return [name for name in self._generations(key) if self._owner_of(name) == self._owner]
+    def last_words(self) -> LastWords:
+        """Return what the last attempt of ours that was killed said of itself."""
+        said = self._store.get(_owner_name(self.owner))
+        return LastWords() if said is None else LastWords(**json.loads(said))
 
-    def _owner_of(self, name: str) -> str | None:
-        claim = self._store.get(name)
-        return None if claim is None else str(json.loads(claim)["owner"])
+    def note_cut_off(self, key: str) -> None:
+        """Note that a calculation was killed together with what ran it."""
+        self._store.put(f"{_cut_off_prefix(self.owner)}{key}", b"{}")
 
-    def _fresh(self, name: str) -> bool:
+    def cut_off(self) -> set[str]:
+        """Return the keys of what earlier attempts of ours noted."""
+        prefix = _cut_off_prefix(self.owner)
+        return {name.removeprefix(prefix) for name in self._store.list(prefix)}
+
+    def leave(self, cut_off: Iterable[str] = ()) -> None:
+        """Say no more, after all claims were settled or given back.
+
+        Parameters
+        ----------
+        cut_off
+            Keys whose notes no other attempt needs.
+        """
+        self._store.delete(_owner_name(self.owner))
+        for key in cut_off:
+            self._store.delete(f"{_cut_off_prefix(self.owner)}{key}")
+
+    def _newest(self, key: str) -> str | None:
+        return next(iter(self._store.list(f"claims/{key}/")[-1:]), None)
+
+    def _held_by(self, name: str) -> str | None:
+        """Return who has a claim, None if it was given back."""
+        content = self._store.get(name)
+        claim = {"released": True} if content is None else json.loads(content)
+        return None if claim.get("released") else str(claim["owner"])
+
+    def _lives(self, name: str, owner: str) -> bool:
         # by the store's clock alone: those of two nodes may be minutes apart, or be set
-        age = self._store.age_seconds(name)
-        return age is not None and age < CLAIM_SECONDS
+        ages = (self._store.age_seconds(each) for each in (_owner_name(owner), name))
+        return any(age is not None and age < CLAIM_SECONDS for age in ages)
 
-    def _claim(self) -> bytes:
+    def _claim(self, released: bool = False) -> bytes:
         # no two are equal: a put whose answer was lost knows its own by it
-        return json.dumps({"owner": self._owner, "claim": uuid.uuid4().hex}).encode()
+        return json.dumps({"owner": self.owner, "claim": uuid.uuid4().hex, "released": released}).encode()
 
 
 def _label_key(key: str) -> str:
     return f"labels/{key[:2]}/{key}.json"
 
 
-def _claim_prefix(key: str) -> str:
-    return f"claims/{key}/"
+def _claim_name(key: str, generation: int) -> str:
+    return f"claims/{key}/{generation:06d}"
+
+
+def _owner_name(owner: str) -> str:
+    return f"claims/owners/{owner}"
+
+
+def _cut_off_prefix(owner: str) -> str:
+    return f"claims/cut-off/{owner}/"

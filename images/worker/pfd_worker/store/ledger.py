@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pfd_operator.contract.result import LabelCounts
+from pfd_worker.store.at_once import at_once
 from pfd_worker.store.objects import ObjectStore
 
 
@@ -40,13 +42,16 @@ class Ledger:
         self._prefix = f"jobs/{uid}/ledger/"
 
     def enter(self, entry: BookEntry) -> None:
-        """Enter what a calculation cost, once: a second entry of the same key changes nothing, whatever it says.
+        """Enter what a calculation cost: a second entry of the same key changes nothing.
 
         Of what two attempts may find differently, only what one of them has committed may be entered.
         """
-        if not self._store.list(f"{self._prefix}{entry.key}."):
-            name = f"paid.{entry.labels}.{entry.failed}" if entry.paid_by == self._uid else f"reused.{entry.labels}.0"
-            self._store.put_if_absent(f"{self._prefix}{entry.key}.{name}", b"{}")
+        name = f"paid.{entry.labels}.{entry.failed}" if entry.paid_by == self._uid else f"reused.{entry.labels}.0"
+        self._store.put_if_absent(f"{self._prefix}{entry.key}.{name}", b"{}")
+
+    def enter_all(self, entries: Iterable[BookEntry]) -> None:
+        """Enter many, several at a time."""
+        at_once(self.enter, entries)
 
     def waste(self, key: str, labels: int) -> None:
         """Enter a calculation that a kill cut off, or whose result came second; each time counts."""
@@ -54,9 +59,13 @@ class Ledger:
 
     def count(self) -> LabelCounts:
         """Return what the job's labels add up to."""
+        # should a label be there no longer, and be paid for by another job, it is paid for and not reused all the same
+        entries: dict[str, list[str]] = {}
+        for name in sorted(self._store.list(self._prefix)):
+            key, *found = name.rsplit(".", 3)
+            entries.setdefault(key, found)
         totals = {"paid": 0, "reused": 0, "failed": 0, "wasted": 0}
-        for name in self._store.list(self._prefix):
-            _, outcome, labels, failed = name.rsplit(".", 3)
+        for outcome, labels, failed in entries.values():
             totals[outcome] += int(labels)
             totals["failed"] += int(failed)
         return LabelCounts(**totals)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ase import Atoms
 from ase.build import bulk
 
@@ -42,6 +44,12 @@ def desk_of(context: StageContext) -> LabelDesk:
     engine = context.spec.params.engine
     assert engine is not None
     return LabelDesk(context, engine)
+
+
+def held(loop: Loop) -> list[str]:
+    """Return what keeps others from computing: claims that were not given back, and what says that owners live."""
+    newest = {name.rpartition("/")[0]: name for name in loop.store.list("claims/") if "/cut-off/" not in name}
+    return [name for name in newest.values() if not json.loads(loop.store.get(name) or b"").get("released")]
 
 
 def counts(loop: Loop, uid: str = "uid-1") -> dict[str, int]:

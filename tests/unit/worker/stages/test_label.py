@@ -12,6 +12,7 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
@@ -25,7 +26,7 @@ from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelStore
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
-from tests.unit.worker.stages.label_tasks import context_of, counts, crystals, desk_of, label, select
+from tests.unit.worker.stages.label_tasks import context_of, counts, crystals, desk_of, held, label, select
 from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
 
@@ -212,8 +213,55 @@ def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, mon
             label(loop, selected)
     assert counts(loop)["paid"] == 0
     label(loop, selected)
-    # the stored one is not computed again; claims of those that had not begun cannot be told from begun ones
-    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 6}
+    # the stored one is not computed again, and the others had not begun
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+
+
+def killed_at(labeler: Fails, call: int, loop: Loop, selected: StageRef, monkeypatch) -> None:
+    """Run an attempt whose container is killed while it does its nth calculation."""
+    calls = labeler.calls
+
+    def compute(calculation: Calculation) -> Verdict:
+        if labeler.calls - calls == call:
+            raise SystemExit("killed")
+        return Fails.compute(labeler, calculation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labeler, "compute", compute)
+        patch.setattr(LabelDesk, "_give_up", lambda *_: None)
+        with pytest.raises(SystemExit):
+            label(loop, selected)
+
+
+def test_what_kills_its_container_comes_last_and_the_second_time_is_a_failed_label(tmp_path, fails, monkeypatch):
+    loop = Loop(tmp_path)
+    labeler, selected = fails(""), select(loop, trajectory=False)
+    killed_at(labeler, 1, loop, selected, monkeypatch)
+    assert (labeler.calls, counts(loop)["wasted"]) == (1, 0)
+    killed_at(labeler, 1, loop, selected, monkeypatch)
+    assert (labeler.calls, counts(loop)["wasted"]) == (2, 1), "the third task was done before"
+    result = label(loop, selected)
+    assert labeler.calls == 2, "no third try"
+    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert (failures[0]["task"], failures[0]["reason"]) == (1, "EngineKilled")
+    assert "most likely out of memory: raise spec.pods.label.resources.limits.memory" in failures[0]["message"]
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 1}
+    assert held(loop) == []
+    assert label(loop, selected, memory="8Gi").outcome == LabelOutcome(labels=3, failed=0, reused=0)
+
+
+def test_a_kill_after_a_signal_is_no_fault_of_what_ran(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    for attempt in range(3):
+        context = context_of(loop, selected, f"desk-{attempt}")
+        desk = desk_of(context)
+        first, *_ = desk.triage()
+        assert (first.number, counts(loop)["wasted"]) == (0, attempt)
+        desk.begin(first)
+        context.stopping.set()
+        desk.keep_claims()
 
 
 def test_a_killed_attempts_claims_are_taken_over_and_reported(tmp_path):
@@ -232,9 +280,10 @@ def test_sigterm_ends_between_calculations_and_frees_the_rest(tmp_path):
         loop.run(LABEL, 1, {"select": selected}, 0, stopping, progress=lambda *_: stopping.set())
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
     assert counts(loop)["paid"] == 1
-    assert loop.store.list("claims/") == []
+    assert held(loop) == []
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+    assert loop.store.list("claims/") == []
 
 
 def test_an_error_frees_all_claims_and_only_what_ran_is_wasted(tmp_path, monkeypatch):
@@ -244,7 +293,7 @@ def test_an_error_frees_all_claims_and_only_what_ran_is_wasted(tmp_path, monkeyp
         patch.setattr(AseLabeler, "compute", lambda *_: (_ for _ in ()).throw(transient(Reason.ENGINE_LOST, "gone")))
         with pytest.raises(StageError, match="gone"):
             label(loop, selected)
-    assert loop.store.list("claims/") == []
+    assert held(loop) == []
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 1}
 
@@ -275,24 +324,22 @@ def test_of_two_attempts_the_first_to_commit_wins(tmp_path):
     assert loop.store.exists(manifest_key(context.digest, 0))
 
 
-def test_a_claim_of_another_job_that_gives_up_is_tried_again_later(tmp_path, monkeypatch):
+def test_a_claim_of_another_job_that_gives_up_is_taken_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("pfd_worker.label_desk._WAIT_SECONDS", 0.05)
     loop = Loop(tmp_path)
     selected = select(loop, ("Cu",), trajectory=False)
     key = desk_of(context_of(loop, selected)).entries[0].key
     other = LabelStore(loop.store, "other")
     other.claim(key)
-    wait = LabelDesk.await_others
+    wait = LabelDesk.all_there
 
-    def wait_until_it_is_released(desk: LabelDesk) -> None:
+    def wait_until_it_is_released(desk: LabelDesk) -> bool:
         threading.Timer(0.2, other.release, [key]).start()
-        wait(desk)
+        return wait(desk)
 
-    monkeypatch.setattr(LabelDesk, "await_others", wait_until_it_is_released)
-    with pytest.raises(StageError) as caught:
-        label(loop, selected)
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
-    assert label(loop, selected).outcome.labels == 1
+    monkeypatch.setattr(LabelDesk, "all_there", wait_until_it_is_released)
+    assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
+    assert counts(loop) == {"paid": 1, "reused": 0, "failed": 0, "wasted": 0}
 
 
 def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):
@@ -301,13 +348,13 @@ def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkey
     desk.triage()
     answers = iter([transient(Reason.STORE_UNAVAILABLE, "nobody answers"), None])
 
-    def renewed(keys):
+    def renewed(words):
         answer = next(answers)
         if answer is not None:
             raise answer
 
-    monkeypatch.setattr(desk._labels, "renew", renewed)
+    monkeypatch.setattr(desk._labels, "tell", renewed)
     for _ in range(2):
-        desk._renewed -= 60
+        desk._told_at -= 60
         desk.keep_claims()
     assert "nobody answers" in caplog.text and next(answers, "used up") == "used up"

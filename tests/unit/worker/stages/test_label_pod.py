@@ -16,7 +16,8 @@ from pfd_worker import label_pod
 from pfd_worker.errors import StageError
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.outputs import exit_code_of
-from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, select
+from pfd_worker.store.labels import LabelStore
+from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, held, select
 from tests.unit.worker.stages.loop import LABEL, Loop
 
 ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
@@ -122,8 +123,41 @@ def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, mo
     with pytest.raises(StageError) as caught:
         label_pod.stage_out(context)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
-    assert loop.store.list("claims/") == []
+    assert held(loop) == []
     assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
+
+
+def test_what_takes_the_engines_container_along_runs_last_and_fails_the_second_time(tmp_path, monkeypatch, image):
+    monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    for attempt, order in enumerate(["000000 tasks/000001 tasks/000002", "000000 tasks/000002 tasks/000001"]):
+        context = context_of(loop, selected, f"pod-{attempt}", POD)
+        label_pod.stage_in(context)
+        shared = context.workdir / "engine"
+        assert f"for task in tasks/{order}; do" in (shared / "run.sh").read_text()
+        (shared / "tasks" / "000001" / "engine.out").touch()
+        with pytest.raises(StageError, match="the engine's container ended"):
+            label_pod.stage_out(context)
+    assert held(loop) == []
+    assert counts(loop) == {"paid": 1, "reused": 0, "failed": 1, "wasted": 1}
+    context = context_of(loop, selected, "last", POD)
+    label_pod.stage_in(context)
+    assert "for task in tasks/000000 tasks/000002; do" in (context.workdir / "engine" / "run.sh").read_text()
+
+
+def test_what_another_job_gave_up_costs_none_of_this_ones_tries(tmp_path, monkeypatch, image):
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",), trajectory=False)
+    other = LabelStore(loop.store, "other")
+    context = context_of(loop, selected, params=POD)
+    key = desk_of(context).entries[0].key
+    other.claim(key)
+    label_pod.stage_in(context)
+    other.release(key)
+    with pytest.raises(StageError, match="another job gave up") as caught:
+        label_pod.stage_out(context)
+    assert caught.value.exit_code == ExitCode.PREEMPTED
 
 
 def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image):
@@ -135,7 +169,7 @@ def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image)
     with pytest.raises(StageError, match="stopped with 3 calculations to go") as caught:
         label_pod.stage_out(context)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
-    assert loop.store.list("claims/") == []
+    assert held(loop) == []
     assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
 
 
@@ -166,7 +200,7 @@ def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypa
     monkeypatch.setattr("pfd_worker.labelers.abinit.AbinitLabeler.write_inputs", fails)
     with pytest.raises(OSError, match="no space"):
         label_pod.stage_in(context_of(loop, select(loop), params=POD))
-    assert loop.store.list("claims/") == []
+    assert held(loop) == []
 
 
 def test_what_an_engine_puts_in_the_place_of_our_files_fails_its_labels_only(tmp_path, image):

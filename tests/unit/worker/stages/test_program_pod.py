@@ -88,7 +88,7 @@ def test_labels_come_through_the_script(tmp_path, image):
 def run_pod(loop: Loop, selected: StageRef, name: str) -> StageResult:
     context = context_of(loop, selected, name, pod())
     label_pod.stage_in(context)
-    subprocess.run(["sh", str(context.workdir / "run.sh")], check=True, timeout=120)
+    subprocess.run(["sh", str(context.workdir / "engine" / "run.sh")], check=True, timeout=120)
     return label_pod.stage_out(context)
 
 
@@ -113,12 +113,13 @@ def test_what_is_digested_is_what_calculations_get_though_it_is_edited_meanwhile
     context = context_of(Loop(tmp_path), select(Loop(tmp_path), trajectory=False), params=pod(command=["cat"]))
     script = PROBE_SCRIPT.replace("/etc/pfd-files-live", str(live)).replace("/etc/pfd-files", str(copies))
     probe = ["sh", "-c", script, "probe", *probe_arguments(context.spec.params.engine)]
-    subprocess.run(probe, cwd=context.workdir, check=True)
+    (context.workdir / "engine").mkdir()
+    subprocess.run(probe, cwd=context.workdir / "engine", check=True)
     (live / "POTCAR.Cu").write_text("licensed, harder")
     label_pod.stage_in(context)
     digest = hashlib.sha256(b"licensed").hexdigest()
     assert context.engine_content[f"file:{copies}/POTCAR.Cu"] == digest
-    command = (context.workdir / "tasks" / "000000" / "command.sh").read_text()
+    command = (context.workdir / "engine" / "tasks" / "000000" / "command.sh").read_text()
     assert f"ln -s {copies}/POTCAR.Cu ." in command
     assert (copies / "POTCAR.Cu").read_text() == "licensed"
 

@@ -78,6 +78,7 @@ class CautionReason(StrEnum):
     NO_VIRIALS = "LabelsWithoutVirial"
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
     HOLD_OUT_GIVEN = "DataInHoldOut"
+    HOLD_OUT_SHRUNK = "HoldOutShrunk"
 
 
 class Caution(Message):

@@ -21,6 +21,7 @@ _OF_STAGES = {
     CautionReason.FEW_CANDIDATES: StageKind.SELECT,
     CautionReason.SHORT_CELLS: StageKind.TRAIN,
     CautionReason.HOLD_OUT_GIVEN: StageKind.TRAIN,
+    CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
 }
 """Who makes a remark, and takes it back by not making it again; all others are the recipe's."""
 

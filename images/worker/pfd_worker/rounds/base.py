@@ -29,13 +29,15 @@ from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
 from pfd_worker.rounds.given import without_holdout
-from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels
+from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, shrunk_holdout
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
+
+_OF_HOLD_OUT = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK)
 
 
 class Round(ABC):
@@ -50,7 +52,8 @@ class Round(ABC):
         self.folder = context.workdir
         self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
-        self.left_out: Caution | None = None
+        self.of_holdout: list[Caution | None] = []
+        """What is to be known of the hold-out, in all rounds: it stays as it is."""
         self.selected = context.input("select")[0]
         self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
         if self.previous is not None:
@@ -141,7 +144,7 @@ class Round(ABC):
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
-        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), self.left_out])
+        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), *self.of_holdout])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         found = prequential_errors(explorer, new)
@@ -182,13 +185,14 @@ class Round(ABC):
         if self.previous is not None:
             before = read_frames(self.context.fetch(self.previous, stage_files.DATASET))
             said = self.previous.result.cautions
-            self.left_out = next((each for each in said if each.reason is CautionReason.HOLD_OUT_GIVEN), None)
+            self.of_holdout = [each for each in said if each.reason in _OF_HOLD_OUT]
             return before + new, read_frames(self.context.fetch(self.previous, stage_files.HOLD_OUT))
         given = []
         if stage_files.GIVEN_DATA in self.prepare.files:
             given = read_frames(self.context.fetch(self.prepare, stage_files.GIVEN_DATA))
         holdout = holdout_labels(self.context, labels, self.params.max_failed_fraction)
-        given, self.left_out = without_holdout(given, holdout)
+        given, left_out = without_holdout(given, holdout)
+        self.of_holdout = [left_out, shrunk_holdout(self.context, holdout)]
         return given + new, holdout
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 
 from ase import Atoms
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, read_frames
-from pfd_worker.label_files import Failure, read_labels, read_tasks
-from pfd_worker.labelers.task import Calculation
+from pfd_worker.label_files import read_labels, read_tasks
+from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
+
+_HOLD_OUT = "hold-out"
+_AIMD = "AIMD"
 
 
 def collect_labels(
@@ -26,7 +30,8 @@ def collect_labels(
     context
         Of a train stage.
     max_failed_fraction
-        Of the tasks; those of indexes that failed finally have failed, too.
+        Of the hold-out's tasks, which would stay without them, and of all others; those of indexes that failed finally
+        have failed, too.
     label, select
         Inputs: the stage, and the one that gave it its tasks.
 
@@ -41,22 +46,39 @@ def collect_labels(
     aimd = {str(atoms.info["trajectory"]) for atoms in frames if _is_aimd(atoms)}
     # those that failed on their way have frames, too
     aimd -= {tasks[failure.task].trajectory for failure in failures if tasks[failure.task].aimd is not None}
-    done = len(aimd) + sum(not _is_aimd(atoms) for atoms in frames)
-    _check_failures(context, failures, max(len(failures), len(tasks) - done), len(tasks), max_failed_fraction)
+    sound = Counter(str(atoms.info["purpose"]) for atoms in frames if not _is_aimd(atoms)) + Counter({_AIMD: len(aimd)})
+    told = Counter(_kind(tasks[failure.task]) for failure in failures)
+    asked = Counter(map(_kind, tasks))
+    failed = Counter({kind: max(told[kind], asked[kind] - sound[kind]) for kind in asked})
+    for kinds in ({_HOLD_OUT}, asked.keys() - {_HOLD_OUT}):
+        words = [failure.message for failure in failures if _kind(tasks[failure.task]) in kinds]
+        _check_failures(context, failed, asked, kinds, max_failed_fraction, words)
     return frames
 
 
+def _kind(task: Task) -> str:
+    return task.purpose if task.aimd is None else _AIMD
+
+
 def _check_failures(
-    context: StageContext, failures: Sequence[Failure], failed: int, tasks: int, max_failed_fraction: float
+    context: StageContext,
+    failed: Mapping[str, int],
+    asked: Mapping[str, int],
+    kinds: Set[str],
+    max_failed_fraction: float,
+    words: Sequence[str],
 ) -> None:
-    if not tasks or failed / tasks <= max_failed_fraction:
+    lost, tasks = (sum(count for kind, count in counts.items() if kind in kinds) for counts in (failed, asked))
+    if not tasks or lost / tasks <= max_failed_fraction:
         return
-    last = failures[-1].message if failures else "label pods ended without a verdict"
+    what = "reference calculations" + (" of the hold-out" if kinds == {_HOLD_OUT} else "")
+    by_purpose = ", ".join(f"{kind} {failed[kind]} of {asked[kind]}" for kind in sorted(asked))
+    last = words[-1] if words else "label pods ended without a verdict"
     raise StageError(
         ExitCode.USER_ERROR,
         Reason.LABELS_FAILED,
-        f"{failed} of {tasks} reference calculations have failed, more than the fraction "
-        f"{max_failed_fraction:g} that spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows. "
+        f"{lost} of {tasks} {what} have failed, more than the fraction {max_failed_fraction:g} that "
+        f"spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows (failed: {by_purpose}). "
         f"The last failure:\n{last}",
     )
 
@@ -75,7 +97,7 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     """
     if "holdout" in context.spec.inputs:
         labels = collect_labels(context, max_failed_fraction, "holdout", "holdout-select")
-    holdout = [atoms for atoms in labels if atoms.info["purpose"] == "hold-out"]
+    holdout = [atoms for atoms in labels if atoms.info["purpose"] == _HOLD_OUT]
     if not holdout:
         raise StageError(
             ExitCode.USER_ERROR,
@@ -83,6 +105,20 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
             "no hold-out frame has a label, so no model can be measured. See failures.json of the label stage.",
         )
     return holdout
+
+
+def shrunk_holdout(context: StageContext, holdout: Sequence[Atoms]) -> Caution | None:
+    """Return a remark on a hold-out that lacks labels it was to have: it stays like this."""
+    select = "holdout-select" if "holdout" in context.spec.inputs else "select"
+    asked = sum(task.purpose == _HOLD_OUT for task in read_tasks(context, select))
+    if len(holdout) >= asked:
+        return None
+    message = (
+        f"{len(holdout)} of {asked} frames of the hold-out have a label, since the others' calculations failed; every "
+        "error, and which model is the best, rests on these. Where time or memory was at fault, give more, and set "
+        "spec.restart with the iteration of the hold-out"
+    )
+    return Caution(reason=CautionReason.HOLD_OUT_SHRUNK, message=message)
 
 
 def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -55,12 +57,32 @@ def read_frames(path: Path) -> list[Atoms]:
 
 def frames_one_by_one(path: Path) -> Iterator[Atoms]:
     """Read what `read_frames` does, each frame when it is asked for."""
-    if path.stat().st_size == 0:
-        return
-    for atoms in iread(path, index=":", format="extxyz"):
+    if path.stat().st_size > 0:
+        yield from _without_constraints(iread(path, index=":", format="extxyz"))
+
+
+def parse_frames(content: bytes) -> list[Atoms]:
+    """Read the frames of a part of such a file."""
+    return list(_without_constraints(iread(io.StringIO(content.decode()), index=":", format="extxyz")))
+
+
+def _without_constraints(frames: Iterable[Atoms]) -> Iterator[Atoms]:
+    for atoms in frames:
         # ASE gives fixed atoms no force, whatever the label says, and would not move them in MD
         atoms.set_constraint()
         yield atoms
+
+
+def frame_places(path: Path) -> list[tuple[int, int, str]]:
+    """Return (first byte, number of bytes, sha256) of each frame of such a file."""
+    places: list[tuple[int, int, str]] = []
+    first = 0
+    with path.open("rb") as stream:
+        while count := stream.readline():
+            frame = count + b"".join(stream.readline() for _ in range(int(count) + 1))
+            places.append((first, len(frame), hashlib.sha256(frame).hexdigest()))
+            first += len(frame)
+    return places
 
 
 def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from ase import Atoms
@@ -12,9 +13,10 @@ from ase import Atoms
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import frame_places, parse_frames, read_frames, write_frames
 from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.store.at_once import at_once
 from pfd_worker.store.ledger import BookEntry
 
 
@@ -44,9 +46,28 @@ def read_tasks(context: StageContext, select: str = "select") -> list[Task]:
 def tasks_of_index(context: StageContext) -> list[tuple[int, Task, Atoms]]:
     """Return the tasks of this index of a label stage, each after its number in the whole list, and with its frame."""
     each = context.params(LabelParams).frames_per_pod
-    tasks, first = read_tasks(context), (context.index or 0) * each
-    frames = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
-    return [(number, task, frames[task.frame]) for number, task in enumerate(tasks[first : first + each], first)]
+    first = (context.index or 0) * each
+    tasks = read_tasks(context)[first : first + each]
+    frames = _frames(context, sorted({task.frame for task in tasks}))
+    return [(number, task, frames[task.frame]) for number, task in enumerate(tasks, first)]
+
+
+def write_frame_places(frames: Path, path: Path) -> None:
+    """Write where in the file of frames each of them is: a label pod fetches its own only."""
+    path.write_text(json.dumps(frame_places(frames)))
+
+
+def _frames(context: StageContext, rows: Sequence[int]) -> dict[int, Atoms]:
+    select = context.input("select")[0]
+    if stage_files.FRAME_PLACES not in select.files:
+        # an earlier version selected
+        found = read_frames(context.fetch(select, stage_files.FRAMES))
+        return {row: found[row] for row in rows}
+    places: list[tuple[int, int, str]] = json.loads(context.fetch(select, stage_files.FRAME_PLACES).read_text())
+    runs = [[places[row] for _, row in run] for _, run in groupby(enumerate(rows), key=lambda pair: pair[1] - pair[0])]
+    parts = at_once(lambda run: context.fetch_parts(select, stage_files.FRAMES, run), runs)
+    frames = [atoms for part in parts for atoms in parse_frames(part)]
+    return dict(zip(rows, frames, strict=True))
 
 
 def label_output(

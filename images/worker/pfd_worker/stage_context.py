@@ -16,7 +16,16 @@ from pfd_operator.contract.stage import LabelParams, Params, StageSpec, stage_di
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.store.at_once import at_once
-from pfd_worker.store.manifests import Manifest, fetch_file, files_lost, mark_lost, sha256_of, stored_manifest
+from pfd_worker.store.manifests import (
+    Manifest,
+    StoredFile,
+    fetch_file,
+    fetch_parts,
+    files_lost,
+    mark_lost,
+    sha256_of,
+    stored_manifest,
+)
 from pfd_worker.store.objects import ObjectStore
 from pfd_worker.team import ALONE, Team
 from pfd_worker.versions import package_versions
@@ -144,10 +153,27 @@ class StageContext:
             try:
                 fetch_file(self.store, stored, part)
             except AbsentError as error:
-                mark_lost(self.store, manifest)
-                raise files_lost(manifest.stage, manifest.digest, self.store.uri(stored.key)) from error
+                raise self._lost(manifest, stored) from error
             part.replace(path)
         return path
+
+    def fetch_parts(self, manifest: Manifest, name: str, places: Sequence[tuple[int, int, str]]) -> bytes:
+        """Return parts of a file that follow one another: (first byte, number of bytes, sha256) each.
+
+        Raises
+        ------
+        StageError
+            As `fetch`.
+        """
+        stored = manifest.files[name]
+        content = fetch_parts(self.store, stored, places)
+        if content is None:
+            raise self._lost(manifest, stored)
+        return content
+
+    def _lost(self, manifest: Manifest, stored: StoredFile) -> StageError:
+        mark_lost(self.store, manifest)
+        return files_lost(manifest.stage, manifest.digest, self.store.uri(stored.key))
 
     def fetch_all(self, manifests: Sequence[Manifest], name: str) -> list[Path]:
         """Return local copies of the files of one name of many manifests, in their order, several fetched at a time."""

@@ -25,6 +25,8 @@ CANDIDATE_ROWS = "candidates.json"
 
 FRAMES = "frames.extxyz"
 """select: what is to be labelled."""
+FRAME_PLACES = "frames.json"
+"""select: first byte, number of bytes and sha256 of each of them in that file."""
 TASKS = "tasks.json"
 """select: how, a task for each calculation."""
 FEATURE_MAP = "feature_map.json"

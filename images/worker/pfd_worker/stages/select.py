@@ -19,7 +19,7 @@ from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, write_frames
-from pfd_worker.label_files import write_tasks
+from pfd_worker.label_files import write_frame_places, write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
 from pfd_worker.selection.contacts import close_contacts
@@ -72,8 +72,10 @@ def run(context: StageContext) -> StageOutput:
             tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
-    files = {name: context.workdir / name for name in (stage_files.FRAMES, stage_files.TASKS, stage_files.FEATURE_MAP)}
+    names = (stage_files.FRAMES, stage_files.FRAME_PLACES, stage_files.TASKS, stage_files.FEATURE_MAP)
+    files = {name: context.workdir / name for name in names}
     write_frames(files[stage_files.FRAMES], frames)
+    write_frame_places(files[stage_files.FRAMES], files[stage_files.FRAME_PLACES])
     write_tasks(files[stage_files.TASKS], tasks)
     drawn = feature_map(features, training.features, choice.samplings, seed_of(context.spec.seed, "map"))
     files[stage_files.FEATURE_MAP].write_text(json.dumps(None if drawn is None else drawn.to_json()))

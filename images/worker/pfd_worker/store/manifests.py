@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,37 @@ def fetch_file(store: ObjectStore, file: StoredFile, path: Path) -> None:
         store.download(file.key, path)
         if sha256_of(path) == file.sha256:
             return
-    raise transient(
-        Reason.OBJECT_CORRUPT,
-        f"{store.uri(file.key)} is not what was stored there: its sha256 is not {file.sha256} ({file.bytes} bytes)",
-    )
+    raise _corrupt(store, file, f"its sha256 is not {file.sha256} ({file.bytes} bytes)")
+
+
+def fetch_parts(store: ObjectStore, file: StoredFile, places: Sequence[tuple[int, int, str]]) -> bytes | None:
+    """Return parts of a payload file that follow one another, and check each; damaged ones are asked for once more.
+
+    Parameters
+    ----------
+    places
+        (first byte, number of bytes, sha256) of each.
+
+    Returns
+    -------
+    content
+        All of them; None if there is no such file.
+
+    Raises
+    ------
+    StageError
+        ObjectCorrupt, if what the store returns is not what was stored.
+    """
+    start = places[0][0]
+    for _ in range(2):
+        content = store.get_part(file.key, start, sum(length for _, length, _ in places))
+        if content is None:
+            return None
+        parts = ((content[first - start : first - start + length], sha256) for first, length, sha256 in places)
+        if all(hashlib.sha256(part).hexdigest() == sha256 for part, sha256 in parts):
+            return content
+    raise _corrupt(store, file, f"its bytes from {start} on are others")
+
+
+def _corrupt(store: ObjectStore, file: StoredFile, how: str) -> StageError:
+    return transient(Reason.OBJECT_CORRUPT, f"{store.uri(file.key)} is not what was stored there: {how}")

@@ -26,6 +26,10 @@ class ObjectStore(Protocol):
         """Return an object's content, None if there is none."""
         ...
 
+    def get_part(self, key: str, first: int, length: int) -> bytes | None:
+        """Return so many bytes of an object, from the first on; None if there is none."""
+        ...
+
     def put(self, key: str, content: bytes) -> None:
         """Store an object."""
         ...
@@ -83,6 +87,15 @@ class DirectoryStore:
         """Return an object's content, None if there is none."""
         try:
             return (self.root / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def get_part(self, key: str, first: int, length: int) -> bytes | None:
+        """Return so many bytes of an object, from the first on; None if there is none."""
+        try:
+            with (self.root / key).open("rb") as stream:
+                stream.seek(first)
+                return stream.read(length)
         except FileNotFoundError:
             return None
 

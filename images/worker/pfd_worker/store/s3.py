@@ -71,6 +71,12 @@ class S3Store:
         )
         return content
 
+    def get_part(self, key: str, first: int, length: int) -> bytes | None:
+        """Return so many bytes of an object, from the first on; None if there is none."""
+        wanted = {**self._object(key), "Range": f"bytes={first}-{first + length - 1}"}
+        content: bytes | None = self._look(self.uri(key), lambda: self._client.get_object(**wanted)["Body"].read())
+        return content
+
     def put(self, key: str, content: bytes) -> None:
         """Store an object."""
         self._ask(self.uri(key), lambda: self._client.put_object(**self._object(key), Body=content))

@@ -18,7 +18,7 @@ from ase.io import write
 from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
-from pfd_worker.frames import Sampling, write_frames
+from pfd_worker.frames import Sampling, frame_places, write_frames
 from pfd_worker.labelers.registry import in_process_labeler
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.run import commit, run_stage
@@ -127,7 +127,13 @@ class Loop:
         """Commit a select stage that asks for these."""
         singles = sum(task.aimd is None for task in tasks)
         about = {"stage": "select", "purpose": "training", "frames": singles, "representativeFraction": 0, **params}
-        files = {"frames.extxyz": frames, "tasks.json": json.dumps([task.to_json() for task in tasks])}
+        path = self.folder / "frames.extxyz"
+        write_frames(path, frames)
+        files: dict[str, Sequence[Atoms] | str] = {
+            "frames.extxyz": frames,
+            "frames.json": json.dumps(frame_places(path)),
+            "tasks.json": json.dumps([task.to_json() for task in tasks]),
+        }
         return self.committed(about, iteration, files, {"exploration": {}, "force_error_bound": None})
 
     def manifest(self, ref: StageRef | StageResult, index: int | None = None) -> Manifest:

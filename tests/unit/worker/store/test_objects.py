@@ -143,3 +143,10 @@ def test_a_server_that_does_not_answer_is_transient(s3_location):
 def test_a_folder_reads_no_s3_addresses(tmp_path):
     with pytest.raises(StageError, match="file://"):
         DirectoryStore(tmp_path).download_uri("s3://bucket/model.pt", tmp_path / "model.pt")
+
+
+def test_a_part_of_an_object(store):
+    store.put("frames", b"0123456789")
+    assert store.get_part("frames", 3, 4) == b"3456"
+    assert store.get_part("frames", 0, 10) == b"0123456789"
+    assert store.get_part("nothing", 0, 4) is None

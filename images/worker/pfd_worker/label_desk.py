@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
@@ -19,8 +18,7 @@ from pfd_operator.contract.result import ExitCode
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import StageError, preempted
-from pfd_worker.frames import energy_of, labelled, virial_of
-from pfd_worker.label_files import Failure, label_output, tasks_of_index
+from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -159,7 +157,7 @@ class LabelDesk:
             paid_by=self.context.spec.job.uid,
             labels=entry.task.labels,
             ok=verdict.ok,
-            frames=[_to_json(frame) for frame in verdict.frames],
+            frames=[frame_to_json(frame) for frame in verdict.frames],
             engine=entry.described,
             seconds=round(seconds, 3),
             reason=verdict.reason,
@@ -247,7 +245,7 @@ class LabelDesk:
         failures = []
         for entry in self.entries:
             record = self.records[entry.key]
-            frames += [_from_json(frame, entry) for frame in record.frames]
+            frames += [frame_from_json(frame, entry.task.info | {"label_key": entry.key}) for frame in record.frames]
             if not record.ok:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         records = [self.records[entry.key] for entry in self.entries]
@@ -268,23 +266,3 @@ class LabelDesk:
 
 def _book_entry(record: LabelRecord) -> BookEntry:
     return BookEntry(record.key, record.paid_by, record.labels, len(record.frames), record.seconds)
-
-
-def _to_json(frame: Atoms) -> dict[str, Any]:
-    virial = virial_of(frame)
-    return {
-        "numbers": frame.numbers.tolist(),
-        "cell": frame.cell.array.tolist(),
-        "positions": frame.positions.tolist(),
-        "pbc": frame.pbc.tolist(),
-        "energy": energy_of(frame),
-        "forces": frame.get_forces().tolist(),
-        "virial": None if virial is None else virial.tolist(),
-    }
-
-
-def _from_json(frame: dict[str, Any], entry: Entry) -> Atoms:
-    atoms = Atoms(frame["numbers"], positions=frame["positions"], cell=frame["cell"], pbc=frame["pbc"])
-    atoms.info = {**entry.task.info, "label_key": entry.key}
-    virial = None if frame["virial"] is None else np.array(frame["virial"])
-    return labelled(atoms, frame["energy"], np.array(frame["forces"]), virial)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.frames import frame_places, parse_frames, read_frames, write_frames
+from pfd_worker.frames import energy_of, frame_places, labelled, parse_frames, read_frames, virial_of, write_frames
 from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
@@ -102,3 +104,25 @@ def read_labels(context: StageContext, manifests: Sequence[Manifest]) -> tuple[l
     failed = context.fetch_all(manifests, stage_files.FAILURES)
     labels = [atoms for path in found for atoms in read_frames(path)]
     return labels, [Failure(**each) for path in failed for each in json.loads(path.read_text())]
+
+
+def frame_to_json(frame: Atoms) -> dict[str, Any]:
+    """Return a labelled frame as a label's record holds it."""
+    virial = virial_of(frame)
+    return {
+        "numbers": frame.numbers.tolist(),
+        "cell": frame.cell.array.tolist(),
+        "positions": frame.positions.tolist(),
+        "pbc": frame.pbc.tolist(),
+        "energy": energy_of(frame),
+        "forces": frame.get_forces().tolist(),
+        "virial": None if virial is None else virial.tolist(),
+    }
+
+
+def frame_from_json(frame: dict[str, Any], info: dict[str, Any]) -> Atoms:
+    """Return what `frame_to_json` was given, with what is to be known of it besides."""
+    atoms = Atoms(frame["numbers"], positions=frame["positions"], cell=frame["cell"], pbc=frame["pbc"])
+    atoms.info = dict(info)
+    virial = None if frame["virial"] is None else np.array(frame["virial"])
+    return labelled(atoms, frame["energy"], np.array(frame["forces"]), virial)

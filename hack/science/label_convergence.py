@@ -21,7 +21,7 @@ from ase import Atoms
 from ase.io import read
 
 from pfd_operator.contract.labeling import AbinitEngine
-from pfd_worker.labelers.abinit import k_mesh
+from pfd_worker.labelers.k_points import k_mesh
 
 CUTOFFS_EV = (200.0, 250.0, 300.0, 350.0, 400.0, 500.0)
 CHEAP_CUTOFF_EV = 250.0
@@ -76,7 +76,7 @@ def measure(frames: list[Atoms], options: argparse.Namespace) -> dict[str, Any]:
                 "forces": label.get_forces().tolist(),
                 "virial": label.info["virial"].tolist(),
                 "seconds": seconds,
-                "mesh": k_mesh(frame, settings.k_spacing),
+                "mesh": k_mesh(frame.cell.array, settings.k_spacing),
             }
             file.write_text(json.dumps(results))
             print(i, settings, f"{seconds:.1f} s", flush=True)

@@ -125,6 +125,14 @@ def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
     return heights
 
 
+def reference_cell(atoms: Atoms) -> NDArray[np.float64]:
+    """Return the cell, (3, 3), in Å, of the unperturbed structure that a frame descends from; its own if it says none.
+
+    A mesh of k-points is chosen by it: one that changed with the cell would make steps in energy and virial.
+    """
+    return np.reshape(np.asarray(atoms.info.get("reference_cell", atoms.cell.array), dtype=float), (3, 3))
+
+
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
 

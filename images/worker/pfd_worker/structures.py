@@ -121,7 +121,7 @@ def unvaried(structures: list[Atoms], perturb: Perturb, system: str) -> list[Ato
         Which slab and supercell. Miller indices are those of the given cell's own vectors: of primitive silicon
         (1, 0, 0) is what (1, 1, 1) is of the cubic cell.
     system
-        Name of the system, kept in info with `frame` and `slab`.
+        Name of the system, kept in info with `frame`, `slab` and `reference_cell`.
 
     Raises
     ------
@@ -187,7 +187,12 @@ def _unvaried(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
             f"{structure.info['frame']} ({atoms.get_chemical_formula()}) has {len(removable)} atoms of "
             f"perturb.vacancyElements ({elements}). Enlarge perturb.supercell, remove fewer, or name other elements.",
         )
-    atoms.info = {"system": system, "frame": structure.info["frame"], "slab": perturb.slab is not None}
+    atoms.info = {
+        "system": system,
+        "frame": structure.info["frame"],
+        "slab": perturb.slab is not None,
+        "reference_cell": atoms.cell.array,
+    }
     return atoms
 
 

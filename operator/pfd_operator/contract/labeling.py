@@ -72,7 +72,8 @@ class AbinitEngine(Strict):
 
     cutoff_ev: Positive = Field(description="Plane-wave cutoff, in eV; fixed for all cells.")
     k_spacing: Positive = Field(
-        description="Largest spacing of k-points, in 1/Å (with the factor 2π); the mesh follows the cell."
+        description="Largest spacing of k-points, in 1/Å (with the factor 2π), in the cell of the given structure: all "
+        "that comes of it has one mesh."
     )
     k_shifted: bool = Field(
         True,

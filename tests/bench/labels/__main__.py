@@ -22,7 +22,7 @@ from drive import BUCKET, job, object_store, stage_manifest
 
 from pfd_operator.contract.labeling import AbinitEngine
 from pfd_worker.frames import read_frames
-from pfd_worker.labelers.abinit import k_mesh
+from pfd_worker.labelers.k_points import k_mesh
 
 ROOT = Path(__file__).resolve().parents[3]
 CUTOFF_STEP = 1.2
@@ -46,9 +46,9 @@ class Step(NamedTuple):
 
 def next_mesh(atoms: Atoms, engine: AbinitEngine) -> AbinitEngine:
     """Return the settings whose mesh is the next finer one in every direction."""
-    present = k_mesh(atoms, engine.k_spacing)
+    present = k_mesh(atoms.cell.array, engine.k_spacing)
     spacing = engine.k_spacing
-    while any(new <= old for new, old in zip(k_mesh(atoms, spacing), present, strict=True)):
+    while any(new <= old for new, old in zip(k_mesh(atoms.cell.array, spacing), present, strict=True)):
         spacing *= 0.99
     return engine.model_copy(update={"k_spacing": spacing})
 
@@ -57,7 +57,7 @@ def compare(atoms: Atoms, name: str, engine: AbinitEngine, workdir: Path) -> lis
     """Label one frame as the example does, and with each finer setting."""
     mesh = next_mesh(atoms, engine)
     cutoff = engine.model_copy(update={"cutoff_ev": CUTOFF_STEP * engine.cutoff_ev})
-    divisions = "×".join(str(number) for number in k_mesh(atoms, mesh.k_spacing))
+    divisions = "×".join(str(number) for number in k_mesh(atoms.cell.array, mesh.k_spacing))
     finer = {f"k-mesh {divisions}": mesh, f"cutoff {cutoff.cutoff_ev:g} eV": cutoff}
     ours, seconds = run_abinit(atoms, engine, workdir)
     steps = []

@@ -15,6 +15,7 @@ from pfd_worker.frames import (
     labelled,
     periodic_cell,
     read_frames,
+    reference_cell,
     virial_of,
     write_frames,
 )
@@ -38,6 +39,14 @@ def test_labels_virials_and_info_survive_the_file(tmp_path):
     np.testing.assert_allclose(virial_of(back[0]), virial_of(frames[0]), rtol=1e-12)
     assert virial_of(back[1]) is None
     assert (back[0].info["stratum"], back[0].info["step"]) == ("si/300K/1bar", 10)
+
+
+def test_the_cell_of_the_structure_that_a_frame_descends_from_survives_the_file_and_else_is_its_own(tmp_path):
+    atoms, cell = frame(), np.random.default_rng(3).normal(size=(3, 3))
+    np.testing.assert_array_equal(reference_cell(atoms), atoms.cell.array)
+    atoms.info["reference_cell"] = cell
+    write_frames(tmp_path / "a.extxyz", [atoms])
+    np.testing.assert_allclose(reference_cell(read_frames(tmp_path / "a.extxyz")[0]), cell, rtol=1e-12)
 
 
 def test_no_frames_make_a_file_without_frames(tmp_path):

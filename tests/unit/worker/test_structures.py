@@ -8,6 +8,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.systems import Perturb, Slab
 from pfd_worker.errors import StageError
+from pfd_worker.frames import reference_cell
 from pfd_worker.structures import (
     holdout_starts,
     perturbed,
@@ -104,6 +105,7 @@ def test_what_was_given_is_there_beside_its_variations():
     (cell,) = unvaried([silicon()], perturb, "diamond")
     np.testing.assert_array_equal(cell.positions, silicon().repeat((2, 1, 1)).positions)
     np.testing.assert_array_equal(cell.cell.array, silicon().repeat((2, 1, 1)).cell.array)
+    np.testing.assert_array_equal(cell.info.pop("reference_cell"), cell.cell.array)
     assert cell.info == {"system": "diamond", "frame": 0, "slab": False}
     assert all(len(atoms) == len(cell) - 1 for atoms in perturbed([cell], perturb, "diamond", seed=3))
 
@@ -119,6 +121,7 @@ def test_perturbation_is_seeded_and_as_large_as_asked():
     np.testing.assert_allclose(strains, strains.transpose(0, 2, 1), atol=1e-10)
     assert 0.03 < np.abs(strains).max() <= 0.05
     assert [atoms.info["start"] for atoms in starts] == list(range(40))
+    assert all((reference_cell(atoms) == reference).all() for atoms in starts)
 
 
 SALT = {"name": "NaCl", "crystalstructure": "rocksalt", "a": 5.64, "cubic": True}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +21,9 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
-from pfd_worker.frames import cell_heights, labelled
+from pfd_worker.frames import cell_heights, labelled, reference_cell
 from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.k_points import k_mesh
 from pfd_worker.labelers.outputs import bytes_of, failed, fate, text_of
 from pfd_worker.labelers.task import Calculation
 
@@ -75,7 +75,7 @@ class AbinitLabeler:
             # smooths the kinetic energy near the cutoff, so that the stress is the derivative of the energy
             # though the number of plane waves changes with the cell
             "ecutsm": 0.5,
-            "ngkpt": k_mesh(atoms, settings.k_spacing),
+            "ngkpt": k_mesh(reference_cell(atoms), settings.k_spacing),
             "nshiftk": 1,
             "shiftk": [0.5] * 3 if settings.k_shifted else [0.0] * 3,
             "occopt": _OCCUPATION[settings.smearing],
@@ -159,12 +159,6 @@ def _preconditioner(atoms: Atoms) -> dict[str, float]:
     gaps = np.vstack([np.diff(fractions, axis=0), 1.0 - np.ptp(fractions, axis=0)]).max(axis=0)
     beside_vacuum = (gaps * cell_heights(atoms) > VACUUM_ANGSTROM).any()
     return {"diemac": DIELECTRIC_CONSTANT_BESIDE_VACUUM} if beside_vacuum else {}
-
-
-def k_mesh(atoms: Atoms, spacing: float) -> list[int]:
-    """Return the divisions of the reciprocal cell for k-points no farther apart than `spacing`, in 1/Å with 2π."""
-    lengths = 2 * math.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1)
-    return [max(1, math.ceil(length / spacing - 1e-6)) for length in lengths]
 
 
 def _of_types(value: Any, symbols: Sequence[str]) -> Any:

@@ -13,6 +13,7 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.selection import Purpose
 from pfd_worker.frames import Sampling
 from pfd_worker.labelers.fingerprint import as_in_keys, of_elements
+from pfd_worker.labelers.k_points import mesh_of_another_cell
 from pfd_worker.velocities import draw_velocities
 
 _DRAWN = "without drift"
@@ -92,10 +93,13 @@ class Calculation:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.
 
         How many processes compute it is no part of it: the words of a launcher before the program are left out. Nor are
-        pseudopotentials of elements that the structure does not have.
+        pseudopotentials of elements that the structure does not have. Another mesh of k-points is another label.
         """
         engine_of_elements = as_in_keys(of_elements(engine, set(self.atoms.get_chemical_symbols())))
         content = structure_content(self.atoms) | {"engine": engine_of_elements}
+        mesh = mesh_of_another_cell(self.atoms, engine)
+        if mesh is not None:
+            content["k_mesh"] = mesh
         if self.aimd is not None:
             content["aimd"] = [*asdict(self.aimd).values(), _DRAWN]
         return digest_of(content)

@@ -14,6 +14,7 @@ from ase.md.md import MolecularDynamics
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_operator.contract.text import shortened
+from pfd_worker.frames import reference_cell
 from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
@@ -115,6 +116,7 @@ def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
         "step": step,
         "potential_energy": float(atoms.get_potential_energy()),
         "brink": False,
+        "reference_cell": reference_cell(atoms),
     }
     frame.wrap()
     return frame
@@ -162,8 +164,8 @@ def run_trajectory(
     Returns
     -------
     TrajectoryOutcome
-        Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model) and brink (true for the
-        last one that was sound before an explosion), and how it ended.
+        Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model), brink (true for the
+        last one that was sound before an explosion) and the start's reference_cell, and how it ended.
     """
     atoms = start.copy()
     atoms.calc = calculator

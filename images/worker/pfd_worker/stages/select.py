@@ -18,7 +18,7 @@ from pfd_operator.contract.selection import NOISE, Aimd, Apart, Purpose
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, write_frames
+from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, reference_cell, write_frames
 from pfd_worker.label_files import write_frame_places, write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
@@ -222,7 +222,13 @@ def _aimd(starts: Sequence[Atoms], aimd: Aimd, apart: Apart, seed: int) -> list[
 
 def _with_origin(atoms: Atoms, system: str, stratum: str, trajectory: str) -> Atoms:
     copy = atoms.copy()
-    copy.info = {"system": system, "stratum": stratum, "trajectory": trajectory, "start": int(atoms.info["start"])}
+    copy.info = {
+        "system": system,
+        "stratum": stratum,
+        "trajectory": trajectory,
+        "start": int(atoms.info["start"]),
+        "reference_cell": reference_cell(atoms),
+    }
     return copy
 
 

@@ -9,9 +9,12 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
 from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.systems import Perturb
 from pfd_worker.frames import energy_of, virial_of
-from pfd_worker.labelers.abinit import AbinitLabeler, k_mesh
+from pfd_worker.labelers.abinit import AbinitLabeler
+from pfd_worker.labelers.k_points import k_mesh
 from pfd_worker.labelers.task import AimdSettings, Calculation
+from pfd_worker.structures import perturbed, unvaried
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 SETTINGS = AbinitEngine(
@@ -43,11 +46,17 @@ def distorted():
     return atoms
 
 
-def test_divisions_follow_the_cell():
-    atoms = bulk("Si", cubic=True)
-    assert k_mesh(atoms, 2 * np.pi / 5.43 / 2) == [2, 2, 2]
-    assert k_mesh(atoms.repeat((2, 1, 1)), 2 * np.pi / 5.43 / 2) == [1, 2, 2]
-    assert k_mesh(atoms, 100) == [1, 1, 1]
+def test_all_frames_of_a_structure_have_its_mesh():
+    given = bulk("Si", cubic=True)
+    given.info = {"frame": 0}
+    settings = SETTINGS.model_copy(update={"k_spacing": 2 * np.pi / 5.43 / 2})
+    perturb = Perturb(count=20, strain=0.05)
+    starts = perturbed(unvaried([given], perturb, "diamond"), perturb, "diamond", seed=1)
+    assert len({str(k_mesh(atoms.cell.array, settings.k_spacing)) for atoms in starts}) > 1
+    for atoms in starts:
+        assert AbinitLabeler(settings).variables(Calculation(atoms))["ngkpt"] == [2, 2, 2]
+    given.set_cell(0.9 * given.cell.array)
+    assert AbinitLabeler(settings).variables(Calculation(given))["ngkpt"] == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

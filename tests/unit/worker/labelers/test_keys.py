@@ -37,6 +37,21 @@ def test_keys_of_labels_that_are_stored_do_not_change():
         assert key == "0ef68806632eb4c7f1e4497785248f49affb1e46d56f0481a1f9049bece6a98c"
 
 
+def test_a_label_with_another_mesh_is_another_label_and_with_the_same_one_the_same():
+    atoms = bulk("Cu", cubic=True)
+    own, engine = Calculation(atoms).key(abinit({"Cu": "2"})), abinit({"Cu": "2"})
+    keys = {}
+    # 2π / 3.61 Å is 1.74: two divisions for a spacing of 1
+    for factor in (1.0, 1.1, 2.0, 1 / 1.2):
+        atoms.info["reference_cell"] = factor * atoms.cell.array
+        keys[factor] = Calculation(atoms).key(engine)
+        assert Calculation(atoms).key({"ase": EMT}) == Calculation(bulk("Cu", cubic=True)).key({"ase": EMT})
+    assert keys[1.0] == keys[1.1] == own
+    assert len(set(keys.values())) == 3
+    fixed = Calculation(atoms).key(abinit({"Cu": "2"}, ngkpt=[4, 4, 4]))
+    assert fixed == Calculation(bulk("Cu", cubic=True)).key(abinit({"Cu": "2"}, ngkpt=[4, 4, 4]))
+
+
 def abinit(elements: dict[str, str], **extra: object) -> dict[str, object]:
     """An engine with what was found of it; pseudopotentials by element."""
     files = {f"file:{element}.psp8": digest * 64 for element, digest in elements.items()}

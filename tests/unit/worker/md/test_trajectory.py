@@ -10,6 +10,7 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
+from pfd_worker.frames import reference_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import run_trajectory
 
@@ -68,6 +69,15 @@ def test_nvt_reaches_its_temperature(copper):
     dynamics.attach(lambda: kelvin.append(atoms.get_temperature()), interval=5)
     dynamics.run(800)
     assert np.mean(kelvin[40:]) == pytest.approx(500, rel=0.15)
+
+
+def test_frames_keep_the_cell_of_the_given_structure_when_their_own_changes(copper):
+    given = copper.cell.array.copy()
+    copper.info["reference_cell"] = given
+    copper.set_cell(1.02 * given, scale_atoms=True)
+    frames = run(copper, task(Ensemble.NPT, bar=1.0, steps=20)).frames
+    assert not np.allclose(frames[-1].cell.array, frames[0].cell.array, rtol=1e-6)
+    assert all((reference_cell(atoms) == given).all() for atoms in frames)
 
 
 def test_npt_reaches_its_pressure_with_a_fluctuating_cell(copper):

@@ -14,7 +14,7 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames
+from pfd_worker.frames import read_frames, reference_cell
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
@@ -22,6 +22,7 @@ from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import manifest_key, read_manifest
 from tests.unit.worker.stages.loop import EMT_ENGINE, TRAIN, Loop, explore_params, ref
 
+GIVEN_CELL = 3.7 * np.eye(3) + 0.01 * np.arange(9).reshape(3, 3)
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
 
 MODEL = ("prepare", "model")
@@ -36,6 +37,7 @@ def explored(tmp_path_factory):
         starts.append(bulk("Cu", cubic=True))
         starts[-1].rattle(0.05, seed=number)
         starts[-1].info = {"system": "copper", "start": number, "frame": 0, "variation": number, "slab": False}
+        starts[-1].info["reference_cell"] = GIVEN_CELL
     files = {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"])}
     prepare = loop.committed(EVEN, 0, files, {"elements": ["Cu"]})
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
@@ -125,6 +127,16 @@ def test_no_training_frame_descends_from_a_structure_of_the_hold_out(tmp_path):
     aimd = [atoms for atoms in read_frames(tmp_path / "frames.extxyz") if "aimd" in atoms.info["trajectory"]]
     begun["training"] |= {starts[atoms.info["start"]].info["frame"] for atoms in aimd}
     assert begun == {"hold-out": {2}, "training": {0, 1, 3, 4}} and len(aimd) == 8
+
+
+def test_all_that_is_to_be_labelled_keeps_the_cell_of_the_given_structure(explored):
+    loop, inputs = explored
+    params = {**EVEN, "closeContactFraction": 0.25, "noiseFrames": 1, "aimd": {"trajectories": 2, "steps": 2}}
+    loop.run(params, 0, inputs)
+    frames = read_frames(loop.last_workdir / stage_files.FRAMES)
+    assert len(frames) == 8 + 2
+    for atoms in frames:
+        np.testing.assert_allclose(reference_cell(atoms), GIVEN_CELL)
 
 
 def test_low_energies_have_their_share_and_the_rest_stays(explored):

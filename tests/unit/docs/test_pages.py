@@ -29,7 +29,7 @@ def blocks(page: Path) -> Iterator[dict[str, Any]]:
     """Yield the YAML of a page; a key that is there again begins another example."""
     for _, text in re.findall(r"^( *)```yaml\n(.*?)^\1```", page.read_text(), re.M | re.S):
         found: dict[str, Any] = {}
-        for part in re.split(r"^(?=[a-zA-Z])", textwrap.dedent(text), flags=re.M):
+        for part in re.split(r"^(?=[a-zA-Z])|^---\n", textwrap.dedent(text), flags=re.M):
             for key, value in (yaml.safe_load(part) or {}).items():
                 if key in found:
                     yield found

@@ -24,6 +24,7 @@ from .budget import labels_left
 from .names import structures_key
 from .outcome import AnyStatus, found_by, take_labels
 from .recipe import Ending, Position
+from .strata import holdout_exploration
 
 ITERATION = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
 
@@ -48,7 +49,7 @@ def explored(spec: JobSpec, systems: Sequence[str], iteration: int) -> ExplorePa
     return ExploreParams(
         purpose=purpose_of(iteration),
         systems=list(systems),
-        exploration=spec.exploration,
+        exploration=spec.exploration if iteration else holdout_exploration(spec, len(systems)),
         min_distance_factor=spec.selection.min_distance_factor,
         apart=spec.holdout.apart,
     )

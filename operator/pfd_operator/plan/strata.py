@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.contract.tasks import candidates_of_system, strata_of_system
+from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.tasks import candidates_of_system, strata_of_system, trajectories_of_system
 from pfd_operator.contract.text import first_of
+
+HOLDOUT_TRAJECTORIES = 8
+"""At least, if it has as many frames: an interval over so many is about as good as one over independent frames."""
 
 
 def strata_of(spec: JobSpec) -> list[str]:
@@ -20,9 +25,22 @@ def number_of_strata(spec: JobSpec) -> int:
     return len(spec.systems) * len(strata_of_system(spec.systems[0].name, spec.exploration))
 
 
+def holdout_exploration(spec: JobSpec, systems: int) -> Exploration:
+    """Return the exploration with so many replicas that the hold-out is of trajectories enough.
+
+    Frames of one trajectory are alike, so that more of them tell little more. MD of the model costs next to nothing
+    beside a label, and labels are not more for it.
+    """
+    wanted = min(spec.holdout.frames, HOLDOUT_TRAJECTORIES)
+    times = math.ceil(wanted / (systems * trajectories_of_system(spec.exploration)))
+    stages = [each.model_copy(update={"replicas": times * each.replicas}) for each in spec.exploration.stages]
+    return spec.exploration.model_copy(update={"stages": stages})
+
+
 def too_few_for_the_holdout(spec: JobSpec) -> str:
     """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
-    most = len(spec.systems) * candidates_of_system(spec.exploration)
+    systems = len(spec.systems)
+    most = systems * candidates_of_system(holdout_exploration(spec, systems))
     if most >= spec.holdout.frames:
         return ""
     return (

@@ -326,9 +326,10 @@ def test_systems_are_needed_without_a_fine_tune_job() -> None:
 def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused_where_the_systems_are_known() -> None:
     short = {"stages": [{"temperaturesKelvin": [300], "steps": 20, "sampleEvery": 10}]}
     silicon = {"name": "silicon", "structures": {"inline": "1\n\nSi 0 0 0\n"}}
-    run = Run(distill_resource(teacher={"uri": "s3://pfd/dpa2.pt"}, exploration=short, systems=[silicon]))
+    asked = {"teacher": {"uri": "s3://pfd/dpa2.pt"}, "exploration": short, "holdout": {"frames": 17}}
+    run = Run(distill_resource(**asked, systems=[silicon]))
     run.step()
-    assert "together give 2" in condition(run.status, ConditionType.READY).message
+    assert "together give 16" in condition(run.status, ConditionType.READY).message
     # those of a teacher's job are known when it has ended
     waiting = Run(distill_resource(exploration=short))
     waiting.step()

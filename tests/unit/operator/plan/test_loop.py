@@ -170,10 +170,10 @@ def test_strata_that_no_holdout_frame_can_be_of_are_refused() -> None:
 
 def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused() -> None:
     stages = [{"temperaturesKelvin": [300, 600], "steps": 25, "sampleEvery": 10}]
-    run = Run(resource(exploration={"stages": stages}, holdout={"frames": 5}))
+    run = Run(resource(exploration={"stages": stages}, holdout={"frames": 17}))
     run.step()
     message = condition(run.status, ConditionType.READY).message
-    assert "asks for 5 frames" in message and "all trajectories of the exploration together give 4" in message
+    assert "asks for 17 frames" in message and "all trajectories of the exploration together give 16" in message
     run.edit(holdout={"frames": 4})
     assert created(run.step()).spec.stage is StageKind.PREPARE
 

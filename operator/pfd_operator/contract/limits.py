@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from .base import Positive, Strict
+
+Quantity = Literal["energy", "virial"]
+"""What may have a limit; forces have one in any case."""
 
 
 class ErrorLimits(Strict):
@@ -20,6 +25,12 @@ class ErrorLimits(Strict):
         description="Largest RMSE of virial components per atom, in eV. Default: no limit.",
     )
     consecutive: int = Field(2, ge=1, le=100, description="Iterations in a row in which all limits hold. Default 2.")
+
+    @property
+    def limited(self) -> list[Quantity] | None:
+        """What has a limit beside the forces; None if nothing has."""
+        given: dict[Quantity, float | None] = {"energy": self.energy_rmse_per_atom, "virial": self.virial_rmse_per_atom}
+        return [quantity for quantity, limit in given.items() if limit is not None] or None
 
 
 class Convergence(ErrorLimits):

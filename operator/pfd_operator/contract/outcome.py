@@ -11,28 +11,32 @@ from .base import Message
 from .stage import StageKind
 from .text import shortened
 
-FEWEST_FRAMES_OF_INTERVAL = 4
-"""With fewer, resampling says nothing of what other frames would have given."""
+FEWEST_TRAJECTORIES_OF_INTERVAL = 4
+"""With fewer, resampling them says nothing of what others would have given; frames of one trajectory are alike."""
 
 
 class ErrorMetrics(Message):
     """Errors of a model on labelled frames."""
 
     frames: int
+    trajectories: int | None = None
+    """That the frames are of."""
+    label_force_rms: float | None = None
+    """Of the labels' force components, in eV/Å: the error of a model that has no forces at all."""
     force_rmse: float
     """Over all force components, in eV/Å."""
-    force_rmse_low: float
-    """Lower end of the 95 % bootstrap interval (over frames), in eV/Å."""
-    force_rmse_high: float
+    force_rmse_low: float | None = None
+    """Lower end of the 95 % bootstrap interval, in eV/Å; none of fewer than `FEWEST_TRAJECTORIES_OF_INTERVAL`."""
+    force_rmse_high: float | None = None
     """Upper end of it, in eV/Å."""
     energy_rmse_per_atom: float | None = None
     """In eV; None only of label noise, where frames are too few to tell it."""
     energy_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV; none of fewer than `FEWEST_FRAMES_OF_INTERVAL` frames."""
+    """Upper end of its 95 % interval, in eV; none of too few trajectories."""
     virial_rmse_per_atom: float | None = None
     """Over the nine components, in eV; none if no frame has a virial."""
     virial_rmse_per_atom_high: float | None = None
-    """Upper end of its 95 % interval, in eV; none where fewer frames than that have a virial."""
+    """Upper end of its 95 % interval, in eV; none where too few trajectories have a virial."""
     worst_stratum: str | None = None
     """The (system, temperature, pressure) with the largest force error."""
     worst_stratum_force_rmse: float | None = None

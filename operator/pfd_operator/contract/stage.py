@@ -12,6 +12,7 @@ from .digest import digest_of
 from .distill import Acceptance, StartFrom
 from .exploration import Exploration
 from .labeling import AseEngine, Engine
+from .limits import Quantity
 from .location import StoreLocation
 from .model_source import ModelSource
 from .selection import Aimd, Apart, NoveltyMeasure, Purpose
@@ -164,6 +165,8 @@ class TrainParams(Params):
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
     training: Training
     max_failed_fraction: float = Field(ge=0, le=1)
+    limited: list[Quantity] | None = None
+    """What has a limit beside the forces, whatever its size: a model that is surely worse there is not preferred."""
     student: Student | None = None
     """What is trained from scratch; None: the model of `prepare` is fine-tuned."""
     start_from: StartFrom | None = None

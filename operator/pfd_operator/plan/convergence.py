@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord, JobStatus, ModelRecord
 from pfd_operator.contract.limits import Convergence, ErrorLimits
-from pfd_operator.contract.outcome import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics
 
 from .measured import Measured, decimal, recorded
 
@@ -122,20 +122,23 @@ def _errors(
         elif confidence is None:
             yield _Check(what, value, limit, unit)
         else:
-            yield _upper_end(what, value, getattr(metrics, f"{key}_high"), metrics.frames, confidence, limit, unit)
+            yield _upper_end(what, value, getattr(metrics, f"{key}_high"), metrics, confidence, limit, unit)
 
 
 def _upper_end(
-    what: str, value: float, high: float | None, frames: int, confidence: float, limit: float, unit: str
+    what: str, value: float, high: float | None, metrics: ErrorMetrics, confidence: float, limit: float, unit: str
 ) -> _Finding:
     what = f"the upper end of {what} at {100 * confidence:g} % confidence"
-    if frames < FEWEST_FRAMES_OF_INTERVAL:
-        few = f"{frames} frame{'' if frames == 1 else 's'}"
-        return _Unknown(f"{what} is not known: of {few}, fewer than {FEWEST_FRAMES_OF_INTERVAL}, there is no interval")
-    if high is None:
-        few = f"fewer than {FEWEST_FRAMES_OF_INTERVAL} frames have one, or the worker did not report it"
-        return _Unknown(f"{what} is not known: {few}")
-    return _Check(what, upper_end(value, high, confidence), limit, unit)
+    if high is not None:
+        return _Check(what, upper_end(value, high, confidence), limit, unit)
+    few, frames, number = f"fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL}", metrics.frames, metrics.trajectories
+    if number is None or number >= FEWEST_TRAJECTORIES_OF_INTERVAL:
+        return _Unknown(f"{what} is not known: {few} trajectories have one, or the worker did not report it")
+    return _Unknown(
+        f"{what} is not known: {frames} frame{'' if frames == 1 else 's'} of {number} "
+        f"trajector{'y' if number == 1 else 'ies'}, {few}, give no interval. Ask for more replicas "
+        "(spec.exploration) and at least as many frames"
+    )
 
 
 def upper_end(value: float, high: float, confidence: float) -> float:

@@ -120,6 +120,7 @@ class Distill:
                 return TrainParams(
                     training=_training(spec),
                     max_failed_fraction=spec.labeling.max_failed_fraction,
+                    limited=spec.acceptance.limited,
                     student=spec.student,
                     start_from=spec.training.start_from,
                 )

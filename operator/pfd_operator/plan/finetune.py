@@ -101,7 +101,11 @@ class FineTune:
                     tighter=None if position.iteration else spec.labeling.tighter(),
                 )
             case StageKind.TRAIN:
-                return TrainParams(training=spec.training, max_failed_fraction=spec.labeling.max_failed_fraction)
+                return TrainParams(
+                    training=spec.training,
+                    max_failed_fraction=spec.labeling.max_failed_fraction,
+                    limited=spec.convergence.limited,
+                )
             case StageKind.ACCEPT:
                 raise ValueError("a fine-tuning has no accept stage")
 

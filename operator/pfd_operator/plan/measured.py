@@ -67,14 +67,13 @@ def recorded(record: IterationRecord) -> Measured:
 
 
 def _metrics_of(errors: JudgedErrors) -> ErrorMetrics:
-    force, interval = errors.force_rmse, errors.force_rmse_interval or f"{errors.force_rmse}–{errors.force_rmse}"
-    low, _, high = interval.partition("–")
+    low, _, high = errors.force_rmse_interval.partition("–")
     return ErrorMetrics.model_validate(
         {
             "frames": errors.frames,
-            "force_rmse": float(force),
-            "force_rmse_low": float(low),
-            "force_rmse_high": float(high),
+            "force_rmse": float(errors.force_rmse),
+            "force_rmse_low": _float(low),
+            "force_rmse_high": _float(high),
             "energy_rmse_per_atom": _float(errors.energy_rmse_per_atom),
             "energy_rmse_per_atom_high": _float(errors.energy_high),
             "virial_rmse_per_atom": _float(errors.virial_rmse_per_atom),
@@ -84,7 +83,7 @@ def _metrics_of(errors: JudgedErrors) -> ErrorMetrics:
 
 
 def _float(text: str | None) -> float | None:
-    return None if text is None else float(text)
+    return float(text) if text else None
 
 
 def _strata_of(errors: JudgedErrors) -> WorstStrata:
@@ -96,9 +95,10 @@ def errors_of(metrics: ErrorMetrics | None) -> Errors | None:
     """Return measured errors as the status holds them: decimal strings."""
     if metrics is None:
         return None
+    low, high = _decimal(metrics.force_rmse_low), _decimal(metrics.force_rmse_high)
     return Errors(
         force_rmse=decimal(metrics.force_rmse),
-        force_rmse_interval=f"{decimal(metrics.force_rmse_low)}–{decimal(metrics.force_rmse_high)}",
+        force_rmse_interval=f"{low}–{high}" if low and high else "",
         energy_rmse_per_atom=_decimal(metrics.energy_rmse_per_atom),
         virial_rmse_per_atom=_decimal(metrics.virial_rmse_per_atom),
         frames=metrics.frames,

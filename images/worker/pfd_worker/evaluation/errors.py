@@ -9,14 +9,14 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_operator.contract.outcome import FEWEST_FRAMES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.tasks import temperature_of
 from pfd_worker.errors import StageError
+from pfd_worker.evaluation.bootstrap import Floats, grouped, rmse_interval
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
-BOOTSTRAP_SAMPLES = 1000
 FEWEST_FRAMES_OF_STRATUM = 4
 """In a sample that was not drawn to judge strata by. Where frames' mean squares scatter by their own mean, an RMSE
 over n of them has a relative standard error of 1/(2√n): with fewer than four, one odd frame decides."""
@@ -34,6 +34,10 @@ class FrameError:
     """(n_atoms, 3), in eV/Å."""
     virial: NDArray[np.float64] | None
     """(3, 3), in eV."""
+    trajectory: str = ""
+    """Frames of one are alike, and are resampled together."""
+    label_forces: NDArray[np.float64] | None = None
+    """(n_atoms, 3), in eV/Å; None if they are not known."""
 
     @property
     def n_atoms(self) -> int:
@@ -52,13 +56,15 @@ def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
     errors = []
     for number, (atoms, predicted) in enumerate(zip(frames, predictions, strict=True)):
         reference = virial_of(atoms)
-        energy = predicted.energy - energy_of(atoms)
+        energy, forces = predicted.energy - energy_of(atoms), atoms.get_forces()
         error = FrameError(
             stratum=str(atoms.info.get("stratum", "all")),
             symbols=tuple(atoms.get_chemical_symbols()),
             energy_ev=energy,
-            forces=predicted.forces - atoms.get_forces(),
+            forces=predicted.forces - forces,
             virial=None if reference is None else predicted.virial - reference,
+            trajectory=str(atoms.info.get("trajectory", number)),
+            label_forces=forces,
         )
         finite = np.isfinite(energy) and np.isfinite(error.forces).all()
         if not finite or (error.virial is not None and not np.isfinite(error.virial).all()):
@@ -127,27 +133,35 @@ def _worst(
     return None if worst is None else StratumError(stratum=worst, rmse=values[worst])
 
 
-def bootstrap_interval(squares: Sequence[NDArray[np.float64]], seed: int) -> tuple[float, float]:
-    """Return the 95 % interval of an RMSE, resampling whole frames: what belongs to one frame goes together.
+_Part = tuple[str, NDArray[np.float64]]
+"""Trajectory of a frame, and the errors it has of one quantity."""
 
-    Parameters
-    ----------
-    squares
-        Squared errors of each frame; at least one frame.
-    seed
-        Decides the samples.
+
+def squares_of_trajectories(errors: Sequence[FrameError]) -> dict[str, Floats]:
+    """Return sums of squared errors of each trajectory, (n,), by quantity: force, and energy and virial where known.
+
+    Those of two models on the same frames can be compared.
     """
-    sums, counts = np.array([np.sum(frame) for frame in squares]), np.array([frame.size for frame in squares])
-    n = len(squares)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES)
-    low, high = np.quantile(np.sqrt((weights @ sums) / (weights @ counts)), [0.025, 0.975])
-    return float(low), float(high)
+    return {quantity: _sums(parts) for quantity, parts in _parts(errors).items() if parts}
 
 
-def _upper_end(parts: Sequence[NDArray[np.float64]], seed: int) -> float | None:
-    if len(parts) < FEWEST_FRAMES_OF_INTERVAL:
-        return None
-    return bootstrap_interval([part**2 for part in parts], seed)[1]
+def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Part]]:
+    return {
+        "force": [(e.trajectory, e.forces) for e in errors],
+        "energy": [(e.trajectory, np.array(e.energy_ev / e.n_atoms)) for e in errors if e.energy_ev is not None],
+        "virial": [(e.trajectory, e.virial / e.n_atoms) for e in errors if e.virial is not None],
+    }
+
+
+def _sums(parts: Sequence[_Part]) -> Floats:
+    return grouped([name for name, _ in parts], [float(np.sum(part**2)) for _, part in parts])
+
+
+def _interval(parts: Sequence[_Part], seed: int) -> tuple[float, float] | tuple[None, None]:
+    names = [name for name, _ in parts]
+    if len(set(names)) < FEWEST_TRAJECTORIES_OF_INTERVAL:
+        return None, None
+    return rmse_interval(_sums(parts), grouped(names, [part.size for _, part in parts]), seed)
 
 
 def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
@@ -170,18 +184,23 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
             ExitCode.USER_ERROR, Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told"
         )
     worst = worst_strata(errors).force
-    low, high = bootstrap_interval([e.forces**2 for e in errors], seed)
-    energies = [np.array([e.energy_ev / e.n_atoms]) for e in errors if e.energy_ev is not None]
-    virials = [e.virial / e.n_atoms for e in errors if e.virial is not None]
+    (low, high), (_, energy_high), (_, virial_high) = (_interval(parts, seed) for parts in _parts(errors).values())
     return ErrorMetrics(
         frames=len(errors),
+        trajectories=len({e.trajectory for e in errors}),
+        label_force_rms=_label_force_rms(errors),
         force_rmse=force_rmse(errors),
         force_rmse_low=low,
         force_rmse_high=high,
         energy_rmse_per_atom=energy_rmse_per_atom(errors),
-        energy_rmse_per_atom_high=_upper_end(energies, seed),
+        energy_rmse_per_atom_high=energy_high,
         virial_rmse_per_atom=virial_rmse_per_atom(errors),
-        virial_rmse_per_atom_high=_upper_end(virials, seed),
+        virial_rmse_per_atom_high=virial_high,
         worst_stratum=None if worst is None else worst.stratum,
         worst_stratum_force_rmse=None if worst is None else worst.rmse,
     )
+
+
+def _label_force_rms(errors: Sequence[FrameError]) -> float | None:
+    labels = [e.label_forces.ravel() for e in errors if e.label_forces is not None]
+    return float(np.sqrt(np.mean(np.concatenate(labels) ** 2))) if labels else None

@@ -96,13 +96,14 @@ def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
     if errors is None:
         return (name, "not measured", *[_UNMEASURED] * 4)
     energy, virial = errors.energy_rmse_per_atom, errors.virial_rmse_per_atom
-    worst = _UNMEASURED
+    low, high, worst = errors.force_rmse_low, errors.force_rmse_high, _UNMEASURED
+    interval = "" if low is None or high is None else f" ({low:.4f} to {high:.4f})"
     if errors.worst_stratum_force_rmse is not None:
         worst = f"{errors.worst_stratum_force_rmse:.4f} ({errors.worst_stratum})"
     return (
         name,
         str(errors.frames),
-        f"{errors.force_rmse:.4f} ({errors.force_rmse_low:.4f} to {errors.force_rmse_high:.4f})",
+        f"{errors.force_rmse:.4f}{interval}",
         _UNMEASURED if energy is None else f"{1000 * energy:.2f}",
         _UNMEASURED if virial is None else f"{1000 * virial:.2f}",
         worst,

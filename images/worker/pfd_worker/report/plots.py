@@ -58,7 +58,7 @@ def learning_curve(history: History, curve: LearningCurve) -> str:
         grid = np.geomspace(min(labels), last, 60)
         low, high = zip(*(curve.law.band(labels) for labels in grid), strict=True)
         fitted = [curve.law.error_at(labels) for labels in grid]
-        shown = [*fitted, *(error[end] for error in errors for end in ("forceRmseLow", "forceRmseHigh"))]
+        shown = [*fitted, *(end for error in errors for end in _ends(error))]
         axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval")
         axes.plot(grid, fitted, color=PALETTE[0], linestyle="--", linewidth=1, label="fit")
         _with_intervals(axes, labels, errors, "hold-out", PALETTE[0], line=False)
@@ -140,9 +140,7 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
         for number, row in enumerate(rows):
             error = groups[row]
             drawn.append(error["forceRmse"])
-            if "forceRmseLow" in error:
-                ends = (error["forceRmseLow"], error["forceRmseHigh"])
-                axes.plot(ends, (number, number), color=PALETTE[0], linewidth=2, alpha=0.5)
+            axes.plot(_ends(error), (number, number), color=PALETTE[0], linewidth=2, alpha=0.5)
             if row in before:
                 drawn.append(before[row]["forceRmse"])
         known = [(before[row]["forceRmse"], number) for number, row in enumerate(rows) if row in before]
@@ -178,12 +176,16 @@ def _with_intervals(
     axes: Axes, x: list[float] | list[int], errors: list[dict[str, Any]], label: str, color: str, line: bool = True
 ) -> None:
     values = np.array([error["forceRmse"] for error in errors])
-    low = values - np.array([error["forceRmseLow"] for error in errors])
-    high = np.array([error["forceRmseHigh"] for error in errors]) - values
+    low, high = np.array([_ends(error) for error in errors]).T
     # A percentile interval need not hold its estimate
-    spread = np.clip([low, high], 0, None)
+    spread = np.clip([values - low, high - values], 0, None)
     style = "o-" if line else "o"
     axes.errorbar(x, values, yerr=spread, fmt=style, color=color, markersize=5, capsize=3, linewidth=1.2, label=label)
+
+
+def _ends(error: dict[str, Any]) -> tuple[float, float]:
+    """Return the ends of the interval of a force error; the error twice where too few trajectories give none."""
+    return error.get("forceRmseLow", error["forceRmse"]), error.get("forceRmseHigh", error["forceRmse"])
 
 
 def _error_scale(axes: Axes, values: list[float]) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pfd_operator.contract.learning_curve import MIN_SPAN
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL
 from pfd_worker.report import plots
 from pfd_worker.report.data import LearningCurve, ReportData
 from pfd_worker.report.history import IterationRecord
@@ -62,7 +63,7 @@ def summary(data: ReportData) -> str:
         table(["model", *_ERROR_COLUMNS, _LABELS_COLUMN], rows, best),
         paragraph(
             f"Root-mean-square errors on {_frames(data.best)} that no training saw, with the 95 % bootstrap interval "
-            "of the force error over frames.",
+            f"of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give none.",
             quiet=True,
         ),
         _label_noise(data),
@@ -210,8 +211,10 @@ def best_name(data: ReportData) -> str:
 
 
 def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
-    """Return force error with interval, energy error and virial error."""
-    interval = f"{number(errors['forceRmseLow'])} – {number(errors['forceRmseHigh'])}"
+    """Return force error with interval, if there is one, energy error and virial error."""
+    interval = (
+        f"{number(errors['forceRmseLow'])} – {number(errors['forceRmseHigh'])}" if "forceRmseLow" in errors else ""
+    )
     return [
         Cell(number(errors["forceRmse"]), interval),
         number(errors["energyRmsePerAtom"]),

@@ -14,11 +14,17 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts, TrainOutcome
+from pfd_operator.contract.outcome import ExplorationCounts, TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
-from pfd_worker.evaluation.errors import FEWEST_FRAMES_OF_STRATUM, by_stratum, frame_errors
+from pfd_worker.evaluation.bootstrap import surely_larger
+from pfd_worker.evaluation.errors import (
+    FEWEST_FRAMES_OF_STRATUM,
+    by_stratum,
+    frame_errors,
+    squares_of_trajectories,
+)
 from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.families import Family
 from pfd_worker.frames import read_frames, write_frames
@@ -27,7 +33,7 @@ from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.contender import Contender, best_of
+from pfd_worker.rounds.contender import Contender, Squares, best_of
 from pfd_worker.rounds.given import without_holdout
 from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, shrunk_holdout
 from pfd_worker.rounds.measures import Measures
@@ -72,21 +78,21 @@ class Round(ABC):
     def first_contender(self) -> Contender | None:
         """Return what the first trained model has to beat; None if nothing."""
 
-    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
-        """Prefer the later model, unless the hold-out speaks against it beyond the lowest error's 95 % interval.
+    def replaces(self, lowest: Squares) -> bool:
+        """Prefer the later model, unless it is surely worse than that of the lowest force error: on the same hold-out.
 
         It has seen more labels, and a job ends when the newest models meet their limits: the lowest of several errors
-        that differ by chance is chance's choice. The interval of the last one that was preferred would move the limit
-        up from round to round.
+        that differ by chance is chance's choice. Compared with the last one that was preferred instead, models could
+        become worse from round to round.
 
         Parameters
         ----------
-        contender
-            Its errors on the frozen hold-out.
         lowest
-            Those of the model with the lowest force error so far.
+            Of the model with the lowest force error so far.
         """
-        return contender.force_rmse <= lowest.force_rmse_high
+        mine, quantities = self.squares, ["force", *(self.params.limited or ())]
+        judged = [quantity for quantity in quantities if quantity in mine and quantity in lowest]
+        return not any(surely_larger(mine[name], lowest[name], self.measures.seed) for name in judged)
 
     @property
     def keeps_descriptors(self) -> bool:
@@ -115,6 +121,7 @@ class Round(ABC):
         model = self.family.open(trained)
         predictions = model.predict(holdout)
         errors = frame_errors(holdout, predictions)
+        self.squares = squares_of_trajectories(errors)
         # drawn evenly over the strata: each is judged, by what it got
         self.measures.take("holdout", errors, fewest_of_stratum=1)
         best, best_model = self._choose_best(), model
@@ -202,13 +209,13 @@ class Round(ABC):
 
     def _choose_best(self) -> Contender:
         """Put the best model so far into its file."""
-        metrics = self.measures.metrics["holdout"]
         best = self.first_contender() if self.previous is None else best_of(self.context, self.previous, self.family)
-        lowest = metrics
+        lowest: Squares = self.squares
         if best is not None:
-            lowest = min(best.lowest, metrics, key=lambda each: each.force_rmse)
-        if best is None or self.replaces(metrics, best.lowest):
-            best = Contender(self.folder / self.family.model_file, metrics, self.context.spec.iteration, lowest)
+            lowest = min(best.lowest, lowest, key=lambda each: float(np.sum(each["force"])))
+        if best is None or self.replaces(best.lowest):
+            trained, metrics = self.folder / self.family.model_file, self.measures.metrics["holdout"]
+            best = Contender(trained, metrics, self.context.spec.iteration, lowest)
         else:
             best = replace(best, lowest=lowest)
         shutil.copyfile(best.file, self.folder / self.family.best_file)
@@ -243,7 +250,7 @@ class Round(ABC):
             summary={
                 "checkpoints": self.context.work_digest,
                 "best_iteration": best.iteration,
-                "lowest": best.lowest.to_json(),
+                "lowest": {quantity: squares.tolist() for quantity, squares in best.lowest.items()},
                 "metrics": {**baselines, **self.measures.errors.to_json()},
                 "error_of_novelty": self.error_of_novelty,
             },

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pfd_operator.contract.outcome import ErrorMetrics
+from pfd_worker.evaluation.bootstrap import Floats
 from pfd_worker.families import Family
 from pfd_worker.stage_context import Manifest, StageContext
+
+Squares = Mapping[str, Floats]
+"""Of errors on the hold-out, as `squares_of_trajectories` gives them."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Contender:
     metrics: ErrorMetrics
     iteration: int | None
     """None: it was not trained by us."""
-    lowest: ErrorMetrics
+    lowest: Squares
     """Of all models up to this one, those of the one with the lowest force error."""
 
 
@@ -28,5 +35,5 @@ def best_of(context: StageContext, trained: Manifest, family: Family) -> Contend
         context.fetch(trained, family.best_file),
         ErrorMetrics.model_validate(trained.summary["metrics"]["best"]),
         trained.summary["best_iteration"],
-        ErrorMetrics.model_validate(trained.summary["lowest"]),
+        {quantity: np.array(squares) for quantity, squares in trained.summary["lowest"].items()},
     )

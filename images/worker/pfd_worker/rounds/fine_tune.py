@@ -11,13 +11,13 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker import stage_files
-from pfd_worker.evaluation.errors import frame_errors
+from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.evaluation.sources import by_source, check_zeros
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
-from pfd_worker.rounds.contender import Contender
+from pfd_worker.rounds.contender import Contender, Squares
 from pfd_worker.training.runner import Trained
 
 
@@ -41,7 +41,9 @@ class FineTuneRound(Round):
             held_out = frame_errors(holdout, pretrained.predict(holdout))
             check_zeros([*sample, *holdout], [*errors, *held_out])
             self.measures.take("pretrained", held_out)
-            self.measures.take("shifted", apply_energy_shift(held_out, shifts))
+            shifted = apply_energy_shift(held_out, shifts)
+            self.measures.take("shifted", shifted)
+            self.squares_of_shifted = squares_of_trajectories(shifted)
 
     def _sample(self, dataset: list[Atoms]) -> list[Atoms]:
         """Return at most `MOST_FRAMES` of each source: all that a user has given would be predicted in every round."""
@@ -64,10 +66,10 @@ class FineTuneRound(Round):
         )
         return run.run(dataset, output)
 
-    def replaces(self, contender: ErrorMetrics, lowest: ErrorMetrics) -> bool:
+    def replaces(self, lowest: Squares) -> bool:
         """As all rounds do, but a model that is not better than the shifted one is never kept."""
         shifted = self.measures.metrics.get("shifted") or self._shifted_before()
-        return contender.force_rmse < shifted.force_rmse and super().replaces(contender, lowest)
+        return self.measures.metrics["holdout"].force_rmse < shifted.force_rmse and super().replaces(lowest)
 
     def _shifted_before(self) -> ErrorMetrics:
         previous = self.previous
@@ -77,5 +79,4 @@ class FineTuneRound(Round):
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""
-        shifted = self.measures.metrics["shifted"]
-        return Contender(self.shifted, shifted, None, shifted)
+        return Contender(self.shifted, self.measures.metrics["shifted"], None, self.squares_of_shifted)

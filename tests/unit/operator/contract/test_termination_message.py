@@ -78,6 +78,8 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     stratum = "s" * 60
     errors = ErrorMetrics(
         frames=10**6,
+        trajectories=10**6,
+        label_force_rms=0.123456789,
         **dict.fromkeys(("force_rmse", "force_rmse_low", "force_rmse_high"), 0.123456789),
         **dict.fromkeys(("energy_rmse_per_atom", "energy_rmse_per_atom_high"), 0.0123456789),
         **dict.fromkeys(("virial_rmse_per_atom", "virial_rmse_per_atom_high"), 0.0123456789),

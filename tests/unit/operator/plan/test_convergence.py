@@ -115,15 +115,15 @@ CASES = [
     ),
     (
         {"confidence": 0.9},
-        {"prequential": {"frames": 3}},
+        {"prequential": {"frames": 5, "trajectories": 2, "force_rmse_low": None, "force_rmse_high": None}},
         False,
-        "force RMSE on the new labels at 90 % confidence is not known: of 3 frames, fewer than 4, there is no interval",
+        "force RMSE on the new labels at 90 % confidence is not known",
     ),
     (
         {"confidence": 0.9, "energyRMSEPerAtom": 0.01},
         {"holdout": {"energy_rmse_per_atom_high": None}},
         False,
-        "at 90 % confidence is not known: fewer than 4 frames have one, or the worker did not report it",
+        "at 90 % confidence is not known: fewer than 4 trajectories have one, or the worker did not report it",
     ),
     ({"virialRMSEPerAtom": 0.02}, {"holdout": {"virial": None}}, False, "not known, since no frame has a virial"),
     (
@@ -174,6 +174,16 @@ def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
     assert (verdict.met, words in verdict.message) == (met, True), verdict.message
     record = record_of(reported)
     assert held_at_last(limits(**asked), [record]) == met, judge(limits(**asked), recorded(record)).message
+
+
+def test_without_an_interval_it_is_said_what_is_missing() -> None:
+    few = {"frames": 5, "trajectories": 2, "force_rmse_low": None, "force_rmse_high": None}
+    reported = outcome(prequential=few)
+    message = judge(limits(confidence=0.9), measured_by(reported)).message
+    assert "5 frames of 2 trajectories, fewer than 4, give no interval. Ask for more replicas" in message
+    record = record_of(reported)
+    assert record.prequential is not None and record.prequential.force_rmse_interval == ""
+    assert recorded(record).errors["prequential"].force_rmse_high is None
 
 
 def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> None:

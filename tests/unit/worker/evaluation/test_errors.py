@@ -4,7 +4,13 @@ from ase.build import bulk
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.errors import FrameError, bootstrap_interval, frame_errors, summarise, worst_strata
+from pfd_worker.evaluation.errors import (
+    FrameError,
+    frame_errors,
+    squares_of_trajectories,
+    summarise,
+    worst_strata,
+)
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.frames import labelled
@@ -19,8 +25,12 @@ def pair(offset_ev=0.0, force_error=0.0, virial_error=0.0, stratum="si/300K", el
     return frame, Prediction(-40.0 + offset_ev, np.full((8, 3), force_error), np.eye(3) + virial_error)
 
 
-def errors_of(*pairs):
-    return frame_errors([frame for frame, _ in pairs], [predicted for _, predicted in pairs])
+def errors_of(*pairs, trajectories=None):
+    frames = [frame.copy() for frame, _ in pairs]
+    for number, (copy, (frame, _)) in enumerate(zip(frames, pairs, strict=True)):
+        copy.calc = frame.calc
+        copy.info["trajectory"] = f"t{number % (trajectories or len(frames))}"
+    return frame_errors(frames, [predicted for _, predicted in pairs])
 
 
 def test_metrics_are_what_their_names_say():
@@ -29,7 +39,8 @@ def test_metrics_are_what_their_names_say():
     assert metrics.force_rmse == pytest.approx(0.1)
     assert metrics.energy_rmse_per_atom == pytest.approx(0.1)
     assert metrics.virial_rmse_per_atom == pytest.approx(0.05)
-    assert metrics.force_rmse_low == pytest.approx(metrics.force_rmse_high) == pytest.approx(0.1)
+    assert (metrics.force_rmse_low, metrics.force_rmse_high) == (None, None), "of two trajectories nothing follows"
+    assert metrics.label_force_rms == 0.0
 
 
 def test_worst_stratum_is_found_and_strata_are_reported_apart():
@@ -63,15 +74,22 @@ def test_an_empty_set_is_an_error_never_a_number():
     assert caught.value.reason is Reason.NOT_A_NUMBER
 
 
-def test_bootstrap_interval_holds_the_true_error_about_as_often_as_it_says():
-    rng = np.random.default_rng(5)
-    hits = 0
-    for trial in range(100):
-        squares = [rng.normal(0, 0.1, (8, 3)) ** 2 for _ in range(20)]
-        low, high = bootstrap_interval(squares, seed=trial)
-        hits += low <= 0.1 <= high
-    assert 82 <= hits <= 100
-    assert bootstrap_interval(squares, seed=3) == bootstrap_interval(squares, seed=3)
+@pytest.mark.parametrize(("trajectories", "known"), [(3, False), (4, True), (16, True)])
+def test_frames_give_an_interval_if_they_are_of_enough_trajectories(trajectories, known):
+    metrics = summarise(errors_of(*[pair(0.1 * n, 0.1 * n, 0.1) for n in range(16)], trajectories=trajectories), seed=1)
+    assert (metrics.frames, metrics.trajectories) == (16, trajectories)
+    ends = (metrics.force_rmse_low, metrics.energy_rmse_per_atom_high, metrics.virial_rmse_per_atom_high)
+    assert [end is not None for end in ends] == [known] * 3
+
+
+def test_errors_of_two_models_are_compared_by_trajectory_and_quantity():
+    squares = squares_of_trajectories(
+        errors_of(*[pair(0.8, 0.1, 0.8)] * 3, pair(0.8, 0.2, virial=False), trajectories=2)
+    )
+    np.testing.assert_allclose(squares["force"], [2 * 24 * 0.01, 24 * 0.05])
+    np.testing.assert_allclose(squares["energy"], [0.02, 0.02])
+    np.testing.assert_allclose(squares["virial"], [2 * 9 * 0.01, 9 * 0.01])
+    assert set(squares_of_trajectories(errors_of(pair(virial=False)))) == {"force", "energy"}
 
 
 def test_energies_and_virials_have_an_upper_end_of_their_own():
@@ -84,7 +102,7 @@ def test_energies_and_virials_have_an_upper_end_of_their_own():
     few = summarise(errors_of(*[pair(0.8, virial=False)], *[pair(-0.8, virial_error=0.4)] * 3), seed=1)
     assert few.virial_rmse_per_atom == pytest.approx(0.05)
     assert few.energy_rmse_per_atom_high == pytest.approx(0.1)
-    assert few.virial_rmse_per_atom_high is None, "three frames have a virial: resampling them says nothing"
+    assert few.virial_rmse_per_atom_high is None, "three trajectories have a virial: resampling them says nothing"
     assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom_high is None
 
 

@@ -79,7 +79,10 @@ def iteration(
     """Run the stages of an iteration; return what its round tells."""
     purpose = "training" if number else "hold-out"
     before = {} if train is None else {"train": train}
-    explore = loop.indexed(explore_params(purpose), number, {"prepare": prepare, "model": prepare}, EXPLORATION["pods"])
+    # the hold-out's MD has more trajectories, as the operator asks for
+    stages = [stage | {"replicas": 1 if number else 2} for stage in EXPLORATION["stages"]]
+    asked = explore_params(purpose) | {"exploration": EXPLORATION | {"stages": stages}}
+    explore = loop.indexed(asked, number, {"prepare": prepare, "model": prepare}, EXPLORATION["pods"])
     chosen = loop.run(
         {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
     )

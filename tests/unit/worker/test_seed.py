@@ -88,5 +88,5 @@ def test_exploration_goes_on_through_the_starts_with_velocities_of_its_own(tmp_p
         seeds += [task.seed for task, _ in tasks]
         if iteration:
             begun += [dealt[ordinal % len(dealt)].info["start"] for _, ordinal in tasks]
-    assert len(seeds) == len(set(seeds)) == 14
+    assert len(seeds) == len(set(seeds)) == 4 + 6 * 2
     assert sorted(begun) == list(range(12))

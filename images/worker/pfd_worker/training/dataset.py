@@ -9,12 +9,15 @@ from pathlib import Path
 import dpdata
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
-from pfd_worker.frames import energy_of, is_extreme, labelled, periodic_cell, virial_of
+from pfd_worker.frames import GIVEN, energy_of, is_extreme, labelled, periodic_cell, virial_of
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
+LARGEST_SHARE = 1 / 3
+"""Of the frames up to its end, that a trajectory may be to be set aside: labels are paid for to be trained on."""
 MOST_VALIDATION_FRAMES = 100
 """About. Each of up to 40 checkpoints predicts them all; an RMSE over so many is known to a twentieth."""
 
@@ -73,6 +76,9 @@ def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
 def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
     """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
+    A trajectory goes as a whole: a frame 2 fs from one that is trained on shows no overfitting. Frames that the user
+    gave go one by one, since what they are of is not known.
+
     Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. When frames
     are added at the end, none that was trained on is set aside: a training that goes on from the last round's model
     must not be judged by what that one was trained on. Below `MOST_VALIDATION_FRAMES` each keeps its part; above, some
@@ -86,9 +92,31 @@ def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tup
     of_md = np.array([n for n, atoms in enumerate(frames) if not is_extreme(atoms)])
     if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not len(of_md):
         return list(frames), []
+    parts = _parts([frames[row] for row in of_md])
     # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
-    places = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(len(of_md))) % 1.0
+    places = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
     fraction = min(fraction, MOST_VALIDATION_FRAMES / len(of_md))
-    chosen = set(of_md[places <= max(fraction, places.min())].tolist())
+    aside = (parts >= 0) & (places[parts] <= max(fraction, places.min()))
+    chosen = set(of_md[aside].tolist())
     training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
     return training, [frames[number] for number in sorted(chosen)]
+
+
+def _parts(frames: Sequence[Atoms]) -> NDArray[np.int64]:
+    """Return the part of each frame, numbered as they come: what is set aside as a whole; -1 is what never is.
+
+    That is a trajectory that was too large a share of what there was when it came: whatever comes later, it is trained
+    on. Where all are, each frame is a part.
+    """
+    names = [
+        n if atoms.info.get("stratum") == GIVEN else atoms.info.get("trajectory", n) for n, atoms in enumerate(frames)
+    ]
+    first: dict[object, int] = {}
+    numbers = np.array([first.setdefault(name, len(first)) for name in names])
+    ends = np.zeros(len(first), dtype=np.int64)
+    np.maximum.at(ends, numbers, np.arange(1, len(frames) + 1))
+    small = np.bincount(numbers) <= LARGEST_SHARE * ends
+    if not small.any():
+        return np.arange(len(frames))
+    parts: NDArray[np.int64] = np.where(small, np.cumsum(small) - 1, -1)[numbers]
+    return parts

@@ -103,3 +103,50 @@ def test_of_many_frames_a_hundred_are_set_aside_and_none_that_was_trained_on(cou
         # over the whole set, not its beginning
         quarters = np.histogram(aside, bins=4, range=(0, count))[0]
         assert quarters.min() > MOST_VALIDATION_FRAMES / 4 - 5
+
+
+def trajectories(*lengths, first=0):
+    """Return frames of trajectories, one after another, as an iteration adds them."""
+    return [
+        Atoms("H", info={"trajectory": f"t{first + number}", "step": step, "stratum": "h/300K"})
+        for number, length in enumerate(lengths)
+        for step in range(length)
+    ]
+
+
+def names(frames):
+    return {atoms.info["trajectory"] for atoms in frames}
+
+
+@given(
+    first=st.lists(st.integers(1, 4), min_size=8, max_size=12), more=st.lists(st.integers(1, 9), max_size=40),
+    fraction=st.floats(0.02, 0.5), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_a_trajectory_is_set_aside_as_a_whole_and_none_that_was_trained_on_is_later(first, more, fraction, seed):
+    before = trajectories(*first)
+    trained, aside = split_validation(before, fraction, seed)
+    later, later_aside = split_validation(before + trajectories(*more, first=len(first)), fraction, seed)
+    assert aside and not names(trained) & names(aside)
+    assert later_aside and not names(later) & names(later_aside)
+    assert not names(trained) & names(later_aside)
+
+
+def test_no_validation_frame_of_the_first_aimd_is_a_step_from_one_trained_on():
+    for seed in range(20):
+        training, validation = split_validation(trajectories(5, 5, 5, 5), 0.1, seed)
+        assert (len(training), len(validation), len(names(validation))) == (15, 5, 1)
+
+
+@pytest.mark.parametrize("lengths", [(20,), (20, 20), (60, 40)])
+def test_frames_of_too_few_trajectories_are_set_aside_one_by_one(lengths):
+    frames = trajectories(*lengths)
+    _, validation = split_validation(frames, 0.1, 1)
+    assert abs(len(validation) - 0.1 * len(frames)) <= 2
+    # those of later trajectories are not: the first ones stay what is trained on
+    _, later = split_validation(frames + trajectories(*[2] * 60, first=9), 0.1, 1)
+    assert later and not names(later) & names(frames)
+
+
+def test_given_frames_are_set_aside_one_by_one():
+    frames = [Atoms("H", info={"trajectory": "spec.data[0]", "stratum": "data"}) for _ in range(40)]
+    assert 3 <= len(split_validation(frames, 0.1, 1)[1]) <= 5

@@ -79,6 +79,7 @@ class CautionReason(StrEnum):
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
     HOLD_OUT_GIVEN = "DataInHoldOut"
     HOLD_OUT_SHRUNK = "HoldOutShrunk"
+    ZERO_OPEN = "EnergyZeroUndetermined"
 
 
 class Caution(Message):

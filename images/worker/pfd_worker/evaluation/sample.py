@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from scipy.linalg import qr
+
+from pfd_worker.selection.compositions import Composition, composition_of, independent
 
 MOST_FRAMES = 500
 """Of one source. The shift of an element from so many is known to a twentieth of one frame's error."""
-
-Composition = tuple[tuple[int, int], ...]
 
 
 def spread_over_compositions(frames: Sequence[Atoms], most: int, seed: int) -> list[int]:
@@ -33,8 +32,8 @@ def spread_over_compositions(frames: Sequence[Atoms], most: int, seed: int) -> l
     """
     if len(frames) <= most:
         return list(range(len(frames)))
-    compositions = [_composition(atoms) for atoms in frames]
-    needed = _independent(sorted(set(compositions)))
+    compositions = [composition_of(atoms) for atoms in frames]
+    needed = independent(compositions)
     turns: Counter[Composition] = Counter()
     places: list[tuple[tuple[int, bool, int], int]] = []
     for row in map(int, np.random.default_rng(seed).permutation(len(frames))):
@@ -42,22 +41,3 @@ def spread_over_compositions(frames: Sequence[Atoms], most: int, seed: int) -> l
         places.append(((turns[composition], composition not in needed, len(places)), row))
         turns[composition] += 1
     return sorted(row for _, row in itertools.islice(sorted(places), most))
-
-
-def _composition(atoms: Atoms) -> Composition:
-    """Return atomic numbers and how many atoms of each there are in the smallest formula unit."""
-    numbers, counts = np.unique(atoms.numbers, return_counts=True)
-    return tuple(zip(numbers.tolist(), (counts // np.gcd.reduce(counts)).tolist(), strict=True))
-
-
-def _independent(compositions: Sequence[Composition]) -> set[Composition]:
-    """Return compositions, none of them a mixture of the others, that all are mixtures of."""
-    elements = sorted({number for composition in compositions for number, _ in composition})
-    fractions = np.zeros((len(elements), len(compositions)))
-    for column, composition in enumerate(compositions):
-        for number, count in composition:
-            fractions[elements.index(number), column] = count
-    fractions /= fractions.sum(axis=0)
-    triangle, columns = qr(fractions, mode="r", pivoting=True)
-    sizes = np.abs(np.diag(triangle))
-    return {compositions[column] for column in columns[: int(np.sum(sizes > 1e-8 * sizes.max()))]}

@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from pfd_worker.evaluation.errors import FrameError
 
 Floats = NDArray[np.float64]
+MODEL_ERROR_EV = 0.1
+"""Of a pre-trained model, per atom, for a composition: frames of the same one share it, however many they are."""
+SPREAD_OF_ZEROS_EV = 1e5
+"""Between elements: all electrons of a heavy atom have as much. What labels leave open, they leave open by so much."""
+LARGEST_STANDARD_ERROR_EV = 0.25
+"""Per atom, of a zero that is called known: compositions may be extrapolated a little, but not a vacancy to a metal."""
 
 
 def fit_energy_shift(errors: Sequence[FrameError]) -> dict[str, float]:
     """Fit the energy per atom of each element that takes the predictions to the labels, by least squares.
 
     All frames count alike, whatever their size, as errors per atom do. Compositions that never vary leave the split
-    between elements open; the smallest shifts are taken then.
+    between elements open; shifts as near to one another as can be are taken then.
 
     Returns
     -------
@@ -75,21 +81,22 @@ def independent_shifts(errors: Sequence[FrameError]) -> int:
     return int(np.linalg.matrix_rank(_compositions([error.symbols for error in errors])[1])) if errors else 0
 
 
-def determined(known: Sequence[FrameError], asked: Sequence[FrameError]) -> NDArray[np.bool_]:
-    """Return of which frames the shift follows from what others give: they are mixtures of those compositions.
+def determined(known: Sequence[Sequence[str]], asked: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return of which frames the shift follows from what others give.
+
+    Its standard error must be small, with `MODEL_ERROR_EV` for each composition that is known. A mixture of known ones
+    alone is not enough: of a salt and the same with one vacancy the shift of its metal follows, times the whole cell.
 
     Parameters
     ----------
     known
-        Frames that shifts are fitted to.
+        Symbols of the frames that shifts are fitted to.
     asked
-        Other frames, (n,).
+        Symbols of other frames, (n,).
     """
-    fractions = _compositions([error.symbols for error in (*known, *asked)])[1]
-    _, sizes, axes = np.linalg.svd(fractions[: len(known)], full_matrices=False)
-    axes = axes[sizes > 1e-8 * sizes.max(initial=0.0)]
-    others = fractions[len(known) :]
-    found: NDArray[np.bool_] = np.linalg.norm(others - others @ axes.T @ axes, axis=1) < 1e-6
+    fractions = _compositions([*known, *asked])[1]
+    spread = fractions[len(known) :] @ _solver(np.unique(fractions[: len(known)], axis=0))
+    found: NDArray[np.bool_] = MODEL_ERROR_EV * np.linalg.norm(spread, axis=1) <= LARGEST_STANDARD_ERROR_EV
     return found
 
 
@@ -100,8 +107,20 @@ def _compositions(symbols: Sequence[Sequence[str]]) -> tuple[list[str], Floats]:
 
 
 def _fitted(fractions: Floats, energies_per_atom: Floats) -> Floats:
-    """Return the energy of each element, in eV: the smallest ones, where compositions leave them open."""
-    return np.asarray(np.linalg.lstsq(fractions, energies_per_atom, rcond=None)[0], dtype=np.float64)
+    """Return the energy of each element, in eV."""
+    found: Floats = _solver(fractions)[:, : len(energies_per_atom)] @ energies_per_atom
+    return found
+
+
+def _solver(fractions: Floats) -> Floats:
+    """Return what gives the energies of elements, times energies of frames and then zeros: (n_elements, n_frames + …).
+
+    It is least squares with a prior, that the elements' zeros scatter about a common one by `SPREAD_OF_ZEROS_EV`: too
+    wide to touch what the frames determine. Times its transpose it is the covariance, in units of their variance.
+    """
+    elements = fractions.shape[1]
+    prior = MODEL_ERROR_EV / SPREAD_OF_ZEROS_EV * (np.eye(elements) - 1 / elements)
+    return np.asarray(np.linalg.pinv(np.vstack([fractions, prior])), dtype=np.float64)
 
 
 def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]) -> list[FrameError]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
+from pfd_operator.contract.text import first_of
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.errors import FrameError
 from pfd_worker.evaluation.shift import apply_energy_shift, determined, fit_energy_shift
@@ -57,9 +58,8 @@ def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:
     shifts = fit_energy_shift(reference)
     for source, rows in sources.items():
         mine = [errors[row] for row in rows]
-        shifted = apply_energy_shift(
-            [error for error, known in zip(mine, determined(reference, mine), strict=True) if known], shifts
-        )
+        known = determined([error.symbols for error in reference], [error.symbols for error in mine])
+        shifted = apply_energy_shift([error for error, each in zip(mine, known, strict=True) if each], shifts)
         offsets = [-error.energy_ev / error.n_atoms for error in shifted if error.energy_ev is not None]
         if offsets and abs(np.mean(offsets)) > LARGEST_OFFSET_EV:
             raise _refusal(source, chosen, float(np.mean(offsets)))
@@ -74,3 +74,31 @@ def _refusal(source: str, reference: str, offset_ev: float) -> Exception:
         "without the energies of the atoms. One model cannot learn both. Give energies of the same reference, or "
         "leave the file out.",
     )
+
+
+def zero_open(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> Caution | None:
+    """Name systems of the hold-out with compositions whose zero of energy the labels leave open; None if none is.
+
+    Parameters
+    ----------
+    labels
+        That the energy of elements is shifted to.
+    holdout
+        With their system in `info`.
+    """
+    known, asked = ([atoms.get_chemical_symbols() for atoms in frames] for frames in (labels, holdout))
+    if not known or not asked:
+        return None
+    places = [
+        f"{atoms.info['system']} ({atoms.get_chemical_formula(empirical=True)})"
+        for atoms, follows in zip(holdout, determined(known, asked), strict=True)
+        if not follows
+    ]
+    if not places:
+        return None
+    message = (
+        f"no label to train on tells the zero of energy in {first_of(list(dict.fromkeys(places)), 3)}: energies there "
+        "are off by an unknown constant until there are such labels. Give spec.aimd.trajectories as many as there are "
+        "compositions"
+    )
+    return Caution(reason=CautionReason.ZERO_OPEN, message=message)

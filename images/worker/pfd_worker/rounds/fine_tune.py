@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ErrorMetrics
+from pfd_operator.contract.result import Caution
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.evaluation.sources import by_source, check_zeros
+from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender, Squares
@@ -33,6 +35,7 @@ class FineTuneRound(Round):
         for origin, rows in by_source(sample).items():
             check_units([sample[row] for row in rows], [predictions[row] for row in rows], origin)
         errors = frame_errors(sample, predictions)
+        self.zero_open = zero_open(sample, holdout)
         shifts = fit_energy_shift(errors)
         self.measures.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
@@ -76,6 +79,10 @@ class FineTuneRound(Round):
         if previous is None:
             raise RuntimeError("the first round has measured the shifted model")
         return ErrorMetrics.model_validate(previous.summary["metrics"]["shifted"])
+
+    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+        """Name what has no zero of energy yet."""
+        return self.zero_open
 
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""

@@ -10,7 +10,9 @@ import numpy as np
 _Item = TypeVar("_Item")
 
 
-def fair_quotas(available: Mapping[str, int], total: int, seed: int) -> dict[str, int]:
+def fair_quotas(
+    available: Mapping[str, int], total: int, seed: int, needed: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """Deal `total` over the groups evenly; what a small group cannot give, the others do.
 
     Parameters
@@ -21,18 +23,21 @@ def fair_quotas(available: Mapping[str, int], total: int, seed: int) -> dict[str
         How many are wanted; fewer are dealt if there are not as many.
     seed
         Decides which groups get the odd ones.
+    needed
+        Group → how many are dealt to it before anything else is, if there are as many; nothing by default.
 
     Returns
     -------
     dict
         Group → quota; the sum is min(total, all available).
     """
-    quotas = dict.fromkeys(available, 0)
-    order = list(np.random.default_rng(seed).permutation(sorted(available)))
-    left = min(total, sum(available.values()))
+    quotas = dict.fromkeys(available, 0) if needed is None else fair_quotas(needed, total, seed)
+    order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(available))]
+    left, level = min(total, sum(available.values())) - sum(quotas.values()), 0
     while left:
-        for name in (str(name) for name in order):
-            if left and quotas[name] < available[name]:
+        level += 1
+        for name in order:
+            if left and quotas[name] < min(level, available[name]):
                 quotas[name] += 1
                 left -= 1
     return quotas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, referenc
 from pfd_worker.label_files import write_frame_places, write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, Features, choose_frames
+from pfd_worker.selection.compositions import composition_of, independent
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import feature_map
 from pfd_worker.selection.novelty import TrainingSet
@@ -203,21 +204,40 @@ def _fetch_frames(context: StageContext, shards: Sequence[Manifest], places: Seq
 def _aimd(starts: Sequence[Atoms], aimd: Aimd, apart: Apart, seed: int) -> list[tuple[Atoms, AimdSettings]]:
     """Deal AIMD trajectories over the systems; each starts from another perturbed structure while there are such.
 
-    Of one step there are no more than structures: it is its start, and the same one again would be the same label.
+    Compositions that others are no mixtures of come first: no other label tells where the reference has their zero of
+    energy. Of one step there are no more than structures: it is its start, and the same one again would be the same
+    label.
     """
-    pools = {system: training_starts(found, apart) for system, found in by_system(starts).items()}
+    starts_of = {system: training_starts(found, apart) for system, found in by_system(starts).items()}
+    pools, needed = _in_turn(starts_of, seed)
     most = {system: len(pool) if aimd.steps == 1 else aimd.trajectories for system, pool in pools.items()}
     result = []
-    for system, count in fair_quotas(most, aimd.trajectories, seed_of(seed, "aimd")).items():
+    for system, count in fair_quotas(most, aimd.trajectories, seed_of(seed, "aimd"), needed).items():
         pool = pools[system]
-        order = np.random.default_rng(seed_of(seed, "aimd", system)).permutation(len(pool))
         for number in range(count):
-            atoms = pool[int(order[number % len(pool)])]
+            atoms = pool[number % len(pool)]
             stratum = f"{system}/{aimd.temperature_kelvin:g}K/aimd"
             drawn = seed_of(seed, "aimd", system, number)
             settings = AimdSettings(aimd.steps, aimd.temperature_kelvin, aimd.timestep_fs, drawn)
             result.append((_with_origin(atoms, system, stratum, f"aimd-{system}-{number:03d}"), settings))
     return result
+
+
+def _in_turn(pools: Mapping[str, Sequence[Atoms]], seed: int) -> tuple[dict[str, list[Atoms]], dict[str, int]]:
+    """Return the starts of each system in a seeded order, and how many of them have a composition that is needed.
+
+    Those come first, each composition once.
+    """
+    needed = independent(composition_of(atoms) for pool in pools.values() for atoms in pool)
+    turns, counts = {}, {}
+    for system, pool in pools.items():
+        drawn = [pool[int(row)] for row in np.random.default_rng(seed_of(seed, "aimd", system)).permutation(len(pool))]
+        first = {composition_of(atoms): row for row, atoms in reversed(list(enumerate(drawn)))}
+        ahead = sorted(row for composition, row in first.items() if composition in needed)
+        needed -= set(first)
+        turns[system] = [*(drawn[row] for row in ahead), *(a for row, a in enumerate(drawn) if row not in ahead)]
+        counts[system] = len(ahead)
+    return turns, counts
 
 
 def _with_origin(atoms: Atoms, system: str, stratum: str, trajectory: str) -> Atoms:

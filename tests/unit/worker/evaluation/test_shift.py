@@ -1,0 +1,57 @@
+"""Energies of elements out of energies of frames: what the compositions determine, and what they leave open."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfd_worker.evaluation.shift import determined, energies_of_elements, fit_energies_of_elements
+
+ELEMENTS = ["Cl", "Co", "Li", "O"]
+COUNTS = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
+
+
+def symbols(counts):
+    return [element for element, count in zip(ELEMENTS, counts, strict=True) for _ in range(count)]
+
+
+def energies(rows, zeros):
+    return np.array([np.mean([zeros[ELEMENTS.index(symbol)] for symbol in row]) for row in rows])
+
+
+@given(
+    counts=st.lists(COUNTS, min_size=1, max_size=12), asked=st.lists(COUNTS, min_size=1, max_size=6),
+    zeros=st.lists(st.floats(-5000, 5000), min_size=4, max_size=4),
+)  # fmt: skip
+@settings(deadline=None)
+def test_zeros_however_far_apart_are_found_where_they_are_called_determined(counts, asked, zeros):
+    known, others = [symbols(row) for row in counts], [symbols(row) for row in asked]
+    found = dict.fromkeys(ELEMENTS, 0.0) | fit_energies_of_elements(known, energies(known, zeros))
+    np.testing.assert_allclose(energies_of_elements(known, energies(known, zeros)), energies(known, zeros), atol=1e-3)
+    predicted = energies(others, [found[element] for element in ELEMENTS])
+    follows = determined(known, others)
+    np.testing.assert_allclose(predicted[follows], energies(others, zeros)[follows], atol=1e-3)
+    assert determined(known, known).all()
+
+
+def test_what_is_left_open_is_given_to_all_elements_alike():
+    found = fit_energies_of_elements([symbols([0, 1, 1, 2])] * 5, np.full(5, -1265.0))
+    assert found == pytest.approx({"Co": -1265.0, "Li": -1265.0, "O": -1265.0})
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "follows"),
+    [
+        ([[1, 0, 1, 0]], [2, 0, 2, 0], True),
+        ([[1, 0, 1, 0]], [0, 0, 1, 0], False),
+        ([[1, 0, 1, 0], [3, 0, 1, 0]], [1, 0, 3, 0], True),
+        # a vacancy: an error of a tenth of an eV per atom is one of several per atom of the metal
+        ([[32, 0, 32, 0], [32, 0, 31, 0]], [0, 0, 1, 0], False),
+        ([[32, 0, 32, 0], [32, 0, 31, 0]], [32, 0, 30, 0], True),
+        ([[32, 0, 32, 0]], [32, 0, 31, 0], False),
+        # no more frames help: they share the model's error of their composition
+        ([[32, 0, 32, 0], [32, 0, 31, 0]] * 100, [0, 0, 1, 0], False),
+    ],
+)
+def test_a_zero_is_determined_if_the_models_own_error_does_not_grow_too_much(known, asked, follows):
+    assert determined([symbols(row) for row in known], [symbols(asked)]).tolist() == [follows]

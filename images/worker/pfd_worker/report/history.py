@@ -31,7 +31,8 @@ class IterationRecord:
     errors: dict[str, dict[str, Any]]
     """`holdout`, `prequential` and `farthest`, as `error_report` gives them: whole set, strata, elements."""
     force_error_bound: dict[str, float] | None
-    """What the exploring model's error was told to stay below before anything was labelled, as `select` has it."""
+    """What the exploring model's error was told to stay below before anything was labelled, as `select` has it; and of
+    how many evenly drawn `frames` it `held`, once they were."""
     exploration: ExplorationCounts
     cost: Cost
 

@@ -26,9 +26,11 @@ _EXPLORATION_NOTE = (
 )
 _EXPECTED_COLUMNS = (Cell("expected of MD", "force RMSE below, eV/Å"),)
 _EXPECTED_NOTE = (
-    "Expected of MD: the force error that the exploring model was expected to stay below, with 90 % probability for "
-    "each frame. It was computed before any frame was labelled, from the frame's novelty and the errors of the "
-    "iteration before. For half of the candidates it is at most this value (below it: for a tenth – for all)."
+    "Expected of MD: the force error that the exploring model was expected to stay below. It was computed before any "
+    "frame was labelled, from the frame's novelty, times what 90 % of the evenly drawn frames of the iteration before "
+    "had stayed below. That model and its MD were others, so that it is an estimate: beside it, for how many of this "
+    "iteration's evenly drawn frames it held. For half of the candidates it is at most this value (below it: for a "
+    "tenth – for all)."
 )
 
 
@@ -263,7 +265,10 @@ def _part(part: int | None, whole: int | None) -> Cell | str:
 
 def _expected(record: IterationRecord) -> list[Cell | str]:
     bound = record.force_error_bound
-    return ["–" if bound is None else Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}")]
+    if bound is None:
+        return ["–"]
+    held = f"; held for {bound['held']:.0f} of {bound['frames']:.0f}" if bound.get("frames") else ""
+    return [Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}{held}")]
 
 
 def _curve_caption(curve: LearningCurve) -> str:

@@ -38,7 +38,7 @@ class RoundResult:
     reports: dict[str, dict[str, Any]]
     """By name (pretrained, shifted, prequential, farthest, holdout), as `error_report` gives them."""
     force_error_bound: dict[str, float] | None
-    """Of the candidates, as `select` told it before they were labelled."""
+    """Of the candidates, as `select` told it before they were labelled, and how often it held."""
     exploration: ExplorationCounts
     """As `select` told it."""
     holdout: Sequence[Atoms]

@@ -61,6 +61,7 @@ class Round(ABC):
         self.of_holdout: list[Caution | None] = []
         """What is to be known of the hold-out, in all rounds: it stays as it is."""
         self.selected = context.input("select")[0]
+        self.force_error_bound: dict[str, float] | None = self.selected.summary["force_error_bound"]
         self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
@@ -137,7 +138,7 @@ class Round(ABC):
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
             reports=self.measures.reports,
-            force_error_bound=self.selected.summary["force_error_bound"],
+            force_error_bound=self.force_error_bound,
             exploration=self.exploration,
             holdout=holdout,
             best_predictions=predictions,
@@ -154,7 +155,11 @@ class Round(ABC):
         return replace(output, outcome=told, cautions=[self.caution(trained, dataset), *self.of_holdout])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
-        found = prequential_errors(explorer, new)
+        bound = self.force_error_bound
+        scale = None if bound is None or self.previous is None else self.previous.summary["error_of_novelty"]
+        found = prequential_errors(explorer, new, scale)
+        if bound is not None and found.bound_held is not None:
+            self.force_error_bound = bound | dict(zip(("held", "frames"), found.bound_held, strict=True))
         if self.keeps_descriptors:
             self.error_of_novelty = found.error_of_novelty
         self.measures.take("prequential", found.errors, FEWEST_FRAMES_OF_STRATUM)

@@ -15,7 +15,8 @@ def conformal_scale(
 
     Split conformal prediction with the score error over novelty: for a frame drawn as these were, the bound holds with
     at least the given probability, whatever the model (Angelopoulos and Bates, arXiv:2107.07511; with distances of
-    latent features: Hu et al., Mach. Learn.: Sci. Technol. 3, 045028 (2022)).
+    latent features: Hu et al., Mach. Learn.: Sci. Technol. 3, 045028 (2022)). The next candidates are drawn otherwise:
+    by the next model, and by trajectory. For them it is an estimate, and `held` tells how good it was.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def conformal_scale(
         Of each frame to that model's training set, when it was chosen; None or infinite where there was none to compare
         with. No scale bounds an error at a novelty of zero: such a frame's score is infinite.
     confidence
-        Probability that the bound holds.
+        Probability that the bound holds for a frame drawn alike.
 
     Returns
     -------
@@ -38,6 +39,20 @@ def conformal_scale(
         return None
     scale = sorted(_score(error, new) for error, new in known)[rank - 1]
     return scale if scale < math.inf else None
+
+
+def held(errors: Sequence[float], novelty: Sequence[float | None], scale: float) -> tuple[int, int]:
+    """Return for how many frames a bound that was told before their labels held, and of how many.
+
+    Parameters
+    ----------
+    errors, novelty
+        As `conformal_scale` has them.
+    scale
+        That the bound was told by.
+    """
+    known = [(error, new) for error, new in zip(errors, novelty, strict=True) if new is not None and new < math.inf]
+    return sum(error <= scale * new for error, new in known), len(known)
 
 
 def _score(error: float, novelty: float) -> float:

@@ -183,9 +183,9 @@ def _choose(
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
-    """Return what the force RMSE of MD frames stays below with 90 % probability each, in eV/Å: over all candidates.
+    """Return what the force RMSE of MD frames is expected to stay below, in eV/Å: over all candidates.
 
-    Their novelty times the scale that earlier labels gave; None before there are such.
+    Their novelty times the scale below which 90 % of the last iteration's frames were; None before there are such.
     """
     scale = context.input("train")[0].summary["error_of_novelty"] if "train" in context.spec.inputs else None
     if scale is None or novelty is None:

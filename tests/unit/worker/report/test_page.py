@@ -151,6 +151,12 @@ def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     new, exploded = ([row[n].strip() for row in page.rows[header : header + 4]] for n in (7, 8))
     assert new == ["MD frames new to the labels before", "–", "50 % 60 of 120", "25 % 30 of 120"]
     assert exploded == ["MD exploded of all trajectories", "–", "–", "–"]
+    report = sample_report()
+    last = report.history.last
+    told = dataclasses.replace(last, force_error_bound=last.force_error_bound | {"held": 9, "frames": 10})
+    history = dataclasses.replace(report.history, iterations=(*report.history.iterations[:-1], told))
+    measured = dataclasses.replace(report, history=history)
+    assert "0.0316 – 0.316; held for 9 of 10" in ParsedPage(sections.progress(measured)).text
     few = ParsedPage(sections.progress(sample_report(iterations=2)))
     assert not any("expected of MD" in cell for row in few.rows for cell in row)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
+from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
 from pfd_worker.models.calculator import CalculatorModel
@@ -141,3 +143,15 @@ def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_u
     trained._measure_explorer(CalculatorModel(lambda: Exaggerates(0.1)), new_frames())
     assert (trained.error_of_novelty is not None) == known
     assert trained.measures.metrics["prequential"].frames == 12
+
+
+def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
+    spec = job.loop.spec(TRAIN | {"startFrom": "LastRound"}, 2, job.inputs)
+    trained = GivenRound(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
+    trained.force_error_bound, trained.previous = {"p50": 0.2}, SimpleNamespace(summary={"error_of_novelty": 0.01})
+    explorer = CalculatorModel(lambda: Exaggerates(0.1))
+    trained._measure_explorer(explorer, new_frames())
+    errors = [force_rmse([error]) for error in frame_errors(new_frames(), explorer.predict(new_frames()))]
+    below = sum(error <= 0.01 * atoms.info["novelty"] for error, atoms in zip(errors, new_frames(), strict=True))
+    assert 0 < below < 12
+    assert trained.force_error_bound == {"p50": 0.2, "held": below, "frames": 12}

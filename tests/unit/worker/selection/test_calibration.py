@@ -3,18 +3,18 @@ import math
 import numpy as np
 import pytest
 
-from pfd_worker.selection.calibration import conformal_scale
+from pfd_worker.selection.calibration import conformal_scale, held
 
 
 def test_the_bound_holds_for_as_many_unseen_frames_as_it_says():
     rng = np.random.default_rng(3)
-    held = []
+    hits = []
     for _ in range(400):
         novelty = rng.uniform(0.1, 2, 31)
         errors = np.abs(rng.standard_cauchy(31)) * novelty
         scale = conformal_scale(errors[:30], novelty[:30], confidence=0.8)
-        held.append(errors[30] <= scale * novelty[30])
-    assert np.mean(held) == pytest.approx(0.8, abs=0.05)
+        hits.append(errors[30] <= scale * novelty[30])
+    assert np.mean(hits) == pytest.approx(0.8, abs=0.05)
 
 
 @pytest.mark.parametrize(("frames", "known"), [(8, False), (9, True)])
@@ -36,10 +36,15 @@ def test_no_scale_bounds_an_error_where_nothing_is_new():
 
 def test_the_bound_holds_where_some_frames_are_not_new_at_all():
     rng = np.random.default_rng(5)
-    held = []
+    hits = []
     for _ in range(400):
         novelty = np.maximum(rng.uniform(-0.2, 1.8, 31), 0)
         errors = np.abs(rng.normal(size=31)) * (0.1 + novelty)
         scale = conformal_scale(errors[:30], novelty[:30], confidence=0.8)
-        held.append(scale is None or errors[30] <= scale * novelty[30])
-    assert np.mean(held) > 0.77
+        hits.append(scale is None or errors[30] <= scale * novelty[30])
+    assert np.mean(hits) > 0.77
+
+
+def test_it_is_told_for_how_many_frames_a_bound_held():
+    assert held([0.1, 0.3, 0.5, 0.2], [1.0, 1.0, None, math.inf], scale=0.2) == (1, 2)
+    assert held([], [], scale=0.2) == (0, 0)

@@ -13,6 +13,8 @@ from .text import shortened
 
 FEWEST_TRAJECTORIES_OF_INTERVAL = 4
 """With fewer, resampling them says nothing of what others would have given; frames of one trajectory are alike."""
+LARGE_FORCE_SHARE = 0.2
+"""Of the RMS force: an error beyond it is remarked, whatever limit it meets."""
 
 
 class ErrorMetrics(Message):
@@ -40,6 +42,16 @@ class ErrorMetrics(Message):
     worst_stratum: str | None = None
     """The (system, temperature, pressure) with the largest force error."""
     worst_stratum_force_rmse: float | None = None
+
+    @property
+    def force_share(self) -> float | None:
+        """The force RMSE over the RMS force of the labels; None if that is not known, or zero."""
+        return self.force_rmse / self.label_force_rms if self.label_force_rms else None
+
+    @property
+    def rough(self) -> bool:
+        """Whether the forces are so far off that limits which they meet say little."""
+        return self.force_share is not None and self.force_share > LARGE_FORCE_SHARE
 
 
 class StratumError(Message):

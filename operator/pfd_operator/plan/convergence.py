@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 from pfd_operator.api.status import Errors, IterationRecord, JobStatus, ModelRecord
 from pfd_operator.contract.limits import Convergence, ErrorLimits
-from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE_FORCE_SHARE, ErrorMetrics
 
 from .measured import Measured, decimal, recorded
 
@@ -120,9 +120,24 @@ def _errors(
         if value is None:
             yield _Unknown(f"{what} is not known, since no frame has a virial")
         elif confidence is None:
-            yield _Check(what, value, limit, unit)
+            yield _Check(what, value, limit, f"{unit}{_share(metrics) if key == 'force_rmse' else ''}")
         else:
             yield _upper_end(what, value, getattr(metrics, f"{key}_high"), metrics, confidence, limit, unit)
+
+
+def _share(metrics: ErrorMetrics) -> str:
+    return "" if metrics.force_share is None else f" ({100 * metrics.force_share:.0f} % of the RMS force)"
+
+
+def roughness(measured: Measured) -> str:
+    """Say that the forces are far off on the hold-out, whatever limits they meet; nothing if they are not."""
+    metrics = measured.errors.get("holdout")
+    if metrics is None or metrics.force_share is None or not metrics.rough:
+        return ""
+    return (
+        f"the force RMSE on the hold-out is {100 * metrics.force_share:.0f} % of the RMS force, more than "
+        f"{100 * LARGE_FORCE_SHARE:.0f} %: MD with this model is rough, whatever limits hold"
+    )
 
 
 def _upper_end(

@@ -18,7 +18,7 @@ from pfd_operator.contract.outcome import Outcome, TrainOutcome
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.contract.text import shortened
 
-from .convergence import MEASURES, judge, kept_model_misses
+from .convergence import MEASURES, judge, kept_model_misses, roughness
 from .estimate import labels_needed
 from .measured import errors_of, judged_errors, measured_by, thinned
 
@@ -75,8 +75,8 @@ def take_training(
     if verdict.met:
         held = "iteration" if consecutive == 1 else "iterations in a row"
         message += f"; all limits hold for {consecutive} {held}, {limits.consecutive} asked for"
-        misses = kept_model_misses(limits, model, status.iterations)
-        message += f". But {misses}" if misses else ""
+        buts = filter(None, (kept_model_misses(limits, model, status.iterations), roughness(measured)))
+        message += "".join(f". But {but}" for but in buts)
     elif remark:
         message += f". {remark}"
     record = IterationRecord(

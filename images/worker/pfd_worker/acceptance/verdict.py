@@ -77,8 +77,10 @@ def _errors(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:
         limit = getattr(acceptance, key)
         if limit is not None:
             value = None if figures.teacher is None else getattr(figures.teacher, key)
+            share = None if word != "Force" or figures.teacher is None else figures.teacher.force_share
+            beside = "" if share is None else f" ({100 * share:.0f} % of the RMS force)"
             name = f"{word}Rmse{'' if word == 'Force' else 'PerAtom'}AgainstTeacher"
-            yield _at_most(name, f"{word.lower()} RMSE against the teacher", value, limit, unit, why)
+            yield _at_most(name, f"{word.lower()} RMSE against the teacher", value, limit, unit, why, beside)
 
 
 def _ratio(acceptance: Acceptance, figures: Figures) -> Iterator[Check]:

@@ -90,6 +90,11 @@ def _errors(card: ModelCard) -> Iterator[str]:
     yield ""
     header = ("RMSE", "frames", "force, eV/Å (95 %)", "energy, meV/atom", "virial, meV/atom", "worst part, eV/Å")
     yield from _table(header, [_error_row(name, errors) for name, errors in rows])
+    teacher = card.against_teacher
+    if teacher is not None and teacher.force_share is not None:
+        rough = ". **MD with it is rough**, whatever limits hold" if teacher.rough else ""
+        yield ""
+        yield f"The student's force error is {100 * teacher.force_share:.0f} % of the RMS force{rough}."
 
 
 def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pfd_operator.contract.learning_curve import MIN_SPAN
-from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics
 from pfd_worker.report import plots
 from pfd_worker.report.data import LearningCurve, ReportData
 from pfd_worker.report.history import IterationRecord
@@ -65,11 +65,21 @@ def summary(data: ReportData) -> str:
         table(["model", *_ERROR_COLUMNS, _LABELS_COLUMN], rows, best),
         paragraph(
             f"Root-mean-square errors on {_frames(data.best)} that no training saw, with the 95 % bootstrap interval "
-            f"of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give none.",
+            f"of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give none."
+            f"{_share(data)}",
             quiet=True,
         ),
         _label_noise(data),
     )
+
+
+def _share(data: ReportData) -> str:
+    """Say how large the force error is beside the forces themselves."""
+    best = ErrorMetrics.model_validate(data.best)
+    if best.force_share is None:
+        return ""
+    rough = ": MD with it is rough, whatever limits hold" if best.rough else ""
+    return f" That of {best_name(data)} is {100 * best.force_share:.0f} % of the RMS force of the labels{rough}."
 
 
 def _label_noise(data: ReportData) -> str:

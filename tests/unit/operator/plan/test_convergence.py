@@ -176,6 +176,15 @@ def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
     assert held_at_last(limits(**asked), [record]) == met, judge(limits(**asked), recorded(record)).message
 
 
+@pytest.mark.parametrize(("rms", "rough"), [(None, False), (0.5, False), (0.2, True)])
+def test_a_force_error_is_told_beside_the_forces_and_remarked_where_it_is_large(rms: float | None, rough: bool) -> None:
+    reported = outcome(holdout={"force": 0.06, "label_force_rms": rms})
+    words = judge(limits(), measured_by(reported)).message
+    assert ("0.06 eV/Å (12 % of the RMS force), within" in words) == (rms == 0.5)
+    message = taken(limits(), FineTuneJobStatus(), 1, reported).iterations[0].message
+    assert ("But the force RMSE on the hold-out is 30 % of the RMS force, more than 20 %" in message) == rough
+
+
 def test_without_an_interval_it_is_said_what_is_missing() -> None:
     few = {"frames": 5, "trajectories": 2, "force_rmse_low": None, "force_rmse_high": None}
     reported = outcome(prequential=few)

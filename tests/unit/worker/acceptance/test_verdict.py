@@ -46,6 +46,13 @@ def by_name(figures, limits=EVERYTHING):
     return {check.name: check for check in judge(limits, figures)}
 
 
+def test_the_force_error_is_told_beside_the_forces():
+    figures = replace(GOOD, teacher=GOOD.teacher.model_copy(update={"label_force_rms": 0.5}))
+    message = by_name(figures)["ForceRmseAgainstTeacher"].message
+    assert message.endswith("asked for (8 % of the RMS force)")
+    assert "RMS force" not in by_name(figures)["EnergyRmsePerAtomAgainstTeacher"].message
+
+
 def test_everything_asked_is_checked_and_a_good_student_accepted():
     checks = judge(EVERYTHING, GOOD)
     assert [check.name for check in checks] == [

@@ -16,6 +16,7 @@ from ase.io import read
 
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.folder import ModelFiles, export_model
+from pfd_worker.export.markdown import card_markdown
 from tests.unit.worker.export.cards import full_card
 
 
@@ -145,6 +146,15 @@ def test_the_card_in_words(tmp_path, model, alloy):
         f"`{hashlib.sha256(b'the frozen model').hexdigest()}`",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize(("rms", "rough"), [(1.0, False), (0.2, True)])
+def test_the_card_tells_the_force_error_beside_the_forces(rms, rough):
+    card = full_card()
+    against = card.against_teacher.model_copy(update={"label_force_rms": rms})
+    text = card_markdown(replace(card, against_teacher=against), {}, {})
+    assert f"force error is {100 * against.force_rmse / rms:.0f} % of the RMS force" in text
+    assert ("**MD with it is rough**" in text) == rough
 
 
 def test_a_refused_student_says_so_first_and_why(tmp_path, model, alloy):

@@ -80,6 +80,23 @@ def test_the_table_says_what_report_json_says(report, page):
     assert content["provenance"]["digest"] in page.text
 
 
+@pytest.mark.parametrize(("rms", "rough"), [(2.0, False), (0.5, True)])
+def test_the_force_error_is_told_beside_the_forces(report, rms, rough):
+    best = report.best | {"forceRmse": 0.2, "labelForceRms": rms}
+    text = ParsedPage(sections.summary(dataclasses.replace(report, best=best))).text
+    assert f"That of the model of iteration 3 is {20 / rms:.0f} % of the RMS force" in text
+    assert ("MD with it is rough" in text) == rough
+
+
+def test_too_few_trajectories_give_no_interval(report):
+    few = {name: value for name, value in report.best.items() if name not in ("forceRmseLow", "forceRmseHigh")}
+    page = ParsedPage(
+        sections.summary(dataclasses.replace(report, best=few))
+        + sections.where_it_errs(dataclasses.replace(report, best=few | {"temperatures": {"300": few, "600": few}}))
+    )
+    assert page.row("fine-tuned, iteration 3 (best)")[1].strip() == sections.number(few["forceRmse"])
+
+
 def test_what_a_distill_job_trains_is_a_student(report):
     job = dataclasses.replace(report.job, kind="DistillJob")
     summary = ParsedPage(sections.summary(dataclasses.replace(report, job=job)))
@@ -156,7 +173,8 @@ def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     told = dataclasses.replace(last, force_error_bound=last.force_error_bound | {"held": 9, "frames": 10})
     history = dataclasses.replace(report.history, iterations=(*report.history.iterations[:-1], told))
     measured = dataclasses.replace(report, history=history)
-    assert "0.0316 – 0.316; held for 9 of 10" in ParsedPage(sections.progress(measured)).text
+    cells = [cell.strip() for row in ParsedPage(sections.progress(measured)).rows for cell in row]
+    assert "0.129 0.0258 – 0.258; held for 9 of 10" in cells
     few = ParsedPage(sections.progress(sample_report(iterations=2)))
     assert not any("expected of MD" in cell for row in few.rows for cell in row)
 

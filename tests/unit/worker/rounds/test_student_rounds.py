@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ class GivenRound(StudentRound):
     """The student is as bad as it is told to be."""
 
     factor = 0.0
-    given = None
+    given: np.ndarray | None = None
 
     def train(self, dataset, output):
         output.write_text(str(self.factor))
@@ -148,7 +148,8 @@ def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_u
 def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
     spec = job.loop.spec(TRAIN | {"startFrom": "LastRound"}, 2, job.inputs)
     trained = GivenRound(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
-    trained.force_error_bound, trained.previous = {"p50": 0.2}, SimpleNamespace(summary={"error_of_novelty": 0.01})
+    trained.force_error_bound = {"p50": 0.2}
+    trained.previous = Mock(summary={"error_of_novelty": 0.01})
     explorer = CalculatorModel(lambda: Exaggerates(0.1))
     trained._measure_explorer(explorer, new_frames())
     errors = [force_rmse([error]) for error in frame_errors(new_frames(), explorer.predict(new_frames()))]

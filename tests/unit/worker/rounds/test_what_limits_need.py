@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
+from pfd_operator.contract.stage import TrainParams
+from pfd_operator.contract.training import Training
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.training.runner import Trained
 from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
@@ -45,8 +45,8 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     loop, first, second = rounds
     assert first.outcome.exploration.novel is None, "nothing was labelled before"
     found = second.outcome
-    # MD comes further than six steps of AIMD at once: all of it is new
-    assert found.exploration == ExplorationCounts(candidates=24, novel=24, trajectories=2, exploded=0)
+    # two trajectories of AIMD are too few to tell what is new to them
+    assert found.exploration == ExplorationCounts(candidates=24, novel=None, trajectories=2, exploded=0)
     assert found.errors.holdout.energy_rmse_per_atom_high is not None
     assert found.holdout_strata == ["copper/300K", "copper/600K"]
     assert found.holdout_strata_count == 2
@@ -65,6 +65,10 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     result = iteration(loop, 0, prepared(loop), start, None, RoundWithNothingLeftToTrain)
     assert result.ok and result.outcome.resumed_from_step == 5
     assert "lcurve.out" not in loop.manifest(result).files
+
+
+def limits_of(limited):
+    return TrainParams(training=Training(), max_failed_fraction=0, limited=limited)
 
 
 def scattered(seed, factor, scatter=0.0):
@@ -88,7 +92,7 @@ def scattered(seed, factor, scatter=0.0):
 )
 def test_the_later_model_is_kept_unless_it_is_surely_worse_on_the_same_frames(forces, energies, limited, kept):
     mine = object.__new__(UntrainedRound)
-    mine.params, mine.previous = SimpleNamespace(limited=limited), None
+    mine.params, mine.previous = limits_of(limited), None
     mine.measures = Measures(seed=0, metrics={"shifted": errors(0.3), "holdout": errors(0.1)})
     mine.squares = {"force": forces, "energy": energies}
     assert mine.replaces({"force": scattered(0, 1.0), "energy": scattered(0, 1.0)}) is kept
@@ -101,7 +105,7 @@ def errors(force):
 @pytest.mark.parametrize(("newest", "kept"), [(0.29, True), (0.3, False)])
 def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(newest, kept):
     mine = object.__new__(UntrainedRound)
-    mine.params, mine.previous = SimpleNamespace(limited=None), None
+    mine.params, mine.previous = limits_of(None), None
     mine.measures = Measures(seed=0, metrics={"shifted": errors(0.3), "holdout": errors(newest)})
     mine.squares = {"force": scattered(0, 1.0)}
     assert mine.replaces({"force": scattered(0, 1.0)}) is kept

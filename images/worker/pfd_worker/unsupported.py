@@ -1,4 +1,4 @@
-"""What a structure file can say that bare atoms cannot keep: refused, since labels would be of something else."""
+"""What a file can say of atoms that bare ones cannot keep: refused, since labels would be of something else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unsupported(atoms: Atoms) -> str | None:
         return (
             "it has fractional occupancies: give an ordered supercell. If it is one, remove `occupancy` from its header"
         )
-    if np.abs(atoms.get_initial_magnetic_moments()).max(initial=0) > SMALLEST_MOMENT:
+    if has_initial_moments(atoms):
         return (
             "it has initial magnetic moments, which are not supported yet: labels would be of another magnetic state. "
             "Remove them if the labels may be of the state without"
@@ -39,6 +39,11 @@ def unsupported(atoms: Atoms) -> str | None:
             "one. Remove the charge, or the atoms' charges, if that is meant"
         )
     return None
+
+
+def has_initial_moments(atoms: Atoms) -> bool:
+    """Tell whether atoms are given a magnetic state to begin with."""
+    return bool(np.abs(atoms.get_initial_magnetic_moments()).max(initial=0) > SMALLEST_MOMENT)
 
 
 def _told_charges(atoms: Atoms) -> list[float]:

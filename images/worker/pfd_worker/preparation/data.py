@@ -23,7 +23,7 @@ from pfd_worker.models.base import AtomisticModel
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import right_handed
-from pfd_worker.unsupported import unsupported
+from pfd_worker.unsupported import has_initial_moments, unsupported
 
 FRAMES_TRIED = 32
 """Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
@@ -147,6 +147,12 @@ def _invalid(message: str) -> StageError:
 
 def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:
     frame = f"{where}, frame {row} ({atoms.get_chemical_formula()})"
+    if has_initial_moments(atoms):
+        raise _invalid(
+            f"{frame} has initial_magmoms. What is labelled is learned as it is, but labels that are computed start "
+            "from the engine's own moments. If both lead to the same magnetic state, remove initial_magmoms from the "
+            "file; otherwise leave the frame out"
+        )
     dropped = unsupported(atoms)
     if dropped is not None:
         raise _invalid(f"{frame} cannot be used: {dropped}")

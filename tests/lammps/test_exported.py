@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.io import read
 
 pytestmark = [pytest.mark.lammps, pytest.mark.timeout(1800)]
 
@@ -61,6 +62,11 @@ def test_energy_and_forces_are_those_of_python(expected, model):
 @pytest.mark.parametrize(("folder", "barostat"), [(".", "iso"), ("flexible", "tri")])
 def test_the_exported_input_runs(expected, folder, barostat):
     assert f" {barostat} " in (FOLDER / folder / "in.lammps").read_text()
-    output = run_in("lammps", "sh", "-c", f"cd {INSIDE}/{folder} && lmp -in in.lammps -var steps 20")
+    variables = "-var steps 20 -var repeat 2 -var dump 10"
+    output = run_in("lammps", "sh", "-c", f"cd {INSIDE}/{folder} && lmp -in in.lammps {variables}")
     assert "Loop time of" in output and "ERROR" not in output
+    frames = read(FOLDER / folder / "dump.lammpstrj", index=":", format="lammps-dump-text")
+    given = read(FOLDER / folder / "structure.extxyz")
+    assert [len(atoms) for atoms in frames] == [8 * len(given)] * 3
+    assert set(frames[0].symbols) == set(given.symbols)
     assert ("triclinic box" in output) == (barostat == "tri")

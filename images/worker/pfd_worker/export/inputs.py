@@ -9,7 +9,7 @@ from ase.data import atomic_masses, atomic_numbers
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker.export.card import MdConditions
 
-STRUCTURE, DATA = "structure.extxyz", "data.lammps"
+STRUCTURE, DATA, DUMP = "structure.extxyz", "data.lammps", "dump.lammpstrj"
 _THERMOSTAT_PS, _BAROSTAT_PS = 0.1, 1.0
 _MOVED = {Barostat.ISOTROPIC: "iso", Barostat.FLEXIBLE: "tri"}
 
@@ -40,32 +40,38 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
         moved = _MOVED[conditions.barostat or Barostat.ISOTROPIC]
         integrator = f"npt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g} "
         integrator += f"{moved} ${{pressure}} ${{pressure}} {_BAROSTAT_PS:g}"
+    elements = " ".join(type_map)
     # LAMMPS takes seeds from 1 to 900 million, other than Python
     seed = conditions.seed % 900_000_000 + 1
     return f"""\
 # MD with {name}. In this folder:  lmp -in in.lammps
-# Any variable can be given on the command line:  lmp -in in.lammps -var steps 10000 -var temperature 600
+# Any variable can be given on the command line:  lmp -in in.lammps -var steps 10000 -var temperature 600 -var repeat 20
 # If your LAMMPS has deepmd-kit as a plugin, set LAMMPS_PLUGIN_PATH to the folder of dpplugin.so, or uncomment:
 # plugin load libdeepmd_lmp.so
 
 variable model index {model}
 variable temperature index {conditions.temperature_kelvin:g}  # K
 {pressure}variable steps index 100
+variable repeat index 1  # times the cell of {DATA} along each of its vectors
+variable dump index 1000  # steps between frames of {DUMP}
 
 units metal
 boundary p p p
 atom_style atomic
 read_data {DATA}
+replicate ${{repeat}} ${{repeat}} ${{repeat}}
 {types}
 
 pair_style deepmd ${{model}}
-pair_coeff * * {" ".join(type_map)}
+pair_coeff * * {elements}
 
 neighbor 2.0 bin
 timestep {conditions.timestep_fs / 1000:g}  # ps
 velocity all create ${{temperature}} {seed} mom yes rot no dist gaussian
 fix integrate all {integrator}
 
+dump frames all custom ${{dump}} {DUMP} id type element x y z
+dump_modify frames element {elements}
 thermo 10
 thermo_style custom step temp pe ke etotal press vol density
 run ${{steps}}

@@ -64,6 +64,8 @@ def test_lammps_reads_the_same_atoms_in_the_models_order_of_types(tmp_path, mode
     assert "pair_coeff * * Ni Al Cu\n" in text and "units metal\n" in text
     assert "variable model index compressed.pth" in text and "timestep 0.002 " in text
     assert "npt temp ${temperature} ${temperature} 0.1 iso ${pressure} ${pressure} 1" in text
+    assert "variable repeat index 1 " in text and "dump_modify frames element Ni Al Cu\n" in text
+    assert text.index("read_data data.lammps\nreplicate ${repeat} ${repeat} ${repeat}\n") < text.index("mass 1")
     assert "3 atom types" in written["data.lammps"].read_text()
     back = read(written["data.lammps"], format="lammps-data", Z_of_type={1: 28, 2: 13, 3: 29}, units="metal")
     np.testing.assert_array_equal(back.numbers, alloy.numbers)

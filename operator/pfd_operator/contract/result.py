@@ -73,6 +73,7 @@ class CautionReason(StrEnum):
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
     LONG_TIMESTEP = "TimestepLongForHydrogen"
+    LARGE_DISPLACEMENT = "DisplacementLargeForHydrogen"
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
     UNEXPLORED = "StructuresNotExplored"
     NO_VIRIALS = "LabelsWithoutVirial"

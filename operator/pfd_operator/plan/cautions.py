@@ -17,6 +17,7 @@ from .recipe import AnyRecipe
 _OF_STAGES = {
     CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
     CautionReason.ISOLATED_ATOMS: StageKind.PREPARE,
+    CautionReason.LARGE_DISPLACEMENT: StageKind.PREPARE,
     CautionReason.LONG_TIMESTEP: StageKind.EXPLORE,
     CautionReason.FEW_CANDIDATES: StageKind.SELECT,
     CautionReason.SHORT_CELLS: StageKind.TRAIN,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
 from pfd_operator.contract.stage import PreparedSystem, PrepareParams
+from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import perturbed, read_structures, unvaried
+
+LARGEST_DISPLACEMENT_OF_HYDROGEN_ANGSTROM = 0.05
 
 
 def starts_of(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> tuple[list[Atoms], list[Atoms]]:
@@ -41,6 +45,23 @@ def starts_of(context: StageContext, params: PrepareParams, digests: dict[str, s
         structures += mine
         starts += perturbed(mine, system.perturb, system.name, seed_of(context.spec.seed, "perturb", system.name))
     return structures, starts
+
+
+def large_displacement(systems: Sequence[PreparedSystem], structures: Sequence[Atoms]) -> Caution | None:
+    """Return a remark on displacements too large for hydrogen: starts are then far hotter than what MD is run at."""
+    with_hydrogen = {str(atoms.info["system"]) for atoms in structures if "H" in atoms.symbols}
+    shaken = [
+        f"{system.name} {system.perturb.displacement:g} Å"
+        for system in systems
+        if system.name in with_hydrogen and system.perturb.displacement > LARGEST_DISPLACEMENT_OF_HYDROGEN_ANGSTROM
+    ]
+    if not shaken:
+        return None
+    return Caution(
+        reason=CautionReason.LARGE_DISPLACEMENT,
+        message=f"perturb.displacement is large for hydrogen: {first_of(shaken)}. At 0.1 Å a stretched O–H bond holds "
+        "about 0.5 eV, with which AIMD, exploration and hold-out begin. 0.03 Å would do",
+    )
 
 
 def _structure_file(context: StageContext, system: PreparedSystem) -> Path:

@@ -12,7 +12,7 @@ from pfd_worker.frames import write_frames
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
-from pfd_worker.preparation.starts import starts_of
+from pfd_worker.preparation.starts import large_displacement, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
 from pfd_worker.structures import by_system
@@ -56,7 +56,7 @@ def run(context: StageContext) -> StageOutput:
             "inputs_sha256": digests,
         },
         outcome=PrepareOutcome(starts=len(starts), data=len(data)),
-        cautions=[model.caution, left_out],
+        cautions=[model.caution, left_out, large_displacement(params.systems, structures)],
         digest=digest_of([context.digest, digests]),
     )
 

@@ -1,13 +1,15 @@
 """Start structures: as they are given, varied, and not where the job says they are."""
 
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.stage import PreparedSystem
+from pfd_operator.contract.systems import Perturb
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.preparation.starts import starts_of
+from pfd_worker.preparation.starts import large_displacement, starts_of
 from pfd_worker.stage_context import StageContext
 from tests.unit.worker.stages.loop import TRAINING, Loop
 
@@ -41,3 +43,16 @@ def test_structures_are_kept_as_they_are_given_and_go_with_the_starts_to_another
     inherited = params | {"systems": [], "starts": loop.store.uri(f"stages/{theirs.digest}/manifest.json")}
     context = StageContext(loop.spec(inherited, 0, {}), loop.store, tmp_path)
     assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("material", "displacement", "remarked"), [("H2O", 0.1, True), ("H2O", 0.05, False), ("CO", 0.1, False)]
+)
+def test_displacements_that_heat_bonds_of_hydrogen_are_remarked(material, displacement, remarked):
+    atoms = molecule(material)
+    atoms.info["system"] = "mine"
+    system = PreparedSystem(name="mine", structures="s3://pfd/mine.xyz", perturb=Perturb(displacement=displacement))
+    caution = large_displacement([system], [atoms])
+    assert (caution is not None) is remarked
+    if remarked:
+        assert caution.reason == "DisplacementLargeForHydrogen" and "mine 0.1 Å" in caution.message

@@ -23,8 +23,35 @@ def reachable_ports(rules: list[dict[str, Any]]) -> set[int]:
     return {port["port"] for rule in rules for port in rule["ports"]}
 
 
-def test_none_unless_asked_for() -> None:
-    assert not of_kind(render("--set", "s3.enabled=true,networkPolicies.jobNamespaces={lab}"), "NetworkPolicy")
+def test_none_if_both_are_switched_off() -> None:
+    values = "s3.enabled=true,namespaces={lab},networkPolicies.jobNamespaces={lab},networkPolicies.ingress=false"
+    assert not of_kind(render("--set", values), "NetworkPolicy")
+
+
+def test_by_default_nothing_is_said_of_what_pods_reach_nor_of_s3() -> None:
+    values = "s3.enabled=true,namespaces={lab},networkPolicies.jobNamespaces={lab,group}"
+    found, in_full = (
+        {
+            (policy["metadata"]["name"], policy["metadata"].get("namespace")): policy["spec"]
+            for policy in of_kind(render(*arguments, "--set", values), "NetworkPolicy")
+        }
+        for arguments in ((), ON)
+    )
+    assert in_full.keys() - found.keys() == {("pfd-s3", None)}
+    assert {namespace for _, namespace in found} == {None, "lab", "group"}
+    for name, spec in found.items():
+        same = {part: in_full[name][part] for part in ("podSelector", "ingress")}
+        assert spec == same | {"policyTypes": ["Ingress"]}
+
+
+def test_namespaces_that_are_served_and_not_limited_may_reach_all() -> None:
+    values = "s3.enabled=true,namespaces={lab},networkPolicies.jobNamespaces={group}"
+    types = {
+        policy["metadata"]["namespace"]: policy["spec"]["policyTypes"]
+        for policy in of_kind(render(*ON, "--set", values), "NetworkPolicy")
+        if policy["metadata"]["name"].endswith("-stages")
+    }
+    assert types == {"lab": ["Ingress"], "group": ["Ingress", "Egress"]}
 
 
 def test_the_operator_reaches_dns_and_the_api_server_and_is_reached_by_stages_and_prometheus() -> None:

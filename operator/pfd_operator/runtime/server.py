@@ -6,11 +6,13 @@ import hmac
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 
 from pfd_operator.contract.result import Progress
 from pfd_operator.kube.observe import CachedJob
+
+from .scrapes import Scrapes
 
 if TYPE_CHECKING:
     from .operator import Operator
@@ -24,6 +26,7 @@ class Server:
     def __init__(self, operator: Operator, port: int) -> None:
         self._operator = operator
         self._port = port
+        self._scrapes = Scrapes(operator.metrics)
         app = web.Application(client_max_size=REPORT_MAX_BYTES)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._readiness)
@@ -51,7 +54,7 @@ class Server:
         return web.json_response({"ready": not waits_for, "waitsFor": waits_for}, status=503 if waits_for else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body = generate_latest(self._operator.metrics.named(request.query.getall("name[]", [])))
+        body = await self._scrapes.text(request.query.getall("name[]", []))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _progress(self, request: web.Request) -> web.Response:

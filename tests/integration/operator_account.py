@@ -10,15 +10,14 @@ from typing import Any
 import yaml
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from tests.integration.policies import POLICY_COLLECTIONS
 
 SYSTEM_NAMESPACE, ACCOUNT = "pfd-system", "pfd"
 ADMISSION = "admission"
 """How namespaces begin in which this account tries what the policies refuse, as it does in those of Kubernetes."""
 USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{ACCOUNT}"
-_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 _COLLECTIONS = {
-    "ValidatingAdmissionPolicy": f"{_POLICIES}ies",
-    "ValidatingAdmissionPolicyBinding": f"{_POLICIES}ybindings",
+    **POLICY_COLLECTIONS,
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",

@@ -11,24 +11,19 @@ from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.chart.chart_rendering import render
 from tests.integration.cluster_parts import distill_body, job_body
-from tests.until import until
+from tests.integration.policies import in_force
 
 pytestmark = pytest.mark.integration
 
-_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
-COLLECTIONS = {
-    "ValidatingAdmissionPolicy": f"{_POLICIES}ies",
-    "ValidatingAdmissionPolicyBinding": f"{_POLICIES}ybindings",
-}
 WITHIN = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 8}
 
 
-async def said_of(api: KubeApi, namespace: str, kind: str, budget: dict[str, Any], **spec: Any) -> str:
+async def said_of(api: KubeApi, namespace: str, kind: str, budget: dict[str, Any]) -> str:
     """Return why a job with this budget is refused; nothing if it is not. None is made."""
     make = distill_body if kind == "DistillJob" else job_body
     try:
         path = f"{collection_path(kind, namespace)}?dryRun=All"
-        await api.request("POST", path, make("tried", budget=budget, **spec))
+        await api.request("POST", path, make("tried", budget=budget))
     except ApiError as error:
         assert error.status == 403, error
         return error.message
@@ -41,21 +36,13 @@ async def limited(api: KubeApi, namespace: str) -> AsyncIterator[str]:
     for name, budget in (("unlimited", {"maxLabels": 40}), ("large", {"maxLabels": 80, "gpuHours": 20.5})):
         await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, budget=budget))
     limits = ("--set", "limits.gpuHours=8", "--set", "limits.maxLabels=50", "--set", f"namespaces={{{namespace}}}")
-    drawn = [each for each in render(*limits) if each["kind"] in COLLECTIONS]
-    documents = [each for each in drawn if each["metadata"]["name"].endswith("-limits")]
-    assert len(documents) == 2
-    for document in documents:
-        await api.request("POST", COLLECTIONS[document["kind"]], document)
-    try:
+    documents = [each for each in render(*limits) if each["metadata"]["name"].endswith("-limits")]
 
-        async def holds() -> bool:
-            return bool(await said_of(api, namespace, "FineTuneJob", {"maxLabels": 40}))
+    async def holds() -> bool:
+        return bool(await said_of(api, namespace, "FineTuneJob", {"maxLabels": 40}))
 
-        await until(holds, 30, "the policy")
+    async with in_force(api, documents, holds):
         yield namespace
-    finally:
-        for document in documents:
-            await api.request("DELETE", f"{COLLECTIONS[document['kind']]}/{document['metadata']['name']}")
 
 
 @pytest.mark.parametrize("kind", ["FineTuneJob", "DistillJob"])
@@ -76,15 +63,6 @@ async def test_what_one_job_may_ask_for(api: KubeApi, limited: str, kind: str) -
     # of FineTuneJobs the default of 300 is too much
     said = await said_of(api, limited, kind, {"gpuHours": 1})
     assert bool(said) == (kind == "FineTuneJob")
-
-
-@pytest.mark.parametrize(("kind", "stage"), [("FineTuneJob", "train"), ("DistillJob", "accept")])
-async def test_a_claim_counts_where_gpu_time_is_limited(api: KubeApi, limited: str, kind: str, stage: str) -> None:
-    for gpus in (1, 0):
-        claim = {"name": "gpu", "resourceClaimTemplateName": "eight-h200", "gpus": gpus}
-        said = await said_of(api, limited, kind, WITHIN, pods={stage: {"resourceClaims": [claim]}})
-        words = "spec.pods: gpus of each resourceClaim is at least 1 here"
-        assert words in said if gpus == 0 else said == ""
 
 
 async def test_jobs_of_before_may_be_stopped_and_given_less(api: KubeApi, limited: str) -> None:

@@ -1,0 +1,78 @@
+"""The page's policy keeps jobs to the administrator's defaults of stage pods, as a real API server enforces it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import yaml
+
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.resources import collection_path
+from tests.chart.chart_rendering import ROOT
+from tests.integration.cluster_parts import distill_body, job_body
+from tests.integration.policies import in_force
+
+pytestmark = pytest.mark.integration
+
+RUNC = {"train": {"runtimeClassName": "runc"}}
+
+
+def shown_policy() -> list[dict[str, Any]]:
+    page = (ROOT / "docs/operations.md").read_text()
+    blocks = re.findall(r"^  ```yaml\n(.*?)^  ```", page, re.M | re.S)
+    documents = [yaml.safe_load(textwrap.dedent(block)) for block in blocks]
+    return [each for each in documents if each.get("metadata", {}).get("name") == "pfd-pods"]
+
+
+async def said_of(api: KubeApi, namespace: str, pods: dict[str, Any], kind: str = "FineTuneJob") -> str:
+    """Return why a job with these pods is refused; nothing if it is not. None is made."""
+    make = distill_body if kind == "DistillJob" else job_body
+    try:
+        await api.request("POST", f"{collection_path(kind, namespace)}?dryRun=All", make("tried", pods=pods))
+    except ApiError as error:
+        assert error.status == 422, error
+        return error.message
+    return ""
+
+
+@pytest.fixture
+async def kept(api: KubeApi, namespace: str) -> AsyncIterator[str]:
+    """A namespace with a job of before, and with the policy since."""
+    await api.request("POST", collection_path("FineTuneJob", namespace), job_body("before", pods=RUNC))
+    policy, binding = shown_policy()
+    labels = {"kubernetes.io/metadata.name": namespace}
+    binding["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": labels}}
+
+    async def holds() -> bool:
+        return bool(await said_of(api, namespace, RUNC))
+
+    async with in_force(api, [policy, binding], holds):
+        yield namespace
+
+
+@pytest.mark.parametrize("kind", ["FineTuneJob", "DistillJob"])
+async def test_what_a_job_may_not_say_otherwise(api: KubeApi, kept: str, kind: str) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({}, ""),
+        ({"train": {"resources": {"limits": {"cpu": 4}}, "nodeSelector": {"disk": "ssd"}}}, ""),
+        ({"explore": {"priorityClassName": "batch-low"}}, ""),
+        (RUNC, "leave runtimeClassName out"),
+        ({"label": {"tolerations": [{"operator": "Exists"}]}}, "leave tolerations out"),
+        ({"select": {"nodeSelector": {"pool": "gpu"}}}, "nodeSelector may not name pool"),
+        ({"prepare": {"priorityClassName": "system-node-critical"}}, "may be batch-low only"),
+    ]
+    for pods, words in cases:
+        said = await said_of(api, kept, pods, kind)
+        assert words in said and bool(words) == bool(said), (pods, said)
+
+
+async def test_jobs_of_before_may_change_in_all_else(api: KubeApi, kept: str) -> None:
+    path = f"{collection_path('FineTuneJob', kept)}/before"
+    await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)
+    with pytest.raises(ApiError, match="leave tolerations out"):
+        more = {"pods": {"train": {"runtimeClassName": None, "tolerations": [{"operator": "Exists"}]}}}
+        await api.request("PATCH", path, {"spec": more}, content_type=MERGE_PATCH)

@@ -24,7 +24,7 @@ RUNC = {"train": {"runtimeClassName": "runc"}}
 def shown_policy() -> list[dict[str, Any]]:
     page = (ROOT / "docs/operations.md").read_text()
     blocks = re.findall(r"^  ```yaml\n(.*?)^  ```", page, re.M | re.S)
-    documents = [yaml.safe_load(textwrap.dedent(block)) for block in blocks]
+    documents = (each for block in blocks for each in yaml.safe_load_all(textwrap.dedent(block)))
     return [each for each in documents if each.get("metadata", {}).get("name") == "pfd-pods"]
 
 

@@ -14,8 +14,7 @@ from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, job_body
-from tests.integration.test_limits import COLLECTIONS
-from tests.until import until
+from tests.integration.policies import in_force
 
 pytestmark = pytest.mark.integration
 
@@ -53,12 +52,6 @@ async def test_it_lets_jobs_be_suspended_and_nothing_else(api: KubeApi, namespac
     async def holds() -> bool:
         return "spec.suspend and spec.stop only" in await refused(seed=7)
 
-    for document in documents:
-        await api.request("POST", COLLECTIONS[document["kind"]], document)
-    try:
-        await until(holds, 30, "the policy")
+    async with in_force(api, documents, holds):
         assert await refused(suspend=True) == await refused(stop="Now") == ""
         assert await refused(queue={"name": "gpus"}) and await refused(pods={"train": {"runtimeClassName": "runc"}})
-    finally:
-        for document in documents:
-            await api.request("DELETE", f"{COLLECTIONS[document['kind']]}/{document['metadata']['name']}")

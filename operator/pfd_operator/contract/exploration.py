@@ -11,6 +11,12 @@ from .base import Positive, Strict, invalid_at
 
 MOST_TRAJECTORIES = 100_000
 """Of all systems together in one iteration."""
+THERMOSTAT_FS = 100.0
+BAROSTAT_FS = 1000.0
+"""Time constants of MD's thermostat and barostat."""
+HEATED_FS = 3 * THERMOSTAT_FS
+"""Until then a start, whose potential energy is none of its temperature, has given up half of its kinetic energy, and
+got 95 % of it back."""
 
 
 class Ensemble(StrEnum):
@@ -53,6 +59,23 @@ class ExplorationStage(Strict):
         le=64,
         description="Trajectories for each condition, each from another start and seed. Default 1.",
     )
+
+    @property
+    def femtoseconds(self) -> float:
+        """Length of each trajectory."""
+        return self.steps * self.timestep_fs
+
+    @property
+    def equilibration_steps(self) -> int:
+        """Steps at the beginning of a trajectory whose frames are dropped; at most half of it, for MD that is short."""
+        if self.ensemble is Ensemble.NVE:
+            return 0
+        return min(round(HEATED_FS / self.timestep_fs), self.steps // 2)
+
+    @property
+    def candidates(self) -> int:
+        """Frames that each trajectory gives if it does not explode."""
+        return self.steps // self.sample_every - self.equilibration_steps // self.sample_every
 
     @model_validator(mode="after")
     def _gives_a_candidate(self) -> ExplorationStage:

@@ -74,6 +74,7 @@ class CautionReason(StrEnum):
     FEW_CANDIDATES = "FewCandidateFrames"
     LONG_TIMESTEP = "TimestepLongForHydrogen"
     LARGE_DISPLACEMENT = "DisplacementLargeForHydrogen"
+    SHORT_MD = "MdTooShortForItsConditions"
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
     UNEXPLORED = "StructuresNotExplored"
     NO_VIRIALS = "LabelsWithoutVirial"

@@ -26,6 +26,8 @@ class MdTask(Strict):
     timestep_fs: float
     steps: int
     sample_every: int
+    equilibration_steps: int = 0
+    """Frames until then are no candidates, unless the trajectory explodes."""
     replica: int
     seed: int
 
@@ -76,7 +78,7 @@ def trajectories_of_system(exploration: Exploration) -> int:
 
 def candidates_of_system(exploration: Exploration) -> int:
     """Return how many candidate frames they give if none explodes."""
-    return sum(_trajectories(stage) * (stage.steps // stage.sample_every) for stage in exploration.stages)
+    return sum(_trajectories(stage) * stage.candidates for stage in exploration.stages)
 
 
 def _trajectories(stage: ExplorationStage) -> int:
@@ -102,6 +104,7 @@ def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> lis
                                 timestep_fs=stage.timestep_fs,
                                 steps=stage.steps,
                                 sample_every=stage.sample_every,
+                                equilibration_steps=stage.equilibration_steps,
                                 replica=replica,
                                 seed=seed_of(seed, system, number, str(temperature), str(pressure), replica),
                             )

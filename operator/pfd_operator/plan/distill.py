@@ -30,7 +30,7 @@ from .budget import labels_left
 from .convergence import converged, held_at_last
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .remarks import made, structures_left_out
+from .remarks import made, not_equilibrated, structures_left_out
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
@@ -180,7 +180,12 @@ class Distill:
 
     def cautions(self, spec: DistillJobSpec, status: DistillJobStatus) -> Sequence[Caution]:
         """Say what the MD leaves out; what else is to be known of a student, the worker itself knows."""
-        return made({CautionReason.UNEXPLORED: structures_left_out(spec, status)})
+        return made(
+            {
+                CautionReason.UNEXPLORED: structures_left_out(spec, status),
+                CautionReason.SHORT_MD: not_equilibrated(spec.exploration),
+            }
+        )
 
     def succeeded(self, spec: DistillJobSpec, status: DistillJobStatus) -> bool:
         """Say whether the student was judged: an end that comes late does not take the verdict away."""

@@ -23,7 +23,7 @@ from .engines import IN_WORKER, without_image
 from .measured import errors_of
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .remarks import limits_out_of_budget, made, pressure_untrained, structures_left_out
+from .remarks import limits_out_of_budget, made, not_equilibrated, pressure_untrained, structures_left_out
 from .rounds import (
     after,
     explored,
@@ -159,6 +159,7 @@ class FineTune:
                 CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.NO_VIRIALS: pressure_untrained(spec, status),
+                CautionReason.SHORT_MD: not_equilibrated(spec.exploration),
             }
         )
 

@@ -7,10 +7,16 @@ from collections.abc import Mapping
 
 from pfd_operator.api.job import Budget, JobSpec
 from pfd_operator.api.status import STARTS, JobStatus
-from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, Exploration
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.tasks import trajectories_of_system
+
+_BROUGHT_BY = {
+    Ensemble.NVT: ("the thermostat's way to its temperature", HEATED_FS),
+    Ensemble.NPT: ("the barostat's way to its pressure", BAROSTAT_FS),
+}
+"""By ensemble, what takes MD to its conditions, and for how long."""
 
 
 def made(remarks: Mapping[CautionReason, str]) -> list[Caution]:
@@ -52,6 +58,19 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
         f"each system in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
         f"{math.ceil(structures / begun)} times the replicas or conditions (spec.exploration), or for more iterations"
     )
+
+
+def not_equilibrated(exploration: Exploration) -> str:
+    """Say that MD ends before thermostat or barostat have brought it where its strata say; nothing if it does not."""
+    for number, stage in enumerate(exploration.stages):
+        what, needed_fs = _BROUGHT_BY.get(stage.ensemble, ("", 0.0))
+        if stage.femtoseconds < needed_fs:
+            return (
+                f"MD of spec.exploration.stages[{number}] is {stage.femtoseconds:g} fs long, and {what} takes "
+                f"{needed_fs:g} fs: its frames are not at the conditions that their strata name, but between those and "
+                f"the start's, and so are their errors. Give it {math.ceil(needed_fs / stage.timestep_fs)} steps"
+            )
+    return ""
 
 
 def pressure_untrained(spec: JobSpec, status: JobStatus) -> str:

@@ -45,8 +45,8 @@ def too_few_for_the_holdout(spec: JobSpec) -> str:
         return ""
     return (
         f"the hold-out asks for {spec.holdout.frames} frames (spec.holdout.frames), but all trajectories of the "
-        f"exploration together give {most}: a frame every sampleEvery steps. Give it more steps or replicas, a "
-        "smaller sampleEvery, or ask for fewer frames"
+        f"exploration together give {most}: a frame every sampleEvery steps, once MD has its temperature. "
+        "Give it more steps or replicas, a smaller sampleEvery, or ask for fewer frames"
     )
 
 

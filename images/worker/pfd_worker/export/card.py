@@ -35,6 +35,8 @@ class TrainingCard:
     temperatures_kelvin: Range | None
     """Of the MD that the frames come from; None if they come from elsewhere."""
     pressures_bar: Range | None
+    measured_kelvin: Range | None
+    """Mean temperatures that this MD really had, in the coldest and the hottest stratum."""
     rounds: int
     """Of exploration and training."""
     seed: int

@@ -53,7 +53,9 @@ def _range(card: ModelCard) -> Iterator[str]:
     yield "## Where it may be used"
     yield ""
     yield f"- elements: {', '.join(card.type_map)}"
-    yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K')}"
+    measured = card.training.measured_kelvin
+    really = "" if measured is None else f"; the frames trained on had {measured.low:.0f} to {measured.high:.0f} K"
+    yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K')}{really}"
     yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar')}"
     yield f"- systems: {', '.join(sorted(card.training.frames)) or 'none named'}"
     yield ""

@@ -46,6 +46,8 @@ class Task:
     system: str
     novelty: float | None = None
     """Of the frame, to what was labelled before; None if nothing was, or it was not chosen out of MD."""
+    measured_kelvin: float | None = None
+    """Temperature that MD had at the frame; None if it is of no MD."""
     aimd: AimdSettings | None = None
     """None: a single point."""
 
@@ -59,7 +61,8 @@ class Task:
         """What a labelled frame keeps of it."""
         known: dict[str, Any] = {"purpose": self.purpose, "sampling": str(self.sampling), "stratum": self.stratum}
         known |= {"trajectory": self.trajectory, "system": self.system}
-        return known if self.novelty is None else known | {"novelty": self.novelty}
+        measured = {"novelty": self.novelty, "measured_kelvin": self.measured_kelvin}
+        return known | {name: value for name, value in measured.items() if value is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry."""

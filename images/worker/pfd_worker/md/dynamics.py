@@ -10,15 +10,12 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
-from pfd_operator.contract.exploration import Barostat, Ensemble
+from pfd_operator.contract.exploration import BAROSTAT_FS, THERMOSTAT_FS, Barostat, Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_worker.velocities import draw_velocities
 
 # it says which mass it derives from P_tau: that is what we want it to do
 warnings.filterwarnings("ignore", category=UserWarning, module=r"ase\.md\.langevinbaoab")
-
-THERMOSTAT_FS = 100.0
-BAROSTAT_FS = 1000.0
 
 
 def make_dynamics(atoms: Atoms, task: MdTask, ensemble: Ensemble) -> MolecularDynamics:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.md.md import MolecularDynamics
 
@@ -34,6 +34,16 @@ class TrajectoryOutcome:
     steps_done: int = 0
     exploded_at_step: int | None = None
     reason: str | None = None
+
+    def drop_equilibration(self, steps: int) -> None:
+        """Drop the frames of the first steps, unless it exploded: then they show where the model is wrong."""
+        if self.exploded_at_step is None:
+            self.frames = [frame for frame in self.frames if frame.info["step"] > steps]
+
+    def mean(self, measured: str) -> float | None:
+        """Return the mean over the frames of what MD measured, by its name in their info; None if it did not."""
+        values = [frame.info[measured] for frame in self.frames if measured in frame.info]
+        return float(np.mean(values)) if values else None
 
     def end_at_first(self, faults: Sequence[str | None]) -> None:
         """Take the first frame with a fault for the explosion: drop it and what follows.
@@ -107,7 +117,7 @@ def advance(
     return _fault(atoms, task, min_distance_factor, start)
 
 
-def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
+def _snapshot(atoms: Atoms, task: MdTask, ensemble: Ensemble, trajectory: str, step: int) -> Atoms:
     frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     frame.info = {
         "system": task.system,
@@ -117,7 +127,11 @@ def _snapshot(atoms: Atoms, task: MdTask, trajectory: str, step: int) -> Atoms:
         "potential_energy": float(atoms.get_potential_energy()),
         "brink": False,
         "reference_cell": reference_cell(atoms),
+        "measured_kelvin": float(atoms.get_temperature()),
     }
+    if ensemble is Ensemble.NPT:
+        stress = atoms.get_stress(voigt=False, include_ideal_gas=True)
+        frame.info["measured_bar"] = float(-np.trace(stress) / 3 / units.bar)
     frame.wrap()
     return frame
 
@@ -165,7 +179,8 @@ def run_trajectory(
     -------
     TrajectoryOutcome
         Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model), brink (true for the
-        last one that was sound before an explosion) and the start's reference_cell, and how it ended.
+        last one that was sound before an explosion), the start's reference_cell, measured_kelvin and, at constant
+        pressure, measured_bar (both of that instant), and how it ended.
     """
     atoms = start.copy()
     atoms.calc = calculator
@@ -174,8 +189,8 @@ def run_trajectory(
     if outcome.reason is not None:
         outcome.exploded_at_step = 0
         return outcome
-    brink = _snapshot(atoms, task, name, 0)
     dynamics = make_dynamics(atoms, task, ensemble)
+    brink = _snapshot(atoms, task, ensemble, name, 0)
     keep = outcome.frames.append if take is None else take
     stride = min(CHECK_EVERY_STEPS, task.sample_every)
     while outcome.steps_done < task.steps and not stopping.is_set():
@@ -188,7 +203,7 @@ def run_trajectory(
             outcome.exploded_at_step = outcome.steps_done
             _keep_brink(outcome.frames, brink)
             break
-        brink = _snapshot(atoms, task, name, outcome.steps_done)
+        brink = _snapshot(atoms, task, ensemble, name, outcome.steps_done)
         if outcome.steps_done % task.sample_every == 0:
             keep(brink)
         on_step(outcome.steps_done)

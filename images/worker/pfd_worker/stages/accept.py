@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
@@ -162,9 +163,19 @@ def _training_card(
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
         temperatures_kelvin=_range(map(temperature_of, strata)),
         pressures_bar=_range(map(pressure_of, moved)),
+        measured_kelvin=_range(_measured_kelvin(mine)),
         rounds=best,
         seed=context.spec.seed,
     )
+
+
+def _measured_kelvin(frames: Iterable[Atoms]) -> list[float]:
+    """Return the mean temperature of the MD of each stratum, as it was measured."""
+    found: dict[str, list[float]] = {}
+    for atoms in frames:
+        if "measured_kelvin" in atoms.info:
+            found.setdefault(str(atoms.info["stratum"]), []).append(float(atoms.info["measured_kelvin"]))
+    return [float(np.mean(values)) for values in found.values()]
 
 
 def _range(values: Iterable[float | None]) -> Range | None:

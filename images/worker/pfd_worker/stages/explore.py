@@ -51,6 +51,8 @@ def run(context: StageContext) -> StageOutput:
     ]
     outcomes = _run_all(context, params, model, runs)
     _end_where_energies_explode(outcomes, GeometryLimits(params.min_distance_factor))
+    for run, outcome in zip(runs, outcomes, strict=True):
+        outcome.drop_equilibration(run.task.equilibration_steps)
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
     output = _output(context.workdir, frames, trajectories, model, elements)
@@ -138,6 +140,8 @@ def _record(run: _Run, outcome: TrajectoryOutcome) -> dict[str, object]:
         "exploded_at_step": outcome.exploded_at_step,
         "reason": outcome.reason,
         "frames": len(outcome.frames),
+        "mean_kelvin": outcome.mean("measured_kelvin"),
+        "mean_bar": outcome.mean("measured_bar"),
     }
 
 

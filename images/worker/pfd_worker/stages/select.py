@@ -136,7 +136,8 @@ def _task(
     aimd: AimdSettings | None = None,
 ) -> Task:
     stratum, trajectory, system = (str(atoms.info[key]) for key in ("stratum", "trajectory", "system"))
-    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, aimd)
+    kelvin = atoms.info.get("measured_kelvin")
+    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, kelvin, aimd)
 
 
 def _features(context: StageContext, shards: Sequence[Manifest]) -> Features:

@@ -172,7 +172,7 @@ def test_the_same_remark_of_many_pods_is_told_once_and_goes_when_it_is_not_made_
         remarked = spec.stage is StageKind.EXPLORE and spec.iteration == 0
         return result.model_copy(update={"cautions": [fast]}) if remarked else result
 
-    stages = [{"temperaturesKelvin": [300, 600, 900], "steps": 100}]
+    stages = [{"temperaturesKelvin": [300, 600, 900], "steps": 500}]
     run = Run(resource(exploration={"stages": stages, "pods": 3}))
     run.answer = answer
     planned = run.until(0, StageKind.EXPLORE)
@@ -185,6 +185,27 @@ def test_the_same_remark_of_many_pods_is_told_once_and_goes_when_it_is_not_made_
     assert run.status.cautions == {}
 
 
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"ensemble": "NVT", "steps": 20, "timestepFs": 1}, ("20 fs long", "300 fs", "Give it 300 steps")),
+        ({"ensemble": "NVT", "steps": 300, "timestepFs": 1}, ()),
+        ({"ensemble": "NPT", "steps": 24, "timestepFs": 3}, ("72 fs long", "1000 fs", "Give it 334 steps")),
+        ({"ensemble": "NPT", "steps": 500}, ()),
+        ({"ensemble": "NVE", "steps": 20}, ()),
+    ],
+    ids=["NVT", "NVT long enough", "NPT", "NPT long enough", "NVE"],
+)
+def test_md_too_short_for_its_thermostat_or_barostat_is_told(stage: dict[str, Any], said: tuple[str, ...]) -> None:
+    stages = [{"temperaturesKelvin": [300]}, {"temperaturesKelvin": [900], "sampleEvery": 2, **stage}]
+    for made in (resource, distill_resource):
+        run = Run(made(exploration={"stages": stages}))
+        run.until(0, StageKind.SELECT)
+        words = run.status.cautions.get(CautionReason.SHORT_MD, "")
+        assert bool(words) == bool(said) and all(each in words for each in said)
+        assert "spec.exploration.stages[1]" in words or not said
+
+
 def test_all_remarks_together_fit_into_a_condition() -> None:
     long = {reason.value: "x" * 320 for reason in CautionReason}
     run = cautious(forceRMSE=0.03, consecutive=2)
@@ -192,7 +213,7 @@ def test_all_remarks_together_fit_into_a_condition() -> None:
     run.status = run.status.model_copy(update={"cautions": long})
     run.until(0, StageKind.TRAIN)
     # of these the recipe finds nothing to remark yet
-    gone = {CautionReason.LIMIT_BELOW_NOISE, CautionReason.UNEXPLORED, CautionReason.NO_VIRIALS}
+    gone = {CautionReason.LIMIT_BELOW_NOISE, CautionReason.UNEXPLORED, CautionReason.NO_VIRIALS, CautionReason.SHORT_MD}
     assert run.status.cautions.keys() == set(CautionReason) - gone
     message = condition(run.status, ConditionType.CAUTION).message
     assert len(message) <= 1024

@@ -329,7 +329,7 @@ def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused_where_the_system
     asked = {"teacher": {"uri": "s3://pfd/dpa2.pt"}, "exploration": short, "holdout": {"frames": 17}}
     run = Run(distill_resource(**asked, systems=[silicon]))
     run.step()
-    assert "together give 16" in condition(run.status, ConditionType.READY).message
+    assert "together give 8" in condition(run.status, ConditionType.READY).message
     # those of a teacher's job are known when it has ended
     waiting = Run(distill_resource(exploration=short))
     waiting.step()

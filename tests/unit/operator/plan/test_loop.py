@@ -173,7 +173,7 @@ def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused() -> None:
     run = Run(resource(exploration={"stages": stages}, holdout={"frames": 17}))
     run.step()
     message = condition(run.status, ConditionType.READY).message
-    assert "asks for 17 frames" in message and "all trajectories of the exploration together give 16" in message
+    assert "asks for 17 frames" in message and "all trajectories of the exploration together give 8" in message
     run.edit(holdout={"frames": 4})
     assert created(run.step()).spec.stage is StageKind.PREPARE
 

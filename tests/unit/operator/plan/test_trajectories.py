@@ -37,10 +37,32 @@ def test_counts_are_those_of_the_list(stages: list[dict[str, Any]]) -> None:
     exploration = Exploration.model_validate({"stages": stages})
     tasks = md_tasks(["diamond"], exploration, 0)
     assert trajectories_of_system(exploration) == len(tasks)
-    assert candidates_of_system(exploration) == sum(task.steps // task.sample_every for task in tasks)
+    sampled = [(step, task) for task in tasks for step in range(task.sample_every, task.steps + 1, task.sample_every)]
+    assert candidates_of_system(exploration) == sum(step > task.equilibration_steps for step, task in sampled)
     assert strata_of_system("diamond", exploration) == list(dict.fromkeys(task.stratum for task in tasks))
     spec = resource(systems=SYSTEMS, exploration={"stages": stages}).spec
     assert len(strata_of(spec)) == number_of_strata(spec) == 2 * len(strata_of_system("tin", exploration))
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps"),
+    [
+        ({"steps": 1000, "timestepFs": 2}, 150),
+        ({"steps": 150, "timestepFs": 2}, 75),
+        ({"steps": 1000, "timestepFs": 2, "ensemble": "NVE"}, 0),
+    ],
+    ids=["of the thermostat", "half", "no thermostat"],
+)
+def test_md_is_no_candidate_before_it_has_its_temperature(stage: dict[str, Any], steps: int) -> None:
+    exploration = Exploration.model_validate({"stages": [{"temperaturesKelvin": [300], **stage}]})
+    (task,) = md_tasks(["diamond"], exploration, 0)
+    assert task.equilibration_steps == steps
+
+
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (10, 10), (20, 10), (19, 10), (21, 7)])
+def test_however_short_md_is_it_has_a_candidate(steps: int, every: int) -> None:
+    stage = {"temperaturesKelvin": [300], "steps": steps, "sampleEvery": every}
+    assert candidates_of_system(Exploration.model_validate({"stages": [stage]})) >= 1
 
 
 def looked_at(owner: Resource) -> int:

@@ -45,6 +45,7 @@ def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, t
             {"alloy": 300, "nickel": 80},
             Range(300, 900),
             Range(1, 1),
+            Range(296.4, 888.2),
             rounds=3,
             seed=7,
         ),

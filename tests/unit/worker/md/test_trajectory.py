@@ -98,6 +98,33 @@ def test_npt_reaches_its_pressure_with_a_fluctuating_cell(copper):
     assert atoms.get_volume() < volume
 
 
+def test_frames_know_the_temperature_and_pressure_that_md_had(copper):
+    outcome = run(copper.repeat(2), task(Ensemble.NPT, kelvin=600, bar=1.0, steps=300, every=20, timestep=5.0))
+    assert outcome.mean("measured_kelvin") == pytest.approx(600, rel=0.25)
+    frame = outcome.frames[-1]
+    frame.calc = EMT()
+    potential = -frame.get_stress()[:3].mean() / units.bar
+    gas = len(frame) * units.kB * frame.info["measured_kelvin"] / frame.get_volume() / units.bar
+    assert frame.info["measured_bar"] == pytest.approx(potential + gas, rel=1e-6)
+    assert run(copper, task(steps=20)).mean("measured_bar") is None
+
+
+def test_a_start_begins_colder_than_it_is_asked_to_be(copper):
+    outcome = run(copper.repeat(3), task(kelvin=1000, steps=60, every=2, timestep=2.0))
+    assert outcome.frames[0].info["measured_kelvin"] > 800, "velocities are drawn at the temperature"
+    assert outcome.mean("measured_kelvin") < 800, "half of them goes into the potential energy first"
+
+
+def test_the_first_steps_are_no_candidates_unless_the_trajectory_explodes(copper):
+    sound = run(copper, task(steps=100, every=10))
+    sound.drop_equilibration(50)
+    assert [frame.info["step"] for frame in sound.frames] == [60, 70, 80, 90, 100]
+    exploded = run(copper, task(steps=2000, every=10), Breaks())
+    before = list(exploded.frames)
+    exploded.drop_equilibration(2000)
+    assert exploded.frames == before != []
+
+
 def test_constant_pressure_leaves_the_vacuum_of_a_slab_open(copper):
     copper.info["slab"] = True
     frames = run(copper, task(Ensemble.NPT, bar=1.0, steps=20)).frames

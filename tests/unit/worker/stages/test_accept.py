@@ -241,9 +241,15 @@ def test_the_card_tells_the_conditions_of_the_students_own_frames(tmp_path):
     structures[1].info["slab"] = True
     strata = ("copper/400K/-2000bar", "copper/900K/1e+04bar", "surface/1200K/1e+05bar")
     frames = [label(crystal("Cu", stratum.split("/")[0])) for stratum in strata]
-    for atoms, stratum in zip(frames, strata, strict=True):
+    # given data and AIMD are of no MD that was measured
+    frames += [frame.copy() for frame in frames[:2]] + [label(crystal("Cu", "copper"))]
+    kelvin = (250.0, 610.0, 790.0, 350.0, 650.0)
+    for atoms, stratum in zip(frames, (*strata, *strata[:2], "data"), strict=True):
         atoms.info["stratum"] = stratum
+    for atoms, found in zip(frames, kelvin, strict=False):
+        atoms.info["measured_kelvin"] = found
     result = judged(loop, structures, trained={"dataset.extxyz": frames})
     training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
     assert training["temperaturesKelvin"] == {"low": 400, "high": 1200}
+    assert training["measuredKelvin"] == {"low": 300, "high": 790}, "means of strata"
     assert training["pressuresBar"] == {"low": -2000, "high": 10000}, "a slab keeps its cell"

@@ -23,7 +23,7 @@ from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
 from pfd_worker.stages import select as select_stage
 from pfd_worker.store.manifests import manifest_key, read_manifest
-from tests.unit.worker.stages.loop import EMT_ENGINE, TRAIN, Loop, explore_params, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, EXPLORATION, TRAIN, Loop, explore_params, ref
 
 GIVEN_CELL = 3.7 * np.eye(3) + 0.01 * np.arange(9).reshape(3, 3)
 EVEN = {"stage": "select", "purpose": "training", "frames": 8, "representativeFraction": 0.25}
@@ -286,12 +286,24 @@ def test_a_trajectory_whose_energy_explodes_ends_there_and_counts_as_exploded(ex
     monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(FallsLate))
     result = loop.run(explore_params("training"), 2, model, index=1)
     assert (result.outcome.exploded, sound.exploded) == (1, 0)
+    # that is in the time before MD has its temperature, whose frames then stay
     assert 0 < result.outcome.candidates < sound.candidates
     record = loop.manifest(result, 1).summary["trajectories"][0]
     assert 40 <= record["exploded_at_step"] < 60
     assert "-5.0 eV per atom from the median" in record["reason"] and record["frames"] == result.outcome.candidates
     rows = json.loads(loop.store.get(loop.manifest(result, 1).files["candidates.json"].key) or b"")
     assert [row["brink"] for row in rows] == [False] * (len(rows) - 1) + [True]
+
+
+def test_candidates_are_of_md_that_has_its_temperature(explored):
+    loop, inputs = explored
+    steps = EXPLORATION["stages"][0]["steps"]
+    shard = loop.manifest(inputs["explore"], 0)
+    rows = json.loads(loop.store.get(shard.files[stage_files.CANDIDATE_ROWS].key) or b"")
+    assert min(row["step"] for row in rows) == steps // 2 + 5, "the thermostat takes 75 steps; half is 60"
+    (record,) = shard.summary["trajectories"]
+    assert record["frames"] == len(rows) == 12
+    assert 150 < record["mean_kelvin"] < 450 and record["mean_bar"] is None
 
 
 def test_what_is_told_to_the_report(explored):

@@ -30,7 +30,7 @@ EMT_ENGINE = {"ase": {"calculator": "ase.calculators.emt:EMT"}}
 TRAINING = {"steps": 40, "checkpointSeconds": 5}
 EXPLORATION = {
     "stages": [
-        {"ensemble": "NVT", "temperaturesKelvin": [300, 600], "timestepFs": 4, "steps": 120, "sampleEvery": 5},
+        {"ensemble": "NVE", "temperaturesKelvin": [300, 600], "timestepFs": 4, "steps": 60, "sampleEvery": 5},
     ],
     "pods": 2,
 }

@@ -64,8 +64,8 @@ def against_teacher(distillation: dict[str, Any] | None, report: dict[str, Any])
     if distillation is None or not (status.get("model") or {}).get("errors"):
         return {}
     speeds = speed(report)
-    runs = report.get("stability") or {}
-    stable = min(runs.values(), key=lambda run: run["picoseconds"], default={})
+    runs = [run for of_system in (report.get("stability") or {}).values() for run in of_system]
+    stable = min(runs, key=lambda run: run["picoseconds"], default={})
     return {
         **errors(status["model"]["errors"]),
         "by_stratum": strata(distillation),

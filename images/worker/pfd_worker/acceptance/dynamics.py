@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ase import Atoms
@@ -13,7 +14,7 @@ from pfd_operator.contract.exploration import Exploration
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.timed_run import Role
-from pfd_worker.md.conditions import first_conditions, hottest_conditions
+from pfd_worker.md.conditions import extreme_conditions, first_conditions, hottest_conditions
 from pfd_worker.md.drift import NveDrift, measure_nve_drift
 from pfd_worker.md.radial_distribution import overlaps, radial_distribution, self_overlaps
 from pfd_worker.models.base import AtomisticModel
@@ -34,7 +35,8 @@ class SystemDynamics:
     start
         A start structure; a supercell of it is run.
     exploration
-        Its first conditions are those of drift and structure, its hottest those of the stability.
+        Its first conditions are those of the structure, its hottest that of the drift, its extreme ones those of the
+        stability.
     picoseconds
         Length of stability and drift.
     seed
@@ -50,7 +52,10 @@ class SystemDynamics:
     picoseconds: float
     seed: int
     stopping: threading.Event
-    stability: StableRun | None = None
+    shortest: Mapping[int, float] = field(default_factory=dict)
+    """Pair of elements → its shortest distance in the teacher's MD, in Å: see `selection.pair_distances`."""
+    stability: list[StableRun] = field(default_factory=list)
+    """A run at each of the extreme conditions."""
     drift: NveDrift | None = None
     overlap: dict[str, float] = field(default_factory=dict)
     """Pair of elements → overlap of g(r) with the teacher's."""
@@ -60,19 +65,24 @@ class SystemDynamics:
     """Group of the verdict → why this system has no figure."""
 
     def measure_stability(self) -> None:
-        """Run the student at the hottest condition."""
-        self.stability = measure_stability(
-            supercell_of_size(self.start, MD_ATOMS),
-            self.student.calculator(),
-            hottest_conditions(self.exploration),
-            self.picoseconds,
-            seed_of(self.seed, "stability"),
-            self.stopping,
-        )
+        """Run the student at the extreme conditions."""
+        start = supercell_of_size(self.start, MD_ATOMS)
+        # what keeps its cell has no pressure: then they may be the same
+        for conditions in dict.fromkeys(each.of(start) for each in extreme_conditions(self.exploration)):
+            record = measure_stability(
+                start,
+                self.student.calculator(),
+                conditions,
+                self.picoseconds,
+                seed_of(self.seed, "stability"),
+                self.stopping,
+                shortest=self.shortest,
+            )
+            self.stability.append(record)
 
     def measure_drift(self) -> None:
-        """Run the student at constant energy."""
-        conditions = first_conditions(self.exploration)
+        """Run the student at constant energy, where it is lost the fastest: hot."""
+        conditions = hottest_conditions(self.exploration)
         self.drift = measure_nve_drift(
             supercell_of_size(self.start, MD_ATOMS),
             self.student.calculator(),
@@ -102,7 +112,7 @@ class SystemDynamics:
                 on_frame=frames[name].append,
             )
             if record.reason is not None:
-                self.missing["rdf_overlap"] = f"MD of the {name} exploded: {record.reason}"
+                self.missing["rdf_overlap"] = f"MD of the {name} is not sound: {record.reason}"
                 return
         # the first half of each run still remembers the start they share
         later = {name: each[len(each) // 2 :] for name, each in frames.items()}

@@ -24,6 +24,7 @@ from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, summarise
 from pfd_worker.md.drift import NveDrift
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.selection.pair_distances import shortest_distances
 
 DYNAMICS_BEGIN, DYNAMICS_END = 40.0, 90.0
 """Percent of the stage's progress."""
@@ -42,7 +43,7 @@ class Examination:
     acceptance
         What is asked.
     exploration
-        Its first conditions are those of the structure, its hottest those of the stability.
+        Its first conditions are those of the structure, its extreme ones those of the stability.
     progress
         Told percent and words.
     """
@@ -77,9 +78,9 @@ class Examination:
         return {system: each.drift for system, each in self.dynamics.items() if each.drift is not None}
 
     @property
-    def stabilities(self) -> dict[str, StableRun]:
-        """System → its run at the hottest condition."""
-        return {system: each.stability for system, each in self.dynamics.items() if each.stability is not None}
+    def stabilities(self) -> dict[str, list[StableRun]]:
+        """System → its runs at the extreme conditions."""
+        return {system: each.stability for system, each in self.dynamics.items() if each.stability}
 
     @property
     def overlaps(self) -> dict[str, dict[str, float]]:
@@ -104,8 +105,9 @@ class Examination:
         self._measure_errors(holdout, dft)
         self._tell(5, f"speed of teacher and student in {self.speed_system}")
         self._measure_speed()
+        shortest = shortest_distances(holdout)
         for number, system in enumerate(self.structures):
-            self._measure_dynamics(number, system)
+            self._measure_dynamics(number, system, shortest)
         # a run that was told to stop ends early: its figures are no verdict
         self._tell(DYNAMICS_END, "verdict")
         return self._figures()
@@ -149,7 +151,7 @@ class Examination:
             on_size=lambda atoms: self._tell(5, f"speed at {atoms} atoms"),
         )
 
-    def _measure_dynamics(self, number: int, system: str) -> None:
+    def _measure_dynamics(self, number: int, system: str, shortest: Mapping[int, float]) -> None:
         structure, picoseconds = self.structures[system], self.acceptance.stable_md_picoseconds
         each = SystemDynamics(
             self.teacher,
@@ -159,11 +161,12 @@ class Examination:
             picoseconds,
             seed_of(self.seed, "dynamics", system),
             self.stopping,
+            shortest,
         )
         self.dynamics[system] = each
         share = (DYNAMICS_END - DYNAMICS_BEGIN) / len(self.structures)
         begin = DYNAMICS_BEGIN + share * number
-        self._tell(begin, f"{system}: {picoseconds:g} ps of MD at the hottest condition")
+        self._tell(begin, f"{system}: {picoseconds:g} ps of MD at each of the extreme conditions")
         each.measure_stability()
         self._tell(begin + 0.5 * share, f"{system}: MD at constant energy")
         each.measure_drift()
@@ -192,7 +195,7 @@ class Examination:
         return found
 
     def _figures(self) -> Figures:
-        stable = self.stabilities
+        stable = {system: min(runs, key=lambda run: run.picoseconds) for system, runs in self.stabilities.items()}
         return Figures(
             teacher=self.errors.holdout,
             dft=self.errors.dft,
@@ -201,9 +204,7 @@ class Examination:
             cell_sizes=cell_sizes(self.speed),
             speed_system=self.speed_system,
             stable_picoseconds={system: run.picoseconds for system, run in stable.items()},
-            stability_notes={
-                system: f"at {run.temperature_kelvin:g} K: {run.reason}" for system, run in stable.items() if run.reason
-            },
+            stability_notes={system: f"at {run.words}: {run.reason}" for system, run in stable.items() if run.reason},
             nve_drift={system: run.drift for system, run in self.drifts.items() if run.drift is not None},
             rdf_overlap=self.overlaps,
             rdf_overlap_of_teacher=self._overlaps_of_teacher(),

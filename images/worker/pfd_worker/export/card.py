@@ -79,8 +79,8 @@ class ModelCard:
     """What the speed was measured on: processor or GPU, threads."""
     drift: Mapping[str, NveDrift] = field(default_factory=dict)
     """System → drift."""
-    stability: Mapping[str, StableRun] = field(default_factory=dict)
-    """System → run."""
+    stability: Mapping[str, Sequence[StableRun]] = field(default_factory=dict)
+    """System → runs at its extreme conditions."""
     rdf_overlap: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """System → pair of elements → overlap of g(r) with the teacher's."""
     checks: Sequence[Check] = ()

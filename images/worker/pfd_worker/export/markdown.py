@@ -151,14 +151,15 @@ def _dynamics(card: ModelCard) -> Iterator[str]:
     yield ""
     if not (card.stability or card.drift or card.rdf_overlap):
         yield "Not measured."
-    for name, run in sorted(card.stability.items()):
-        pressure = "" if run.pressure_bar is None else f", {run.pressure_bar:g} bar"
+    for name, run in ((name, run) for name, runs in sorted(card.stability.items()) for run in runs):
         density = ""
         if run.density_min is not None and run.density_max is not None:
             density = f", density {run.density_min:.3f} to {run.density_max:.3f} g/cm³"
         asked = f"{run.picoseconds:g} of {run.asked_picoseconds:g} ps"
-        end = f"; exploded at step {run.exploded_at_step}: {run.reason}" if run.exploded_at_step is not None else ""
-        yield f"- {name}, {run.ensemble}, {run.temperature_kelvin:g} K{pressure}: {asked}{density}{end}"
+        kelvin = "" if run.mean_temperature_kelvin is None else f", at {run.mean_temperature_kelvin:.0f} K in the mean"
+        exploded = "" if run.exploded_at_step is None else f"exploded at step {run.exploded_at_step}: "
+        end = "" if run.reason is None else f"; {exploded}{run.reason}"
+        yield f"- {name}, {run.ensemble}, {run.words}: {asked}{kelvin}{density}{end}"
     for name, drift in sorted(card.drift.items()):
         measured = f"not measured ({drift.reason})"
         if drift.drift is not None and drift.max_deviation is not None:

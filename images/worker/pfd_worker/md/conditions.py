@@ -10,7 +10,7 @@ from ase import Atoms
 
 from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration, ExplorationStage
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.tasks import MdTask
+from pfd_operator.contract.tasks import MdTask, pressures_of
 from pfd_worker.md.cells import keeps_its_cell
 
 FS_PER_PS = 1000.0
@@ -78,19 +78,35 @@ def long_timestep(exploration: Exploration, elements: Collection[str]) -> Cautio
 def first_conditions(exploration: Exploration) -> Conditions:
     """Return the first temperature and pressure of the first stage."""
     stage = exploration.stages[0]
-    return _of_stage(stage, stage.temperatures_kelvin[0])
+    return _of_stage(stage, stage.temperatures_kelvin[0], pressures_of(stage)[0])
 
 
 def hottest_conditions(exploration: Exploration) -> Conditions:
     """Return the highest temperature of all stages, with ensemble and first pressure of the first stage that has it."""
     stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
-    return _of_stage(stage, max(stage.temperatures_kelvin))
+    return _of_stage(stage, max(stage.temperatures_kelvin), pressures_of(stage)[0])
 
 
-def _of_stage(stage: ExplorationStage, temperature_kelvin: float) -> Conditions:
+def extreme_conditions(exploration: Exploration) -> list[Conditions]:
+    """Return the hottest conditions, and the hottest of the lowest and of the highest pressure; each once."""
+    every = [
+        _of_stage(stage, max(stage.temperatures_kelvin), pressure)
+        for stage in exploration.stages
+        for pressure in pressures_of(stage)
+    ]
+    every.sort(key=lambda each: -each.temperature_kelvin)
+    pressures = [each.pressure_bar for each in every if each.pressure_bar is not None]
+    ends = (min(pressures), max(pressures)) if pressures else ()
+    found = [next(each for each in every if each.pressure_bar == pressure) for pressure in ends]
+    if not any(each.temperature_kelvin == every[0].temperature_kelvin for each in found):
+        found.insert(0, every[0])
+    return list(dict.fromkeys(found))
+
+
+def _of_stage(stage: ExplorationStage, temperature_kelvin: float, pressure_bar: float | None) -> Conditions:
     conditions = Conditions(Ensemble.NVT, temperature_kelvin, stage.timestep_fs)
-    if stage.ensemble is Ensemble.NPT:
-        return replace(conditions, ensemble=Ensemble.NPT, pressure_bar=stage.pressures_bar[0], barostat=stage.barostat)
+    if pressure_bar is not None:
+        return replace(conditions, ensemble=Ensemble.NPT, pressure_bar=pressure_bar, barostat=stage.barostat)
     # NVE, too: without a thermostat half of the temperature goes into the potential energy, and constant energy is
     # measured by the drift
     return conditions

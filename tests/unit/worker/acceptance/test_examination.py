@@ -143,6 +143,39 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
         assert not checks[name].met and "not measured, aluminium: " in checks[name].message
 
 
+def test_the_shortest_run_at_all_extreme_conditions_counts():
+    stage = {"pressuresBar": [-60000, 1]}
+    examined = examination(student=Expands, stage=stage, **LIMITS | {"stableMDPicoseconds": 2})
+    check = verdict(examined)["StablePicoseconds"]
+    runs = examined.stabilities["copper"]
+    assert [run.pressure_bar for run in runs] == [-60000, 1]
+    assert not check.met and check.value == min(run.picoseconds for run in runs) < 2
+    shortest = min(runs, key=lambda run: run.picoseconds)
+    assert f"(at 300 K, {shortest.pressure_bar:g} bar: the volume went from" in check.message
+    # a slab keeps its cell, whatever the pressure
+    slab = crystal()
+    slab.info["slab"] = True
+    examined = examination(structures={"slab": slab}, stage=stage, **LIMITS)
+    verdict(examined)
+    assert [run.pressure_bar for run in examined.stabilities["slab"]] == [None]
+
+
+def test_drift_is_measured_where_it_is_hot():
+    stage = {"ensemble": "NVT", "temperaturesKelvin": [300, 900]}
+    examined = examination(stage=stage, **LIMITS)
+    verdict(examined)
+    assert 600 < examined.drifts["copper"].mean_temperature_kelvin < 1100
+
+
+def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():
+    dense, ours = crystal(), holdout()
+    dense.set_cell(0.8 * dense.cell.array, scale_atoms=True)
+    examined = examination(student=Einstein, structures={"copper": dense}, stage={"ensemble": "NVT"}, **LIMITS)
+    checks = judge(examined.acceptance, examined.run(ours, []))
+    (stable,) = [check for check in checks if check.name == "StablePicoseconds"]
+    assert not stable.met and "Cu-Cu are 1." in stable.message
+
+
 def test_speed_is_measured_on_a_crystal_if_there_is_one():
     cluster = crystal()
     cluster.pbc = False

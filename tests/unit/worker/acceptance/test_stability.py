@@ -11,8 +11,9 @@ from ase.calculators.emt import EMT
 
 from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration
 from pfd_worker.acceptance.stability import density, measure_stability
-from pfd_worker.md.conditions import Conditions, hottest_conditions
+from pfd_worker.md.conditions import Conditions, extreme_conditions, hottest_conditions
 from pfd_worker.md.drift import measure_nve_drift
+from pfd_worker.selection.pair_distances import shortest_distances
 
 
 class Springs(Calculator):
@@ -191,6 +192,59 @@ def test_a_flexible_cell_is_judged_as_one(copper, barostat, sheared):
 )
 def test_the_hottest_conditions_are_those_of_their_stage(stages, expected):
     assert hottest_conditions(Exploration.model_validate({"stages": stages})) == expected
+
+
+def npt(kelvin, bar):
+    return Conditions(Ensemble.NPT, kelvin, 2.0, bar, Barostat.ISOTROPIC)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        ([{"ensemble": "NVT", "temperaturesKelvin": [300, 3000]}], [Conditions(Ensemble.NVT, 3000, 2.0)]),
+        ([{"temperaturesKelvin": [300, 900]}], [npt(900, 1)]),
+        ([{"temperaturesKelvin": [300, 900], "pressuresBar": [5, 1, 9]}], [npt(900, 1), npt(900, 9)]),
+        (
+            [
+                {"temperaturesKelvin": [300], "pressuresBar": [1, 1e5]},
+                {"temperaturesKelvin": [600, 400], "pressuresBar": [1, 1000]},
+                {"ensemble": "NVT", "temperaturesKelvin": [3000]},
+            ],
+            [Conditions(Ensemble.NVT, 3000, 2.0), npt(600, 1), npt(300, 1e5)],
+        ),
+    ],
+    ids=["volume", "one pressure", "pressures", "stages"],
+)
+def test_extreme_conditions_are_the_hottest_and_both_ends_of_the_pressure(stages, expected):
+    assert extreme_conditions(Exploration.model_validate({"stages": stages})) == expected
+
+
+@pytest.mark.parametrize(("pumped", "met"), [(0.0, True), (0.4, False), (-0.6, False)])
+def test_md_that_is_not_at_its_temperature_is_none_however_long_it_lasts(copper, pumped, met):
+    """A push of this part of the thermostat's friction; the temperature is then T/(1 - pumped)."""
+    start = copper.repeat(2)
+    push = pumped * start.get_masses()[0] / (100 * units.fs)
+    record = stable(start, Springs(start.positions.copy(), push), 3, conditions=STRETCHED)
+    assert record.mean_temperature_kelvin == pytest.approx(300 / (1 - pumped), rel=0.15)
+    assert (record.picoseconds, record.reason is None) == ((3, True) if met else (0.0, False))
+    assert met or f"its mean temperature was {record.mean_temperature_kelvin:.0f} K" in record.reason
+    assert record.exploded_at_step is None
+
+
+def test_a_run_of_a_few_thermostat_times_has_no_mean_temperature(copper):
+    springs = Springs(copper.positions.copy(), push=0.4 * copper.get_masses()[0] / (100 * units.fs))
+    record = stable(copper, springs, 0.8, conditions=STRETCHED)
+    assert (record.mean_temperature_kelvin, record.reason, record.picoseconds) == (None, None, 0.8)
+
+
+def test_a_pair_that_the_teacher_keeps_apart_ends_what_counts(copper):
+    teacher = {elements: 0.95 * distance for elements, distance in shortest_distances([copper]).items()}
+    springs = Springs(copper.positions.copy())
+    assert stable(copper, springs, 0.4, conditions=STRETCHED, shortest=teacher).reason is None
+    near = {elements: 1.4 * distance for elements, distance in teacher.items()}
+    record = stable(copper, springs, 0.4, conditions=STRETCHED, shortest=near)
+    assert record.reason is not None and record.reason.startswith("Cu-Cu are 2.")
+    assert record.picoseconds == pytest.approx(record.exploded_at_step * 0.004) == pytest.approx(0.048)
 
 
 def test_an_explosion_in_the_last_step_came_before_the_end(copper):

@@ -62,7 +62,9 @@ def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, t
         speed_system="alloy",
         machine="one core",
         drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
-        stability={"alloy": StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6)},
+        stability={
+            "alloy": [StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6, 893.0)]
+        },
         rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
         checks=judge(Acceptance.model_validate(asked), figures),
         versions={"deepmd-kit": "3.2.0"},

@@ -119,7 +119,7 @@ def test_card_json_says_what_the_card_knows(tmp_path, model, alloy):
     assert card["typeMap"] == ["Ni", "Cu"] and card["training"]["frames"] == {"alloy": 300, "nickel": 80}
     assert card["againstTeacher"]["forceRmse"] == 0.05
     assert card["speed"][0]["medianMsPerStep"] == 12.5 and card["speed"][3]["fits"] is False
-    assert card["stability"]["alloy"]["ensemble"] == "NPT" and card["rdfOverlap"] == {"alloy": {"Cu-Ni": 0.97}}
+    assert card["stability"]["alloy"][0]["ensemble"] == "NPT" and card["rdfOverlap"] == {"alloy": {"Cu-Ni": 0.97}}
     assert card["training"]["temperaturesKelvin"] == {"low": 300, "high": 900}
     assert card["files"]["frozen.pth"]["sha256"] == hashlib.sha256(b"the frozen model").hexdigest()
 
@@ -142,7 +142,7 @@ def test_the_card_in_words(tmp_path, model, alloy):
         "| 4000 | 500 | – | – |",
         "- teacher, 4000 atoms: out of memory: CUDA out of memory",
         "Largest cell run: student 4000 atoms, teacher 108 atoms.",
-        "10 of 10 ps, density 8.100 to 8.600 g/cm³",
+        "- alloy, NPT, 900 K, 1 bar: 10 of 10 ps, at 893 K in the mean, density 8.100 to 8.600 g/cm³",
         "- alloy, g(r) of Cu-Ni overlaps with the teacher's by 0.970",
         "+0.02 meV/atom/ps (within 0.11 meV/atom of a straight line)",
         f"`{hashlib.sha256(b'the frozen model').hexdigest()}`",

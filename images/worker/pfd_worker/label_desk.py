@@ -17,6 +17,7 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import ExitCode
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted
 from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, tasks_of_index
 from pfd_worker.labelers.base import Verdict
@@ -25,6 +26,7 @@ from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore, LastWords
 from pfd_worker.store.ledger import BookEntry, Ledger
+from pfd_worker.store.manifests import stored_manifest
 
 _WAIT_SECONDS = 2.0
 _TELL_SECONDS = 20.0
@@ -43,7 +45,7 @@ class Entry:
     described: dict[str, Any]
     """The engine with its content, as the key holds it."""
     own_key: str
-    """Where a failure is kept that another stage, with more time or memory, need not meet."""
+    """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
 class LabelDesk:
@@ -51,7 +53,8 @@ class LabelDesk:
 
     A label is stored before it is entered in the ledger. A kill between the two loses nothing: the record says who
     paid, and the next attempt enters it. A failure whose cause is no part of the label's key is stored and entered
-    under the stage's own: final for the stage, and another calculation in the books when another stage tries.
+    under the stage's own: final for the stage, and another calculation in the books when another stage tries, or the
+    same one after a job was given up for it.
     """
 
     def __init__(self, context: StageContext, engine: Engine) -> None:
@@ -61,6 +64,10 @@ class LabelDesk:
         tighter = context.params(LabelParams).tighter or engine
         self._engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
         spec = context.spec
+        before = stored_manifest(context.store, context.digest, context.index)
+        self._final_for = [spec.digest]
+        if before is not None and before.again:
+            self._final_for.append(before.files[stage_files.FAILURES].key)
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
         self._before = self._labels.last_words()
@@ -79,7 +86,7 @@ class LabelDesk:
             calculation = Calculation(frame, task.aimd)
             engine, described = self._engines[task.purpose == NOISE]
             key = calculation.key(described)
-            own_key = digest_of([key, self.context.spec.digest])
+            own_key = digest_of([key, *self._final_for])
             entries.append(Entry(number, key, task, calculation, engine, described, own_key))
         return entries
 

@@ -19,6 +19,7 @@ from pfd_worker.frames import energy_of, frame_places, labelled, parse_frames, r
 from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
+from pfd_worker.store.labels import LASTING_FAILURES
 from pfd_worker.store.ledger import BookEntry
 
 
@@ -32,6 +33,11 @@ class Failure:
     reason: str
     message: str
     """The engine's last lines, for people."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether whoever computes the label meets it again."""
+        return self.reason in LASTING_FAILURES
 
 
 def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
@@ -101,9 +107,14 @@ def label_output(
 def read_labels(context: StageContext, manifests: Sequence[Manifest]) -> tuple[list[Atoms], list[Failure]]:
     """Return the labels and failures of a label stage's indexes."""
     found = context.fetch_all(manifests, stage_files.LABELS)
-    failed = context.fetch_all(manifests, stage_files.FAILURES)
     labels = [atoms for path in found for atoms in read_frames(path)]
-    return labels, [Failure(**each) for path in failed for each in json.loads(path.read_text())]
+    return labels, [failure for mine in read_failures(context, manifests) for failure in mine]
+
+
+def read_failures(context: StageContext, manifests: Sequence[Manifest]) -> list[list[Failure]]:
+    """Return the failures of each of a label stage's indexes."""
+    paths = context.fetch_all(manifests, stage_files.FAILURES)
+    return [[Failure(**each) for each in json.loads(path.read_text())] for path in paths]
 
 
 def frame_to_json(frame: Atoms) -> dict[str, Any]:

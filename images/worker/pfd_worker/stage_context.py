@@ -22,7 +22,7 @@ from pfd_worker.store.manifests import (
     fetch_file,
     fetch_parts,
     files_lost,
-    mark_lost,
+    mark,
     sha256_of,
     stored_manifest,
 )
@@ -172,7 +172,7 @@ class StageContext:
         return content
 
     def _lost(self, manifest: Manifest, stored: StoredFile) -> StageError:
-        mark_lost(self.store, manifest)
+        mark(self.store, manifest, lost=True)
         return files_lost(manifest.stage, manifest.digest, self.store.uri(stored.key))
 
     def fetch_all(self, manifests: Sequence[Manifest], name: str) -> list[Path]:

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence, Set
 
 from ase import Atoms
 
-from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import Sampling, read_frames
-from pfd_worker.label_files import read_labels, read_tasks
+from pfd_worker.label_files import read_failures, read_labels, read_tasks
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.store.labels import LASTING_FAILURES
+from pfd_worker.store.manifests import mark
 
 _HOLD_OUT = "hold-out"
 _AIMD = "AIMD"
@@ -38,7 +40,7 @@ def collect_labels(
     Raises
     ------
     StageError
-        LabelsFailed, if more of the tasks have no label than allowed, with the engine's last lines.
+        LabelsFailed, if more of the tasks have no label than allowed.
     """
     tasks = read_tasks(context, select)
     frames, failures = read_labels(context, context.input(label))
@@ -52,7 +54,7 @@ def collect_labels(
     failed = Counter({kind: max(told[kind], asked[kind] - sound[kind]) for kind in asked})
     for kinds in ({_HOLD_OUT}, asked.keys() - {_HOLD_OUT}):
         words = [failure.message for failure in failures if _kind(tasks[failure.task]) in kinds]
-        _check_failures(context, failed, asked, kinds, max_failed_fraction, words)
+        _check_failures(context, label, failed, asked, kinds, max_failed_fraction, words)
     return frames
 
 
@@ -62,6 +64,7 @@ def _kind(task: Task) -> str:
 
 def _check_failures(
     context: StageContext,
+    label: str,
     failed: Mapping[str, int],
     asked: Mapping[str, int],
     kinds: Set[str],
@@ -74,12 +77,50 @@ def _check_failures(
     what = "reference calculations" + (" of the hold-out" if kinds == {_HOLD_OUT} else "")
     by_purpose = ", ".join(f"{kind} {failed[kind]} of {asked[kind]}" for kind in sorted(asked))
     last = words[-1] if words else "label pods ended without a verdict"
-    raise StageError(
-        ExitCode.USER_ERROR,
-        Reason.LABELS_FAILED,
+    too_many = (
         f"{lost} of {tasks} {what} have failed, more than the fraction {max_failed_fraction:g} that "
-        f"spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows (failed: {by_purpose}). "
-        f"The last failure:\n{last}",
+        f"spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows (failed: {by_purpose})"
+    )
+    raise _labels_failed(context, label, too_many, sum(failed.values()), f" The last failure:\n{last}")
+
+
+def _labels_failed(context: StageContext, label: str, words: str, failed: int = 0, last: str = "") -> StageError:
+    """Return the end of a job that lacks labels, with what failed how often and what to do.
+
+    What need not fail again is computed again when the label stage is asked for anew, as a restart does: its cause may
+    have been outside the job.
+
+    Parameters
+    ----------
+    label
+        Input: the stage.
+    failed
+        Tasks of it without a label; those that are no failures had no verdict.
+    """
+    manifests = context.input(label)
+    by_index = read_failures(context, manifests)
+    for manifest, mine in zip(manifests, by_index, strict=True):
+        if not all(failure.lasting for failure in mine):
+            mark(context.store, manifest, again=True)
+    counts = Counter(failure.reason for mine in by_index for failure in mine)
+    counts["without a verdict, their pods failed"] = max(0, failed - counts.total())
+    how = ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if count)
+    iteration = context.spec.iteration if label == "label" else 0
+    advice = f": {how}. {_what_to_do(counts, iteration)}" if how else "."
+    return user_error(Reason.LABELS_FAILED, words + advice + last)
+
+
+def _what_to_do(counts: Counter[str], iteration: int) -> str:
+    lasting = " or ".join(sorted(LASTING_FAILURES))
+    if not any(count for reason, count in counts.items() if reason not in LASTING_FAILURES):
+        return (
+            f"{lasting} follows from structure and settings, so it is not tried again: allow for more in "
+            "spec.labeling.maxFailedFraction with a new spec.restart.id, or label with other settings in another job."
+        )
+    longer = ", here with a larger spec.labeling.timeoutSeconds" if counts["TimedOut"] else ""
+    return (
+        f"Remove the cause, then set spec.restart with fromIteration {iteration} and a new id{longer}: those that are "
+        f"not {lasting} are computed once more, and labels that are there are found."
     )
 
 
@@ -95,15 +136,13 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     StageError
         LabelsFailed, if there is none, or if a stage of its own left more of its tasks without a label than allowed.
     """
-    if "holdout" in context.spec.inputs:
-        labels = collect_labels(context, max_failed_fraction, "holdout", "holdout-select")
+    label = "holdout" if "holdout" in context.spec.inputs else "label"
+    if label == "holdout":
+        labels = collect_labels(context, max_failed_fraction, label, "holdout-select")
     holdout = [atoms for atoms in labels if atoms.info["purpose"] == _HOLD_OUT]
     if not holdout:
-        raise StageError(
-            ExitCode.USER_ERROR,
-            Reason.LABELS_FAILED,
-            "no hold-out frame has a label, so no model can be measured. See failures.json of the label stage.",
-        )
+        words = "no hold-out frame has a label, so no model can be measured (failures.json of the label stage says why)"
+        raise _labels_failed(context, label, words)
     return holdout
 
 

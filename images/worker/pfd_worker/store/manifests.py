@@ -36,6 +36,14 @@ class Manifest:
     packages: dict[str, str] = field(default_factory=dict)
     lost: bool = False
     """Whether a stage that wanted one of its files found it gone: nothing that is left of it counts."""
+    again: bool = False
+    """Whether it holds failures that may have passed: whoever asks for its stage anew has it computed again, and until
+    then it counts for those that have it as input."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether its stage, asked for anew, is found done."""
+        return not (self.lost or self.again)
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""
@@ -47,7 +55,7 @@ class Manifest:
             "summary": self.summary,
             "result": self.result.to_json(),
             "packages": self.packages,
-            **({"lost": True} if self.lost else {}),
+            **{name: True for name in ("lost", "again") if getattr(self, name)},
         }
         return json.dumps(content, indent=1, allow_nan=False).encode()
 
@@ -66,6 +74,7 @@ class Manifest:
             result=StageResult.model_validate(parsed["result"]),
             packages=parsed.get("packages", {}),
             lost=parsed.get("lost", False),
+            again=parsed.get("again", False),
         )
 
 
@@ -80,39 +89,40 @@ def stage_folder(digest: str, index: int | None = None) -> str:
 
 
 def stored_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
-    """Return a stage's manifest as it is stored, one that is lost, too."""
+    """Return a stage's manifest as it is stored, one that does not stand, too."""
     content = store.get(manifest_key(digest, index))
     return None if content is None else Manifest.from_bytes(content)
 
 
 def read_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
-    """Return a stage's manifest, None if it has not finished, or its files are known to be gone."""
+    """Return a stage's manifest, None if it has not finished, or is to be computed again."""
     found = stored_manifest(store, digest, index)
-    return None if found is None or found.lost else found
+    return found if found is not None and found.stands else None
 
 
 def commit_manifest(store: ObjectStore, manifest: Manifest) -> Manifest | None:
     """Store a manifest unless there is one; return the one that counts, None if the store has neither.
 
-    One whose files are gone is replaced.
+    One that does not stand is replaced.
     """
     place = manifest_key(manifest.digest, manifest.index)
     if store.put_if_absent(place, manifest.to_bytes()):
         return manifest
     first = stored_manifest(store, manifest.digest, manifest.index)
-    if first is None or not first.lost:
+    if first is None or first.stands:
         return first
     store.put(place, manifest.to_bytes())
     return manifest
 
 
-def mark_lost(store: ObjectStore, manifest: Manifest) -> None:
-    """Say of a manifest that its files are gone, so that its stage is computed again, unless it has been meanwhile.
+def mark(store: ObjectStore, manifest: Manifest, *, lost: bool = False, again: bool = False) -> None:
+    """Say of a manifest why it does not stand, so that its stage is computed again, unless it has been meanwhile.
 
     Overwritten, not deleted: keys need no right to delete stages, and an index without a manifest has failed finally.
     """
     if stored_manifest(store, manifest.digest, manifest.index) == manifest:
-        store.put(manifest_key(manifest.digest, manifest.index), replace(manifest, lost=True).to_bytes())
+        marked = replace(manifest, lost=lost or manifest.lost, again=again or manifest.again)
+        store.put(manifest_key(manifest.digest, manifest.index), marked.to_bytes())
 
 
 def files_lost(stage: str, digest: str, what: str) -> StageError:

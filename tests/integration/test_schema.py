@@ -119,7 +119,7 @@ async def test_a_job_that_has_started_stays_what_it_is(api: KubeApi, namespace: 
     await api.request("PATCH", f"{path}/status", status, content_type=MERGE_PATCH)
     for field, change in FROZEN[kind].items():
         with_restart = field in WITH_RESTART
-        how = "change it with a new spec.restart.id" if with_restart else "a new job reuses labels"
+        how = "change it with a new spec.restart.id" if with_restart else "a new job finds labels of equal structures"
         message = f": spec.{field} is frozen once started; {how}"
         assert message in await try_to_change(change)
         said = await try_to_change(change | {"restart": restart})

@@ -97,7 +97,11 @@ def _frozen(field: str, always_there: bool) -> dict[str, str]:
             "rule": f"{rule} || !(self.spec.?restart.id.orValue('') in ['', oldSelf.?status.restartId.orValue('')])",
             "message": f"spec.{field} is frozen once started; change it with a new spec.restart.id",
         }
-    return {"rule": rule, "message": f"spec.{field} is frozen once started; a new job reuses labels"}
+    message = (
+        f"spec.{field} is frozen once started; a new job finds labels of equal structures, and takes others as data: "
+        "docs/api.md, Labels of a former job"
+    )
+    return {"rule": rule, "message": message}
 
 
 def rendered() -> dict[str, str]:

@@ -26,7 +26,7 @@ def note_spec_change(draft: Draft, recipe: AnyRecipe) -> None:
         return
     message = (
         "a part of the spec that is frozen once a job has started was changed: no new stage starts until it is "
-        "restored; for other settings create another job, which finds the labels and stages they share"
+        "restored; for other settings create another job (docs/api.md, Labels of a former job)"
     )
     if draft.spec.restart is not None:
         message += (

@@ -11,7 +11,7 @@ from ase.io import write
 
 from pfd_operator.contract.result import Caution, ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import energy_of, labelled, virial_of
+from pfd_worker.frames import energy_of, labelled, virial_of, write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
@@ -243,3 +243,25 @@ def test_a_file_of_other_units_or_another_zero_is_refused_before_anything_is_pai
     with pytest.raises(StageError, match=words) as caught:
         check_data(Teacher(), set_of(0, 12) + set_of(1, 8, **wrong), seed=1)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
+
+
+def test_frames_that_a_job_has_trained_on_are_data_of_another_as_they_are(tmp_path):
+    """The dataset of a train stage holds labels with all that is noted of them, and data that were given."""
+    crystal, molecule = bulk("Cu", cubic=True), dimer()
+    origin = {
+        "system": "copper",
+        "stratum": "copper/300K",
+        "purpose": "training",
+        "sampling": "aimd",
+        "label_key": "ab",
+    }
+    for atoms in (crystal, molecule):
+        atoms.info = origin | {"trajectory": "t", "novelty": 0.5}
+        atoms.rattle(0.05, seed=1)
+    trained = [labelled(crystal, -3.0, np.ones((4, 3)), np.eye(3)), labelled(molecule, -1.0, np.ones((2, 3)))]
+    write_frames(tmp_path / "dataset.extxyz", trained)
+    for before, after in zip(trained, given_by(tmp_path, tmp_path / "dataset.extxyz"), strict=True):
+        assert (energy_of(after), after.info["stratum"]) == (energy_of(before), "data")
+        assert after.get_forces() == pytest.approx(before.get_forces())
+        assert ("virial" in after.info) is ("virial" in before.info)
+        assert np.all(after.info.get("virial", 0) == pytest.approx(before.info.get("virial", 0)))

@@ -176,6 +176,7 @@ class JobStatus(Strict):
     stage: str = Field("", description="The stage that runs.")
     progress: str = Field("", description="How far it is, e.g. 3/12 or 45 %.")
     active: ActiveStage | None = None
+    without_pressure: list[str] = Field([], description="Systems whose MD keeps its cell: slabs and molecules.")
     inputs: dict[str, StageRef] = Field({}, description="The last finished stage of each kind.")
     counts: dict[str, int] = Field({}, description="Sizes that stages and verdicts are planned by, e.g. tasks.")
     stages: list[StageRecord] = Field([], description="The last finished stages.")

@@ -37,7 +37,7 @@ class Barostat(StrEnum):
 
 
 class ExplorationStage(Strict):
-    """One set of MD conditions; every combination of temperature and pressure is run for every system."""
+    """One set of MD conditions; every combination of temperature and pressure is run for every system that has one."""
 
     ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
     temperatures_kelvin: list[Annotated[float, Field(gt=0, le=20000)]] = Field(

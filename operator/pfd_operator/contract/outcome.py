@@ -119,6 +119,8 @@ class PrepareOutcome(Outcome):
     """Start structures, of all systems."""
     data: int
     """Labelled frames that were given."""
+    without_pressure: list[str] = []
+    """Systems whose MD has none, since every start keeps its cell: slabs and molecules."""
 
 
 class ExploreOutcome(Outcome):

@@ -112,6 +112,8 @@ class ExploreParams(Params):
     purpose: Purpose
     systems: list[Name]
     exploration: Exploration
+    without_pressure: list[Name] | None = None
+    """Systems that keep their cell, as prepare tells; None: all have a pressure."""
     min_distance_factor: float
     apart: Apart = Apart.TRAJECTORIES
     """What decides which starts are the hold-out's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from .base import Strict
@@ -33,7 +33,7 @@ class MdTask(Strict):
 
     @property
     def stratum(self) -> str:
-        """Name of the (system, temperature, pressure) group whose error is reported separately."""
+        """Name of the (system, temperature, pressure if there is one) group whose error is reported separately."""
         return stratum_of(self.system, self.temperature_kelvin, self.pressure_bar)
 
 
@@ -53,6 +53,24 @@ def pressure_of(stratum: str) -> float | None:
     """Return the pressure that a stratum's name says, in bar; None if it says none."""
     found = re.fullmatch(r"[^/]+/[^/]+/([-0-9.e+]+)bar", stratum)
     return None if found is None else float(found[1])
+
+
+def explorations_of(
+    systems: Sequence[str], exploration: Exploration, without_pressure: Collection[str]
+) -> list[tuple[str, Exploration]]:
+    """Return each system with what is run of it: one that keeps its cell would do the very same at all pressures.
+
+    Parameters
+    ----------
+    without_pressure
+        Systems that keep their cell.
+    """
+    stages = [
+        stage.model_copy(update={"ensemble": Ensemble.NVT}) if stage.ensemble is Ensemble.NPT else stage
+        for stage in exploration.stages
+    ]
+    kept = exploration.model_copy(update={"stages": stages})
+    return [(system, kept if system in without_pressure else exploration) for system in systems]
 
 
 def pressures_of(stage: ExplorationStage) -> Sequence[float | None]:
@@ -81,15 +99,22 @@ def candidates_of_system(exploration: Exploration) -> int:
     return sum(_trajectories(stage) * stage.candidates for stage in exploration.stages)
 
 
+def trajectories_of(systems: Sequence[str], exploration: Exploration, without_pressure: Collection[str]) -> int:
+    """Return how many trajectories all systems have in an iteration."""
+    return sum(trajectories_of_system(mine) for _, mine in explorations_of(systems, exploration, without_pressure))
+
+
 def _trajectories(stage: ExplorationStage) -> int:
     return len(stage.temperatures_kelvin) * len(pressures_of(stage)) * stage.replicas
 
 
-def md_tasks(systems: Sequence[str], exploration: Exploration, seed: int) -> list[MdTask]:
+def md_tasks(
+    systems: Sequence[str], exploration: Exploration, seed: int, without_pressure: Collection[str] = ()
+) -> list[MdTask]:
     """List every (system, stage, temperature, pressure, replica), each with a seed of its own."""
     tasks: list[MdTask] = []
-    for system in systems:
-        for number, stage in enumerate(exploration.stages):
+    for system, mine in explorations_of(systems, exploration, without_pressure):
+        for number, stage in enumerate(mine.stages):
             for temperature in stage.temperatures_kelvin:
                 for pressure in pressures_of(stage):
                     for replica in range(stage.replicas):

@@ -23,6 +23,7 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.tasks import explorations_of
 from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
@@ -108,7 +109,7 @@ class Distill:
                     student=spec.student,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, _systems(spec, status), position.iteration)
+                return explored(spec, status, _systems(spec, status), position.iteration)
             case StageKind.SELECT:
                 return selected(spec, status, position.iteration)
             case StageKind.LABEL:
@@ -183,7 +184,9 @@ class Distill:
         return made(
             {
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
-                CautionReason.SHORT_MD: not_equilibrated(spec.exploration),
+                CautionReason.SHORT_MD: not_equilibrated(
+                    explorations_of(_systems(spec, status), spec.exploration, status.without_pressure)
+                ),
             }
         )
 

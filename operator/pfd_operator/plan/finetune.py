@@ -35,7 +35,7 @@ from .rounds import (
     take_counts,
     with_count,
 )
-from .strata import number_of_strata, strata_left_out, strata_of, too_few_for_the_holdout
+from .strata import explorations_in, number_of_strata, strata_left_out, strata_of, too_few_for_the_holdout
 from .types import Observed, Settings
 
 
@@ -82,7 +82,7 @@ class FineTune:
                     engine=spec.labeling.engine,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, [system.name for system in spec.systems], position.iteration)
+                return explored(spec, status, [system.name for system in spec.systems], position.iteration)
             case StageKind.SELECT:
                 noise = spec.labeling.noise_check
                 return selected(
@@ -159,7 +159,7 @@ class FineTune:
                 CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.NO_VIRIALS: pressure_untrained(spec, status),
-                CautionReason.SHORT_MD: not_equilibrated(spec.exploration),
+                CautionReason.SHORT_MD: not_equilibrated(explorations_in(spec, status.without_pressure)),
             }
         )
 
@@ -194,7 +194,8 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
 
 def _left_out(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> str:
     """Say of which strata the hold-out has no frame."""
-    return strata_left_out(strata_of(spec), status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
+    asked = strata_of(spec, status.without_pressure)
+    return strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
 
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pfd_operator.api.job import Budget, JobSpec
 from pfd_operator.api.status import STARTS, JobStatus
@@ -11,6 +11,8 @@ from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, 
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.tasks import trajectories_of_system
+
+from .strata import explorations_in
 
 _BROUGHT_BY = {
     Ensemble.NVT: ("the thermostat's way to its temperature", HEATED_FS),
@@ -46,23 +48,29 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
         return ""
     variations = {system.perturb.count for system in spec.systems}
     structures = math.ceil(starts / max(variations))
-    # of each system; iterations go on through its structures, each once before any comes again
-    each = trajectories_of_system(spec.exploration)
+    # iterations go on through the structures of a system, each once before any comes again
+    each = sum(trajectories_of_system(mine) for _, mine in explorations_in(spec, status.without_pressure))
     iterations = spec.budget.max_iterations
-    begun = each * iterations * len(spec.systems)
+    begun = each * iterations
     if structures <= begun:
         return ""
     least = "at least " if len(variations) > 1 else ""
     return (
-        f"spec.systems holds {least}{structures} structures, and at most {begun} of them are starts of MD: {each} of "
-        f"each system in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
+        f"spec.systems holds {least}{structures} structures, and at most {begun} of them are starts of MD: {each} in "
+        f"each of {iterations} iterations (spec.budget.maxIterations). Ask for "
         f"{math.ceil(structures / begun)} times the replicas or conditions (spec.exploration), or for more iterations"
     )
 
 
-def not_equilibrated(exploration: Exploration) -> str:
-    """Say that MD ends before thermostat or barostat have brought it where its strata say; nothing if it does not."""
-    for number, stage in enumerate(exploration.stages):
+def not_equilibrated(explorations: Iterable[tuple[str, Exploration]]) -> str:
+    """Say that MD ends before thermostat or barostat have brought it where its strata say; nothing if it does not.
+
+    Parameters
+    ----------
+    explorations
+        Of each system.
+    """
+    for number, stage in (each for _, exploration in explorations for each in enumerate(exploration.stages)):
         what, needed_fs = _BROUGHT_BY.get(stage.ensemble, ("", 0.0))
         if stage.femtoseconds < needed_fs:
             return (
@@ -76,7 +84,11 @@ def not_equilibrated(exploration: Exploration) -> str:
 def pressure_untrained(spec: JobSpec, status: JobStatus) -> str:
     """Say that MD at constant pressure rests on no label, since none has a virial; nothing if one has, or none need."""
     holdout = status.iterations[-1].holdout if status.iterations else None
-    under_pressure = any(stage.ensemble is Ensemble.NPT for stage in spec.exploration.stages)
+    under_pressure = any(
+        stage.ensemble is Ensemble.NPT
+        for _, mine in explorations_in(spec, status.without_pressure)
+        for stage in mine.stages
+    )
     if holdout is None or holdout.virial_rmse_per_atom is not None or not under_pressure:
         return ""
     return (

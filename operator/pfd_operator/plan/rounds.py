@@ -44,12 +44,13 @@ def purpose_of(iteration: int) -> Purpose:
     return "training" if iteration else "hold-out"
 
 
-def explored(spec: JobSpec, systems: Sequence[str], iteration: int) -> ExploreParams:
+def explored(spec: JobSpec, status: JobStatus, systems: Sequence[str], iteration: int) -> ExploreParams:
     """Return what explore is told."""
     return ExploreParams(
         purpose=purpose_of(iteration),
         systems=list(systems),
-        exploration=spec.exploration if iteration else holdout_exploration(spec, len(systems)),
+        exploration=spec.exploration if iteration else holdout_exploration(spec, systems, status.without_pressure),
+        without_pressure=status.without_pressure or None,
         min_distance_factor=spec.selection.min_distance_factor,
         apart=spec.holdout.apart,
     )
@@ -122,10 +123,11 @@ def prepared(system: System) -> PreparedSystem:
 
 
 def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
-    """Return the status with what is counted alike in all recipes: labels, starts, and the tasks that label has."""
+    """Return the status with what is taken alike in all recipes: labels, starts, and the tasks that label has."""
     status = take_labels(status, results)
     if (begun := found_by(results, PrepareOutcome)) is not None:
         status = with_count(status, STARTS, begun.starts)
+        status = status.model_copy(update={"without_pressure": begun.without_pressure})
     if (selected := found_by(results, SelectOutcome)) is not None:
         status = with_count(status, TASKS, selected.tasks)
     return status

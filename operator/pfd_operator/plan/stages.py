@@ -11,7 +11,7 @@ from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import TASKS, ActiveStage, JobStatus
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
-from pfd_operator.contract.tasks import trajectories_of_system
+from pfd_operator.contract.tasks import trajectories_of
 
 from .budget import gpus_per_pod, pod_deadline_seconds
 from .recipe import AnyRecipe, Images, Position
@@ -89,7 +89,7 @@ def _parallelism(params: StageParams, completions: int | None, label_pods: int) 
 
 def _completions(params: StageParams, status: JobStatus) -> int | None:
     if isinstance(params, ExploreParams):
-        trajectories = len(params.systems) * trajectories_of_system(params.exploration)
+        trajectories = trajectories_of(params.systems, params.exploration, params.without_pressure or ())
         return min(params.exploration.pods, trajectories)
     if isinstance(params, LabelParams):
         return max(1, math.ceil(status.counts.get(TASKS, 1) / params.frames_per_pod))

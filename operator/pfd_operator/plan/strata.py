@@ -1,46 +1,56 @@
-"""Strata, that is systems, temperatures and pressures: those of the exploration, and those that can be judged."""
+"""Strata, that is systems, temperatures and pressures if they have one: of the exploration, and those to be judged."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pfd_operator.api.job import JobSpec
 from pfd_operator.contract.exploration import Exploration
-from pfd_operator.contract.tasks import candidates_of_system, strata_of_system, trajectories_of_system
+from pfd_operator.contract.tasks import candidates_of_system, explorations_of, strata_of_system, trajectories_of
 from pfd_operator.contract.text import first_of
 
 HOLDOUT_TRAJECTORIES = 8
 """At least, if it has as many frames: an interval over so many is about as good as one over independent frames."""
 
 
-def strata_of(spec: JobSpec) -> list[str]:
+def explorations_in(spec: JobSpec, without_pressure: Collection[str]) -> list[tuple[str, Exploration]]:
+    """Return the systems that a spec names, each with what is run of it."""
+    return explorations_of([system.name for system in spec.systems], spec.exploration, without_pressure)
+
+
+def strata_of(spec: JobSpec, without_pressure: Collection[str]) -> list[str]:
     """Return the strata of a job's exploration."""
-    return [stratum for system in spec.systems for stratum in strata_of_system(system.name, spec.exploration)]
+    return [stratum for each in explorations_in(spec, without_pressure) for stratum in strata_of_system(*each)]
 
 
 def number_of_strata(spec: JobSpec) -> int:
-    """Return how many strata those are."""
-    # each system has those of the others
-    return len(spec.systems) * len(strata_of_system(spec.systems[0].name, spec.exploration))
+    """Return how many strata those are, as far as it is known before prepare has looked at the structures."""
+    return sum(len(strata_of_system(*each)) for each in explorations_in(spec, _slabs(spec)))
 
 
-def holdout_exploration(spec: JobSpec, systems: int) -> Exploration:
+def _slabs(spec: JobSpec) -> list[str]:
+    """Return the systems that have no pressure for sure."""
+    return [system.name for system in spec.systems if system.perturb.slab is not None]
+
+
+def holdout_exploration(spec: JobSpec, systems: Sequence[str], without_pressure: Collection[str]) -> Exploration:
     """Return the exploration with so many replicas that the hold-out is of trajectories enough.
 
     Frames of one trajectory are alike, so that more of them tell little more. MD of the model costs next to nothing
     beside a label, and labels are not more for it.
     """
     wanted = min(spec.holdout.frames, HOLDOUT_TRAJECTORIES)
-    times = math.ceil(wanted / (systems * trajectories_of_system(spec.exploration)))
+    times = math.ceil(wanted / trajectories_of(systems, spec.exploration, without_pressure))
     stages = [each.model_copy(update={"replicas": times * each.replicas}) for each in spec.exploration.stages]
     return spec.exploration.model_copy(update={"stages": stages})
 
 
 def too_few_for_the_holdout(spec: JobSpec) -> str:
     """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
-    systems = len(spec.systems)
-    most = systems * candidates_of_system(holdout_exploration(spec, systems))
+    systems, slabs = [system.name for system in spec.systems], _slabs(spec)
+    held_out = explorations_of(systems, holdout_exploration(spec, systems, slabs), slabs)
+    most = sum(candidates_of_system(mine) for _, mine in held_out)
     if most >= spec.holdout.frames:
         return ""
     return (

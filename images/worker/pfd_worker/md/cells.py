@@ -23,6 +23,12 @@ def keeps_its_cell(atoms: Atoms) -> bool:
     return bool(atoms.info.get("slab", False)) or not has_virial(atoms)
 
 
+def without_pressure(starts: Sequence[Atoms]) -> list[str]:
+    """Return the systems all of whose starts keep their cell."""
+    moving = {str(atoms.info["system"]) for atoms in starts if not keeps_its_cell(atoms)}
+    return sorted({str(atoms.info["system"]) for atoms in starts} - moving)
+
+
 def height(atoms: Atoms) -> float:
     """Return the smallest of the heights in the periodic directions, in Å; infinite without any."""
     return float(cell_heights(atoms)[atoms.pbc].min(initial=np.inf))

@@ -106,7 +106,7 @@ def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: G
 def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:
     """Return this index's tasks, each with its running number among those of its system in all iterations."""
     seed = seed_of(context.spec.seed, "explore", params.purpose, context.spec.iteration)
-    tasks = md_tasks(params.systems, params.exploration, seed)
+    tasks = md_tasks(params.systems, params.exploration, seed, params.without_pressure or ())
     counts = Counter(task.system for task in tasks)
     # iterations go on through the starts: began each with the first, most of many would never be simulated
     begun = max(0, context.spec.iteration - 1)

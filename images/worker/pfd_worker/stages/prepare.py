@@ -9,6 +9,7 @@ from pfd_operator.contract.outcome import PrepareOutcome
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
+from pfd_worker.md.cells import without_pressure
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
@@ -55,7 +56,7 @@ def run(context: StageContext) -> StageOutput:
             "systems": list(by_system(structures)),
             "inputs_sha256": digests,
         },
-        outcome=PrepareOutcome(starts=len(starts), data=len(data)),
+        outcome=PrepareOutcome(starts=len(starts), data=len(data), without_pressure=without_pressure(starts)),
         cautions=[model.caution, left_out, large_displacement(params.systems, structures)],
         digest=digest_of([context.digest, digests]),
     )

@@ -128,6 +128,7 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     "outcome",
     [
         PrepareOutcome(starts=0, data=0),
+        PrepareOutcome(starts=64, data=0, without_pressure=[f"{number:02}-{'s' * 37}" for number in range(64)]),
         ExploreOutcome(candidates=0, trajectories=0, exploded=0),
         SelectOutcome(tasks=0, labels=0),
         LabelOutcome(labels=0, failed=0, reused=0),

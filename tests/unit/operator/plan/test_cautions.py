@@ -104,7 +104,7 @@ THREE_TEMPERATURES = {"stages": [{"temperaturesKelvin": [300, 600, 900], "ensemb
     ("systems", "starts", "iterations", "said"),
     [
         # 8 variations of each by default
-        (FORTY, 320, 8, "holds 40 structures, and at most 24 of them are starts of MD: 3 of each system in each of 8"),
+        (FORTY, 320, 8, "holds 40 structures, and at most 24 of them are starts of MD: 3 in each of 8"),
         (FORTY, 192, 8, ""),
         (FORTY, 320, 14, ""),
         ([{**FORTY[0], "perturb": {"count": 1}}], 40, 8, "Ask for 2 times the replicas"),
@@ -150,9 +150,20 @@ def without_virials(spec: StageSpec, reused: bool = False) -> StageResult:
     )
 
 
+def of_a_molecule(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says of a job in which nothing has a pressure."""
+    result = without_virials(spec, reused)
+    return with_found(result, without_pressure=["diamond"]) if spec.stage is StageKind.PREPARE else result
+
+
 @pytest.mark.parametrize(
     ("ensemble", "answer", "remarked"),
-    [("NPT", without_virials, True), ("NVT", without_virials, False), ("NPT", good_result, False)],
+    [
+        ("NPT", without_virials, True),
+        ("NVT", without_virials, False),
+        ("NPT", of_a_molecule, False),
+        ("NPT", good_result, False),
+    ],
 )
 def test_a_pressure_that_no_label_tells_of_is_remarked(ensemble: str, answer: Answer, remarked: bool) -> None:
     run = Run(resource(exploration={"stages": [{"temperaturesKelvin": [300, 900], "ensemble": ensemble}]}))
@@ -204,6 +215,15 @@ def test_md_too_short_for_its_thermostat_or_barostat_is_told(stage: dict[str, An
         words = run.status.cautions.get(CautionReason.SHORT_MD, "")
         assert bool(words) == bool(said) and all(each in words for each in said)
         assert "spec.exploration.stages[1]" in words or not said
+
+
+@pytest.mark.parametrize(("answer", "remarked"), [(of_a_molecule, False), (good_result, True)])
+def test_md_that_has_no_pressure_need_not_be_long_enough_for_a_barostat(answer: Answer, remarked: bool) -> None:
+    for made in (resource, distill_resource):
+        run = Run(made(exploration={"stages": [{"temperaturesKelvin": [300], "steps": 200}]}))
+        run.answer = answer
+        run.until(0, StageKind.SELECT)
+        assert (CautionReason.SHORT_MD in run.status.cautions) is remarked
 
 
 def test_all_remarks_together_fit_into_a_condition() -> None:

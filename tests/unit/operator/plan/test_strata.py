@@ -1,16 +1,83 @@
-"""Trajectories of the hold-out: enough that its frames say something each."""
+"""What is explored: strata of systems with a pressure and without, and trajectories enough for the hold-out."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import FineTuneJobStatus
+from pfd_operator.contract.result import StageResult
+from pfd_operator.contract.stage import ExploreParams, StageKind, StageSpec
 from pfd_operator.contract.tasks import md_tasks
 from pfd_operator.plan.rounds import explored
 from pfd_operator.plan.strata import HOLDOUT_TRAJECTORIES
-from tests.unit.operator.plan.plan_samples import resource
+from tests.unit.operator.plan.plan_answers import talkative_result, with_found
+from tests.unit.operator.plan.plan_samples import Run, condition, distill_resource, resource
+
+SQUEEZED = {"stages": [{"temperaturesKelvin": [300], "pressuresBar": [1, 10000, 20000], "steps": 20}], "pods": 9}
+
+
+def system(name: str, **perturb: Any) -> dict[str, Any]:
+    return {"name": name, "structures": {"uri": f"s3://pfd/{name}.extxyz"}, "perturb": perturb}
+
+
+def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says that finds a molecule, and measures it at no pressure."""
+    result = talkative_result(spec, reused)
+    if spec.stage is StageKind.PREPARE:
+        return with_found(result, without_pressure=["molecule"])
+    if spec.stage is not StageKind.TRAIN:
+        return result
+    strata = ["bulk/300K/1bar", "bulk/300K/10000bar", "bulk/300K/20000bar", "molecule/300K"]
+    return with_found(result, holdout_strata=strata, holdout_strata_count=len(strata))
+
+
+@pytest.mark.parametrize("distills", [False, True])
+def test_what_prepare_finds_to_have_no_pressure_is_explored_without(distills: bool) -> None:
+    changes: dict[str, Any] = {"systems": [system("bulk"), system("molecule")], "exploration": SQUEEZED}
+    run = Run(distill_resource(**changes) if distills else resource(**changes))
+    run.answer = answer
+    for iteration in (0, 1):
+        planned = run.until(iteration, StageKind.EXPLORE)
+        assert isinstance(planned.spec.params, ExploreParams)
+        assert (planned.spec.params.without_pressure, planned.completions) == (["molecule"], 4)
+
+
+def test_jobs_in_which_all_have_a_pressure_are_named_as_ever() -> None:
+    run = Run()
+    params = run.until(0, StageKind.EXPLORE).spec.params
+    assert "withoutPressure" not in params.to_json()
+
+
+def test_its_only_stratum_at_a_temperature_is_enough_of_a_hold_out() -> None:
+    limits = {"forceRMSE": 0.08, "everyStratum": True}
+    run = Run(resource(systems=[system("bulk"), system("molecule")], exploration=SQUEEZED, convergence=limits,
+                       holdout={"frames": 6}))  # fmt: skip
+    run.answer = answer
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+@pytest.mark.parametrize(
+    ("slab", "changes", "words"),
+    [
+        (True, {"convergence": {"forceRMSE": 0.08, "everyStratum": True}, "holdout": {"frames": 4}}, ""),
+        (False, {"convergence": {"forceRMSE": 0.08, "everyStratum": True}, "holdout": {"frames": 4}}, "each of 6"),
+        (True, {"holdout": {"frames": 9}}, "together give 8"),
+        (False, {"holdout": {"frames": 9}}, ""),
+    ],
+)
+def test_a_slab_that_is_cut_counts_once_before_anything_runs(slab: bool, changes: dict[str, Any], words: str) -> None:
+    cut = {"slab": {"miller": [1, 0, 0]}} if slab else {}
+    run = Run(resource(systems=[system("bulk"), system("surface", **cut)], exploration=SQUEEZED, **changes))
+    run.step()
+    assert (run.status.phase is Phase.PENDING) is bool(words)
+    if words:
+        assert words in condition(run.status, ConditionType.READY).message
 
 
 @given(
@@ -20,7 +87,7 @@ def test_a_hold_out_is_of_as_many_trajectories_as_it_has_frames_or_of_eight(temp
     stage = {"temperaturesKelvin": list(range(300, 300 + temperatures)), "replicas": replicas}
     spec = resource(exploration={"stages": [stage]}, holdout={"frames": frames}, budget={"maxLabels": 999}).spec
     names = [f"s{number}" for number in range(systems)]
-    held_out, training = (md_tasks(names, explored(spec, names, n).exploration, 1) for n in (0, 1))
+    held_out, training = (md_tasks(names, explored(spec, FineTuneJobStatus(), names, n).exploration, 1) for n in (0, 1))
     wanted, there = min(frames, HOLDOUT_TRAJECTORIES), temperatures * replicas * systems
     assert len(training) == there
     assert len(held_out) >= max(there, wanted)

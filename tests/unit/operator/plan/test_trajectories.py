@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_list(stages: list[dict[str, Any]]) -> None:
     assert candidates_of_system(exploration) == sum(step > task.equilibration_steps for step, task in sampled)
     assert strata_of_system("diamond", exploration) == list(dict.fromkeys(task.stratum for task in tasks))
     spec = resource(systems=SYSTEMS, exploration={"stages": stages}).spec
-    assert len(strata_of(spec)) == number_of_strata(spec) == 2 * len(strata_of_system("tin", exploration))
+    assert len(strata_of(spec, ())) == number_of_strata(spec) == 2 * len(strata_of_system("tin", exploration))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from pfd_worker.frames import cell_heights
-from pfd_worker.md.cells import height, short_cells
+from pfd_worker.md.cells import height, short_cells, without_pressure
 
 
 def frame(system: str, length: float, pbc: bool | list[bool] = True) -> Atoms:
@@ -24,6 +24,14 @@ def test_only_periodic_directions_count():
     assert height(frame("slab", 5, pbc=[False, True, True])) == pytest.approx(20)
     assert height(frame("molecule", 5, pbc=False)) == float("inf")
     assert height(Atoms("C", cell=[0, 0, 2.5], pbc=[False, False, True])) == pytest.approx(2.5)
+
+
+def test_a_system_has_no_pressure_if_every_start_of_it_keeps_its_cell():
+    cut = frame("cut", 20)
+    cut.info["slab"] = True
+    starts = [frame("bulk", 5), frame("slab", 5, pbc=[True, True, False]), frame("molecule", 9, pbc=False), cut]
+    assert without_pressure(starts) == ["cut", "molecule", "slab"]
+    assert without_pressure([*starts, frame("molecule", 9)]) == ["cut", "slab"]
 
 
 def test_systems_are_named_with_their_shortest_cell():

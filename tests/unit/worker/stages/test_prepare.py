@@ -83,10 +83,17 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
     assert summary["elements"] == ["Cu"]
     assert summary["source"].startswith("file://") and summary["source"].endswith(", branch Hot")
     assert set(summary["inputs_sha256"]) == {"model", "systems/copper"}
-    assert first.outcome.starts == 8 and summary["systems"] == ["copper"]
+    assert (first.outcome.starts, first.outcome.without_pressure, summary["systems"]) == (8, [], ["copper"])
     assert {stage_files.STRUCTURES, stage_files.STARTS} < set(loop.manifest(first).files)
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
     assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest
+
+
+def test_a_molecule_is_told_to_have_no_pressure(tmp_path, pretrained):
+    systems = [system(tmp_path, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), "dimer"), system(tmp_path, bulk("Cu"))]
+    assert Loop(tmp_path).run(prepare_params(tmp_path, pretrained, systems=systems)).outcome.without_pressure == [
+        "dimer"
+    ]
 
 
 def test_an_element_the_model_was_never_trained_on_is_a_caution(tmp_path, pretrained, monkeypatch):

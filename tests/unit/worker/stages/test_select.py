@@ -257,6 +257,17 @@ def test_md_that_gives_no_candidate_is_told_to_the_user(explored, monkeypatch):
     assert re.search(words, caught.value.message)
 
 
+def test_what_keeps_its_cell_is_explored_once_for_all_pressures(explored):
+    loop, inputs = explored
+    stages = [{"temperaturesKelvin": [300, 600], "pressuresBar": [1, 20000], "steps": 10, "sampleEvery": 5}]
+    params = explore_params("training") | {"exploration": {"stages": stages}, "withoutPressure": ["copper"]}
+    told = loop.manifest(loop.run(params, 1, dict.fromkeys(MODEL, inputs["prepare"]), 0), 0).summary["trajectories"]
+    assert [(each["name"], each["stratum"]) for each in told] == [
+        ("i001-training-copper-s0-300K-r0", "copper/300K"),
+        ("i001-training-copper-s0-600K-r0", "copper/600K"),
+    ]
+
+
 def test_explore_that_is_stopped_commits_nothing(explored):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}

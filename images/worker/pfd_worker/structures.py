@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +11,14 @@ from ase.io import read
 from ase.io.formats import UnknownFileTypeError
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.systems import Perturb
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import periodic_cell
 from pfd_worker.selection.geometry import closest_overlap
-from pfd_worker.selection.quotas import middles
 from pfd_worker.unsupported import unsupported
 
 OVERLAP_FACTOR = 0.5
 """Given structures may be compressed, so this is looser than the default of selection.minDistanceFactor."""
-HOLDOUT_START_FRACTION = 0.25
-FEWEST_STRUCTURES = 4
-"""Of a system of which whole structures are kept for the hold-out."""
 MAX_DRAWS = 50
 
 
@@ -224,57 +216,3 @@ def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) 
         f"system {system}: with perturb.displacement {perturb.displacement:g} Å, {closest} in "
         f"{MAX_DRAWS} draws out of {MAX_DRAWS}. Lower perturb.displacement.",
     )
-
-
-def by_system(starts: Sequence[Atoms]) -> dict[str, list[Atoms]]:
-    """Return the starts of each system, systems in the order in which they come."""
-    found: dict[str, list[Atoms]] = {}
-    for atoms in starts:
-        found.setdefault(str(atoms.info["system"]), []).append(atoms)
-    return found
-
-
-def holdout_starts(starts: list[Atoms], apart: Apart) -> list[Atoms]:
-    """Return the starts of one system that are kept for hold-out trajectories.
-
-    Parameters
-    ----------
-    starts
-        Of one system.
-    apart
-        Structures: all variations of some structures, where there are `FEWEST_STRUCTURES`. Otherwise the last
-        variations of each; all starts, if there is one variation of each only: then the seeds alone keep the
-        trajectories apart.
-    """
-    kept = [atoms for atoms, is_kept in zip(starts, _kept(starts, apart), strict=True) if is_kept]
-    return kept or starts
-
-
-def training_starts(starts: list[Atoms], apart: Apart) -> list[Atoms]:
-    """Return the starts of AIMD and of exploration for training: those not kept for the hold-out."""
-    return [atoms for atoms, is_kept in zip(starts, _kept(starts, apart), strict=True) if not is_kept]
-
-
-def structures_in_turn(starts: Sequence[Atoms], seed: int) -> list[Atoms]:
-    """Return starts in a seeded order: every structure comes once before any comes again as another variation."""
-    order = np.random.default_rng(seed).permutation(len(starts))
-    times: Counter[int] = Counter()
-    turns = []
-    for row in map(int, order):
-        structure = int(starts[row].info["frame"])
-        turns.append((times[structure], starts[row]))
-        times[structure] += 1
-    return [atoms for _, atoms in sorted(turns, key=itemgetter(0))]
-
-
-def _kept(starts: list[Atoms], apart: Apart) -> list[bool]:
-    """Return of each start of a system whether it is kept for the hold-out."""
-    structures = sorted({int(atoms.info["frame"]) for atoms in starts}) if apart is Apart.STRUCTURES else []
-    if len(structures) >= FEWEST_STRUCTURES:
-        # by their places in the file: files are often sorted, and systems of one file must keep the same ones
-        chosen = set(middles(structures, round(len(structures) * HOLDOUT_START_FRACTION)))
-        return [int(atoms.info["frame"]) in chosen for atoms in starts]
-    variations = [int(atoms.info.get("variation", 0)) for atoms in starts]
-    count = 1 + max(variations, default=0)
-    first = count - max(1, int(count * HOLDOUT_START_FRACTION)) if count > 1 else count
-    return [variation >= first for variation in variations]

@@ -35,7 +35,7 @@ from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.structures import by_system, holdout_starts
+from pfd_worker.start_pools import by_system, holdout_starts
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
 

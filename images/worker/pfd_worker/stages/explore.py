@@ -31,7 +31,7 @@ from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.geometry import GeometryLimits, energy_faults
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.structures import by_system, holdout_starts, structures_in_turn, training_starts
+from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
 
 
 def run(context: StageContext) -> StageOutput:

@@ -15,8 +15,8 @@ from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import large_displacement, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.start_pools import by_system
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
-from pfd_worker.structures import by_system
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section

@@ -29,7 +29,7 @@ from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.quotas import fair_quotas, middles
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.structures import by_system, training_starts
+from pfd_worker.start_pools import by_system, training_starts
 
 _Row = tuple[int, int, Candidate]
 """Shard, row in it, and what explore says of the candidate there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pfd_worker.report import sections, sections_of_costs, sections_of_md
+from pfd_worker.report import sections, sections_of_costs, sections_of_iterations, sections_of_md
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.markup import paragraph
 from pfd_worker.report.style import STYLE
@@ -25,7 +25,7 @@ def render_page(data: ReportData) -> str:
             f"<h1>{escape(sections.headline(data))}</h1>",
             paragraph(origin, quiet=True),
             sections.summary(data),
-            sections.progress(data),
+            sections_of_iterations.progress(data),
             sections.best_model(data),
             sections.where_it_errs(data),
             sections_of_md.dynamics(data),

@@ -1,42 +1,24 @@
-"""The sections of the page, from the verdict to the small print."""
+"""The sections of the page on the errors of the best model, and where it comes from."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from pfd_operator.contract.learning_curve import MIN_SPAN
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics
 from pfd_worker.report import plots
-from pfd_worker.report.data import LearningCurve, ReportData
-from pfd_worker.report.history import IterationRecord
+from pfd_worker.report.cells import ERROR_COLUMNS, LABELS_COLUMN, best_name, error_cells, frames_in_words, number
+from pfd_worker.report.data import ReportData
 from pfd_worker.report.markup import Cell, details, figure, figures, paragraph, preformatted, section, table
 
 MAX_INPUT_ROWS = 200
 _BASELINE_NAMES = {"pretrained": "pre-trained", "shifted": "pre-trained, energy shifted"}
 _TRAINED_NAMES = {"FineTuneJob": "fine-tuned", "DistillJob": "student"}
-_ERROR_COLUMNS = (Cell("force RMSE", "eV/Å"), Cell("energy RMSE", "eV/atom"), Cell("virial RMSE", "eV/atom"))
-_LABELS_COLUMN = Cell("labels", "trained on")
-_EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
-_EXPLORATION_NOTE = (
-    "An MD frame counts as new if it is farther from every training frame than 90 % of the training frames are from "
-    "the nearest one of another trajectory (measured as spec.selection.novelty says; frames chosen for being far or "
-    "extreme do not count). If MD and training frames had the same distribution, about 10 % of the MD frames would be "
-    "new."
-)
-_EXPECTED_COLUMNS = (Cell("expected of MD", "force RMSE below, eV/Å"),)
-_EXPECTED_NOTE = (
-    "Expected of MD: the force error that the exploring model was expected to stay below. It was computed before any "
-    "frame was labelled, from the frame's novelty, times what 90 % of the evenly drawn frames of the iteration before "
-    "had stayed below. That model and its MD were others, so that it is an estimate: beside it, for how many of this "
-    "iteration's evenly drawn frames it held. For half of the candidates it is at most this value (below it: for a "
-    "tenth – for all)."
-)
 
 
 def headline(data: ReportData) -> str:
     """Say in one line how good the best model is."""
-    error = f"force RMSE {number(data.best['forceRmse'])} eV/Å on {_frames(data.best)}"
+    error = f"force RMSE {number(data.best['forceRmse'])} eV/Å on {frames_in_words(data.best)}"
     if data.best_iteration is None:
         return f"{data.job.name}: no training has beaten the shifted pre-trained model yet, {error}"
     return f"{data.job.name}: {error}"
@@ -62,10 +44,11 @@ def summary(data: ReportData) -> str:
     return section(
         "summary",
         "Errors on the hold-out",
-        table(["model", *_ERROR_COLUMNS, _LABELS_COLUMN], rows, best),
+        table(["model", *ERROR_COLUMNS, LABELS_COLUMN], rows, best),
         paragraph(
-            f"Root-mean-square errors on {_frames(data.best)} that no training saw, with the 95 % bootstrap interval "
-            f"of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give none."
+            f"Root-mean-square errors on {frames_in_words(data.best)} that no training saw, with the 95 % bootstrap "
+            f"interval of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give "
+            "none."
             f"{_share(data)}",
             quiet=True,
         ),
@@ -94,35 +77,15 @@ def _label_noise(data: ReportData) -> str:
     too_few = " That of the energy is not known: there are too few frames to tell it from the shifts."
     unknown = "" if energy is not None else too_few
     return paragraph(
-        f"Label noise: on {_frames(noise)} the labels differ from those of tighter settings (spec.labeling.noiseCheck) "
-        f"by {_listed(differences)}. Errors below that say nothing of the accuracy.{unknown}",
+        f"Label noise: on {frames_in_words(noise)} the labels differ from those of tighter settings "
+        f"(spec.labeling.noiseCheck) by {_listed(differences)}. Errors below that say nothing of the "
+        f"accuracy.{unknown}",
         quiet=True,
     )
 
 
 def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}"
-
-
-def progress(data: ReportData) -> str:
-    """What each iteration brought, and what more labels would."""
-    parts = [
-        figure(
-            "errors",
-            plots.errors_by_iteration(data.history),
-            "Force RMSE in eV/Å by iteration, with 95 % intervals: on the hold-out after training, and on newly "
-            "labelled frames as the model that explored them predicted them before it was trained on them.",
-        )
-    ]
-    curve = data.learning_curve
-    if curve is None:
-        text = (
-            "A learning curve needs iterations with three different numbers of labels, the largest "
-            f"{MIN_SPAN:g} times the smallest."
-        )
-        return section("progress", "Progress", figures(*parts), paragraph(text, quiet=True), _iterations(data))
-    parts.append(figure("learning", plots.learning_curve(data.history, curve), _curve_caption(curve)))
-    return section("progress", "Progress", figures(*parts), _iterations(data))
 
 
 def best_model(data: ReportData) -> str:
@@ -205,100 +168,6 @@ def origin(data: ReportData) -> str:
         details("Settings of the training", preformatted(json.dumps(given.settings, indent=1, ensure_ascii=False))),
         details("Input files", table(["stage", "file", "sha256"], rows[:MAX_INPUT_ROWS], left=True), note),
     )
-
-
-def number(value: float | None) -> str:
-    """Return three significant digits, a dash for nothing."""
-    if value is None:
-        return "–"
-    text = f"{value:#.3g}"
-    return text if "e" in text else text.rstrip(".")
-
-
-def best_name(data: ReportData) -> str:
-    """Return whose model the figures are of."""
-    if data.best_iteration is None:
-        return "the shifted pre-trained model"
-    return f"the model of iteration {data.best_iteration}"
-
-
-def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
-    """Return force error with interval, if there is one, energy error and virial error."""
-    interval = (
-        f"{number(errors['forceRmseLow'])} – {number(errors['forceRmseHigh'])}" if "forceRmseLow" in errors else ""
-    )
-    return [
-        Cell(number(errors["forceRmse"]), interval),
-        number(errors["energyRmsePerAtom"]),
-        number(errors.get("virialRmsePerAtom")),
-    ]
-
-
-def _iterations(data: ReportData) -> str:
-    records = data.history.iterations
-    header: list[Cell | str] = ["iteration", _LABELS_COLUMN, *_ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
-    rows = [_iteration_row(record) for record in records]
-    best = next((n for n, record in enumerate(records) if record.iteration == data.best_iteration), None)
-    notes = []
-    for known, columns, cells, note in (
-        ([record.force_error_bound for record in records], _EXPECTED_COLUMNS, _expected, _EXPECTED_NOTE),
-        ([record.exploration.to_json() for record in records], _EXPLORATION_COLUMNS, _exploration, _EXPLORATION_NOTE),
-    ):
-        if any(known):
-            header += columns
-            rows = [[*row, *cells(record)] for row, record in zip(rows, records, strict=True)]
-            notes.append(paragraph(note, quiet=True))
-    return table(header, rows, best) + "".join(notes)
-
-
-def _iteration_row(record: IterationRecord) -> list[Cell | str]:
-    new = record.errors.get("prequential")
-    return [
-        str(record.iteration),
-        str(record.training_labels),
-        *error_cells(record.errors["holdout"]),
-        "–" if new is None else error_cells(new)[0],
-    ]
-
-
-def _exploration(record: IterationRecord) -> list[Cell | str]:
-    """Return the part of the MD's frames that was new to the labels so far, and of its trajectories that exploded."""
-    known = record.exploration
-    return [_part(known.novel, known.candidates), _part(known.exploded, known.trajectories)]
-
-
-def _part(part: int | None, whole: int | None) -> Cell | str:
-    if part is None or not whole:
-        return "–"
-    return Cell(f"{100 * part / whole:.0f} %", f"{part} of {whole}")
-
-
-def _expected(record: IterationRecord) -> list[Cell | str]:
-    bound = record.force_error_bound
-    if bound is None:
-        return ["–"]
-    held = f"; held for {bound['held']:.0f} of {bound['frames']:.0f}" if bound.get("frames") else ""
-    return [Cell(number(bound["p50"]), f"{number(bound['p10'])} – {number(bound['p100'])}{held}")]
-
-
-def _curve_caption(curve: LearningCurve) -> str:
-    low, high = curve.law.exponent_interval
-    text = (
-        f"Hold-out force RMSE in eV/Å against labels, with the power law fitted to {curve.law.points} iterations: "
-        f"{number(curve.law.reference_error)} eV/Å at {curve.law.reference_labels:.0f} labels, falling as labels to "
-        f"the power of −b with b = {curve.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})."
-    )
-    if curve.halving is None:
-        return f"{text} By this fit, more labels of this kind will not halve the error."
-    upper = "no upper bound" if curve.halving.high is None else f"{curve.halving.high:.0f}"
-    return (
-        f"{text} By extrapolation {number(curve.halving.target)} eV/Å, half of where the fit is now, takes about "
-        f"{curve.halving.labels:.0f} labels (95 % interval {curve.halving.low:.0f} to {upper})."
-    )
-
-
-def _frames(errors: dict[str, Any]) -> str:
-    return f"{errors['frames']} hold-out frame{'' if errors['frames'] == 1 else 's'}"
 
 
 def _points(parity: Any, what: str) -> str:

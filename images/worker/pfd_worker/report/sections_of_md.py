@@ -6,11 +6,11 @@ import numpy as np
 
 from pfd_worker.md.replay import Replay
 from pfd_worker.report import plots_of_md
+from pfd_worker.report.cells import best_name, number
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.drawing import PALETTE
 from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.markup import Cell, figure, figures, paragraph, section, table
-from pfd_worker.report.sections import best_name, number
 from pfd_worker.selection.feature_map import Role
 
 MAX_SYSTEMS = 8

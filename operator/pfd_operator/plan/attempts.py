@@ -16,24 +16,23 @@ from .jobs import Success, end_of, first_start, hung_since, is_live
 from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
-from .recipe import AnyRecipe, Position, position_of
+from .recipe import Position, position_of
 from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail, failures_with
-from .stages import plan_stage
 from .types import ObservedJob
 
 DELETION_LOOK_SECONDS = 1.0
 """How soon to look again at a Job that is being deleted, in s."""
 
 
-def follow(draft: Draft, recipe: AnyRecipe) -> None:
+def follow(draft: Draft) -> None:
     """Bring the record of the running stage up to what is seen of its Job; record its outcome, once."""
     active, job = draft.active, draft.active_job
     if active is None or active.state is ActiveState.BACKOFF:
         return
     if job is None:
         if active.state is ActiveState.CREATED:
-            fail(draft, recipe, lost(active.stage, active.job_name))
+            fail(draft, lost(active.stage, active.job_name))
         return
     if job.deleting:
         # its last pods go without a word that would wake us
@@ -46,11 +45,11 @@ def follow(draft: Draft, recipe: AnyRecipe) -> None:
         close_attempt(draft, job)
         select_anew(draft, ended)
     elif isinstance(ended, Success) and (failure := _incomplete(draft, ended.lacking)) is not None:
-        fail(draft, recipe, failure)
+        fail(draft, failure)
     elif isinstance(ended, Success):
-        _record(draft, recipe, ended)
+        _record(draft, ended)
     elif ended is not None:
-        fail(draft, recipe, ended)
+        fail(draft, ended)
 
 
 def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
@@ -66,20 +65,20 @@ def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
     return replace(lacking, remedy=Remedy.RETRY) if left and lacking.remedy is not Remedy.FAIL else None
 
 
-def begin_stage(draft: Draft, recipe: AnyRecipe, position: Position) -> None:
+def begin_stage(draft: Draft, position: Position) -> None:
     """Intend the first attempt at a stage."""
     draft.set(iteration=position.iteration, stage=position.stage.value, progress="")
-    _intend(draft, recipe, position, draft.status.first_attempt)
+    _intend(draft, position, draft.status.first_attempt)
 
 
-def create_again(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
+def create_again(draft: Draft, active: ActiveStage) -> None:
     """Create the Job of an attempt that is intended and not seen: it may exist, then nothing happens."""
     # it may also have come and gone unseen, with its pods still on their way out
     draft.unseen = True
-    _intend(draft, recipe, position_of(active), active.attempt)
+    _intend(draft, position_of(active), active.attempt)
 
 
-def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
+def next_attempt(draft: Draft, active: ActiveStage) -> None:
     """Intend the next attempt, as soon as its time has come and no pod of an earlier one can be alive."""
     if active.not_before is not None and draft.now < active.not_before:
         draft.wake((active.not_before - draft.now).total_seconds())
@@ -88,12 +87,12 @@ def next_attempt(draft: Draft, recipe: AnyRecipe, active: ActiveStage) -> None:
         return
     draft.unseen = True
     draft.set(stage=active.stage.value)
-    _intend(draft, recipe, position_of(active), active.attempt + 1)
+    _intend(draft, position_of(active), active.attempt + 1)
 
 
-def _intend(draft: Draft, recipe: AnyRecipe, position: Position, attempt: int) -> None:
+def _intend(draft: Draft, position: Position, attempt: int) -> None:
     """Write an attempt down as it is to be now, and ask for its Job."""
-    stage, before = plan_stage(recipe, draft.spec, draft.status, draft.settings, position), draft.active
+    stage, before = draft.planned(position), draft.active
     intended = ActiveStage(
         iteration=position.iteration,
         stage=position.stage,
@@ -162,7 +161,7 @@ def _hangs(draft: Draft, job: ObservedJob) -> bool:
     return left <= 0
 
 
-def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
+def _record(draft: Draft, success: Success) -> None:
     active, job = draft.running, draft.running_job
     close_attempt(draft, job)
     position = position_of(active)
@@ -171,7 +170,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
     digest = next((result.digest for result in success.results if result.digest), active.digest)
     seconds = round((draft.now - active.intended_at).total_seconds())
     reused = bool(success.results) and all(result.reused for result in success.results)
-    draft.status = recipe.take(draft.spec, draft.status, position, success.results)
+    draft.status = draft.recipe.take(draft.spec, draft.status, position, success.results)
     if active.stage is StageKind.SELECT and not reused:
         # other frames than when it was first done, if it was: from here on labels are new ones
         draft.set(again={})
@@ -195,7 +194,7 @@ def _record(draft: Draft, recipe: AnyRecipe, success: Success) -> None:
         words = f"{position} goes on without {job.failed_indexes} of its {job.completions} pods' results"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
     draft.show_nothing_stuck()
-    take_cautions(draft, recipe, active.stage, success.results)
+    take_cautions(draft, active.stage, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
         words = draft.status.iterations[-1].message
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)

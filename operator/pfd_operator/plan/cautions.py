@@ -12,7 +12,6 @@ from pfd_operator.contract.text import MESSAGE_MAX, shortened
 
 from .conditions import find_true
 from .draft import Draft
-from .recipe import AnyRecipe
 
 _OF_STAGES = {
     CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
@@ -28,12 +27,12 @@ _OF_STAGES = {
 """Who makes a remark, and takes it back by not making it again; all others are the recipe's."""
 
 
-def take_cautions(draft: Draft, recipe: AnyRecipe, stage: StageKind, results: Sequence[StageResult]) -> None:
+def take_cautions(draft: Draft, stage: StageKind, results: Sequence[StageResult]) -> None:
     """Take what a finished stage and the recipe remark in place of what they remarked before."""
     known = _known(draft.status)
     others = (reason for reason, home in _OF_STAGES.items() if home is not stage)
     cautions = {reason.value: known[reason] for reason in others if reason in known}
-    said = (*(each for result in results for each in result.cautions), *recipe.cautions(draft.spec, draft.status))
+    said = (*(each for result in results for each in result.cautions), *draft.recipe.cautions(draft.spec, draft.status))
     cautions |= {caution.reason.value: caution.message for caution in said}
     for reason, words in cautions.items():
         if known.get(reason) != words:

@@ -13,7 +13,9 @@ from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import find_true, with_condition
 from .outcome import fitted
+from .recipe import AnyRecipe, Position
 from .spec_digest import former_spec_digest, spec_digest
+from .stages import StagePlan, plan_stage
 from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
 
 SOONEST_LOOK_SECONDS = 0.1
@@ -24,6 +26,7 @@ SOONEST_LOOK_SECONDS = 0.1
 class Draft:
     """What is known, and what has been decided so far."""
 
+    recipe: AnyRecipe
     resource: Resource
     status: JobStatus
     observed: Observed
@@ -95,6 +98,10 @@ class Draft:
         """For how long the job has been over, in s; 0 if it is not."""
         ended = self.status.finished_at
         return 0 if ended is None else int((self.now - ended).total_seconds())
+
+    def planned(self, position: Position, status: JobStatus | None = None) -> StagePlan:
+        """Return what a stage has to do by the status as it is, or by another one."""
+        return plan_stage(self.recipe, self.spec, status or self.status, self.settings, position)
 
     def freeze_spec(self) -> None:
         """Take the spec as it is now for the one that must not change."""

@@ -15,17 +15,17 @@ from .budget import (
 )
 from .conditions import find_condition
 from .draft import Draft
-from .recipe import AnyRecipe, Hindrance, position_of
+from .recipe import Hindrance, position_of
 from .retry import worth_an_attempt
 from .teacher import taken_over
 
 
-def begin(draft: Draft, recipe: AnyRecipe) -> None:
+def begin(draft: Draft) -> None:
     """Start a job that never ran, if its spec can be worked with; also one that failed because it could not be."""
     phase = draft.status.phase
     if draft.status.started_at is not None or (phase.terminal and phase is not Phase.FAILED):
         return
-    hindrance = recipe.hindrance(draft.spec, draft.observed, draft.settings)
+    hindrance = draft.recipe.hindrance(draft.spec, draft.observed, draft.settings)
     if hindrance is None or not hindrance.final:
         draft.set(finished_at=None)
     if hindrance is not None:
@@ -37,7 +37,7 @@ def begin(draft: Draft, recipe: AnyRecipe) -> None:
     elif draft.spec.suspend:
         draft.set(phase=Phase.SUSPENDED)
     else:
-        draft.status = recipe.begun(draft.status, draft.observed)
+        draft.status = draft.recipe.begun(draft.status, draft.observed)
         draft.set(
             phase=Phase.RUNNING,
             started_at=draft.now,
@@ -64,7 +64,7 @@ def _wait(draft: Draft, hindrance: Hindrance) -> None:
         draft.condition(kind, False, hindrance.reason, hindrance.message)
 
 
-def reopen(draft: Draft, recipe: AnyRecipe) -> None:
+def reopen(draft: Draft) -> None:
     """Go on with a job that had ended, if what ended it was taken away."""
     status = draft.status
     if status.phase not in (Phase.CANCELLED, Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED):
@@ -79,14 +79,14 @@ def reopen(draft: Draft, recipe: AnyRecipe) -> None:
         }
     )
     begun = status.active is not None
-    position = position_of(status.active) if status.active is not None else recipe.next(draft.spec, status)
-    ending = recipe.ending(draft.spec, reopened, position, begun)
+    position = position_of(status.active) if status.active is not None else draft.recipe.next(draft.spec, status)
+    ending = draft.recipe.ending(draft.spec, reopened, position, begun)
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
     else:
         over = time_exhausted(draft.spec, reopened, draft.now) is not None
         # it may have ended with seconds left (`retry`), which are too few to go on by themselves
-        few = _time_ended_it(draft) and not worth_an_attempt(draft, recipe, reopened, position)
+        few = _time_ended_it(draft) and not worth_an_attempt(draft, reopened, position)
         still = ending is not None or over or few
     if still:
         return
@@ -100,7 +100,7 @@ def _time_ended_it(draft: Draft) -> bool:
     return ready is not None and ready.reason in (OperatorReason.DEADLINE, OperatorReason.GPU_BUDGET)
 
 
-def obey(draft: Draft, recipe: AnyRecipe) -> None:
+def obey(draft: Draft) -> None:
     """Do what the user asks for at once, stop and suspend, and keep within the time that may be spent."""
     status, spec = draft.status, draft.spec
     if status.phase.terminal:
@@ -122,7 +122,7 @@ def obey(draft: Draft, recipe: AnyRecipe) -> None:
             _finish_suspension(draft)
             draft.set(phase=Phase.RUNNING)
             draft.tell(OperatorReason.RESUMED, "resumed")
-        _keep_time(draft, recipe)
+        _keep_time(draft)
 
 
 def _finish_suspension(draft: Draft) -> None:
@@ -132,8 +132,8 @@ def _finish_suspension(draft: Draft) -> None:
         draft.set(suspended_at=None, suspended_seconds=draft.status.suspended_seconds + seconds)
 
 
-def _keep_time(draft: Draft, recipe: AnyRecipe) -> None:
-    if draft.active is None and recipe.succeeded(draft.spec, draft.status):
+def _keep_time(draft: Draft) -> None:
+    if draft.active is None and draft.recipe.succeeded(draft.spec, draft.status):
         # the last stage made it in time: that it ended late does not take the result away
         return
     running = running_gpu_seconds(draft)

@@ -46,47 +46,47 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
     Decision
         The same for the same arguments. Its status must be written before its actions are carried out.
     """
-    draft = Draft(with_defaults(resource, settings.stage_pods.defaults), status, observed, settings, now)
+    resource = with_defaults(resource, settings.stage_pods.defaults)
+    draft = Draft(RECIPES[resource.kind], resource, status, observed, settings, now)
     if resource.deleting:
         return draft.decision()
-    recipe = RECIPES[resource.kind]
     draft.set(
         observed_generation=resource.generation,
         labels=status.labels.model_copy(update={"budget": resource.spec.budget.max_labels}),
     )
-    restart(draft, recipe)
-    reopen(draft, recipe)
-    begin(draft, recipe)
+    restart(draft)
+    reopen(draft)
+    begin(draft)
     if not draft.status.phase.terminal:
-        follow(draft, recipe)
-    obey(draft, recipe)
-    note_spec_change(draft, recipe)
-    replace_outdated(draft, recipe)
-    _advance(draft, recipe)
+        follow(draft)
+    obey(draft)
+    note_spec_change(draft)
+    replace_outdated(draft)
+    _advance(draft)
     watch_stuck(draft)
     tidy(draft)
     show_progressing(draft)
     return draft.decision()
 
 
-def _advance(draft: Draft, recipe: AnyRecipe) -> None:
+def _advance(draft: Draft) -> None:
     """Start what comes next: a stage, an attempt, or the end; a restart that waits for its turn comes before that."""
     if draft.status.phase is not Phase.RUNNING or draft.held_by_spec:
         return
     active = draft.active
     if active is not None and active.state is ActiveState.INTENDED:
         if not (draft.restart_pending and given_up(draft, active)):
-            create_again(draft, recipe, active)
+            create_again(draft, active)
     elif not draft.restart_pending and (active is None or active.state is ActiveState.BACKOFF):
-        _go_on(draft, recipe, active)
+        _go_on(draft, active)
 
 
-def _go_on(draft: Draft, recipe: AnyRecipe, active: ActiveStage | None) -> None:
-    position = position_of(active) if active is not None else recipe.next(draft.spec, draft.status)
-    ending = recipe.ending(draft.spec, draft.status, position, begun=active is not None)
+def _go_on(draft: Draft, active: ActiveStage | None) -> None:
+    position = position_of(active) if active is not None else draft.recipe.next(draft.spec, draft.status)
+    ending = draft.recipe.ending(draft.spec, draft.status, position, begun=active is not None)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
     elif active is None:
-        begin_stage(draft, recipe, position)
+        begin_stage(draft, position)
     else:
-        next_attempt(draft, recipe, active)
+        next_attempt(draft, active)

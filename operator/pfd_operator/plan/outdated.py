@@ -8,12 +8,11 @@ from pfd_operator.api.status import ActiveState
 from .attempts import halt
 from .draft import Draft
 from .engines import missing_image
-from .recipe import AnyRecipe, position_of
-from .stages import plan_stage
+from .recipe import position_of
 from .types import ObservedJob
 
 
-def replace_outdated(draft: Draft, recipe: AnyRecipe) -> None:
+def replace_outdated(draft: Draft) -> None:
     """Halt an attempt that waits for room, an image or its queue when what keeps it may have been corrected."""
     active, job = draft.active, draft.active_job
     if draft.status.phase is not Phase.RUNNING or draft.held_by_spec:
@@ -23,7 +22,7 @@ def replace_outdated(draft: Draft, recipe: AnyRecipe) -> None:
     if job is None or job.deleting or _has_begun(job):
         return
     position = position_of(active)
-    stage = plan_stage(recipe, draft.spec, draft.status, draft.settings, position)
+    stage = draft.planned(position)
     same = stage.drawn_from(draft.spec, draft.settings) == active.drawn_from
     if same or missing_image(stage.params, stage.images.engine):
         return

@@ -11,11 +11,10 @@ from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
 from .outcome import found_by, take_labels
-from .recipe import AnyRecipe, Position, position_of
-from .stages import plan_stage
+from .recipe import Position, position_of
 
 
-def paid_when_begun(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> dict[int, int]:
+def paid_when_begun(draft: Draft, rewound: JobStatus, iteration: int) -> dict[int, int]:
     """Return how many labels were paid when iterations that begin again, and find their labels, first began.
 
     Parameters
@@ -23,14 +22,14 @@ def paid_when_begun(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iterati
     rewound
         The status with which `iteration` begins again.
     """
-    if not _begins_the_same(draft, recipe, rewound, iteration):
+    if not _begins_the_same(draft, rewound, iteration):
         return {}
     paid = _paid_at_first(draft.status, iteration)
     # with other settings those that follow are others
     return {iteration: paid[iteration]} if draft.spec_differs else paid
 
 
-def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | None:
+def missing_labels(draft: Draft, again: JobStatus) -> str | None:
     """Say how many labels are missing for an iteration that does not find those it had; None if none is.
 
     Parameters
@@ -39,7 +38,7 @@ def missing_labels(draft: Draft, recipe: AnyRecipe, again: JobStatus) -> str | N
         The status with which the iteration begins again.
     """
     iteration, most, status = again.iteration, draft.spec.budget.max_labels, draft.status
-    needed = 1 if iteration else recipe.start_labels(draft.spec)
+    needed = 1 if iteration else draft.recipe.start_labels(draft.spec)
     left = labels_left(draft.spec, status)
     if left >= needed or iteration > status.iteration or again.again:
         return None
@@ -81,10 +80,10 @@ def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:
     return {number: paid for number, paid in known.items() if number >= iteration}
 
 
-def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iteration: int) -> bool:
+def _begins_the_same(draft: Draft, rewound: JobStatus, iteration: int) -> bool:
     """Say whether what is on record would be asked for again: then its results and labels are in the store."""
     first = Position(0, StageKind.PREPARE)
-    if recipe.params(draft.spec, rewound, first) != recipe.params(draft.spec, draft.status, first):
+    if draft.recipe.params(draft.spec, rewound, first) != draft.recipe.params(draft.spec, draft.status, first):
         # of another teacher
         return False
     records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
@@ -99,8 +98,7 @@ def _begins_the_same(draft: Draft, recipe: AnyRecipe, rewound: JobStatus, iterat
         if record is None:
             break
         status = rewound.model_copy(update={"inputs": inputs, "again": _paid_at_first(draft.status, iteration)})
-        planned = plan_stage(recipe, draft.spec, status, draft.settings, Position(iteration, stage))
-        if planned.digest != (record.asked or record.digest):
+        if draft.planned(Position(iteration, stage), status).digest != (record.asked or record.digest):
             return False
         inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
     return True

@@ -11,18 +11,18 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
-from .recipe import AnyRecipe, Position
+from .recipe import Position
 from .redone import missing_labels, paid_when_begun
 from .teacher import taken_over
 
 
-def restart(draft: Draft, recipe: AnyRecipe) -> None:
+def restart(draft: Draft) -> None:
     """Halt what runs, and once nothing does, go back to the iteration that is asked for."""
     wanted = draft.spec.restart
     if wanted is None or not draft.restart_pending:
         return
-    begun = _begun_again(draft, recipe, wanted.from_iteration)
-    complaint = _complaint(draft, recipe, begun)
+    begun = _begun_again(draft, wanted.from_iteration)
+    complaint = _complaint(draft, begun)
     if complaint is not None:
         draft.set(restart_id=wanted.id)
         draft.tell(OperatorReason.RESTART_REFUSED, complaint, warning=True)
@@ -38,7 +38,7 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
     # out of the status of now: halting booked what the running attempt cost
-    draft.status = _rewound(draft, recipe, wanted.from_iteration).model_copy(update={"again": begun.again})
+    draft.status = _rewound(draft, wanted.from_iteration).model_copy(update={"again": begun.again})
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
@@ -48,12 +48,12 @@ def restart(draft: Draft, recipe: AnyRecipe) -> None:
     draft.freeze_spec()
     words = f"goes back to the start of iteration {wanted.from_iteration} (spec.restart, id {wanted.id})"
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
-    if _begins_anew(draft, recipe, wanted.from_iteration):
+    if _begins_anew(draft, wanted.from_iteration):
         words += taken_over(draft.observed.teacher)
     draft.tell(OperatorReason.RESTARTED, words)
 
 
-def _rewound(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
+def _rewound(draft: Draft, iteration: int) -> JobStatus:
     """Return the status as it was before an iteration began, in no phase in particular."""
     status = draft.status
     stages = [r for r in status.stages if r.iteration < iteration and r.stage is not StageKind.ACCEPT]
@@ -61,7 +61,7 @@ def _rewound(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
     if iteration and StageKind.PREPARE in status.inputs:
         # done once: its record may be too old to be kept
         inputs[StageKind.PREPARE.value] = status.inputs[StageKind.PREPARE]
-    rewound: JobStatus = recipe.rewound(
+    rewound: JobStatus = draft.recipe.rewound(
         draft.spec,
         status.model_copy(
             update={
@@ -78,21 +78,21 @@ def _rewound(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
             }
         ),
     )
-    return recipe.begun(rewound, draft.observed) if _begins_anew(draft, recipe, iteration) else rewound
+    return draft.recipe.begun(rewound, draft.observed) if _begins_anew(draft, iteration) else rewound
 
 
-def _begins_anew(draft: Draft, recipe: AnyRecipe, iteration: int) -> bool:
+def _begins_anew(draft: Draft, iteration: int) -> bool:
     """Say whether what comes from outside is taken as it is now; where it is not to be had, what the job has stays."""
-    return iteration == 0 and recipe.hindrance(draft.spec, draft.observed, draft.settings) is None
+    return iteration == 0 and draft.recipe.hindrance(draft.spec, draft.observed, draft.settings) is None
 
 
-def _begun_again(draft: Draft, recipe: AnyRecipe, iteration: int) -> JobStatus:
+def _begun_again(draft: Draft, iteration: int) -> JobStatus:
     """Return the status with which an iteration begins again."""
-    rewound = _rewound(draft, recipe, iteration)
-    return rewound.model_copy(update={"again": paid_when_begun(draft, recipe, rewound, iteration)})
+    rewound = _rewound(draft, iteration)
+    return rewound.model_copy(update={"again": paid_when_begun(draft, rewound, iteration)})
 
 
-def _can_begin(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> bool:
+def _can_begin(draft: Draft, begun: JobStatus) -> bool:
     """Say whether the iteration before has ended, with a record that is still there."""
     iteration = begun.iteration
     if iteration == 0:
@@ -100,10 +100,10 @@ def _can_begin(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> bool:
     if iteration <= draft.status.iteration and not begun.again:
         # whether there are labels for it is another question, which has a number for an answer
         begun = begun.model_copy(update={"again": {iteration: 0}})
-    return bool(begun.stages) and recipe.next(draft.spec, begun) == Position(iteration, StageKind.EXPLORE)
+    return bool(begun.stages) and draft.recipe.next(draft.spec, begun) == Position(iteration, StageKind.EXPLORE)
 
 
-def _complaint(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> str | None:
+def _complaint(draft: Draft, begun: JobStatus) -> str | None:
     """Say why an iteration cannot be begun again, and how to get out; None if it can.
 
     Parameters
@@ -111,13 +111,13 @@ def _complaint(draft: Draft, recipe: AnyRecipe, begun: JobStatus) -> str | None:
     begun
         The status with which it would begin.
     """
-    if _can_begin(draft, recipe, begun):
-        words = missing_labels(draft, recipe, begun)
+    if _can_begin(draft, begun):
+        words = missing_labels(draft, begun)
         if words is None:
             return None
     else:
         after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
-        possible = [str(i) for i in after if _can_begin(draft, recipe, _begun_again(draft, recipe, i))]
+        possible = [str(i) for i in after if _can_begin(draft, _begun_again(draft, i))]
         words = (
             f"spec.restart.fromIteration is {begun.iteration}, but the job can be restarted from "
             f"{', '.join(possible)} only: the iteration before must have ended and still be in status.stages, and the "

@@ -21,14 +21,13 @@ from .budget import (
 from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
-from .recipe import AnyRecipe, Position, position_of
-from .stages import plan_stage
+from .recipe import Position, position_of
 from .types import ObservedJob
 
 BACKOFF_MAX_SECONDS = 300
 
 
-def fail(draft: Draft, recipe: AnyRecipe, failure: Failure) -> None:
+def fail(draft: Draft, failure: Failure) -> None:
     """End the running attempt as failed and decide what follows from it."""
     active, job = draft.running, draft.active_job
     draft.unseen = draft.unseen or failure.unseen
@@ -37,7 +36,7 @@ def fail(draft: Draft, recipe: AnyRecipe, failure: Failure) -> None:
         case Remedy.FAIL:
             give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET:
-            _out_of_time(draft, recipe, active, failure)
+            _out_of_time(draft, active, failure)
         case Remedy.RETRY_FREE:
             _retry_free(draft, active, failure)
         case Remedy.RETRY:
@@ -114,21 +113,21 @@ def give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> Non
     draft.end(Phase.FAILED, reason, f"{position_of(active)}: {message}")
 
 
-def worth_an_attempt(draft: Draft, recipe: AnyRecipe, status: JobStatus, position: Position) -> bool:
+def worth_an_attempt(draft: Draft, status: JobStatus, position: Position) -> bool:
     """Say whether what is left of the budget gives each pod of the next attempt enough to be begun."""
-    return _next_share(draft, recipe, status, position) > DEADLINE_TOLERANCE_SECONDS
+    return _next_share(draft, status, position) > DEADLINE_TOLERANCE_SECONDS
 
 
-def _next_share(draft: Draft, recipe: AnyRecipe, status: JobStatus, position: Position) -> float:
+def _next_share(draft: Draft, status: JobStatus, position: Position) -> float:
     """Return how long each pod of the next attempt may run by the budget, in s; infinite if it bounds none of them."""
-    stage = plan_stage(recipe, draft.spec, status, draft.settings, position)
+    stage = draft.planned(position, status)
     seconds = stage.pod_seconds(draft.spec, status, draft.now)
     return math.inf if seconds is None else seconds
 
 
-def _out_of_time(draft: Draft, recipe: AnyRecipe, active: ActiveStage, failure: Failure) -> None:
+def _out_of_time(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     over = time_exhausted(draft.spec, draft.status, draft.now)
-    share = _next_share(draft, recipe, draft.status, position_of(active))
+    share = _next_share(draft, draft.status, position_of(active))
     if over is not None:
         _end_by_budget(draft, over.reason, over.message)
     elif share <= DEADLINE_TOLERANCE_SECONDS:

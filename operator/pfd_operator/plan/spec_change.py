@@ -5,10 +5,9 @@ from __future__ import annotations
 from pfd_operator.api.conditions import ConditionType, OperatorReason
 
 from .draft import Draft
-from .recipe import AnyRecipe
 
 
-def note_spec_change(draft: Draft, recipe: AnyRecipe) -> None:
+def note_spec_change(draft: Draft) -> None:
     """Say whether a frozen part of the spec was changed."""
     if draft.status.spec_digest is None:
         return
@@ -21,7 +20,7 @@ def note_spec_change(draft: Draft, recipe: AnyRecipe) -> None:
     if same:
         if draft.was_held:
             # what ended meanwhile was judged by limits that were never to hold
-            draft.status = recipe.judged(draft.spec, draft.status)
+            draft.status = draft.recipe.judged(draft.spec, draft.status)
         draft.condition(ConditionType.SPEC_CHANGED, False, OperatorReason.SPEC_UNCHANGED, "")
         return
     message = (

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.limits import Convergence, ErrorLimits
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.outcome import AcceptOutcome, TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
@@ -28,7 +29,8 @@ from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
-from .convergence import converged, held_at_last
+from .convergence import Criteria
+from .kept_model import converged
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .remarks import made, not_equilibrated, structures_left_out
@@ -77,8 +79,7 @@ class Distill:
 
     def judged(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
         """Return the status with the iterations on record judged by the limits of now."""
-        held = held_at_last(spec.acceptance, status.iterations, MEASURES)
-        return status.model_copy(update={"consecutive": held})
+        return status.model_copy(update={"consecutive": _criteria(spec).held_at_last(status.iterations)})
 
     def rewound(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
         """Judge what is left; the verdict was on another student."""
@@ -173,8 +174,7 @@ class Distill:
         """Return the status with what a finished stage found out."""
         status = take_counts(status, results)
         if (trained := found_by(results, TrainOutcome)) is not None:
-            uri = results[0].model_uri
-            return take_training(spec.acceptance, status, position.iteration, trained, uri, MEASURES)
+            return take_training(_criteria(spec), status, position.iteration, trained, results[0].model_uri)
         if (judged := found_by(results, AcceptOutcome)) is not None:
             return take_acceptance(spec, status, judged, results[0].model_uri)
         return status
@@ -201,10 +201,15 @@ class Distill:
         return stopped(spec, status, position, begun, self.start_labels(spec))
 
 
+def _criteria(spec: DistillJobSpec) -> Criteria:
+    limits = spec.acceptance.model_dump(include=set(ErrorLimits.model_fields))
+    return Criteria(Convergence(**limits), MEASURES)
+
+
 def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
     """Say whether no further round is needed, or none is left."""
     # good on frames of the teacher's MD only says nothing about where the student itself goes
-    good = converged(spec.acceptance, status) and iteration >= FIRST_ON_POLICY_ROUND
+    good = converged(_criteria(spec).limits, status) and iteration >= FIRST_ON_POLICY_ROUND
     return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
 
 

@@ -18,12 +18,20 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 
-from .convergence import converged, held_at_last, out_of_reach
+from .convergence import Criteria
 from .engines import IN_WORKER, without_image
+from .kept_model import converged
 from .measured import errors_of
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
-from .remarks import limits_out_of_budget, made, not_equilibrated, pressure_untrained, structures_left_out
+from .remarks import (
+    limits_out_of_budget,
+    made,
+    not_equilibrated,
+    out_of_reach,
+    pressure_untrained,
+    structures_left_out,
+)
 from .rounds import (
     after,
     explored,
@@ -57,8 +65,7 @@ class FineTune:
 
     def judged(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
         """Return the status with the iterations on record judged by the limits of now."""
-        held = held_at_last(spec.convergence, status.iterations, left_out=_left_out(spec, status))
-        return status.model_copy(update={"consecutive": held})
+        return status.model_copy(update={"consecutive": _criteria(spec, status).held_at_last(status.iterations)})
 
     def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
         """Judge what is left; baselines stay, they are of the pre-trained model."""
@@ -141,15 +148,8 @@ class FineTune:
         if trained is None:
             return status
         status = _with_holdout(status, trained)
-        return take_training(
-            spec.convergence,
-            status,
-            position.iteration,
-            trained,
-            results[0].model_uri,
-            remark=out_of_reach(spec.convergence, status.label_noise),
-            left_out=_left_out(spec, status),
-        )
+        criteria, remark = _criteria(spec, status), out_of_reach(spec.convergence, status.label_noise)
+        return take_training(criteria, status, position.iteration, trained, results[0].model_uri, remark)
 
     def cautions(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Sequence[Caution]:
         """Say what these settings leave out of reach: of labels, of the budget, of the MD."""
@@ -192,10 +192,10 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
     )
 
 
-def _left_out(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> str:
-    """Say of which strata the hold-out has no frame."""
+def _criteria(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Criteria:
     asked = strata_of(spec, status.without_pressure)
-    return strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
+    left_out = strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
+    return Criteria(spec.convergence, left_out=left_out)
 
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from pfd_operator.api.status import (
@@ -13,13 +13,13 @@ from pfd_operator.api.status import (
     StageRecord,
 )
 from pfd_operator.contract.digest import canonical_json
-from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.outcome import Outcome, TrainOutcome
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.contract.text import shortened
 
-from .convergence import MEASURES, judge, kept_model_misses, roughness
+from .convergence import Criteria, roughness
 from .estimate import labels_needed
+from .kept_model import kept_model_misses
 from .measured import errors_of, judged_errors, measured_by, thinned
 
 AnyStatus = TypeVar("AnyStatus", bound=JobStatus)
@@ -47,14 +47,12 @@ def take_labels(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
 
 
 def take_training(
-    limits: ErrorLimits,
+    criteria: Criteria,
     status: AnyStatus,
     iteration: int,
     trained: TrainOutcome,
     model_uri: str | None,
-    measures: Mapping[str, str] = MEASURES,
     remark: str = "",
-    left_out: str = "",
 ) -> AnyStatus:
     """Return the status with what a train stage measured: the iteration's record, the best model.
 
@@ -64,11 +62,9 @@ def take_training(
         Where the best model so far is.
     remark
         What should be known beside a verdict that a limit does not hold.
-    left_out
-        Which strata have no hold-out frame.
     """
-    measured = measured_by(trained)
-    verdict = judge(limits, measured, measures, left_out)
+    limits, measured = criteria.limits, measured_by(trained)
+    verdict = criteria.judge(measured)
     model = _best_model(status, trained, model_uri)
     consecutive = status.consecutive + 1 if verdict.met else 0
     message = verdict.message

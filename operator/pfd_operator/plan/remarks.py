@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping
 
 from pfd_operator.api.job import Budget, JobSpec
-from pfd_operator.api.status import STARTS, JobStatus
+from pfd_operator.api.status import STARTS, Errors, JobStatus
 from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, Exploration
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.tasks import trajectories_of_system
 
+from .convergence import QUANTITIES
 from .strata import explorations_in
 
 _BROUGHT_BY = {
@@ -34,6 +35,24 @@ def limits_out_of_budget(limits: ErrorLimits, budget: Budget) -> str:
     return (
         f"spec.convergence.consecutive asks for {asked} iterations in a row in which all limits hold, and "
         f"spec.budget.maxIterations allows {most}: the job cannot end as Converged. Raise the budget, or ask for fewer"
+    )
+
+
+def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
+    """Say which limits are below the noise of the labels themselves; nothing if none is, or none is known."""
+    if noise is None:
+        return ""
+    parts = []
+    for _, key, words, unit in QUANTITIES:
+        limit, own = getattr(limits, key), getattr(noise, key)
+        if limit is not None and own is not None and limit < float(own):
+            parts.append(f"{words} {limit:g} {unit} (noise {own})")
+    if not parts:
+        return ""
+    frames = f"{noise.frames} hold-out frame{'' if noise.frames == 1 else 's'}"
+    return (
+        f"Out of reach, by the noise of the labels themselves on {frames}: {', '.join(parts)}. "
+        "Tighten spec.labeling.engine in a new job, or raise the limit"
     )
 
 

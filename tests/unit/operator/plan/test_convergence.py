@@ -20,7 +20,8 @@ from pfd_operator.contract.outcome import (
 )
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
-from pfd_operator.plan.convergence import converged, held_at_last, judge, upper_end
+from pfd_operator.plan.convergence import Criteria, upper_end
+from pfd_operator.plan.kept_model import converged
 from pfd_operator.plan.measured import measured_by, recorded
 from pfd_operator.plan.outcome import take_training
 from pfd_operator.plan.strata import strata_left_out
@@ -78,7 +79,7 @@ def limits(**given: Any) -> Convergence:
 
 
 def taken(asked: Convergence, status: FineTuneJobStatus, iteration: int, found: TrainOutcome) -> FineTuneJobStatus:
-    return take_training(asked, status, iteration, found, "s3://pfd/silicon/best.pt")
+    return take_training(Criteria(asked), status, iteration, found, "s3://pfd/silicon/best.pt")
 
 
 def record_of(reported: TrainOutcome) -> IterationRecord:
@@ -170,16 +171,17 @@ def test_a_verdict_and_the_same_one_by_what_the_status_keeps(
     asked: dict[str, Any], found: dict[str, Any], met: bool, words: str
 ) -> None:
     reported = outcome(**found)
-    verdict = judge(limits(**asked), measured_by(reported))
+    criteria = Criteria(limits(**asked))
+    verdict = criteria.judge(measured_by(reported))
     assert (verdict.met, words in verdict.message) == (met, True), verdict.message
     record = record_of(reported)
-    assert held_at_last(limits(**asked), [record]) == met, judge(limits(**asked), recorded(record)).message
+    assert criteria.held_at_last([record]) == met, criteria.judge(recorded(record)).message
 
 
 @pytest.mark.parametrize(("rms", "rough"), [(None, False), (0.5, False), (0.2, True)])
 def test_a_force_error_is_told_beside_the_forces_and_remarked_where_it_is_large(rms: float | None, rough: bool) -> None:
     reported = outcome(holdout={"force": 0.06, "label_force_rms": rms})
-    words = judge(limits(), measured_by(reported)).message
+    words = Criteria(limits()).judge(measured_by(reported)).message
     assert ("0.06 eV/Å (12 % of the RMS force), within" in words) == (rms == 0.5)
     message = taken(limits(), FineTuneJobStatus(), 1, reported).iterations[0].message
     assert ("But the force RMSE on the hold-out is 30 % of the RMS force, more than 20 %" in message) == rough
@@ -188,7 +190,7 @@ def test_a_force_error_is_told_beside_the_forces_and_remarked_where_it_is_large(
 def test_without_an_interval_it_is_said_what_is_missing() -> None:
     few = {"frames": 5, "trajectories": 2, "force_rmse_low": None, "force_rmse_high": None}
     reported = outcome(prequential=few)
-    message = judge(limits(confidence=0.9), measured_by(reported)).message
+    message = Criteria(limits(confidence=0.9)).judge(measured_by(reported)).message
     assert "5 frames of 2 trajectories, fewer than 4, give no interval. Ask for more replicas" in message
     record = record_of(reported)
     assert record.prequential is not None and record.prequential.force_rmse_interval == ""
@@ -198,7 +200,7 @@ def test_without_an_interval_it_is_said_what_is_missing() -> None:
 def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> None:
     explored = {"candidates": 10, "novel": 5, "trajectories": 8, "exploded": 1}
     found = outcome(holdout={"force": 0.3, "energy": 0.02}, exploration=explored)
-    verdict = judge(limits(**ALL | {"confidence": None, "everyStratum": False}), measured_by(found))
+    verdict = Criteria(limits(**ALL | {"confidence": None, "everyStratum": False})).judge(measured_by(found))
     first, second, more = verdict.message.split("; ")
     assert "exploded (1/8)" in first
     assert "(5/10) is 0.5, 400 % above" in second
@@ -210,7 +212,7 @@ def test_a_worker_that_reports_less_leaves_limits_unknown_and_breaks_nothing(ask
     bare = metrics(energy_rmse_per_atom_high=None, virial_rmse_per_atom_high=None)
     errors = TrainingErrors(prequential=bare, holdout=bare)
     old = TrainOutcome(training_frames=40, holdout_frames=16, holdout_strata_count=2, errors=errors)
-    verdict = judge(limits(**asked), measured_by(old))
+    verdict = Criteria(limits(**asked)).judge(measured_by(old))
     known = {"energyRMSEPerAtom", "virialRMSEPerAtom", "confidence"}
     assert verdict.met == bool(known & set(asked)), verdict.message
     assert verdict.met or "not known" in verdict.message
@@ -236,10 +238,10 @@ def test_a_stratum_without_a_holdout_frame_is_named(
 ) -> None:
     left_out = strata_left_out(asked, held_out, number)
     assert words in left_out and bool(words) == bool(left_out)
-    verdict = judge(limits(everyStratum=True), measured_by(outcome()), left_out=left_out)
+    verdict = Criteria(limits(everyStratum=True), left_out=left_out).judge(measured_by(outcome()))
     assert (verdict.met, words in verdict.message) == (not words, True)
-    assert judge(limits(), measured_by(outcome()), left_out=left_out).met
-    assert held_at_last(limits(everyStratum=True), [record_of(outcome())], left_out=left_out) == (not words)
+    assert Criteria(limits(), left_out=left_out).judge(measured_by(outcome())).met
+    assert Criteria(limits(everyStratum=True), left_out=left_out).held_at_last([record_of(outcome())]) == (not words)
 
 
 @pytest.mark.parametrize(
@@ -339,9 +341,9 @@ def test_a_job_goes_on_while_its_kept_model_misses_a_limit(distills: bool) -> No
 def test_records_of_an_older_operator_are_judged_by_what_they_have() -> None:
     errors = {"forceRMSE": "0.05", "energyRMSEPerAtom": "0.001", "frames": 16}
     record = IterationRecord.model_validate({"iteration": 1, "labels": 10, "prequential": errors, "holdout": errors})
-    assert held_at_last(limits(), [record]) == 1
-    assert held_at_last(limits(everyStratum=True), [record]) == 0
-    assert held_at_last(limits(novelFraction=0.1), [record]) == 0
+    assert Criteria(limits()).held_at_last([record]) == 1
+    assert Criteria(limits(everyStratum=True)).held_at_last([record]) == 0
+    assert Criteria(limits(novelFraction=0.1)).held_at_last([record]) == 0
 
 
 @pytest.mark.parametrize(("confidence", "end"), [(0.5, 0.1), (0.975, 0.12), (0.9, 0.1127), (0.999, 0.1333)])

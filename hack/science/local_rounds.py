@@ -90,7 +90,7 @@ class LocalRounds:
         """Run until the student would be judged; return what was found in each round."""
         rounds = []
         while (position := self.recipe.next(self.spec, self.status)).stage is not StageKind.ACCEPT:
-            if self.recipe.ending(self.spec, self.status, position, begun=False) is not None:
+            if self.recipe.ending(self.spec, self.status, position, attempted=False) is not None:
                 break
             results = self.stage(plan_stage(self.recipe, self.spec, self.status, SETTINGS, position))
             if position.stage is StageKind.TRAIN:

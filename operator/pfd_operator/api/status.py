@@ -183,8 +183,8 @@ class JobStatus(Strict):
     iterations: list[IterationRecord] = Field([], description="The last iterations.")
     consecutive: int = Field(0, description="Iterations in a row that met all limits.")
     labels: Labels = Labels()
-    again: dict[int, int] = Field(
-        {}, description="Labels paid in all when iterations that a restart does again first began."
+    paid_when_first_begun: dict[int, int] = Field(
+        {}, alias="again", description="Labels paid in all when iterations that a restart does again first began."
     )
     estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None

@@ -173,7 +173,7 @@ def _record(draft: Draft, success: Success) -> None:
     draft.status = draft.recipe.take(draft.spec, draft.status, position, success.results)
     if active.stage is StageKind.SELECT and not reused:
         # other frames than when it was first done, if it was: from here on labels are new ones
-        draft.set(again={})
+        draft.set(paid_when_first_begun={})
     draft.set(
         active=None,
         progress="",

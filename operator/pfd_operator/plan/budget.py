@@ -92,10 +92,10 @@ def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) 
     iteration
         Of one that is done again, what was left when it first began: those it asked for then are in the store.
     """
-    again, paid = status.again, status.labels.paid
-    if iteration is not None and again and iteration <= max(again):
+    at_first, paid = status.paid_when_first_begun, status.labels.paid
+    if iteration is not None and at_first and iteration <= max(at_first):
         # one too old to be on record had much left
-        paid = again.get(iteration, 0)
+        paid = at_first.get(iteration, 0)
     return max(0, spec.budget.max_labels - paid)
 
 

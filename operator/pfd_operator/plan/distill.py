@@ -72,7 +72,7 @@ class Distill:
         """Return what hold-out and first round take: before that there is no student."""
         return spec.holdout.frames + spec.selection.frames_per_iteration
 
-    def begun(self, status: DistillJobStatus, observed: Observed) -> DistillJobStatus:
+    def started(self, status: DistillJobStatus, observed: Observed) -> DistillJobStatus:
         """Remember the teacher as it is now: the job goes on with it, whatever becomes of the FineTuneJob."""
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
@@ -194,11 +194,13 @@ class Distill:
         """Say whether the student was judged: an end that comes late does not take the verdict away."""
         return bool(status.acceptance)
 
-    def ending(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, begun: bool) -> Ending | None:
+    def ending(
+        self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, attempted: bool
+    ) -> Ending | None:
         """Say why a stage is not to be started or attempted again."""
         if status.acceptance:
             return verdict(status)
-        return stopped(spec, status, position, begun, self.start_labels(spec))
+        return stopped(spec, status, position, attempted, self.start_labels(spec))
 
 
 def _criteria(spec: DistillJobSpec) -> Criteria:

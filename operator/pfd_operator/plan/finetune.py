@@ -59,7 +59,7 @@ class FineTune:
         """Return what the first iteration takes: AIMD, and the hold-out with those of it that are labelled twice."""
         return spec.aimd.trajectories * spec.aimd.steps + spec.holdout.frames + _labelled_twice(spec)
 
-    def begun(self, status: FineTuneJobStatus, observed: Observed) -> FineTuneJobStatus:
+    def started(self, status: FineTuneJobStatus, observed: Observed) -> FineTuneJobStatus:
         """Nothing from outside has to be remembered."""
         return status
 
@@ -168,14 +168,14 @@ class FineTune:
         return bool(status.stages) and converged(spec.convergence, status)
 
     def ending(
-        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, begun: bool
+        self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, attempted: bool
     ) -> Ending | None:
         """Say why a stage is not to be started or attempted again."""
-        if position.stage is StageKind.EXPLORE and position.iteration > 0 and not begun:
+        if position.stage is StageKind.EXPLORE and position.iteration > 0 and not attempted:
             ending = _after_iteration(spec, status, position.iteration)
             if ending is not None:
                 return ending
-        return stopped(spec, status, position, begun, self.start_labels(spec))
+        return stopped(spec, status, position, attempted, self.start_labels(spec))
 
 
 def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJobStatus:

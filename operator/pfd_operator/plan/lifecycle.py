@@ -37,7 +37,7 @@ def begin(draft: Draft) -> None:
     elif draft.spec.suspend:
         draft.set(phase=Phase.SUSPENDED)
     else:
-        draft.status = draft.recipe.begun(draft.status, draft.observed)
+        draft.status = draft.recipe.started(draft.status, draft.observed)
         draft.set(
             phase=Phase.RUNNING,
             started_at=draft.now,
@@ -78,11 +78,11 @@ def reopen(draft: Draft) -> None:
             "suspended_seconds": status.suspended_seconds + draft.ended_seconds if started else 0,
         }
     )
-    begun = status.active is not None
+    attempted = status.active is not None
     position = position_of(status.active) if status.active is not None else draft.recipe.next(draft.spec, status)
-    ending = draft.recipe.ending(draft.spec, reopened, position, begun)
+    ending = draft.recipe.ending(draft.spec, reopened, position, attempted)
     if status.phase is Phase.CANCELLED:
-        still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not begun)
+        still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not attempted)
     else:
         over = time_exhausted(draft.spec, reopened, draft.now) is not None
         # it may have ended with seconds left (`retry`), which are too few to go on by themselves

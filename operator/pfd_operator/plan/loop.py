@@ -83,7 +83,7 @@ def _advance(draft: Draft) -> None:
 
 def _go_on(draft: Draft, active: ActiveStage | None) -> None:
     position = position_of(active) if active is not None else draft.recipe.next(draft.spec, draft.status)
-    ending = draft.recipe.ending(draft.spec, draft.status, position, begun=active is not None)
+    ending = draft.recipe.ending(draft.spec, draft.status, position, attempted=active is not None)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
     elif active is None:

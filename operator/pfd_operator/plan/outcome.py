@@ -78,7 +78,7 @@ def take_training(
     record = IterationRecord(
         iteration=iteration,
         # what it ended with when it was first done, so that another restart knows it, too
-        labels=status.again.get(iteration + 1, status.labels.paid),
+        labels=status.paid_when_first_begun.get(iteration + 1, status.labels.paid),
         training_frames=trained.training_frames,
         prequential=judged_errors(measured, "prequential"),
         holdout=judged_errors(measured, "holdout"),

@@ -77,7 +77,7 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Return how many labels a job takes at least, before anything is known."""
         ...
 
-    def begun(self, status: Status, observed: Observed) -> Status:
+    def started(self, status: Status, observed: Observed) -> Status:
         """Return the status of a job that starts now, with what has to be remembered from outside."""
         ...
 
@@ -117,8 +117,8 @@ class Recipe(Protocol[Spec_contra, Status]):
         """Say whether what was asked for is there: then no budget can take it away."""
         ...
 
-    def ending(self, spec: Spec_contra, status: Status, position: Position, begun: bool) -> Ending | None:
-        """Say why a stage is not to be started, or, if `begun`, not to be attempted again; None if it is."""
+    def ending(self, spec: Spec_contra, status: Status, position: Position, attempted: bool) -> Ending | None:
+        """Say why a stage is not to be started, or, if `attempted`, not to be attempted again; None if it is."""
         ...
 
 

@@ -14,7 +14,7 @@ from .outcome import found_by, take_labels
 from .recipe import Position, position_of
 
 
-def paid_when_begun(draft: Draft, rewound: JobStatus, iteration: int) -> dict[int, int]:
+def paid_when_first_begun(draft: Draft, rewound: JobStatus, iteration: int) -> dict[int, int]:
     """Return how many labels were paid when iterations that begin again, and find their labels, first began.
 
     Parameters
@@ -29,18 +29,18 @@ def paid_when_begun(draft: Draft, rewound: JobStatus, iteration: int) -> dict[in
     return {iteration: paid[iteration]} if draft.spec_differs else paid
 
 
-def missing_labels(draft: Draft, again: JobStatus) -> str | None:
+def missing_labels(draft: Draft, proposed: JobStatus) -> str | None:
     """Say how many labels are missing for an iteration that does not find those it had; None if none is.
 
     Parameters
     ----------
-    again
+    proposed
         The status with which the iteration begins again.
     """
-    iteration, most, status = again.iteration, draft.spec.budget.max_labels, draft.status
+    iteration, most, status = proposed.iteration, draft.spec.budget.max_labels, draft.status
     needed = 1 if iteration else draft.recipe.start_labels(draft.spec)
     left = labels_left(draft.spec, status)
-    if left >= needed or iteration > status.iteration or again.again:
+    if left >= needed or iteration > status.iteration or proposed.paid_when_first_begun:
         return None
     return (
         f"spec.restart.fromIteration is {iteration}: the settings, or the teacher, have changed since it was first "
@@ -56,7 +56,7 @@ def asks_too_much(draft: Draft, success: Success) -> bool:
     selection is the first to know of them. Of an iteration done again, the one of before asks for what is there.
     """
     selected = found_by(success.results, SelectOutcome)
-    if selected is None or (draft.status.again and success.results[0].reused):
+    if selected is None or (draft.status.paid_when_first_begun and success.results[0].reused):
         return False
     return selected.labels > labels_left(draft.spec, take_labels(draft.status, success.results))
 
@@ -65,7 +65,7 @@ def select_anew(draft: Draft, success: Success) -> None:
     """Let the selection be made again by what is left now; nothing of it was labelled yet."""
     before = draft.status.labels.paid
     draft.status = take_labels(draft.status, success.results)
-    draft.set(again={})
+    draft.set(paid_when_first_begun={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     counted = draft.status.labels.paid
     why = f"{counted} are paid for, not {before}" if counted > before else "the budget was lowered since"
@@ -75,7 +75,7 @@ def select_anew(draft: Draft, success: Success) -> None:
 
 def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:
     # the hold-out's labels alone are no record: of a student's first round, too much may be thought to be left
-    known = {iteration: 0, status.iteration: 0} | status.again
+    known = {iteration: 0, status.iteration: 0} | status.paid_when_first_begun
     known |= {record.iteration + 1: record.labels for record in status.iterations}
     return {number: paid for number, paid in known.items() if number >= iteration}
 
@@ -93,11 +93,12 @@ def _begins_the_same(draft: Draft, rewound: JobStatus, iteration: int) -> bool:
         return not draft.spec_differs
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
     inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
+    paid = _paid_at_first(draft.status, iteration)
     for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):
         record = records.get(stage)
         if record is None:
             break
-        status = rewound.model_copy(update={"inputs": inputs, "again": _paid_at_first(draft.status, iteration)})
+        status = rewound.model_copy(update={"inputs": inputs, "paid_when_first_begun": paid})
         if draft.planned(Position(iteration, stage), status).digest != (record.asked or record.digest):
             return False
         inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}

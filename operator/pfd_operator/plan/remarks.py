@@ -70,14 +70,14 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
     # iterations go on through the structures of a system, each once before any comes again
     each = sum(trajectories_of_system(mine) for _, mine in explorations_in(spec, status.without_pressure))
     iterations = spec.budget.max_iterations
-    begun = each * iterations
-    if structures <= begun:
+    most = each * iterations
+    if structures <= most:
         return ""
     least = "at least " if len(variations) > 1 else ""
     return (
-        f"spec.systems holds {least}{structures} structures, and at most {begun} of them are starts of MD: {each} in "
+        f"spec.systems holds {least}{structures} structures, and at most {most} of them are starts of MD: {each} in "
         f"each of {iterations} iterations (spec.budget.maxIterations). Ask for "
-        f"{math.ceil(structures / begun)} times the replicas or conditions (spec.exploration), or for more iterations"
+        f"{math.ceil(structures / most)} times the replicas or conditions (spec.exploration), or for more iterations"
     )
 
 

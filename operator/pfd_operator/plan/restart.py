@@ -12,7 +12,7 @@ from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
 from .recipe import Position
-from .redone import missing_labels, paid_when_begun
+from .redone import missing_labels, paid_when_first_begun
 from .teacher import taken_over
 
 
@@ -21,8 +21,7 @@ def restart(draft: Draft) -> None:
     wanted = draft.spec.restart
     if wanted is None or not draft.restart_pending:
         return
-    begun = _begun_again(draft, wanted.from_iteration)
-    complaint = _complaint(draft, begun)
+    complaint = _complaint(draft, _proposed(draft, wanted.from_iteration))
     if complaint is not None:
         draft.set(restart_id=wanted.id)
         draft.tell(OperatorReason.RESTART_REFUSED, complaint, warning=True)
@@ -38,7 +37,7 @@ def restart(draft: Draft) -> None:
     away, first_attempt = draft.ended_seconds, _next_attempt(draft)
     draft.unseen = True
     # out of the status of now: halting booked what the running attempt cost
-    draft.status = _rewound(draft, wanted.from_iteration).model_copy(update={"again": begun.again})
+    draft.status = _proposed(draft, wanted.from_iteration)
     draft.set(
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
@@ -53,8 +52,12 @@ def restart(draft: Draft) -> None:
     draft.tell(OperatorReason.RESTARTED, words)
 
 
-def _rewound(draft: Draft, iteration: int) -> JobStatus:
-    """Return the status as it was before an iteration began, in no phase in particular."""
+def _proposed(draft: Draft, iteration: int) -> JobStatus:
+    """Return the status with which an iteration would begin again, in no phase in particular.
+
+    It is that of before it first began, judged by the limits of now. Where it will find the labels that it had, it
+    counts them as paid for, and has what was left of the budget then.
+    """
     status = draft.status
     stages = [r for r in status.stages if r.iteration < iteration and r.stage is not StageKind.ACCEPT]
     inputs = {record.stage.value: StageRef(digest=record.digest, completions=record.completions) for record in stages}
@@ -66,7 +69,6 @@ def _rewound(draft: Draft, iteration: int) -> JobStatus:
         status.model_copy(
             update={
                 "active": None,
-                "again": {},
                 "finished_at": None,
                 "iteration": iteration,
                 "stages": stages,
@@ -78,7 +80,10 @@ def _rewound(draft: Draft, iteration: int) -> JobStatus:
             }
         ),
     )
-    return draft.recipe.begun(rewound, draft.observed) if _begins_anew(draft, iteration) else rewound
+    if _begins_anew(draft, iteration):
+        rewound = draft.recipe.started(rewound, draft.observed)
+    paid = paid_when_first_begun(draft, rewound, iteration)
+    return rewound.model_copy(update={"paid_when_first_begun": paid})
 
 
 def _begins_anew(draft: Draft, iteration: int) -> bool:
@@ -86,45 +91,39 @@ def _begins_anew(draft: Draft, iteration: int) -> bool:
     return iteration == 0 and draft.recipe.hindrance(draft.spec, draft.observed, draft.settings) is None
 
 
-def _begun_again(draft: Draft, iteration: int) -> JobStatus:
-    """Return the status with which an iteration begins again."""
-    rewound = _rewound(draft, iteration)
-    return rewound.model_copy(update={"again": paid_when_begun(draft, rewound, iteration)})
-
-
-def _can_begin(draft: Draft, begun: JobStatus) -> bool:
+def _can_begin(draft: Draft, proposed: JobStatus) -> bool:
     """Say whether the iteration before has ended, with a record that is still there."""
-    iteration = begun.iteration
+    iteration = proposed.iteration
     if iteration == 0:
         return True
-    if iteration <= draft.status.iteration and not begun.again:
+    if iteration <= draft.status.iteration and not proposed.paid_when_first_begun:
         # whether there are labels for it is another question, which has a number for an answer
-        begun = begun.model_copy(update={"again": {iteration: 0}})
-    return bool(begun.stages) and draft.recipe.next(draft.spec, begun) == Position(iteration, StageKind.EXPLORE)
+        proposed = proposed.model_copy(update={"paid_when_first_begun": {iteration: 0}})
+    return bool(proposed.stages) and draft.recipe.next(draft.spec, proposed) == Position(iteration, StageKind.EXPLORE)
 
 
-def _complaint(draft: Draft, begun: JobStatus) -> str | None:
+def _complaint(draft: Draft, proposed: JobStatus) -> str | None:
     """Say why an iteration cannot be begun again, and how to get out; None if it can.
 
     Parameters
     ----------
-    begun
+    proposed
         The status with which it would begin.
     """
-    if _can_begin(draft, begun):
-        words = missing_labels(draft, begun)
+    if _can_begin(draft, proposed):
+        words = missing_labels(draft, proposed)
         if words is None:
             return None
     else:
         after = sorted({0, *(record.iteration + 1 for record in draft.status.stages)})
-        possible = [str(i) for i in after if _can_begin(draft, _begun_again(draft, i))]
+        possible = [str(i) for i in after if _can_begin(draft, _proposed(draft, i))]
         words = (
-            f"spec.restart.fromIteration is {begun.iteration}, but the job can be restarted from "
+            f"spec.restart.fromIteration is {proposed.iteration}, but the job can be restarted from "
             f"{', '.join(possible)} only: the iteration before must have ended and still be in status.stages, and the "
             "budget must not be used up"
         )
         last = draft.status.iteration
-        if begun.iteration > last and not draft.status.phase.terminal:
+        if proposed.iteration > last and not draft.status.phase.terminal:
             words += (
                 f". {last + 1} can be begun when iteration {last} has ended: spec.stop AfterIteration waits for that"
             )

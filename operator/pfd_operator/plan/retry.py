@@ -81,8 +81,8 @@ def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     """Try again; only an attempt that was soon lost waits: after hours of work one eviction is no loop of them."""
     uncounted = active.attempt - draft.status.first_attempt + 1 - active.counted_failures
     # by the clock of its node, which may be ahead
-    begun = min(active.started_at or draft.now, draft.now)
-    not_before = begun + timedelta(seconds=_backoff_seconds(draft, uncounted))
+    started = min(active.started_at or draft.now, draft.now)
+    not_before = started + timedelta(seconds=_backoff_seconds(draft, uncounted))
     waits = not_before > draft.now
     draft.set_active(state=ActiveState.BACKOFF, not_before=not_before if waits else None)
     words = f"; it is tried again in {(not_before - draft.now).total_seconds():.0f} s" if waits else ""

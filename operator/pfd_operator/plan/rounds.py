@@ -81,13 +81,13 @@ def selected(
     )
 
 
-def stopped(spec: JobSpec, status: JobStatus, position: Position, begun: bool, start_labels: int) -> Ending | None:
+def stopped(spec: JobSpec, status: JobStatus, position: Position, attempted: bool, start_labels: int) -> Ending | None:
     """Say why a round does not begin, or stops before it costs labels: the user's wish, or no label left."""
     if position == Position(0, StageKind.SELECT):
         return _start_stopped(spec, status, start_labels)
     if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
         return None
-    if position.stage is StageKind.EXPLORE and not begun and spec.stop is Stop.AFTER_ITERATION:
+    if position.stage is StageKind.EXPLORE and not attempted and spec.stop is Stop.AFTER_ITERATION:
         message = f"stopped after iteration {position.iteration - 1} (spec.stop); remove spec.stop to go on"
         return Ending(Phase.CANCELLED, OperatorReason.CANCELLED, message)
     if labels_left(spec, status, position.iteration) == 0:
@@ -125,9 +125,9 @@ def prepared(system: System) -> PreparedSystem:
 def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
     """Return the status with what is taken alike in all recipes: labels, starts, and the tasks that label has."""
     status = take_labels(status, results)
-    if (begun := found_by(results, PrepareOutcome)) is not None:
-        status = with_count(status, STARTS, begun.starts)
-        status = status.model_copy(update={"without_pressure": begun.without_pressure})
+    if (prepared := found_by(results, PrepareOutcome)) is not None:
+        status = with_count(status, STARTS, prepared.starts)
+        status = status.model_copy(update={"without_pressure": prepared.without_pressure})
     if (selected := found_by(results, SelectOutcome)) is not None:
         status = with_count(status, TASKS, selected.tasks)
     return status

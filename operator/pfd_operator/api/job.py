@@ -117,10 +117,14 @@ class JobSpec(Strict):
         "seed and some of labeling may change.",
     )
 
+    @property
+    def system_names(self) -> list[str]:
+        """Names of the systems."""
+        return [system.name for system in self.systems]
+
     @model_validator(mode="after")
     def _names_differ(self) -> JobSpec:
-        names = [system.name for system in self.systems]
-        if len(set(names)) != len(names):
+        if len(set(self.system_names)) != len(self.systems):
             raise ValueError("systems: names must differ")
         return self
 

@@ -9,7 +9,7 @@ from pfd_operator.api.status import JobStatus
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 
-from .reading import CannotShow, errors_against, read, status_of
+from .reading import CannotShow, errors_against, get_at, status_of
 from .tables import table
 
 HEADER = (
@@ -39,7 +39,7 @@ async def show_models(api: KubeApi, namespace: str | None, out: TextIO) -> None:
     rows: list[list[str]] = []
     newer = 0
     for kind in KINDS:
-        listed = await read(api, collection_path(kind, namespace))
+        listed = await get_at(api, collection_path(kind, namespace))
         # items of a list do not say their kind
         for snapshot in (Snapshot({**item, "kind": kind}) for item in listed["items"]):
             try:

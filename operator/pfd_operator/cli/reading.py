@@ -44,7 +44,7 @@ def _names(kind: Kind) -> set[str]:
     return {f"{name}{group}" for name in plain for group in ("", f".{GROUP}", f".{VERSION}.{GROUP}")}
 
 
-async def read(api: KubeApi, path: str) -> dict[str, Any]:
+async def get_at(api: KubeApi, path: str) -> dict[str, Any]:
     """Return what the API server has at a path of jobs.
 
     Raises

@@ -23,7 +23,7 @@ from pfd_operator.kube.resources import Key, Snapshot, resource_path
 from pfd_operator.plan.budget import elapsed_seconds
 from pfd_operator.plan.conditions import find_condition, find_true
 
-from .reading import REFERENCE, CannotShow, errors_against, kinds_and_name, read, status_of
+from .reading import REFERENCE, CannotShow, errors_against, get_at, kinds_and_name, status_of
 from .tables import duration, printable, table
 
 POLL_SECONDS = 2.0
@@ -86,7 +86,7 @@ async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
     kinds, plain = kinds_and_name(name)
     for kind in kinds:
         try:
-            return Snapshot(await read(api, resource_path(Key(kind.name, namespace, plain))))
+            return Snapshot(await get_at(api, resource_path(Key(kind.name, namespace, plain))))
         except ApiError as error:
             if error.status != 404:
                 raise

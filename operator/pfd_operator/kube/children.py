@@ -26,7 +26,7 @@ from .observe import (
     with_pods,
 )
 from .owner import Owner
-from .reading import read
+from .reading import kept_of
 from .resources import Key, Snapshot
 from .store import ResourceStore
 from .urgency import after_job, after_pod
@@ -133,7 +133,7 @@ class Children:
         """Ask the server for a resource's objects. In pages: ten thousand pods are hundreds of MiB."""
         path = collection.format(f"/namespaces/{owner.namespace}")
         pages = self._api.pages(path, {"labelSelector": f"{UID_LABEL}={owner.uid}"})
-        found = [read(parse, item, path) async for page in pages for item in page["items"]]
+        found = [kept_of(parse, item, path) async for page in pages for item in page["items"]]
         return [item for item in found if item is not None]
 
     def _with_pods(self, job: CachedJob) -> ObservedJob:

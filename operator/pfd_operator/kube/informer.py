@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from .api import ApiError, KubeApi
 from .nesting import read_json
 from .owner import Owner
-from .reading import name_of, read
+from .reading import kept_of, name_of
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class Informer(Generic[T]):
             self.heard_at = time.monotonic()
             version = page["metadata"]["resourceVersion"]
             for item in page.get("items", []):
-                parsed = read(self._watched.parse, item, self.path)
+                parsed = kept_of(self._watched.parse, item, self.path)
                 if parsed is not None:
                     listed[parsed.key] = parsed
         self._replace(listed)
@@ -178,7 +178,7 @@ class Informer(Generic[T]):
         self._version = item["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
             return
-        parsed, key = read(self._watched.parse, item, self.path), name_of(item)
+        parsed, key = kept_of(self._watched.parse, item, self.path), name_of(item)
         before = self._objects.get(key)
         if kind == "DELETED" or parsed is None:
             self._remove(key)

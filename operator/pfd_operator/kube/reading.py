@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def read(parse: Callable[[Mapping[str, Any]], T | None], item: Mapping[str, Any], path: str) -> T | None:
+def kept_of(parse: Callable[[Mapping[str, Any]], T | None], item: Mapping[str, Any], path: str) -> T | None:
     """Return what is kept of an object; None if it is not ours, which one that cannot be read is not either.
 
     Parameters

@@ -216,9 +216,7 @@ def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> b
 
 
 def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:
-    if spec.systems or status.teacher is None:
-        return [system.name for system in spec.systems]
-    return status.teacher.systems
+    return spec.system_names if spec.systems or status.teacher is None else status.teacher.systems
 
 
 def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None:

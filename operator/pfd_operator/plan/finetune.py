@@ -89,7 +89,7 @@ class FineTune:
                     engine=spec.labeling.engine,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, status, [system.name for system in spec.systems], position.iteration)
+                return explored(spec, status, spec.system_names, position.iteration)
             case StageKind.SELECT:
                 noise = spec.labeling.noise_check
                 return selected(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pfd_operator.api.conditions import Phase
+from pfd_operator.api.kinds import DISTILL_JOB, FINE_TUNE_JOB
 from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
 
 from .attempts import begin_stage, create_again, follow, next_attempt
@@ -22,7 +23,7 @@ from .stuck import watch_stuck
 from .tidy import tidy
 from .types import Decision, Observed, Resource, Settings
 
-RECIPES: dict[str, AnyRecipe] = {"FineTuneJob": FINE_TUNE, "DistillJob": DISTILL}
+RECIPES: dict[str, AnyRecipe] = {FINE_TUNE_JOB.name: FINE_TUNE, DISTILL_JOB.name: DISTILL}
 
 
 def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Settings, now: datetime) -> Decision:

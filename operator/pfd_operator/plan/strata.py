@@ -16,7 +16,7 @@ HOLDOUT_TRAJECTORIES = 8
 
 def explorations_in(spec: JobSpec, without_pressure: Collection[str]) -> list[tuple[str, Exploration]]:
     """Return the systems that a spec names, each with what is run of it."""
-    return explorations_of([system.name for system in spec.systems], spec.exploration, without_pressure)
+    return explorations_of(spec.system_names, spec.exploration, without_pressure)
 
 
 def strata_of(spec: JobSpec, without_pressure: Collection[str]) -> list[str]:
@@ -48,7 +48,7 @@ def holdout_exploration(spec: JobSpec, systems: Sequence[str], without_pressure:
 
 def too_few_for_the_holdout(spec: JobSpec) -> str:
     """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
-    systems, slabs = [system.name for system in spec.systems], _slabs(spec)
+    systems, slabs = spec.system_names, _slabs(spec)
     held_out = explorations_of(systems, holdout_exploration(spec, systems, slabs), slabs)
     most = sum(candidates_of_system(mine) for _, mine in held_out)
     if most >= spec.holdout.frames:

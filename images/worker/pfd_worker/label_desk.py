@@ -20,11 +20,11 @@ from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted
 from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, tasks_of_index
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
-from pfd_worker.store.labels import LASTING_FAILURES, LabelRecord, LabelStore, LastWords
+from pfd_worker.store.labels import LabelRecord, LabelStore, LastWords
 from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import stored_manifest
 
@@ -142,7 +142,7 @@ class LabelDesk:
             "its container was killed twice while it ran, most likely out of memory: raise "
             "spec.pods.label.resources.limits.memory, or use smaller frames"
         )
-        self.settle(entry, Verdict(reason="EngineKilled", message=words), 0.0)
+        self.settle(entry, Verdict(reason=LabelFailure.ENGINE_KILLED, message=words), 0.0)
 
     def claims(self) -> list[tuple[int, int]]:
         """Return (number of the entry, generation of our claim on it), for another container of this pod."""
@@ -167,7 +167,7 @@ class LabelDesk:
             frames=[frame_to_json(frame) for frame in verdict.frames],
             engine=entry.described,
             seconds=round(seconds, 3),
-            reason=verdict.reason,
+            reason=verdict.reason or "",
             message=verdict.message,
             stage="" if lasting else self.context.spec.digest,
         )

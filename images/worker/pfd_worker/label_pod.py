@@ -16,7 +16,7 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
 from pfd_worker.label_desk import Entry, LabelDesk
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import exit_code_of, failed, text_of
 from pfd_worker.labelers.registry import external_labeler
 from pfd_worker.run import commit, described, run_stage
@@ -164,7 +164,7 @@ def _verdict(entry: Entry, folder: Path) -> Verdict | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        return failed(folder, "OutputUnreadable", str(error))
+        return failed(folder, LabelFailure.OUTPUT_UNREADABLE, str(error))
     return external_labeler(entry.engine).read_outputs(entry.calculation, folder, exit_code)
 
 

@@ -7,13 +7,12 @@ import time
 
 from ase import Atoms
 
-from pfd_operator.contract.result import Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
 from pfd_worker.label_files import Failure, label_output, tasks_of_index
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.in_process import failed
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
@@ -41,7 +40,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
         for frame in verdict.frames:
             frame.info |= task.info | {"label_key": f"{key}-{task.frame}"}
             labels.append(frame)
-        if not verdict.ok:
+        if verdict.reason is not None:
             message = f"frame {task.frame} of {task.trajectory}: {verdict.message}"
             failures.append(Failure(number, f"{key}-{task.frame}", verdict.reason, message))
     seconds = round(time.monotonic() - started, 3)
@@ -81,5 +80,5 @@ def _judged(atoms: Atoms, predicted: Prediction | Exception) -> Verdict:
     virial = predicted.virial if has_virial(bare) else None
     frame = labelled(bare, predicted.energy, predicted.forces, virial)
     if not is_labelled(frame):
-        return Verdict(reason=Reason.NOT_A_NUMBER, message="the teacher's prediction is not finite")
+        return Verdict(reason=LabelFailure.NOT_A_NUMBER, message="the teacher's prediction is not finite")
     return Verdict((frame,))

@@ -22,7 +22,7 @@ from scipy.io import netcdf_file
 
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
 from pfd_worker.frames import cell_heights, labelled, reference_cell
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.k_points import k_mesh
 from pfd_worker.labelers.outputs import bytes_of, failed, fate, text_of
 from pfd_worker.labelers.task import Calculation
@@ -112,12 +112,12 @@ class AbinitLabeler:
         except FileNotFoundError:
             pass
         except ValueError as error:
-            return failed(directory, "OutputUnreadable", str(error))
+            return failed(directory, LabelFailure.OUTPUT_UNREADABLE, str(error))
         ended = fate(exit_code)
         if ended is None and _NOT_CONVERGED in text:
-            ended = "ScfNotConverged", "the self-consistent cycle did not converge"
+            ended = LabelFailure.SCF_NOT_CONVERGED, "the self-consistent cycle did not converge"
         elif ended is None and (exit_code != 0 or _FINISHED not in text):
-            ended = "EngineError", f"the engine ended with exit code {exit_code}"
+            ended = LabelFailure.ENGINE_ERROR, f"the engine ended with exit code {exit_code}"
         if ended is not None:
             sound = [] if calculation.aimd is None else _sound_steps(calculation.atoms, directory, text)
             return failed(directory, *ended, sound)
@@ -128,10 +128,10 @@ class AbinitLabeler:
             else:
                 frames.extend(_trajectory(calculation.atoms, directory))
         except _UNREADABLE as error:
-            return failed(directory, "OutputUnreadable", f"{type(error).__name__}: {error}", frames)
+            return failed(directory, LabelFailure.OUTPUT_UNREADABLE, f"{type(error).__name__}: {error}", frames)
         if calculation.aimd is not None and len(frames) != calculation.aimd.steps:
             words = f"{len(frames)} of {calculation.aimd.steps} MD steps were written"
-            return failed(directory, "OutputUnreadable", words, frames)
+            return failed(directory, LabelFailure.OUTPUT_UNREADABLE, words, frames)
         return Verdict(tuple(frames))
 
 

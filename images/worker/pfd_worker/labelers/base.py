@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -11,21 +12,38 @@ from ase import Atoms
 from pfd_worker.labelers.task import Calculation
 
 
+class LabelFailure(StrEnum):
+    """Why a calculation gave no label, as it is stored."""
+
+    SCF_NOT_CONVERGED = "ScfNotConverged"
+    ENGINE_ERROR = "EngineError"
+    ENGINE_KILLED = "EngineKilled"
+    TIMED_OUT = "TimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    OUTPUT_UNREADABLE = "OutputUnreadable"
+    NOT_A_NUMBER = "NotANumber"
+
+
+LASTING_FAILURES = frozenset({LabelFailure.SCF_NOT_CONVERGED})
+"""Failures that follow from structure, engine and settings: whoever computes the label meets them again.
+Time, memory and nodes are no part of a label's key: what ran out of them may succeed elsewhere."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a calculation."""
 
     frames: tuple[Atoms, ...] = ()
     """Labelled: energy (eV), forces (eV/Å), info["virial"] (3, 3) in eV. Of AIMD that failed, the steps before."""
-    reason: str = ""
-    """Empty if it succeeded."""
+    reason: LabelFailure | None = None
+    """None if it succeeded."""
     message: str = ""
     """The engine's last lines, for people."""
 
     @property
     def ok(self) -> bool:
         """Whether it came to its end."""
-        return not self.reason
+        return self.reason is None
 
 
 class ExternalLabeler(Protocol):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.labeling import AseEngine, XtbEngine
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.task import AimdSettings, Calculation
 from pfd_worker.models.base import FrameCalculator
 from pfd_worker.models.calculator import check_converged, make_calculator
@@ -132,9 +132,9 @@ def failed(error: Exception, frames: Sequence[Atoms] = ()) -> Verdict:
     named = any(_UNCONVERGED.search(kind.__name__) for kind in type(error).__mro__)
     # tblite says it in words only
     unconverged = named or isinstance(error, SCFError) or "not converged" in str(error).lower()
-    reason = "ScfNotConverged" if unconverged else "EngineError"
+    reason = LabelFailure.SCF_NOT_CONVERGED if unconverged else LabelFailure.ENGINE_ERROR
     if is_out_of_memory(error):
-        reason = "OutOfMemory"
+        reason = LabelFailure.OUT_OF_MEMORY
     return Verdict(tuple(frames), reason, f"{type(error).__name__}: {error}"[-1000:])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
-from pfd_worker.labelers.base import InProcessLabeler, Verdict
+from pfd_worker.labelers.base import InProcessLabeler, LabelFailure, Verdict
 from pfd_worker.labelers.task import Calculation
 from pfd_worker.models.workplace import ELSEWHERE
 
@@ -65,7 +65,7 @@ class LimitedLabeler:
         except TimeoutError:
             self._end()
             limit = f"spec.labeling.timeoutSeconds, {self._seconds:g} s"
-            return Verdict(reason="TimedOut", message=f"the calculation took longer than {limit}")
+            return Verdict(reason=LabelFailure.TIMED_OUT, message=f"the calculation took longer than {limit}")
         except (EOFError, ConnectionError):
             return _died(self._end(GRACE_SECONDS))
         return verdict
@@ -155,6 +155,6 @@ def _serve(connection: Connection, make: Callable[[], InProcessLabeler], folder:
 def _died(exit_code: int | None) -> Verdict:
     if exit_code == -signal.SIGKILL:
         words = "the calculator's process was killed (SIGKILL), most likely out of memory"
-        return Verdict(reason="EngineKilled", message=words)
+        return Verdict(reason=LabelFailure.ENGINE_KILLED, message=words)
     how = f"by signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"with exit code {exit_code}"
-    return Verdict(reason="EngineError", message=f"the calculator's process ended {how}")
+    return Verdict(reason=LabelFailure.ENGINE_ERROR, message=f"the calculator's process ended {how}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 
 LARGEST_BYTES = 128 * 2**20
 """Of one output. A single point with projections of every band on every atom is larger, and says nothing more."""
@@ -61,19 +61,19 @@ def exit_code_of(directory: Path) -> int:
     return int(text)
 
 
-def fate(exit_code: int) -> tuple[str, str] | None:
+def fate(exit_code: int) -> tuple[LabelFailure, str] | None:
     """Return reason and words for a run that was ended by others, None for one that ended by itself."""
     if exit_code == 137:
         return (
-            "EngineKilled",
+            LabelFailure.ENGINE_KILLED,
             "the engine was killed (SIGKILL), most likely out of memory, or it did not end when its time was over",
         )
     if exit_code == 124:
-        return "TimedOut", "the calculation took longer than spec.labeling.timeoutSeconds"
+        return LabelFailure.TIMED_OUT, "the calculation took longer than spec.labeling.timeoutSeconds"
     return None
 
 
-def failed(directory: Path, reason: str, words: str, frames: Sequence[Atoms] = ()) -> Verdict:
+def failed(directory: Path, reason: LabelFailure, words: str, frames: Sequence[Atoms] = ()) -> Verdict:
     """Return the verdict on a run that failed, with the engine's last lines; `frames` are what it gave before."""
     return Verdict(tuple(frames), reason, "\n".join([f"{words}; its last lines:", *_last_lines(directory)])[:2000])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.program import COMMAND_FILE, POSCAR_FILE, STRUCTURE_FILE, ProgramEngine
 from pfd_worker.frames import has_virial, is_labelled, labelled
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import failed, fate, text_of
 from pfd_worker.labelers.program_formats import is_unconverged, read_result
 from pfd_worker.labelers.task import Calculation
@@ -62,11 +62,13 @@ class ProgramLabeler:
         except ValueError as error:
             complaint = str(error)
         if is_unconverged(output.format, text):
-            return failed(directory, "ScfNotConverged", f"{output.file} says that the cycle did not converge")
+            return failed(
+                directory, LabelFailure.SCF_NOT_CONVERGED, f"{output.file} says that the cycle did not converge"
+            )
         if exit_code != 0:
-            return failed(directory, "EngineError", f"the program ended with exit code {exit_code}")
+            return failed(directory, LabelFailure.ENGINE_ERROR, f"the program ended with exit code {exit_code}")
         if complaint:
-            return failed(directory, "OutputUnreadable", complaint)
+            return failed(directory, LabelFailure.OUTPUT_UNREADABLE, complaint)
         return self._read(calculation, directory, text)
 
     def _read(self, calculation: Calculation, directory: Path, text: str) -> Verdict:
@@ -77,8 +79,8 @@ class ProgramLabeler:
                 return Verdict((label_of(calculation.atoms, found),))
         except Exception as error:  # readers of other programs' outputs raise whatever they like
             words = f"{output.file} ({output.format}): {type(error).__name__}: {error}"[:500]
-            return failed(directory, "OutputUnreadable", words)
-        return failed(directory, "ScfNotConverged", f"{output.file} says that the cycle did not converge")
+            return failed(directory, LabelFailure.OUTPUT_UNREADABLE, words)
+        return failed(directory, LabelFailure.SCF_NOT_CONVERGED, f"{output.file} says that the cycle did not converge")
 
 
 def poscar_order(atoms: Atoms) -> NDArray[np.intp]:

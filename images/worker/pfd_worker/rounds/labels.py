@@ -12,10 +12,10 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.label_files import read_failures, read_labels, read_tasks
+from pfd_worker.labelers.base import LASTING_FAILURES
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.store.labels import LASTING_FAILURES
 from pfd_worker.store.manifests import mark
 
 _HOLD_OUT = "hold-out"

@@ -12,9 +12,6 @@ from pfd_worker.store.objects import ObjectStore
 
 CLAIM_SECONDS = 90.0
 """A claim whose owner is not heard of for this long belongs to a dead pod."""
-LASTING_FAILURES = frozenset({"ScfNotConverged"})
-"""Reasons of failures that follow from structure, engine and settings: whoever computes the label meets them again.
-Time, memory and nodes are no part of a label's key: what ran out of them may succeed elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def test_values_that_are_not_numbers_are_a_failed_label(quantity):
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (True, ""),
-        (np.True_, ""),
+        (True, None),
+        (np.True_, None),
         (False, "ScfNotConverged"),
         # an output that was cut off says nothing of the cycle: no failure for everybody
         (None, "EngineError"),

@@ -187,7 +187,7 @@ HARD_STOP = "aborting loop because hard stop was set"
         ("extxyz", extxyz(salt()), 124, "TimedOut"),
         ("extxyz", extxyz(salt()), 137, "EngineKilled"),
         ("extxyz", extxyz(salt(), "energy=1 converged=F"), 0, "ScfNotConverged"),
-        ("extxyz", extxyz(salt(), "energy=1 converged=T"), 0, ""),
+        ("extxyz", extxyz(salt(), "energy=1 converged=T"), 0, None),
         ("vasp-xml", program_outputs.vasprun(as_poscar(salt()), 60), 0, "ScfNotConverged"),
         ("vasp-xml", XML[: XML.index("</calculation>")], 0, "OutputUnreadable"),
         ("vasp-xml", XML.replace('varray name="forces"', 'varray name="none"'), 0, "OutputUnreadable"),

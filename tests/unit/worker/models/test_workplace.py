@@ -109,7 +109,7 @@ def test_results_of_the_frame_before_are_no_results_of_this_one(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     labeler = program(tmp_path, good=2, directory=directory.replace("/elsewhere", str(tmp_path / "disk")))
     verdicts = [labeler.compute(single_point(seed)) for seed in (1, 2, 3)]
-    assert [verdict.reason for verdict in verdicts] == ["", "", "EngineError"]
+    assert [verdict.reason for verdict in verdicts] == [None, None, "EngineError"]
     energies = [verdict.frames[0].get_potential_energy() for verdict in verdicts[:2]]
     assert energies == pytest.approx([single_point(seed).atoms.positions.sum() for seed in (1, 2)])
     assert not (tmp_path / "restarted").exists()

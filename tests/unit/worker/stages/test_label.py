@@ -16,7 +16,7 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
-from pfd_worker.labelers.base import Verdict
+from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.labelers.task import Calculation
@@ -106,7 +106,9 @@ def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypat
     class FailsAtTheThird:
         def compute(self, task: Calculation) -> Verdict:
             verdict = AseLabeler(EMT).compute(task)
-            return verdict if task.aimd is None else Verdict(verdict.frames[:2], "ScfNotConverged", "its last words")
+            if task.aimd is None:
+                return verdict
+            return Verdict(verdict.frames[:2], LabelFailure.SCF_NOT_CONVERGED, "its last words")
 
     monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(FailsAtTheThird()))
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
@@ -123,8 +125,9 @@ def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypat
 class Fails:
     """A labeler that ends in one way until it is told otherwise."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason, self.calls = reason, 0
+    def __init__(self, reason: LabelFailure) -> None:
+        self.reason: LabelFailure | None = reason
+        self.calls = 0
 
     def compute(self, task: Calculation) -> Verdict:
         self.calls += 1
@@ -135,7 +138,7 @@ class Fails:
 
 @pytest.fixture
 def fails(monkeypatch):
-    def made(reason: str) -> Fails:
+    def made(reason: LabelFailure) -> Fails:
         labeler = Fails(reason)
         monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(labeler))
         return labeler
@@ -143,7 +146,7 @@ def fails(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("reason", ["TimedOut", "EngineKilled", "OutOfMemory", "EngineError", "OutputUnreadable"])
+@pytest.mark.parametrize("reason", sorted(set(LabelFailure) - LASTING_FAILURES))
 def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(tmp_path, fails, reason):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), trajectory=False)
@@ -152,7 +155,7 @@ def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(t
     other.runs = 10
     assert label(other, selected).reused
     assert labeler.calls == 2
-    labeler.reason = ""
+    labeler.reason = None
     assert label(loop, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=2, failed=0, reused=0)
     assert counts(loop) == {"paid": 4, "reused": 0, "failed": 2, "wasted": 0}
     assert label(other, selected, timeoutSeconds=6001).outcome == LabelOutcome(labels=2, failed=0, reused=2)
@@ -162,7 +165,7 @@ def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(t
 
 def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
-    labeler, selected = fails("ScfNotConverged"), select(loop, ("Cu",), trajectory=False)
+    labeler, selected = fails(LabelFailure.SCF_NOT_CONVERGED), select(loop, ("Cu",), trajectory=False)
     label(loop, selected)
     other.runs = 10
     assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=0, failed=1, reused=1)
@@ -171,7 +174,7 @@ def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
 
 def test_an_attempt_that_goes_on_neither_tries_again_nor_counts_twice(tmp_path, fails):
     loop = Loop(tmp_path)
-    labeler, selected = fails("TimedOut"), select(loop, trajectory=False)
+    labeler, selected = fails(LabelFailure.TIMED_OUT), select(loop, trajectory=False)
     stopping = threading.Event()
     with pytest.raises(StageError):
         loop.run(LABEL, 1, {"select": selected}, 0, stopping, progress=lambda *_: stopping.set())

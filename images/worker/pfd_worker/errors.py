@@ -39,6 +39,11 @@ def transient(reason: Reason, message: str) -> StageError:
     return StageError(ExitCode.TRANSIENT, reason, message)
 
 
+def absent(message: str) -> AbsentError:
+    """Return that the user names an object that there is not."""
+    return AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, message)
+
+
 def out_of_memory(message: str) -> StageError:
     """Return the end of a stage that needs more memory than it has, which another attempt would not have either."""
     return user_error(Reason.OUT_OF_MEMORY, message)

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from pfd_operator.contract.model_source import ModelFamily, ModelSource
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError, transient
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import transient, user_error
 from pfd_worker.stage_context import StageContext
 
 _IF_OF_DEEPMD = (
@@ -59,8 +59,7 @@ def _require_sevennet(source: ModelSource, where: str) -> None:
     try:
         import sevenn  # noqa: F401
     except ModuleNotFoundError as error:
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.MODEL_NOT_FOUND,
             f"{where} is SevenNet's, which this worker image does not hold. Whoever runs the operator can set "
             "images.calculators of the chart to one that does (target sevennet of images/worker)."
@@ -75,8 +74,7 @@ def _sevennet(name: str, path: Path, where: str) -> None:
     try:
         shutil.copyfile(pretrained_name_to_path(name), path)
     except ValueError as error:
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.MODEL_NOT_FOUND,
             f"{where}.pretrained: SevenNet knows no model {name!r}. Its wheel brings 7net-0 and 7net-l3i5.",
         ) from error
@@ -89,8 +87,7 @@ def _download(name: str, path: Path, cache: Path, where: str) -> None:
 
     known = available_model_names()
     if name not in known:
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.MODEL_NOT_FOUND,
             f"{where}.pretrained: deepmd-kit knows no model {name!r}. It knows: {', '.join(known)}.",
         )

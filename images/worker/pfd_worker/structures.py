@@ -10,7 +10,7 @@ from ase.build import surface
 from ase.io import read
 from ase.io.formats import UnknownFileTypeError
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.systems import Perturb
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import periodic_cell
@@ -45,13 +45,12 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
     except Exception as error:  # ASE's readers raise whatever the text leads them to
         raise _unreadable(where, f"{type(error).__name__}: {error}") from error
     if not structures:
-        raise StageError(ExitCode.USER_ERROR, Reason.STRUCTURE_EMPTY, f"{where} holds no structure.")
+        raise user_error(Reason.STRUCTURE_EMPTY, f"{where} holds no structure.")
     return [_checked(atoms, number, where) for number, atoms in enumerate(structures)]
 
 
 def _unreadable(where: str, why: str) -> StageError:
-    return StageError(
-        ExitCode.USER_ERROR,
+    return user_error(
         Reason.STRUCTURE_UNREADABLE,
         f"{where} cannot be read: {why}. Give a file ASE reads (extended XYZ, CIF, POSCAR, …) with its ending.",
     )
@@ -59,14 +58,13 @@ def _unreadable(where: str, why: str) -> StageError:
 
 def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
     if len(atoms) == 0:
-        raise StageError(ExitCode.USER_ERROR, Reason.STRUCTURE_EMPTY, f"{where}, frame {number}: no atoms.")
+        raise user_error(Reason.STRUCTURE_EMPTY, f"{where}, frame {number}: no atoms.")
     if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
         raise _unreadable(f"{where}, frame {number}", "positions or cell are not finite numbers")
     if (atoms.numbers < 1).any():
         raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
     if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-3) < atoms.pbc.sum():
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.STRUCTURE_UNREADABLE,
             f"{where}, frame {number}: where it is periodic (pbc {atoms.pbc.tolist()}), its cell vectors are zero or "
             "parallel. Give it a cell, or pbc F where it has no periods.",
@@ -79,8 +77,7 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
     bare = Atoms(atoms.numbers, positions=atoms.positions, cell=cell, pbc=atoms.pbc)
     overlap = closest_overlap(bare, OVERLAP_FACTOR)
     if overlap is not None:
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.ATOMS_OVERLAP,
             f"{where}, frame {number}: {overlap.describe(bare)} ({OVERLAP_FACTOR:g} × the sum of covalent radii). "
             "Look for doubled atoms, a wrong cell or wrong units.",
@@ -165,8 +162,7 @@ def _unvaried(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
         atoms = surface(atoms, slab.miller, slab.layers, vacuum=slab.vacuum, periodic=True)
     atoms = atoms.repeat(perturb.supercell)
     if perturb.vacancies >= len(atoms):
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.STRUCTURE_EMPTY,
             f"system {system}: perturb.vacancies is {perturb.vacancies}, but the cell has {len(atoms)} atoms only. "
             "Enlarge perturb.supercell or remove fewer atoms.",
@@ -210,8 +206,7 @@ def _draw(base: Atoms, perturb: Perturb, rng: np.random.Generator, system: str) 
         if overlap is None:
             return atoms
         closest = overlap.describe(atoms)
-    raise StageError(
-        ExitCode.USER_ERROR,
+    raise user_error(
         Reason.ATOMS_OVERLAP,
         f"system {system}: with perturb.displacement {perturb.displacement:g} Å, {closest} in "
         f"{MAX_DRAWS} draws out of {MAX_DRAWS}. Lower perturb.displacement.",

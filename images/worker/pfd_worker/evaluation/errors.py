@@ -10,9 +10,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.tasks import temperature_of
-from pfd_worker.errors import StageError
+from pfd_worker.errors import user_error
 from pfd_worker.evaluation.bootstrap import Floats, grouped, rmse_interval
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.base import Prediction
@@ -68,8 +68,7 @@ def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
         )
         finite = np.isfinite(energy) and np.isfinite(error.forces).all()
         if not finite or (error.virial is not None and not np.isfinite(error.virial).all()):
-            raise StageError(
-                ExitCode.USER_ERROR,
+            raise user_error(
                 Reason.NOT_A_NUMBER,
                 f"frame {number} ({atoms.get_chemical_formula()}, {error.stratum}): model or label gives a value that "
                 "is not a number. The training may have diverged: lower spec.training.learningRateStart.",
@@ -180,9 +179,7 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
         NotANumber, if there is no frame: an empty set has no error.
     """
     if not errors:
-        raise StageError(
-            ExitCode.USER_ERROR, Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told"
-        )
+        raise user_error(Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told")
     worst = worst_strata(errors).force
     (low, high), (_, energy_high), (_, virial_high) = (_interval(parts, seed) for parts in _parts(errors).values())
     return ErrorMetrics(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import user_error
 
 MODEL_FIELD = "spec.model"
 
@@ -51,8 +51,7 @@ def load_checkpoint(path: Path, where: str = MODEL_FIELD) -> dict[str, Any]:
         raise
     except Exception as error:  # the unpickler raises whatever foreign bytes lead it to
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.NOT_A_CHECKPOINT,
             f"{where}: {path.name} is not a deepmd-kit PyTorch checkpoint ({message[:200]}). "
             "Give the .pt file that `dp --pt train` wrote; frozen .pth and TensorFlow .pb models cannot be fine-tuned.",
@@ -81,8 +80,7 @@ def inspect_checkpoint(path: Path, branch: str | None = None, where: str = MODEL
     branches = list(params.get("model_dict", {}))
     if not branches:
         if branch not in (None, "Default"):
-            raise StageError(
-                ExitCode.USER_ERROR,
+            raise user_error(
                 Reason.UNKNOWN_BRANCH,
                 f"{where}.branch: the checkpoint has a single model and no branch {branch!r}. Leave branch out.",
             )
@@ -95,8 +93,7 @@ def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None, where: st
     if branch is None:
         if len(model_dict) == 1:
             return next(iter(model_dict))
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.BRANCH_REQUIRED,
             f"{where}.branch: the checkpoint has {len(model_dict)} branches and none is chosen; without one the "
             f"fitting net would start from random numbers. Set branch to one of: {names}.",
@@ -104,8 +101,7 @@ def _resolve_branch(model_dict: Mapping[str, Any], branch: str | None, where: st
     for name, section in model_dict.items():
         if branch == name or branch in (section.get("model_branch_alias") or []):
             return name
-    raise StageError(
-        ExitCode.USER_ERROR,
+    raise user_error(
         Reason.UNKNOWN_BRANCH,
         f"{where}.branch: the checkpoint has no branch {branch!r}. Set branch to one of: {names}.",
     )

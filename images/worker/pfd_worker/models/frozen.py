@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import transient, user_error
 from pfd_worker.models.deepmd import DeepmdModel
 
 FROZEN_SUFFIX = ".pth"
@@ -94,5 +94,5 @@ def _run(command: str, arguments: list[str], source: Path, output: Path) -> None
     message = f"`dp {command}` of {source.name} ended with code {child.returncode}:\n{text}"
     if command == "compress" and child.returncode > 0:
         advice = "Set spec.student.compress to false to go on with the frozen model."
-        raise StageError(ExitCode.USER_ERROR, Reason.STUDENT_NOT_COMPRESSIBLE, f"{message}\n{advice}")
-    raise StageError(ExitCode.TRANSIENT, Reason.INTERNAL_ERROR, message)
+        raise user_error(Reason.STUDENT_NOT_COMPRESSIBLE, f"{message}\n{advice}")
+    raise transient(Reason.INTERNAL_ERROR, message)

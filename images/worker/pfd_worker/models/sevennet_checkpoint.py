@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.models.checkpoint import MODEL_FIELD, CheckpointInfo
 
 _SHIFT, _SCALE = "rescale_atomic_energy.shift", "rescale_atomic_energy.scale"
@@ -70,8 +70,7 @@ def extract_model(path: Path, branch: str | None, output: Path, where: str = MOD
             where,
         )
     if branch is not None:
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.UNKNOWN_BRANCH,
             f"{where}.branch: a SevenNet checkpoint has no branch {branch!r}. Leave branch out.",
         )
@@ -145,4 +144,4 @@ def _elements(type_map: Mapping[int, int]) -> list[str]:
 
 
 def _not_usable(why: str, where: str) -> StageError:
-    return StageError(ExitCode.USER_ERROR, Reason.NOT_A_CHECKPOINT, f"{where}: {why}")
+    return user_error(Reason.NOT_A_CHECKPOINT, f"{where}: {why}")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.sample import spread_over_compositions
 from pfd_worker.evaluation.sources import by_source, check_zeros
@@ -142,7 +142,7 @@ def _read(path: Path, number: int) -> list[Atoms]:
 
 
 def _invalid(message: str) -> StageError:
-    return StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, f"{message}.")
+    return user_error(Reason.DATA_INVALID, f"{message}.")
 
 
 def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.model_source import ModelSource
-from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
@@ -126,8 +126,7 @@ def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> No
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             if symbol not in info.type_map:
                 known = first_of(info.type_map, 40)
-                raise StageError(
-                    ExitCode.USER_ERROR,
+                raise user_error(
                     Reason.UNKNOWN_ELEMENT,
                     f"{_source(atoms)} contains {symbol}, which the model ({where}) does not know. "
                     f"It knows: {known}. Choose another model or remove what contains it.",

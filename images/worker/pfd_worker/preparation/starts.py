@@ -8,11 +8,11 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.stage import PreparedSystem, PrepareParams
 from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError
+from pfd_worker.errors import user_error
 from pfd_worker.frames import read_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
@@ -71,8 +71,7 @@ def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
         )
     path = Path(system.structures)
     if not path.is_file():
-        raise StageError(
-            ExitCode.USER_ERROR,
+        raise user_error(
             Reason.STRUCTURE_UNREADABLE,
             f"system {system.name}: there is no file {path.name}. The job's namespace has no ConfigMap of the name "
             f"given in structures.configMap, or that one has no key {path.name}. kubectl describe configmap NAME shows "

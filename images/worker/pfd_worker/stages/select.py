@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome, SelectOutcome
-from pfd_operator.contract.result import Caution, CautionReason, ExitCode, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.selection import NOISE, Aimd, Apart, Purpose
 from pfd_operator.contract.stage import SelectParams
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, reference_cell, write_frames
 from pfd_worker.label_files import write_frame_places, write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
@@ -260,8 +260,7 @@ def _no_candidates(shards: Sequence[Manifest]) -> StageError:
         for record in records[:3]
         if record["exploded_at_step"] is not None
     )
-    return StageError(
-        ExitCode.USER_ERROR,
+    return user_error(
         Reason.NO_CANDIDATES,
         f"MD gave no candidate frame in {len(records)} trajectories ({ends or 'shorter than sampleEvery'}). "
         "Lower the temperatures, timestepFs or selection.minDistanceFactor, check the model's branch, or make "

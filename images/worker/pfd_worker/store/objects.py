@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import AbsentError
+from pfd_worker.errors import absent
 
 
 def scheme_and_place(uri: str) -> tuple[str, str]:
@@ -143,7 +142,7 @@ class DirectoryStore:
     def download(self, key: str, path: Path) -> None:
         """Fetch an object into a file."""
         if not self.exists(key):
-            raise AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"there is no {key} in {self.root}")
+            raise absent(f"there is no {key} in {self.root}")
         shutil.copyfile(self.root / key, path)
 
     def delete(self, key: str) -> None:
@@ -154,8 +153,7 @@ class DirectoryStore:
         """Fetch a file:// address."""
         scheme, place = scheme_and_place(uri)
         if scheme != "file" or not Path(place).is_file():
-            words = f"{uri}: no such file (a store in a folder reads file:// only)"
-            raise AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, words)
+            raise absent(f"{uri}: no such file (a store in a folder reads file:// only)")
         shutil.copyfile(place, path)
 
     def uri(self, key: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import AbsentError, StageError, transient, user_error
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, absent, transient, user_error
 
 FAILURES = (ClientError, BotoCoreError, Boto3Error)
 """What boto3 raises of a request."""
@@ -62,7 +62,7 @@ def explained(error: Exception, where: str, address: str) -> StageError:
     """
     code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
     if code in _ABSENT:
-        return AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, f"{address}: there is no such object")
+        return absent(f"{address}: there is no such object")
     if code == "NoSuchBucket":
         return user_error(
             Reason.BUCKET_NOT_FOUND,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError, out_of_memory, transient, user_error
+from pfd_worker.errors import StageError, out_of_memory, preempted, transient, user_error
 from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
 from pfd_worker.team import ALONE, Team
@@ -110,7 +110,7 @@ class TrainingProcess:
                 saved_at = time.monotonic()
             if stopped:
                 at = f"step {saved[1]}" if saved else "the start"
-                raise StageError(ExitCode.PREEMPTED, Reason.PREEMPTED, f"stopped; training goes on from {at}.")
+                raise preempted(f"stopped; training goes on from {at}.")
 
     def _newest(self) -> tuple[Path, int] | None:
         found = self.session.checkpoints()
@@ -164,8 +164,7 @@ def _free_gpu_memory() -> None:
 
 
 def _diverged(point: CurvePoint) -> StageError:
-    return StageError(
-        ExitCode.USER_ERROR,
+    return user_error(
         Reason.NOT_A_NUMBER,
         f"the training loss is not a number at step {point.step}: training diverged. "
         "Lower spec.training.learningRateStart, and look for outliers in the labels.",

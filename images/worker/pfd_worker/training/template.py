@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, user_error
 
 
 def refuse_owned_keys(template: Mapping[str, Any], owned: Mapping[tuple[str, ...], str]) -> None:
@@ -34,7 +34,7 @@ def refuse_owned_keys(template: Mapping[str, Any], owned: Mapping[tuple[str, ...
 
 def invalid_template(message: str) -> StageError:
     """Return the error of a template."""
-    return StageError(ExitCode.USER_ERROR, Reason.TRAINING_TEMPLATE_INVALID, f"spec.training.template: {message}")
+    return user_error(Reason.TRAINING_TEMPLATE_INVALID, f"spec.training.template: {message}")
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.systems import Perturb
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import periodic_cell
-from pfd_worker.selection.geometry import closest_overlap
+from pfd_worker.selection.overlaps import closest_overlap
 from pfd_worker.unsupported import unsupported
 
 OVERLAP_FACTOR = 0.5

@@ -19,7 +19,7 @@ from ase.data import covalent_radii
 
 from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.selection.choice import choose_frames
-from pfd_worker.selection.geometry import GeometryLimits, geometry_fault, geometry_faults
+from pfd_worker.selection.geometry import geometry_fault
 from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.representative import Candidate
 
@@ -37,18 +37,13 @@ FRAMES_OF_A_TRAJECTORY = 500
 
 
 def filter_ms_per_frame() -> dict[int, dict[str, float]]:
-    """Return milliseconds per frame by number of atoms: ours with all checks, PFD-kit's distance filter alone.
-
-    Ours of a shard of frames at once, and of one after another, as MD asks for it.
-    """
+    """Return milliseconds per frame by number of atoms: ours with all checks, PFD-kit's distance filter alone."""
     found = {}
-    limits = GeometryLimits(MIN_DISTANCE_FACTOR)
     for atoms, repeat in REPEATS.items():
         crystal = bulk("NaCl", "rocksalt", a=5.69, cubic=True).repeat(repeat)
         frames = [_rattled(crystal, seed) for seed in range(FRAMES_FILTERED)]
         peers = frames[: PEER_FRAMES[atoms]]
         found[atoms] = {
-            "ours": _ms(lambda frames=frames: geometry_faults(frames, limits)) / len(frames),
             "ours_in_md": _ms(lambda frames=frames: [geometry_fault(frame, MIN_DISTANCE_FACTOR) for frame in frames])
             / len(frames),
             "pfdkit": _ms(lambda peers=peers: [pfdkit_distances_hold(frame) for frame in peers]) / len(peers),

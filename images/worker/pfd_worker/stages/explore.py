@@ -28,7 +28,7 @@ from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
-from pfd_worker.selection.geometry import GeometryLimits, energy_faults
+from pfd_worker.selection.geometry import energy_faults
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
@@ -50,7 +50,7 @@ def run(context: StageContext) -> StageOutput:
         for task, ordinal in _tasks(context, params)
     ]
     outcomes = _run_all(context, params, model, runs)
-    _end_where_energies_explode(outcomes, GeometryLimits(params.min_distance_factor))
+    _end_where_energies_explode(outcomes)
     for run, outcome in zip(runs, outcomes, strict=True):
         outcome.drop_equilibration(run.task.equilibration_steps)
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
@@ -95,10 +95,10 @@ def _run_all(
         raise preempted("stopped; MD of this index starts anew.") from None
 
 
-def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome], limits: GeometryLimits) -> None:
+def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome]) -> None:
     """End trajectories at the first frame whose energy is far from the others': MD by itself cannot tell."""
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
-    faults = iter(energy_faults(frames, [atoms.info["potential_energy"] for atoms in frames], limits))
+    faults = iter(energy_faults(frames, [atoms.info["potential_energy"] for atoms in frames]))
     for outcome in outcomes:
         outcome.end_at_first(list(islice(faults, len(outcome.frames))))
 

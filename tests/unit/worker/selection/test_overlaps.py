@@ -1,4 +1,4 @@
-"""The batched search against ASE's neighbour list, frame by frame."""
+"""The k-d tree against ASE's neighbour list."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,7 @@ from ase.neighborlist import neighbor_list
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfd_worker.selection import overlaps
-from pfd_worker.selection.overlaps import closest_overlap, closest_overlaps
+from pfd_worker.selection.overlaps import closest_overlap
 
 
 def random_frame(seed: int) -> Atoms:
@@ -28,28 +27,19 @@ def reference_ratio(atoms: Atoms, factor: float) -> float | None:
     return float((distances / (radii[first] + radii[second])).min()) if len(distances) else None
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=8), st.sampled_from([0.3, 0.6, 1.2]))
-def test_every_frame_of_a_shard_as_ases_neighbour_list_says(seeds, factor):
-    frames = [random_frame(seed) for seed in seeds]
-    for atoms, found in zip(frames, closest_overlaps(frames, factor), strict=True):
-        expected = reference_ratio(atoms, factor)
-        if found is None:
-            assert expected is None
-        else:
-            assert found.distance_angstrom / found.allowed_angstrom == pytest.approx(expected, abs=1e-9)
+@given(st.integers(0, 10**6), st.sampled_from([0.3, 0.6, 1.2]))
+def test_the_closest_pair_is_what_ases_neighbour_list_says(seed, factor):
+    atoms = random_frame(seed)
+    found, expected = closest_overlap(atoms, factor), reference_ratio(atoms, factor)
+    if found is None:
+        assert expected is None
+    else:
+        assert found.distance_angstrom / found.allowed_angstrom == pytest.approx(expected, abs=1e-9)
 
 
-def test_batches_change_nothing(monkeypatch):
-    frames = [random_frame(seed) for seed in range(40)]
-    together = closest_overlaps(frames, 0.6)
-    monkeypatch.setattr(overlaps, "ATOMS_AT_A_TIME", 15)
-    assert closest_overlaps(frames, 0.6) == together
-    assert any(together) and not all(together)
-
-
-def test_no_frames_and_frames_without_atoms_have_no_overlap():
-    assert closest_overlaps([], 0.6) == []
-    assert closest_overlaps([Atoms(), bulk("Si"), Atoms()], 0.6) == [None, None, None]
+def test_no_atoms_and_a_sound_crystal_have_no_overlap():
+    assert closest_overlap(Atoms(), 0.6) is None
+    assert closest_overlap(bulk("Si"), 0.6) is None
 
 
 def test_hydrogen_may_be_closer_than_heavy_atoms_of_the_same_frame():

@@ -133,6 +133,11 @@ def reference_cell(atoms: Atoms) -> NDArray[np.float64]:
     return np.reshape(np.asarray(atoms.info.get("reference_cell", atoms.cell.array), dtype=float), (3, 3))
 
 
+def bare(atoms: Atoms) -> Atoms:
+    """Return the structure and nothing that is known of it besides."""
+    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
 

@@ -13,7 +13,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from pfd_operator.contract.program import COMMAND_FILE, POSCAR_FILE, STRUCTURE_FILE, ProgramEngine
-from pfd_worker.frames import has_virial, is_labelled, labelled
+from pfd_worker.frames import bare, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import failed, fate, text_of
 from pfd_worker.labelers.program_formats import is_unconverged, read_result
@@ -39,7 +39,7 @@ class ProgramLabeler:
         """
         if calculation.labels > 1:
             raise ValueError("the engine `program` computes single points only")
-        atoms = _bare(calculation.atoms)
+        atoms = bare(calculation.atoms)
         write(directory / STRUCTURE_FILE, atoms, format="extxyz")
         if atoms.pbc.all():
             write(directory / POSCAR_FILE, atoms[poscar_order(atoms)], format="vasp", direct=True)
@@ -113,15 +113,10 @@ def label_of(atoms: Atoms, found: Atoms) -> Atoms:
         raise ValueError("there are no forces in it")
     forces = np.full((len(atoms), 3), np.nan)
     forces[order] = np.reshape(results["forces"], (len(atoms), 3))
-    frame = labelled(_bare(atoms), float(energy), forces, _virial(atoms, found))
+    frame = labelled(bare(atoms), float(energy), forces, _virial(atoms, found))
     if not is_labelled(frame):
         raise ValueError("it holds values that are not numbers")
     return frame
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    """Return the structure and nothing that we know of it besides."""
-    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
 def _virial(atoms: Atoms, found: Atoms) -> NDArray[np.float64] | None:

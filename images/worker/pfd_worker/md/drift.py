@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
+from pfd_worker.frames import bare
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import advance, run_trajectory
@@ -89,7 +90,8 @@ def measure_nve_drift(
 def _nve(
     start: Atoms, calculator: Calculator, task: MdTask, stopping: threading.Event, on_step: Callable[[int], None]
 ) -> NveDrift:
-    atoms = Atoms(start.numbers, positions=start.positions, cell=start.cell, pbc=start.pbc, calculator=calculator)
+    atoms = bare(start)
+    atoms.calc = calculator
     dynamics = make_dynamics(atoms, task, Ensemble.NVE)
     samples = [(0.0, atoms.get_total_energy() / len(atoms), atoms.get_temperature())]
     done, exploded_at_step, reason = 0, None, None

@@ -22,7 +22,7 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from pfd_operator.contract.exploration import Ensemble
-from pfd_worker.frames import cell_heights, read_frames, write_frames
+from pfd_worker.frames import bare, cell_heights, read_frames, write_frames
 from pfd_worker.md.cells import height
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.drift import MIN_DISTANCE_FACTOR
@@ -87,7 +87,7 @@ def write_aimd(path: Path, runs: Sequence[AimdRun]) -> None:
     frames = []
     for number, run in enumerate(runs):
         for atoms in run.frames:
-            frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            frame = bare(atoms)
             frame.set_momenta(atoms.get_momenta())
             about = {name: value for name, value in asdict(run).items() if name != "frames"}
             frame.info = {**about, "run": number}
@@ -149,17 +149,13 @@ def _again(
     conditions = Conditions(Ensemble.NVE, run.temperature_kelvin, run.timestep_fs)
     task = conditions.task(steps * run.timestep_fs / FS_PER_PS, seed=0)
     dynamics = VelocityVerlet(atoms, run.timestep_fs * units.fs)
-    frames = [_bare(atoms)]
+    frames = [bare(atoms)]
     for _ in range(steps):
         reason = advance(dynamics, 1, task, MIN_DISTANCE_FACTOR, run.frames[0])
         if reason is not None or stopping.is_set():
             return frames, reason
-        frames.append(_bare(atoms))
+        frames.append(bare(atoms))
     return frames, None
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
 def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms], list[Atoms]]], note: str) -> Replay:

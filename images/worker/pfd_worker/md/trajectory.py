@@ -14,7 +14,7 @@ from ase.md.md import MolecularDynamics
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_operator.contract.text import shortened
-from pfd_worker.frames import reference_cell
+from pfd_worker.frames import bare, reference_cell
 from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault
@@ -118,7 +118,7 @@ def advance(
 
 
 def _snapshot(atoms: Atoms, task: MdTask, ensemble: Ensemble, trajectory: str, step: int) -> Atoms:
-    frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    frame = bare(atoms)
     frame.info = {
         "system": task.system,
         "stratum": task.stratum,

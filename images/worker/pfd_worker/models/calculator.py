@@ -18,7 +18,7 @@ from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error
 from pfd_worker.frames import energy_of, has_virial
-from pfd_worker.models.base import ExactCalculator, Prediction
+from pfd_worker.models.base import ExactCalculator, Prediction, species_features
 from pfd_worker.models.workplace import Workplace
 
 FEATURE_CUTOFF_ANGSTROM = 6.0
@@ -175,7 +175,8 @@ def radial_features(atoms: Atoms, elements: Sequence[str]) -> NDArray[np.float32
         (2 * n_elements * n_elements * 12,), float32; zeros for elements the frame does not have.
     """
     i, j, distance = neighbor_list("ijd", atoms, FEATURE_CUTOFF_ANGSTROM)
-    kinds = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
+    symbols = atoms.get_chemical_symbols()
+    kinds = np.array([elements.index(symbol) for symbol in symbols])
     spacing = FEATURE_CUTOFF_ANGSTROM / _SHELLS
     centres = spacing * (np.arange(_SHELLS) + 0.5)
     smooth = 0.5 * (1 + np.cos(np.pi * distance / FEATURE_CUTOFF_ANGSTROM))
@@ -183,8 +184,5 @@ def radial_features(atoms: Atoms, elements: Sequence[str]) -> NDArray[np.float32
     atomic = np.zeros((len(atoms), len(elements), _SHELLS))
     np.add.at(atomic, (i, kinds[j]), values)
     flat: NDArray[Any] = atomic.reshape(len(atoms), -1)
-    parts: list[NDArray[Any]] = []
-    for element in range(len(elements)):
-        mine = flat[kinds == element]
-        parts += [mine.mean(axis=0), mine.std(axis=0)] if len(mine) else [np.zeros(flat.shape[1])] * 2
-    return np.concatenate(parts).astype(np.float32)
+    features: NDArray[np.float32] = species_features(flat[None], symbols, elements)[0]
+    return features

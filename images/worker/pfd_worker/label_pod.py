@@ -19,8 +19,8 @@ from pfd_worker.label_desk import Entry, LabelDesk
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import exit_code_of, failed, text_of
 from pfd_worker.labelers.registry import external_labeler
-from pfd_worker.run import commit, described, run_stage
-from pfd_worker.stage_context import StageContext
+from pfd_worker.run import run_stage
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.manifests import read_manifest
 
 HEARTBEAT_LOST_SECONDS = 60.0
@@ -99,7 +99,7 @@ def stage_out(context: StageContext) -> StageResult:
         EngineLost (transient) if the engine's container died; what it had finished is stored.
     """
     try:
-        return _stored(context)
+        return run_stage(context, _settled)
     except BaseException:
         # the engine would go on for nobody, and the pod would not end before it has
         with contextlib.suppress(OSError):
@@ -107,18 +107,14 @@ def stage_out(context: StageContext) -> StageResult:
         raise
 
 
-def _stored(context: StageContext) -> StageResult:
-    if read_manifest(context.store, context.digest, context.index) is not None:
-        return run_stage(context)
-    started = time.monotonic()
+def _settled(context: StageContext) -> StageOutput:
     desk = LabelDesk(context, _engine(context))
     with desk.claims_freed(lambda: _started(context.workdir, desk.ours)):
         _settle_all(context, desk)
     desk.leave()
     if not desk.all_there():
         raise preempted("another job gave up a calculation that this pod has waited for; the next pod computes it")
-    manifest = commit(context, desk.output(), time.monotonic() - started)
-    return described(context, manifest, reused=False, seconds=time.monotonic() - started)
+    return desk.output()
 
 
 def _settle_all(context: StageContext, desk: LabelDesk) -> None:

@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
@@ -30,8 +31,15 @@ TERMINATION_LOG = "/dev/termination-log"
 _log = logging.getLogger(__name__)
 
 
-def run_stage(context: StageContext) -> StageResult:
+def run_stage(context: StageContext, compute: Callable[[StageContext], StageOutput] | None = None) -> StageResult:
     """Return the stage's result: the committed one if there is one, otherwise computed and committed now.
+
+    Parameters
+    ----------
+    context
+        Of the stage.
+    compute
+        What makes its files; None: the stage's module.
 
     Raises
     ------
@@ -42,12 +50,12 @@ def run_stage(context: StageContext) -> StageResult:
     manifest = read_manifest(context.store, context.digest, context.index)
     reused = manifest is not None
     if manifest is None:
-        module = importlib.import_module(f"pfd_worker.stages.{context.spec.stage.value}")
-        output: StageOutput = module.run(context)
+        compute = compute or importlib.import_module(f"pfd_worker.stages.{context.spec.stage.value}").run
+        output = compute(context)
         if not context.team.leads:
             return StageResult(ok=True)
         manifest = commit(context, output, time.monotonic() - started)
-    return described(context, manifest, reused, time.monotonic() - started)
+    return _described(context, manifest, reused, time.monotonic() - started)
 
 
 def commit(context: StageContext, output: StageOutput, seconds: float) -> Manifest:
@@ -95,7 +103,7 @@ def commit(context: StageContext, output: StageOutput, seconds: float) -> Manife
     return counts
 
 
-def described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:
+def _described(context: StageContext, manifest: Manifest, reused: bool, seconds: float) -> StageResult:
     """Return a manifest's result as this job sees it: with the job's own label counts."""
     ledger = Ledger(context.store, context.spec.job.uid)
     if context.spec.stage is StageKind.LABEL:

@@ -1,4 +1,8 @@
-"""Label: compute the reference energies, forces and virials of one index's tasks inside the worker."""
+"""Label: compute the reference energies, forces and virials of one index's tasks inside the worker.
+
+An engine with an image of its own is served by `label_pod` in place of this module; the teacher's labels are those of
+`teacher`.
+"""
 
 from __future__ import annotations
 

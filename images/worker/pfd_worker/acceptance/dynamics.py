@@ -11,6 +11,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.exploration import Exploration
+from pfd_worker.acceptance.results import Group
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.timed_run import Role
@@ -61,8 +62,8 @@ class SystemDynamics:
     """Pair of elements → overlap of g(r) with the teacher's."""
     overlap_of_teacher: float | None = None
     """Smallest overlap of two parts of the teacher's frames, over all pairs: what chance makes of a run this short."""
-    missing: dict[str, str] = field(default_factory=dict)
-    """Group of the verdict → why this system has no figure."""
+    missing: dict[Group, str] = field(default_factory=dict)
+    """Why this system has no figure."""
 
     def measure_stability(self) -> None:
         """Run the student at the extreme conditions."""
@@ -93,7 +94,7 @@ class SystemDynamics:
             self.stopping,
         )
         if self.drift.drift is None and self.drift.reason is not None:
-            self.missing["nve_drift"] = self.drift.reason
+            self.missing[Group.NVE_DRIFT] = self.drift.reason
 
     def measure_structure(self) -> None:
         """Run teacher and student under the same conditions and compare their g(r)."""
@@ -112,14 +113,14 @@ class SystemDynamics:
                 on_frame=frames[name].append,
             )
             if record.reason is not None:
-                self.missing["rdf_overlap"] = f"MD of the {name} is not sound: {record.reason}"
+                self.missing[Group.RDF_OVERLAP] = f"MD of the {name} is not sound: {record.reason}"
                 return
         # the first half of each run still remembers the start they share
         later = {name: each[len(each) // 2 :] for name, each in frames.items()}
         try:
             compared = overlaps(*map(radial_distribution, later.values()))
         except ValueError as error:
-            self.missing["rdf_overlap"] = str(error)
+            self.missing[Group.RDF_OVERLAP] = str(error)
             return
         self.overlap = {"-".join(pair): value for pair, value in compared.items()}
         # where only the student brings any pair within reach there is none

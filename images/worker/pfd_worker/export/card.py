@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pfd_operator.contract.exploration import Barostat
-from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.acceptance.stability import StableRun
-from pfd_worker.acceptance.timed_run import SpeedRecord
+from pfd_worker.acceptance.json_form import as_json
+from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.verdict import Check
-from pfd_worker.md.drift import NveDrift
 
 
 @dataclass(frozen=True)
@@ -68,21 +67,21 @@ class ModelCard:
     """Elements in the model's order, which is LAMMPS' order of atom types."""
     training: TrainingCard
     conditions: MdConditions
-    against_teacher: ErrorMetrics | None = None
-    against_dft: ErrorMetrics | None = None
-    teacher_against_dft: ErrorMetrics | None = None
-    speed: Sequence[SpeedRecord] = ()
-    """Of the models of each `Role`."""
-    speed_system: str | None = None
-    """The system it was measured on."""
+    results: Results = field(default_factory=Results)
     machine: str | None = None
     """What the speed was measured on: processor or GPU, threads."""
-    drift: Mapping[str, NveDrift] = field(default_factory=dict)
-    """System → drift."""
-    stability: Mapping[str, Sequence[StableRun]] = field(default_factory=dict)
-    """System → runs at its extreme conditions."""
-    rdf_overlap: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """System → pair of elements → overlap of g(r) with the teacher's."""
     checks: Sequence[Check] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package → version."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of card.json: the results stand beside the rest."""
+        form: dict[str, Any] = as_json(self)
+        errors, measured = self.results.errors, form.pop("results")
+        return form | {
+            "againstTeacher": as_json(errors.holdout),
+            "againstDft": as_json(errors.dft),
+            "teacherAgainstDft": as_json(errors.teacher_dft),
+            "drift": measured["nveDrift"],
+            **{key: measured[key] for key in ("speed", "speedSystem", "stability", "rdfOverlap")},
+        }

@@ -13,7 +13,6 @@ from ase.io import write
 
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker import stage_files
-from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.verdict import accepted, summary
 from pfd_worker.export.card import ModelCard
 from pfd_worker.export.inputs import DATA, STRUCTURE, ase_script, lammps_input
@@ -85,7 +84,7 @@ def export_model(folder: Path, model: ModelFiles, sample: Atoms, card: ModelCard
     names += _write_inputs(folder, model.to_run, sample, card)
     files = {name: _stored(folder / name) for name in names}
     content = {
-        **as_json(card),
+        **card.to_json(),
         "accepted": accepted(card.checks),
         "summary": summary(card.checks),
         "files": {name: _entry(file) for name, file in files.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.acceptance.speed import largest_cell, speed_ups
+from pfd_worker.acceptance.speed import largest_cell
 from pfd_worker.acceptance.timed_run import Role
 from pfd_worker.acceptance.verdict import accepted
 from pfd_worker.export.card import ModelCard, Range
@@ -83,16 +83,17 @@ def _training(card: ModelCard) -> Iterator[str]:
 
 
 def _errors(card: ModelCard) -> Iterator[str]:
+    errors = card.results.errors
     rows = [
-        ("student against teacher", card.against_teacher),
-        ("student against DFT", card.against_dft),
-        ("teacher against DFT", card.teacher_against_dft),
+        ("student against teacher", errors.holdout),
+        ("student against DFT", errors.dft),
+        ("teacher against DFT", errors.teacher_dft),
     ]
     yield "## Errors on frames never trained on"
     yield ""
     header = ("RMSE", "frames", "force, eV/Å (95 %)", "energy, meV/atom", "virial, meV/atom", "worst part, eV/Å")
-    yield from _table(header, [_error_row(name, errors) for name, errors in rows])
-    teacher = card.against_teacher
+    yield from _table(header, [_error_row(*row) for row in rows])
+    teacher = errors.holdout
     if teacher is not None and teacher.force_share is not None:
         rough = ". **MD with it is rough**, whatever limits hold" if teacher.rough else ""
         yield ""
@@ -120,17 +121,18 @@ def _error_row(name: str, errors: ErrorMetrics | None) -> tuple[str, ...]:
 def _speed(card: ModelCard) -> Iterator[str]:
     yield "## Speed"
     yield ""
-    if not card.speed:
+    results = card.results
+    if not results.speed:
         yield "Not measured."
         return
     machine = f" on {card.machine}" if card.machine else ""
-    system = f" of {card.speed_system}" if card.speed_system else ""
+    system = f" of {results.speed_system}" if results.speed_system else ""
     yield f"Median of MD steps{system} with energy, forces and stress, both models in one run{machine}."
     yield ""
-    factors = speed_ups(card.speed, Role.STUDENT, over=Role.TEACHER)
+    factors = results.speed_up
     rows, notes = [], []
-    for asked in sorted({record.asked_atoms for record in card.speed}):
-        here = {record.model: record for record in card.speed if record.asked_atoms == asked}
+    for asked in sorted({record.asked_atoms for record in results.speed}):
+        here = {record.model: record for record in results.speed if record.asked_atoms == asked}
         cells = [
             _UNMEASURED if r is None or r.median_ms_per_step is None else f"{r.median_ms_per_step:.4g}"
             for r in (here.get(Role.STUDENT), here.get(Role.TEACHER))
@@ -140,7 +142,7 @@ def _speed(card: ModelCard) -> Iterator[str]:
         notes += [f"- {r.model}, {atoms} atoms: {r.note}" for r in here.values() if r.note]
     yield from _table(("atoms", "student, ms/step", "teacher, ms/step", "speed-up"), rows)
     yield ""
-    cells_run = ((name, largest_cell(card.speed, name)) for name in (Role.STUDENT, Role.TEACHER))
+    cells_run = ((name, largest_cell(results.speed, name)) for name in (Role.STUDENT, Role.TEACHER))
     yield f"Largest cell run: {', '.join(f'{n} {a} atoms' for n, a in cells_run if a is not None) or 'none'}."
     if notes:
         yield from ("", *notes)
@@ -149,9 +151,10 @@ def _speed(card: ModelCard) -> Iterator[str]:
 def _dynamics(card: ModelCard) -> Iterator[str]:
     yield "## Molecular dynamics"
     yield ""
-    if not (card.stability or card.drift or card.rdf_overlap):
+    results = card.results
+    if not (results.stability or results.nve_drift or results.rdf_overlap):
         yield "Not measured."
-    for name, run in ((name, run) for name, runs in sorted(card.stability.items()) for run in runs):
+    for name, run in ((name, run) for name, runs in sorted(results.stability.items()) for run in runs):
         density = ""
         if run.density_min is not None and run.density_max is not None:
             density = f", density {run.density_min:.3f} to {run.density_max:.3f} g/cm³"
@@ -160,12 +163,12 @@ def _dynamics(card: ModelCard) -> Iterator[str]:
         exploded = "" if run.exploded_at_step is None else f"exploded at step {run.exploded_at_step}: "
         end = "" if run.reason is None else f"; {exploded}{run.reason}"
         yield f"- {name}, {run.ensemble}, {run.words}: {asked}{kelvin}{density}{end}"
-    for name, drift in sorted(card.drift.items()):
+    for name, drift in sorted(results.nve_drift.items()):
         measured = f"not measured ({drift.reason})"
         if drift.drift is not None and drift.max_deviation is not None:
             measured = f"{drift.drift:+.3g} meV/atom/ps (within {drift.max_deviation:.3g} meV/atom of a straight line)"
         yield f"- {name}, drift of the total energy at constant energy over {drift.picoseconds:g} ps: {measured}"
-    for name, pairs in sorted(card.rdf_overlap.items()):
+    for name, pairs in sorted(results.rdf_overlap.items()):
         for pair, overlap in sorted(pairs.items()):
             yield f"- {name}, g(r) of {pair} overlaps with the teacher's by {overlap:.3f} (1: equal)"
 

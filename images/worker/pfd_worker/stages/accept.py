@@ -21,6 +21,7 @@ from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
+from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.errors import preempted
@@ -63,16 +64,16 @@ def run(context: StageContext) -> StageOutput:
         stopping=context.stopping,
         progress=context.progress,
     )
-    dft = _dft_holdout(context, params, prepare, examination)
-    figures = examination.run(read_frames(context.fetch(train, stage_files.HOLD_OUT)), dft)
-    checks = judge(params.acceptance, figures)
-    card = _card(context, params, prepare, train, examination, checks)
+    dft, why_no_dft = _dft_holdout(context, params, prepare)
+    results = examination.run(read_frames(context.fetch(train, stage_files.HOLD_OUT)), dft, why_no_dft)
+    checks = judge(params.acceptance, results)
+    card = _card(context, params, prepare, train, examination, results, checks)
     exported = ModelFiles(
         context.fetch(train, DEEPMD.best_file), files[stage_files.FROZEN], files.get(stage_files.COMPRESSED)
     )
     sample = supercell_of_size(examination.structures[examination.speed_system], params.acceptance.sizes[0])
     files = export_model(context.workdir / "model", exported, sample, card)
-    report = {**examination.to_json(), "checks": as_json(checks)}
+    report = {**as_json(results), "errors": results.errors.to_json(), "checks": as_json(checks)}
     # beside the model that the status then names, as after every training
     files |= {name: context.fetch(train, name) for name in REPORT_FILES}
     files[stage_files.ACCEPTANCE] = context.workdir / stage_files.ACCEPTANCE
@@ -83,28 +84,23 @@ def run(context: StageContext) -> StageOutput:
         files=files,
         summary={"best_iteration": train.summary["best_iteration"]},
         outcome=AcceptOutcome(
-            errors=examination.errors,
+            errors=results.errors,
             checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
             speed_ups=[
-                SpeedUp(atoms_asked=asked, atoms=figures.cell_sizes[asked], factor=round(factor, 3))
-                for asked, factor in figures.speed_up.items()
+                SpeedUp(atoms_asked=asked, atoms=results.cell_sizes[asked], factor=round(factor, 3))
+                for asked, factor in results.speed_up.items()
             ],
         ),
         model=model,
     )
 
 
-def _dft_holdout(
-    context: StageContext, params: AcceptParams, prepare: Manifest, examination: Examination
-) -> list[Atoms]:
-    """Return what of the teacher's DFT hold-out is of this job; where nothing is, say so in the examination."""
+def _dft_holdout(context: StageContext, params: AcceptParams, prepare: Manifest) -> tuple[list[Atoms], str | None]:
+    """Return what of the teacher's DFT hold-out is of this job, and why nothing of it is."""
     if params.dft_holdout is None:
-        return []
+        return [], None
     frames = read_frames(context.fetch_from(params.dft_holdout, stage_files.HOLD_OUT))
-    kept, missing = frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
-    if missing is not None:
-        examination.missing["dft"] = missing
-    return kept
+    return frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
 
 
 def _card(
@@ -113,12 +109,12 @@ def _card(
     prepare: Manifest,
     train: Manifest,
     examination: Examination,
+    results: Results,
     checks: list[Check],
 ) -> ModelCard:
     """Return what is known of the student."""
     spec = context.spec
     elements: list[str] = prepare.summary["elements"]
-    errors = examination.errors
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
@@ -126,15 +122,8 @@ def _card(
         type_map=elements,
         training=_training_card(context, params, prepare, train, examination.structures),
         conditions=_conditions(params, examination.structures[examination.speed_system], spec.seed),
-        against_teacher=errors.holdout,
-        against_dft=errors.dft,
-        teacher_against_dft=errors.teacher_dft,
-        speed=examination.speed,
-        speed_system=examination.speed_system,
+        results=results,
         machine=machine(),
-        drift=examination.drifts,
-        stability=examination.stabilities,
-        rdf_overlap=examination.overlaps,
         checks=checks,
         versions=package_versions(),
     )

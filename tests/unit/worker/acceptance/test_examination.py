@@ -11,6 +11,7 @@ from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.acceptance.examination import Examination
+from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.verdict import judge
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
@@ -106,8 +107,11 @@ def test_a_stop_in_the_last_measurement_is_no_verdict(words, asked):
 
 
 def verdict(examined, dft=()):
-    checks = judge(examined.acceptance, examined.run(holdout(), dft))
-    return {check.name: check for check in checks}
+    return checks_of(examined, examined.run(holdout(), dft))
+
+
+def checks_of(examined, results):
+    return {check.name: check for check in judge(examined.acceptance, results)}
 
 
 LIMITS = {"stableMDPicoseconds": 0.2, "rdfOverlap": 0.1, "nveDriftMeVPerAtomPs": 1e6}
@@ -119,18 +123,21 @@ def test_every_system_is_run_and_its_words_name_it():
     examined = examination(
         progress=lambda percent, words: told.append((percent, words)), structures=structures, **LIMITS
     )
-    checks = verdict(examined)
+    results = examined.run(holdout(), [])
+    checks = checks_of(examined, results)
     assert all(check.met for check in checks.values())
     assert "of 2 systems" in checks["StablePicoseconds"].message
     assert [percent for percent, _ in told] == sorted(percent for percent, _ in told)
-    report = examined.to_json()
-    own = report["rdfOverlapOfTeacher"]
+    own = results.rdf_overlap_of_teacher
     assert set(own) == {"copper", "silver"} and all(0.1 < overlap < 1 for overlap in own.values())
     words = [f"(two parts of the teacher's own MD overlap by {overlap:.4g})" for overlap in own.values()]
     assert any(each in checks["RdfOverlap"].message for each in words)
-    assert report["speedSystem"] == "copper"
-    for measured in ("stability", "nveDrift", "rdfOverlap"):
-        assert set(report[measured]) == {"copper", "silver"}
+    assert results.speed_system == "copper"
+    # acceptance.json is this: programs read it by these names
+    names = ("errors", "speed", "speedSystem", "nveDrift", "stability", "rdfOverlap", "rdfOverlapOfTeacher", "missing")
+    assert tuple(as_json(results)) == names
+    for measured in (results.stability, results.nve_drift, results.rdf_overlap):
+        assert set(measured) == {"copper", "silver"}
 
 
 def test_a_student_that_fails_in_its_second_system_is_refused():
@@ -146,8 +153,9 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
 def test_the_shortest_run_at_all_extreme_conditions_counts():
     stage = {"pressuresBar": [-60000, 1]}
     examined = examination(student=Expands, stage=stage, **LIMITS | {"stableMDPicoseconds": 2})
-    check = verdict(examined)["StablePicoseconds"]
-    runs = examined.stabilities["copper"]
+    results = examined.run(holdout(), [])
+    check = checks_of(examined, results)["StablePicoseconds"]
+    runs = results.stability["copper"]
     assert [run.pressure_bar for run in runs] == [-60000, 1]
     assert not check.met and check.value == min(run.picoseconds for run in runs) < 2
     shortest = min(runs, key=lambda run: run.picoseconds)
@@ -155,16 +163,14 @@ def test_the_shortest_run_at_all_extreme_conditions_counts():
     # a slab keeps its cell, whatever the pressure
     slab = crystal()
     slab.info["slab"] = True
-    examined = examination(structures={"slab": slab}, stage=stage, **LIMITS)
-    verdict(examined)
-    assert [run.pressure_bar for run in examined.stabilities["slab"]] == [None]
+    results = examination(structures={"slab": slab}, stage=stage, **LIMITS).run(holdout(), [])
+    assert [run.pressure_bar for run in results.stability["slab"]] == [None]
 
 
 def test_drift_is_measured_where_it_is_hot():
     stage = {"ensemble": "NVT", "temperaturesKelvin": [300, 900]}
-    examined = examination(stage=stage, **LIMITS)
-    verdict(examined)
-    assert 600 < examined.drifts["copper"].mean_temperature_kelvin < 1100
+    results = examination(stage=stage, **LIMITS).run(holdout(), [])
+    assert 600 < results.nve_drift["copper"].mean_temperature_kelvin < 1100
 
 
 def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():

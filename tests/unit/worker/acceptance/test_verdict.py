@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_operator.contract.distill import Acceptance
-from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.acceptance.figures import Figures
+from pfd_operator.contract.exploration import Ensemble
+from pfd_operator.contract.outcome import AcceptanceErrors, ErrorMetrics
+from pfd_worker.acceptance.results import Group, Results
+from pfd_worker.acceptance.stability import StableRun
+from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import accepted, judge, summary
+from pfd_worker.md.drift import NveDrift
 
 NEEDED = {"forceRMSE": 0.05, "stableMDPicoseconds": 10}
 OPTIONAL = {
@@ -29,28 +33,50 @@ def errors(force, energy=0.001, virial=0.01):
     )  # fmt: skip
 
 
-GOOD = Figures(
-    teacher=errors(0.04),
-    dft=errors(0.06),
-    teacher_dft=errors(0.05),
-    speed_up={108: 7.5, 500: 60.0},
+def speeds(factors, atoms=None):
+    """Return the records of a student of 1 ms a step."""
+    return [
+        SpeedRecord(model, asked, atoms or asked, milliseconds, None, 20, True, None)
+        for asked, factor in factors.items()
+        for model, milliseconds in (("student", 1.0), ("teacher", factor))
+    ]
+
+
+def stable(picoseconds, reasons=None):
+    return {
+        system: [StableRun(Ensemble.NVT, 900, None, None, 10, each, None, (reasons or {}).get(system), *[None] * 4)]
+        for system, each in picoseconds.items()
+    }
+
+
+def drifts(values):
+    return {system: NveDrift(10, drift, None, None, None, None) for system, drift in values.items()}
+
+
+def against(teacher=None, dft=None, teacher_dft=None):
+    return AcceptanceErrors(holdout=teacher, dft=dft, teacher_dft=teacher_dft)
+
+
+GOOD = Results(
+    against(errors(0.04), errors(0.06), errors(0.05)),
+    speed=speeds({108: 7.5, 500: 60.0}),
     speed_system="bulk",
-    stable_picoseconds={"bulk": 10.0, "slab": 12.0},
-    nve_drift={"bulk": -0.1, "slab": 0.05},
+    stability=stable({"bulk": 10.0, "slab": 12.0}),
+    nve_drift=drifts({"bulk": -0.1, "slab": 0.05}),
     rdf_overlap={"bulk": {"Si-Si": 0.95, "C-Si": 0.92}, "slab": {"Si-Si": 0.93}},
     rdf_overlap_of_teacher={"bulk": 0.97, "slab": 0.96},
 )
 
 
-def by_name(figures, limits=EVERYTHING):
-    return {check.name: check for check in judge(limits, figures)}
+def by_name(results, limits=EVERYTHING):
+    return {check.name: check for check in judge(limits, results)}
 
 
 def test_the_force_error_is_told_beside_the_forces():
-    figures = replace(GOOD, teacher=GOOD.teacher.model_copy(update={"label_force_rms": 0.5}))
-    message = by_name(figures)["ForceRmseAgainstTeacher"].message
+    results = replace(GOOD, errors=against(errors(0.04).model_copy(update={"label_force_rms": 0.5})))
+    message = by_name(results)["ForceRmseAgainstTeacher"].message
     assert message.endswith("asked for (8 % of the RMS force)")
-    assert "RMS force" not in by_name(figures)["EnergyRmsePerAtomAgainstTeacher"].message
+    assert "RMS force" not in by_name(results)["EnergyRmsePerAtomAgainstTeacher"].message
 
 
 def test_everything_asked_is_checked_and_a_good_student_accepted():
@@ -70,7 +96,7 @@ def test_everything_asked_is_checked_and_a_good_student_accepted():
 
 
 def test_nothing_measured_fails_every_check_and_says_why():
-    checks = judge(EVERYTHING, Figures(missing={"nve_drift": "the run was too short"}))
+    checks = judge(EVERYTHING, Results(missing={Group.NVE_DRIFT: "the run was too short"}))
     assert len(checks) == 8
     assert not any(check.met for check in checks) and all(check.value is None for check in checks)
     assert all("not measured, " in check.message for check in checks)
@@ -85,19 +111,18 @@ def test_the_teachers_own_error_stands_beside_the_students():
 
 
 def test_a_ratio_needs_both_errors():
-    figures = Figures(dft=errors(0.06))
-    check = by_name(figures)["ForceRmseAgainstDftOverTeacher"]
+    check = by_name(Results(against(dft=errors(0.06))))["ForceRmseAgainstDftOverTeacher"]
     assert not check.met and "teacher's own error against DFT was not measured" in check.message
 
 
 def test_virials_that_no_frame_has_cannot_be_met():
-    check = by_name(Figures(teacher=errors(0.04, virial=None)))["VirialRmsePerAtomAgainstTeacher"]
+    check = by_name(Results(against(errors(0.04, virial=None))))["VirialRmsePerAtomAgainstTeacher"]
     assert not check.met and "no frame of the hold-out has a virial" in check.message
 
 
 def test_drift_counts_with_either_sign():
     for drift, met in ((0.4, True), (-0.4, True), (0.6, False), (-0.6, False)):
-        check = by_name(Figures(nve_drift={"bulk": drift}))["NveDrift"]
+        check = by_name(Results(nve_drift=drifts({"bulk": drift})))["NveDrift"]
         assert (check.met, check.value) == (met, abs(drift))
 
 
@@ -105,31 +130,31 @@ def test_the_worst_pair_decides_and_is_named():
     check = by_name(GOOD)["RdfOverlap"]
     assert check.value == 0.92 and "worst pair C-Si of bulk" in check.message
     assert "two parts of the teacher's own MD overlap by 0.97" in check.message
-    assert not by_name(Figures(rdf_overlap={"bulk": {"a": 0.99, "b": math.nan}}))["RdfOverlap"].met
+    assert not by_name(Results(rdf_overlap={"bulk": {"a": 0.99, "b": math.nan}}))["RdfOverlap"].met
 
 
 def test_an_explosion_is_in_the_words_of_a_refusal():
     notes = {"bulk": "exploded at step 625: atoms 0 (Si) and 1 (Si) …"}
-    figures = Figures(stable_picoseconds={"bulk": 1.25}, stability_notes=notes)
-    check = by_name(figures)["StablePicoseconds"]
+    results = Results(stability=stable({"bulk": 1.25}, notes))
+    check = by_name(results)["StablePicoseconds"]
     assert check.message == (
-        "stable MD of bulk is 1.25 ps, less than the 10 ps asked for (exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
+        "stable MD of bulk is 1.25 ps, less than the 10 ps asked for "
+        "(at 900 K: exploded at step 625: atoms 0 (Si) and 1 (Si) …)"
     )
-    checks = judge(Acceptance.model_validate(NEEDED), figures)
+    checks = judge(Acceptance.model_validate(NEEDED), results)
     assert summary(checks).startswith("2 of 2 checks failed: force RMSE against the teacher: not measured")
 
 
 def test_the_worst_system_decides_and_is_named():
-    figures = Figures(
-        stable_picoseconds={"bulk": 10.0, "slab": 1.25},
-        stability_notes={"slab": "at 900 K: it melted"},
-        nve_drift={"bulk": 0.1, "slab": -0.8},
+    results = Results(
+        stability=stable({"bulk": 10.0, "slab": 1.25}, {"slab": "it melted"}),
+        nve_drift=drifts({"bulk": 0.1, "slab": -0.8}),
         rdf_overlap={"bulk": {"Si-Si": 0.95}, "melt": {"Si-Si": 0.5}},
         rdf_overlap_of_teacher={"bulk": 0.97, "melt": 0.6},
-        speed_up={108: 7.0},
+        speed=speeds({108: 7.0}),
         speed_system="bulk",
     )
-    messages = {name: (check.met, check.message) for name, check in by_name(figures).items()}
+    messages = {name: (check.met, check.message) for name, check in by_name(results).items()}
     assert messages["StablePicoseconds"] == (
         False,
         "stable MD of slab, the shortest of 2 systems, is 1.25 ps, less than the 10 ps asked for (at 900 K: it melted)",
@@ -149,14 +174,14 @@ def test_the_worst_system_decides_and_is_named():
 
 @pytest.mark.parametrize(("atoms", "measured"), [(96, True), (54, True), (216, True), (512, False), (3, False)])
 def test_the_speed_of_a_cell_of_another_size_is_none(atoms, measured):
-    check = by_name(replace(GOOD, cell_sizes={108: atoms}))["SpeedUpAt108Atoms"]
+    check = by_name(replace(GOOD, speed=speeds({108: 7.5}, atoms)))["SpeedUpAt108Atoms"]
     assert (check.value is not None, f"at {atoms} atoms" in check.message) == (measured, True)
     assert ("no cell of this structure is near 108 atoms" in check.message) != measured
 
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [("nve_drift", "NveDrift"), ("rdf_overlap", "RdfOverlap")],
+    [(Group.NVE_DRIFT, "NveDrift"), (Group.RDF_OVERLAP, "RdfOverlap")],
 )
 def test_a_figure_that_one_system_lacks_is_a_failed_check(group, name):
     check = by_name(replace(GOOD, missing={group: "slab: it exploded"}))[name]
@@ -164,7 +189,8 @@ def test_a_figure_that_one_system_lacks_is_a_failed_check(group, name):
     assert "not measured, slab: it exploded" in check.message
 
 
-number = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
+# 0 ms is no time that a step takes
+number = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True).filter(bool))
 positive = st.floats(0.001, 1)
 
 
@@ -172,7 +198,7 @@ positive = st.floats(0.001, 1)
 def test_a_limit_holds_exactly_when_a_finite_figure_is_on_its_side(figure, limit):
     speed = {} if figure is None else {108: figure}
     by_system = {} if figure is None else {"bulk": figure}
-    measured = Figures(speed_up=speed, stable_picoseconds=by_system, nve_drift=by_system,
+    measured = Results(speed=speeds(speed), stability=stable(by_system), nve_drift=drifts(by_system),
                        rdf_overlap={} if figure is None else {"bulk": {"Si-Si": figure}})  # fmt: skip
     names = ("forceRMSE", "speedup", "stableMDPicoseconds", "nveDriftMeVPerAtomPs", "rdfOverlap")
     checks = by_name(measured, Acceptance.model_validate(dict.fromkeys(names, limit)))

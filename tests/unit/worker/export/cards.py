@@ -2,8 +2,8 @@
 
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Barostat, Ensemble
-from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.acceptance.figures import Figures
+from pfd_operator.contract.outcome import AcceptanceErrors, ErrorMetrics
+from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import judge
@@ -30,8 +30,21 @@ def record(model, atoms, milliseconds, note=None):
 
 
 def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, type_map=("Ni", "Cu")):
-    alloy = {"stable_picoseconds": {"alloy": 10.0}, "nve_drift": {"alloy": 0.02}}
-    figures = Figures(teacher=errors(0.05), speed_up={108: 8.0}, **alloy)
+    results = Results(
+        AcceptanceErrors(holdout=errors(0.05), dft=errors(0.08), teacher_dft=errors(0.07)),
+        speed=(
+            record("student", 108, 12.5),
+            record("teacher", 108, 100.0),
+            record("student", 4000, 500.0),
+            record("teacher", 4000, None, "out of memory: CUDA out of memory"),
+        ),
+        speed_system="alloy",
+        nve_drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
+        stability={
+            "alloy": [StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6, 893.0)]
+        },
+        rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
+    )
     asked = {"forceRMSE": force_limit, "speedup": 6, "stableMDPicoseconds": 10, "nveDriftMeVPerAtomPs": 0.5}
     return ModelCard(
         name="alloy-small",
@@ -50,22 +63,8 @@ def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, t
             seed=7,
         ),
         conditions=MdConditions(300, pressure_bar, 2.0, 7, None if pressure_bar is None else barostat),
-        against_teacher=errors(0.05),
-        against_dft=errors(0.08),
-        teacher_against_dft=errors(0.07),
-        speed=(
-            record("student", 108, 12.5),
-            record("teacher", 108, 100.0),
-            record("student", 4000, 500.0),
-            record("teacher", 4000, None, "out of memory: CUDA out of memory"),
-        ),
-        speed_system="alloy",
+        results=results,
         machine="one core",
-        drift={"alloy": NveDrift(5.0, 0.02, 0.11, 290.0, None, None)},
-        stability={
-            "alloy": [StableRun(Ensemble.NPT, 900, 1.0, Barostat.ISOTROPIC, 10, 10.0, None, None, 8.1, 8.3, 8.6, 893.0)]
-        },
-        rdf_overlap={"alloy": {"Cu-Ni": 0.97}},
-        checks=judge(Acceptance.model_validate(asked), figures),
+        checks=judge(Acceptance.model_validate(asked), results),
         versions={"deepmd-kit": "3.2.0"},
     )

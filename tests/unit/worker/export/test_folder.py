@@ -15,6 +15,7 @@ from ase.geometry import get_distances
 from ase.io import read
 
 from pfd_operator.contract.exploration import Barostat
+from pfd_operator.contract.outcome import AcceptanceErrors
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.export.markdown import card_markdown
 from tests.unit.worker.export.cards import full_card
@@ -124,9 +125,13 @@ def test_card_json_says_what_the_card_knows(tmp_path, model, alloy):
     assert card["files"]["frozen.pth"]["sha256"] == hashlib.sha256(b"the frozen model").hexdigest()
 
 
+def with_results(card, **changes):
+    return replace(card, results=replace(card.results, **changes))
+
+
 def test_a_value_that_is_not_a_number_is_refused(tmp_path, model, alloy):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        export_model(tmp_path, model, alloy, replace(full_card(), rdf_overlap={"alloy": {"Cu-Ni": math.nan}}))
+        export_model(tmp_path, model, alloy, with_results(full_card(), rdf_overlap={"alloy": {"Cu-Ni": math.nan}}))
 
 
 def test_the_card_in_words(tmp_path, model, alloy):
@@ -153,8 +158,8 @@ def test_the_card_in_words(tmp_path, model, alloy):
 @pytest.mark.parametrize(("rms", "rough"), [(1.0, False), (0.2, True)])
 def test_the_card_tells_the_force_error_beside_the_forces(rms, rough):
     card = full_card()
-    against = card.against_teacher.model_copy(update={"label_force_rms": rms})
-    text = card_markdown(replace(card, against_teacher=against), {}, {})
+    against = card.results.errors.holdout.model_copy(update={"label_force_rms": rms})
+    text = card_markdown(with_results(card, errors=AcceptanceErrors(holdout=against)), {}, {})
     assert f"force error is {100 * against.force_rmse / rms:.0f} % of the RMS force" in text
     assert ("**MD with it is rough**" in text) == rough
 
@@ -167,7 +172,8 @@ def test_a_refused_student_says_so_first_and_why(tmp_path, model, alloy):
 
 
 def test_what_was_not_measured_is_not_hidden(tmp_path, model, alloy):
-    bare = replace(full_card(), against_dft=None, speed=(), drift={}, stability={}, rdf_overlap={})
+    errors = full_card().results.errors.model_copy(update={"dft": None})
+    bare = with_results(full_card(), errors=errors, speed=(), nve_drift={}, stability={}, rdf_overlap={})
     text = export_model(tmp_path, model, alloy, bare)["card.md"].read_text()
     assert "| student against DFT | not measured |" in text and text.count("Not measured.") == 2
 

@@ -1,0 +1,62 @@
+"""What was measured of a student: what a verdict is made of, and what is stored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pfd_operator.contract.outcome import AcceptanceErrors
+from pfd_worker.acceptance.speed import cell_sizes, speed_ups
+from pfd_worker.acceptance.stability import StableRun
+from pfd_worker.acceptance.timed_run import Role, SpeedRecord
+from pfd_worker.md.drift import NveDrift
+
+
+class Group(StrEnum):
+    """What may not have been measured, or not of every system."""
+
+    DFT = "dft"
+    NVE_DRIFT = "nve_drift"
+    RDF_OVERLAP = "rdf_overlap"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured; None or empty is what could not be."""
+
+    errors: AcceptanceErrors = field(default_factory=AcceptanceErrors)
+    speed: Sequence[SpeedRecord] = ()
+    """Of the models of each `Role`."""
+    speed_system: str | None = None
+    """The system it was measured on."""
+    nve_drift: Mapping[str, NveDrift] = field(default_factory=dict)
+    """System → its run at constant energy."""
+    stability: Mapping[str, Sequence[StableRun]] = field(default_factory=dict)
+    """System → its runs at the extreme conditions."""
+    rdf_overlap: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """System → pair of elements (`Si-Si`) → overlap of g(r) with the teacher's."""
+    rdf_overlap_of_teacher: Mapping[str, float] = field(default_factory=dict)
+    """System → smallest overlap of the teacher's MD with itself: two runs of this length differ by so much."""
+    missing: Mapping[Group, str] = field(default_factory=dict)
+    """Why it is not there, with the systems that have none."""
+
+    @property
+    def speed_up(self) -> dict[int, float]:
+        """Atoms asked for → speed-up over the teacher."""
+        return speed_ups(self.speed, Role.STUDENT, over=Role.TEACHER)
+
+    @property
+    def cell_sizes(self) -> dict[int, int]:
+        """Atoms asked for → atoms of the cell that was really run."""
+        return cell_sizes(self.speed)
+
+    @property
+    def shortest_runs(self) -> dict[str, StableRun]:
+        """System → the run that ended first."""
+        return {system: min(runs, key=lambda run: run.picoseconds) for system, runs in self.stability.items()}
+
+    @property
+    def drift(self) -> dict[str, float]:
+        """System → drift of the total energy, in meV/atom/ps."""
+        return {system: run.drift for system, run in self.nve_drift.items() if run.drift is not None}

@@ -10,6 +10,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.program import COMMAND_FILE, LOG_FILE
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.task import Calculation
 
@@ -42,9 +43,9 @@ def run_abinit(atoms: Atoms, settings: AbinitEngine, workdir: Path) -> tuple[Ato
     labeler, task = AbinitLabeler(settings), Calculation(atoms)
     labeler.write_inputs(task, workdir)
     seen_inside = Path("/src") / workdir.resolve().relative_to(ROOT)
-    command = [str(ROOT / "hack/images/run-in.sh"), "abinit", "sh", "-c", f"cd {seen_inside} && exec sh command.sh"]
+    command = [str(ROOT / "hack/images/run-in.sh"), "abinit", "sh", "-c", f"cd {seen_inside} && exec sh {COMMAND_FILE}"]
     begin = time.perf_counter()
-    with (workdir / "engine.out").open("w") as log:
+    with (workdir / LOG_FILE).open("w") as log:
         code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
     seconds = time.perf_counter() - begin
     verdict = labeler.read_outputs(task, workdir, code)

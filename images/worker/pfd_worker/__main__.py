@@ -10,9 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-from pfd_operator.contract.containers import WORK_DIRECTORY
+from pfd_operator.contract.containers import WORK_DIRECTORY, Side
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import STAGE_SPEC_FILE, StageKind, StageSpec
+from pfd_operator.contract.stage import INDEX_VARIABLE, PROGRESS_VARIABLE, STAGE_SPEC_FILE, StageKind, StageSpec
 from pfd_worker import log
 from pfd_worker.progress import ProgressReporter
 from pfd_worker.run import failure_of, run_stage, tell
@@ -47,11 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(side: str, context: StageContext) -> StageResult | None:
-    if side == "stage":
+    if side == Side.STAGE:
         return run_stage(context)
     from pfd_worker import label_pod
 
-    if side == "label-out":
+    if side == Side.LABEL_OUT:
         return label_pod.stage_out(context)
     label_pod.stage_in(context)
     return None
@@ -64,7 +64,7 @@ def make_context(options: argparse.Namespace) -> StageContext:
     workdir.mkdir(parents=True, exist_ok=True)
     index = options.index
     if index is None and _indexed(spec):
-        index = int(os.environ.get("JOB_COMPLETION_INDEX", "0"))
+        index = int(os.environ.get(INDEX_VARIABLE, "0"))
     team = team_of(spec)
     return StageContext(
         spec=spec,
@@ -72,7 +72,7 @@ def make_context(options: argparse.Namespace) -> StageContext:
         workdir=workdir,
         index=index,
         team=team,
-        progress=ProgressReporter(spec.progress_url if team.leads else None, os.environ.get("PFD_PROGRESS_TOKEN", "")),
+        progress=ProgressReporter(spec.progress_url if team.leads else None, os.environ.get(PROGRESS_VARIABLE, "")),
         stopping=threading.Event(),
     )
 
@@ -86,13 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "side",
         nargs="?",
-        choices=["stage", "label-in", "label-out"],
-        default="stage",
+        choices=[side.value for side in Side],
+        default=Side.STAGE.value,
         help="the whole stage (default), or what runs before and after an engine with an image of its own",
     )
     parser.add_argument("--spec", default=STAGE_SPEC_FILE, help=f"StageSpec as JSON (default {STAGE_SPEC_FILE})")
     parser.add_argument(
-        "--index", type=int, default=None, help="index of an indexed stage (default $JOB_COMPLETION_INDEX)"
+        "--index", type=int, default=None, help=f"index of an indexed stage (default ${INDEX_VARIABLE})"
     )
     parser.add_argument(
         "--workdir", default=WORK_DIRECTORY, help=f"folder for files on the way (default {WORK_DIRECTORY})"

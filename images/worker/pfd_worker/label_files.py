@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.outcome import LabelOutcome
-from pfd_operator.contract.stage import LabelParams
+from pfd_operator.contract.stage import Input, LabelParams
 from pfd_worker import stage_files
 from pfd_worker.frames import energy_of, frame_places, labelled, parse_frames, read_frames, virial_of, write_frames
 from pfd_worker.labelers.base import LASTING_FAILURES
@@ -45,9 +45,9 @@ def write_tasks(path: Path, tasks: Sequence[Task]) -> None:
     path.write_text(json.dumps([task.to_json() for task in tasks]))
 
 
-def read_tasks(context: StageContext, select: str = "select") -> list[Task]:
+def read_tasks(context: StageContext, select: Input = Input.SELECT) -> list[Task]:
     """Return what select asks for, of all indexes."""
-    path = context.fetch(context.input(select)[0], stage_files.TASKS)
+    path = context.fetch(context.one(select), stage_files.TASKS)
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
@@ -66,7 +66,7 @@ def write_frame_places(frames: Path, path: Path) -> None:
 
 
 def _frames(context: StageContext, rows: Sequence[int]) -> dict[int, Atoms]:
-    select = context.input("select")[0]
+    select = context.one(Input.SELECT)
     if stage_files.FRAME_PLACES not in select.files:
         # an earlier version selected
         found = read_frames(context.fetch(select, stage_files.FRAMES))

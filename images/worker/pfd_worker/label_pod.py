@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pfd_operator.contract.containers import ENGINE_FOLDER
+from pfd_operator.contract.containers import ENGINE_FOLDER, RUN_SCRIPT
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.probe import PROBE_FILE
+from pfd_operator.contract.program import COMMAND_FILE, EXIT_CODE_FILE, LOG_FILE
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted, transient
@@ -42,12 +43,12 @@ limit=""
 command -v timeout >/dev/null 2>&1 && limit="timeout -k 10 {timeout}"
 export OMP_NUM_THREADS="${{OMP_NUM_THREADS:-1}}"
 for task in {tasks}; do
-  [ -e "$task/command.sh" ] || continue
-  ( cd "$task" && exec $limit sh ./command.sh ) > "$task/engine.out" 2>&1 &
+  [ -e "$task/{command}" ] || continue
+  ( cd "$task" && exec $limit sh ./{command} ) > "$task/{log}" 2>&1 &
   child=$!
   wait $child
-  echo $? > "$task/exit_code.part"
-  mv "$task/exit_code.part" "$task/exit_code"
+  echo $? > "$task/{exit_code}.part"
+  mv "$task/{exit_code}.part" "$task/{exit_code}"
 done
 : > done
 kill $beat
@@ -73,8 +74,16 @@ def stage_in(context: StageContext) -> None:
     shared = _shared(context.workdir)
     tasks = " ".join(str(_folder(context.workdir, entry).relative_to(shared)) for entry in todo)
     timeout = context.params(LabelParams).timeout_seconds
-    script = _SCRIPT.format(folder=shared, tasks=tasks, timeout=timeout, stop=_STOP)
-    (shared / "run.sh").write_text(script)
+    script = _SCRIPT.format(
+        folder=shared,
+        tasks=tasks,
+        timeout=timeout,
+        stop=_STOP,
+        command=COMMAND_FILE,
+        log=LOG_FILE,
+        exit_code=EXIT_CODE_FILE,
+    )
+    (shared / RUN_SCRIPT).write_text(script)
 
 
 def _take_probe(workdir: Path) -> None:
@@ -172,7 +181,7 @@ def _engine(context: StageContext) -> Engine:
 
 
 def _started(workdir: Path, entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if (_folder(workdir, entry) / "engine.out").exists()]
+    return [entry for entry in entries if (_folder(workdir, entry) / LOG_FILE).exists()]
 
 
 def _shared(workdir: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import StageOutcome
 from pfd_operator.contract.result import Caution, Reason
-from pfd_operator.contract.stage import LabelParams, Params, StageSpec, stage_digest
+from pfd_operator.contract.stage import Input, LabelParams, Params, StageSpec, stage_digest
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.store.at_once import at_once
@@ -130,6 +130,20 @@ class StageContext:
         if not found and ref.completions is None:
             raise files_lost(name, ref.digest, "the manifest")
         return found
+
+    def one(self, name: Input) -> Manifest:
+        """Return the manifest of an input that is not indexed.
+
+        Raises
+        ------
+        StageError
+            As `input`.
+        """
+        return self.input(name)[0]
+
+    def has(self, name: Input) -> bool:
+        """Tell whether there is such an input."""
+        return name in self.spec.inputs
 
     def missing(self, name: str) -> list[int]:
         """Return the indexes of an input that have no manifest: of an indexed stage, they failed finally."""

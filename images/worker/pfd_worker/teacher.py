@@ -7,6 +7,7 @@ import time
 
 from ase import Atoms
 
+from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
@@ -32,7 +33,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     started = time.monotonic()
     tasks = tasks_of_index(context)
     frames = [atoms for _, _, atoms in tasks]
-    verdicts = _verdicts(context, open_model(context, context.input("prepare")[0]), frames)
+    verdicts = _verdicts(context, open_model(context, context.one(Input.PREPARE)), frames)
     key = f"{context.spec.digest}-{context.index or 0}"
     labels: list[Atoms] = []
     failures: list[Failure] = []
@@ -60,7 +61,7 @@ def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms])
     if not all(verdict.ok for verdict in verdicts):
         # prepare has seen it predict this one: if it raises now, the engine is broken and not a frame, and another
         # attempt may do better
-        model.predict(read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))[:1])
+        model.predict(read_frames(context.fetch(context.one(Input.PREPARE), stage_files.STARTS))[:1])
     return verdicts
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, StageSpec, TrainParams
+from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, INDEX_VARIABLE, StageSpec, TrainParams
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ def team_of(spec: StageSpec, environment: Mapping[str, str] = os.environ) -> Tea
     """Return the team that a stage's Job has given this pod."""
     if not isinstance(spec.params, TrainParams) or spec.params.training.nodes == 1:
         return ALONE
-    rank = int(environment["JOB_COMPLETION_INDEX"])
+    rank = int(environment[INDEX_VARIABLE])
     return Team(spec.params.training.nodes, rank, environment[FIRST_NODE_VARIABLE])

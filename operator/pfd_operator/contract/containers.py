@@ -9,6 +9,17 @@ WORK_DIRECTORY = "/work"
 ENGINE_FOLDER = "engine"
 """In the work folder of a label pod, on a volume of its own: all that an engine's containers and the workers share."""
 
+RUN_SCRIPT = "run.sh"
+"""In that folder: what stage-in has written for the engine's container to run."""
+
+
+class Side(StrEnum):
+    """What a worker is to do, as its argument: a whole stage, or what comes before and after an engine's container."""
+
+    STAGE = "stage"
+    LABEL_IN = "label-in"
+    LABEL_OUT = "label-out"
+
 
 class Container(StrEnum):
     """A container of a stage's pod: one alone, or a DFT engine's image as it is between two workers."""

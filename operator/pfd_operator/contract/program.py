@@ -18,7 +18,9 @@ LIVE_FILES_DIRECTORY = "/etc/pfd-files-live"
 STRUCTURE_FILE = "structure.extxyz"
 POSCAR_FILE = "POSCAR"
 COMMAND_FILE = "command.sh"
-RESERVED = frozenset({STRUCTURE_FILE, POSCAR_FILE, COMMAND_FILE, "engine.out", "exit_code", "exit_code.part"})
+LOG_FILE = "engine.out"
+EXIT_CODE_FILE = "exit_code"
+RESERVED = frozenset({STRUCTURE_FILE, POSCAR_FILE, COMMAND_FILE, LOG_FILE, EXIT_CODE_FILE, f"{EXIT_CODE_FILE}.part"})
 """What we write into the folder of a calculation."""
 
 _FILE_NAME = r"^[A-Za-z0-9_][-._A-Za-z0-9]*$"

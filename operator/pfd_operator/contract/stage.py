@@ -23,6 +23,10 @@ from .training import Training
 STAGE_SPEC_MAX_BYTES = 16 * 1024
 FIRST_NODE_VARIABLE = "PFD_FIRST_NODE"
 """Environment variable of a pod that trains with others: the host name of the first of them."""
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+"""Environment variable that Kubernetes sets in the pods of an Indexed Job."""
+PROGRESS_VARIABLE = "PFD_PROGRESS_TOKEN"
+"""Environment variable of a worker: the token that its reports of progress have to bring."""
 STAGE_SPEC_FILE = "/etc/pfd/stage.json"
 """Where the downward API puts the StageSpec in every container of a stage."""
 STAGE_SPEC_ANNOTATION = "pfd.dev/stage-spec"
@@ -39,6 +43,19 @@ class StageKind(StrEnum):
     LABEL = "label"
     TRAIN = "train"
     ACCEPT = "accept"
+
+
+class Input(StrEnum):
+    """What stages read, by the names that `StageSpec.inputs` has for it; which of them, the params of a stage say."""
+
+    PREPARE = "prepare"
+    MODEL = "model"
+    EXPLORE = "explore"
+    SELECT = "select"
+    LABEL = "label"
+    TRAIN = "train"
+    HOLD_OUT = "holdout"
+    HOLD_OUT_SELECT = "holdout-select"
 
 
 class StageRef(Strict):

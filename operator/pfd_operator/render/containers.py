@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
-from pfd_operator.contract.containers import Container
+from pfd_operator.contract.containers import RUN_SCRIPT, Container, Side
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
-from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, LabelParams
+from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, INDEX_VARIABLE, PROGRESS_VARIABLE, LabelParams
 from pfd_operator.plan.engines import missing_image
 from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
@@ -28,7 +28,7 @@ from .volumes import (
 _DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 _COPY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
-_NEVER_GIVEN = ("PFD_", "JOB_COMPLETION_INDEX")
+_NEVER_GIVEN = ("PFD_", INDEX_VARIABLE)
 """Beginnings of variables that say what a pod is to do: also where we set none, nobody else may."""
 
 _CONTAINER_SECURITY = {
@@ -63,8 +63,8 @@ def containers(
         worker["volumeMounts"].append(shared_memory_mount())
         return [], [worker]
     stage_in, stage_out = (
-        _worker(name, [mode], job, settings, progress_token)
-        for name, mode in ((Container.STAGE_IN, "label-in"), (Container.STAGE_OUT, "label-out"))
+        _worker(name, [side], job, settings, progress_token)
+        for name, side in ((Container.STAGE_IN, Side.LABEL_IN), (Container.STAGE_OUT, Side.LABEL_OUT))
     )
     for container in (stage_in, stage_out):
         container["resources"] = _small_resources(settings)
@@ -95,7 +95,7 @@ def _engine(image: str, mounts: list[dict[str, Any]], settings: Settings, overri
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
         # written by stage-in: the image needs a POSIX shell and the engine, nothing of ours; no credentials here
-        "command": ["sh", f"{ENGINE_DIRECTORY}/run.sh"],
+        "command": ["sh", f"{ENGINE_DIRECTORY}/{RUN_SCRIPT}"],
         "workingDir": ENGINE_DIRECTORY,
         "env": _environment([{"name": "HOME", "value": HOME_DIRECTORY}], settings),
         "resources": _main_resources(overrides),
@@ -137,7 +137,7 @@ def _worker_environment(name: str, job: PlannedJob, progress_token: str) -> list
         # what else lies in the working directory or at home is no code of ours, in images of others, too
         {"name": "PYTHONSAFEPATH", "value": "1"},
         {"name": "PYTHONNOUSERSITE", "value": "1"},
-        {"name": "PFD_PROGRESS_TOKEN", "value": progress_token},
+        {"name": PROGRESS_VARIABLE, "value": progress_token},
         {"name": "OMP_NUM_THREADS", "valueFrom": {"resourceFieldRef": threads}},
         # libgomp's threads spin for their next task, which on a node with other work, or under a CPU limit, takes the
         # time of the very thread they wait for: a step of a small student 466 ms instead of 52 (make bench-threads)

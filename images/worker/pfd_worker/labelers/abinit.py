@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 from pfd_operator.contract.labeling import AbinitEngine, Smearing
+from pfd_operator.contract.program import COMMAND_FILE
 from pfd_worker.frames import cell_heights, labelled, reference_cell
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.k_points import k_mesh
@@ -54,7 +55,7 @@ class AbinitLabeler:
         lines = [f"{name} {_text(value)}" for name, value in self.variables(calculation).items()]
         (directory / "run.abi.in").write_text("\n".join(lines) + "\n")
         command = " ".join(shlex.quote(word) for word in self._settings.command)
-        (directory / "command.sh").write_text(
+        (directory / COMMAND_FILE).write_text(
             f'sed "s|{_PSEUDOPOTENTIAL_FOLDER}|${{ABI_PSPDIR:-.}}|g" run.abi.in > run.abi && exec {command} run.abi\n'
         )
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from ase import Atoms
 
+from pfd_operator.contract.program import EXIT_CODE_FILE, LOG_FILE
 from pfd_worker.labelers.base import LabelFailure, Verdict
 
 LARGEST_BYTES = 128 * 2**20
 """Of one output. A single point with projections of every band on every atom is larger, and says nothing more."""
-LOG_FILE = "engine.out"
-EXIT_CODE_FILE = "exit_code"
 _LINES_KEPT = 12
 _TAIL_BYTES = 16384
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pfd_operator.contract.result import LabelCounts
-from pfd_operator.contract.stage import BudgetSoFar
+from pfd_operator.contract.stage import BudgetSoFar, Input
 from pfd_worker.stage_context import Manifest, StageContext
 from pfd_worker.store.ledger import BookEntry, Ledger
 
@@ -67,13 +67,13 @@ class Cost:
 
 def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
     """Return what led to this train stage; what came before the first one is part of the first iteration."""
-    first = ("prepare", "holdout") if previous is None else ()
-    read = {name: context.input(name) for name in (*first, "select", "label") if name in context.spec.inputs}
-    times = {name: _time(manifests) for name, manifests in read.items() if name != "holdout"}
-    if "select" in read:
-        summary = read["select"][0].summary
+    first = (Input.PREPARE, Input.HOLD_OUT) if previous is None else ()
+    read = {name: context.input(name) for name in (*first, Input.SELECT, Input.LABEL) if context.has(name)}
+    times = {str(name): _time(manifests) for name, manifests in read.items() if name is not Input.HOLD_OUT}
+    if Input.SELECT in read:
+        summary = read[Input.SELECT][0].summary
         times["explore"] = StageTime(summary["explore_pods"], round(summary["explore_seconds"], 3))
-    labels = read.get("label", []) + read.get("holdout", [])
+    labels = read.get(Input.LABEL, []) + read.get(Input.HOLD_OUT, [])
     if labels:
         times["label"] = _time(labels)
     return Cost({name: times[name] for name in STAGES if name in times}, _label_cost(labels, context.spec.job.uid))

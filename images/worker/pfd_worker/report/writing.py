@@ -12,6 +12,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts
+from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.evaluation.report import error_report
@@ -89,7 +90,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
 
 
 def _map_of_selection(context: StageContext) -> FeatureMap | None:
-    if "select" not in context.spec.inputs:
+    if not context.has(Input.SELECT):
         return None
-    content = json.loads(context.fetch(context.input("select")[0], stage_files.FEATURE_MAP).read_text())
+    content = json.loads(context.fetch(context.one(Input.SELECT), stage_files.FEATURE_MAP).read_text())
     return None if content is None else FeatureMap.from_json(content)

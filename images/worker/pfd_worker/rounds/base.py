@@ -16,7 +16,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.stage import TrainParams
+from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.bootstrap import surely_larger
 from pfd_worker.evaluation.errors import (
@@ -53,14 +53,14 @@ class Round(ABC):
         self.context = context
         self.params = params
         self.family = family
-        self.prepare = context.input("prepare")[0]
-        self.previous: Manifest | None = context.input("train")[0] if "train" in context.spec.inputs else None
+        self.prepare = context.one(Input.PREPARE)
+        self.previous: Manifest | None = context.one(Input.TRAIN) if context.has(Input.TRAIN) else None
         self.folder = context.workdir
         self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
         self.of_holdout: list[Caution | None] = []
         """What is to be known of the hold-out, in all rounds: it stays as it is."""
-        self.selected = context.input("select")[0]
+        self.selected = context.one(Input.SELECT)
         self.force_error_bound: dict[str, float] | None = self.selected.summary["force_error_bound"]
         self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
         if self.previous is not None:

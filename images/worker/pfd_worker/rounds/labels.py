@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason, Reason
+from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import Sampling, read_frames
@@ -23,7 +24,7 @@ _AIMD = "AIMD"
 
 
 def collect_labels(
-    context: StageContext, max_failed_fraction: float, label: str = "label", select: str = "select"
+    context: StageContext, max_failed_fraction: float, label: Input = Input.LABEL, select: Input = Input.SELECT
 ) -> list[Atoms]:
     """Return the labelled frames of all indexes of a label stage.
 
@@ -136,9 +137,9 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     StageError
         LabelsFailed, if there is none, or if a stage of its own left more of its tasks without a label than allowed.
     """
-    label = "holdout" if "holdout" in context.spec.inputs else "label"
-    if label == "holdout":
-        labels = collect_labels(context, max_failed_fraction, label, "holdout-select")
+    label = Input.HOLD_OUT if context.has(Input.HOLD_OUT) else Input.LABEL
+    if label is Input.HOLD_OUT:
+        labels = collect_labels(context, max_failed_fraction, label, Input.HOLD_OUT_SELECT)
     holdout = [atoms for atoms in labels if atoms.info["purpose"] == _HOLD_OUT]
     if not holdout:
         words = "no hold-out frame has a label, so no model can be measured (failures.json of the label stage says why)"
@@ -148,7 +149,7 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
 
 def shrunk_holdout(context: StageContext, holdout: Sequence[Atoms]) -> Caution | None:
     """Return a remark on a hold-out that lacks labels it was to have: it stays like this."""
-    select = "holdout-select" if "holdout" in context.spec.inputs else "select"
+    select = Input.HOLD_OUT_SELECT if context.has(Input.HOLD_OUT) else Input.SELECT
     asked = sum(task.purpose == _HOLD_OUT for task in read_tasks(context, select))
     if len(holdout) >= asked:
         return None
@@ -168,7 +169,7 @@ def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Ato
 
 
 def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
-    starts = read_frames(context.fetch(context.input("select")[0], stage_files.FRAMES))
+    starts = read_frames(context.fetch(context.one(Input.SELECT), stage_files.FRAMES))
     found: dict[str, list[Atoms]] = {}
     for atoms in labels:
         if _is_aimd(atoms):

@@ -15,7 +15,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
 from pfd_operator.contract.selection import Apart
-from pfd_operator.contract.stage import AcceptParams
+from pfd_operator.contract.stage import AcceptParams, Input
 from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import frames_of_the_student
@@ -50,7 +50,7 @@ def run(context: StageContext) -> StageOutput:
         Preempted, if the pod was told to stop: nothing is committed.
     """
     params = context.params(AcceptParams)
-    prepare, train = context.input("prepare")[0], context.input("train")[0]
+    prepare, train = context.one(Input.PREPARE), context.one(Input.TRAIN)
     files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
     model = next(reversed(files))
     context.progress(3, "the student is frozen" + (" and compressed" if params.student.compress else ""))

@@ -18,7 +18,7 @@ from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExploreOutcome
-from pfd_operator.contract.stage import ExploreParams
+from pfd_operator.contract.stage import ExploreParams, Input
 from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
@@ -37,10 +37,10 @@ from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn
 def run(context: StageContext) -> StageOutput:
     """Run the trajectories of this index and reduce their frames to features on the spot."""
     params = context.params(ExploreParams)
-    prepared = context.input("prepare")[0]
+    prepared = context.one(Input.PREPARE)
     starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
     elements: list[str] = prepared.summary["elements"]
-    model = open_model(context, context.input("model")[0])
+    model = open_model(context, context.one(Input.MODEL))
     runs = [
         _Run(
             _name(context.spec.iteration, params.purpose, task),

@@ -15,7 +15,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome, SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.selection import NOISE, Aimd, Apart, Purpose
-from pfd_operator.contract.stage import SelectParams
+from pfd_operator.contract.stage import Input, SelectParams
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import Sampling, frames_one_by_one, read_frames, reference_cell, write_frames
@@ -38,7 +38,7 @@ _Row = tuple[int, int, Candidate]
 def run(context: StageContext) -> StageOutput:
     """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
     params = context.params(SelectParams)
-    shards = context.input("explore")
+    shards = context.input(Input.EXPLORE)
     rows: list[_Row] = [
         (shard, number, Candidate(**row))
         for shard, path in enumerate(context.fetch_all(shards, stage_files.CANDIDATE_ROWS))
@@ -68,7 +68,7 @@ def run(context: StageContext) -> StageOutput:
         for number, (atoms, sampling, novelty) in enumerate(zip(frames, samplings, novelties, strict=True))
     ]
     if params.aimd is not None:
-        starts = read_frames(context.fetch(context.input("prepare")[0], stage_files.STARTS))
+        starts = read_frames(context.fetch(context.one(Input.PREPARE), stage_files.STARTS))
         for atoms, settings in _aimd(starts, params.aimd, params.apart, context.spec.seed):
             tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
             frames.append(atoms)
@@ -116,7 +116,7 @@ def _exploration(
 ) -> ExplorationCounts:
     """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
     told = [found for shard in shards if (found := shard.result.found(ExploreOutcome)) is not None]
-    if context.missing("explore") or len(told) < len(shards):
+    if context.missing(Input.EXPLORE) or len(told) < len(shards):
         # what a pod that failed finally had run is not known
         return ExplorationCounts(candidates=candidates, novel=novel)
     return ExplorationCounts(
@@ -156,9 +156,9 @@ def _training_set(context: StageContext, width: int) -> TrainingSet:
         Number of features, for a set without frames.
     """
     nothing = np.zeros((0, width), dtype=np.float32)
-    if "train" not in context.spec.inputs:
+    if not context.has(Input.TRAIN):
         return TrainingSet.of(nothing, [])
-    train = context.input("train")[0]
+    train = context.one(Input.TRAIN)
     known = np.load(context.fetch(train, stage_files.DATASET_FEATURES))
     return TrainingSet.of(
         known if len(known) else nothing, frames_one_by_one(context.fetch(train, stage_files.DATASET))
@@ -180,7 +180,7 @@ def _choose(
     seed = seed_of(context.spec.seed, "select", params.purpose, context.spec.iteration)
     choice = choose_frames(candidates, count, even, low, params.novelty, features, training, seed)
     places = [rows[number][:2] for number in choice.samplings]
-    return choice, _fetch_frames(context, context.input("explore"), places)
+    return choice, _fetch_frames(context, context.input(Input.EXPLORE), places)
 
 
 def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | None) -> dict[str, float] | None:
@@ -188,7 +188,7 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
 
     Their novelty times the scale below which 90 % of the last iteration's frames were; None before there are such.
     """
-    scale = context.input("train")[0].summary["error_of_novelty"] if "train" in context.spec.inputs else None
+    scale = context.one(Input.TRAIN).summary["error_of_novelty"] if context.has(Input.TRAIN) else None
     if scale is None or novelty is None:
         return None
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}

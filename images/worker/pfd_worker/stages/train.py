@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_operator.contract.stage import TrainParams
+from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker.families import DEEPMD, family_of
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
@@ -14,4 +14,4 @@ def run(context: StageContext) -> StageOutput:
     params = context.params(TrainParams)
     if params.student is not None:
         return StudentRound(context, params, DEEPMD).run()
-    return FineTuneRound(context, params, family_of(context.input("prepare")[0])).run()
+    return FineTuneRound(context, params, family_of(context.one(Input.PREPARE))).run()

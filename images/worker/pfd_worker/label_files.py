@@ -21,6 +21,7 @@ from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.ledger import BookEntry
+from pfd_worker.summaries import LabelSummary
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def label_output(
     files[stage_files.FAILURES].write_text(json.dumps([asdict(failure) for failure in failures], indent=1))
     return StageOutput(
         files=files,
-        summary={"labels": [asdict(entry) for entry in books]},
+        summary=LabelSummary(labels=[asdict(entry) for entry in books]),
         outcome=LabelOutcome(labels=len(labels), failed=len(failures), reused=reused),
     )
 

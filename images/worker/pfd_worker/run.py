@@ -25,6 +25,7 @@ from pfd_worker.store.manifests import (
     stage_folder,
     store_file,
 )
+from pfd_worker.summaries import LabelSummary
 from pfd_worker.versions import package_versions
 
 TERMINATION_LOG = "/dev/termination-log"
@@ -108,7 +109,7 @@ def _described(context: StageContext, manifest: Manifest, reused: bool, seconds:
     ledger = Ledger(context.store, context.spec.job.uid)
     if context.spec.stage is StageKind.LABEL:
         # of another job's stage with the same inputs the labels are this job's, too, and cost it nothing
-        ledger.enter_all(BookEntry(**entry) for entry in manifest.summary["labels"])
+        ledger.enter_all(BookEntry(**entry) for entry in manifest.told(LabelSummary)["labels"])
     counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
     labels = ledger.count() if counted else None
     return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})

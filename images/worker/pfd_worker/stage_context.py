@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,8 +40,8 @@ class StageOutput:
     """What a stage has made; the runner stores it and commits."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-    """Free JSON that later stages read out of the manifest."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """JSON that later stages read out of the manifest: see `summaries`."""
     outcome: StageOutcome | None = None
     """What the stage found, for the operator."""
     model: str | None = None

@@ -27,6 +27,7 @@ from pfd_worker.preparation.data import check_data
 from pfd_worker.pretrained import fetch_model
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
+from pfd_worker.summaries import ModelOrigin
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class PreparedModel:
     """None: a calculator, which cannot be trained."""
     section: dict[str, Any]
     """Model section of the input it was made with; empty for a calculator."""
-    summary: dict[str, Any]
+    origin: ModelOrigin
     caution: Caution | None = None
 
 

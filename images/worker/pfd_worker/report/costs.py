@@ -9,6 +9,7 @@ from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar, Input
 from pfd_worker.stage_context import Manifest, StageContext
 from pfd_worker.store.ledger import BookEntry, Ledger
+from pfd_worker.summaries import LabelSummary, SelectSummary
 
 STAGES = ("prepare", "explore", "select", "label", "train")
 
@@ -71,7 +72,7 @@ def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
     read = {name: context.input(name) for name in (*first, Input.SELECT, Input.LABEL) if context.has(name)}
     times = {str(name): _time(manifests) for name, manifests in read.items() if name is not Input.HOLD_OUT}
     if Input.SELECT in read:
-        summary = read[Input.SELECT][0].summary
+        summary = read[Input.SELECT][0].told(SelectSummary)
         times["explore"] = StageTime(summary["explore_pods"], round(summary["explore_seconds"], 3))
     labels = read.get(Input.LABEL, []) + read.get(Input.HOLD_OUT, [])
     if labels:
@@ -84,7 +85,7 @@ def _time(manifests: list[Manifest]) -> StageTime:
 
 
 def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
-    entries = [BookEntry(**entry) for manifest in manifests for entry in manifest.summary["labels"]]
+    entries = [BookEntry(**entry) for manifest in manifests for entry in manifest.told(LabelSummary)["labels"]]
     own = [entry for entry in entries if entry.paid_by == uid]
     return LabelCost(
         computed=sum(entry.labels for entry in own),

@@ -39,6 +39,7 @@ from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, 
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.summaries import PrepareSummary, SelectSummary, TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
@@ -60,12 +61,12 @@ class Round(ABC):
         self.error_of_novelty: float | None = None
         self.of_holdout: list[Caution | None] = []
         """What is to be known of the hold-out, in all rounds: it stays as it is."""
-        self.selected = context.one(Input.SELECT)
-        self.force_error_bound: dict[str, float] | None = self.selected.summary["force_error_bound"]
-        self.exploration = ExplorationCounts.model_validate(self.selected.summary["exploration"])
+        selected = context.one(Input.SELECT).told(SelectSummary)
+        self.force_error_bound = selected["force_error_bound"]
+        self.exploration = ExplorationCounts.model_validate(selected["exploration"])
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
-            CheckpointStore(context.store, self.previous.summary["checkpoints"]).clear()
+            CheckpointStore(context.store, self.previous.told(TrainSummary)["checkpoints"]).clear()
 
     @abstractmethod
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
@@ -134,7 +135,7 @@ class Round(ABC):
             shutil.copyfile(best.file, trained)
             model = best_model
         aimd = aimd_runs(self.context, self.previous, labels)
-        elements: list[str] = self.prepare.summary["elements"]
+        elements = self.prepare.told(PrepareSummary)["elements"]
         features = model.features(dataset, elements) if dataset else np.zeros((0, 0), dtype=np.float32)
         result = RoundResult(
             reports=self.measures.reports,
@@ -156,7 +157,7 @@ class Round(ABC):
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         bound = self.force_error_bound
-        scale = None if bound is None or self.previous is None else self.previous.summary["error_of_novelty"]
+        scale = None if bound is None or self.previous is None else self.previous.told(TrainSummary)["error_of_novelty"]
         found = prequential_errors(explorer, new, scale)
         if bound is not None and found.bound_held is not None:
             self.force_error_bound = bound | dict(zip(("held", "frames"), found.bound_held, strict=True))
@@ -248,17 +249,17 @@ class Round(ABC):
         # an attempt that found the last checkpoint had nothing left to train, and so draws no curve
         if training is not None and training.curve.exists():
             files[training.curve.name] = training.curve
-        before = {} if self.previous is None else self.previous.summary["metrics"]
+        before = {} if self.previous is None else self.previous.told(TrainSummary)["metrics"]
         baselines = {name: before[name] for name in BASELINES if name in before}
         return StageOutput(
             files=files,
-            summary={
-                "checkpoints": self.context.work_digest,
-                "best_iteration": best.iteration,
-                "lowest": {quantity: squares.tolist() for quantity, squares in best.lowest.items()},
-                "metrics": {**baselines, **self.measures.errors.to_json()},
-                "error_of_novelty": self.error_of_novelty,
-            },
+            summary=TrainSummary(
+                checkpoints=self.context.work_digest,
+                best_iteration=best.iteration,
+                lowest={quantity: squares.tolist() for quantity, squares in best.lowest.items()},
+                metrics={**baselines, **self.measures.errors.to_json()},
+                error_of_novelty=self.error_of_novelty,
+            ),
             model=self.family.best_file,
         )
 

@@ -12,6 +12,7 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.bootstrap import Floats
 from pfd_worker.families import Family
 from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.summaries import TrainSummary
 
 Squares = Mapping[str, Floats]
 """Of errors on the hold-out, as `squares_of_trajectories` gives them."""
@@ -31,9 +32,10 @@ class Contender:
 
 def best_of(context: StageContext, trained: Manifest, family: Family) -> Contender:
     """Return the best model up to an earlier train stage."""
+    told = trained.told(TrainSummary)
     return Contender(
         context.fetch(trained, family.best_file),
-        ErrorMetrics.model_validate(trained.summary["metrics"]["best"]),
-        trained.summary["best_iteration"],
-        {quantity: np.array(squares) for quantity, squares in trained.summary["lowest"].items()},
+        ErrorMetrics.model_validate(told["metrics"]["best"]),
+        told["best_iteration"],
+        {quantity: np.array(squares) for quantity, squares in told["lowest"].items()},
     )

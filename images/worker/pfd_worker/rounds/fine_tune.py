@@ -20,6 +20,7 @@ from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender, Squares
+from pfd_worker.summaries import TrainSummary
 from pfd_worker.training.runner import Trained
 
 
@@ -78,7 +79,7 @@ class FineTuneRound(Round):
         previous = self.previous
         if previous is None:
             raise RuntimeError("the first round has measured the shifted model")
-        return ErrorMetrics.model_validate(previous.summary["metrics"]["shifted"])
+        return ErrorMetrics.model_validate(previous.told(TrainSummary)["metrics"]["shifted"])
 
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Name what has no zero of energy yet."""

@@ -65,7 +65,7 @@ def _kind(task: Task) -> str:
 
 def _check_failures(
     context: StageContext,
-    label: str,
+    label: Input,
     failed: Mapping[str, int],
     asked: Mapping[str, int],
     kinds: Set[str],
@@ -85,7 +85,7 @@ def _check_failures(
     raise _labels_failed(context, label, too_many, sum(failed.values()), f" The last failure:\n{last}")
 
 
-def _labels_failed(context: StageContext, label: str, words: str, failed: int = 0, last: str = "") -> StageError:
+def _labels_failed(context: StageContext, label: Input, words: str, failed: int = 0, last: str = "") -> StageError:
     """Return the end of a job that lacks labels, with what failed how often and what to do.
 
     What need not fail again is computed again when the label stage is asked for anew, as a restart does: its cause may
@@ -106,7 +106,7 @@ def _labels_failed(context: StageContext, label: str, words: str, failed: int = 
     counts = Counter(failure.reason for mine in by_index for failure in mine)
     counts["without a verdict, their pods failed"] = max(0, failed - counts.total())
     how = ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if count)
-    iteration = context.spec.iteration if label == "label" else 0
+    iteration = context.spec.iteration if label is Input.LABEL else 0
     advice = f": {how}. {_what_to_do(counts, iteration)}" if how else "."
     return user_error(Reason.LABELS_FAILED, words + advice + last)
 

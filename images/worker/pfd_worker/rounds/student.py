@@ -15,6 +15,7 @@ from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender
+from pfd_worker.summaries import PrepareSummary
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
 from pfd_worker.training.recipe import Purpose
@@ -43,7 +44,7 @@ class StudentRound(Round):
             section = inspect_checkpoint(start).model_section
         else:
             purpose, start = Purpose.SCRATCH, None
-            section = student_model_section(self.params.student, self.prepare.summary["elements"])
+            section = student_model_section(self.params.student, self.prepare.told(PrepareSummary)["elements"])
         settings = base_input(self.params.training, section, purpose)
         run = self.training_run(
             lambda frames, seed: DeepmdSession(self.training_folder, settings, purpose, start, frames, seed)

@@ -37,6 +37,7 @@ from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts
+from pfd_worker.summaries import PrepareSummary, TrainSummary
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
 
@@ -82,7 +83,7 @@ def run(context: StageContext) -> StageOutput:
         raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
-        summary={"best_iteration": train.summary["best_iteration"]},
+        summary={"best_iteration": train.told(TrainSummary)["best_iteration"]},
         outcome=AcceptOutcome(
             errors=results.errors,
             checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
@@ -100,7 +101,8 @@ def _dft_holdout(context: StageContext, params: AcceptParams, prepare: Manifest)
     if params.dft_holdout is None:
         return [], None
     frames = read_frames(context.fetch_from(params.dft_holdout, stage_files.HOLD_OUT))
-    return frames_of_the_student(frames, prepare.summary["elements"], prepare.summary["systems"])
+    told = prepare.told(PrepareSummary)
+    return frames_of_the_student(frames, told["elements"], told["systems"])
 
 
 def _card(
@@ -114,7 +116,7 @@ def _card(
 ) -> ModelCard:
     """Return what is known of the student."""
     spec = context.spec
-    elements: list[str] = prepare.summary["elements"]
+    elements = prepare.told(PrepareSummary)["elements"]
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
@@ -138,7 +140,9 @@ def _conditions(params: AcceptParams, structure: Atoms, seed: int) -> MdConditio
 def _training_card(
     context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest, structures: Mapping[str, Atoms]
 ) -> TrainingCard:
-    best, frames = train.summary["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
+    best, frames = train.told(TrainSummary)["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
+    if best is None:
+        raise ValueError("a student was trained")
     # later rounds added to the end what the exported student has not seen
     record = read_history(context, train).record(best)
     mine = frames if record is None else frames[: record.training_labels]
@@ -147,7 +151,7 @@ def _training_card(
     moved = [stratum for stratum, system in strata.items() if not keeps_its_cell(structures[system])]
     return TrainingCard(
         teacher=_teacher(params, prepare),
-        teacher_sha256=prepare.summary["inputs_sha256"].get("model"),
+        teacher_sha256=prepare.told(PrepareSummary)["inputs_sha256"].get("model"),
         reference=params.reference,
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
         temperatures_kelvin=_range(map(temperature_of, strata)),
@@ -174,7 +178,8 @@ def _range(values: Iterable[float | None]) -> Range | None:
 
 def _teacher(params: AcceptParams, prepare: Manifest) -> str:
     """Return the name and address that the teacher is known by."""
-    source = str(prepare.summary.get("calculator") or prepare.summary["source"])
+    told = prepare.told(PrepareSummary)
+    source = told.get("calculator") or told["source"]
     return source if params.teacher is None else f"FineTuneJob {params.teacher} ({source})"
 
 

@@ -32,6 +32,7 @@ from pfd_worker.selection.geometry import energy_faults
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
+from pfd_worker.summaries import ExploreSummary, PrepareSummary, TrajectorySummary
 
 
 def run(context: StageContext) -> StageOutput:
@@ -39,7 +40,7 @@ def run(context: StageContext) -> StageOutput:
     params = context.params(ExploreParams)
     prepared = context.one(Input.PREPARE)
     starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
-    elements: list[str] = prepared.summary["elements"]
+    elements = prepared.told(PrepareSummary)["elements"]
     model = open_model(context, context.one(Input.MODEL))
     runs = [
         _Run(
@@ -131,22 +132,22 @@ def _name(iteration: int, purpose: str, task: MdTask) -> str:
     )
 
 
-def _record(run: _Run, outcome: TrajectoryOutcome) -> dict[str, object]:
-    return {
-        "name": run.name,
-        "stratum": run.task.stratum,
-        "start": int(run.start.info["start"]),
-        "steps_done": outcome.steps_done,
-        "exploded_at_step": outcome.exploded_at_step,
-        "reason": outcome.reason,
-        "frames": len(outcome.frames),
-        "mean_kelvin": outcome.mean("measured_kelvin"),
-        "mean_bar": outcome.mean("measured_bar"),
-    }
+def _record(run: _Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
+    return TrajectorySummary(
+        name=run.name,
+        stratum=run.task.stratum,
+        start=int(run.start.info["start"]),
+        steps_done=outcome.steps_done,
+        exploded_at_step=outcome.exploded_at_step,
+        reason=outcome.reason,
+        frames=len(outcome.frames),
+        mean_kelvin=outcome.mean("measured_kelvin"),
+        mean_bar=outcome.mean("measured_bar"),
+    )
 
 
 def _output(
-    folder: Path, frames: list[Atoms], trajectories: list[dict[str, object]], model: AtomisticModel, elements: list[str]
+    folder: Path, frames: list[Atoms], trajectories: list[TrajectorySummary], model: AtomisticModel, elements: list[str]
 ) -> StageOutput:
     files = {name: folder / name for name in (stage_files.CANDIDATES, stage_files.FEATURES, stage_files.CANDIDATE_ROWS)}
     write_frames(files[stage_files.CANDIDATES], frames)
@@ -158,7 +159,7 @@ def _output(
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,
-        summary={"trajectories": trajectories},
+        summary=ExploreSummary(trajectories=trajectories),
         outcome=ExploreOutcome(candidates=len(frames), trajectories=len(trajectories), exploded=exploded),
     )
 

@@ -17,6 +17,7 @@ from pfd_worker.preparation.starts import large_displacement, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
+from pfd_worker.summaries import PrepareSummary
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.student import student_model_section
@@ -50,12 +51,9 @@ def run(context: StageContext) -> StageOutput:
         write_frames(files[stage_files.GIVEN_DATA], data)
     return StageOutput(
         files=files,
-        summary={
-            **model.summary,
-            "elements": elements,
-            "systems": list(by_system(structures)),
-            "inputs_sha256": digests,
-        },
+        summary=PrepareSummary(
+            **model.origin, elements=elements, systems=list(by_system(structures)), inputs_sha256=digests
+        ),
         outcome=PrepareOutcome(starts=len(starts), data=len(data), without_pressure=without_pressure(starts)),
         cautions=[model.caution, left_out, large_displacement(params.systems, structures)],
         digest=digest_of([context.digest, digests]),

@@ -30,6 +30,7 @@ from pfd_worker.selection.quotas import fair_quotas, middles
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
 from pfd_worker.start_pools import by_system, training_starts
+from pfd_worker.summaries import ExploreSummary, SelectSummary, TrainSummary
 
 _Row = tuple[int, int, Candidate]
 """Shard, row in it, and what explore says of the candidate there."""
@@ -83,12 +84,12 @@ def run(context: StageContext) -> StageOutput:
     exploration = _exploration(context, shards, len(rows), choice.novel)
     return StageOutput(
         files=files,
-        summary={
-            "force_error_bound": _force_error_bound(context, choice.novelty),
-            "exploration": exploration.to_json(),
-            "explore_pods": len(shards),
-            "explore_seconds": sum(manifest.result.seconds for manifest in shards),
-        },
+        summary=SelectSummary(
+            force_error_bound=_force_error_bound(context, choice.novelty),
+            exploration=exploration.to_json(),
+            explore_pods=len(shards),
+            explore_seconds=sum(manifest.result.seconds for manifest in shards),
+        ),
         outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
         cautions=[_few_candidates(params, len(rows))],
     )
@@ -188,7 +189,7 @@ def _force_error_bound(context: StageContext, novelty: NDArray[np.float64] | Non
 
     Their novelty times the scale below which 90 % of the last iteration's frames were; None before there are such.
     """
-    scale = context.one(Input.TRAIN).summary["error_of_novelty"] if context.has(Input.TRAIN) else None
+    scale = context.one(Input.TRAIN).told(TrainSummary)["error_of_novelty"] if context.has(Input.TRAIN) else None
     if scale is None or novelty is None:
         return None
     return {f"p{percent}": float(scale * np.percentile(novelty, percent)) for percent in (10, 50, 90, 100)}
@@ -254,7 +255,7 @@ def _with_origin(atoms: Atoms, system: str, stratum: str, trajectory: str) -> At
 
 
 def _no_candidates(shards: Sequence[Manifest]) -> StageError:
-    records = [record for manifest in shards for record in manifest.summary["trajectories"]]
+    records = [record for manifest in shards for record in manifest.told(ExploreSummary)["trajectories"]]
     ends = "; ".join(
         f"{record['name']} at step {record['exploded_at_step']}: {record['reason']}"
         for record in records[:3]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_worker.errors import StageError, transient, user_error
 from pfd_worker.store.objects import ObjectStore
+
+_Summary = TypeVar("_Summary")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Manifest:
     stage: str
     index: int | None
     files: dict[str, StoredFile]
-    summary: dict[str, Any]
+    summary: Mapping[str, Any]
     result: StageResult
     packages: dict[str, str] = field(default_factory=dict)
     lost: bool = False
@@ -44,6 +46,10 @@ class Manifest:
     def stands(self) -> bool:
         """Whether its stage, asked for anew, is found done."""
         return not (self.lost or self.again)
+
+    def told(self, kind: type[_Summary]) -> _Summary:
+        """Return the summary as one of `summaries`: that of the stage which has left this manifest."""
+        return cast(_Summary, self.summary)
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""

@@ -149,7 +149,7 @@ def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
     spec = job.loop.spec(TRAIN | {"startFrom": "LastRound"}, 2, job.inputs)
     trained = GivenRound(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
     trained.force_error_bound = {"p50": 0.2}
-    trained.previous = Mock(summary={"error_of_novelty": 0.01})
+    trained.previous = Mock(told=lambda kind: {"error_of_novelty": 0.01})
     explorer = CalculatorModel(lambda: Exaggerates(0.1))
     trained._measure_explorer(explorer, new_frames())
     errors = [force_rmse([error]) for error in frame_errors(new_frames(), explorer.predict(new_frames()))]

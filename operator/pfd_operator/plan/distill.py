@@ -17,6 +17,7 @@ from pfd_operator.contract.outcome import AcceptOutcome, TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
     AcceptParams,
+    Input,
     LabelParams,
     PrepareParams,
     StageKind,
@@ -146,7 +147,7 @@ class Distill:
                 return {}
             case StageKind.EXPLORE:
                 model = StageKind.TRAIN if student_there else StageKind.PREPARE
-                return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+                return {Input.PREPARE: status.inputs[StageKind.PREPARE], Input.MODEL: status.inputs[model]}
             case StageKind.SELECT:
                 names = [StageKind.PREPARE, StageKind.EXPLORE]
             case StageKind.LABEL:
@@ -159,8 +160,8 @@ class Distill:
             return last_stages(status.inputs, [*names, StageKind.TRAIN])
         inputs = last_stages(status.inputs, names)
         if position.stage is StageKind.TRAIN:
-            inputs["holdout"] = _first(status, StageKind.LABEL)
-            inputs["holdout-select"] = _first(status, StageKind.SELECT)
+            inputs[Input.HOLD_OUT] = _first(status, StageKind.LABEL)
+            inputs[Input.HOLD_OUT_SELECT] = _first(status, StageKind.SELECT)
         return inputs
 
     def images(self, spec: DistillJobSpec, status: DistillJobStatus, settings: Settings, stage: StageKind) -> Images:

@@ -10,6 +10,7 @@ from pfd_operator.api.status import HOLDOUT_STRATA, FineTuneJobStatus
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
+    Input,
     LabelParams,
     PrepareParams,
     StageKind,
@@ -122,7 +123,7 @@ class FineTune:
             return {}
         if position.stage is StageKind.EXPLORE:
             model = StageKind.TRAIN if position.iteration else StageKind.PREPARE
-            return {"prepare": status.inputs[StageKind.PREPARE], "model": status.inputs[model]}
+            return {Input.PREPARE: status.inputs[StageKind.PREPARE], Input.MODEL: status.inputs[model]}
         if position.stage is StageKind.LABEL:
             return last_stages(status.inputs, [StageKind.SELECT])
         names = [StageKind.PREPARE]

@@ -52,7 +52,8 @@ def held(errors: Sequence[float], novelty: Sequence[float | None], scale: float)
         That the bound was told by.
     """
     known = [(error, new) for error, new in zip(errors, novelty, strict=True) if new is not None and new < math.inf]
-    return sum(error <= scale * new for error, new in known), len(known)
+    # numbers of numpy do not become JSON
+    return sum(bool(error <= scale * new) for error, new in known), len(known)
 
 
 def _score(error: float, novelty: float) -> float:

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -48,3 +49,5 @@ def test_the_bound_holds_where_some_frames_are_not_new_at_all():
 def test_it_is_told_for_how_many_frames_a_bound_held():
     assert held([0.1, 0.3, 0.5, 0.2], [1.0, 1.0, None, math.inf], scale=0.2) == (1, 2)
     assert held([], [], scale=0.2) == (0, 0)
+    counts = held(list(np.array([0.1, 0.3])), list(np.array([1.0, 1.0])), scale=0.2)
+    assert json.dumps(counts) == "[1, 2]", "it goes into files as it is"

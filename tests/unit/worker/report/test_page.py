@@ -10,7 +10,7 @@ import pytest
 
 from pfd_worker.frames import energy_of
 from pfd_worker.models.base import Prediction
-from pfd_worker.report import plots, sections, sections_of_md
+from pfd_worker.report import cells, plots, sections, sections_of_iterations, sections_of_md
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
 from pfd_worker.report.history import History
@@ -94,7 +94,7 @@ def test_too_few_trajectories_give_no_interval(report):
         sections.summary(dataclasses.replace(report, best=few))
         + sections.where_it_errs(dataclasses.replace(report, best=few | {"temperatures": {"300": few, "600": few}}))
     )
-    assert page.row("fine-tuned, iteration 3 (best)")[1].strip() == sections.number(few["forceRmse"])
+    assert page.row("fine-tuned, iteration 3 (best)")[1].strip() == cells.number(few["forceRmse"])
 
 
 def test_what_a_distill_job_trains_is_a_student(report):
@@ -173,9 +173,9 @@ def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     told = dataclasses.replace(last, force_error_bound=last.force_error_bound | {"held": 9, "frames": 10})
     history = dataclasses.replace(report.history, iterations=(*report.history.iterations[:-1], told))
     measured = dataclasses.replace(report, history=history)
-    cells = [cell.strip() for row in ParsedPage(sections.progress(measured)).rows for cell in row]
-    assert "0.129 0.0258 – 0.258; held for 9 of 10" in cells
-    few = ParsedPage(sections.progress(sample_report(iterations=2)))
+    shown = [cell.strip() for row in ParsedPage(sections_of_iterations.progress(measured)).rows for cell in row]
+    assert "0.129 0.0258 – 0.258; held for 9 of 10" in shown
+    few = ParsedPage(sections_of_iterations.progress(sample_report(iterations=2)))
     assert not any("expected of MD" in cell for row in few.rows for cell in row)
 
 

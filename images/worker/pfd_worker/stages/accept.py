@@ -30,7 +30,6 @@ from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
-from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
@@ -122,7 +121,7 @@ def _card(
         created=datetime.now(UTC).date().isoformat(),
         architecture=_architecture(student_model_section(params.student, elements)),
         type_map=elements,
-        training=_training_card(context, params, prepare, train, examination.structures),
+        training=_training_card(context, params, prepare, train),
         conditions=_conditions(params, examination.structures[examination.speed_system], spec.seed),
         results=results,
         machine=machine(),
@@ -137,25 +136,21 @@ def _conditions(params: AcceptParams, structure: Atoms, seed: int) -> MdConditio
     return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
-def _training_card(
-    context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest, structures: Mapping[str, Atoms]
-) -> TrainingCard:
+def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
     best, frames = train.told(TrainSummary)["best_iteration"], read_frames(context.fetch(train, stage_files.DATASET))
     if best is None:
         raise ValueError("a student was trained")
     # later rounds added to the end what the exported student has not seen
     record = read_history(context, train).record(best)
     mine = frames if record is None else frames[: record.training_labels]
-    strata = {str(atoms.info["stratum"]): str(atoms.info["system"]) for atoms in mine}
-    # a task's pressure says nothing where the cell was kept
-    moved = [stratum for stratum, system in strata.items() if not keeps_its_cell(structures[system])]
+    strata = {str(atoms.info["stratum"]) for atoms in mine}
     return TrainingCard(
         teacher=_teacher(params, prepare),
         teacher_sha256=prepare.told(PrepareSummary)["inputs_sha256"].get("model"),
         reference=params.reference,
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
         temperatures_kelvin=_range(map(temperature_of, strata)),
-        pressures_bar=_range(map(pressure_of, moved)),
+        pressures_bar=_range(map(pressure_of, strata)),
         measured_kelvin=_range(_measured_kelvin(mine)),
         rounds=best,
         seed=context.spec.seed,

@@ -105,8 +105,9 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     assert held[0] == held[1]
     tasks = loop.load_json(loop.inputs[str(second.digest)]["select"], "tasks.json")
     samplings = Counter(task["sampling"] for task in tasks)
-    assert (samplings["representative"], samplings["close-contact"]) == (4, 2)
-    assert second.outcome.errors.farthest.frames == 2
+    # MD of models as small as these comes closer than any contact that would be made
+    assert (samplings["representative"], samplings["close-contact"]) == (4, 0)
+    assert second.outcome.errors.farthest.frames == 4
     assert "twice the student's cutoff" in second.cautions[0].message
     # the later one, unless it is surely worse on the same frames
     lower = second.outcome.errors.holdout.force_rmse <= first.outcome.errors.best.force_rmse

@@ -125,4 +125,5 @@ def test_too_many_failed_labels_end_the_job_with_the_engines_words(labelled_loop
     with pytest.raises(StageError) as caught:
         loop.run(TRAIN, 0, bad)
     assert caught.value.reason is Reason.LABELS_FAILED
-    assert "4 of 8" in str(caught.value) and "scf not converged" in str(caught.value)
+    assert "4 of 6 reference calculations of the hold-out" in str(caught.value)
+    assert "scf not converged" in str(caught.value)

@@ -10,6 +10,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
+from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
@@ -156,3 +157,7 @@ class Run:
         self.resource = replace(
             self.resource, spec=type(self.resource.spec).model_validate(spec), generation=self.resource.generation + 1
         )
+
+
+def said(reason: Reason, message: str = "words") -> StageResult:
+    return StageResult(ok=False, reason=reason, message=message)

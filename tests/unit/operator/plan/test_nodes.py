@@ -14,13 +14,9 @@ from pfd_operator.plan.failures import Failure, Remedy
 from pfd_operator.plan.jobs import end_of
 from pfd_operator.plan.types import CreateService, ObservedJob, ObservedPod, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
-from tests.unit.operator.plan.plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource
+from tests.unit.operator.plan.plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource, said
 
 TWO_NODES = {"training": {"steps": 1000, "nodes": 2}}
-
-
-def said(reason: Reason) -> StageResult:
-    return StageResult(ok=False, reason=reason, message="words")
 
 
 def training(**changes: object) -> tuple[Run, PlannedJob]:

@@ -26,6 +26,15 @@ def read_json(text: bytes) -> Any:
         return from_json(shallow(text))
 
 
+def readable(text: bytes) -> bytes:
+    """Return JSON that any reader takes: as it is, where `read_json` reads it as it is."""
+    try:
+        from_json(text)
+    except ValueError:
+        return shallow(text)
+    return text
+
+
 def shallow(text: bytes) -> bytes:
     """Return JSON with null in place of what is nested deeper than `DEEPEST_READ`."""
     parts, begin, depth = [], 0, 0

@@ -8,7 +8,7 @@ from typing import Any, cast
 import aiohttp
 import kopf
 
-from pfd_operator.kube.nesting import shallow
+from pfd_operator.kube.nesting import readable
 
 _SURELY_READ = 900
 """Objects and lists in a text: Python's reader takes as many in one another."""
@@ -59,4 +59,4 @@ class _Lines:
 
 
 def _readable(text: bytes) -> bytes:
-    return shallow(text) if text.count(b"{") + text.count(b"[") > _SURELY_READ else text
+    return readable(text) if text.count(b"{") + text.count(b"[") > _SURELY_READ else text

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.gone import AFTER_SECONDS
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import job_body
 from tests.until import until
@@ -96,7 +97,8 @@ async def restart(bench: Bench, repeats: int) -> None:
 
 async def steady(bench: Bench, seconds: float) -> None:
     """Look at memory, CPU and requests while nothing happens."""
-    await asyncio.sleep(SETTLE_SECONDS)
+    # so long after the lists of its start it looks for what was deleted before them
+    await asyncio.sleep(AFTER_SECONDS + SETTLE_SECONDS)
     start, cpu, began = datetime.now(UTC), bench.operator.cpu_seconds(), time.monotonic()
     await asyncio.sleep(seconds)
     spent = bench.operator.cpu_seconds() - cpu

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.aio import client
 
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.nesting import DEEPEST_READ
+from pfd_operator.kube.nesting import DEEPEST_READ, readable
 
 
 @pytest.fixture
@@ -35,6 +35,13 @@ async def test_an_answer_may_nest_as_deeply_as_the_api_server_lets_it(answers: l
         assert value["a"] == '}"'
         value = value["b"]
     assert (value, others) == (None, {"c": [1, {}]})
+
+
+@pytest.mark.parametrize("levels", [DEEPEST_READ, 10_000], ids=["as deep as is kept", "deeper than any reader goes"])
+def test_what_is_nested_too_deeply_for_readers_is_cut_and_all_else_is_left(levels: int) -> None:
+    text = b'{"items": [{"a": 1}], "b": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+    assert (readable(text) == text) == (levels == DEEPEST_READ)
+    assert json.loads(readable(text))["items"] == [{"a": 1}]
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,9 @@ async def finished(bench: Bench, count: int) -> None:
     """Let resources go to their end and weigh what they leave in etcd."""
     names = [f"finished-{number:02d}" for number in range(count)]
     before = bench.nodes.ended
-    await bench.create(names, convergence={"forceRMSE": 1e-6}, budget={"maxIterations": 1, "maxLabels": 40})
+    await bench.create(
+        names, convergence={"forceRMSE": 1e-6, "consecutive": 1}, budget={"maxIterations": 1, "maxLabels": 40}
+    )
     for name in names:
         await ended(bench, name, 120)
     await asyncio.sleep(SETTLE_SECONDS)

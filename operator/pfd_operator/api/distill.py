@@ -20,7 +20,12 @@ from .pods import PodOverrides, Pods
 class FineTuneJobRef(Strict):
     """A FineTuneJob of the same namespace."""
 
-    name: str = Field(min_length=1, max_length=253, description="Its name; waited for if it does not exist yet.")
+    name: str = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        min_length=1,
+        max_length=253,
+        description="Its name; waited for if it does not exist yet.",
+    )
     require_converged: bool = Field(False, description="Keep waiting if it ends unconverged. Default false.")
 
 

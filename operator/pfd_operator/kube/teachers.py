@@ -15,7 +15,9 @@ from pfd_operator.contract.systems import System
 from pfd_operator.plan.conditions import find_condition
 from pfd_operator.plan.types import ObservedTeacher
 
-from .resources import Snapshot, in_words
+from .api import ApiError, KubeApi
+from .kept import kept
+from .resources import Key, Snapshot, in_words, resource_path
 from .store import ResourceStore
 
 
@@ -26,13 +28,36 @@ class _TeacherSpec(BaseModel):
     systems: list[System]
 
 
-def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | None:
-    """Return what is known of the FineTuneJob that a resource reads as its teacher; None if it does not exist."""
+async def teacher_of(api: KubeApi, store: ResourceStore, snapshot: Snapshot) -> ObservedTeacher | None:
+    """Return what is known of the FineTuneJob that a resource reads as its teacher; None if it does not exist.
+
+    Raises
+    ------
+    ApiError
+        If it is not held, and the server does not say whether it exists.
+    """
     # at other times its status holds what it needs, and a teacher at rest would be unpacked at every look
     key = snapshot.teacher_key
-    teacher = store.get(key) if key is not None else None
-    if key is None or teacher is None:
+    if key is None:
         return None
+    teacher = store.get(key) or await _asked(api, key)
+    return None if teacher is None else _observed(teacher)
+
+
+async def _asked(api: KubeApi, key: Key) -> Snapshot | None:
+    """Read a resource that is not held: the watch of its kind may not have told of it yet. None if there is none.
+
+    It is not kept: what the watch brings of a resource that is held already would be no news.
+    """
+    try:
+        return Snapshot(kept(await api.request("GET", resource_path(key))))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def _observed(teacher: Snapshot) -> ObservedTeacher:
     try:
         status = teacher.status()
     except ValidationError:
@@ -45,7 +70,8 @@ def teacher_of(snapshot: Snapshot, store: ResourceStore) -> ObservedTeacher | No
         return ObservedTeacher(phase, f"its spec cannot be read ({in_words(error)})" if phase.terminal else "")
     if not phase.terminal:
         return ObservedTeacher(phase, s3=spec.artifacts.s3)
-    return ObservedTeacher(phase, _end(status), _record(key.name, spec, status, _reference(given)), spec.artifacts.s3)
+    record = _record(teacher.key.name, spec, status, _reference(given))
+    return ObservedTeacher(phase, _end(status), record, spec.artifacts.s3)
 
 
 def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | None) -> TeacherRecord | None:

@@ -47,8 +47,8 @@ def restart(draft: Draft) -> None:
     draft.freeze_spec()
     words = f"goes back to the start of iteration {wanted.from_iteration} (spec.restart, id {wanted.id})"
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
-    if _begins_anew(draft, wanted.from_iteration):
-        words += taken_over(draft.observed.teacher)
+    if wanted.from_iteration == 0:
+        words += _begun_with(draft)
     draft.tell(OperatorReason.RESTARTED, words)
 
 
@@ -89,6 +89,16 @@ def _proposed(draft: Draft, iteration: int) -> JobStatus:
 def _begins_anew(draft: Draft, iteration: int) -> bool:
     """Say whether what comes from outside is taken as it is now; where it is not to be had, what the job has stays."""
     return iteration == 0 and draft.recipe.hindrance(draft.spec, draft.observed, draft.settings) is None
+
+
+def _begun_with(draft: Draft) -> str:
+    """Return which teacher a job begins anew with, as the end of a sentence; nothing if with none."""
+    hindrance = draft.recipe.hindrance(draft.spec, draft.observed, draft.settings)
+    if hindrance is None:
+        return taken_over(draft.observed.teacher)
+    if hindrance.reason not in (OperatorReason.TEACHER_PENDING, OperatorReason.TEACHER_FAILED):
+        return ""
+    return f". It keeps the teacher that it had; a job that starts now says: {hindrance.message}"
 
 
 def _can_begin(draft: Draft, proposed: JobStatus) -> bool:

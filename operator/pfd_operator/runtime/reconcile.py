@@ -65,7 +65,7 @@ class Reconciler:
         try:
             resource = snapshot.resource()
             status = snapshot.status()
-            observed = self._gather(snapshot, status)
+            observed = await self._gather(snapshot, status)
             decision = plan(resource, status, observed, self.settings, self.api.now())
             if decision.unseen:
                 observed = await self.children.asked(snapshot.as_owner, observed)
@@ -87,14 +87,15 @@ class Reconciler:
         self.refused_jobs.pop(key, None)
         self.progress.forget(key)
 
-    def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
+    async def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
+        teacher = await teacher_of(self.api, self.store, snapshot)
         active = status.active.job_name if status.active else None
         if status.active is not None:
             self.children.go_on_from(snapshot.as_owner, status.active.job_name, status.active.gone_pods_seconds)
         refused = self.refused_jobs.get(snapshot.key)
         return replace(
             self.children.observed(snapshot.as_owner, self.progress.shown(snapshot.key, active)),
-            teacher=teacher_of(snapshot, self.store),
+            teacher=teacher,
             refusal=refused.why if refused is not None and refused.name == active else "",
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.systems import System
+from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.figures import figures_of
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid
@@ -152,7 +153,7 @@ ABINIT = {"abinit": {"cutoffEv": 400, "kSpacing": 0.25, "pseudopotentials": {"Si
     ],
     ids=["abinit", "data", "calculator"],
 )
-def test_a_teacher_is_known_with_what_labelled_for_it(changes: dict[str, Any], reference: str) -> None:
+async def test_a_teacher_is_known_with_what_labelled_for_it(changes: dict[str, Any], reference: str) -> None:
     store, stage = ResourceStore(), {"digest": "a" * 64}
     status = {
         "phase": "Converged",
@@ -161,7 +162,7 @@ def test_a_teacher_is_known_with_what_labelled_for_it(changes: dict[str, Any], r
     }
     store.keep(body(5, spec=SPEC | changes, status=status))
     student = body(6, spec={"teacher": {"fineTuneJob": {"name": "silicon"}}}) | {"kind": "DistillJob"}
-    teacher = teacher_of(Snapshot(student), store)
+    teacher = await teacher_of(cast(KubeApi, None), store, Snapshot(student))
     assert teacher is not None and teacher.record is not None
     assert (teacher.record.name, teacher.record.reference) == ("silicon", reference)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from pfd_operator.api.conditions import Phase
+from pfd_operator.api.distill import FineTuneJobRef
 from pfd_operator.api.job import S3Artifacts
+from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
@@ -31,13 +35,50 @@ def resource(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any])
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": status}
 
 
+class Server:
+    """Has one resource, or does not say whether it has."""
+
+    def __init__(self, answer: dict[str, Any] | ApiError) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str]] = []
+
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        self.asked.append((method, path))
+        if isinstance(self.answer, ApiError):
+            raise self.answer
+        return self.answer
+
+
+GONE = ApiError(404, "NotFound", "not found")
+
+
+def observed(server: Server, store: ResourceStore, student: Mapping[str, Any]) -> ObservedTeacher | None:
+    named = {"teacher": {"fineTuneJob": {"name": "silicon"}}}
+    snapshot = Snapshot(resource("DistillJob", "light", named, dict(student)))
+    return asyncio.run(teacher_of(cast(KubeApi, server), store, snapshot))
+
+
 def seen(
     spec: dict[str, Any] = SPEC, student: Mapping[str, Any] = MappingProxyType({}), **status: Any
 ) -> ObservedTeacher | None:
-    store = ResourceStore()
+    server, store = Server(GONE), ResourceStore()
     store.keep(resource("FineTuneJob", "silicon", spec, STATUS | status))
-    named = {"teacher": {"fineTuneJob": {"name": "silicon"}}}
-    return teacher_of(Snapshot(resource("DistillJob", "light", named, dict(student))), store)
+    teacher = observed(server, store, student)
+    assert server.asked == [], "what is held is not asked for"
+    return teacher
+
+
+def test_one_that_the_watch_has_not_told_of_yet_is_asked_for() -> None:
+    server, store = Server(resource("FineTuneJob", "silicon", SPEC, STATUS)), ResourceStore()
+    assert observed(server, store, {}) == seen()
+    assert server.asked == [("GET", "/apis/pfd.dev/v1alpha1/namespaces/lab/finetunejobs/silicon")]
+    assert len(store) == 0, "the watch will bring it as something new"
+    assert observed(Server(GONE), store, {}) is None
+
+
+def test_a_server_that_does_not_answer_does_not_say_that_there_is_none() -> None:
+    with pytest.raises(ApiError):
+        observed(Server(ApiError(0, "NoAnswer", "no answer")), ResourceStore(), {})
 
 
 def test_one_that_has_ended_is_gone_on_with() -> None:
@@ -48,6 +89,12 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.systems == ["a"]
     assert (teacher.record.phase, teacher.record.iteration) == (Phase.CONVERGED, 2)
     assert teacher.record.reference is None
+
+
+@pytest.mark.parametrize("name", ["..", "silicon/status", "silicon?watch=1"])
+def test_a_name_that_would_make_another_address_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="should match pattern"):
+        FineTuneJobRef(name=name)
 
 
 def test_a_student_that_has_started_goes_on_without_it() -> None:

@@ -348,17 +348,17 @@ def test_the_start_can_be_done_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("teacher", "taken"),
+    ("teacher", "taken", "named"),
     [
-        (OTHER_TEACHER, OTHER_TEACHER),
-        (None, TEACHER),
-        (replace(OTHER_TEACHER, phase=Phase.RUNNING), TEACHER),
-        (replace(OTHER_TEACHER, phase=Phase.CANCELLED), TEACHER),
+        (OTHER_TEACHER, OTHER_TEACHER, "with the model of iteration 2 of FineTuneJob silicon: it ended as Converged"),
+        (None, TEACHER, "keeps the teacher that it had; a job that starts now says: waits for the teacher: there"),
+        (replace(OTHER_TEACHER, phase=Phase.RUNNING), TEACHER, "FineTuneJob silicon has not ended"),
+        (replace(OTHER_TEACHER, phase=Phase.CANCELLED), TEACHER, "FineTuneJob silicon was stopped before its end"),
     ],
     ids=["gone on", "deleted", "runs again", "stopped"],
 )
 def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
-    teacher: ObservedTeacher | None, taken: ObservedTeacher
+    teacher: ObservedTeacher | None, taken: ObservedTeacher, named: str
 ) -> None:
     run = Run(distill_resource())
     run.to_the_end()
@@ -372,8 +372,7 @@ def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
     assert isinstance(prepare, PrepareParams) and prepare.model is not None and taken.record is not None
     assert (run.status.teacher, prepare.model.uri) == (taken.record, taken.record.model_uri)
     (told,) = [event for event in run.decision.events if event.reason == "Restarted"]
-    named = "with the model of iteration 2 of FineTuneJob silicon: it ended as Converged"
-    assert (named in told.message) is (taken is teacher)
+    assert named in told.message and ("keeps the teacher" in told.message) is (taken is not teacher)
     assert run.to_the_end().phase is Phase.CONVERGED
 
 

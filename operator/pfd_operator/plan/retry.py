@@ -41,10 +41,15 @@ def fail(draft: Draft, failure: Failure) -> None:
             _retry_free(draft, active, failure)
         case Remedy.RETRY:
             _retry(draft, active, failure)
-        case Remedy.OUTAGE if draft.status.stages:
+        case Remedy.OUTAGE if _has_reached_store(draft.status):
             _await_store(draft, active, failure)
         case Remedy.OUTAGE:
             _retry(draft, active, failure)
+
+
+def _has_reached_store(status: JobStatus) -> bool:
+    """Say whether a stage has ended, ever: a restart forgets stages, and not what prepare counted."""
+    return bool(status.stages or status.counts)
 
 
 def failures_with(active: ActiveStage) -> int:

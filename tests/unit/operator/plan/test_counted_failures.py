@@ -75,6 +75,18 @@ def test_an_outage_of_a_store_that_was_reached_is_waited_for_without_end() -> No
     assert waits == [None, None, None, 20, 100, *[240] * 6], "from the start of an attempt, 300 s at most"
 
 
+def test_a_restart_from_the_start_does_not_forget_that_the_store_was_reached() -> None:
+    run = Run()
+    run.to_the_end()
+    run.edit(restart={"fromIteration": 0, "id": "anew"})
+    planned = created(run.step())
+    assert (planned.spec.stage, run.status.stages) == (StageKind.PREPARE, [])
+    for _ in range(1 + SETTINGS.max_counted_failures):
+        ended = outage(run, planned)
+        assert run.status.active is not None and run.status.active.counted_failures == 0
+        planned = created(run.step(ended, seconds=300))
+
+
 def test_an_outage_is_over_when_an_attempt_works_for_long_enough() -> None:
     run = Run()
     ended = outage(run, run.until(0, StageKind.SELECT))

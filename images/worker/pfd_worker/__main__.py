@@ -17,6 +17,7 @@ from pfd_worker import log
 from pfd_worker.progress import ProgressReporter
 from pfd_worker.run import failure_of, run_stage, tell
 from pfd_worker.stage_context import StageContext
+from pfd_worker.store.conditions import check_writable
 from pfd_worker.store.location import open_store
 from pfd_worker.team import team_of
 
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(side: str, context: StageContext) -> StageResult | None:
+    if side != Side.LABEL_OUT:
+        # that one follows stage-in, and must end its engine whatever it meets
+        check_writable(context.store)
     if side == Side.STAGE:
         return run_stage(context)
     from pfd_worker import label_pod

@@ -83,11 +83,15 @@ def _retry(draft: Draft, active: ActiveStage, failure: Failure) -> None:
 
 
 def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
-    """Try again; only an attempt that was soon lost waits: after hours of work one eviction is no loop of them."""
+    """Try again; only an attempt that was soon lost waits: after hours of work one eviction is no loop of them.
+
+    An outage is waited for whatever was done before it: what it ended is lost again if it lasts.
+    """
     uncounted = active.attempt - draft.status.first_attempt + 1 - active.counted_failures
     # by the clock of its node, which may be ahead
     started = min(active.started_at or draft.now, draft.now)
-    not_before = started + timedelta(seconds=_backoff_seconds(draft, uncounted))
+    since = draft.now if failure.remedy is Remedy.OUTAGE else started
+    not_before = since + timedelta(seconds=_backoff_seconds(draft, uncounted))
     waits = not_before > draft.now
     draft.set_active(state=ActiveState.BACKOFF, not_before=not_before if waits else None)
     words = f"; it is tried again in {(not_before - draft.now).total_seconds():.0f} s" if waits else ""

@@ -31,7 +31,7 @@ NO_MORE_PODS_AFTER_SECONDS = 90.0
 SLOW_AFTER_SECONDS = 900.0
 """A pod that is made ready for this long says so: images of many GB take minutes."""
 STORE_REACHED_AFTER_SECONDS = 300.0
-"""A pod that works for this long has reached the object store: one that finds none has given up by then."""
+"""A pod that works for this long has put an object into the store: one that cannot has given up by then."""
 PATIENT = frozenset[str](
     {OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING, Reason.STORE_UNAVAILABLE}
 )

@@ -18,7 +18,7 @@ import pytest
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageSpec
 from pfd_worker.__main__ import main
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.run import failure_of
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
@@ -104,6 +104,22 @@ def test_sigterm_ends_a_stage_with_the_code_that_is_nobodys_fault(loop, monkeypa
     assert result is not None
     assert (result.ok, result.reason) == (False, Reason.PREEMPTED)
     assert "stopped in i001-training-copper" in result.message
+
+
+def test_a_store_that_reads_and_cannot_write_is_met_before_anything_is_computed(loop, monkeypatch):
+    def full(self, key, content):
+        raise transient(Reason.STORE_UNAVAILABLE, f"XMinioStorageFull for {self.uri(key)}")
+
+    def computed(context):
+        pytest.fail("nothing is to be computed that cannot be stored")
+
+    spec = loop.spec(LABEL, 1, {"select": select(loop)})
+    monkeypatch.setattr("pfd_worker.store.objects.DirectoryStore.put", full)
+    monkeypatch.setattr("pfd_worker.stages.label.run", computed)
+    code, result, _ = start(loop.folder, spec)
+    assert result is not None
+    assert (code, result.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
+    assert "XMinioStorageFull" in result.message and "/probes/" in result.message
 
 
 def test_a_users_error_has_its_code_and_reason(loop):

@@ -14,6 +14,23 @@ PROBES = "probes/"
 _REFUSALS = frozenset({Reason.STORE_DENIED, Reason.STORE_REFUSED})
 
 
+def check_writable(store: ObjectStore) -> None:
+    """Put an object: that a store reads and cannot write, its disk being full, is not to be met when all is computed.
+
+    As the first request of a pod, it is given up early: see `S3Store`.
+
+    Raises
+    ------
+    StageError
+        As `check_rights`; StoreUnavailable if it cannot be put now.
+    """
+    key = f"{PROBES}{uuid.uuid4().hex}"
+    with _needs("s3:PutObject", store.uri(key)):
+        store.put(key, b"probe")
+    with _needs("s3:DeleteObject", store.uri(key)):
+        store.delete(key)
+
+
 def check_rights(store: ObjectStore) -> None:
     """Put, list, read and delete an object of a name that nobody else has wherever stages do all of that.
 

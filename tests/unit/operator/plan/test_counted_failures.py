@@ -70,9 +70,25 @@ def test_an_outage_of_a_store_that_was_reached_is_waited_for_without_end() -> No
         assert f"select of iteration 0 waits for the object store since {begun:%Y-%m-%d %H:%M} UTC" in shown.message
         assert "no answer from s3:7070" in shown.message
         assert condition(run.status, ConditionType.PROGRESSING).reason == "StoreUnavailable"
+        assert run.decision.requeue_after_seconds is not None
         waits.append(run.decision.requeue_after_seconds)
-        planned = created(run.decision if waits[-1] is None else run.step(ended, seconds=waits[-1]))
-    assert waits == [None, None, None, 20, 100, *[240] * 6], "from the start of an attempt, 300 s at most"
+        planned = created(run.step(ended, seconds=waits[-1]))
+    assert waits == [10, 20, 40, 80, 160, *[300] * 6]
+
+
+def test_an_outage_that_is_met_after_hours_of_work_is_waited_for_and_shown_for_longer_than_the_alert_asks() -> None:
+    run = Run()
+    planned = run.until(1, StageKind.TRAIN)
+    for wait in (10, 20, 40):
+        ended = outage(run, planned, seconds=7200)
+        since = condition(run.status, ConditionType.STUCK).last_transition_time
+        assert (run.decision.requeue_after_seconds, since) == (wait, after(run.seconds))
+        planned = created(run.step(ended, seconds=wait))
+        works = job_of(planned, pod(started_at=after(run.seconds)))
+        run.step(works, seconds=STORE_REACHED_AFTER_SECONDS - 1)
+        assert condition(run.status, ConditionType.STUCK).last_transition_time == since
+        run.step(works, seconds=1)
+        assert condition(run.status, ConditionType.STUCK).status == "False"
 
 
 def test_a_restart_from_the_start_does_not_forget_that_the_store_was_reached() -> None:

@@ -7,7 +7,7 @@ from botocore.stub import Stubber
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.store.conditions import check_conditional_puts, check_rights
+from pfd_worker.store.conditions import check_conditional_puts, check_rights, check_writable
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.store.s3 import S3Store
 
@@ -61,6 +61,7 @@ def forbidding(folder, method, below):
 
 
 def test_keys_that_may_do_all_are_taken_and_nothing_is_left(store):
+    check_writable(store)
     check_rights(store)
     assert store.list("") == []
 

@@ -172,11 +172,8 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, attempted: bool
     ) -> Ending | None:
         """Say why a stage is not to be started or attempted again."""
-        if position.stage is StageKind.EXPLORE and position.iteration > 0 and not attempted:
-            ending = _after_iteration(spec, status, position.iteration)
-            if ending is not None:
-                return ending
-        return stopped(spec, status, position, attempted, self.start_labels(spec))
+        ending = _after_iteration(spec, status, position.iteration) if position.iteration else None
+        return ending or stopped(spec, status, position, attempted, self.start_labels(spec))
 
 
 def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJobStatus:
@@ -230,6 +227,7 @@ def _engine_image(spec: FineTuneJobSpec, settings: Settings) -> str | None:
 
 
 def _after_iteration(spec: FineTuneJobSpec, status: FineTuneJobStatus, upcoming: int) -> Ending | None:
+    """Say why the iterations that are done are all; one that was cut may have been begun with a larger budget."""
     if converged(spec.convergence, status):
         message = f"all limits held in {status.consecutive} iterations in a row: {last_words(status)}"
         return Ending(Phase.CONVERGED, OperatorReason.CONVERGED, message, ready=True)

@@ -46,8 +46,8 @@ def _unready(asked: FineTuneJobRef, teacher: ObservedTeacher) -> Hindrance | Non
     if teacher.phase is Phase.CANCELLED:
         message = (
             f"waits for the teacher: FineTuneJob {asked.name} was stopped before its end, and may go on. Remove its "
-            "spec.stop; so that it ends with the model it has, lower its spec.budget.maxIterations to the iterations "
-            "that are done"
+            "spec.stop; so that it ends with the model it has, first lower its spec.budget.maxIterations to the "
+            "iterations that are done"
         )
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
     if asked.require_converged and teacher.record is not None and teacher.phase is not Phase.CONVERGED:

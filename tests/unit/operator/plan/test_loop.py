@@ -253,6 +253,28 @@ def test_time_cancelled_before_the_start_is_no_part_of_the_deadline() -> None:
     assert run.status.suspended_seconds == 0
 
 
+@pytest.mark.parametrize("stage", [StageKind.EXPLORE, StageKind.LABEL, StageKind.TRAIN])
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "between two stages"])
+def test_a_stopped_job_ends_with_the_iterations_that_are_done_if_no_more_are_allowed(
+    stage: StageKind, cut: bool
+) -> None:
+    run = Run(resource(convergence=NEVER, budget={"maxIterations": 4, "maxLabels": 40}))
+    planned = run.until(2, stage)
+    run.edit(stop="Now")
+    run.step(job_of(planned, pod()) if cut else succeeded(planned), seconds=1)
+    assert run.status.phase is Phase.CANCELLED and (run.status.active is not None) is cut
+    model = run.status.model
+    run.edit(stop="Now", budget={"maxIterations": 1, "maxLabels": 40})
+    assert run.step().status.phase is Phase.CANCELLED
+    run.edit(stop=None)
+    for _ in range(2):
+        assert run.step(seconds=60).actions == ()
+        assert (run.status.phase, run.status.model) == (Phase.MAX_ITERATIONS, model)
+    run.edit(budget={"maxIterations": 4, "maxLabels": 40})
+    again = created(run.step(seconds=60)).spec
+    assert (again.iteration, again.stage is stage) == (2 if cut or stage is not StageKind.TRAIN else 3, cut)
+
+
 def test_stop_after_iteration() -> None:
     run = Run()
     label = run.until(1, StageKind.LABEL)

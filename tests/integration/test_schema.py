@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ import yaml
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, job_body
-from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes, system
+from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes, inlined, system
 from tests.merged import merged
 from tests.teachers import NO_BRANCH, ONE, TEACHERS
+from tests.until import until
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MAKERS = {"FineTuneJob": job_body, "DistillJob": distill_body}
 
 
@@ -146,3 +148,52 @@ async def test_what_no_output_depends_on_may_change_while_a_job_runs(api: KubeAp
     for change in FREE[kind]:
         # one after another: a field that was not there comes, becomes another, and goes
         await api.request("PATCH", path, {"spec": change}, content_type=MERGE_PATCH)
+
+
+@pytest.fixture
+async def inline_unbounded(api: KubeApi) -> AsyncIterator[dict[str, Any]]:
+    """A definition as it was before the rule on inline text, under a name of its own."""
+    definition = yaml.load((ROOT / "crds/pfd.dev_finetunejobs.yaml").read_text(), yaml.CSafeLoader)
+    definition["metadata"] = {"name": "formerjobs.pfd.dev"}
+    definition["spec"]["names"] = {"kind": "FormerJob", "plural": "formerjobs"}
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    rules = spec["x-kubernetes-validations"]
+    spec["x-kubernetes-validations"] = [rule for rule in rules if "structures.inline" not in rule["message"]]
+    await api.request("POST", DEFINITIONS, definition)
+    spec["x-kubernetes-validations"] = rules
+    yield definition
+    await api.request("DELETE", f"{DEFINITIONS}/formerjobs.pfd.dev")
+
+
+async def test_a_job_with_more_inline_than_is_let_in_now_can_be_stopped(
+    api: KubeApi, namespace: str, inline_unbounded: dict[str, Any]
+) -> None:
+    collection = f"/apis/pfd.dev/v1alpha1/namespaces/{namespace}/formerjobs"
+    body = job_body("former") | {"kind": "FormerJob"}
+    body["spec"] = merged(body["spec"], inlined(5))
+
+    async def said_to(method: str, path: str, content: Any, **how: Any) -> str:
+        try:
+            await api.request(method, path, content, **how)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    async def made() -> bool:
+        return await said_to("POST", collection, body) == ""
+
+    async def refused() -> bool:
+        return "structures.inline" in await said_to("POST", f"{collection}?dryRun=All", body | other)
+
+    other = {"metadata": {"name": "other"}}
+    await until(made, what="the former definition")
+    await api.request("PATCH", f"{DEFINITIONS}/formerjobs.pfd.dev", inline_unbounded, content_type=MERGE_PATCH)
+    await until(refused, what="the new definition")
+
+    async def patched(spec: Changes) -> str:
+        return await said_to("PATCH", f"{collection}/former", {"spec": spec}, content_type=MERGE_PATCH)
+
+    assert "structures.inline" in await patched(inlined(6))
+    assert await patched({"stop": "Now", "budget": {"maxLabels": 400}}) == ""
+    assert await patched(inlined(4)) == ""
+    assert "structures.inline" in await patched(inlined(5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -11,7 +12,7 @@ from pfd_operator.contract.exploration import MOST_TRAJECTORIES, Exploration
 from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import HoldOut, Selection
-from pfd_operator.contract.systems import MOST_INLINE_CHARACTERS, System
+from pfd_operator.contract.systems import System
 from pfd_operator.contract.tasks import trajectories_of_system
 
 from .pods import Pods
@@ -23,8 +24,10 @@ _TOO_MANY_TRAJECTORIES = (
     "temperatures × pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make "
     "several jobs of it"
 )
+_MOST_INLINE_CHARACTERS = 262_144
+"""Of all systems together: they become one ConfigMap, and every look of the operator at the job has them at hand."""
 _TOO_MUCH_INLINE = (
-    f"systems: structures.inline of all systems together has more than {MOST_INLINE_CHARACTERS} characters: put "
+    f"systems: structures.inline of all systems together has more than {_MOST_INLINE_CHARACTERS} characters: put "
     "structures into a ConfigMap or the object store (structures.configMap, structures.uri)"
 )
 
@@ -129,12 +132,6 @@ class JobSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _little_is_inline(self) -> JobSpec:
-        if sum(len(system.structures.inline or "") for system in self.systems) > MOST_INLINE_CHARACTERS:
-            raise ValueError(_TOO_MUCH_INLINE)
-        return self
-
-    @model_validator(mode="after")
     def _can_be_explored(self) -> JobSpec:
         # a job without systems of its own has its teacher's, at least one
         if max(1, len(self.systems)) * trajectories_of_system(self.exploration) > MOST_TRAJECTORIES:
@@ -142,7 +139,11 @@ class JobSpec(Strict):
         return self
 
 
-RULES = (
+def _inline_of(spec: str) -> str:
+    return f"{spec}.systems.map(s, has(s.structures.inline) ? s.structures.inline.size() : 0).sum()"
+
+
+RULES: tuple[dict[str, Any], ...] = (
     {
         "rule": "(self.systems.size() == 0 ? 1 : self.systems.size()) * self.exploration.stages.map(s, "
         "s.temperaturesKelvin.size() * (s.ensemble == 'NPT' ? s.pressuresBar.size() : 1) * s.replicas).sum() "
@@ -150,8 +151,10 @@ RULES = (
         "message": _TOO_MANY_TRAJECTORIES,
     },
     {
-        "rule": "self.systems.map(s, has(s.structures.inline) ? s.structures.inline.size() : 0).sum() "
-        f"<= {MOST_INLINE_CHARACTERS}",
+        # an older job may have more, and its systems are frozen: all that may still change would be refused, stop too
+        "rule": f"{_inline_of('self')} <= {_MOST_INLINE_CHARACTERS} || "
+        f"oldSelf.hasValue() && {_inline_of('self')} <= {_inline_of('oldSelf.value()')}",
+        "optionalOldSelf": True,
         "message": _TOO_MUCH_INLINE,
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from . import distill, finetune
 from .distill import DistillJobSpec
@@ -23,7 +24,7 @@ class Kind:
     short: str
     spec: type[JobSpec]
     status: type[JobStatus]
-    rules: Sequence[dict[str, str]]
+    rules: Sequence[dict[str, Any]]
     """CEL rules over the whole spec."""
     columns: Sequence[Column]
 

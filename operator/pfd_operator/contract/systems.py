@@ -10,8 +10,6 @@ from pydantic import Field, field_validator, model_validator
 from .base import Count, ExactlyOne, Name, Positive, Strict, Uri, invalid_at
 
 _Element = Annotated[str, Field(pattern=r"^[A-Z][a-z]?$", max_length=2)]
-MOST_INLINE_CHARACTERS = 262_144
-"""Of all systems together: they become one ConfigMap, and every look of the operator at the job has them at hand."""
 _NO_PLANE = "[0, 0, 0] is no plane"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.labeling import Labeling
+from pfd_operator.contract.selection import HoldOut
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.systems import System
 from pfd_operator.plan.conditions import find_condition
@@ -26,6 +28,7 @@ class _TeacherSpec(BaseModel):
 
     artifacts: Artifacts
     systems: list[System]
+    holdout: HoldOut = HoldOut()
 
 
 async def teacher_of(api: KubeApi, store: ResourceStore, snapshot: Snapshot) -> ObservedTeacher | None:
@@ -68,10 +71,10 @@ def _observed(teacher: Snapshot) -> ObservedTeacher:
         spec = _TeacherSpec.model_validate(given)
     except ValidationError as error:
         return ObservedTeacher(phase, f"its spec cannot be read ({in_words(error)})" if phase.terminal else "")
+    seen = ObservedTeacher(phase, s3=spec.artifacts.s3, apart=spec.holdout.apart)
     if not phase.terminal:
-        return ObservedTeacher(phase, s3=spec.artifacts.s3)
-    record = _record(teacher.key.name, spec, status, _reference(given))
-    return ObservedTeacher(phase, _end(status), record, spec.artifacts.s3)
+        return seen
+    return replace(seen, end=_end(status), record=_record(teacher.key.name, spec, status, _reference(given)))
 
 
 def _record(name: str, spec: _TeacherSpec, status: JobStatus, reference: str | None) -> TeacherRecord | None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.distill import DistillJobSpec, FineTuneJobRef
 from pfd_operator.contract.location import S3Location
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.text import first_of
 
 from .recipe import Hindrance
@@ -21,8 +22,9 @@ def teacher_hindrance(spec: DistillJobSpec, asked: FineTuneJobRef, teacher: Obse
         )
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
     elsewhere = _other_server(asked.name, spec.artifacts.s3, teacher.s3)
-    if elsewhere:
-        return Hindrance(OperatorReason.SPEC_INVALID, elsewhere)
+    different = elsewhere or _other_starts(spec, asked.name, teacher.apart)
+    if different:
+        return Hindrance(OperatorReason.SPEC_INVALID, different)
     unready = _unready(asked, teacher)
     if unready is not None or teacher.record is None:
         return unready
@@ -77,6 +79,16 @@ def _other_server(name: str, mine: S3Location, theirs: S3Location | None) -> str
         f"spec.artifacts.s3.endpoint is {_server(mine)}, but the teacher, FineTuneJob {name}, keeps its model at "
         f"{_server(theirs)}, and a job reads and writes at one server only: give the teacher's, as it is "
         "written there, or copy its model and give that as spec.teacher.uri"
+    )
+
+
+def _other_starts(spec: DistillJobSpec, name: str, theirs: Apart | None) -> str:
+    mine = spec.holdout.apart
+    if spec.systems or theirs in (mine, None):
+        return ""
+    return (
+        f"spec.holdout.apart is {mine}, but that of the teacher, FineTuneJob {name}, whose start structures this job "
+        f"takes, is {theirs}: the student would learn from starts that are kept for the DFT hold-out. Say {theirs}, too"
     )
 
 

@@ -13,6 +13,7 @@ from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.model_source import ModelFamily
 from pfd_operator.contract.result import Progress, StageResult
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import StageKind, StageSpec
 
 
@@ -151,6 +152,8 @@ class ObservedTeacher:
     """What to go on with once it has ended, if it has a model."""
     s3: S3Location | None = None
     """Where it keeps its results, if that is known."""
+    apart: Apart | None = None
+    """What its hold-out shares with no training frame, if that is known."""
 
 
 @dataclass(frozen=True)

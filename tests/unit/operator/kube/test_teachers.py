@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pfd_operator.api.conditions import Phase
 from pfd_operator.api.distill import FineTuneJobRef
 from pfd_operator.api.job import S3Artifacts
+from pfd_operator.contract.selection import Apart
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
@@ -89,6 +90,9 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.systems == ["a"]
     assert (teacher.record.phase, teacher.record.iteration) == (Phase.CONVERGED, 2)
     assert teacher.record.reference is None
+    assert teacher.apart is Apart.TRAJECTORIES
+    apart = seen(SPEC | {"holdout": {"apart": "Structures"}})
+    assert apart is not None and apart.apart is Apart.STRUCTURES
 
 
 @pytest.mark.parametrize("name", ["..", "silicon/status", "silicon?watch=1"])
@@ -119,7 +123,8 @@ def test_a_student_that_is_to_begin_anew_reads_it_again(restart: dict[str, Any],
 
 
 def test_one_that_runs_is_waited_for() -> None:
-    assert seen(phase="Running") == ObservedTeacher(Phase.RUNNING, s3=S3Artifacts(bucket="pfd", prefix="silicon"))
+    s3 = S3Artifacts(bucket="pfd", prefix="silicon")
+    assert seen(phase="Running") == ObservedTeacher(Phase.RUNNING, s3=s3, apart=Apart.TRAJECTORIES)
     assert seen({}, phase="Running") == ObservedTeacher(Phase.RUNNING)
     assert seen(phase="Unheard") == ObservedTeacher(Phase.PENDING)
 

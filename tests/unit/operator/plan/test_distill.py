@@ -158,6 +158,30 @@ def test_a_teacher_at_another_s3_server_is_refused_by_both_addresses(phase: Phas
     assert run.to_the_end().phase is Phase.CONVERGED
 
 
+def test_the_starts_of_a_teacher_are_kept_apart_as_the_teacher_did() -> None:
+    run = Run(distill_resource())
+    run.teacher = replace(TEACHER, phase=Phase.RUNNING, record=None, apart=Apart.STRUCTURES)
+    run.step()
+    said = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, said.reason) == (Phase.PENDING, "SpecInvalid")
+    assert "spec.holdout.apart is Trajectories, but that of the teacher, FineTuneJob silicon" in said.message
+    assert said.message.endswith("Say Structures, too")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"holdout": {"frames": 4, "apart": "Structures"}},
+        {"systems": [{"name": "diamond", "structures": {"uri": "s3://pfd/si.extxyz"}}]},
+    ],
+    ids=["as the teacher", "structures of its own"],
+)
+def test_a_hold_out_like_the_teachers_or_of_other_structures_is_fine(changes: dict[str, Any]) -> None:
+    run = Run(distill_resource(**changes))
+    run.teacher = replace(TEACHER, apart=Apart.STRUCTURES)
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
 def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
     acceptance = {"forceRMSE": 0.05, "dftForceRatio": 1.3}
     given = {"name": "slab", "structures": {"uri": "s3://pfd/si.extxyz"}}

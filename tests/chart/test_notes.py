@@ -57,7 +57,15 @@ def test_it_warns_of_what_would_not_work(tmp_path: Path) -> None:
     text = notes(tmp_path, "--set", EVERYTHING)
     assert "crds.enabled is false" in text
     assert "monitoring.serviceMonitor is off" in text
-    assert "Prometheus must run in monitoring" in text
+
+
+def test_it_says_from_where_prometheus_reaches_it(tmp_path: Path) -> None:
+    assert "prometheusNamespaces): monitoring." in notes(tmp_path / "plain")
+    named = ("--set", "networkPolicies.prometheusNamespaces={a,b}")
+    assert "prometheusNamespaces): a, b." in notes(tmp_path / "named", *named)
+    nowhere = ("--set", "networkPolicies.prometheusNamespaces=null")
+    assert "prometheusNamespaces): none." in notes(tmp_path / "none", *nowhere)
+    assert "Prometheus" not in notes(tmp_path / "open", "--set", "networkPolicies.ingress=false")
 
 
 def test_it_warns_of_an_account_that_may_run_any_pod(tmp_path: Path) -> None:
@@ -69,7 +77,7 @@ def test_it_warns_of_an_account_that_may_run_any_pod(tmp_path: Path) -> None:
 def test_a_plain_install_is_not_bothered(tmp_path: Path) -> None:
     text = notes(tmp_path)
     assert "the whole cluster" in text
-    for other in ("crds.enabled", "admissionPolicy", "monitoring.", "network policy", "S3 in the cluster"):
+    for other in ("crds.enabled", "admissionPolicy", "monitoring.rules", "S3 in the cluster"):
         assert other not in text
 
 

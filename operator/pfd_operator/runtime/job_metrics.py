@@ -116,11 +116,14 @@ class _Conditions:
             self._not_progressing,
         )
         yield gauge_family(
-            "pfd_jobs_stuck", "Jobs whose pods cannot start, by kind and reason", ["kind", "reason"], self._stuck
+            "pfd_jobs_stuck",
+            "Jobs whose pods cannot start, whose Job is refused, or whose store does not answer, by kind and reason",
+            ["kind", "reason"],
+            self._stuck,
         )
         yield gauge_family(
             "pfd_jobs_longest_stuck_seconds",
-            "Longest time that a job's pods cannot start by now, in seconds; 0: none is stuck",
+            "Longest time for which a job has been stuck by now, in seconds; 0: none is stuck",
             ["kind"],
             self._stuck_seconds,
         )

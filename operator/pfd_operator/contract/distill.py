@@ -53,7 +53,7 @@ class Acceptance(ErrorLimits):
         alias="stableMDPicoseconds",
         gt=0,
         le=100000,
-        description="MD it must survive in every system, in ps. Default 5.",
+        description="Sound MD of every system at its extreme conditions, each at its temperature, in ps. Default 5.",
     )
     nve_drift_mev_per_atom_ps: Positive | None = Field(
         None,

@@ -52,7 +52,12 @@ class ExplorationStage(Strict):
     )
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
     steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
-    sample_every: int = Field(10, ge=1, description="Steps between candidate frames. Default 10.")
+    sample_every: int = Field(
+        10,
+        ge=1,
+        description="Steps between candidate frames. Of NVT and NPT the first 300 fs, at most half of "
+        "the steps, give none. Default 10.",
+    )
     replicas: int = Field(
         1,
         ge=1,

@@ -34,7 +34,8 @@ from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, St
 from pfd_worker.errors import StageError, preempted, user_error
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.ledger import BookEntry, Ledger
-from pfd_worker.store.manifests import Manifest, files_lost, manifest_key, read_manifest
+from pfd_worker.store.left import files_lost
+from pfd_worker.store.manifests import Manifest, manifest_key, read_manifest
 from pfd_worker.store.s3 import S3Store
 
 STAGE_SECONDS = (0.01, 0.06)

@@ -16,12 +16,12 @@ from pfd_operator.contract.stage import Input, LabelParams, Params, StageSpec, s
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.store.at_once import at_once
+from pfd_worker.store.left import files_lost
 from pfd_worker.store.manifests import (
     Manifest,
     StoredFile,
     fetch_file,
     fetch_parts,
-    files_lost,
     mark,
     sha256_of,
     stored_manifest,

@@ -1,6 +1,7 @@
 """Names of the files that stages hand on to others, by the stage that writes them.
 
-Jobs that run have stored files of these names: one that is renamed is not found again.
+Jobs that run have stored files of these names: one that is renamed is not found again. For one that is new,
+`store.left` says what stands for it where a worker of an earlier version ran.
 """
 
 from __future__ import annotations

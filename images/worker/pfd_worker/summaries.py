@@ -1,6 +1,7 @@
 """What stages tell later ones in their manifests, by the stage that writes it; the rest of it is in files.
 
-Jobs that run have stored these names, which an upgrade must not take away: a field that is new is `NotRequired`.
+Jobs that run have stored these names, which an upgrade must not take away. What earlier versions stored in another
+form, or not at all, `store.left` brings into this one.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class TrainSummary(TypedDict):
     best_iteration: int | None
     """None: no trained model is better than the one given."""
     lowest: dict[str, list[float]]
-    """Quantity → squares of errors on the hold-out, of the model with the lowest force error so far."""
+    """Quantity → squares of errors on the hold-out, of the model with the lowest force error so far; empty if a worker
+    of an earlier version has trained it."""
     metrics: dict[str, dict[str, Any]]
     """`ErrorMetrics` by their names in `TrainingErrors`, those of before any training included."""
     error_of_novelty: float | None

@@ -126,7 +126,7 @@ class Round(ABC):
         self.squares = squares_of_trajectories(errors)
         # drawn evenly over the strata: each is judged, by what it got
         self.measures.take("holdout", errors, fewest_of_stratum=1)
-        best, best_model = self._choose_best(), model
+        best, best_model = self._choose_best(holdout), model
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
             predictions = best_model.predict(holdout)
@@ -213,9 +213,10 @@ class Round(ABC):
         seed = seed_of(self.context.spec.seed, "dynamics")
         return measure_dynamics(model, aimd, self.params.training.steps, seed, self.context.stopping)
 
-    def _choose_best(self) -> Contender:
+    def _choose_best(self, holdout: list[Atoms]) -> Contender:
         """Put the best model so far into its file."""
-        best = self.first_contender() if self.previous is None else best_of(self.context, self.previous, self.family)
+        previous = self.previous
+        best = self.first_contender() if previous is None else best_of(self.context, previous, self.family, holdout)
         lowest: Squares = self.squares
         if best is not None:
             lowest = min(best.lowest, lowest, key=lambda each: float(np.sum(each["force"])))

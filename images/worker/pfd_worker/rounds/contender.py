@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.bootstrap import Floats
+from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.families import Family
 from pfd_worker.stage_context import Manifest, StageContext
 from pfd_worker.summaries import TrainSummary
@@ -30,12 +32,10 @@ class Contender:
     """Of all models up to this one, those of the one with the lowest force error."""
 
 
-def best_of(context: StageContext, trained: Manifest, family: Family) -> Contender:
+def best_of(context: StageContext, trained: Manifest, family: Family, holdout: Sequence[Atoms]) -> Contender:
     """Return the best model up to an earlier train stage."""
-    told = trained.told(TrainSummary)
-    return Contender(
-        context.fetch(trained, family.best_file),
-        ErrorMetrics.model_validate(told["metrics"]["best"]),
-        told["best_iteration"],
-        {quantity: np.array(squares) for quantity, squares in told["lowest"].items()},
-    )
+    told, file = trained.told(TrainSummary), context.fetch(trained, family.best_file)
+    lowest: Squares = {quantity: np.array(squares) for quantity, squares in told["lowest"].items()}
+    if not lowest:
+        lowest = squares_of_trajectories(frame_errors(holdout, family.open(file).predict(holdout)))
+    return Contender(file, ErrorMetrics.model_validate(told["metrics"]["best"]), told["best_iteration"], lowest)

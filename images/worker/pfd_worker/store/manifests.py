@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pfd_operator.contract.result import Reason, StageResult
-from pfd_worker.errors import StageError, transient, user_error
+from pfd_worker.errors import StageError, transient
+from pfd_worker.store.left import Left, give_todays_form
 from pfd_worker.store.objects import ObjectStore
 
 _Summary = TypeVar("_Summary")
@@ -69,14 +70,15 @@ class Manifest:
     def from_bytes(cls, content: bytes) -> Manifest:
         """Read what `to_bytes` wrote, of this version or another."""
         parsed = json.loads(content)
+        stage, digest = parsed["stage"], parsed["digest"]
+        files = {name: StoredFile(file["key"], file["sha256"], file["bytes"]) for name, file in parsed["files"].items()}
+        give_todays_form(stage, files, parsed["summary"])
         return cls(
-            digest=parsed["digest"],
-            stage=parsed["stage"],
+            digest=digest,
+            stage=stage,
             index=parsed["index"],
-            files={
-                name: StoredFile(file["key"], file["sha256"], file["bytes"]) for name, file in parsed["files"].items()
-            },
-            summary=parsed["summary"],
+            files=Left(stage, digest, files),
+            summary=Left(stage, digest, parsed["summary"]),
             result=StageResult.model_validate(parsed["result"]),
             packages=parsed.get("packages", {}),
             lost=parsed.get("lost", False),
@@ -129,16 +131,6 @@ def mark(store: ObjectStore, manifest: Manifest, *, lost: bool = False, again: b
     if stored_manifest(store, manifest.digest, manifest.index) == manifest:
         marked = replace(manifest, lost=lost or manifest.lost, again=again or manifest.again)
         store.put(manifest_key(manifest.digest, manifest.index), marked.to_bytes())
-
-
-def files_lost(stage: str, digest: str, what: str) -> StageError:
-    """Return the end of a stage that needs files which an earlier one has made and somebody has deleted."""
-    return user_error(
-        Reason.ARTIFACT_LOST,
-        f"{what} of the {stage} stage {digest[:12]} is no longer in the store: somebody has deleted it, or a rule by "
-        "age. Set spec.restart with a new id and fromIteration of that stage (in status.stages; of prepare it is 0), "
-        "and the stage is computed again. Labels that are still there are found, not paid for.",
-    )
 
 
 def sha256_of(path: Path) -> str:

@@ -45,6 +45,16 @@ def test_structures_are_kept_as_they_are_given_and_go_with_the_starts_to_another
     assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 4]
 
 
+def test_of_a_job_of_an_earlier_version_the_starts_are_taken_for_its_structures(tmp_path):
+    starts = [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True)]
+    loop = Loop(tmp_path)
+    params = {"stage": "prepare", "model": {"uri": "s3://pfd/p.pt"}, "training": TRAINING}
+    theirs = loop.committed(params, 0, {stage_files.STARTS: starts})
+    inherited = params | {"starts": loop.store.uri(f"stages/{theirs.digest}/manifest.json")}
+    context = StageContext(loop.spec(inherited, 0, {}), loop.store, tmp_path)
+    assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("material", "displacement", "remarked"), [("H2O", 0.1, True), ("H2O", 0.05, False), ("CO", 0.1, False)]
 )

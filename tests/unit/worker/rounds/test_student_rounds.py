@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from unittest.mock import Mock
 
@@ -22,6 +23,7 @@ from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import manifest_key
 from tests.unit.worker.rounds.prepared import prepared
 from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
 
@@ -50,10 +52,10 @@ class GivenRound(StudentRound):
     def train(self, dataset, output):
         output.write_text(str(self.factor))
 
-    def _choose_best(self):
+    def _choose_best(self, holdout):
         if self.given is not None:
             self.squares = {"force": self.given}
-        return super()._choose_best()
+        return super()._choose_best(holdout)
 
     def caution(self, trained, dataset):
         return None
@@ -113,6 +115,15 @@ def test_the_error_that_later_students_are_compared_with_does_not_rise_with_them
     given = ([1.0, 1.0], [0.9, 1.3], [1.2, 1.1], [0.8, 1.1], [0.85, 1.12])
     preferred = [job.round(0.1, np.array(squares)).outcome.best_iteration for squares in given]
     assert preferred == [1, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize(("factor", "preferred"), [(0.2, 1), (0.05, 2)], ids=["worse", "better"])
+def test_a_student_of_an_earlier_version_that_left_no_squares_is_measured_anew(job, factor, preferred):
+    place = manifest_key(job.round(0.1).digest)
+    stored = json.loads(job.loop.store.get(place))
+    stored["summary"]["lowest"] = stored["summary"]["metrics"]["best"]
+    job.loop.store.put(place, json.dumps(stored).encode())
+    assert job.round(factor).outcome.best_iteration == preferred
 
 
 def new_frames():

@@ -29,6 +29,9 @@ GRACE_SECONDS = 5.0
 LOG_FILE = "train.log"
 _log = logging.getLogger(__name__)
 
+_Checkpoint = tuple[Path, int]
+"""With its step."""
+
 _PROCESS_SIGNALLED = re.compile(r"exitcode\s*: -\d+")
 """In the table that torchrun prints when one of its processes dies; it itself ends with code 1 then."""
 
@@ -62,11 +65,11 @@ class TrainingProcess:
         Raises
         ------
         StageError
-            Preempted when `stopping` is set (the newest checkpoint is handed over first), NotANumber, OutOfMemory,
-            or TrainingFailed with the last lines of the log.
+            Preempted when `stopping` is set, NotANumber, OutOfMemory, or TrainingFailed with the last lines of the log.
+            Where another attempt follows, the newest checkpoint is handed over first.
         """
         _free_gpu_memory()
-        kills_before = kernel_kills()
+        kills_before, begun = kernel_kills(), self._newest()
         command = self.session.command(resumed)
         if self.session.distributed:
             command = launched(command, _gpus(), self.team)
@@ -80,18 +83,24 @@ class TrainingProcess:
                 start_new_session=True,
             )
             try:
-                self._watch(child, watcher, stopping)
+                saved = self._watch(child, begun, watcher, stopping)
             finally:
                 _end(child)
-        if child.returncode != 0:
-            raise self._failure(child.returncode, kernel_kills() > kills_before)
+        killed = kernel_kills() > kills_before
+        failure = None if child.returncode == 0 else self._failure(child.returncode, killed)
         newest = self._newest()
-        if newest is not None:
-            # what comes after the training takes its time, too
-            watcher.on_checkpoint(*newest)
+        # what comes after the training takes its time, too
+        goes_on = failure is None or failure.exit_code is ExitCode.TRANSIENT
+        if goes_on and newest is not None and newest != saved:
+            _handed_over(watcher, newest, must_succeed=failure is None)
+        if failure is not None:
+            raise failure
 
-    def _watch(self, child: subprocess.Popen[bytes], watcher: Watcher, stopping: threading.Event) -> None:
-        seen_step, saved, saved_at = -1, self._newest(), time.monotonic()
+    def _watch(
+        self, child: subprocess.Popen[bytes], saved: _Checkpoint | None, watcher: Watcher, stopping: threading.Event
+    ) -> _Checkpoint | None:
+        """Return the last checkpoint that is safe, at first what the training began with, when it ends by itself."""
+        seen_step, saved_at = -1, time.monotonic()
         while child.poll() is None:
             stopped = stopping.wait(POLL_SECONDS)
             point = self.session.last_point()
@@ -111,8 +120,9 @@ class TrainingProcess:
             if stopped:
                 at = f"step {saved[1]}" if saved else "the start"
                 raise preempted(f"stopped; training goes on from {at}.")
+        return saved
 
-    def _newest(self) -> tuple[Path, int] | None:
+    def _newest(self) -> _Checkpoint | None:
         found = self.session.checkpoints()
         return (found[-1], self.session.step_of(found[-1])) if found else None
 
@@ -137,7 +147,7 @@ class TrainingProcess:
         return (transient if may_pass else user_error)(Reason.TRAINING_FAILED, message)
 
 
-def _handed_over(watcher: Watcher, checkpoint: tuple[Path, int], must_succeed: bool) -> bool:
+def _handed_over(watcher: Watcher, checkpoint: _Checkpoint, must_succeed: bool) -> bool:
     """Say whether a checkpoint is safe; a training that needs no store to go on does not end because there is none."""
     try:
         watcher.on_checkpoint(*checkpoint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.process import TrainingProcess
 
@@ -37,12 +37,20 @@ class Script:
         return 100
 
 
-class Silent:
+class Keeper:
+    """Takes checkpoints, unless the store does not answer."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.away = away
+        self.kept: list[int] = []
+
     def on_point(self, point):
         pass
 
     def on_checkpoint(self, path, step):
-        pass
+        if self.away:
+            raise transient(Reason.STORE_UNAVAILABLE, "no answer")
+        self.kept.append(step)
 
 
 @pytest.mark.parametrize(
@@ -79,5 +87,26 @@ def test_an_end_goes_to_its_row_of_the_failure_policy(
     counts = iter((3, 3 + kernel_kills))
     monkeypatch.setattr("pfd_worker.training.process.kernel_kills", lambda: next(counts))
     with pytest.raises(StageError) as caught:
-        TrainingProcess(Script(tmp_path, line), 60, team).run(None, Silent(), threading.Event())
+        TrainingProcess(Script(tmp_path, line), 60, team).run(None, Keeper(), threading.Event())
     assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("words", "away", "kept"),
+    [("CUDA error: ECC", False, [100]), ("CUDA error: ECC", True, []), ("CUDA out of memory", False, [])],
+    ids=["tried again", "store away", "final"],
+)
+def test_a_training_that_fails_leaves_its_newest_checkpoint_to_the_next_attempt(tmp_path, words, away, kept):
+    keeper = Keeper(away)
+    script = Script(tmp_path, f"touch model.ckpt-100.pt; echo '{words}'; exit 1")
+    with pytest.raises(StageError, match=words):
+        TrainingProcess(script, 60).run(None, keeper, threading.Event())
+    assert keeper.kept == kept
+
+
+def test_a_checkpoint_that_an_attempt_began_with_is_not_stored_again(tmp_path):
+    keeper, script = Keeper(), Script(tmp_path, "echo 'CUDA error: ECC'; exit 1")
+    script.saved.touch()
+    with pytest.raises(StageError, match="ECC"):
+        TrainingProcess(script, 60).run(script.saved, keeper, threading.Event())
+    assert keeper.kept == []

@@ -26,7 +26,7 @@ class ObjectStore(Protocol):
         ...
 
     def get_part(self, key: str, first: int, length: int) -> bytes | None:
-        """Return so many bytes of an object, from the first on; None if there is none."""
+        """Return so many bytes of an object, from the first on, fewer at its end; None if there is no object."""
         ...
 
     def put(self, key: str, content: bytes) -> None:
@@ -90,7 +90,7 @@ class DirectoryStore:
             return None
 
     def get_part(self, key: str, first: int, length: int) -> bytes | None:
-        """Return so many bytes of an object, from the first on; None if there is none."""
+        """Return so many bytes of an object, from the first on, fewer at its end; None if there is no object."""
         try:
             with (self.root / key).open("rb") as stream:
                 stream.seek(first)

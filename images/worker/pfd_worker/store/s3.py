@@ -17,7 +17,7 @@ from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import AbsentError, user_error
 from pfd_worker.store.objects import scheme_and_place
-from pfd_worker.store.s3_errors import FAILURES, TAKEN, cause_of, code_of, explained
+from pfd_worker.store.s3_errors import BEYOND_END, FAILURES, TAKEN, cause_of, code_of, explained
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
@@ -72,10 +72,21 @@ class S3Store:
         return content
 
     def get_part(self, key: str, first: int, length: int) -> bytes | None:
-        """Return so many bytes of an object, from the first on; None if there is none."""
+        """Return so many bytes of an object, from the first on, fewer at its end; None if there is no object."""
         wanted = {**self._object(key), "Range": f"bytes={first}-{first + length - 1}"}
-        content: bytes | None = self._look(self.uri(key), lambda: self._client.get_object(**wanted)["Body"].read())
-        return content
+
+        def part() -> bytes:
+            try:
+                answer = self._client.get_object(**wanted)
+            except ClientError as error:
+                if code_of(error) not in BEYOND_END:
+                    raise
+                return b""
+            content: bytes = answer["Body"].read()
+            # a server or proxy that does not heed the range sends all
+            return content if "ContentRange" in answer else content[first : first + length]
+
+        return self._look(self.uri(key), part)
 
     def put(self, key: str, content: bytes) -> None:
         """Store an object."""

@@ -16,6 +16,8 @@ FAILURES = (ClientError, BotoCoreError, Boto3Error)
 # 409 is not among them: another put of the same key was on its way and may fail, so S3 wants this one repeated
 TAKEN = frozenset({"PreconditionFailed", "412"})
 """Codes of a conditional put that say that there is an object already."""
+BEYOND_END = frozenset({"InvalidRange", "416"})
+"""Codes of a get that say that the object ends before the part that is asked for."""
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 # XAdminUserNotFound is versitygw's word for an unknown access key

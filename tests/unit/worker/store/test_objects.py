@@ -150,3 +150,4 @@ def test_a_part_of_an_object(store):
     assert store.get_part("frames", 3, 4) == b"3456"
     assert store.get_part("frames", 0, 10) == b"0123456789"
     assert store.get_part("nothing", 0, 4) is None
+    assert (store.get_part("frames", 8, 4), store.get_part("frames", 12, 4)) == (b"89", b"")

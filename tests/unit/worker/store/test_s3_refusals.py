@@ -1,6 +1,9 @@
 """What an S3 server refuses for good fails at once in its own words; what may pass is asked for again."""
 
+import io
+
 import pytest
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from pfd_operator.contract.location import S3Location
@@ -102,3 +105,21 @@ def test_a_conditional_put_that_another_one_won_is_taken(scripted, waits):
     refuse(answers, 412, "PreconditionFailed", expected=PUT)
     assert not store.put_if_absent("k", b"mine")
     assert waits == []
+
+
+PART = OBJECT | {"Range": "bytes=3-6"}
+
+
+def test_an_object_that_ends_before_the_part_has_nothing_there(scripted):
+    store, answers = scripted
+    for code in ("InvalidRange", "416"):
+        refuse(answers, 416, code, "get_object", PART)
+        assert store.get_part("k", 3, 4) == b""
+
+
+@pytest.mark.parametrize(("content", "more"), [(b"3456", {"ContentRange": "bytes 3-6/10"}), (b"0123456789", {})])
+def test_a_part_is_the_same_whether_a_server_heeds_its_range_or_sends_all(scripted, content, more):
+    store, answers = scripted
+    body = StreamingBody(io.BytesIO(content), len(content))
+    answers.add_response("get_object", {"Body": body, **more}, PART)
+    assert store.get_part("k", 3, 4) == b"3456"

@@ -193,7 +193,7 @@ class S3Store:
             try:
                 answer = request()
             except FAILURES as failure:
-                told = explained(cause_of(failure), self._where, address)
+                told = explained(cause_of(failure), self._where, address, self._has_answered)
                 self._has_answered |= isinstance(told, AbsentError)
                 deadline = min(deadline, time.monotonic() + patience)
                 left = deadline - time.monotonic()

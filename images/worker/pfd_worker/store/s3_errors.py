@@ -9,7 +9,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
 from pfd_operator.contract.result import Reason
-from pfd_worker.errors import StageError, absent, transient, user_error
+from pfd_worker.errors import StageError, absent, preempted, transient, user_error
 
 FAILURES = (ClientError, BotoCoreError, Boto3Error)
 """What boto3 raises of a request."""
@@ -29,10 +29,10 @@ _DENIED = frozenset(
         "SignatureDoesNotMatch",
         "Forbidden",
         "XAdminUserNotFound",
-        "ExpiredToken",
         "InvalidToken",
     }
 )
+_EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired", "RequestExpired"})
 # refused as if the request were wrong, though it was damaged or late on its way, or the server or this node is behind
 _MAY_PASS = frozenset(
     {
@@ -52,7 +52,7 @@ _MAY_PASS = frozenset(
 _MAY_PASS_STATUSES = frozenset({408, 409, 425, 429})
 
 
-def explained(error: Exception, where: str, address: str) -> StageError:
+def explained(error: Exception, where: str, address: str, has_answered: bool) -> StageError:
     """Return what a failed request means in the user's words.
 
     Parameters
@@ -61,6 +61,8 @@ def explained(error: Exception, where: str, address: str) -> StageError:
         Bucket and endpoint.
     address
         Of the object that was asked for.
+    has_answered
+        Whether the store has heeded our keys before.
     """
     code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
     if code in _ABSENT:
@@ -85,25 +87,41 @@ def explained(error: Exception, where: str, address: str) -> StageError:
             "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
         )
     if isinstance(error, ClientError):
-        return _refused(error, where, address)
+        return _refused(error, where, address, has_answered)
     return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {code}: {error}")
 
 
-def _refused(error: ClientError, where: str, address: str) -> StageError:
+def _refused(error: ClientError, where: str, address: str, has_answered: bool) -> StageError:
     """Explain an answer whose code has no meaning of its own above."""
-    if code_of(error) == "NotImplemented":
+    code = code_of(error)
+    # what answers a HEAD has no words
+    if code in _EXPIRED or (code == "400" and os.environ.get("AWS_SESSION_TOKEN")):
+        return _expired(where, code, has_answered)
+    if code == "NotImplemented":
         return user_error(
             Reason.STORE_UNSUITABLE,
             f"spec.artifacts.s3: {where} cannot do what is asked for {address}: {error}. Objects must be put "
             "with If-None-Match: *, as AWS S3 does it; use a store that can.",
         )
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    if code_of(error) in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
+    if code in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
         return transient(Reason.STORE_UNAVAILABLE, f"{where} cannot serve {address} now: {error}")
     return user_error(
         Reason.STORE_REFUSED,
         f"spec.artifacts.s3: {where} refuses what is asked for {address} (HTTP status {status}): {error}. "
         "Correct what it names: endpoint, region, quota, or a policy of the bucket.",
+    )
+
+
+def _expired(where: str, code: str, has_answered: bool) -> StageError:
+    """Explain temporary keys that are too old: this pod has those of its start, the next one what is in the Secret."""
+    what = f"spec.artifacts.s3: the temporary keys of credentialsSecret for {where} have expired"
+    if has_answered:
+        return preempted(f"{what} ({code}); the next pod goes on with those that the Secret holds then.")
+    return transient(
+        Reason.STORE_DENIED,
+        f"{what} before this pod began ({code}). Renew them in the Secret in time: how long they must last is in "
+        "docs/operations.md, section 'Temporary keys'.",
     )
 
 

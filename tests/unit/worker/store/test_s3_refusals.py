@@ -45,7 +45,7 @@ def refuse(answers, status, code, method="put_object", expected=OBJECT | {"Body"
         (405, "MethodNotAllowed", Reason.STORE_REFUSED),
         (413, "413", Reason.STORE_REFUSED),
         (301, "PermanentRedirect", Reason.STORE_REFUSED),
-        (400, "ExpiredToken", Reason.STORE_DENIED),
+        (400, "InvalidToken", Reason.STORE_DENIED),
     ],
 )
 def test_what_is_refused_for_good_fails_at_once(scripted, waits, status, code, reason):
@@ -105,6 +105,41 @@ def test_a_conditional_put_that_another_one_won_is_taken(scripted, waits):
     refuse(answers, 412, "PreconditionFailed", expected=PUT)
     assert not store.put_if_absent("k", b"mine")
     assert waits == []
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "TokenRefreshRequired", "RequestExpired"])
+def test_keys_that_expire_while_a_pod_runs_are_left_to_the_next_pod(scripted, waits, code):
+    store, answers = scripted
+    answers.add_response("put_object", {}, OBJECT | {"Body": b"mine"})
+    store.put("k", b"mine")
+    refuse(answers, 400, code)
+    with pytest.raises(StageError, match=rf"credentialsSecret .* expired \({code}\); the next pod") as caught:
+        store.put("k", b"mine")
+    assert (caught.value.exit_code, waits) == (ExitCode.PREEMPTED, [])
+
+
+def test_keys_that_had_expired_before_a_pod_began_count_as_a_failure(scripted, waits, monkeypatch):
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    store, answers = scripted
+    refuse(answers, 400, "ExpiredToken")
+    with pytest.raises(StageError, match=r"expired before this pod began.*'Temporary keys'") as caught:
+        store.put("k", b"mine")
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_DENIED)
+
+
+@pytest.mark.parametrize(
+    ("token", "exit_code"), [("temporary", ExitCode.PREEMPTED), (None, ExitCode.USER_ERROR)], ids=["token", "no token"]
+)
+def test_a_head_that_is_refused_without_words_is_of_a_token_if_there_is_one(scripted, monkeypatch, token, exit_code):
+    store, answers = scripted
+    answers.add_response("head_object", {}, OBJECT)
+    assert store.exists("k")
+    if token is not None:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    refuse(answers, 400, "400", "head_object", OBJECT)
+    with pytest.raises(StageError) as caught:
+        store.exists("k")
+    assert caught.value.exit_code is exit_code
 
 
 PART = OBJECT | {"Range": "bytes=3-6"}

@@ -6,10 +6,13 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.data import covalent_radii
 from ase.geometry import get_distances
+from ase.spacegroup import crystal
 
 from pfd_worker.selection.contacts import CLOSEST_BOND_FACTOR, CLOSEST_FACTOR, FARTHEST_FACTOR, close_contacts
 from pfd_worker.selection.overlaps import closest_overlap
 from pfd_worker.selection.pair_distances import PairDistances, named, shortest_distances
+
+SOUND = {"system": "mine", "brink": False}
 
 
 def frames(count=3):
@@ -17,7 +20,7 @@ def frames(count=3):
     for number in range(count):
         atoms = bulk("Si", cubic=True, a=5.47).repeat((2, 2, 1))
         atoms.rattle(0.05, seed=number)
-        atoms.info["trajectory"] = f"t{number}"
+        atoms.info = {**SOUND, "trajectory": f"t{number}"}
         made.append(atoms)
     return made
 
@@ -44,7 +47,7 @@ def test_one_pair_of_each_is_pushed_together_and_the_rest_stays():
 
 def water():
     rng = np.random.default_rng(1)
-    atoms = Atoms(cell=[6.2] * 3, pbc=True)
+    atoms = Atoms(cell=[6.2] * 3, pbc=True, info=SOUND)
     for place in np.ndindex(2, 2, 2):
         one = molecule("H2O")
         one.rotate(rng.uniform(0, 360), rng.normal(size=3))
@@ -56,6 +59,7 @@ def water():
 def salt():
     atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
     atoms.rattle(0.1, seed=3)
+    atoms.info = dict(SOUND)
     return atoms
 
 
@@ -78,6 +82,42 @@ def test_pairs_that_no_bond_holds_have_the_same_share_and_are_closer_than_md_bri
     assert shares.keys() == before.keys() and min(shares.values()) >= 7
 
 
+def squeezed(atoms, distance, **info):
+    """Two neighbours of a frame so far apart."""
+    apart = atoms.get_all_distances(mic=True) + 9 * np.eye(len(atoms))
+    first, second = np.unravel_index(apart.argmin(), apart.shape)
+    atoms.set_distance(first, second, distance, mic=True)
+    atoms.info |= info
+    return atoms
+
+
+@pytest.mark.parametrize("where", [{"brink": True}, {"system": "another"}], ids=["brink", "another system"])
+def test_one_pair_at_an_explosion_or_in_another_material_stops_none_of_the_others(where):
+    close = squeezed(frames(1)[0], 1.4, **where, trajectory="close")
+    made = close_contacts([*frames(19), close], 8, 0.6, seed=1)
+    assert len(made) == 8 and "close" not in {atoms.info["trajectory"] for atoms in made}
+
+
+def test_no_pair_is_pushed_to_where_md_brings_it_by_itself():
+    rutile = crystal(
+        ["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90]
+    )
+    hot = [rutile.repeat((2, 2, 3)) for _ in range(10)]
+    for seed, atoms in enumerate(hot):
+        atoms.rattle(0.1, seed=seed)
+        atoms.info = {**SOUND, "seed": seed}
+    # covalent radii of metals are large: 0.85 of their sum are 2.7 Å of Ti-Ti, 1.9 Å of Ti-O
+    made = close_contacts(hot, 30, 0.6, seed=2)
+    assert len(made) == 30 and {pushed_pairs(hot[atoms.info["seed"]], atoms) for atoms in made} == {"O-O"}
+
+
+def test_a_pair_that_has_little_room_is_pushed_below_what_md_shows():
+    close = squeezed(frames(1)[0], 1.93, trajectory="t9")
+    given = {atoms.info["trajectory"]: atoms for atoms in (*frames(), close)}
+    made = close_contacts(list(given.values()), 6, 0.6, seed=1)
+    assert [shortest(atoms) for atoms in made] == pytest.approx([CLOSEST_BOND_FACTOR * 2 * covalent_radii[14]] * 6)
+
+
 def test_the_same_seed_makes_the_same_and_leaves_what_was_given():
     given = frames()
     before = [atoms.positions.copy() for atoms in given]
@@ -97,6 +137,7 @@ def test_no_pair_comes_closer_than_frames_may_have():
     "atoms", [Atoms("Ar", cell=[9, 9, 9], pbc=True), Atoms("Ar2", positions=[[0, 0, 0], [8, 0, 0]])]
 )
 def test_where_nothing_is_near_there_are_none(atoms):
+    atoms.info = dict(SOUND)
     assert close_contacts([atoms], 2, 0.6, seed=1) == []
 
 

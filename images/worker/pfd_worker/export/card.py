@@ -35,7 +35,7 @@ class TrainingCard:
     """Of the MD that the frames come from; None if they come from elsewhere."""
     pressures_bar: Range | None
     measured_kelvin: Range | None
-    """Mean temperatures that this MD really had, in the coldest and the hottest stratum."""
+    """Mean temperatures that this MD had, in the coldest and the hottest stratum; None without an even sample."""
     rounds: int
     """Of exploration and training."""
     seed: int

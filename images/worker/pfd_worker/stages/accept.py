@@ -28,7 +28,7 @@ from pfd_worker.errors import preempted
 from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
-from pfd_worker.frames import read_frames
+from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.machine import machine
 from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
@@ -158,10 +158,13 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
 
 
 def _measured_kelvin(frames: Iterable[Atoms]) -> list[float]:
-    """Return the mean temperature of the MD of each stratum, as it was measured."""
+    """Return the mean temperature of the MD of each stratum, as it was measured in the frames drawn evenly from it.
+
+    Others are chosen: those on the brink are far too hot, those of low energy too cold.
+    """
     found: dict[str, list[float]] = {}
     for atoms in frames:
-        if "measured_kelvin" in atoms.info:
+        if "measured_kelvin" in atoms.info and atoms.info.get("sampling") == Sampling.REPRESENTATIVE:
             found.setdefault(str(atoms.info["stratum"]), []).append(float(atoms.info["measured_kelvin"]))
     return [float(np.mean(values)) for values in found.values()]
 

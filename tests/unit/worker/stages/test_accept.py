@@ -247,9 +247,12 @@ def test_the_card_tells_the_conditions_of_the_students_own_frames(tmp_path):
     for atoms, stratum in zip(frames, (*strata, *strata[:2], "data"), strict=True):
         atoms.info["stratum"] = stratum
     for atoms, found in zip(frames, kelvin, strict=False):
-        atoms.info["measured_kelvin"] = found
+        atoms.info |= {"measured_kelvin": found, "sampling": "representative"}
+    for sampling, found in (("brink", 12000.0), ("low-energy", 10.0)):
+        frames.append(frames[0].copy())
+        frames[-1].info |= {"measured_kelvin": found, "sampling": sampling}
     result = judged(loop, structures, trained={"dataset.extxyz": frames})
     training = json.loads(loop.store.get(loop.manifest(result).files["card.json"].key) or b"")["training"]
     assert training["temperaturesKelvin"] == {"low": 400, "high": 1200}
-    assert training["measuredKelvin"] == {"low": 300, "high": 790}, "means of strata"
+    assert training["measuredKelvin"] == {"low": 300, "high": 790}, "means of what was drawn evenly"
     assert training["pressuresBar"] == {"low": -2000, "high": 10000}, "a slab has none"

@@ -58,8 +58,8 @@ def export_model(folder: Path, model: ModelFiles, sample: Atoms, card: ModelCard
     model
         Files to copy.
     sample
-        Structure that the inputs run. Without full periodicity there are no LAMMPS files: they would need a box that
-        nobody has chosen.
+        Structure that the inputs run; `slab` in its info says that it is one. Without full periodicity there
+        are no LAMMPS files: they would need a box that nobody has chosen.
     card
         What is known of the model.
 
@@ -126,7 +126,8 @@ def _write_inputs(folder: Path, model: str, sample: Atoms, card: ModelCard) -> l
         # its barostat moves the angles of a triclinic box only, and a right-angled one is that if it says so
         force_skew=card.conditions.barostat is Barostat.FLEXIBLE,
     )
-    (folder / "in.lammps").write_text(lammps_input(card.name, model, card.type_map, card.conditions))
+    slab = bool(sample.info.get("slab", False))
+    (folder / "in.lammps").write_text(lammps_input(card.name, model, card.type_map, card.conditions, slab))
     return [STRUCTURE, "run_ase.py", DATA, "in.lammps"]
 
 

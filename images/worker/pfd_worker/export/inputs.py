@@ -14,7 +14,7 @@ _THERMOSTAT_PS, _BAROSTAT_PS = 0.1, 1.0
 _MOVED = {Barostat.ISOTROPIC: "iso", Barostat.FLEXIBLE: "tri"}
 
 
-def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdConditions) -> str:
+def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdConditions, slab: bool) -> str:
     """Return in.lammps: MD at constant pressure, or at constant volume if the conditions name no pressure.
 
     Parameters
@@ -28,6 +28,8 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
     conditions
         Temperature, pressure, barostat, timestep and seed. With a flexible cell the box of data.lammps has to be
         triclinic, be its angles right ones or not.
+    slab
+        The third vector of the cell holds vacuum, which is not repeated.
     """
     types = "\n".join(
         f"mass {number} {atomic_masses[atomic_numbers[element]]:.4f}  # {element}"
@@ -41,6 +43,7 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
         integrator = f"npt temp ${{temperature}} ${{temperature}} {_THERMOSTAT_PS:g} "
         integrator += f"{moved} ${{pressure}} ${{pressure}} {_BAROSTAT_PS:g}"
     elements = " ".join(type_map)
+    repeated, third = ("its first two vectors", "1") if slab else ("each of its vectors", "${repeat}")
     # LAMMPS takes seeds from 1 to 900 million, other than Python
     seed = conditions.seed % 900_000_000 + 1
     return f"""\
@@ -52,14 +55,14 @@ def lammps_input(name: str, model: str, type_map: Sequence[str], conditions: MdC
 variable model index {model}
 variable temperature index {conditions.temperature_kelvin:g}  # K
 {pressure}variable steps index 100
-variable repeat index 1  # times the cell of {DATA} along each of its vectors
+variable repeat index 1  # times the cell of {DATA} along {repeated}
 variable dump index 1000  # steps between frames of {DUMP}
 
 units metal
 boundary p p p
 atom_style atomic
 read_data {DATA}
-replicate ${{repeat}} ${{repeat}} ${{repeat}}
+replicate ${{repeat}} ${{repeat}} {third}
 {types}
 
 pair_style deepmd ${{model}}

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk, molecule, surface
 from ase.calculators.emt import EMT
 from ase.geometry import get_distances
 from ase.io import read
@@ -93,6 +93,16 @@ def test_constant_volume_without_a_pressure_and_the_frozen_model_without_a_compr
     assert "fix integrate all nvt temp" in text and "pressure" not in text
     assert "variable model index frozen.pth" in text and "compressed.pth" not in written
     assert 'here / "frozen.pth"' in written["run_ase.py"].read_text()
+
+
+def test_the_vacuum_of_a_slab_is_not_repeated(tmp_path, model):
+    slab = surface(bulk("Cu"), (1, 1, 1), 3, vacuum=6, periodic=True)
+    slab.info["slab"] = True
+    written = export_model(tmp_path, model, slab, full_card(pressure_bar=None))
+    text = written["in.lammps"].read_text()
+    assert "\nreplicate ${repeat} ${repeat} 1\n" in text and "along its first two vectors\n" in text
+    back = read(written["data.lammps"], format="lammps-data", Z_of_type={1: 28, 2: 29}, units="metal")
+    np.testing.assert_allclose(back.cell.array[2], [0, 0, np.ptp(slab.positions[:, 2]) + 12], atol=1e-8)
 
 
 @pytest.mark.parametrize("start", [bulk("Cu", cubic=True), bulk("Cu")], ids=["right-angled", "leaning"])

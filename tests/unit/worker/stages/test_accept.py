@@ -161,13 +161,14 @@ def test_a_long_message_keeps_its_end_and_says_where_it_was_cut(tmp_path):
 
 
 @pytest.mark.parametrize(("slab", "ensemble"), [(False, "npt"), (True, "nvt")])
-def test_lammps_runs_a_slab_at_constant_volume(tmp_path, slab, ensemble):
+def test_lammps_runs_a_slab_at_constant_volume_and_repeats_no_vacuum(tmp_path, slab, ensemble):
     loop, start = Loop(tmp_path), crystal("Cu", "copper")
     start.info["slab"] = slab
     result = judged(loop, [start])
     text = (loop.store.get(loop.manifest(result).files["in.lammps"].key) or b"").decode()
     assert f"fix integrate all {ensemble} temp" in text
     assert ("pressure" in text) is not slab
+    assert ("replicate ${repeat} ${repeat} 1\n" in text) is slab
 
 
 def test_what_is_exported_and_run_is_the_first_structure_as_it_was_given(tmp_path):

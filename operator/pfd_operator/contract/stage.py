@@ -200,8 +200,6 @@ class AcceptParams(Params):
     student: Student
     exploration: Exploration
     """Its hottest and first conditions are those of the MD that the student has to survive."""
-    apart: Apart = Apart.TRAJECTORIES
-    """What decides which starts no training trajectory began from."""
     dft_holdout: Uri | None = None
     """Manifest of a train stage that has the DFT hold-out."""
     teacher: str | None = None

@@ -133,7 +133,6 @@ class Distill:
                     acceptance=spec.acceptance,
                     student=spec.student,
                     exploration=spec.exploration,
-                    apart=spec.holdout.apart,
                     dft_holdout=None if teacher is None else teacher.holdout_uri,
                     teacher=None if teacher is None else teacher.name,
                     reference=None if teacher is None else teacher.reference,

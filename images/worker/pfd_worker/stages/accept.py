@@ -14,7 +14,6 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
-from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import AcceptParams, Input
 from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker import stage_files
@@ -35,7 +34,7 @@ from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
-from pfd_worker.start_pools import by_system, holdout_starts
+from pfd_worker.start_pools import by_system
 from pfd_worker.summaries import PrepareSummary, TrainSummary
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions
@@ -57,7 +56,7 @@ def run(context: StageContext) -> StageOutput:
     examination = Examination(
         teacher=open_model(context, prepare),
         student=FrozenModel(files[model]),
-        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES)), params.apart),
+        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES))),
         acceptance=params.acceptance,
         exploration=params.exploration,
         seed=seed_of(context.spec.seed, "accept"),
@@ -198,9 +197,9 @@ def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]
     return files
 
 
-def _structures(structures: list[Atoms], apart: Apart) -> dict[str, Atoms]:
-    """Return one structure of each system, as it was given, since strain and vacancies stay in MD for good.
+def _structures(structures: list[Atoms]) -> dict[str, Atoms]:
+    """Return the first structure of each system: as it was given, since strain and vacancies stay in MD for good.
 
-    One that no training trajectory began from, if whole structures are kept.
+    The first whatever the hold-out keeps apart, as users know what they put first. Errors tell of the others.
     """
-    return {system: holdout_starts(mine, apart)[0] for system, mine in by_system(structures).items()}
+    return {system: mine[0] for system, mine in by_system(structures).items()}

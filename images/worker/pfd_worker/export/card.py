@@ -34,6 +34,7 @@ class TrainingCard:
     temperatures_kelvin: Range | None
     """Of the MD that the frames come from; None if they come from elsewhere."""
     pressures_bar: Range | None
+    """None if all MD kept its cell."""
     measured_kelvin: Range | None
     """Mean temperatures that this MD had, in the coldest and the hottest stratum; None without an even sample."""
     rounds: int

@@ -54,17 +54,17 @@ def _range(card: ModelCard) -> Iterator[str]:
     yield ""
     yield f"- elements: {', '.join(card.type_map)}"
     measured = card.training.measured_kelvin
-    really = "" if measured is None else f"; the frames trained on had {measured.low:.0f} to {measured.high:.0f} K"
-    yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K')}{really}"
-    yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar')}"
+    means = "" if measured is None else f"; means of MD at each condition: {measured.low:.0f} to {measured.high:.0f} K"
+    yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K', 'not recorded')}{means}"
+    yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar', 'none, MD kept its cell')}"
     yield f"- systems: {', '.join(sorted(card.training.frames)) or 'none named'}"
     yield ""
     yield "Outside this range the model was neither trained nor tested, and it gives no warning there."
 
 
-def _range_text(values: Range | None, unit: str) -> str:
+def _range_text(values: Range | None, unit: str, nothing: str) -> str:
     if values is None:
-        return "not recorded"
+        return nothing
     same = values.low == values.high
     return f"{values.low:g} {unit}" if same else f"{values.low:g} to {values.high:g} {unit}"
 

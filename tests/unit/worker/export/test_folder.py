@@ -149,7 +149,7 @@ def test_the_card_in_words(tmp_path, model, alloy):
     for words in (
         "# alloy-small\n",
         "**Accepted:** all 4 limits hold.",
-        "- temperature: 300 to 900 K; the frames trained on had 296 to 888 K\n- pressure: 1 bar\n",
+        "- temperature: 300 to 900 K; means of MD at each condition: 296 to 888 K\n- pressure: 1 bar\n",
         "380 frames with energies, forces and virials of the teacher, 3 rounds.",
         "| student against teacher | 16 | 0.0500 (0.0450 to 0.0550) | 2.10 | 13.00 | 0.0750 (alloy/900K/1bar) |",
         "Median of MD steps of alloy with energy",
@@ -163,6 +163,12 @@ def test_the_card_in_words(tmp_path, model, alloy):
         f"`{hashlib.sha256(b'the frozen model').hexdigest()}`",
     ):
         assert words in text
+
+
+def test_the_card_of_md_that_kept_its_cell_tells_of_no_pressure():
+    card = full_card(pressure_bar=None)
+    text = card_markdown(replace(card, training=replace(card.training, pressures_bar=None)), {}, {})
+    assert "\n- pressure: none, MD kept its cell\n" in text
 
 
 @pytest.mark.parametrize(("rms", "rough"), [(1.0, False), (0.2, True)])

@@ -83,5 +83,6 @@ def choose_frames(
     distinct = select_distinct(novelty, strata, brink - set(chosen), count - len(chosen), seed)
     chosen |= dict.fromkeys(distinct, Sampling.BRINK)
     rest = set(range(len(candidates))) - set(chosen)
-    chosen |= dict.fromkeys(select_novel(novelty, strata, rest, count - len(chosen), seed), Sampling.FARTHEST)
+    for row in select_novel(novelty, strata, rest, count - len(chosen), seed):
+        chosen[row] = Sampling.BRINK if row in brink else Sampling.FARTHEST
     return Choice(chosen, before, novel)

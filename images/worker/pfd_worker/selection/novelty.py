@@ -12,6 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from pfd_worker.frames import Sampling
+from pfd_worker.selection.compositions import composition_of
 from pfd_worker.selection.quotas import fair_quotas
 
 DUPLICATE_QUANTILE = 0.1
@@ -32,15 +33,22 @@ class TrainingSet:
     """(m, d)."""
     trajectories: NDArray[np.intp]
     """(m,) which trajectory each is of: frames of one resemble one another more than they do any other MD."""
-    drawn: NDArray[np.bool_]
-    """(m,) whether each was taken as it came: those chosen for being far or extreme are not as the next MD will be."""
+    comparable: NDArray[np.bool_]
+    """(m,) whether its own score tells what the next MD's will be. Frames that were chosen for being far or extreme are
+    not as that will be; and without its trajectory, the only one of its material, a frame has others nearest to it."""
 
     @classmethod
     def of(cls, features: NDArray[np.float32], frames: Iterable[Atoms]) -> TrainingSet:
         """Return the set of these frames, whose info says where they come from; given data were drawn by the user."""
-        about = [(str(atoms.info["trajectory"]), atoms.info.get("sampling")) for atoms in frames]
-        _, trajectories = np.unique([name for name, _ in about], return_inverse=True)
-        return cls(features, trajectories, np.array([how is None or how in _DRAWN for _, how in about], dtype=bool))
+        names, drawn, materials = [], [], []
+        for atoms in frames:
+            names.append(str(atoms.info["trajectory"]))
+            drawn.append(atoms.info.get("sampling") in (None, *_DRAWN))
+            materials.append((atoms.info["system"], composition_of(atoms)))
+        of_material = Counter(material for _, material in set(zip(names, materials, strict=True)))
+        comparable = [each and of_material[what] > 1 for each, what in zip(drawn, materials, strict=True)]
+        _, trajectories = np.unique(names, return_inverse=True)
+        return cls(features, trajectories, np.array(comparable, dtype=bool))
 
 
 class Novelty(Protocol):
@@ -80,11 +88,11 @@ def _own_quantile(novelty: Novelty, fraction: float, fewest: int) -> float | Non
     Every trajectory counts alike, however many of its frames are labelled, and so does the next one: the same part of
     its frames is expected below (Dunn, Wasserman and Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023), pooled).
     """
-    drawn = novelty.training.drawn
-    _, trajectory, frames = np.unique(novelty.training.trajectories[drawn], return_inverse=True, return_counts=True)
+    counted = novelty.training.comparable
+    _, trajectory, frames = np.unique(novelty.training.trajectories[counted], return_inverse=True, return_counts=True)
     if len(frames) < fewest:
         return None
-    own = novelty.own[drawn]
+    own = novelty.own[counted]
     order = np.argsort(own)
     below = np.cumsum(1.0 / frames[trajectory[order]]) / (len(frames) + 1)
     return float(np.interp(fraction, below, own[order]))

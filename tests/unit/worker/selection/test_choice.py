@@ -96,6 +96,7 @@ def test_equal_frames_on_the_brink_make_up_the_number_where_nothing_else_is_left
     rows[sorted(BRINK)] = 30.0
     choice = choose_frames(CANDIDATES, 40, 0, 0, NoveltyMeasure.DISTANCE, rows, KNOWN, seed=3)
     assert set(choice.samplings) == set(range(40))
+    assert {row for row, sampling in choice.samplings.items() if sampling is Sampling.BRINK} == BRINK
 
 
 def test_a_stratum_whose_explosions_are_all_alike_leaves_its_share_to_another():

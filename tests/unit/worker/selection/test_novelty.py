@@ -90,6 +90,10 @@ def vibrations(rng: np.random.Generator, steps: np.ndarray) -> np.ndarray:
     return (np.sqrt(rng.exponential(1, 20)) * np.cos(phases)).astype(np.float32)
 
 
+def labelled(system: str, formula: str, trajectory: str, sampling: str | None) -> Atoms:
+    return Atoms(formula, info={"system": system, "trajectory": trajectory, "sampling": sampling})
+
+
 def fifty_selections(aimd: int, even: int, farthest: int) -> np.ndarray:
     """Parts of MD that are near-duplicates of, and new to, labels of the same vibrations by how these were chosen."""
     rng, parts = np.random.default_rng(0), []
@@ -102,7 +106,7 @@ def fifty_selections(aimd: int, even: int, farthest: int) -> np.ndarray:
         samplings = ["aimd"] * 5 * aimd + ["representative"] * even + ["farthest"] * farthest
         names = [str(number) for number, frames in enumerate(labels) for _ in frames]
         about = zip(names, samplings, strict=True)
-        known = [Atoms(info={"trajectory": name, "sampling": sampling}) for name, sampling in about]
+        known = [labelled("si", "Si", name, sampling) for name, sampling in about]
         candidates = np.concatenate([vibrations(rng, 20.0 * np.arange(100)) for _ in range(4)])
         novelty = Distance(candidates, TrainingSet.of(np.concatenate(labels), known))
         parts.append((np.mean(novelty.scores <= duplicate_score(novelty)), count_novel(novelty) / len(candidates)))
@@ -114,3 +118,49 @@ def test_md_like_that_of_the_labels_has_a_tenth_of_new_frames_and_of_near_duplic
     duplicates, novel = fifty_selections(*labels)
     assert 0.05 < duplicates < 0.2
     assert 0.05 < novel < 0.15
+
+
+def of_materials(trajectories: dict[str, int], frames: int = 2) -> tuple[TrainingSet, dict[str, np.ndarray]]:
+    """A set of so many AIMD trajectories of each material, and the features around which those of it are."""
+    centres, features, about = {}, [], []
+    for number, (formula, count) in enumerate(trajectories.items()):
+        centres[formula] = cloud(1, number, centre=30.0 * number)
+        for trajectory in range(count):
+            features.append(centres[formula] + cloud(1, 100 * number + trajectory) + 0.05 * cloud(frames, trajectory))
+            about += [labelled("metals", formula, f"aimd-{formula}-{trajectory}", "aimd")] * frames
+    return TrainingSet.of(np.concatenate(features).astype(np.float32), about), centres
+
+
+def around(centres: dict[str, np.ndarray], spread: float) -> np.ndarray:
+    return np.concatenate([centre + spread * cloud(50, 7) for centre in centres.values()]).astype(np.float32)
+
+
+@MEASURES
+@pytest.mark.parametrize("alone", [4, 10])
+def test_a_trajectory_that_is_the_only_one_of_its_material_tells_nothing_of_what_is_new(measure, alone):
+    formulas = ["Al", "Cu", "Ni", "Al3Cu", "C", "N", "O", "F", "P", "S"]
+    training, centres = of_materials(dict.fromkeys(formulas[:alone], 1))
+    novelty = measure(around(centres, 1.0), training)
+    assert duplicate_score(novelty) == 0 and count_novel(novelty) is None
+
+
+@MEASURES
+def test_what_is_new_is_told_by_materials_with_several_trajectories_beside_others_with_one(measure):
+    training, centres = of_materials({"Al": 10, "Cu": 1, "Ni": 1, "C": 1, "Si": 1})
+    aluminium = {"Al": centres["Al"]}
+    assert count_novel(measure(around(aluminium, 1.0), training)) < 30
+    assert count_novel(measure(around(aluminium, 8.0), training)) > 30
+
+
+def test_materials_are_told_by_system_and_composition():
+    first = labelled("quartz", "SiO2", "a", None)
+    for system, formula, trajectory, known in [
+        ("quartz", "Si2O4", "b", True),
+        ("quartz", "Si2O4", "a", False),
+        ("quartz", "SiO", "b", False),
+        ("stishovite", "SiO2", "b", False),
+    ]:
+        frames = [first, labelled(system, formula, trajectory, "aimd")]
+        assert TrainingSet.of(cloud(2, 1), frames).comparable.tolist() == [known, known]
+    chosen = [first, labelled("quartz", "SiO2", "b", "farthest")]
+    assert TrainingSet.of(cloud(2, 1), chosen).comparable.tolist() == [True, False]

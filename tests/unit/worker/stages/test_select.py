@@ -221,7 +221,8 @@ def test_what_is_new_is_told_by_the_trajectories_of_the_training_set(explored, t
     dataset = []
     for number in range(9):
         dataset.append(bulk("Cu", cubic=True))
-        dataset[-1].info = {"trajectory": f"t{number % trajectories}", "sampling": "representative"}
+        about = {"system": "copper", "trajectory": f"t{number % trajectories}", "sampling": "representative"}
+        dataset[-1].info = about
     features = io.BytesIO()
     np.save(features, np.random.default_rng(1).normal(size=(9, features_of_candidates(loop, inputs))))
     files = {stage_files.DATASET: dataset, stage_files.DATASET_FEATURES: features.getvalue()}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import (
     AcceptanceCheck,
     AcceptOutcome,
@@ -125,7 +126,8 @@ _CONTAINER = {"image": "worker", "imageID": "", "ready": False, "restartCount": 
 def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
     """Return what a worker would say: errors shrink from iteration to iteration."""
     iteration, stage = int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"]
-    result = StageResult(ok=True, outcome=_outcome(stage, iteration))
+    digest = digest_of([stage, iteration, labels["pfd.dev/attempt"]])
+    result = StageResult(ok=True, digest=digest, outcome=_outcome(stage, iteration))
     if stage == "prepare":
         return 0, result.model_copy(update={"digest": "cd" * 32})
     if stage == "accept":

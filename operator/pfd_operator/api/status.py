@@ -46,6 +46,13 @@ class ActiveState(StrEnum):
     """An attempt ended; the next starts at `not_before`."""
 
 
+class Told(Strict):
+    """What pods of an indexed stage have said when they ended well; they may be gone since."""
+
+    digest: str = Field("", description="Where their results are: stages/<digest>/.")
+    indexes: str = Field("", description="Theirs, e.g. 0,2-5.")
+
+
 class ActiveStage(Strict):
     """The stage that runs now: the write-ahead record of its Job."""
 
@@ -70,6 +77,7 @@ class ActiveStage(Strict):
     message: str = Field("", description="What the stage says of it.")
     succeeded_indexes: int = Field(0, description="Pods with results in the store, earlier attempts' included.")
     failed_indexes: int = Field(0, description="Pods that failed finally.")
+    told: Told = Field(Told(), description="What this attempt's pods said of their results so far.")
     gone_pods_seconds: int = Field(0, description="Run time of this attempt's pods that were deleted, in s.")
 
 

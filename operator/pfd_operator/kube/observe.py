@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.indexes import read_indexes
 from pfd_operator.plan.types import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
@@ -70,7 +71,7 @@ def parse_job(job: Object) -> CachedJob | None:
     iteration, stage, attempt = identity
     status = job.get("status", {})
     conditions = status.get("conditions", ())
-    succeeded = _indexes(status.get("completedIndexes", ""))
+    succeeded = read_indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
     of_pods = job["spec"].get("template", {}).get("metadata", {}).get("annotations", {})
@@ -94,7 +95,7 @@ def parse_job(job: Object) -> CachedJob | None:
             nodes=1 if indexed else job["spec"].get("parallelism", 1),
             gpus=_number(of_pods.get(GPUS_ANNOTATION, "")),
             succeeded_indexes=len(succeeded),
-            failed_indexes=len(_indexes(status.get("failedIndexes", ""))),
+            failed_indexes=len(read_indexes(status.get("failedIndexes", ""))),
         ),
         succeeded=succeeded,
     )
@@ -223,12 +224,3 @@ def _finished(conditions: Sequence[Object]) -> JobEnd | None:
     given = {item["type"] for item in conditions if item["status"] == "True"}
     ends: tuple[JobEnd, ...] = get_args(JobEnd)
     return next((end for end in ends if end in given), None)
-
-
-def _indexes(text: str) -> frozenset[int]:
-    """Return the indexes of a list such as 0,2-5."""
-    indexes: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        indexes.update(range(int(first), int(last or first) + 1))
-    return frozenset(indexes)

@@ -12,7 +12,7 @@ from .budget import gpu_seconds
 from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
-from .jobs import Success, end_of, first_start, hung_since, is_live
+from .jobs import Success, end_of, first_start, hung_since, is_live, with_pods_seen
 from .names import job_name
 from .outcome import add_record
 from .planned import ask_for_job
@@ -32,15 +32,15 @@ def follow(draft: Draft) -> None:
         return
     if job is None:
         if active.state is ActiveState.CREATED:
-            fail(draft, lost(active.stage, active.job_name))
+            fail(draft, lost(active.stage, f"Job {active.job_name}"))
         return
     if job.deleting:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
     _note_job(draft, job)
-    ended = end_of(job, draft.spec.pods.of(active.stage).resources.memory_limit)
+    ended = end_of(job, draft.spec.pods.of(active.stage).resources.memory_limit, draft.running.told)
     if ended is None and _hangs(draft, job):
-        ended = lost(active.stage, job.name)
+        ended = lost(active.stage, f"Job {job.name}")
     if isinstance(ended, Success) and asks_too_much(draft, ended):
         close_attempt(draft, job)
         select_anew(draft, ended)
@@ -61,6 +61,7 @@ def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
     """
     if lacking is None or lacking.remedy is Remedy.OUTAGE:
         return lacking
+    draft.unseen = draft.unseen or lacking.unseen
     left = failures_with(draft.running) < draft.settings.max_counted_failures
     return replace(lacking, remedy=Remedy.RETRY) if left and lacking.remedy is not Remedy.FAIL else None
 
@@ -143,6 +144,7 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         # a new Job has yet to find what earlier attempts have done
         succeeded_indexes=max(active.succeeded_indexes, job.succeeded_indexes),
         failed_indexes=job.failed_indexes,
+        told=with_pods_seen(active.told, job),
         gone_pods_seconds=max(active.gone_pods_seconds, round(job.gone_pods_seconds)),
     )
     active = draft.running
@@ -165,9 +167,8 @@ def _record(draft: Draft, success: Success) -> None:
     active, job = draft.running, draft.running_job
     close_attempt(draft, job)
     position = position_of(active)
-    # the pod says where it committed: prepare adds what it read, others what their inputs lack, and an adopted Job may
-    # be of other settings
-    digest = next((result.digest for result in success.results if result.digest), active.digest)
+    # not what this attempt was to ask, if a pod is left to say so: an adopted Job may be of other settings
+    asked = [result.asked for result in success.results] or [active.digest]
     seconds = round((draft.now - active.intended_at).total_seconds())
     reused = bool(success.results) and all(result.reused for result in success.results)
     draft.status = draft.recipe.take(draft.spec, draft.status, position, success.results)
@@ -177,13 +178,13 @@ def _record(draft: Draft, success: Success) -> None:
     draft.set(
         active=None,
         progress="",
-        inputs=draft.status.inputs | {active.stage.value: StageRef(digest=digest, completions=job.completions)},
+        inputs=draft.status.inputs | {active.stage.value: StageRef(digest=success.digest, completions=job.completions)},
     )
     record = StageRecord(
         iteration=active.iteration,
         stage=active.stage,
-        digest=digest,
-        asked=next((result.asked for result in success.results if result.asked), None),
+        digest=success.digest,
+        asked=next((digest for digest in asked if digest not in (None, success.digest)), None),
         completions=job.completions,
         attempts=active.attempt - draft.status.first_attempt + 1,
         seconds=max(0, seconds),
@@ -191,7 +192,7 @@ def _record(draft: Draft, success: Success) -> None:
     )
     draft.status = add_record(draft.status, record)
     if success.lacking is not None:
-        words = f"{position} goes on without {job.failed_indexes} of its {job.completions} pods' results"
+        words = f"{position} goes on without {success.missing} of its {job.completions} pods' results"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
     draft.show_nothing_stuck()
     take_cautions(draft, active.stage, success.results)

@@ -85,9 +85,9 @@ def _without_outcome(pod: ObservedPod, stage: StageKind) -> str:
     )
 
 
-def lost(stage: StageKind, job_name: str) -> Failure:
-    """Say what a Job means that vanished, or whose pod did, without an outcome."""
-    message = f"Job {job_name} of the {stage.value} stage is gone without an outcome (deleted, or its node was lost)"
+def lost(stage: StageKind, what: str) -> Failure:
+    """Say what it means that a Job, or a pod of it, vanished before what it had to say was seen."""
+    message = f"{what} of the {stage.value} stage is gone without an outcome (deleted, or its node was lost)"
     return Failure(Remedy.RETRY_FREE, OperatorReason.POD_LOST, message, unseen=True)
 
 

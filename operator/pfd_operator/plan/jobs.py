@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.status import Told
 from pfd_operator.contract.result import ExitCode, StageResult
 from pfd_operator.contract.stage import StageKind
 
 from .failures import Failure, Remedy, classify, disagreement, lost
+from .indexes import read_indexes, write_indexes
 from .types import ObservedJob, ObservedPod
 
 
@@ -18,21 +20,44 @@ from .types import ObservedJob, ObservedPod
 class Success:
     """The stage succeeded; an indexed one has a result of each pod that is still there."""
 
+    digest: str
+    """Where the results are, as pods have told: that is not always what was asked for."""
     results: tuple[StageResult, ...]
+    missing: int = 0
+    """Indexes that failed finally, or of which it was not seen where their results are."""
     lacking: Failure | None = None
-    """Why indexes failed finally, if some did: an outage, or else what the last of their pods said."""
+    """Why, if some are missing: an outage, or else what the last of their pods said."""
 
 
+NOTHING_TOLD = Told()
 _GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.OUTAGE, Remedy.RETRY)
 Ended = Success | Failure | None
 """None: it goes on."""
 
 
-def end_of(job: ObservedJob, memory_limit: str | None) -> Ended:
-    """Return how a Job ended, as its pods show it; pods are ahead of their Job's own conditions by a second."""
+def end_of(job: ObservedJob, memory_limit: str | None, told: Told = NOTHING_TOLD) -> Ended:
+    """Return how a Job ended, as its pods show it; pods are ahead of their Job's own conditions by a second.
+
+    Parameters
+    ----------
+    memory_limit
+        Of the stage's main container, as the user wrote it; None if there is none.
+    told
+        What pods have said that may be gone.
+    """
     if job.completions is None:
         return _single(job, memory_limit)
-    return _indexed(job, memory_limit)
+    return _indexed(job, job.completions, memory_limit, told)
+
+
+def with_pods_seen(told: Told, job: ObservedJob) -> Told:
+    """Return what pods have said so far, with what those of an indexed Job say that are seen now."""
+    results = _results_by_index(job)
+    first = next(iter(results.values()), None)
+    if job.completions is None or first is None:
+        return told
+    indexes = read_indexes(told.indexes) | results.keys()
+    return Told(digest=told.digest or first.digest or "", indexes=write_indexes(indexes))
 
 
 def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> bool:
@@ -78,7 +103,7 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Ended:
     # by what a stage does not tell, nothing can be planned
     telling = next((result for result in results if result.outcome is not None), None)
     if telling is not None:
-        return Success((telling,))
+        return Success(telling.digest or "", (telling,))
     if job.finished is None and job.suspended:
         # pods that a queue preempts before they started leave no trace; the Job goes on when it is admitted again
         return None
@@ -89,7 +114,7 @@ def _single(job: ObservedJob, memory_limit: str | None) -> Ended:
     if job.finished is None and not failed and len(newest) < job.nodes:
         return None
     if not newest:
-        return lost(job.stage, job.name)
+        return lost(job.stage, f"a pod of Job {job.name}")
     return _cause([(pod, classify(pod, job.stage, memory_limit)) for pod in failed or newest[-1:]])
 
 
@@ -108,24 +133,31 @@ def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
     return min(failures, key=rank)[1]
 
 
-def _indexed(job: ObservedJob, memory_limit: str | None) -> Ended:
-    done = {pod.index for pod in job.pods if pod.phase == "Succeeded"}
-    failed = [pod for pod in sorted(job.pods, key=_age_key) if pod.phase == "Failed" and pod.index not in done]
-    failures = [(pod, classify(pod, job.stage, memory_limit)) for pod in failed]
+def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told: Told) -> Ended:
+    results = tuple(_results_by_index(job).values())
+    told = with_pods_seen(told, job)
+    heard = read_indexes(told.indexes)
+    done = heard | {pod.index for pod in job.pods if pod.phase == "Succeeded"}
+    failures = [
+        (pod, classify(pod, job.stage, memory_limit))
+        for pod in sorted(job.pods, key=_age_key)
+        if pod.ended and pod.index not in (done if pod.phase == "Failed" else heard)
+    ]
     at_once = _decides_at_once(job, failures)
     if at_once is not None:
         return at_once
-    completions = job.completions or 1
+    if any(result.digest != told.digest for result in results):
+        return disagreement(job.stage)
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
-    said = [failure for _, failure in failures] or [lost(job.stage, job.name)]
+    said = [failure for _, failure in failures]
+    if len(done) < job.succeeded_indexes or not said:
+        said.append(lost(job.stage, f"a pod of Job {job.name}"))
     why = next((failure for failure in said if failure.remedy is Remedy.OUTAGE), said[-1])
-    if job.succeeded_indexes or job.finished == "Complete":
-        results = _results_by_index(job)
-        if len({result.digest for result in results}) > 1:
-            return disagreement(job.stage)
-        return Success(results, why if job.failed_indexes else None)
-    return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
+    if not heard:
+        return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
+    missing = completions - len(heard)
+    return Success(told.digest, results, missing, why if missing else None)
 
 
 def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:
@@ -141,20 +173,20 @@ def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Fai
     return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
 
 
-def _results_by_index(job: ObservedJob) -> tuple[StageResult, ...]:
+def _results_by_index(job: ObservedJob) -> dict[int, StageResult]:
     """Return one result of each index: doubled pods of an index must not be counted twice."""
-    results: dict[int | None, StageResult] = {}
+    results: dict[int, StageResult] = {}
     for pod in sorted(job.pods, key=_age_key):
         result = _good_result(pod, job.stage)
-        if result is not None:
+        if result is not None and pod.index is not None:
             results.setdefault(pod.index, result)
-    return tuple(results.values())
+    return results
 
 
 def _good_result(pod: ObservedPod, stage: StageKind) -> StageResult | None:
-    """Return the result of a pod that ended well; one that tells of another stage is none."""
+    """Return the result of a pod that ended well; one that tells of another stage, or of no place, is none."""
     result = pod.result
-    if pod.phase != "Succeeded" or result is None or not result.ok:
+    if pod.phase != "Succeeded" or result is None or not result.ok or result.digest is None:
         return None
     return result if result.outcome is None or result.outcome.stage is stage else None
 

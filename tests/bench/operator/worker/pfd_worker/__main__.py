@@ -26,4 +26,5 @@ def result(spec: dict) -> dict:
 
 
 if __name__ == "__main__":
-    MESSAGE_FILE.write_text(json.dumps(result(json.loads(STAGE_FILE.read_text()))))
+    spec = json.loads(STAGE_FILE.read_text())
+    MESSAGE_FILE.write_text(json.dumps({"digest": spec["digest"], **result(spec)}))

@@ -1,0 +1,121 @@
+"""What many pods say of their stage, also those that are gone when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pfd_operator.api.status import ActiveState, Told
+from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.contract.stage import StageKind, StageSpec
+from pfd_operator.plan.failures import Remedy
+from pfd_operator.plan.jobs import Success, end_of
+from pfd_operator.plan.types import ObservedJob, ObservedPod, PlannedJob
+from tests.unit.operator.plan.plan_answers import good_result
+from tests.unit.operator.plan.plan_samples import Run, after, created, failed_pod, job_of, pod, said, succeeded
+
+FOUND, EDITED = "ab" * 32, "ef" * 32
+"""Names that a label stage commits under, by what its engine was."""
+
+
+def found(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says whose engine has contents of its own."""
+    result = good_result(spec, reused)
+    named = spec.stage is StageKind.LABEL
+    return result.model_copy(update={"digest": FOUND, "asked": spec.digest}) if named else result
+
+
+def labelling() -> tuple[Run, PlannedJob]:
+    """A job whose three label pods run."""
+    run = Run()
+    run.answer = found
+    planned = run.until(0, StageKind.LABEL)
+    assert planned.completions == 3
+    run.step(job_of(planned, *(pod(name=f"pod-{index}", index=index) for index in range(3))), seconds=1)
+    return run, planned
+
+
+def complete(planned: PlannedJob, *pods: ObservedPod) -> ObservedJob:
+    """A Job all of whose indexes have succeeded, with those pods of it that are there."""
+    return job_of(planned, *pods, finished="Complete", succeeded_indexes=planned.completions)
+
+
+def with_digest(ended: ObservedPod, digest: str) -> ObservedPod:
+    assert ended.result is not None
+    return replace(ended, result=ended.result.model_copy(update={"digest": digest}))
+
+
+def test_a_stage_whose_pods_are_gone_unheard_is_asked_for_again_and_told() -> None:
+    run, planned = labelling()
+    decision = run.step(complete(planned), seconds=1)
+    assert decision.unseen, "the caches may be behind"
+    assert "label" not in run.status.inputs
+    (told,) = decision.events
+    assert f"a pod of Job {planned.name} of the label stage is gone" in told.message
+    again = created(run.step(complete(planned), seconds=1000))
+    assert run.status.active is not None and run.status.active.counted_failures == 0
+    run.step(succeeded(again, found), seconds=1)
+    assert created(run.decision).spec.inputs["label"].digest == FOUND
+
+
+def test_what_pods_said_is_kept_when_they_are_gone() -> None:
+    run, planned = labelling()
+    first, second, third = succeeded(planned, found).pods
+    run.step(job_of(planned, first, second, succeeded_indexes=2), seconds=1)
+    assert run.status.active is not None and run.status.active.told == Told(digest=FOUND, indexes="0-1")
+    run.step(job_of(planned, first, third, succeeded_indexes=3), seconds=1)
+    assert [event.reason for event in run.decision.events if event.warning] == []
+    assert created(run.decision).spec.inputs["label"].digest == FOUND
+
+
+def test_a_stage_all_of_whose_pods_have_said_so_needs_none_of_them() -> None:
+    run, planned = labelling()
+    run.step(replace(succeeded(planned, found), succeeded_indexes=2), seconds=1)
+    assert run.status.stages[-1].stage is StageKind.SELECT
+    run.step(complete(planned), seconds=1)
+    record = run.status.stages[-1]
+    assert (record.stage, record.digest, record.asked) == (StageKind.LABEL, FOUND, planned.spec.digest)
+
+
+def test_pods_that_found_other_files_than_those_gone_before_end_the_attempt_at_once() -> None:
+    run, planned = labelling()
+    first, second, _ = succeeded(planned, found).pods
+    run.step(job_of(planned, first, succeeded_indexes=1), seconds=1)
+    running = pod(name="pod-2", index=2)
+    decision = run.step(job_of(planned, with_digest(second, EDITED), running, succeeded_indexes=2), seconds=1)
+    assert run.status.active is not None and run.status.active.state is ActiveState.BACKOFF
+    assert "(InputsChanged)" in decision.events[0].message
+    created(run.step(seconds=1000))
+    assert run.status.active.told == Told()
+
+
+def test_a_pod_gone_unheard_among_others_is_asked_for_again_and_missed_in_the_end() -> None:
+    run, planned = labelling()
+    for attempt in (1, 2, 3):
+        assert planned.spec.attempt == attempt
+        ended = complete(planned, *succeeded(planned, found).pods[1:])
+        decision = run.step(ended, seconds=1)
+        assert decision.unseen
+        if attempt < 3:
+            planned = created(run.step(ended, seconds=1000))
+    (told,) = [event for event in decision.events if event.reason == "StageIncomplete"]
+    assert "goes on without 1 of its 3 pods' results" in told.message
+    assert created(decision).spec.inputs["label"].digest == FOUND
+
+
+def test_a_pod_that_ended_well_and_said_nothing_is_asked_for_again() -> None:
+    run, planned = labelling()
+    first, *others = succeeded(planned, found).pods
+    decision = run.step(complete(planned, replace(first, result=None), *others), seconds=1)
+    assert not decision.unseen
+    assert "ended well, but its result was lost" in decision.events[0].message
+    silent = [replace(each, result=None) for each in (first, *others)]
+    ended = end_of(complete(planned, *silent), None)
+    assert not isinstance(ended, Success) and ended is not None and ended.remedy is Remedy.RETRY
+
+
+def test_an_index_that_succeeded_in_a_pod_that_is_gone_has_not_failed() -> None:
+    _, planned = labelling()
+    _, *others = succeeded(planned, found).pods
+    hiccup = failed_pod(75, name="try-0", index=0, result=said(Reason.STORE_UNAVAILABLE))
+    ended = end_of(complete(planned, hiccup, *others), None, Told(digest=FOUND, indexes="0"))
+    assert isinstance(ended, Success) and (ended.missing, ended.lacking) == (0, None)

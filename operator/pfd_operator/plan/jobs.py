@@ -150,7 +150,7 @@ def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told:
         return disagreement(job.stage)
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
-    said = [failure for _, failure in failures]
+    said = _last_words(failures)
     if len(done) < job.succeeded_indexes or not said:
         said.append(lost(job.stage, f"a pod of Job {job.name}"))
     why = next((failure for failure in said if failure.remedy is Remedy.OUTAGE), said[-1])
@@ -158,6 +158,15 @@ def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told:
         return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
     missing = completions - len(heard)
     return Success(told.digest, results, missing, why if missing else None)
+
+
+def _last_words(failures: Sequence[tuple[ObservedPod, Failure]]) -> list[Failure]:
+    """Return the failure of the last pod of each index, in the order of the pods: others were tried again."""
+    by_index: dict[int | None, Failure] = {}
+    for pod, failure in failures:
+        by_index.pop(pod.index, None)
+        by_index[pod.index] = failure
+    return list(by_index.values())
 
 
 def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:

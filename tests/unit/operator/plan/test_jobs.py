@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pfd_operator.api.status import ActiveState, Told
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
@@ -113,9 +115,35 @@ def test_a_pod_that_ended_well_and_said_nothing_is_asked_for_again() -> None:
     assert not isinstance(ended, Success) and ended is not None and ended.remedy is Remedy.RETRY
 
 
+AWAY, CRASHED = said(Reason.STORE_UNAVAILABLE, "S3 away"), said(Reason.INTERNAL_ERROR, "segfault")
+
+
+@pytest.mark.parametrize(
+    ("tries", "remedy"),
+    [
+        ([AWAY, CRASHED, CRASHED], Remedy.RETRY),
+        ([CRASHED, CRASHED, AWAY], Remedy.OUTAGE),
+    ],
+)
+@pytest.mark.parametrize("others", [True, False], ids=["others succeeded", "others failed"])
+def test_an_index_failed_for_the_reason_of_its_last_pod(tries: list[StageResult], remedy: Remedy, others: bool) -> None:
+    _, planned = labelling()
+    of_first = [
+        replace(failed_pod(1, index=0, result=result), name=f"try-{number}", created_at=after(number))
+        for number, result in enumerate(tries)
+    ]
+    rest = succeeded(planned, found).pods[1:]
+    if not others:
+        rest = tuple(failed_pod(1, name=f"pod-{index}", index=index, result=CRASHED) for index in (1, 2))
+    count = 2 if others else 0
+    ended = end_of(job_of(planned, *of_first, *rest, succeeded_indexes=count, failed_indexes=3 - count), None)
+    failure = ended.lacking if isinstance(ended, Success) else ended
+    assert failure is not None and (failure.remedy, failure.message) == (remedy, tries[-1].message)
+
+
 def test_an_index_that_succeeded_in_a_pod_that_is_gone_has_not_failed() -> None:
     _, planned = labelling()
     _, *others = succeeded(planned, found).pods
-    hiccup = failed_pod(75, name="try-0", index=0, result=said(Reason.STORE_UNAVAILABLE))
+    hiccup = failed_pod(75, name="try-0", index=0, result=AWAY)
     ended = end_of(complete(planned, hiccup, *others), None, Told(digest=FOUND, indexes="0"))
     assert isinstance(ended, Success) and (ended.missing, ended.lacking) == (0, None)

@@ -46,6 +46,13 @@ def training_starts(starts: list[Atoms], apart: Apart) -> list[Atoms]:
     return [atoms for atoms, is_kept in zip(starts, _kept(starts, apart), strict=True) if not is_kept]
 
 
+def training_structures(starts: Sequence[Atoms], apart: Apart) -> int:
+    """Return at how many structures, of all systems, trajectories for training may begin."""
+    return sum(
+        len({int(atoms.info["frame"]) for atoms in training_starts(mine, apart)}) for mine in by_system(starts).values()
+    )
+
+
 def structures_in_turn(starts: Sequence[Atoms], seed: int) -> list[Atoms]:
     """Return starts in a seeded order: every structure comes once before any comes again as another variation."""
     order = np.random.default_rng(seed).permutation(len(starts))

@@ -18,8 +18,8 @@ KEPT_RECORDS = 20
 """Stages, and iterations at most, that the status remembers."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
-STARTS = "starts"
-"""In `JobStatus.counts`: start structures of all systems."""
+TRAINING_STRUCTURES = "training_structures"
+"""In `JobStatus.counts`: structures of all systems at which MD for training may begin."""
 HOLDOUT_STRATA = "holdout_strata"
 """In `JobStatus.counts`: of how many strata the hold-out has frames, also where their names took too much room."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from .base import Message
+from .selection import Apart
 from .stage import StageKind
 from .text import shortened
 
@@ -117,6 +118,8 @@ class PrepareOutcome(Outcome):
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
     starts: int
     """Start structures, of all systems."""
+    training_structures: dict[Apart, int] = {}
+    """Structures of all systems at which MD for training may begin, by what is kept for the hold-out."""
     data: int
     """Labelled frames that were given."""
     without_pressure: list[str] = []

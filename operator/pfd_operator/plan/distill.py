@@ -172,7 +172,7 @@ class Distill:
         self, spec: DistillJobSpec, status: DistillJobStatus, position: Position, results: Sequence[StageResult]
     ) -> DistillJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_counts(status, results)
+        status = take_counts(spec, status, results)
         if (trained := found_by(results, TrainOutcome)) is not None:
             return take_training(_criteria(spec), status, position.iteration, trained, results[0].model_uri)
         if (judged := found_by(results, AcceptOutcome)) is not None:

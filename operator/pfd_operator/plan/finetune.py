@@ -144,7 +144,7 @@ class FineTune:
         self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position, results: Sequence[StageResult]
     ) -> FineTuneJobStatus:
         """Return the status with what a finished stage found out."""
-        status = take_counts(status, results)
+        status = take_counts(spec, status, results)
         trained = found_by(results, TrainOutcome)
         if trained is None:
             return status

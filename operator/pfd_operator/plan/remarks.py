@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from pfd_operator.api.job import Budget, JobSpec
-from pfd_operator.api.status import STARTS, Errors, JobStatus
+from pfd_operator.api.status import TRAINING_STRUCTURES, Errors, JobStatus
 from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, Exploration
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
@@ -59,24 +59,21 @@ def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
 def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
     """Say that there are more structures than trajectories will start from; nothing if each may have its turn.
 
-    How many a file holds only prepare knows, and tells for all systems together, each with its variations. So this is
-    said where it is sure, and not of one crowded system among others.
+    How many a file holds only prepare knows, and tells for all systems together. So this is said where it is sure, and
+    not of one crowded system among others.
     """
-    starts = status.counts.get(STARTS)
-    if starts is None or not spec.systems:
+    structures = status.counts.get(TRAINING_STRUCTURES)
+    if structures is None or not spec.systems:
         return ""
-    variations = {system.perturb.count for system in spec.systems}
-    structures = math.ceil(starts / max(variations))
     # iterations go on through the structures of a system, each once before any comes again
     each = sum(trajectories_of_system(mine) for _, mine in explorations_in(spec, status.without_pressure))
     iterations = spec.budget.max_iterations
     most = each * iterations
     if structures <= most:
         return ""
-    least = "at least " if len(variations) > 1 else ""
     return (
-        f"spec.systems holds {least}{structures} structures, and at most {most} of them are starts of MD: {each} in "
-        f"each of {iterations} iterations (spec.budget.maxIterations). Ask for "
+        f"spec.systems has {structures} structures for training, and at most {most} of them are starts of MD: {each} "
+        f"in each of {iterations} iterations (spec.budget.maxIterations). Ask for "
         f"{math.ceil(structures / most)} times the replicas or conditions (spec.exploration), or for more iterations"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
-from pfd_operator.api.status import STARTS, TASKS, JobStatus
+from pfd_operator.api.status import TASKS, TRAINING_STRUCTURES, JobStatus
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.selection import Aimd, Purpose
@@ -122,11 +122,12 @@ def prepared(system: System) -> PreparedSystem:
     return PreparedSystem(name=system.name, structures=address, perturb=system.perturb)
 
 
-def take_counts(status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
-    """Return the status with what is taken alike in all recipes: labels, starts, and the tasks that label has."""
+def take_counts(spec: JobSpec, status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
+    """Return the status with what is taken alike in all recipes: labels, structures, and the tasks that label has."""
     status = take_labels(status, results)
     if (prepared := found_by(results, PrepareOutcome)) is not None:
-        status = with_count(status, STARTS, prepared.starts)
+        if (structures := prepared.training_structures.get(spec.holdout.apart)) is not None:
+            status = with_count(status, TRAINING_STRUCTURES, structures)
         status = status.model_copy(update={"without_pressure": prepared.without_pressure})
     if (selected := found_by(results, SelectOutcome)) is not None:
         status = with_count(status, TASKS, selected.tasks)

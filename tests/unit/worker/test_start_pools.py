@@ -2,7 +2,7 @@ import pytest
 from ase import Atoms
 
 from pfd_operator.contract.selection import Apart
-from pfd_worker.start_pools import holdout_starts, structures_in_turn, training_starts
+from pfd_worker.start_pools import holdout_starts, structures_in_turn, training_starts, training_structures
 
 
 @pytest.mark.parametrize(("count", "kept"), [(1, 2), (2, 2), (4, 2), (8, 4)])
@@ -49,6 +49,17 @@ def test_whole_structures_are_kept_apart_with_all_their_variations(structures, c
         assert len(holdout) == count * len(kept) and len(holdout) + len(training) == len(starts)
     else:
         assert len(holdout) == len(holdout_starts(starts, Apart.TRAJECTORIES)), "three are too few to keep one from"
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_structures_for_training_are_those_of_all_systems_that_are_not_kept_apart(count):
+    starts = [
+        Atoms("Cu", info={"system": system, "frame": frame, "variation": variation})
+        for system, structures in (("glasses", 10), ("crystals", 3))
+        for frame in range(structures)
+        for variation in range(count)
+    ]
+    assert [training_structures(starts, apart) for apart in Apart] == [13, 8 + 3]
 
 
 def test_every_structure_has_its_turn_before_any_has_another():

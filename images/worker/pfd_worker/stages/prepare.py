@@ -6,6 +6,7 @@ import json
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import PrepareOutcome
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
@@ -15,7 +16,7 @@ from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import large_displacement, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.start_pools import by_system
+from pfd_worker.start_pools import by_system, training_structures
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
 from pfd_worker.summaries import PrepareSummary
 from pfd_worker.training.deepmd_settings import base_input, check_input
@@ -54,7 +55,12 @@ def run(context: StageContext) -> StageOutput:
         summary=PrepareSummary(
             **model.origin, elements=elements, systems=list(by_system(structures)), inputs_sha256=digests
         ),
-        outcome=PrepareOutcome(starts=len(starts), data=len(data), without_pressure=without_pressure(starts)),
+        outcome=PrepareOutcome(
+            starts=len(starts),
+            training_structures={apart: training_structures(starts, apart) for apart in Apart},
+            data=len(data),
+            without_pressure=without_pressure(starts),
+        ),
         cautions=[model.caution, left_out, large_displacement(params.systems, structures)],
         digest=digest_of([context.digest, digests]),
     )

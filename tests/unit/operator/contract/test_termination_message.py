@@ -29,6 +29,7 @@ from pfd_operator.contract.result import (
     Reason,
     StageResult,
 )
+from pfd_operator.contract.selection import Apart
 
 MAX_BYTES = TERMINATION_MESSAGE_MAX_BYTES
 FIRST_AND_LATER = (
@@ -128,6 +129,7 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     "outcome",
     [
         PrepareOutcome(starts=0, data=0),
+        PrepareOutcome(starts=320, training_structures={Apart.TRAJECTORIES: 40, Apart.STRUCTURES: 30}, data=0),
         PrepareOutcome(starts=64, data=0, without_pressure=[f"{number:02}-{'s' * 37}" for number in range(64)]),
         ExploreOutcome(candidates=0, trajectories=0, exploded=0),
         SelectOutcome(tasks=0, labels=0),

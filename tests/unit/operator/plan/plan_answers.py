@@ -23,6 +23,7 @@ from pfd_operator.contract.outcome import (
     WorstStrata,
 )
 from pfd_operator.contract.result import LabelCounts, StageResult
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 
 Answer = Callable[..., StageResult]
@@ -71,7 +72,7 @@ def good_outcome(spec: StageSpec) -> StageOutcome:
     """What a stage finds when all is well."""
     match spec.stage:
         case StageKind.PREPARE:
-            return PrepareOutcome(starts=4, data=0)
+            return PrepareOutcome(starts=4, training_structures=dict.fromkeys(Apart, 2), data=0)
         case StageKind.EXPLORE:
             return ExploreOutcome(candidates=60, trajectories=1, exploded=0)
         case StageKind.SELECT:

@@ -10,6 +10,7 @@ from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import StageKind, StageSpec
 from tests.unit.operator.plan.plan_answers import Answer, errors, good_result, with_errors, with_found
 from tests.unit.operator.plan.plan_samples import Run, condition, distill_resource, resource, succeeded
@@ -86,45 +87,46 @@ def test_a_budget_that_ends_before_the_limits_can_hold_is_remarked_until_it_is_r
     assert condition(run.status, ConditionType.CAUTION).status == "False"
 
 
-def starting_with(starts: int) -> Answer:
-    """A worker that found so many start structures."""
+def starting_with(structures: int) -> Answer:
+    """A worker that found so many structures, and of those half for training if whole ones are kept apart."""
+    told = {Apart.TRAJECTORIES: structures, Apart.STRUCTURES: structures // 2}
 
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
         result = good_result(spec, reused)
-        return with_found(result, starts=starts) if spec.stage is StageKind.PREPARE else result
+        return with_found(result, training_structures=told) if spec.stage is StageKind.PREPARE else result
 
     return answer
 
 
-FORTY = [{"name": "glasses", "structures": {"uri": "s3://pfd/glasses.extxyz"}}]
+GLASSES = {"name": "glasses", "structures": {"uri": "s3://pfd/glasses.extxyz"}}
 THREE_TEMPERATURES = {"stages": [{"temperaturesKelvin": [300, 600, 900], "ensemble": "NVT"}]}
 
 
 @pytest.mark.parametrize(
-    ("systems", "starts", "iterations", "said"),
+    ("systems", "structures", "iterations", "said"),
     [
-        # 8 variations of each by default
-        (FORTY, 320, 8, "holds 40 structures, and at most 24 of them are starts of MD: 3 in each of 8"),
-        (FORTY, 192, 8, ""),
-        (FORTY, 320, 14, ""),
-        ([{**FORTY[0], "perturb": {"count": 1}}], 40, 8, "Ask for 2 times the replicas"),
+        (1, 40, 8, "has 40 structures for training, and at most 24 of them are starts of MD: 3 in each of 8"),
+        (1, 40, 8, "Ask for 2 times the replicas"),
+        (1, 24, 8, ""),
+        (1, 40, 14, ""),
         # of which system they are is not known: two could have 24 each
-        ([*FORTY, {**FORTY[0], "name": "melts"}], 48 * 8, 8, ""),
-        ([*FORTY, {**FORTY[0], "name": "melts"}], 49 * 8, 8, "holds 49 structures, and at most 48 of them"),
-        ([FORTY[0], {**FORTY[0], "name": "melts", "perturb": {"count": 1}}], 48 * 8 + 1, 8, "holds at least 49"),
+        (2, 48, 8, ""),
+        (2, 49, 8, "has 49 structures for training, and at most 48 of them"),
     ],
 )
+@pytest.mark.parametrize("apart", Apart)
 @pytest.mark.parametrize("distills", [False, True])
 def test_structures_that_no_trajectory_will_start_from_are_remarked(
-    systems: list[dict[str, Any]], starts: int, iterations: int, said: str, distills: bool
+    systems: int, structures: int, iterations: int, said: str, apart: Apart, distills: bool
 ) -> None:
     changes: dict[str, Any] = {
-        "systems": systems,
+        "systems": [GLASSES | {"name": f"glasses-{number}"} for number in range(systems)],
         "exploration": THREE_TEMPERATURES,
         "budget": {"maxIterations": iterations},
+        "holdout": {"apart": apart},
     }
     run = Run(distill_resource(**changes) if distills else resource(**changes))
-    run.answer = starting_with(starts)
+    run.answer = starting_with(structures if apart is Apart.TRAJECTORIES else 2 * structures)
     run.until(0, StageKind.EXPLORE)
     message = run.status.cautions.get("StructuresNotExplored", "")
     assert said in message and bool(said) == bool(message)

@@ -84,6 +84,7 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
     assert summary["source"].startswith("file://") and summary["source"].endswith(", branch Hot")
     assert set(summary["inputs_sha256"]) == {"model", "systems/copper"}
     assert (first.outcome.starts, first.outcome.without_pressure, summary["systems"]) == (8, [], ["copper"])
+    assert first.outcome.training_structures == {"Trajectories": 1, "Structures": 1}
     assert {stage_files.STRUCTURES, stage_files.STARTS} < set(loop.manifest(first).files)
     write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
     assert loop.run(prepare_params(tmp_path, pretrained)).digest != first.digest

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
-from pfd_operator.contract.result import ExitCode
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
@@ -24,12 +22,12 @@ from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
-from pfd_worker.store.labels import LabelRecord, LabelStore, LastWords
+from pfd_worker.store.labels import LabelRecord, LabelStore
+from pfd_worker.store.lease import Lease
 from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import stored_manifest
 
 _WAIT_SECONDS = 2.0
-_TELL_SECONDS = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -70,12 +68,9 @@ class LabelDesk:
             self._final_for.append(before.files[stage_files.FAILURES].key)
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
-        self._before = self._labels.last_words()
+        self.lease = Lease(self._labels, context.stopping)
         self._cut_off = self._labels.cut_off()
-        self._computing: Entry | None = None
-        self._told = LastWords()
-        self._told_at = -_TELL_SECONDS
-        self._telling = threading.Lock()
+        self._begun: Collection[Entry] = ()
         self.entries = self._read_entries()
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
@@ -102,7 +97,9 @@ class LabelDesk:
         return sorted(todo, key=lambda entry: (entry.key in self._cut_off, entry.number))
 
     def _claim(self, entry: Entry) -> Entry | None:
-        self.keep_claims()
+        if self.context.stopping.is_set():
+            raise preempted(f"stopped after {len(self.ours)} calculations were claimed, before any was begun")
+        self.lease.keep()
         ours, taken_from = self._labels.claim(entry.key)
         if not ours:
             return None
@@ -112,20 +109,25 @@ class LabelDesk:
             return None
         self.ours.append(entry)
         if taken_from is not None:
-            self._take_over(entry, self._before if taken_from == self._labels.owner else LastWords())
+            self._take_over(entry, taken_from)
         return entry
 
-    def _take_over(self, entry: Entry, words: LastWords) -> None:
-        begun = words.computing is None or entry.key in words.computing
-        if begun and words.computing is not None and not words.stopping:
+    def _take_over(self, entry: Entry, owner: str) -> None:
+        own = owner == self._labels.owner
+        words = self.lease.before if own else self._labels.last_words(owner)
+        if words.computing is not None and entry.key not in words.computing:
+            return
+        if own and words.computing is not None and not words.stopping:
             self.cut_off(entry)
-        elif begun:
+        else:
             self._ledger.waste(entry.key, entry.task.labels)
+        if own:
+            self.lease.took_over(entry.key)
 
-    def begin(self, entry: Entry) -> None:
-        """Say what this process computes from now on: should it be killed, the next attempt knows what that cut off."""
-        self._computing = entry
-        self._tell()
+    def begin(self, entries: Collection[Entry]) -> None:
+        """Say what is computed from now on: should that be killed, the next attempt knows what was cut off."""
+        self._begun = entries
+        self.lease.computes([entry.key for entry in entries])
 
     def cut_off(self, entry: Entry) -> None:
         """Enter that a calculation of ours was killed together with what ran it: the second time it is a failed label.
@@ -175,57 +177,29 @@ class LabelDesk:
             self._ledger.waste(entry.key, entry.task.labels)
         self._take_stored(entry)
         self._labels.release(entry.key, settled=lasting)
-        self.keep_claims()
+        self.lease.keep()
         done = len(self.records)
         outcome = "labelled" if verdict.ok else f"failed: {verdict.reason}"
         self.context.progress(100 * done / len(self.entries), f"calculation {entry.number} {outcome}")
 
-    def keep_claims(self) -> None:
-        """Keep our claims alive, now and then; say at once that we were told to stop."""
-        news = self.context.stopping.is_set() and not self._told.stopping
-        if news or time.monotonic() - self._told_at > _TELL_SECONDS:
-            try:
-                self._tell()
-            except StageError as error:
-                if error.exit_code is not ExitCode.TRANSIENT:
-                    raise
-                # no reason to give up a calculation of hours that needs no store now
-                _log.warning("claims are not renewed: %s", error.message)
-
-    def _tell(self) -> None:
-        with self._telling:
-            self._told_at = time.monotonic()
-            computing = None if self._computing is None else [self._computing.key]
-            self._told = LastWords(computing, self.context.stopping.is_set())
-            self._labels.tell(self._told)
-
     @contextmanager
-    def claims_freed(self, running: Callable[[], Collection[Entry]] | None = None) -> Iterator[None]:
-        """If the work ends by an error, free what is not settled, so that nobody waits for it.
-
-        Parameters
-        ----------
-        running
-            What the error cuts off, by the time it is there: entered as wasted. None: what was begun here.
-        """
+    def claims_freed(self) -> Iterator[None]:
+        """If the work ends by an error, free what is not settled, so that nobody waits for it."""
         try:
             yield
         except BaseException:
             try:
-                begun = () if self._computing is None else (self._computing,)
-                self._give_up(begun if running is None else running())
+                at_once(self._give_up, [entry for entry in self.ours if entry.key not in self.records])
+                self._labels.leave()
             except StageError as error:
                 # of the store, most likely, as what ended the work; claims expire by themselves
                 _log.warning("claims are not given back: %s", error.message)
             raise
 
-    def _give_up(self, cut_off: Collection[Entry]) -> None:
-        for entry in self.ours:
-            if entry.key not in self.records:
-                if entry in cut_off and entry.key in self._labels.generations:
-                    self._ledger.waste(entry.key, entry.task.labels)
-                self._labels.release(entry.key)
-        self._labels.leave()
+    def _give_up(self, entry: Entry) -> None:
+        if entry in self._begun and entry.key in self._labels.generations:
+            self._ledger.waste(entry.key, entry.task.labels)
+        self._labels.release(entry.key)
 
     def give_back(self, entry: Entry) -> None:
         """Give a claim back whose calculation was cut off."""
@@ -266,8 +240,8 @@ class LabelDesk:
         record = self._labels.get(entry.key) or self._labels.get(entry.own_key)
         if record is None:
             return False
-        self.records[entry.key] = record
         self._ledger.enter(_book_entry(record))
+        self.records[entry.key] = record
         return True
 
 

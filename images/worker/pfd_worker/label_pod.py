@@ -66,6 +66,9 @@ def stage_in(context: StageContext) -> None:
         with desk.claims_freed():
             todo = desk.triage()
             for entry in todo:
+                if context.stopping.is_set():
+                    # no container of the engine follows, nor one that would give the claims back
+                    raise preempted(f"stopped before any of {len(todo)} calculations was begun")
                 folder = _folder(context.workdir, entry)
                 folder.mkdir(parents=True, exist_ok=True)
                 external_labeler(entry.engine).write_inputs(entry.calculation, folder)
@@ -118,7 +121,7 @@ def stage_out(context: StageContext) -> StageResult:
 
 def _settled(context: StageContext) -> StageOutput:
     desk = LabelDesk(context, _engine(context))
-    with desk.claims_freed(lambda: _started(context.workdir, desk.ours)):
+    with desk.claims_freed():
         _settle_all(context, desk)
     desk.leave()
     if not desk.all_there():
@@ -134,6 +137,7 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
     alive_at = time.monotonic()
     beat: float | None = None
     while waiting:
+        desk.begin(_started(context.workdir, list(waiting.values())))
         finished = (_shared(context.workdir) / "done").exists()
         for number, entry in list(waiting.items()):
             folder = _folder(context.workdir, entry)
@@ -158,7 +162,6 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
             desk.give_back(entry)
         if finished or lost:
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
-        desk.keep_claims()
         time.sleep(_POLL_SECONDS)
 
 

@@ -42,7 +42,7 @@ def _compute(desk: LabelDesk, labeler: InProcessLabeler, entries: Iterable[Entry
     for entry in entries:
         if desk.context.stopping.is_set():
             raise preempted(f"stopped after {len(desk.records)} of {len(desk.entries)} calculations")
-        desk.begin(entry)
+        desk.begin([entry])
         started = time.monotonic()
         desk.settle(entry, labeler.compute(entry.calculation), time.monotonic() - started)
 
@@ -54,7 +54,7 @@ def _claims_kept(desk: LabelDesk) -> Iterator[None]:
 
     def renew() -> None:
         while not done.wait(5):
-            desk.keep_claims()
+            desk.lease.keep()
 
     thread = threading.Thread(target=renew, daemon=True, name="claims")
     thread.start()

@@ -18,8 +18,8 @@ CLAIM_SECONDS = 90.0
 class LastWords:
     """What an owner of claims says of itself as long as it lives."""
 
-    computing: list[str] | None = None
-    """Keys of what a kill of its process would cut off; None if it does not know."""
+    computing: list[str] | None
+    """Keys of what its end would cut off; None, of an earlier version: it does not know."""
     stopping: bool = False
     """Whether it was told to end: a kill that follows is no calculation's fault."""
 
@@ -111,14 +111,16 @@ class LabelStore:
         settled
             Whether the label is stored, so that nobody will need a claim.
         """
-        generation = self.generations.pop(key, None)
+        generation = self.generations.get(key)
         if generation is None:
             return
-        if not settled:
+        if settled:
+            for number in range(generation + 1):
+                self._store.delete(_claim_name(key, number))
+        else:
             self._store.put(_claim_name(key, generation), self._claim(released=True))
-            return
-        for number in range(generation + 1):
-            self._store.delete(_claim_name(key, number))
+        # not before: who was refused by the store may ask again
+        self.generations.pop(key, None)
 
     def claimed(self, key: str) -> bool:
         """Tell whether somebody is computing a label right now."""
@@ -130,10 +132,10 @@ class LabelStore:
         """Keep all our claims alive, by one request."""
         self._store.put(_owner_name(self.owner), json.dumps(vars(words)).encode())
 
-    def last_words(self) -> LastWords:
-        """Return what the last attempt of ours that was killed said of itself."""
-        said = self._store.get(_owner_name(self.owner))
-        return LastWords() if said is None else LastWords(**json.loads(said))
+    def last_words(self, owner: str) -> LastWords:
+        """Return what an owner has said of itself; of one that has left, or never was, that it computes nothing."""
+        said = self._store.get(_owner_name(owner))
+        return LastWords([]) if said is None else LastWords(**json.loads(said))
 
     def note_cut_off(self, key: str) -> None:
         """Note that a calculation was killed together with what ran it."""

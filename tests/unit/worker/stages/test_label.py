@@ -23,7 +23,7 @@ from pfd_worker.labelers.task import Calculation
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.stages.select import once_more
-from pfd_worker.store.labels import LabelStore
+from pfd_worker.store.labels import LabelStore, LastWords
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import manifest_key
 from tests.unit.worker.stages.label_tasks import context_of, counts, crystals, desk_of, held, label, select
@@ -211,7 +211,7 @@ def test_a_kill_between_label_and_ledger_neither_loses_nor_doubles(tmp_path, mon
     selected = select(loop)
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "enter", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
-        patch.setattr(LabelDesk, "_give_up", lambda *_: None)
+        patch.setattr(LabelDesk, "claims_freed", lambda _: nullcontext())
         with pytest.raises(SystemExit):
             label(loop, selected)
     assert counts(loop)["paid"] == 0
@@ -231,7 +231,7 @@ def killed_at(labeler: Fails, call: int, loop: Loop, selected: StageRef, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(labeler, "compute", compute)
-        patch.setattr(LabelDesk, "_give_up", lambda *_: None)
+        patch.setattr(LabelDesk, "claims_freed", lambda _: nullcontext())
         with pytest.raises(SystemExit):
             label(loop, selected)
 
@@ -262,17 +262,67 @@ def test_a_kill_after_a_signal_is_no_fault_of_what_ran(tmp_path):
         desk = desk_of(context)
         first, *_ = desk.triage()
         assert (first.number, counts(loop)["wasted"]) == (0, attempt)
-        desk.begin(first)
+        desk.begin([first])
         context.stopping.set()
-        desk.keep_claims()
+        desk.lease.keep()
 
 
-def test_a_killed_attempts_claims_are_taken_over_and_reported(tmp_path):
+def test_claims_of_an_attempt_that_was_killed_before_it_computed_waste_nothing(tmp_path):
     loop = Loop(tmp_path)
     selected = select(loop)
     desk_of(context_of(loop, selected)).triage()
     label(loop, selected)
-    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 7}
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
+
+
+@pytest.mark.parametrize(("computing", "wasted"), [(lambda keys: keys[:1], 1), (lambda keys: None, 3)])
+@pytest.mark.parametrize("owner", ["uid-1", "uid-2"])
+def test_of_a_dead_pods_claims_those_are_wasted_that_may_have_begun(tmp_path, monkeypatch, owner, computing, wasted):
+    """A lease of an earlier version may not say which."""
+    monkeypatch.setattr("pfd_worker.store.labels.CLAIM_SECONDS", 0.0)
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    context = context_of(loop, selected)
+    keys = [entry.key for entry in desk_of(context).entries]
+    dead = LabelStore(loop.store, f"{owner}/{context.spec.digest}/0")
+    dead.tell(LastWords(computing(keys)))
+    for key in keys:
+        dead.claim(key)
+    label(loop, selected)
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 0, "wasted": wasted}
+
+
+def test_who_is_killed_while_it_takes_over_forgets_nothing_of_the_attempt_before(tmp_path, monkeypatch):
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    first = desk_of(context_of(loop, selected, "first"))
+    first.begin([*first.triage()][1:2])
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelDesk, "_take_over", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            desk_of(context_of(loop, selected, "second")).triage()
+    third = desk_of(context_of(loop, selected, "third"))
+    assert [entry.number for entry in third.triage()] == [0, 2, 1]
+    assert counts(loop)["wasted"] == 1
+
+
+def test_sigterm_while_claims_are_made_gives_them_back_and_wastes_nothing(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    desk = desk_of(context_of(loop, selected))
+    claim = desk._labels.claim
+
+    def claim_and_stop(key):
+        desk.context.stopping.set()
+        return claim(key)
+
+    desk._labels.claim = claim_and_stop
+    with pytest.raises(StageError, match="before any was begun") as caught, desk.claims_freed():
+        desk.triage()
+    assert caught.value.exit_code == ExitCode.PREEMPTED
+    assert held(loop) == []
+    label(loop, selected)
+    assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
 
 
 def test_sigterm_ends_between_calculations_and_frees_the_rest(tmp_path):
@@ -343,21 +393,3 @@ def test_a_claim_of_another_job_that_gives_up_is_taken_at_once(tmp_path, monkeyp
     monkeypatch.setattr(LabelDesk, "all_there", wait_until_it_is_released)
     assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
     assert counts(loop) == {"paid": 1, "reused": 0, "failed": 0, "wasted": 0}
-
-
-def test_a_store_that_does_not_answer_ends_no_renewal_of_claims(tmp_path, monkeypatch, caplog):
-    loop = Loop(tmp_path)
-    desk = desk_of(context_of(loop, select(loop, trajectory=False)))
-    desk.triage()
-    answers = iter([transient(Reason.STORE_UNAVAILABLE, "nobody answers"), None])
-
-    def renewed(words):
-        answer = next(answers)
-        if answer is not None:
-            raise answer
-
-    monkeypatch.setattr(desk._labels, "tell", renewed)
-    for _ in range(2):
-        desk._told_at -= 60
-        desk.keep_claims()
-    assert "nobody answers" in caplog.text and next(answers, "used up") == "used up"

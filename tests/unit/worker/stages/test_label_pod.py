@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -181,10 +182,10 @@ def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, ima
     for folder in (context.workdir / "engine" / "tasks").iterdir():
         (folder / "command.sh").write_text("sleep 60\n")
 
-    def denied(desk):
+    def denied(*_):
         raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
 
-    monkeypatch.setattr(label_pod.LabelDesk, "keep_claims", denied)
+    monkeypatch.setattr(label_pod.LabelDesk, "begin", denied)
     with pytest.raises(StageError, match="keys were changed"):
         label_pod.stage_out(context)
     run_script(context.workdir / "engine")
@@ -201,6 +202,37 @@ def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypa
     with pytest.raises(OSError, match="no space"):
         label_pod.stage_in(context_of(loop, select(loop), params=POD))
     assert held(loop) == []
+
+
+def test_a_pod_that_is_stopped_while_inputs_are_written_gives_all_back_and_wastes_nothing(tmp_path, image, monkeypatch):
+    """No other container of it would: none is started."""
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    context = context_of(loop, selected, "stopped", POD)
+    writes = "pfd_worker.labelers.abinit.AbinitLabeler.write_inputs"
+    monkeypatch.setattr(writes, lambda *_: context.stopping.set())
+    with pytest.raises(StageError, match="stopped before any of 3 calculations was begun") as caught:
+        label_pod.stage_in(context)
+    assert caught.value.exit_code == ExitCode.PREEMPTED
+    assert held(loop) == []
+    assert counts(loop)["wasted"] == 0
+
+
+def test_what_a_lost_node_was_computing_is_wasted_and_no_other_claim_of_its_pod(tmp_path, image, monkeypatch):
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    context = context_of(loop, selected, "lost", POD)
+    label_pod.stage_in(context)
+    (context.workdir / "engine" / "tasks" / "000001" / "engine.out").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(label_pod.time, "sleep", lambda _: (_ for _ in ()).throw(SystemExit("the node is gone")))
+        patch.setattr(label_pod.LabelDesk, "claims_freed", lambda _: nullcontext())
+        with pytest.raises(SystemExit):
+            label_pod.stage_out(context)
+    context = context_of(loop, selected, "next", POD)
+    label_pod.stage_in(context)
+    assert "for task in tasks/000000 tasks/000002 tasks/000001; do" in (context.workdir / "engine/run.sh").read_text()
+    assert counts(loop)["wasted"] == 1
 
 
 def test_what_an_engine_puts_in_the_place_of_our_files_fails_its_labels_only(tmp_path, image):

@@ -77,7 +77,7 @@ def test_a_renewed_claim_lasts_and_a_released_one_is_free(store):
     first, second = LabelStore(aging, "first"), LabelStore(aging, "second")
     first.claim(KEY)
     aging.passed += CLAIM_SECONDS - 1
-    first.tell(LastWords())
+    first.tell(LastWords([]))
     aging.passed += CLAIM_SECONDS - 1
     assert second.claim(KEY) == (False, None)
     second.release(KEY)
@@ -91,9 +91,20 @@ def test_what_was_given_back_is_not_renewed(store):
     labels = LabelStore(store, "first")
     labels.claim(KEY)
     labels.release(KEY)
-    labels.tell(LastWords())
+    labels.tell(LastWords([]))
     assert not labels.claimed(KEY)
     assert LabelStore(store, "second").claim(KEY) == (True, None)
+
+
+def test_a_claim_that_the_store_did_not_take_back_can_be_given_back_again(store, monkeypatch):
+    labels = LabelStore(store, "first")
+    labels.claim(KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "put", lambda *_: (_ for _ in ()).throw(OSError("nobody answers")))
+        with pytest.raises(OSError, match="nobody answers"):
+            labels.release(KEY)
+    labels.release(KEY)
+    assert not labels.claimed(KEY)
 
 
 def test_the_next_attempt_of_the_same_index_takes_its_own_claim_back(store):
@@ -126,7 +137,7 @@ def test_all_claims_of_an_owner_live_by_one_object(store):
     aging.passed += CLAIM_SECONDS - 1
     assert len(store.list("claims/")) == len(before) + 1
     assert [finder.claim(key) for key in keys] == [(False, None)] * 5
-    assert LabelStore(aging, "owner").last_words() == LastWords(keys[:1])
+    assert finder.last_words("owner") == LastWords(keys[:1])
     owner.leave()
     assert [finder.claim(key) for key in keys] == [(True, "owner")] * 5
 

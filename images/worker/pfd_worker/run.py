@@ -110,7 +110,7 @@ def _described(context: StageContext, manifest: Manifest, reused: bool, seconds:
     if context.spec.stage is StageKind.LABEL:
         # of another job's stage with the same inputs the labels are this job's, too, and cost it nothing
         ledger.enter_all(BookEntry(**entry) for entry in manifest.told(LabelSummary)["labels"])
-    counted = context.spec.stage in (StageKind.SELECT, StageKind.TRAIN)
+    counted = context.spec.stage in (StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
     labels = ledger.count() if counted else None
     return manifest.result.model_copy(update={"reused": reused, "labels": labels, "seconds": round(seconds, 3)})
 

@@ -14,7 +14,7 @@ from .draft import Draft
 from .failures import Failure, Remedy, lost
 from .jobs import Success, end_of, first_start, hung_since, is_live, with_pods_seen
 from .names import job_name
-from .outcome import add_record
+from .outcome import add_record, take_labels
 from .planned import ask_for_job
 from .recipe import Position, position_of
 from .redone import asks_too_much, select_anew
@@ -135,6 +135,8 @@ def running_gpu_seconds(draft: Draft) -> float:
 def _note_job(draft: Draft, job: ObservedJob) -> None:
     active = draft.running
     progress = draft.observed.progress
+    # paid for whatever comes of the stage
+    draft.status = take_labels(draft.status, [pod.result for pod in job.pods if pod.result is not None])
     draft.set_active(
         state=ActiveState.CREATED,
         completions=job.completions,

@@ -52,8 +52,8 @@ def missing_labels(draft: Draft, proposed: JobStatus) -> str | None:
 def asks_too_much(draft: Draft, success: Success) -> bool:
     """Say whether a selection asks for more labels than are left by its own count.
 
-    The status counts those of a label stage only when it was trained on them; where a job was restarted before, the
-    selection is the first to know of them. Of an iteration done again, the one of before asks for what is there.
+    What label pods paid for that were cut off, or gone before they were heard, the selection is the first to know of.
+    Of an iteration done again, the one of before asks for what is there.
     """
     selected = found_by(success.results, SelectOutcome)
     if selected is None or (draft.status.paid_when_first_begun and success.results[0].reused):

@@ -79,6 +79,7 @@ def test_a_stage_ends_well_once_and_is_found_again(loop):
     assert code == ExitCode.OK
     assert result is not None
     assert (result.ok, result.reused, result.outcome.labels) == (True, False, 7)
+    assert result.labels is not None and result.labels.paid > 0
     assert {"job", "iteration", "stage", "index", "message"} <= set(lines[0])
     code, result, _ = start(loop.folder, spec)
     assert code == ExitCode.OK

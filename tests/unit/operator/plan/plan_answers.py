@@ -60,6 +60,8 @@ def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
         case StageKind.SELECT:
             paid = labels_after(iteration - 1) if iteration else 0
             return result.model_copy(update={"labels": LabelCounts(paid=paid)})
+        case StageKind.LABEL:
+            return result.model_copy(update={"labels": LabelCounts(paid=labels_after(iteration))})
         case StageKind.TRAIN:
             paid, uri = labels_after(iteration), f"s3://pfd/silicon/stages/{iteration}/best.pt"
             return result.model_copy(update={"labels": LabelCounts(paid=paid), "model_uri": uri})

@@ -17,6 +17,7 @@ from pfd_operator.plan.types import CreateJob, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result, labels_after
 from tests.unit.operator.plan.plan_samples import (
     OTHER_TEACHER,
+    START,
     TEACHER,
     Run,
     condition,
@@ -204,9 +205,16 @@ def test_a_selection_that_is_not_found_again_does_not_exceed_the_budget() -> Non
 
 
 @pytest.mark.parametrize("left", [0, 2])
-def test_labels_that_no_training_told_of_are_counted_by_the_selection_that_follows_a_restart(left: int) -> None:
+def test_labels_that_no_pod_told_of_are_counted_by_the_selection_that_follows_a_restart(left: int) -> None:
     """Train failed after all of them were paid for: `LabelsFailed`, then a colder exploration."""
+
+    def uncounted(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        silent = (spec.iteration, spec.stage) == (2, StageKind.LABEL)
+        return result.model_copy(update={"labels": None}) if silent else result
+
     run = Run(resource(**budget(12 + left)))
+    run.answer = uncounted
     train = run.until(2, StageKind.TRAIN)
     refused = StageResult(ok=False, reason=Reason.LABELS_FAILED, message="3 of 3 failed")
     run.step(job_of(train, failed_pod(64, result=refused)), seconds=1)
@@ -230,6 +238,22 @@ def test_labels_that_no_training_told_of_are_counted_by_the_selection_that_follo
     again = created(run.decision)
     assert (again.spec.stage, frames(again)) == (StageKind.SELECT, 2)
     assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest == again.spec.digest
+
+
+def test_labels_are_counted_while_they_are_computed_and_asked_for_no_more_when_they_failed() -> None:
+    run = Run(resource(**budget(14)))
+    label = run.until(2, StageKind.LABEL)
+    first = StageResult(ok=True, digest=label.spec.digest, labels=LabelCounts(paid=10))
+    heard = pod("Succeeded", name="pod-0", index=0, exit_code=0, finished_at=START, result=first)
+    run.step(job_of(label, heard, pod(name="pod-1", index=1)), seconds=1)
+    assert run.status.labels.paid == 10
+    train = created(run.step(succeeded(label), seconds=1))
+    refused = StageResult(ok=False, reason=Reason.LABELS_FAILED, message="3 of 3 failed")
+    run.step(job_of(train, failed_pod(64, result=refused)), seconds=1)
+    assert (run.status.phase, run.status.labels.paid) == (Phase.FAILED, 12)
+    run.edit(seed=8, **restart(2))
+    run.step(seconds=1)
+    assert frames(run.until(2, StageKind.SELECT)) == 2
 
 
 def test_a_start_too_old_to_be_on_record_does_not_exceed_the_budget_either() -> None:

@@ -36,13 +36,16 @@ class TrajectoryOutcome:
     reason: str | None = None
 
     def drop_equilibration(self, steps: int) -> None:
-        """Drop the frames of the first steps, unless it exploded: then they show where the model is wrong."""
+        """Drop the frames of the first steps. If it exploded, mark them: they show where the model is wrong."""
         if self.exploded_at_step is None:
             self.frames = [frame for frame in self.frames if frame.info["step"] > steps]
+        for frame in self.frames:
+            frame.info["heating"] = frame.info["step"] <= steps
 
     def mean(self, measured: str) -> float | None:
-        """Return the mean over the frames of what MD measured, by its name in their info; None if it did not."""
-        values = [frame.info[measured] for frame in self.frames if measured in frame.info]
+        """Return the mean over the typical frames of what MD measured, by its name in their info; None without any."""
+        typical = [frame.info for frame in self.frames if not (frame.info["brink"] or frame.info["heating"])]
+        values = [info[measured] for info in typical if measured in info]
         return float(np.mean(values)) if values else None
 
     def end_at_first(self, faults: Sequence[str | None]) -> None:
@@ -126,6 +129,7 @@ def _snapshot(atoms: Atoms, task: MdTask, ensemble: Ensemble, trajectory: str, s
         "step": step,
         "potential_energy": float(atoms.get_potential_energy()),
         "brink": False,
+        "heating": False,
         "reference_cell": reference_cell(atoms),
         "measured_kelvin": float(atoms.get_temperature()),
     }
@@ -179,8 +183,9 @@ def run_trajectory(
     -------
     TrajectoryOutcome
         Frames with info system, stratum, trajectory, step, potential_energy (eV, of the model), brink (true for the
-        last one that was sound before an explosion), the start's reference_cell, measured_kelvin and, at constant
-        pressure, measured_bar (both of that instant), and how it ended.
+        last one that was sound before an explosion), heating (false; see `drop_equilibration`), the start's
+        reference_cell, measured_kelvin and, at constant pressure, measured_bar (both of that instant), and how it
+        ended.
     """
     atoms = start.copy()
     atoms.calc = calculator

@@ -22,8 +22,8 @@ def select_low_energy(
     novelty
         Of the candidates; what is chosen is taken.
     candidates
-        Where each comes from. Those on the brink of an explosion are never chosen: a model that fails gives energies
-        that are far too low. Nor are those whose energy is not known.
+        Where each comes from. Those that are not typical are never chosen: a model that fails gives energies that are
+        far too low, and MD that begins has not its own yet. Nor are those whose energy is not known.
     rows
         The candidates to choose from.
     count
@@ -39,7 +39,7 @@ def select_low_energy(
     groups: dict[str, list[tuple[float, int]]] = {}
     for row in sorted(rows):
         candidate = candidates[row]
-        if candidate.energy_per_atom is not None and not candidate.brink:
+        if candidate.energy_per_atom is not None and candidate.typical:
             groups.setdefault(candidate.composition, []).append((candidate.energy_per_atom, row))
     chosen: list[int] = []
     duplicate, scores = duplicate_score(novelty), novelty.scores

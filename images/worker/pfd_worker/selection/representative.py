@@ -24,11 +24,18 @@ class Candidate:
     """System and formula: energies of equal ones can be compared."""
     energy_per_atom: float | None = None
     """By the model that explored, in eV; None if it is not known."""
+    heating: bool = False
+    """Before MD had its conditions; only trajectories that exploded have such."""
+
+    @property
+    def typical(self) -> bool:
+        """Whether it is a frame of MD as it was asked for: others show where a model fails, and measure nothing."""
+        return not (self.brink or self.heating)
 
     @classmethod
     def of(cls, atoms: Atoms) -> Candidate:
         """Return what explore's MD says of a frame."""
-        about = {key: atoms.info[key] for key in ("stratum", "trajectory", "step", "brink")}
+        about = {key: atoms.info[key] for key in ("stratum", "trajectory", "step", "brink", "heating")}
         composition = f"{atoms.info['system']} {atoms.get_chemical_formula()}"
         return cls(**about, composition=composition, energy_per_atom=atoms.info["potential_energy"] / len(atoms))
 
@@ -44,7 +51,7 @@ def select_representative(candidates: Sequence[Candidate], count: int, seed: int
     candidates
         In any order.
     count
-        How many to choose; all but those on the brink if there are not as many.
+        How many to choose; all that are typical if there are not as many.
     seed
         Decides who gets odd shares.
 
@@ -55,7 +62,7 @@ def select_representative(candidates: Sequence[Candidate], count: int, seed: int
     """
     rows: dict[str, dict[str, list[int]]] = {}
     for number, candidate in enumerate(candidates):
-        if candidate.brink:
+        if not candidate.typical:
             continue  # a model that fails sooner must not look worse where it has not failed
         rows.setdefault(candidate.stratum, {}).setdefault(candidate.trajectory, []).append(number)
     sizes = {stratum: sum(map(len, trajectories.values())) for stratum, trajectories in rows.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,7 @@ from pfd_worker.summaries import ExploreSummary, SelectSummary, TrainSummary
 
 _Row = tuple[int, int, Candidate]
 """Shard, row in it, and what explore says of the candidate there."""
+_MOST_NAMED = 3
 
 
 def run(context: StageContext) -> StageOutput:
@@ -48,10 +49,10 @@ def run(context: StageContext) -> StageOutput:
     pushed = math.floor(params.close_contact_fraction * params.frames)
     features = _features(context, shards)
     training = _training_set(context, features.shape[1])
+    typical = [number for number, (_, _, row) in enumerate(rows) if row.typical]
+    unsampled = _strata(shards) - {rows[number][2].stratum for number in typical}
     if params.purpose == "hold-out":
-        # errors near an explosion are no measure of the model where its MD is sound
-        sound = [number for number, (_, _, row) in enumerate(rows) if not row.brink]
-        rows, features = [rows[number] for number in sound], features[sound]
+        rows, features = [rows[number] for number in typical], features[typical]
     if params.frames and not rows:
         raise _no_candidates(shards)
     choice, frames = _choose(context, params, features, training, rows, params.frames - pushed)
@@ -91,19 +92,29 @@ def run(context: StageContext) -> StageOutput:
             explore_seconds=sum(manifest.result.seconds for manifest in shards),
         ),
         outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
-        cautions=[_few_candidates(params, len(rows))],
+        cautions=[_few_candidates(params, len(rows), unsampled)],
     )
 
 
-def _few_candidates(params: SelectParams, candidates: int) -> Caution | None:
-    if candidates >= params.frames:
-        return None
-    asked = "holdout.frames" if params.purpose == "hold-out" else "selection.framesPerIteration"
-    message = (
-        f"the MD gave {candidates} candidate frames where {params.frames} were to be chosen (spec.{asked}): all are "
-        "labelled, and nothing was selected. More steps or replicas, a smaller sampleEvery, or fewer frames would do"
-    )
-    return Caution(reason=CautionReason.FEW_CANDIDATES, message=message)
+def _strata(shards: Sequence[Manifest]) -> set[str]:
+    """Return the strata that MD was begun in."""
+    return {record["stratum"] for shard in shards for record in shard.told(ExploreSummary)["trajectories"]}
+
+
+def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection[str]) -> Caution | None:
+    messages = []
+    if unsampled:
+        named = ", ".join(sorted(unsampled)[:_MOST_NAMED]) + (", …" if len(unsampled) > _MOST_NAMED else "")
+        ended = "exploded before it gave a frame at its conditions"
+        messages.append(f"all MD of {named} {ended}: no error is measured there")
+    if candidates < params.frames:
+        asked = "holdout.frames" if params.purpose == "hold-out" else "selection.framesPerIteration"
+        messages.append(
+            f"the MD gave {candidates} candidate frames where {params.frames} were to be chosen (spec.{asked}): all "
+            "are labelled, and nothing was selected. More steps or replicas, a smaller sampleEvery, or fewer frames "
+            "would do"
+        )
+    return Caution(reason=CautionReason.FEW_CANDIDATES, message="; ".join(messages)) if messages else None
 
 
 def once_more(tasks: Sequence[Task], count: int) -> list[Task]:

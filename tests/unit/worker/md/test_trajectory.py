@@ -119,10 +119,14 @@ def test_the_first_steps_are_no_candidates_unless_the_trajectory_explodes(copper
     sound = run(copper, task(steps=100, every=10))
     sound.drop_equilibration(50)
     assert [frame.info["step"] for frame in sound.frames] == [60, 70, 80, 90, 100]
-    exploded = run(copper, task(steps=2000, every=10), Breaks())
+    exploded = run(copper, task(steps=2000, every=2), Breaks())
     before = list(exploded.frames)
+    exploded.drop_equilibration(4)
+    assert exploded.frames == before
+    assert [frame.info["heating"] for frame in before] == [True, True] + [False] * (len(before) - 2)
+    assert exploded.mean("measured_kelvin") == np.mean([frame.info["measured_kelvin"] for frame in before[2:-1]])
     exploded.drop_equilibration(2000)
-    assert exploded.frames == before != []
+    assert exploded.frames == before and exploded.mean("measured_kelvin") is None
 
 
 def test_constant_pressure_leaves_the_vacuum_of_a_slab_open(copper):

@@ -8,8 +8,8 @@ from tests.unit.worker.selection.labelled import each_by_itself
 NONE = np.zeros((0, 2), dtype=np.float32)
 
 
-def candidate(energy, composition="si Si8", brink=False):
-    return Candidate("si/300K", "t", 0, brink, composition, energy)
+def candidate(energy, composition="si Si8", brink=False, heating=False):
+    return Candidate("si/300K", "t", 0, brink, composition, energy, heating)
 
 
 def spread(count):
@@ -44,6 +44,7 @@ def test_what_resembles_a_labelled_or_a_taken_frame_is_passed_over():
 
 def test_a_frame_before_an_explosion_is_no_low_energy():
     assert lowest([candidate(-99.0, brink=True), candidate(-5.0), candidate(None)], 3) == [1]
+    assert lowest([candidate(-9.0, heating=True), candidate(-5.0)], 2) == [1]
 
 
 def test_scores_are_worked_out_once_for_each_frame_taken():

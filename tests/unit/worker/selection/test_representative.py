@@ -34,5 +34,11 @@ def test_an_exploded_trajectory_is_made_up_for_by_the_others():
     assert len(select_representative(short, 60, seed=3)) == 60
 
 
+def test_frames_of_exploded_trajectories_before_they_had_their_conditions_are_no_sample():
+    short = [Candidate("si/900K", f"t{n}", step, heating=step <= 150) for n in range(9) for step in range(10, 200, 10)]
+    chosen = select_representative(short, 99, seed=3)
+    assert len(chosen) == 9 * 4 and min(short[row].step for row in chosen) == 160
+
+
 def test_more_asked_than_there_is_gives_all():
     assert select_representative(CANDIDATES[:5], 9, seed=4) == [0, 1, 2, 3, 4]

@@ -60,29 +60,47 @@ def test_fewer_candidates_than_frames_are_told(explored, frames, told):
 HELD_OUT = {**EVEN, "purpose": "hold-out", "frames": 24, "representativeFraction": 1.0}
 
 
-def with_a_brink_at_every(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+def exploded(monkeypatch: pytest.MonkeyPatch, mark: str, is_so=lambda row: True) -> None:
+    """Let rows of explore be of MD that explodes: on its brink, or heating."""
     read = json.loads
 
-    def with_brinks(text):
+    def with_marks(text):
         rows = read(text)
         if rows and isinstance(rows, list) and "brink" in rows[0]:
-            rows = [{**row, "brink": number % nth == nth - 1} for number, row in enumerate(rows)]
+            rows = [{**row, mark: is_so(row)} for row in rows]
         return rows
 
-    monkeypatch.setattr(select_stage.json, "loads", with_brinks)
+    monkeypatch.setattr(select_stage.json, "loads", with_marks)
 
 
-def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch):
+@pytest.mark.parametrize("mark", ["brink", "heating"])
+def test_the_hold_out_has_no_frame_of_md_about_to_explode(explored, monkeypatch, mark):
     loop, inputs = explored
-    with_a_brink_at_every(monkeypatch, nth=2)
+    exploded(monkeypatch, mark, lambda row: row["step"] <= 30)
     result = loop.run(HELD_OUT, 0, inputs)
     assert result.outcome.tasks == 12
-    assert "12 candidate frames where 24" in result.cautions[0].message
+    assert result.cautions[0].message.startswith("the MD gave 12 candidate frames where 24")
 
 
-def test_where_all_md_explodes_at_once_nothing_is_asked_to_be_labelled(explored, monkeypatch):
+@pytest.mark.parametrize("params", [HELD_OUT, EVEN], ids=["hold-out", "training"])
+def test_strata_whose_md_had_its_conditions_nowhere_are_told_and_not_measured(explored, monkeypatch, params):
     loop, inputs = explored
-    with_a_brink_at_every(monkeypatch, nth=1)
+    exploded(monkeypatch, "heating", lambda row: row["stratum"] == "copper/600K")
+    result = loop.run({**params, "frames": 7}, 1, inputs)
+    words = "all MD of copper/600K exploded before it gave a frame at its conditions: no error is measured there"
+    assert [caution.message for caution in result.cautions] == [words]
+    strata = {task["sampling"]: set() for task in loop.load_json(ref(result), "tasks.json")}
+    for task in loop.load_json(ref(result), "tasks.json"):
+        strata[task["sampling"]].add(task["stratum"])
+    assert strata["representative"] == {"copper/300K"}
+    # what shows where the model is wrong is learned from
+    assert ("copper/600K" in strata.get("farthest", ())) is (params is EVEN)
+
+
+@pytest.mark.parametrize("mark", ["brink", "heating"])
+def test_where_all_md_explodes_at_once_nothing_is_asked_to_be_labelled(explored, monkeypatch, mark):
+    loop, inputs = explored
+    exploded(monkeypatch, mark)
     with pytest.raises(StageError) as caught:
         loop.run({**HELD_OUT, "aimd": {"trajectories": 2, "steps": 5}}, 0, inputs)
     assert caught.value.reason is Reason.NO_CANDIDATES

@@ -90,3 +90,20 @@ def test_exploration_goes_on_through_the_starts_with_velocities_of_its_own(tmp_p
             begun += [dealt[ordinal % len(dealt)].info["start"] for _, ordinal in tasks]
     assert len(seeds) == len(set(seeds)) == 4 + 6 * 2
     assert sorted(begun) == list(range(12))
+
+
+def test_no_condition_begins_from_the_same_few_starts_in_all_iterations(tmp_path):
+    starts = [
+        Atoms(info={"system": "copper", "start": 2 * number + variation, "frame": number, "variation": variation})
+        for number in range(4)
+        for variation in (0, 1)
+    ]
+    begun: dict[str, set[int]] = {}
+    for iteration in range(1, 7):
+        context = planned(tmp_path, iteration, StageKind.EXPLORE)
+        params = context.params(ExploreParams)
+        dealt = explore._dealt(starts, params, context.spec.seed)["copper"]
+        for task, ordinal in explore._tasks(context, params):
+            begun.setdefault(task.stratum, set()).add(dealt[ordinal % len(dealt)].info["frame"])
+    # two conditions and four starts: in turn, each would have two of them
+    assert len(begun) == 2 and all(len(structures) > 2 for structures in begun.values())

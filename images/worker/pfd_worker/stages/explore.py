@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections import Counter
@@ -111,8 +110,12 @@ def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, i
     counts = Counter(task.system for task in tasks)
     # iterations go on through the starts: began each with the first, most of many would never be simulated
     begun = max(0, context.spec.iteration - 1)
-    ordinals = {system: itertools.count(begun * count) for system, count in counts.items()}
-    numbered = [(task, next(ordinals[task.system])) for task in tasks]
+    # in an order of its own each: a condition that always came first would begin at the same few in all of them
+    ordinals = {
+        system: iter(begun * count + np.random.default_rng(seed_of(seed, "turns", system)).permutation(count))
+        for system, count in counts.items()
+    }
+    numbered = [(task, int(next(ordinals[task.system]))) for task in tasks]
     return tasks_of_index(numbered, context.index or 0, params.exploration.pods)
 
 

@@ -25,7 +25,8 @@ class Training(Strict):
         0.1,
         ge=0,
         le=0.5,
-        description="Part of the training frames, at most 100, that only picks the best checkpoint. Default 0.1.",
+        description="About this part of the training frames, in stretches of trajectories and about 100 at most, only "
+        "picks the best checkpoint. Default 0.1.",
     )
     checkpoint_seconds: int = Field(
         300, ge=5, le=86400, description="Time between uploaded checkpoints, in s. Default 300."

@@ -48,6 +48,8 @@ class Task:
     """Of the frame, to what was labelled before; None if nothing was, or it was not chosen out of MD."""
     measured_kelvin: float | None = None
     """Temperature that MD had at the frame; None if it is of no MD."""
+    step: int | None = None
+    """Of that MD."""
     aimd: AimdSettings | None = None
     """None: a single point."""
 
@@ -61,7 +63,7 @@ class Task:
         """What a labelled frame keeps of it."""
         known: dict[str, Any] = {"purpose": self.purpose, "sampling": str(self.sampling), "stratum": self.stratum}
         known |= {"trajectory": self.trajectory, "system": self.system}
-        measured = {"novelty": self.novelty, "measured_kelvin": self.measured_kelvin}
+        measured = {"novelty": self.novelty, "measured_kelvin": self.measured_kelvin, "step": self.step}
         return known | {name: value for name, value in measured.items() if value is not None}
 
     def to_json(self) -> dict[str, Any]:

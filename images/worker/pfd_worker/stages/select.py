@@ -148,8 +148,8 @@ def _task(
     aimd: AimdSettings | None = None,
 ) -> Task:
     stratum, trajectory, system = (str(atoms.info[key]) for key in ("stratum", "trajectory", "system"))
-    kelvin = atoms.info.get("measured_kelvin")
-    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, kelvin, aimd)
+    kelvin, step = atoms.info.get("measured_kelvin"), int(atoms.info["step"]) if "step" in atoms.info else None
+    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, kelvin, step, aimd)
 
 
 def _features(context: StageContext, shards: Sequence[Manifest]) -> Features:

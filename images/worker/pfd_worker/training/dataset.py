@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import dpdata
@@ -16,8 +17,15 @@ from pfd_worker.frames import GIVEN, energy_of, is_extreme, labelled, periodic_c
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
-LARGEST_SHARE = 1 / 3
-"""Of the frames up to its end, that a trajectory may be to be set aside: labels are paid for to be trained on."""
+STRETCH_STEPS = 100
+"""Of a trajectory, that are set aside together: of frames that follow closely only the first and last have neighbours
+that are trained on."""
+GAP_STEPS = 20
+"""At least, from a frame that is set aside to one of its trajectory that is trained on: about half a vibration, since
+timesteps are chosen by the fastest one."""
+LARGEST_EXCESS = 2.0
+"""How many times what is to be set aside of the frames up to its end a part may be: labels are paid for to be trained
+on."""
 MOST_VALIDATION_FRAMES = 100
 """About. Each of up to 40 checkpoints predicts them all; an RMSE over so many is known to a twentieth."""
 
@@ -76,8 +84,9 @@ def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
 def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
     """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
-    A trajectory goes as a whole: a frame 2 fs from one that is trained on shows no overfitting. Frames that the user
-    gave go one by one, since what they are of is not known.
+    Of a trajectory a stretch of steps goes as a whole, and the frames next to it are in neither set: one 2 fs from a
+    frame that is trained on shows no overfitting. Frames that the user gave go one by one, since what they are of is
+    not known.
 
     Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. When frames
     are added at the end, none that was trained on is set aside: a training that goes on from the last round's model
@@ -89,34 +98,65 @@ def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tup
     tuple
         (training, validation); validation is empty if `fraction` is 0 or the set is too small to spare any.
     """
-    of_md = np.array([n for n, atoms in enumerate(frames) if not is_extreme(atoms)])
-    if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not len(of_md):
+    of_md = [atoms for atoms in frames if not is_extreme(atoms)]
+    if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not of_md:
         return list(frames), []
-    parts = _parts([frames[row] for row in of_md])
+    places = _places(of_md)
+    parts = _parts([(trajectory, step // STRETCH_STEPS) for trajectory, step in places], fraction)
+    if parts.max() < 0:
+        return list(frames), []
     # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
-    places = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
+    turns = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
     fraction = min(fraction, MOST_VALIDATION_FRAMES / len(of_md))
-    aside = (parts >= 0) & (places[parts] <= max(fraction, places.min()))
-    chosen = set(of_md[aside].tolist())
-    training = [atoms for number, atoms in enumerate(frames) if number not in chosen]
-    return training, [frames[number] for number in sorted(chosen)]
+    aside = (parts >= 0) & (turns[parts] <= max(fraction, turns.min()))
+    not_trained_on = {id(of_md[row]) for row in np.flatnonzero(_near(places, aside))}
+    training = [atoms for atoms in frames if id(atoms) not in not_trained_on]
+    return training, [of_md[row] for row in np.flatnonzero(aside)]
 
 
-def _parts(frames: Sequence[Atoms]) -> NDArray[np.int64]:
-    """Return the part of each frame, numbered as they come: what is set aside as a whole; -1 is what never is.
+def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:
+    """Return of each frame its trajectory, which is its own number if it is of none, and its step there.
 
-    That is a trajectory that was too large a share of what there was when it came: whatever comes later, it is trained
-    on. Where all are, each frame is a part.
+    AIMD says no steps, nor did MD of an earlier version: frames of such trajectories count as successive ones.
     """
-    names = [
-        n if atoms.info.get("stratum") == GIVEN else atoms.info.get("trajectory", n) for n, atoms in enumerate(frames)
-    ]
-    first: dict[object, int] = {}
+    so_far: Counter[str] = Counter()
+    places: list[tuple[Hashable, int]] = []
+    for number, atoms in enumerate(frames):
+        name = atoms.info.get("trajectory")
+        if name is None or atoms.info.get("stratum") == GIVEN:
+            places.append((number, 0))
+            continue
+        places.append((name, int(atoms.info.get("step", so_far[name]))))
+        so_far[name] += 1
+    return places
+
+
+def _parts(names: Sequence[Hashable], fraction: float) -> NDArray[np.int64]:
+    """Return the number of each frame's part, as they come; -1 is what is never set aside.
+
+    That is what was too large when it came, compared with what was to be set aside by then: whatever comes later, it
+    is trained on.
+
+    Parameters
+    ----------
+    names
+        Of the part of each frame: what is set aside as a whole.
+    fraction
+        To be set aside.
+    """
+    first: dict[Hashable, int] = {}
     numbers = np.array([first.setdefault(name, len(first)) for name in names])
     ends = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(ends, numbers, np.arange(1, len(frames) + 1))
-    small = np.bincount(numbers) <= LARGEST_SHARE * ends
-    if not small.any():
-        return np.arange(len(frames))
+    np.maximum.at(ends, numbers, np.arange(1, len(names) + 1))
+    small = np.bincount(numbers) <= LARGEST_EXCESS * fraction * ends
     parts: NDArray[np.int64] = np.where(small, np.cumsum(small) - 1, -1)[numbers]
     return parts
+
+
+def _near(places: Sequence[tuple[Hashable, int]], aside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which frames are set aside, or so near to one that they would tell of it."""
+    steps: dict[Hashable, list[int]] = {}
+    for (trajectory, step), is_aside in zip(places, aside, strict=True):
+        if is_aside:
+            steps.setdefault(trajectory, []).append(step)
+    return np.array([any(abs(step - other) < GAP_STEPS for other in steps.get(name, ())) for name, step in places])

@@ -195,6 +195,14 @@ def test_all_that_is_to_be_labelled_keeps_the_cell_of_the_given_structure(explor
         np.testing.assert_allclose(reference_cell(atoms), GIVEN_CELL)
 
 
+def test_a_frame_of_md_keeps_its_step(explored):
+    loop, inputs = explored
+    tasks = loop.load_json(ref(loop.run({**EVEN, "noiseFrames": 1, "aimd": {"steps": 2}}, 1, inputs)), "tasks.json")
+    steps = [atoms.info.get("step") for atoms in read_frames(loop.last_workdir / stage_files.FRAMES)]
+    assert [task.get("step") for task in tasks] == [steps[task["frame"]] for task in tasks]
+    assert {task["kind"] for task in tasks if "step" not in task} == {"aimd"}
+
+
 def test_low_energies_have_their_share_and_the_rest_stays(explored):
     loop, inputs = explored
     samplings = {}

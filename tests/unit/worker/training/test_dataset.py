@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfd_worker.frames import ROOM_ANGSTROM, labelled
-from pfd_worker.training.dataset import MOST_VALIDATION_FRAMES, split_validation, write_deepmd_sets
+from pfd_worker.training.dataset import GAP_STEPS, MOST_VALIDATION_FRAMES, split_validation, write_deepmd_sets
 
 
 def frame(symbols: str, seed: int, virial: bool = True, pbc: bool | tuple[bool, bool, bool] = True) -> Atoms:
@@ -82,13 +82,13 @@ def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, seed, mor
     frames = [Atoms("H", info={"number": number}) for number in range(count + more)]
     validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction, seed)[1]]
     expected = min(MOST_VALIDATION_FRAMES, fraction * count)
-    assert abs(len(validation) - expected) <= 4 and validation
+    assert abs(len(validation) - expected) <= 4 and (validation or expected < 1)
     later = [atoms.info["number"] for atoms in split_validation(frames, fraction, seed)[1]]
     if len(validation) > 1 and fraction * len(frames) < MOST_VALIDATION_FRAMES:
         assert [number for number in later if number < count] == validation
 
 
-@given(counts=st.lists(st.integers(8, 3000), min_size=2, max_size=4), fraction=st.floats(0.01, 0.5))
+@given(counts=st.lists(st.integers(60, 3000), min_size=2, max_size=4), fraction=st.floats(0.01, 0.5))
 @settings(max_examples=30, deadline=None)
 def test_of_many_frames_a_hundred_are_set_aside_and_none_that_was_trained_on(counts, fraction):
     frames = [Atoms("H", info={"number": number}) for number in range(max(counts))]
@@ -105,46 +105,84 @@ def test_of_many_frames_a_hundred_are_set_aside_and_none_that_was_trained_on(cou
         assert quarters.min() > MOST_VALIDATION_FRAMES / 4 - 5
 
 
-def trajectories(*lengths, first=0):
-    """Return frames of trajectories, one after another, as an iteration adds them."""
-    return [
-        Atoms("H", info={"trajectory": f"t{first + number}", "step": step, "stratum": "h/300K"})
-        for number, length in enumerate(lengths)
-        for step in range(length)
+def trajectory(name, steps, stratum="h/300K"):
+    """Return frames of MD at these steps; None: of AIMD, which does not say."""
+    about = {"trajectory": name, "stratum": stratum}
+    return [Atoms("H", info=about if step is None else about | {"step": step}) for step in steps]
+
+
+def aimd(trajectories, steps):
+    """Return those of the first iteration."""
+    return [atoms for n in range(trajectories) for atoms in trajectory(f"aimd-{n}", [None] * steps, "h/300K/aimd")]
+
+
+def explored(iteration, lengths, every, strata=("h/300K", "h/900K")):
+    """Return what an iteration adds: some frames of each trajectory first, and others of the same later."""
+    found = [
+        trajectory(f"i{iteration}-{stratum}-{n}", range(every, every * (length + 1), every), stratum)
+        for stratum in strata
+        for n, length in enumerate(lengths)
     ]
+    return [atoms for part in (slice(0, None, 2), slice(1, None, 2)) for frames in found for atoms in frames[part]]
 
 
-def names(frames):
-    return {atoms.info["trajectory"] for atoms in frames}
+def nearest_trained(atoms, training):
+    """Return the steps from a frame to the nearest one of its trajectory that is trained on."""
+    steps = [other.info["step"] for other in training if other.info["trajectory"] == atoms.info["trajectory"]]
+    return min((abs(step - atoms.info["step"]) for step in steps), default=10**9)
+
+
+LENGTHS = st.lists(st.integers(1, 120), min_size=1, max_size=4)
 
 
 @given(
-    first=st.lists(st.integers(1, 4), min_size=8, max_size=12), more=st.lists(st.integers(1, 9), max_size=40),
+    rounds=st.lists(st.tuples(LENGTHS, st.integers(1, 60)), min_size=1, max_size=5),
     fraction=st.floats(0.02, 0.5), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_a_trajectory_is_set_aside_as_a_whole_and_none_that_was_trained_on_is_later(first, more, fraction, seed):
-    before = trajectories(*first)
-    trained, aside = split_validation(before, fraction, seed)
-    later, later_aside = split_validation(before + trajectories(*more, first=len(first)), fraction, seed)
-    assert aside and not names(trained) & names(aside)
-    assert later_aside and not names(later) & names(later_aside)
-    assert not names(trained) & names(later_aside)
+@settings(max_examples=30, deadline=None)
+def test_none_that_was_trained_on_is_set_aside_later_nor_is_one_beside_it(rounds, fraction, seed):
+    frames, trained = aimd(2, 5), set()
+    for iteration, (lengths, every) in enumerate(rounds):
+        frames += explored(iteration, lengths, every)
+        training, validation = split_validation(frames, fraction, seed)
+        assert not trained & {id(atoms) for atoms in validation}
+        trained |= {id(atoms) for atoms in training}
+        md = [atoms for atoms in training if "step" in atoms.info]
+        assert min((nearest_trained(a, md) for a in validation if "step" in a.info), default=GAP_STEPS) >= GAP_STEPS
 
 
-def test_no_validation_frame_of_the_first_aimd_is_a_step_from_one_trained_on():
+@pytest.mark.parametrize("every", [10, 60])
+@pytest.mark.parametrize("seed", range(6))
+def test_of_long_trajectories_each_condition_has_its_part(every, seed):
+    frames = []
+    for iteration in range(1, 7):
+        frames += explored(iteration, [200], every)
+        training, validation = split_validation(frames, 0.1, seed)
+        expected = min(0.1 * len(frames), MOST_VALIDATION_FRAMES)
+        assert 0.7 * expected <= len(validation) <= 1.25 * expected
+        cold = sum(atoms.info["stratum"] == "h/300K" for atoms in validation)
+        assert 0.25 < cold / len(validation) < 0.75
+        # of the labels that are paid for, few are neither
+        assert len(training) + len(validation) >= 0.97 * len(frames)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_a_few_frames_a_round_about_the_fraction_is_set_aside(seed):
+    frames = aimd(4, 5)
+    for iteration in range(1, 7):
+        frames += explored(iteration, [5, 5], 100)
+        _, validation = split_validation(frames, 0.1, seed)
+        assert abs(len(validation) - 0.1 * len(frames)) <= 4
+
+
+def test_no_trajectory_is_set_aside_that_is_much_more_than_the_fraction():
     for seed in range(20):
-        training, validation = split_validation(trajectories(5, 5, 5, 5), 0.1, seed)
-        assert (len(training), len(validation), len(names(validation))) == (15, 5, 1)
-
-
-@pytest.mark.parametrize("lengths", [(20,), (20, 20), (60, 40)])
-def test_frames_of_too_few_trajectories_are_set_aside_one_by_one(lengths):
-    frames = trajectories(*lengths)
-    _, validation = split_validation(frames, 0.1, 1)
-    assert abs(len(validation) - 0.1 * len(frames)) <= 2
-    # those of later trajectories are not: the first ones stay what is trained on
-    _, later = split_validation(frames + trajectories(*[2] * 60, first=9), 0.1, 1)
-    assert later and not names(later) & names(frames)
+        # AIMD of 1 fs: one of the trajectories would be 5 of 20
+        assert split_validation(aimd(4, 5), 0.1, seed)[1] == []
+        training, validation = split_validation(aimd(8, 5), 0.1, seed)
+        assert len(validation) == 5 and len(training) == 35
+        for trajectories, steps in ((4, 250), (3, 333)):
+            assert 30 <= len(split_validation(aimd(trajectories, steps), 0.1, seed)[1]) <= 100
 
 
 def test_given_frames_are_set_aside_one_by_one():

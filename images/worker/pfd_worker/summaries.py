@@ -74,8 +74,8 @@ class TrainSummary(TypedDict):
     best_iteration: int | None
     """None: no trained model is better than the one given."""
     lowest: dict[str, list[float]]
-    """Quantity → squares of errors on the hold-out, of the model with the lowest force error so far; empty if a worker
-    of an earlier version has trained it."""
+    """Quantity → squares of errors on the hold-out, the lowest of the models that were preferred so far; empty if a
+    worker of an earlier version has trained them."""
     metrics: dict[str, dict[str, Any]]
     """`ErrorMetrics` by their names in `TrainingErrors`, those of before any training included."""
     error_of_novelty: float | None

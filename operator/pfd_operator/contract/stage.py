@@ -185,7 +185,7 @@ class TrainParams(Params):
     training: Training
     max_failed_fraction: float = Field(ge=0, le=1)
     limited: list[Quantity] | None = None
-    """What has a limit beside the forces, whatever its size: a model that is surely worse there is not preferred."""
+    """What has a limit beside the forces, whatever its size: it counts when a model is compared with earlier ones."""
     student: Student | None = None
     """What is trained from scratch; None: the model of `prepare` is fine-tuned."""
     start_from: StartFrom | None = None

@@ -14,7 +14,7 @@ from .measured import recorded
 def converged(limits: Convergence, status: JobStatus) -> bool:
     """Say whether the limits held in as many iterations in a row as asked for, and hold for the model that is kept.
 
-    That is the one with the lowest force error, of this iteration or an earlier one: its energies may be worse.
+    That is one of an earlier iteration if the errors of this one's are surely larger.
     """
     return status.consecutive >= limits.consecutive and not kept_model_misses(limits, status.model, status.iterations)
 

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BOOTSTRAP_SAMPLES = 1000
-CERTAINTY = 0.95
-"""With which a model is called worse than another."""
 
 Floats = NDArray[np.float64]
 
@@ -37,21 +35,6 @@ def rmse_interval(squares: Floats, counts: Floats, seed: int) -> tuple[float, fl
     weights = _weights(len(squares), seed)
     low, high = np.quantile(np.sqrt((weights @ squares) / (weights @ counts)), [0.025, 0.975])
     return float(low), float(high)
-
-
-def surely_larger(squares: Floats, others: Floats, seed: int) -> bool:
-    """Say whether the first of two errors on the same frames is larger, whichever trajectories these had come from.
-
-    Both are resampled together: what makes a trajectory hard makes it so for both, and does not count.
-
-    Parameters
-    ----------
-    squares, others
-        Sums of squared errors of each trajectory, (n,), n ≥ 1.
-    seed
-        Decides the samples.
-    """
-    return bool(np.quantile(_weights(len(squares), seed) @ (squares - others), 1 - CERTAINTY) > 0)
 
 
 def _weights(n: int, seed: int) -> NDArray[np.int64]:

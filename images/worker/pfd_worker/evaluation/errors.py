@@ -137,11 +137,12 @@ _Part = tuple[str, NDArray[np.float64]]
 
 
 def squares_of_trajectories(errors: Sequence[FrameError]) -> dict[str, Floats]:
-    """Return sums of squared errors of each trajectory, (n,), by quantity: force, and energy and virial where known.
+    """Return sums of squared errors of each trajectory, (n,), by quantity: force, energy and virial.
 
-    Those of two models on the same frames can be compared.
+    Those of two models on the same frames can be compared. They are zero where nothing is known.
     """
-    return {quantity: _sums(parts) for quantity, parts in _parts(errors).items() if parts}
+    nothing = [(e.trajectory, np.zeros(())) for e in errors]
+    return {quantity: _sums([*nothing, *parts]) for quantity, parts in _parts(errors).items()}
 
 
 def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Part]]:

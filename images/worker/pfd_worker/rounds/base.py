@@ -18,7 +18,6 @@ from pfd_operator.contract.outcome import ExplorationCounts, TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker import stage_files
-from pfd_worker.evaluation.bootstrap import surely_larger
 from pfd_worker.evaluation.errors import (
     FEWEST_FRAMES_OF_STRATUM,
     by_stratum,
@@ -26,6 +25,7 @@ from pfd_worker.evaluation.errors import (
     squares_of_trajectories,
 )
 from pfd_worker.evaluation.noise import label_noise
+from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
@@ -33,7 +33,7 @@ from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
-from pfd_worker.rounds.contender import Contender, Squares, best_of
+from pfd_worker.rounds.contender import Contender, best_of
 from pfd_worker.rounds.given import without_holdout
 from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, shrunk_holdout
 from pfd_worker.rounds.measures import Measures
@@ -80,21 +80,18 @@ class Round(ABC):
     def first_contender(self) -> Contender | None:
         """Return what the first trained model has to beat; None if nothing."""
 
-    def replaces(self, lowest: Squares) -> bool:
-        """Prefer the later model, unless it is surely worse than that of the lowest force error: on the same hold-out.
+    def replaces(self, ratio: ErrorRatio) -> bool:
+        """Prefer the later model, unless its errors are surely larger than the lowest of those preferred before it.
 
-        It has seen more labels, and a job ends when the newest models meet their limits: the lowest of several errors
-        that differ by chance is chance's choice. Compared with the last one that was preferred instead, models could
-        become worse from round to round.
+        It has seen more labels, and a job ends when the newest models meet their limits. Compared with the last one
+        that was preferred instead of the lowest, models could become worse from round to round.
 
         Parameters
         ----------
-        lowest
-            Of the model with the lowest force error so far.
+        ratio
+            Of its errors on the hold-out to the lowest.
         """
-        mine, quantities = self.squares, ["force", *(self.params.limited or ())]
-        judged = [quantity for quantity in quantities if quantity in mine and quantity in lowest]
-        return not any(surely_larger(mine[name], lowest[name], self.measures.seed) for name in judged)
+        return not ratio.surely_above_one(others=self.context.spec.iteration + 1)
 
     @property
     def keeps_descriptors(self) -> bool:
@@ -217,14 +214,14 @@ class Round(ABC):
         """Put the best model so far into its file."""
         previous = self.previous
         best = self.first_contender() if previous is None else best_of(self.context, previous, self.family, holdout)
-        lowest: Squares = self.squares
-        if best is not None:
-            lowest = min(best.lowest, lowest, key=lambda each: float(np.sum(each["force"])))
-        if best is None or self.replaces(best.lowest):
-            trained, metrics = self.folder / self.family.model_file, self.measures.metrics["holdout"]
-            best = Contender(trained, metrics, self.context.spec.iteration, lowest)
+        trained, metrics = self.folder / self.family.model_file, self.measures.metrics["holdout"]
+        newest = Contender(trained, metrics, self.context.spec.iteration, self.squares)
+        if best is None:
+            best = newest
         else:
-            best = replace(best, lowest=lowest)
+            ratio = error_ratio(self.squares, best.lowest, ["force", *(self.params.limited or ())])
+            if self.replaces(ratio):
+                best = newest if ratio.log < 0 else replace(newest, lowest=best.lowest)
         shutil.copyfile(best.file, self.folder / self.family.best_file)
         self.measures.metrics["best"] = best.metrics
         return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,11 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.evaluation.bootstrap import Floats
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
+from pfd_worker.evaluation.ratio import Squares
 from pfd_worker.families import Family
 from pfd_worker.stage_context import Manifest, StageContext
 from pfd_worker.summaries import TrainSummary
-
-Squares = Mapping[str, Floats]
-"""Of errors on the hold-out, as `squares_of_trajectories` gives them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Contender:
     iteration: int | None
     """None: it was not trained by us."""
     lowest: Squares
-    """Of all models up to this one, those of the one with the lowest force error."""
+    """Of the errors on the hold-out of this one, or of one preferred before it whose errors were lower."""
 
 
 def best_of(context: StageContext, trained: Manifest, family: Family, holdout: Sequence[Atoms]) -> Contender:

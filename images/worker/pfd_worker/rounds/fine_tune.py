@@ -14,12 +14,13 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import Caution
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
+from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
-from pfd_worker.rounds.contender import Contender, Squares
+from pfd_worker.rounds.contender import Contender
 from pfd_worker.summaries import TrainSummary
 from pfd_worker.training.runner import Trained
 
@@ -70,10 +71,10 @@ class FineTuneRound(Round):
         )
         return run.run(dataset, output)
 
-    def replaces(self, lowest: Squares) -> bool:
+    def replaces(self, ratio: ErrorRatio) -> bool:
         """As all rounds do, but a model that is not better than the shifted one is never kept."""
         shifted = self.measures.metrics.get("shifted") or self._shifted_before()
-        return self.measures.metrics["holdout"].force_rmse < shifted.force_rmse and super().replaces(lowest)
+        return self.measures.metrics["holdout"].force_rmse < shifted.force_rmse and super().replaces(ratio)
 
     def _shifted_before(self) -> ErrorMetrics:
         previous = self.previous

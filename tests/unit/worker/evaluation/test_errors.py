@@ -89,7 +89,10 @@ def test_errors_of_two_models_are_compared_by_trajectory_and_quantity():
     np.testing.assert_allclose(squares["force"], [2 * 24 * 0.01, 24 * 0.05])
     np.testing.assert_allclose(squares["energy"], [0.02, 0.02])
     np.testing.assert_allclose(squares["virial"], [2 * 9 * 0.01, 9 * 0.01])
-    assert set(squares_of_trajectories(errors_of(pair(virial=False)))) == {"force", "energy"}
+    some = squares_of_trajectories(errors_of(pair(), pair(virial=False), trajectories=2))
+    np.testing.assert_allclose(some["virial"], [0, 0])
+    mixed = squares_of_trajectories(errors_of(pair(virial=False), pair(0.8, virial_error=0.8), trajectories=2))
+    np.testing.assert_allclose(mixed["virial"], [0, 9 * 0.01])
 
 
 def test_energies_and_virials_have_an_upper_end_of_their_own():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from unittest.mock import Mock
+
 import pytest
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
-from pfd_operator.contract.stage import TrainParams
-from pfd_operator.contract.training import Training
+from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.training.runner import Trained
 from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
@@ -67,37 +67,6 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     assert "lcurve.out" not in loop.manifest(result).files
 
 
-def limits_of(limited):
-    return TrainParams(training=Training(), max_failed_fraction=0, limited=limited)
-
-
-def scattered(seed, factor, scatter=0.0):
-    """Sums of squares of sixteen trajectories that scatter as they do, of a model that errs by some factor."""
-    rng = np.random.default_rng(0)
-    squares = np.exp(rng.normal(size=16))
-    return factor**2 * squares * np.exp(scatter * np.random.default_rng(seed).normal(size=16))
-
-
-@pytest.mark.parametrize(
-    ("forces", "energies", "limited", "kept"),
-    [
-        (scattered(1, 0.8), scattered(1, 1.0), None, True),
-        (scattered(1, 1.0, 0.2), scattered(1, 1.0), None, True),
-        # certain, though far within the interval of the error itself
-        (scattered(1, 1.1), scattered(1, 1.0), None, False),
-        (scattered(1, 0.8), scattered(1, 1.1), None, True),
-        (scattered(1, 0.8), scattered(1, 1.1), ["energy", "virial"], False),
-        (scattered(1, 0.8), scattered(1, 1.0, 0.2), ["energy"], True),
-    ],
-)
-def test_the_later_model_is_kept_unless_it_is_surely_worse_on_the_same_frames(forces, energies, limited, kept):
-    mine = object.__new__(UntrainedRound)
-    mine.params, mine.previous = limits_of(limited), None
-    mine.measures = Measures(seed=0, metrics={"shifted": errors(0.3), "holdout": errors(0.1)})
-    mine.squares = {"force": forces, "energy": energies}
-    assert mine.replaces({"force": scattered(0, 1.0), "energy": scattered(0, 1.0)}) is kept
-
-
 def errors(force):
     return ErrorMetrics(frames=16, force_rmse=force)
 
@@ -105,7 +74,7 @@ def errors(force):
 @pytest.mark.parametrize(("newest", "kept"), [(0.29, True), (0.3, False)])
 def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(newest, kept):
     mine = object.__new__(UntrainedRound)
-    mine.params, mine.previous = limits_of(None), None
+    mine.context, mine.previous = Mock(), None
+    mine.context.spec.iteration = 0
     mine.measures = Measures(seed=0, metrics={"shifted": errors(0.3), "holdout": errors(newest)})
-    mine.squares = {"force": scattered(0, 1.0)}
-    assert mine.replaces({"force": scattered(0, 1.0)}) is kept
+    assert mine.replaces(ErrorRatio(0.0, 0.0, 0)) is kept

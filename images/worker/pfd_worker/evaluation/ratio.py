@@ -1,0 +1,74 @@
+"""How much larger one model's errors are than another's on the same frames, and whether by more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from pfd_worker.evaluation.bootstrap import Floats
+
+CERTAINTY = 0.95
+"""With which a model is called worse than others."""
+
+Squares = Mapping[str, Floats]
+"""Of errors, as `squares_of_trajectories` gives them."""
+
+
+@dataclass(frozen=True)
+class ErrorRatio:
+    """Of mean squared errors; of several quantities, the product."""
+
+    log: float
+    deviation: float
+    """Standard error of `log`, by leaving out each trajectory once: what makes a trajectory hard makes it so for both
+    models, and does not count. On average the jackknife does not take it for too small (Efron and Stein, Ann. Stat. 9,
+    586 (1981)); that few tell it badly, Student's distribution reckons with (Miller, Biometrika 61, 1 (1974))."""
+    trajectories: int
+
+    def surely_above_one(self, others: int) -> bool:
+        """Say whether chance would not make it so; of fewer than two trajectories that is never said.
+
+        Parameters
+        ----------
+        others
+            Models of which the other one is the best, at the most. The best of many that are equally good is chance's
+            choice, and so the certainty is that of all comparisons together (Dunn, J. Am. Stat. Assoc. 56, 52 (1961)).
+        """
+        if self.trajectories < 2:
+            return False
+        return bool(self.log > stdtrit(self.trajectories - 1, 1 - (1 - CERTAINTY) / others) * self.deviation)
+
+
+def error_ratio(squares: Squares, others: Squares, quantities: Collection[str]) -> ErrorRatio:
+    """Compare the errors of two models on the same frames.
+
+    A product of ratios has no unit and needs no weights: half the error in the forces outweighs up to twice that in the
+    energies. It is that of the root mean squares, squared.
+
+    Parameters
+    ----------
+    squares, others
+        Sums of squared errors of each trajectory.
+    quantities
+        Those that count, where two trajectories or more have them for both models.
+    """
+    both = [(squares[name], others[name]) for name in quantities if name in squares and name in others]
+    # earlier versions left out what is not known: of which trajectories the others are cannot be told
+    pairs = [_known(mine, theirs) for mine, theirs in both if len(mine) == len(theirs)]
+    pairs = [(mine, theirs) for mine, theirs in pairs if np.count_nonzero(mine) > 1]
+    if not pairs:
+        return ErrorRatio(0.0, 0.0, 0)
+    n = len(pairs[0][0])
+    samples = np.vstack([np.ones(n), 1 - np.eye(n)])
+    logs = np.sum([np.log(samples @ mine) - np.log(samples @ theirs) for mine, theirs in pairs], axis=0)
+    fewest = min(np.count_nonzero(mine) for mine, _ in pairs)
+    return ErrorRatio(float(logs[0]), float(np.sqrt(n - 1) * np.std(logs[1:])), int(fewest))
+
+
+def _known(mine: Floats, theirs: Floats) -> tuple[Floats, Floats]:
+    """Return the sums of both, zero where either is not known."""
+    known = (mine > 0) & (theirs > 0)
+    return mine * known, theirs * known

@@ -94,6 +94,8 @@ def determined(known: Sequence[Sequence[str]], asked: Sequence[Sequence[str]]) -
     asked
         Symbols of other frames, (n,).
     """
+    if not known:
+        return np.zeros(len(asked), dtype=bool)
     fractions = _compositions([*known, *asked])[1]
     spread = fractions[len(known) :] @ _solver(np.unique(fractions[: len(known)], axis=0))
     found: NDArray[np.bool_] = MODEL_ERROR_EV * np.linalg.norm(spread, axis=1) <= LARGEST_STANDARD_ERROR_EV
@@ -121,6 +123,12 @@ def _solver(fractions: Floats) -> Floats:
     elements = fractions.shape[1]
     prior = MODEL_ERROR_EV / SPREAD_OF_ZEROS_EV * (np.eye(elements) - 1 / elements)
     return np.asarray(np.linalg.pinv(np.vstack([fractions, prior])), dtype=np.float64)
+
+
+def only_determined(errors: Sequence[FrameError], known: Sequence[FrameError]) -> list[FrameError]:
+    """Return the errors without energies whose zero does not follow from the frames that shifts were fitted to."""
+    follows = determined([error.symbols for error in known], [error.symbols for error in errors])
+    return [e if told else replace(e, energy_ev=None) for e, told in zip(errors, follows, strict=True)]
 
 
 def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]) -> list[FrameError]:

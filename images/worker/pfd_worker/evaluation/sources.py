@@ -87,8 +87,6 @@ def zero_open(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> Caution | No
         With their system in `info`.
     """
     known, asked = ([atoms.get_chemical_symbols() for atoms in frames] for frames in (labels, holdout))
-    if not known or not asked:
-        return None
     places = [
         f"{atoms.info['system']} ({atoms.get_chemical_formula(empirical=True)})"
         for atoms, follows in zip(holdout, determined(known, asked), strict=True)

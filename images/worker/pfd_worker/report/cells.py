@@ -33,7 +33,7 @@ def error_cells(errors: dict[str, Any]) -> list[Cell | str]:
     )
     return [
         Cell(number(errors["forceRmse"]), interval),
-        number(errors["energyRmsePerAtom"]),
+        number(errors.get("energyRmsePerAtom")),
         number(errors.get("virialRmsePerAtom")),
     ]
 

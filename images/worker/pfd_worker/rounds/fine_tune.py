@@ -16,7 +16,7 @@ from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
-from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, only_determined
 from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.rounds.base import Round
@@ -46,7 +46,8 @@ class FineTuneRound(Round):
             held_out = frame_errors(holdout, pretrained.predict(holdout))
             check_zeros([*sample, *holdout], [*errors, *held_out])
             self.measures.take("pretrained", held_out)
-            shifted = apply_energy_shift(held_out, shifts)
+            # it is measured once: an energy by an unknown zero would be what all later ones are compared with
+            shifted = only_determined(apply_energy_shift(held_out, shifts), errors)
             self.measures.take("shifted", shifted)
             self.squares_of_shifted = squares_of_trajectories(shifted)
 

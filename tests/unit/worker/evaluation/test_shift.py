@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfd_worker.evaluation.shift import determined, energies_of_elements, fit_energies_of_elements
+from pfd_worker.evaluation.errors import FrameError
+from pfd_worker.evaluation.shift import determined, energies_of_elements, fit_energies_of_elements, only_determined
 
 ELEMENTS = ["Cl", "Co", "Li", "O"]
 COUNTS = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
@@ -55,3 +56,12 @@ def test_what_is_left_open_is_given_to_all_elements_alike():
 )
 def test_a_zero_is_determined_if_the_models_own_error_does_not_grow_too_much(known, asked, follows):
     assert determined([symbols(row) for row in known], [symbols(asked)]).tolist() == [follows]
+
+
+def test_energies_are_left_out_where_no_frame_tells_their_zero():
+    salt, metal = (
+        FrameError("s", tuple(symbols(row)), 0.1, np.zeros((2, 3)), None) for row in ([1, 0, 1, 0], [0, 0, 2, 0])
+    )
+    assert [e.energy_ev for e in only_determined([salt, metal], [salt])] == [0.1, None]
+    assert [e.energy_ev for e in only_determined([salt, metal], [])] == [None, None]
+    assert only_determined([], []) == []

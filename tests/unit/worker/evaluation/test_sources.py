@@ -99,4 +99,12 @@ def test_compositions_whose_zero_no_label_tells_are_named_with_their_systems():
     caution = zero_open(of_system("salt", "NaCl"), holdout)
     assert "zero of energy in metal (Na): energies there are off by an unknown constant" in caution.message
     assert zero_open(of_system("salt", "NaCl", "Na2"), holdout) is None
-    assert zero_open([], holdout) is None and zero_open(of_system("salt", "NaCl"), []) is None
+    assert zero_open(of_system("salt", "NaCl"), []) is None
+
+
+def test_without_a_label_to_train_on_all_zeros_are_open():
+    assert (
+        "zero of energy in salt (ClNa), metal (Na):"
+        in zero_open([], of_system("salt", "NaCl") + of_system("metal", "Na2")).message
+    )
+    assert zero_open([], []) is None

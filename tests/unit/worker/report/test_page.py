@@ -97,6 +97,13 @@ def test_too_few_trajectories_give_no_interval(report):
     assert page.row("fine-tuned, iteration 3 (best)")[1].strip() == cells.number(few["forceRmse"])
 
 
+def test_a_baseline_whose_zero_of_energy_is_not_known_has_no_energy_error(report):
+    shifted = {name: value for name, value in report.best.items() if name != "energyRmsePerAtom"}
+    history = dataclasses.replace(report.history, baselines=report.history.baselines | {"shifted": shifted})
+    page = ParsedPage(sections.summary(dataclasses.replace(report, history=history)))
+    assert page.row("pre-trained, energy shifted")[2] == "–"
+
+
 def test_what_a_distill_job_trains_is_a_student(report):
     job = dataclasses.replace(report.job, kind="DistillJob")
     summary = ParsedPage(sections.summary(dataclasses.replace(report, job=job)))

@@ -13,10 +13,11 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.errors import StageError, preempted
+from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, tasks_of_index
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.labelers.task import Calculation, Task
@@ -28,6 +29,13 @@ from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import stored_manifest
 
 _WAIT_SECONDS = 2.0
+_CUT_OFFS = 3
+"""So often a calculation may be cut off before it counts as failed: one less than the pods of an index."""
+_KILLED = Verdict(
+    reason=LabelFailure.ENGINE_KILLED,
+    message=f"what ran it was lost {_CUT_OFFS} times. Most likely the container was out of memory: raise "
+    "spec.pods.label.resources.limits.memory, or use smaller frames. Or its nodes went: their events say so.",
+)
 _log = logging.getLogger(__name__)
 
 
@@ -129,22 +137,20 @@ class LabelDesk:
         self._begun = entries
         self.lease.computes([entry.key for entry in entries])
 
-    def cut_off(self, entry: Entry) -> None:
-        """Enter that a calculation of ours was killed together with what ran it: the second time it is a failed label.
+    def cut_off(self, entry: Entry, verdict: Verdict = _KILLED) -> bool:
+        """Enter that a calculation of ours ended with what ran it; return whether the verdict on it is stored now.
 
-        With the memory of a whole container at an end, the kernel may kill all of it. In every attempt it would be the
-        same frame again, and no other after it.
+        Most often that is no fault of the calculation: its node was lost, or the GPU failed. With the memory of a whole
+        container at an end, though, the kernel may kill all of it, and it would be the same frame again in every
+        attempt, and no other after it. So the third time it is a failed label.
         """
-        if entry.key not in self._cut_off:
-            self._labels.note_cut_off(entry.key)
-            self._cut_off.add(entry.key)
-            self._ledger.waste(entry.key, entry.task.labels)
-            return
-        words = (
-            "its container was killed twice while it ran, most likely out of memory: raise "
-            "spec.pods.label.resources.limits.memory, or use smaller frames"
-        )
-        self.settle(entry, Verdict(reason=LabelFailure.ENGINE_KILLED, message=words), 0.0)
+        self._cut_off[entry.key] += 1
+        if self._cut_off[entry.key] >= _CUT_OFFS:
+            self._store(entry, verdict, 0.0)
+            return True
+        self._labels.note_cut_off(entry.key)
+        self._ledger.waste(entry.key, entry.task.labels)
+        return False
 
     def claims(self) -> list[tuple[int, int]]:
         """Return (number of the entry, generation of our claim on it), for another container of this pod."""
@@ -159,7 +165,24 @@ class LabelDesk:
         at_once(self._take_stored, [entry for entry in self.entries if entry.number not in generations])
 
     def settle(self, entry: Entry, verdict: Verdict, seconds: float) -> None:
-        """Store a verdict, enter it, give the claim back."""
+        """Store a verdict, enter it, give the claim back.
+
+        Raises
+        ------
+        StageError
+            EngineLost (transient), if the machine failed and not the calculation: whatever comes after it would, too.
+        """
+        if not verdict.by_machine:
+            self._store(entry, verdict, seconds)
+        elif not self.cut_off(entry, verdict):
+            self.give_back(entry)
+            raise transient(
+                Reason.ENGINE_LOST,
+                f"calculation {entry.number} met a fault of this machine's GPU, disk or network, and is tried again in "
+                f"another pod. If it meets it again and again, look at the nodes: {verdict.message}",
+            )
+
+    def _store(self, entry: Entry, verdict: Verdict, seconds: float) -> None:
         lasting = verdict.ok or verdict.reason in LASTING_FAILURES
         record = LabelRecord(
             key=entry.key if lasting else entry.own_key,
@@ -207,7 +230,8 @@ class LabelDesk:
 
     def leave(self) -> None:
         """End the keeping of claims: all are settled."""
-        self._labels.leave(self._cut_off)
+        self._labels.leave()
+        self._labels.forget_cut_off()
 
     def all_there(self) -> bool:
         """Wait for what others compute; return whether all is there: not if somebody gave up what is free now."""

@@ -10,6 +10,8 @@ from typing import Protocol
 from ase import Atoms
 
 from pfd_worker.labelers.task import Calculation
+from pfd_worker.machine_faults import says_machine_fault
+from pfd_worker.out_of_memory import says_out_of_memory
 
 
 class LabelFailure(StrEnum):
@@ -44,6 +46,13 @@ class Verdict:
     def ok(self) -> bool:
         """Whether it came to its end."""
         return self.reason is None
+
+    @property
+    def by_machine(self) -> bool:
+        """Whether the machine failed, and not the calculation, of which it is no verdict."""
+        told = self.reason in (LabelFailure.ENGINE_ERROR, LabelFailure.OUTPUT_UNREADABLE)
+        # a GPU's errors may say both, and too little memory is no fault
+        return told and says_machine_fault(self.message) and not says_out_of_memory(self.message)
 
 
 class ExternalLabeler(Protocol):

@@ -68,6 +68,9 @@ class LimitedLabeler:
             return Verdict(reason=LabelFailure.TIMED_OUT, message=f"the calculation took longer than {limit}")
         except (EOFError, ConnectionError):
             return _died(self._end(GRACE_SECONDS))
+        if verdict.by_machine:
+            # a GPU that has failed answers this process no more
+            self._end(GRACE_SECONDS)
         return verdict
 
     def _begin(self) -> _Child:

@@ -55,6 +55,8 @@ def exit_code_of(directory: Path) -> int:
         If it is not what the script writes.
     """
     text = text_of(directory / EXIT_CODE_FILE).strip()
+    if not text:
+        raise ValueError(f"{EXIT_CODE_FILE} is empty: it could not be written, most likely for no space left on device")
     if not (text.isdecimal() and len(text) <= 3):
         raise ValueError(f"{EXIT_CODE_FILE} holds no number: the program has written over it")
     return int(text)

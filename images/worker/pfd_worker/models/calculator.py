@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.labeling import AseEngine
 from pfd_operator.contract.result import Reason
-from pfd_worker.errors import user_error
+from pfd_worker.errors import transient, user_error
 from pfd_worker.frames import energy_of, has_virial
+from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.models.base import ExactCalculator, Prediction, species_features
 from pfd_worker.models.workplace import Workplace
 
@@ -51,6 +52,9 @@ def make_calculator(settings: AseEngine, where: str) -> Calculator:
         if isinstance(made, GenericFileIOCalculator) and isinstance(made.profile, str):
             raise BadConfiguration("profile is an object of Python, not a name")
     except Exception as error:  # whatever a third-party constructor raises, the user's spec asked for it
+        if says_machine_fault(str(error)):
+            words = f"cannot be made on this machine: {type(error).__name__}: {error}. If it needs a GPU, ask for one"
+            raise transient(Reason.ENGINE_LOST, f"{where}: {settings.calculator} {words} in spec.pods.") from error
         what_to_do = _COMMAND_OF_IMAGE if isinstance(error, BadConfiguration) else _IN_IMAGE
         raise user_error(
             Reason.DATA_INVALID,

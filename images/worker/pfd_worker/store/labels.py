@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,24 +139,21 @@ class LabelStore:
 
     def note_cut_off(self, key: str) -> None:
         """Note that a calculation was killed together with what ran it."""
-        self._store.put(f"{_cut_off_prefix(self.owner)}{key}", b"{}")
+        self._store.put(f"{_cut_off_prefix(self.owner)}{key}.{uuid.uuid4().hex[:8]}", b"{}")
 
-    def cut_off(self) -> set[str]:
-        """Return the keys of what earlier attempts of ours noted."""
+    def cut_off(self) -> Counter[str]:
+        """Return how often calculations were, by key, as earlier attempts of ours noted."""
         prefix = _cut_off_prefix(self.owner)
-        return {name.removeprefix(prefix) for name in self._store.list(prefix)}
+        return Counter(name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
 
-    def leave(self, cut_off: Iterable[str] = ()) -> None:
-        """Say no more, after all claims were settled or given back.
-
-        Parameters
-        ----------
-        cut_off
-            Keys whose notes no other attempt needs.
-        """
+    def leave(self) -> None:
+        """Say no more, after all claims were settled or given back."""
         self._store.delete(_owner_name(self.owner))
-        for key in cut_off:
-            self._store.delete(f"{_cut_off_prefix(self.owner)}{key}")
+
+    def forget_cut_off(self) -> None:
+        """Remove our notes, when no other attempt will need them."""
+        for name in self._store.list(_cut_off_prefix(self.owner)):
+            self._store.delete(name)
 
     def _newest(self, key: str) -> str | None:
         return next(iter(self._store.list(f"claims/{key}/")[-1:]), None)

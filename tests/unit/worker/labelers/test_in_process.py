@@ -248,3 +248,17 @@ def test_a_calculator_that_wants_a_configuration_says_where_it_comes_from(parame
         AseLabeler.from_settings(AseEngine(calculator="ase.calculators.orca:ORCA", parameters=parameters))
     assert refused.value.reason is Reason.DATA_INVALID
     assert "docs/own-engine.md" in refused.value.message
+
+
+def make_for_a_gpu():
+    raise RuntimeError("No CUDA GPUs are available")
+
+
+@pytest.mark.parametrize("name", ["make_for_a_gpu", "nothing_of_the_kind"])
+def test_a_calculator_that_a_machine_cannot_make_is_not_the_specs_fault(name):
+    settings = AseEngine(calculator=f"{__name__}:{name}")
+    with pytest.raises(StageError, match=r"spec\.labeling\.engine\.ase\.calculator") as caught:
+        AseLabeler.from_settings(settings)
+    of_machine = name == "make_for_a_gpu"
+    assert (caught.value.exit_code is ExitCode.TRANSIENT) == of_machine
+    assert ("If it needs a GPU, ask for one in spec.pods" in caught.value.message) == of_machine

@@ -42,6 +42,8 @@ class Moody(EMT):
             os.kill(os.getpid(), signal.SIGKILL)
         if mood == "Pd":
             raise KeyError("no such thing")
+        if mood == "Pt":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         super().calculate(atoms, *given)
 
 
@@ -81,6 +83,8 @@ def test_one_child_computes_until_something_hangs_or_dies_in_it(tmp_path):
         assert len(children(tmp_path)) == 1
         hung, after, killed = (labeler.compute(task(element)) for element in ("Ag", "Cu", "Au"))
         raised, again = (labeler.compute(task(element)) for element in ("Pd", "Cu"))
+        assert len(children(tmp_path)) == 3
+        faulty, sound = (labeler.compute(task(element)) for element in ("Pt", "Cu"))
     assert hung.reason == "TimedOut"
     assert "spec.labeling.timeoutSeconds, 5 s" in hung.message
     assert gone(int((tmp_path / "grandchild").read_text())), "what the calculator had started has ended with it"
@@ -88,7 +92,8 @@ def test_one_child_computes_until_something_hangs_or_dies_in_it(tmp_path):
     assert killed.reason == "EngineKilled"
     assert (raised.reason, raised.message) == ("EngineError", "KeyError: 'no such thing'")
     assert again.ok, "whatever a calculator raises ends its own label only"
-    assert len(children(tmp_path)) == 3
+    assert (faulty.by_machine, sound.ok) == (True, True)
+    assert len(children(tmp_path)) == 4, "a GPU that has failed answers its process no more"
     assert all(gone(int(name.removeprefix("computed-"))) for name in children(tmp_path))
     for seed, verdict in zip((1, 2), first, strict=True):
         (frame,), (here,) = verdict.frames, AseLabeler(EMT).compute(task(seed=seed)).frames

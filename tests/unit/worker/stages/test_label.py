@@ -236,22 +236,55 @@ def killed_at(labeler: Fails, call: int, loop: Loop, selected: StageRef, monkeyp
             label(loop, selected)
 
 
-def test_what_kills_its_container_comes_last_and_the_second_time_is_a_failed_label(tmp_path, fails, monkeypatch):
+def test_what_kills_its_container_comes_last_and_the_third_time_is_a_failed_label(tmp_path, fails, monkeypatch):
     loop = Loop(tmp_path)
     labeler, selected = fails(""), select(loop, trajectory=False)
     killed_at(labeler, 1, loop, selected, monkeypatch)
     assert (labeler.calls, counts(loop)["wasted"]) == (1, 0)
     killed_at(labeler, 1, loop, selected, monkeypatch)
     assert (labeler.calls, counts(loop)["wasted"]) == (2, 1), "the third task was done before"
+    killed_at(labeler, 0, loop, selected, monkeypatch)
     result = label(loop, selected)
-    assert labeler.calls == 2, "no third try"
+    assert labeler.calls == 2, "no fourth try"
     assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert (failures[0]["task"], failures[0]["reason"]) == (1, "EngineKilled")
-    assert "most likely out of memory: raise spec.pods.label.resources.limits.memory" in failures[0]["message"]
-    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 1}
-    assert held(loop) == []
+    assert "out of memory: raise spec.pods.label.resources.limits.memory" in failures[0]["message"]
+    assert "Or its nodes went" in failures[0]["message"]
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 2}
+    assert (held(loop), loop.store.list("claims/cut-off/")) == ([], [])
     assert label(loop, selected, memory="8Gi").outcome == LabelOutcome(labels=3, failed=0, reused=0)
+
+
+def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_thrice(tmp_path, monkeypatch):
+    class OnABadNode:
+        """Its GPU fails in the second calculation, and in each one after that."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def compute(self, calculation: Calculation) -> Verdict:
+            self.calls += 1
+            if self.calls == 1:
+                return AseLabeler(EMT).compute(calculation)
+            return Verdict(reason=LabelFailure.ENGINE_ERROR, message="CUDA error: an illegal memory access")
+
+    monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *_: nullcontext(OnABadNode()))
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    for paid in (1, 2):
+        with pytest.raises(StageError, match=r"calculation 1 met a fault .* look at the nodes: CUDA error") as caught:
+            label(loop, selected)
+        assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
+        assert counts(loop) == {"paid": paid, "reused": 0, "failed": 0, "wasted": paid}
+        assert held(loop) == []
+    third = OnABadNode()
+    third.calls = 1
+    monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *_: nullcontext(third))
+    result = label(loop, selected)
+    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
+    assert (failures[0]["reason"], failures[0]["message"]) == ("EngineError", "CUDA error: an illegal memory access")
 
 
 def test_a_kill_after_a_signal_is_no_fault_of_what_ran(tmp_path):

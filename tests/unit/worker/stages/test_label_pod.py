@@ -128,11 +128,12 @@ def test_an_engine_that_never_beats_is_lost_and_its_claims_are_free(tmp_path, mo
     assert counts(loop)["wasted"] == 1, "only what had begun was cut off"
 
 
-def test_what_takes_the_engines_container_along_runs_last_and_fails_the_second_time(tmp_path, monkeypatch, image):
+def test_what_takes_the_engines_container_along_runs_last_and_fails_the_third_time(tmp_path, monkeypatch, image):
     monkeypatch.setattr(label_pod, "HEARTBEAT_LOST_SECONDS", 0.5)
     loop = Loop(tmp_path)
     selected = select(loop, trajectory=False)
-    for attempt, order in enumerate(["000000 tasks/000001 tasks/000002", "000000 tasks/000002 tasks/000001"]):
+    last = "000000 tasks/000002 tasks/000001"
+    for attempt, order in enumerate(["000000 tasks/000001 tasks/000002", last, last]):
         context = context_of(loop, selected, f"pod-{attempt}", POD)
         label_pod.stage_in(context)
         shared = context.workdir / "engine"
@@ -141,10 +142,26 @@ def test_what_takes_the_engines_container_along_runs_last_and_fails_the_second_t
         with pytest.raises(StageError, match="the engine's container ended"):
             label_pod.stage_out(context)
     assert held(loop) == []
-    assert counts(loop) == {"paid": 1, "reused": 0, "failed": 1, "wasted": 1}
+    assert counts(loop) == {"paid": 1, "reused": 0, "failed": 1, "wasted": 2}
     context = context_of(loop, selected, "last", POD)
     label_pod.stage_in(context)
     assert "for task in tasks/000000 tasks/000002; do" in (context.workdir / "engine" / "run.sh").read_text()
+
+
+def test_a_disk_that_is_full_fails_no_label(tmp_path, image):
+    """Nor would what comes after: the program cannot write, nor can our script."""
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    label_pod.stage_in(context)
+    first, second, _ = sorted((context.workdir / "engine" / "tasks").iterdir())
+    (first / "exit_code").write_text("2\n")
+    (first / "engine.out").write_text("no such basis set")
+    (second / "exit_code").touch()
+    with pytest.raises(StageError, match="exit_code is empty: it could not be written") as caught:
+        label_pod.stage_out(context)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.ENGINE_LOST)
+    assert held(loop) == []
+    assert counts(loop) == {"paid": 1, "reused": 0, "failed": 1, "wasted": 1}
 
 
 def test_what_another_job_gave_up_costs_none_of_this_ones_tries(tmp_path, monkeypatch, image):

@@ -210,19 +210,23 @@ class LabelDesk:
         """If the work ends by an error, free what is not settled, so that nobody waits for it."""
         try:
             yield
-        except BaseException:
-            try:
-                at_once(self._give_up, [entry for entry in self.ours if entry.key not in self.records])
-                self._labels.leave()
-            except StageError as error:
-                # of the store, most likely, as what ended the work; claims expire by themselves
-                _log.warning("claims are not given back: %s", error.message)
+        except BaseException as error:
+            # a store that is away takes nothing back; claims expire, and the next attempt finds what was computed
+            if not (isinstance(error, StageError) and error.reason is Reason.STORE_UNAVAILABLE):
+                self._give_up()
             raise
 
-    def _give_up(self, entry: Entry) -> None:
-        if entry in self._begun and entry.key in self._labels.generations:
-            self._ledger.waste(entry.key, entry.task.labels)
-        self._labels.release(entry.key)
+    def _give_up(self) -> None:
+        def free(entry: Entry) -> None:
+            if entry in self._begun and entry.key in self._labels.generations:
+                self._ledger.waste(entry.key, entry.task.labels)
+            self._labels.release(entry.key)
+
+        try:
+            at_once(free, [entry for entry in self.ours if entry.key not in self.records])
+            self._labels.leave()
+        except StageError as error:
+            _log.warning("claims are not given back: %s", error.message)
 
     def give_back(self, entry: Entry) -> None:
         """Give a claim back whose calculation was cut off."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pfd_operator.contract.containers import ENGINE_FOLDER, RUN_SCRIPT
@@ -15,7 +16,7 @@ from pfd_operator.contract.probe import PROBE_FILE
 from pfd_operator.contract.program import COMMAND_FILE, EXIT_CODE_FILE, LOG_FILE
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams
-from pfd_worker.errors import preempted, transient
+from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.label_desk import Entry, LabelDesk
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import exit_code_of, failed, text_of
@@ -31,6 +32,7 @@ _STOP = "stop"
 """By it stage-out tells the engine's container to end. A folder: making one follows no link."""
 _OURS = "ours.json"
 """What stage-in has claimed, for stage-out."""
+_log = logging.getLogger(__name__)
 
 # POSIX sh and nothing else: it runs in any engine's image. One killed calculation must not stop the others, so the
 # script never fails itself; what became of a calculation is judged from its files.
@@ -133,36 +135,49 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
     """Wait for the engine and settle each calculation that has ended."""
     desk.adopt(json.loads((context.workdir / _OURS).read_text()))
     waiting = {entry.number: entry for entry in desk.ours if entry.key not in desk.records}
-    last_settled = time.monotonic()
+    ended_at = time.time()
     alive_at = time.monotonic()
     beat: float | None = None
     while waiting:
         desk.begin(_started(context.workdir, list(waiting.values())))
         finished = (_shared(context.workdir) / "done").exists()
-        for number, entry in list(waiting.items()):
-            folder = _folder(context.workdir, entry)
-            verdict = _verdict(entry, folder)
-            if verdict is None:
-                continue
-            desk.settle(entry, verdict, time.monotonic() - last_settled)
-            last_settled = time.monotonic()
-            # densities and orbitals of every calculation of a pod would fill the node's disk
-            shutil.rmtree(folder, ignore_errors=True)
-            del waiting[number]
-        if not waiting:
-            break
-        if context.stopping.is_set():
-            raise preempted(f"stopped with {len(waiting)} calculations to go")
         new_beat = _modified(_shared(context.workdir) / "heartbeat")
         if new_beat != beat:
             beat, alive_at = new_beat, time.monotonic()
         lost = time.monotonic() - alive_at > HEARTBEAT_LOST_SECONDS
+        try:
+            for ended, entry, verdict in _ended(context.workdir, waiting.values()):
+                desk.settle(entry, verdict, max(0.0, ended - ended_at))
+                ended_at = max(ended, ended_at)
+                # densities and orbitals of every calculation of a pod would fill the node's disk
+                shutil.rmtree(_folder(context.workdir, entry), ignore_errors=True)
+                del waiting[entry.number]
+        except StageError as error:
+            if error.reason is not Reason.STORE_UNAVAILABLE or finished or lost:
+                raise
+            # the engine needs no store, and what it has finished is whole on the disk
+            _log.warning("results wait for the store: %s", error.message)
+        if not waiting:
+            break
+        if context.stopping.is_set():
+            raise preempted(f"stopped with {len(waiting)} calculations to go")
         for entry in _started(context.workdir, list(waiting.values())) if lost else ():
             desk.cut_off(entry)
             desk.give_back(entry)
         if finished or lost:
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         time.sleep(_POLL_SECONDS)
+
+
+def _ended(workdir: Path, entries: Iterable[Entry]) -> list[tuple[float, Entry, Verdict]]:
+    """Return when calculations ended and what became of them; what a fault of the machine ended, and the pod, last."""
+    found = []
+    for entry in entries:
+        folder = _folder(workdir, entry)
+        verdict = _verdict(entry, folder)
+        if verdict is not None:
+            found.append((_modified(folder / EXIT_CODE_FILE) or 0.0, entry, verdict))
+    return sorted(found, key=lambda each: (each[2].by_machine, each[0]))
 
 
 def _verdict(entry: Entry, folder: Path) -> Verdict | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import LabelParams, StageRef
 from pfd_worker import label_pod
-from pfd_worker.errors import StageError
+from pfd_worker.errors import StageError, transient
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.outputs import exit_code_of
 from pfd_worker.store.labels import LabelStore
+from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, held, select
 from tests.unit.worker.stages.loop import LABEL, Loop
 
@@ -250,6 +252,64 @@ def test_what_a_lost_node_was_computing_is_wasted_and_no_other_claim_of_its_pod(
     label_pod.stage_in(context)
     assert "for task in tasks/000000 tasks/000002 tasks/000001; do" in (context.workdir / "engine/run.sh").read_text()
     assert counts(loop)["wasted"] == 1
+
+
+def away(answers: int, method):
+    """Return a method that finds the store away so many times."""
+    left = [answers]
+
+    def ask(*given, **named):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise transient(Reason.STORE_UNAVAILABLE, "nobody answers")
+        return method(*given, **named)
+
+    return ask
+
+
+@pytest.mark.parametrize(("kind", "name"), [(LabelStore, "save"), (Ledger, "enter"), (LabelStore, "release")])
+def test_what_the_engine_has_finished_waits_for_the_store(tmp_path, image, monkeypatch, kind, name):
+    monkeypatch.setattr(label_pod, "_POLL_SECONDS", 0.0)
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    label_pod.stage_in(context)
+    for folder in (context.workdir / "engine" / "tasks").iterdir():
+        (folder / "exit_code").write_text("3\n")
+    monkeypatch.setattr(kind, name, away(2, getattr(kind, name)))
+    assert label_pod.stage_out(context).outcome == LabelOutcome(labels=0, failed=3, reused=0)
+    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
+    assert held(loop) == []
+
+
+def test_a_pod_whose_engine_has_ended_gives_up_when_the_store_has_been_away_for_long(tmp_path, image, monkeypatch):
+    """Nor does it ask that store to take claims back: the next attempt has them by its name."""
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    context = context_of(loop, selected, "lost", POD)
+    label_pod.stage_in(context)
+    for folder in (context.workdir / "engine" / "tasks").iterdir():
+        (folder / "exit_code").write_text("3\n")
+    (context.workdir / "engine" / "done").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelStore, "save", away(1, LabelStore.save))
+        patch.setattr(LabelStore, "release", lambda *_: pytest.fail("the store is away"))
+        with pytest.raises(StageError, match="nobody answers"):
+            label_pod.stage_out(context)
+    label_pod.stage_in(context_of(loop, selected, "next", POD))
+    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 0}
+
+
+def test_a_calculation_took_from_the_end_of_the_one_before_to_its_own(tmp_path, image):
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    label_pod.stage_in(context)
+    now = time.time()
+    for folder, after in zip(sorted((context.workdir / "engine" / "tasks").iterdir()), (300, 100, 1000), strict=True):
+        (folder / "exit_code").write_text("3\n")
+        os.utime(folder / "exit_code", (now + after, now + after))
+    label_pod.stage_out(context)
+    records = [json.loads(loop.store.get(name) or b"") for name in loop.store.list("labels/")]
+    assert sorted(record["seconds"] for record in records) == pytest.approx([100, 200, 700], abs=10)
 
 
 def test_what_an_engine_puts_in_the_place_of_our_files_fails_its_labels_only(tmp_path, image):

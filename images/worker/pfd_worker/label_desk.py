@@ -6,27 +6,20 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from ase import Atoms
 
-from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.selection import NOISE
-from pfd_operator.contract.stage import LabelParams
-from pfd_worker import stage_files
 from pfd_worker.errors import StageError, preempted, transient
-from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, tasks_of_index
+from pfd_worker.label_entries import Entry, entries_of_index
+from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
-from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.lease import Lease
 from pfd_worker.store.ledger import BookEntry, Ledger
-from pfd_worker.store.manifests import stored_manifest
 
 _WAIT_SECONDS = 2.0
 _CUT_OFFS = 3
@@ -37,21 +30,6 @@ _KILLED = Verdict(
     "spec.pods.label.resources.limits.memory, or use smaller frames. Or its nodes went: their events say so.",
 )
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A task of this index, by its number in the whole list."""
-
-    number: int
-    key: str
-    task: Task
-    calculation: Calculation
-    engine: Engine
-    described: dict[str, Any]
-    """The engine with its content, as the key holds it."""
-    own_key: str
-    """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
 class LabelDesk:
@@ -65,33 +43,15 @@ class LabelDesk:
 
     def __init__(self, context: StageContext, engine: Engine) -> None:
         self.context = context
-        # the spec names pseudopotentials and programs; what they are is known only where they are
-        content = {"content": context.engine_content}
-        tighter = context.params(LabelParams).tighter or engine
-        self._engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
         spec = context.spec
-        before = stored_manifest(context.store, context.digest, context.index)
-        self._final_for = [spec.digest]
-        if before is not None and before.again:
-            self._final_for.append(before.files[stage_files.FAILURES].key)
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
         self.lease = Lease(self._labels, context.stopping)
         self._cut_off = self._labels.cut_off()
         self._begun: Collection[Entry] = ()
-        self.entries = self._read_entries()
+        self.entries = entries_of_index(context, engine)
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
-
-    def _read_entries(self) -> list[Entry]:
-        entries = []
-        for number, task, frame in tasks_of_index(self.context):
-            calculation = Calculation(frame, task.aimd)
-            engine, described = self._engines[task.purpose == NOISE]
-            key = calculation.key(described)
-            own_key = digest_of([key, *self._final_for])
-            entries.append(Entry(number, key, task, calculation, engine, described, own_key))
-        return entries
 
     def triage(self) -> list[Entry]:
         """Take what is stored, claim what is free; return what is ours to compute, equal structures once.
@@ -106,7 +66,7 @@ class LabelDesk:
 
     def _claim(self, entry: Entry) -> Entry | None:
         if self.context.stopping.is_set():
-            raise preempted(f"stopped after {len(self.ours)} calculations were claimed, before any was begun")
+            raise preempted("stopped while calculations were claimed; the claims are given back")
         self.lease.keep()
         ours, taken_from = self._labels.claim(entry.key)
         if not ours:

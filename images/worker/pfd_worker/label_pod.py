@@ -17,7 +17,8 @@ from pfd_operator.contract.program import COMMAND_FILE, EXIT_CODE_FILE, LOG_FILE
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import StageError, preempted, transient
-from pfd_worker.label_desk import Entry, LabelDesk
+from pfd_worker.label_desk import LabelDesk
+from pfd_worker.label_entries import Entry
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.outputs import exit_code_of, failed, text_of
 from pfd_worker.labelers.registry import external_labeler

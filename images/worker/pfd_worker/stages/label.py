@@ -14,7 +14,8 @@ from itertools import groupby
 
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import preempted
-from pfd_worker.label_desk import Entry, LabelDesk
+from pfd_worker.label_desk import LabelDesk
+from pfd_worker.label_entries import Entry
 from pfd_worker.labelers.base import InProcessLabeler
 from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.stage_context import StageContext, StageOutput

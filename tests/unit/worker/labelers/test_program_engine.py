@@ -13,7 +13,7 @@ from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
 from pfd_worker import label_pod
 from pfd_worker.frames import energy_of, virial_of
-from pfd_worker.label_desk import Entry
+from pfd_worker.label_entries import Entry
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.registry import external_labeler
 from pfd_worker.labelers.task import Calculation

@@ -350,7 +350,7 @@ def test_sigterm_while_claims_are_made_gives_them_back_and_wastes_nothing(tmp_pa
         return claim(key)
 
     desk._labels.claim = claim_and_stop
-    with pytest.raises(StageError, match="before any was begun") as caught, desk.claims_freed():
+    with pytest.raises(StageError, match="stopped while calculations were claimed") as caught, desk.claims_freed():
         desk.triage()
     assert caught.value.exit_code == ExitCode.PREEMPTED
     assert held(loop) == []

@@ -44,9 +44,9 @@ class Session:
         self.ending = ending
 
     def command(self, resumed):
-        # the next checkpoint is there when this one was taken to the store, or has not been for 4 s
+        # the next checkpoint is there when this one was taken to the store, or has not been for 10 s
         store = self.folder.parent / "store/stages" / ("0" * 64) / "checkpoints"
-        taken = f"for i in $(seq 40); do ls {store}/step-*%d.pt >/dev/null 2>&1 && break; sleep 0.1; done"
+        taken = f"for i in $(seq 100); do ls {store}/step-*%d.pt >/dev/null 2>&1 && break; sleep 0.1; done"
         lines = [f"echo {error} > part; mv part {step}.pt; {taken % step}" for step, error in self.errors.items()]
         return ["sh", "-c", "\n".join([*lines, self.ending])]
 

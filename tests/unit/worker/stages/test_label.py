@@ -339,7 +339,9 @@ def test_who_is_killed_while_it_takes_over_forgets_nothing_of_the_attempt_before
     assert counts(loop)["wasted"] == 1
 
 
-def test_sigterm_while_claims_are_made_gives_them_back_and_wastes_nothing(tmp_path):
+def test_sigterm_while_claims_are_made_gives_them_back_and_wastes_nothing(tmp_path, monkeypatch):
+    # all at once, every claim might be made before the first of them tells
+    monkeypatch.setattr("pfd_worker.label_desk.at_once", lambda work, items: [work(item) for item in items])
     loop = Loop(tmp_path)
     selected = select(loop)
     desk = desk_of(context_of(loop, selected))

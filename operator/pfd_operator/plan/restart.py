@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
+from pfd_operator.api.status import ActiveStage, ActiveState, DistillJobStatus, JobStatus
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .attempts import DELETION_LOOK_SECONDS, halt
@@ -92,13 +92,13 @@ def _begins_anew(draft: Draft, iteration: int) -> bool:
 
 
 def _begun_with(draft: Draft) -> str:
-    """Return which teacher a job begins anew with, as the end of a sentence; nothing if with none."""
+    """Return which FineTuneJob's model a job begins anew with, as the end of a sentence; nothing if with none."""
     hindrance = draft.recipe.hindrance(draft.spec, draft.observed, draft.settings)
     if hindrance is None:
         return taken_over(draft.observed.teacher)
-    if hindrance.reason not in (OperatorReason.TEACHER_PENDING, OperatorReason.TEACHER_FAILED):
+    if not isinstance(draft.status, DistillJobStatus) or draft.status.teacher is None:
         return ""
-    return f". It keeps the teacher that it had; a job that starts now says: {hindrance.message}"
+    return f". It keeps the teacher that it had, since a new job could not begin: {hindrance.message}"
 
 
 def _can_begin(draft: Draft, proposed: JobStatus) -> bool:

@@ -11,6 +11,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import ExploreParams, PrepareParams, StageKind, TrainParams
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedTeacher
 from tests.unit.operator.plan.plan_samples import (
@@ -351,11 +352,12 @@ def test_the_start_can_be_done_again() -> None:
     ("teacher", "taken", "named"),
     [
         (OTHER_TEACHER, OTHER_TEACHER, "with the model of iteration 2 of FineTuneJob silicon: it ended as Converged"),
-        (None, TEACHER, "keeps the teacher that it had; a job that starts now says: waits for the teacher: there"),
+        (None, TEACHER, "keeps the teacher that it had, since a new job could not begin: waits for the teacher: there"),
         (replace(OTHER_TEACHER, phase=Phase.RUNNING), TEACHER, "FineTuneJob silicon has not ended"),
         (replace(OTHER_TEACHER, phase=Phase.CANCELLED), TEACHER, "FineTuneJob silicon was stopped before its end"),
+        (replace(OTHER_TEACHER, apart=Apart.STRUCTURES), TEACHER, "but that of the teacher, FineTuneJob silicon"),
     ],
-    ids=["gone on", "deleted", "runs again", "stopped"],
+    ids=["gone on", "deleted", "runs again", "stopped", "with other starts"],
 )
 def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
     teacher: ObservedTeacher | None, taken: ObservedTeacher, named: str

@@ -37,13 +37,14 @@ def follow(draft: Draft) -> None:
     if job.deleting:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
+    known_before = draft.status.labels.paid
     _note_job(draft, job)
     ended = end_of(job, draft.spec.pods.of(active.stage).resources.memory_limit, draft.running.told)
     if ended is None and _hangs(draft, job):
         ended = lost(active.stage, f"Job {job.name}")
     if isinstance(ended, Success) and asks_too_much(draft, ended):
         close_attempt(draft, job)
-        select_anew(draft, ended)
+        select_anew(draft, known_before)
     elif isinstance(ended, Success) and (failure := _incomplete(draft, ended.lacking)) is not None:
         fail(draft, failure)
     elif isinstance(ended, Success):

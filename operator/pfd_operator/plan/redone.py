@@ -10,7 +10,7 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
-from .outcome import found_by, take_labels
+from .outcome import found_by
 from .recipe import Position, position_of
 
 
@@ -58,17 +58,21 @@ def asks_too_much(draft: Draft, success: Success) -> bool:
     selected = found_by(success.results, SelectOutcome)
     if selected is None or (draft.status.paid_when_first_begun and success.results[0].reused):
         return False
-    return selected.labels > labels_left(draft.spec, take_labels(draft.status, success.results))
+    return selected.labels > labels_left(draft.spec, draft.status)
 
 
-def select_anew(draft: Draft, success: Success) -> None:
-    """Let the selection be made again by what is left now; nothing of it was labelled yet."""
-    before = draft.status.labels.paid
-    draft.status = take_labels(draft.status, success.results)
+def select_anew(draft: Draft, known_before: int) -> None:
+    """Let the selection be made again by what is left now; nothing of it was labelled yet.
+
+    Parameters
+    ----------
+    known_before
+        Labels that were known to be paid for before the selection told its count.
+    """
     draft.set(paid_when_first_begun={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     counted = draft.status.labels.paid
-    why = f"{counted} are paid for, not {before}" if counted > before else "the budget was lowered since"
+    why = f"{counted} are paid for, not {known_before}" if counted > known_before else "the budget was lowered since"
     words = f"asked for more labels than are left ({why})"
     draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
 

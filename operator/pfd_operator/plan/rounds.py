@@ -22,7 +22,7 @@ from pfd_operator.contract.systems import System
 
 from .budget import labels_left
 from .names import structures_key
-from .outcome import AnyStatus, found_by, take_labels
+from .outcome import AnyStatus, found_by
 from .recipe import Ending, Position
 from .strata import holdout_exploration
 
@@ -123,8 +123,7 @@ def prepared(system: System) -> PreparedSystem:
 
 
 def take_counts(spec: JobSpec, status: AnyStatus, results: Sequence[StageResult]) -> AnyStatus:
-    """Return the status with what is taken alike in all recipes: labels, structures, and the tasks that label has."""
-    status = take_labels(status, results)
+    """Return the status with what is taken alike in all recipes: structures, and the tasks that label has."""
     if (prepared := found_by(results, PrepareOutcome)) is not None:
         if (structures := prepared.training_structures.get(spec.holdout.apart)) is not None:
             status = with_count(status, TRAINING_STRUCTURES, structures)

@@ -237,6 +237,8 @@ def test_labels_that_no_pod_told_of_are_counted_by_the_selection_that_follows_a_
     run.answer = answer
     again = created(run.decision)
     assert (again.spec.stage, frames(again)) == (StageKind.SELECT, 2)
+    (told,) = run.decision.events
+    assert told.message.endswith("asked for more labels than are left (12 are paid for, not 9)")
     assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest == again.spec.digest
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pfd_operator.api.status import ActiveState
 
 from .draft import Draft
-from .jobs import Success, end_of, is_live
+from .jobs import is_live
 from .types import DeleteJobs, ObservedJob
 
 KEPT_JOBS = 12
@@ -41,7 +41,7 @@ def tidy(draft: Draft) -> None:
 
 def _is_surplus(draft: Draft, job: ObservedJob, last: ObservedJob) -> bool:
     if draft.status.phase.terminal:
-        return job is not last and isinstance(end_of(job, None), Success)
+        return job is not last and job.finished == "Complete"
     return job.iteration <= draft.status.iteration - ITERATIONS_WITH_JOBS
 
 

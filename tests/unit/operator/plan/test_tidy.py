@@ -72,6 +72,17 @@ def test_failed_jobs_stay_with_their_logs() -> None:
     assert all(action.iteration == 0 for action in deletions(run) if isinstance(action, DeleteJobs))
 
 
+def test_jobs_that_went_well_go_also_when_their_pods_went_before_with_their_nodes() -> None:
+    run = Run(resource(convergence=NEVER, budget={"maxIterations": 1, "maxLabels": 40}))
+    done = [replace(job, pods=()) for job in history(run, 1, StageKind.TRAIN)]
+    run.step(*done, replace(succeeded(created(run.decision)), created_at=START + timedelta(seconds=99)))
+    assert run.status.phase.terminal
+    assert [(action.iteration, len(action.stages)) for action in deletions(run) if isinstance(action, DeleteJobs)] == [
+        (0, 5),
+        (1, 3),
+    ]
+
+
 def test_many_attempts_at_one_stage_do_not_pile_up() -> None:
     run = Run()
     planned = run.until(0, StageKind.PREPARE)

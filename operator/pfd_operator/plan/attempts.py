@@ -195,8 +195,8 @@ def _record(draft: Draft, success: Success) -> None:
     )
     draft.status = add_record(draft.status, record)
     if success.lacking is not None:
-        words = f"{position} goes on without {success.missing} of its {job.completions} pods' results"
-        draft.tell(OperatorReason.STAGE_INCOMPLETE, f"{words}; one said {success.lacking.message}", warning=True)
+        words = f"{position} {_lacks(success, job)}; of one: {success.lacking.message}"
+        draft.tell(OperatorReason.STAGE_INCOMPLETE, words, warning=True)
     draft.show_nothing_stuck()
     take_cautions(draft, active.stage, success.results)
     if active.stage is StageKind.TRAIN and draft.status.iterations:
@@ -204,6 +204,19 @@ def _record(draft: Draft, success: Success) -> None:
         draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, words)
         # one Event for the whole iteration: each is a write
         draft.tell(OperatorReason.ITERATION_ENDED, f"iteration {active.iteration}: {_durations(draft)}. {words}")
+
+
+def _lacks(success: Success, job: ObservedJob) -> str:
+    """Return what a stage of several pods goes on without, or may, as the end of a sentence."""
+    lacks = []
+    if success.missing:
+        lacks.append(f"goes on without {success.missing} of its {job.completions} pods' results")
+    if success.unheard:
+        lacks.append(
+            f"did not hear {success.unheard} of its {job.completions} pods, which ended well: their results are used "
+            f"if they are below stages/{success.digest}"
+        )
+    return " and ".join(lacks)
 
 
 def _durations(draft: Draft) -> str:

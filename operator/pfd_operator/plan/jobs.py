@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
@@ -24,18 +24,19 @@ class Success:
     """Where the results are, as pods have told: that is not always what was asked for."""
     results: tuple[StageResult, ...]
     missing: int = 0
-    """Indexes that failed finally, or of which it was not seen where their results are."""
+    """Indexes that failed finally."""
+    unheard: int = 0
+    """Indexes that succeeded, of which it was not seen where their results are."""
     lacking: Failure | None = None
-    """Why, if some are missing: an outage, or else what the last of their pods said."""
+    """Why, if there are such indexes: an outage, or else what the last of their pods said."""
 
 
-NOTHING_TOLD = Told()
 _GRAVEST_FIRST = (Remedy.FAIL, Remedy.BUDGET, Remedy.RETRY_FREE, Remedy.OUTAGE, Remedy.RETRY)
 Ended = Success | Failure | None
 """None: it goes on."""
 
 
-def end_of(job: ObservedJob, memory_limit: str | None, told: Told = NOTHING_TOLD) -> Ended:
+def end_of(job: ObservedJob, memory_limit: str | None, told: Told) -> Ended:
     """Return how a Job ended, as its pods show it; pods are ahead of their Job's own conditions by a second.
 
     Parameters
@@ -43,7 +44,7 @@ def end_of(job: ObservedJob, memory_limit: str | None, told: Told = NOTHING_TOLD
     memory_limit
         Of the stage's main container, as the user wrote it; None if there is none.
     told
-        What pods have said that may be gone.
+        What pods have said, those that are gone and those that are seen.
     """
     if job.completions is None:
         return _single(job, memory_limit)
@@ -135,7 +136,6 @@ def _cause(failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure:
 
 def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told: Told) -> Ended:
     results = tuple(_results_by_index(job).values())
-    told = with_pods_seen(told, job)
     heard = read_indexes(told.indexes)
     done = heard | {pod.index for pod in job.pods if pod.phase == "Succeeded"}
     failures = [
@@ -150,14 +150,19 @@ def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told:
         return disagreement(job.stage)
     if job.finished is None and job.succeeded_indexes + job.failed_indexes < completions:
         return None
+    succeeded = max(job.succeeded_indexes, len(heard))
+    missing, unheard = completions - succeeded, succeeded - len(heard)
     said = _last_words(failures)
-    if len(done) < job.succeeded_indexes or not said:
+    unseen = len(done) < job.succeeded_indexes or not said
+    if unseen:
         said.append(lost(job.stage, f"a pod of Job {job.name}"))
-    why = next((failure for failure in said if failure.remedy is Remedy.OUTAGE), said[-1])
+    gravest = (Remedy.OUTAGE,) if heard else (Remedy.FAIL, Remedy.OUTAGE)
+    # where no index failed finally, pods that failed were followed by others that are not seen
+    grave = [failure for remedy in gravest for failure in said if failure.remedy is remedy] if missing else []
+    why = replace(next(iter(grave), said[-1]), unseen=unseen)
     if not heard:
-        return next((failure for failure in said if failure.remedy is Remedy.FAIL), why)
-    missing = completions - len(heard)
-    return Success(told.digest, results, missing, why if missing else None)
+        return why
+    return Success(told.digest, results, missing, unheard, why if missing or unheard else None)
 
 
 def _last_words(failures: Sequence[tuple[ObservedPod, Failure]]) -> list[Failure]:

@@ -9,9 +9,10 @@ from typing import Any
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord
+from pfd_operator.api.status import Condition, DistillJobStatus, FineTuneJobStatus, JobStatus, TeacherRecord, Told
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.jobs import Ended, end_of, with_pods_seen
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.types import (
     CreateJob,
@@ -106,6 +107,11 @@ def succeeded(planned: PlannedJob, answer: Answer = good_result) -> ObservedJob:
         for i in range(planned.completions)
     ]
     return job_of(planned, *pods, succeeded_indexes=planned.completions)
+
+
+def end_as_seen(job: ObservedJob, told: Told | None = None) -> Ended:
+    """How a Job ended, of which pods had said something before that may be gone."""
+    return end_of(job, None, with_pods_seen(told or Told(), job))
 
 
 def condition(status: JobStatus, kind: ConditionType) -> Condition:

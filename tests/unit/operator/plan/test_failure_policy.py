@@ -12,7 +12,7 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
-from pfd_operator.plan.jobs import Success, end_of
+from pfd_operator.plan.jobs import Success
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedJob, ObservedPod, PlannedJob
 from tests.unit.operator.plan.plan_samples import (
     SETTINGS,
@@ -21,6 +21,7 @@ from tests.unit.operator.plan.plan_samples import (
     after,
     condition,
     created,
+    end_as_seen,
     failed_pod,
     job_of,
     pod,
@@ -321,7 +322,7 @@ def test_a_pod_whose_index_succeeded_since_says_nothing() -> None:
     (told,) = run.decision.events
     assert (told.reason, "needs more memory" in told.message) == ("StageIncomplete", True)
     complete = job_of(planned, reached, *succeeded(planned).pods, succeeded_indexes=2, finished="Complete")
-    assert isinstance(end_of(complete, None), Success)
+    assert isinstance(end_as_seen(complete), Success)
 
 
 def test_a_failed_pod_whose_index_is_tried_again_ends_no_stage() -> None:

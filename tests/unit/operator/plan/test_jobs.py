@@ -6,14 +6,25 @@ from dataclasses import replace
 
 import pytest
 
+from pfd_operator.api.conditions import ConditionType
 from pfd_operator.api.status import ActiveState, Told
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
-from pfd_operator.plan.failures import Remedy
-from pfd_operator.plan.jobs import Success, end_of
+from pfd_operator.plan.failures import Failure, Remedy
+from pfd_operator.plan.jobs import Success
 from pfd_operator.plan.types import ObservedJob, ObservedPod, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
-from tests.unit.operator.plan.plan_samples import Run, after, created, failed_pod, job_of, pod, said, succeeded
+from tests.unit.operator.plan.plan_samples import (
+    Run,
+    after,
+    created,
+    end_as_seen,
+    failed_pod,
+    job_of,
+    pod,
+    said,
+    succeeded,
+)
 
 FOUND, EDITED = "ab" * 32, "ef" * 32
 """Names that a label stage commits under, by what its engine was."""
@@ -90,7 +101,7 @@ def test_pods_that_found_other_files_than_those_gone_before_end_the_attempt_at_o
     assert run.status.active.told == Told()
 
 
-def test_a_pod_gone_unheard_among_others_is_asked_for_again_and_missed_in_the_end() -> None:
+def test_a_pod_gone_unheard_among_others_is_asked_for_again_and_in_the_end_its_results_are_used() -> None:
     run, planned = labelling()
     for attempt in (1, 2, 3):
         assert planned.spec.attempt == attempt
@@ -100,7 +111,9 @@ def test_a_pod_gone_unheard_among_others_is_asked_for_again_and_missed_in_the_en
         if attempt < 3:
             planned = created(run.step(ended, seconds=1000))
     (told,) = [event for event in decision.events if event.reason == "StageIncomplete"]
-    assert "goes on without 1 of its 3 pods' results" in told.message
+    assert "did not hear 1 of its 3 pods, which ended well: their results are used if" in told.message
+    assert f"below stages/{FOUND}; of one: a pod of Job {planned.name}" in told.message
+    assert "goes on without" not in told.message
     assert created(decision).spec.inputs["label"].digest == FOUND
 
 
@@ -111,11 +124,12 @@ def test_a_pod_that_ended_well_and_said_nothing_is_asked_for_again() -> None:
     assert not decision.unseen
     assert "ended well, but its result was lost" in decision.events[0].message
     silent = [replace(each, result=None) for each in (first, *others)]
-    ended = end_of(complete(planned, *silent), None)
+    ended = end_as_seen(complete(planned, *silent))
     assert not isinstance(ended, Success) and ended is not None and ended.remedy is Remedy.RETRY
 
 
 AWAY, CRASHED = said(Reason.STORE_UNAVAILABLE, "S3 away"), said(Reason.INTERNAL_ERROR, "segfault")
+HICCUP = failed_pod(75, name="try-0", index=0, result=AWAY)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +150,7 @@ def test_an_index_failed_for_the_reason_of_its_last_pod(tries: list[StageResult]
     if not others:
         rest = tuple(failed_pod(1, name=f"pod-{index}", index=index, result=CRASHED) for index in (1, 2))
     count = 2 if others else 0
-    ended = end_of(job_of(planned, *of_first, *rest, succeeded_indexes=count, failed_indexes=3 - count), None)
+    ended = end_as_seen(job_of(planned, *of_first, *rest, succeeded_indexes=count, failed_indexes=3 - count))
     failure = ended.lacking if isinstance(ended, Success) else ended
     assert failure is not None and (failure.remedy, failure.message) == (remedy, tries[-1].message)
 
@@ -144,6 +158,32 @@ def test_an_index_failed_for_the_reason_of_its_last_pod(tries: list[StageResult]
 def test_an_index_that_succeeded_in_a_pod_that_is_gone_has_not_failed() -> None:
     _, planned = labelling()
     _, *others = succeeded(planned, found).pods
-    hiccup = failed_pod(75, name="try-0", index=0, result=AWAY)
-    ended = end_of(complete(planned, hiccup, *others), None, Told(digest=FOUND, indexes="0"))
-    assert isinstance(ended, Success) and (ended.missing, ended.lacking) == (0, None)
+    ended = end_as_seen(complete(planned, HICCUP, *others), Told(digest=FOUND, indexes="0"))
+    assert isinstance(ended, Success) and (ended.missing, ended.unheard, ended.lacking) == (0, 0, None)
+
+
+@pytest.mark.parametrize("seen", [[], [pod(name="try-1", index=0, created_at=after(1))]], ids=["gone", "seen running"])
+def test_an_index_that_succeeded_unseen_after_an_outage_is_asked_for_and_nothing_waits(seen: list[ObservedPod]) -> None:
+    run, planned = labelling()
+    decision = run.step(complete(planned, HICCUP, *seen, *succeeded(planned, found).pods[1:]), seconds=1)
+    assert decision.unseen
+    (told,) = decision.events
+    assert "is gone without an outcome" in told.message
+    assert not [each for each in run.status.conditions if each.type == ConditionType.STUCK and each.status == "True"]
+
+
+def test_an_outage_that_one_index_failed_by_is_confirmed_while_another_that_succeeded_is_not_seen() -> None:
+    _, planned = labelling()
+    failed = replace(HICCUP, name="pod-1", index=1)
+    job = job_of(planned, failed, succeeded(planned, found).pods[2], succeeded_indexes=2, failed_indexes=1)
+    ended = end_as_seen(job)
+    assert isinstance(ended, Success) and ended.lacking is not None
+    assert (ended.missing, ended.unheard) == (1, 1)
+    assert (ended.lacking.remedy, ended.lacking.unseen) == (Remedy.OUTAGE, True)
+
+
+def test_a_lack_of_memory_that_was_overcome_unseen_ends_no_job() -> None:
+    _, planned = labelling()
+    killed = failed_pod(137, name="try-0", index=0, container_reason="OOMKilled")
+    ended = end_as_seen(complete(planned, killed))
+    assert isinstance(ended, Failure) and (ended.remedy, ended.unseen) == (Remedy.RETRY_FREE, True)

@@ -11,10 +11,20 @@ from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.failures import Failure, Remedy
-from pfd_operator.plan.jobs import end_of
 from pfd_operator.plan.types import CreateService, ObservedJob, ObservedPod, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
-from tests.unit.operator.plan.plan_samples import GPU, Run, after, created, failed_pod, job_of, pod, resource, said
+from tests.unit.operator.plan.plan_samples import (
+    GPU,
+    Run,
+    after,
+    created,
+    end_as_seen,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    said,
+)
 
 TWO_NODES = {"training": {"steps": 1000, "nodes": 2}}
 
@@ -48,7 +58,7 @@ def test_one_job_of_all_nodes_with_a_service_and_one_result() -> None:
 def test_a_node_that_is_done_says_nothing_while_the_first_is_not_seen() -> None:
     _, planned = training()
     done = pod("Succeeded", exit_code=0, result=StageResult(ok=True), index=1)
-    assert end_of(job_of(planned, done, nodes=2, completions=None), None) is None
+    assert end_as_seen(job_of(planned, done, nodes=2, completions=None)) is None
 
 
 PREEMPTED = failed_pod(int(ExitCode.PREEMPTED), result=said(Reason.PREEMPTED))
@@ -73,9 +83,9 @@ OUT_OF_MEMORY = failed_pod(137, container_reason="OOMKilled")
 )
 def test_the_end_of_one_is_the_end_of_all_and_one_was_the_cause(pods: list[ObservedPod], remedy: Remedy) -> None:
     _, planned = training()
-    assert end_of(together(planned, [pods[0], pod()]), None) is None
+    assert end_as_seen(together(planned, [pods[0], pod()])) is None
     for order in (pods, pods[::-1]):
-        outcome = end_of(together(planned, order, finished="Failed"), None)
+        outcome = end_as_seen(together(planned, order, finished="Failed"))
         assert isinstance(outcome, Failure)
         assert outcome.remedy is remedy
 

@@ -14,7 +14,7 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.failures import Failure
 from pfd_operator.plan.finetune import FINE_TUNE
-from pfd_operator.plan.jobs import Success, end_of
+from pfd_operator.plan.jobs import Success
 from pfd_operator.plan.outcome import found_by
 from pfd_operator.plan.recipe import Position
 from tests.unit.operator.plan.plan_answers import Answer, good_result, talkative_result
@@ -23,6 +23,7 @@ from tests.unit.operator.plan.plan_samples import (
     condition,
     created,
     distill_resource,
+    end_as_seen,
     failed_pod,
     job_of,
     pod,
@@ -67,10 +68,10 @@ def test_a_stage_of_many_pods_goes_on_without_what_they_found(stage: StageKind) 
 
 def test_pods_of_another_stage_say_nothing() -> None:
     planned = Run().until(0, StageKind.EXPLORE)
-    ended = end_of(succeeded(planned, of_another_stage), None)
+    ended = end_as_seen(succeeded(planned, of_another_stage))
     assert isinstance(ended, Failure) and "an earlier version than the operator" in ended.message
     result = untold(planned.spec)
-    assert end_of(succeeded(planned, untold), None) == Success(planned.spec.digest, (result, result))
+    assert end_as_seen(succeeded(planned, untold)) == Success(planned.spec.digest, (result, result))
 
 
 def test_nothing_is_found_by_no_pod_or_by_a_stage_of_another_kind() -> None:

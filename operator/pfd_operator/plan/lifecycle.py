@@ -92,7 +92,8 @@ def reopen(draft: Draft) -> None:
         return
     draft.status = reopened
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the job was reopened")
-    draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
+    if ending is None:
+        draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
 
 
 def _time_ended_it(draft: Draft) -> bool:

@@ -268,7 +268,8 @@ def test_a_stopped_job_ends_with_the_iterations_that_are_done_if_no_more_are_all
     assert run.step().status.phase is Phase.CANCELLED
     run.edit(stop=None)
     for _ in range(2):
-        assert run.step(seconds=60).actions == ()
+        decision = run.step(seconds=60)
+        assert decision.actions == () and "Resumed" not in [event.reason for event in decision.events]
         assert (run.status.phase, run.status.model) == (Phase.MAX_ITERATIONS, model)
     run.edit(budget={"maxIterations": 4, "maxLabels": 40})
     again = created(run.step(seconds=60)).spec

@@ -48,9 +48,14 @@ def _unready(asked: FineTuneJobRef, teacher: ObservedTeacher) -> Hindrance | Non
     if teacher.phase is Phase.CANCELLED:
         message = (
             f"waits for the teacher: FineTuneJob {asked.name} was stopped before its end, and may go on. Remove its "
-            "spec.stop; so that it ends with the model it has, first lower its spec.budget.maxIterations to the "
-            "iterations that are done"
+            "spec.stop"
         )
+        if teacher.record is not None:
+            message += (
+                "; so that it ends with the model it has, first lower its spec.budget.maxIterations to the iterations "
+                "that are done. If that is iteration 0 alone, which maxIterations does not count, give the model as "
+                f"spec.teacher.uri ({teacher.record.model_uri})"
+            )
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
     if asked.require_converged and teacher.record is not None and teacher.phase is not Phase.CONVERGED:
         message = (

@@ -233,6 +233,8 @@ def test_a_teacher_that_was_stopped_may_go_on_and_is_waited_for(record: TeacherR
     ready = condition(run.status, ConditionType.READY)
     assert (decision.actions, run.status.phase, ready.reason) == ((), Phase.PENDING, "TeacherPending")
     assert "was stopped before its end, and may go on. Remove its spec.stop" in ready.message
+    assert ("maxIterations" in ready.message) is (record is not None)
+    assert record is None or ready.message.endswith(f"give the model as spec.teacher.uri ({record.model_uri})")
     run.teacher = TEACHER
     assert run.to_the_end().phase is Phase.CONVERGED
 

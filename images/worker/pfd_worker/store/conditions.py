@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pfd_operator.contract.result import Reason
+from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.store.objects import ObjectStore
 
@@ -61,7 +61,7 @@ def _needs(right: str, address: str) -> Iterator[None]:
     try:
         yield
     except StageError as error:
-        if error.reason not in _REFUSALS:
+        if error.reason not in _REFUSALS or error.exit_code is not ExitCode.USER_ERROR:
             raise
         raise user_error(
             error.reason,

@@ -7,6 +7,7 @@ from botocore.stub import Stubber
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
+from pfd_worker.store import s3
 from pfd_worker.store.conditions import check_conditional_puts, check_rights, check_writable
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.store.s3 import S3Store
@@ -92,6 +93,16 @@ def test_a_request_that_is_denied_is_named(s3_location):
         store.delete("claims/k/000000")
     assert caught.value.reason is Reason.STORE_DENIED
     assert f"refuses access to DeleteObject of {store.uri('claims/k/000000')} (AccessDenied)" in caught.value.message
+
+
+def test_keys_that_had_expired_before_a_pod_began_lack_no_right(s3_location, monkeypatch):
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    store = S3Store(s3_location)
+    with Stubber(store._client) as answers, pytest.raises(StageError, match="before this pod began") as caught:
+        answers.add_client_error("put_object", "ExpiredToken", "The provided token has expired.", 400)
+        check_writable(store)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_DENIED)
+    assert "needs the right" not in caught.value.message
 
 
 def test_a_store_that_is_away_is_no_right_that_is_missing(tmp_path):

@@ -17,7 +17,7 @@ from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import AbsentError, user_error
 from pfd_worker.store.objects import scheme_and_place
-from pfd_worker.store.s3_errors import BEYOND_END, FAILURES, TAKEN, cause_of, code_of, explained
+from pfd_worker.store.s3_errors import BEYOND_END, FAILURES, TAKEN, WORDLESS, cause_of, code_of, explained
 
 PATIENCE_SECONDS = 600.0
 """How long a store that does not answer is waited for. What a pod holds, a label that was paid for or a checkpoint,
@@ -193,7 +193,7 @@ class S3Store:
             try:
                 answer = request()
             except FAILURES as failure:
-                told = explained(cause_of(failure), self._where, address, self._has_answered)
+                told = explained(self._in_words(cause_of(failure)), self._where, address, self._has_answered)
                 self._has_answered |= isinstance(told, AbsentError)
                 deadline = min(deadline, time.monotonic() + patience)
                 left = deadline - time.monotonic()
@@ -205,3 +205,13 @@ class S3Store:
             else:
                 self._has_answered = True
                 return answer
+
+    def _in_words(self, failure: Exception) -> Exception:
+        """Return why another request is refused, if it is: a HEAD's answer does not say that keys have expired."""
+        if not isinstance(failure, ClientError) or code_of(failure) not in WORDLESS:
+            return failure
+        try:
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(""), MaxKeys=1)
+        except FAILURES as told:
+            return told
+        return failure

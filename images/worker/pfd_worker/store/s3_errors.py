@@ -16,6 +16,8 @@ FAILURES = (ClientError, BotoCoreError, Boto3Error)
 # 409 is not among them: another put of the same key was on its way and may fail, so S3 wants this one repeated
 TAKEN = frozenset({"PreconditionFailed", "412"})
 """Codes of a conditional put that say that there is an object already."""
+WORDLESS = frozenset({"400", "403"})
+"""Codes of an answer that only says that something is refused, as each to a HEAD does."""
 BEYOND_END = frozenset({"InvalidRange", "416"})
 """Codes of a get that say that the object ends before the part that is asked for."""
 
@@ -33,6 +35,8 @@ _DENIED = frozenset(
     }
 )
 _EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired", "RequestExpired"})
+# so MinIO, and whoever has forgotten them, calls temporary keys that have expired
+_UNKNOWN = frozenset({"InvalidAccessKeyId", "InvalidToken"})
 # refused as if the request were wrong, though it was damaged or late on its way, or the server or this node is behind
 _MAY_PASS = frozenset(
     {
@@ -72,13 +76,8 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
             Reason.BUCKET_NOT_FOUND,
             f"spec.artifacts.s3: there is no bucket at {where}. Create it or correct bucket and endpoint.",
         )
-    if code in _DENIED or isinstance(error, NoCredentialsError | PartialCredentialsError):
-        request = f" to {error.operation_name} of {address}" if isinstance(error, ClientError) else ""
-        return user_error(
-            Reason.STORE_DENIED,
-            f"spec.artifacts.s3: {where} refuses access{request} ({code}). Check credentialsSecret (keys "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read, write, list and delete there.",
-        )
+    if code in _DENIED | _EXPIRED or isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return _denied(error, code, where, address, has_answered)
     bundle = os.environ.get("AWS_CA_BUNDLE")
     if isinstance(error, SSLError) and bundle and not Path(bundle).is_file():
         return user_error(
@@ -87,16 +86,24 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
             "trusted. The ConfigMap must be in the job's namespace and hold the bundle under the key ca.crt.",
         )
     if isinstance(error, ClientError):
-        return _refused(error, where, address, has_answered)
+        return _refused(error, where, address)
     return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {code}: {error}")
 
 
-def _refused(error: ClientError, where: str, address: str, has_answered: bool) -> StageError:
+def _denied(error: Exception, code: str, where: str, address: str, has_answered: bool) -> StageError:
+    if code in _EXPIRED or (code in _UNKNOWN and os.environ.get("AWS_SESSION_TOKEN")):
+        return _expired(error, where, has_answered)
+    request = f" to {error.operation_name} of {address}" if isinstance(error, ClientError) else ""
+    return user_error(
+        Reason.STORE_DENIED,
+        f"spec.artifacts.s3: {where} refuses access{request} ({code}). Check credentialsSecret (keys "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may read, write, list and delete there.",
+    )
+
+
+def _refused(error: ClientError, where: str, address: str) -> StageError:
     """Explain an answer whose code has no meaning of its own above."""
     code = code_of(error)
-    # what answers a HEAD has no words
-    if code in _EXPIRED or (code == "400" and os.environ.get("AWS_SESSION_TOKEN")):
-        return _expired(where, code, has_answered)
     if code == "NotImplemented":
         return user_error(
             Reason.STORE_UNSUITABLE,
@@ -113,14 +120,14 @@ def _refused(error: ClientError, where: str, address: str, has_answered: bool) -
     )
 
 
-def _expired(where: str, code: str, has_answered: bool) -> StageError:
+def _expired(error: Exception, where: str, has_answered: bool) -> StageError:
     """Explain temporary keys that are too old: this pod has those of its start, the next one what is in the Secret."""
     what = f"spec.artifacts.s3: the temporary keys of credentialsSecret for {where} have expired"
     if has_answered:
-        return preempted(f"{what} ({code}); the next pod goes on with those that the Secret holds then.")
+        return preempted(f"{what}: {error}. The next pod goes on with those that the Secret holds then.")
     return transient(
         Reason.STORE_DENIED,
-        f"{what} before this pod began ({code}). Renew them in the Secret in time: how long they must last is in "
+        f"{what} before this pod began: {error}. Renew them in the Secret in time: how long they must last is in "
         "docs/operations.md, section 'Temporary keys'.",
     )
 

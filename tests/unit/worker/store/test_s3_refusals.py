@@ -107,39 +107,61 @@ def test_a_conditional_put_that_another_one_won_is_taken(scripted, waits):
     assert waits == []
 
 
-@pytest.mark.parametrize("code", ["ExpiredToken", "TokenRefreshRequired", "RequestExpired"])
-def test_keys_that_expire_while_a_pod_runs_are_left_to_the_next_pod(scripted, waits, code):
+EXPIRED = ["ExpiredToken", "TokenRefreshRequired", "RequestExpired", "InvalidAccessKeyId", "InvalidToken"]
+LIST = {"Bucket": "pfd", "Prefix": "", "MaxKeys": 1}
+
+
+@pytest.fixture
+def temporary(monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
+
+
+@pytest.mark.parametrize("code", EXPIRED)
+def test_keys_that_expire_while_a_pod_runs_are_left_to_the_next_pod(scripted, waits, temporary, code):
     store, answers = scripted
     answers.add_response("put_object", {}, OBJECT | {"Body": b"mine"})
     store.put("k", b"mine")
     refuse(answers, 400, code)
-    with pytest.raises(StageError, match=rf"credentialsSecret .* expired \({code}\); the next pod") as caught:
+    with pytest.raises(StageError, match=rf"credentialsSecret .* expired: .*about {code}\. The next pod") as caught:
         store.put("k", b"mine")
     assert (caught.value.exit_code, waits) == (ExitCode.PREEMPTED, [])
 
 
-def test_keys_that_had_expired_before_a_pod_began_count_as_a_failure(scripted, waits, monkeypatch):
+@pytest.mark.parametrize("code", EXPIRED)
+def test_keys_that_had_expired_before_a_pod_began_count_as_a_failure(scripted, waits, temporary, monkeypatch, code):
     monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
     store, answers = scripted
-    refuse(answers, 400, "ExpiredToken")
-    with pytest.raises(StageError, match=r"expired before this pod began.*'Temporary keys'") as caught:
+    refuse(answers, 400, code)
+    with pytest.raises(StageError, match=rf"expired before this pod began: .*words about {code}.*'Temporary") as caught:
         store.put("k", b"mine")
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_DENIED)
 
 
-@pytest.mark.parametrize(
-    ("token", "exit_code"), [("temporary", ExitCode.PREEMPTED), (None, ExitCode.USER_ERROR)], ids=["token", "no token"]
-)
-def test_a_head_that_is_refused_without_words_is_of_a_token_if_there_is_one(scripted, monkeypatch, token, exit_code):
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId"])
+def test_a_head_that_is_refused_without_words_is_explained_by_a_request_that_has_some(
+    scripted, temporary, status, code
+):
     store, answers = scripted
     answers.add_response("head_object", {}, OBJECT)
     assert store.exists("k")
-    if token is not None:
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-    refuse(answers, 400, "400", "head_object", OBJECT)
+    refuse(answers, status, str(status), "head_object", OBJECT)
+    refuse(answers, status, code, "list_objects_v2", LIST)
+    with pytest.raises(StageError, match=f"the server's words about {code}") as caught:
+        store.exists("k")
+    assert caught.value.exit_code is ExitCode.PREEMPTED
+
+
+@pytest.mark.parametrize(("status", "reason"), [(400, Reason.STORE_REFUSED), (403, Reason.STORE_DENIED)])
+def test_a_head_that_alone_is_refused_is_of_no_keys_that_have_expired(scripted, temporary, status, reason):
+    store, answers = scripted
+    answers.add_response("head_object", {}, OBJECT)
+    assert store.exists("k")
+    refuse(answers, status, str(status), "head_object", OBJECT)
+    answers.add_response("list_objects_v2", {}, LIST)
     with pytest.raises(StageError) as caught:
         store.exists("k")
-    assert caught.value.exit_code is exit_code
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
 
 
 PART = OBJECT | {"Range": "bytes=3-6"}

@@ -208,10 +208,10 @@ class S3Store:
 
     def _in_words(self, failure: Exception) -> Exception:
         """Return why another request is refused, if it is: a HEAD's answer does not say that keys have expired."""
-        if not isinstance(failure, ClientError) or code_of(failure) not in WORDLESS:
-            return failure
-        try:
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(""), MaxKeys=1)
-        except FAILURES as told:
-            return told
-        return failure
+        in_words: Exception = failure
+        if isinstance(failure, ClientError) and code_of(failure) in WORDLESS:
+            try:
+                self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(""), MaxKeys=1)
+            except FAILURES as told:
+                in_words = told
+        return in_words

@@ -27,7 +27,8 @@ _CUT_OFFS = 3
 _KILLED = Verdict(
     reason=LabelFailure.ENGINE_KILLED,
     message=f"what ran it was lost {_CUT_OFFS} times. Most likely the container was out of memory: raise "
-    "spec.pods.label.resources.limits.memory, or use smaller frames. Or its nodes went: their events say so.",
+    "spec.pods.label.resources.limits.memory, or use smaller frames. Or its nodes went: their events say so. Or S3 was "
+    "away, or temporary keys for it expired, when it ended.",
 )
 _log = logging.getLogger(__name__)
 
@@ -92,10 +93,16 @@ class LabelDesk:
         if own:
             self.lease.took_over(entry.key)
 
-    def begin(self, entries: Collection[Entry]) -> None:
-        """Say what is computed from now on: should that be killed, the next attempt knows what was cut off."""
+    def begin(self, entries: Collection[Entry], finished: Collection[Entry] = ()) -> None:
+        """Say what is computed from now on: should that be killed, the next attempt knows what was cut off.
+
+        Parameters
+        ----------
+        finished
+            Of these, whose results are not stored yet: they may be lost, but nothing that they do is the cause.
+        """
         self._begun = entries
-        self.lease.computes([entry.key for entry in entries])
+        self.lease.computes([entry.key for entry in entries if entry not in finished])
 
     def cut_off(self, entry: Entry, verdict: Verdict = _KILLED) -> bool:
         """Enter that a calculation of ours ended with what ran it; return whether the verdict on it is stored now.
@@ -170,10 +177,8 @@ class LabelDesk:
         """If the work ends by an error, free what is not settled, so that nobody waits for it."""
         try:
             yield
-        except BaseException as error:
-            # a store that is away takes nothing back; claims expire, and the next attempt finds what was computed
-            if not (isinstance(error, StageError) and error.reason is Reason.STORE_UNAVAILABLE):
-                self._give_up()
+        except BaseException:
+            self._give_up()
             raise
 
     def _give_up(self) -> None:
@@ -183,8 +188,10 @@ class LabelDesk:
             self._labels.release(entry.key)
 
         try:
+            # first, by one request: a store that is away would be waited for by each
+            self.lease.give_up()
             at_once(free, [entry for entry in self.ours if entry.key not in self.records])
-            self._labels.leave()
+            self.lease.leave()
         except StageError as error:
             _log.warning("claims are not given back: %s", error.message)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pfd_operator.contract.containers import ENGINE_FOLDER, RUN_SCRIPT
@@ -140,7 +141,8 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
     alive_at = time.monotonic()
     beat: float | None = None
     while waiting:
-        desk.begin(_started(context.workdir, list(waiting.values())))
+        started = _started(context.workdir, waiting.values())
+        desk.begin(started, [entry for entry in started if _has_ended(context.workdir, entry)])
         finished = (_shared(context.workdir) / "done").exists()
         new_beat = _modified(_shared(context.workdir) / "heartbeat")
         if new_beat != beat:
@@ -162,7 +164,7 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
             break
         if context.stopping.is_set():
             raise preempted(f"stopped with {len(waiting)} calculations to go")
-        for entry in _started(context.workdir, list(waiting.values())) if lost else ():
+        for entry in _started(context.workdir, waiting.values()) if lost else ():
             desk.cut_off(entry)
             desk.give_back(entry)
         if finished or lost:
@@ -199,8 +201,12 @@ def _engine(context: StageContext) -> Engine:
     return engine
 
 
-def _started(workdir: Path, entries: Sequence[Entry]) -> list[Entry]:
+def _started(workdir: Path, entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if (_folder(workdir, entry) / LOG_FILE).exists()]
+
+
+def _has_ended(workdir: Path, entry: Entry) -> bool:
+    return os.path.lexists(_folder(workdir, entry) / EXIT_CODE_FILE)
 
 
 def _shared(workdir: Path) -> Path:

@@ -20,7 +20,7 @@ class Lease:
     """What keeps the claims of one owner alive.
 
     Until it is told what is computed, it repeats what the attempt before has said: should this one be killed while it
-    takes over, the next knows what that had cut off.
+    takes over, or stopped, the next knows what that had cut off.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ class Lease:
         self.before = labels.last_words(labels.owner)
         """What the attempt before has said, if it did not leave."""
         self._words = self.before
+        self._computes = False
         self._told: LastWords | None = None
         self._told_at = 0.0
         self._telling = threading.Lock()
@@ -43,7 +44,7 @@ class Lease:
     def computes(self, keys: Collection[str]) -> None:
         """Say what is computed from now on."""
         with self._telling:
-            self._words = LastWords(list(keys))
+            self._words, self._computes = LastWords(list(keys)), True
             self._tell_news()
 
     def took_over(self, key: str) -> None:
@@ -58,8 +59,26 @@ class Lease:
         with self._telling:
             self._tell_news()
 
+    def give_up(self) -> None:
+        """Say that the end that comes now is no calculation's fault.
+
+        Raises
+        ------
+        StageError
+            If the store does not take it.
+        """
+        with self._telling:
+            self._words = replace(self._words, stopping=self._words.stopping or self._computes)
+            self._labels.tell(self._words)
+
+    def leave(self) -> None:
+        """Say no more, unless something of what the attempt before has computed was not taken over."""
+        if self._computes or self._words.computing == []:
+            self._labels.leave()
+
     def _tell_news(self) -> None:
-        words = replace(self._words, stopping=self._words.stopping or self._stopping.is_set())
+        stopping = self._words.stopping or (self._computes and self._stopping.is_set())
+        words = replace(self._words, stopping=stopping)
         if words == self._told and time.monotonic() - self._told_at <= _TELL_SECONDS:
             return
         self._told, self._told_at = words, time.monotonic()

@@ -339,6 +339,20 @@ def test_who_is_killed_while_it_takes_over_forgets_nothing_of_the_attempt_before
     assert counts(loop)["wasted"] == 1
 
 
+def test_who_is_stopped_while_it_takes_over_forgets_nothing_of_the_attempt_before(tmp_path):
+    loop = Loop(tmp_path)
+    selected = select(loop, trajectory=False)
+    first = desk_of(context_of(loop, selected, "first"))
+    first.begin([*first.triage()][1:2])
+    second = desk_of(context_of(loop, selected, "second"))
+    second.context.stopping.set()
+    with pytest.raises(StageError, match="stopped while calculations were claimed"), second.claims_freed():
+        second.triage()
+    third = desk_of(context_of(loop, selected, "third"))
+    assert [entry.number for entry in third.triage()] == [0, 2, 1]
+    assert counts(loop)["wasted"] == 1
+
+
 def test_sigterm_while_claims_are_made_gives_them_back_and_wastes_nothing(tmp_path, monkeypatch):
     # all at once, every claim might be made before the first of them tells
     monkeypatch.setattr("pfd_worker.label_desk.at_once", lambda work, items: [work(item) for item in items])

@@ -41,6 +41,23 @@ def test_what_was_cut_off_is_said_until_it_was_taken_over(store):
     assert labels.last_words("owner") == LastWords(["c"])
 
 
+def test_who_gives_up_blames_nothing_of_its_own_and_pardons_nothing_of_the_attempt_before(store):
+    labels, stopping = LabelStore(store, "owner"), threading.Event()
+    labels.tell(LastWords(["a", "b"]))
+    lease = lease_of(labels, stopping)
+    stopping.set()
+    lease.took_over("a")
+    lease.give_up()
+    lease.leave()
+    assert labels.last_words("owner") == LastWords(["b"])
+    stopping.clear()
+    lease.computes(["c"])
+    lease.give_up()
+    assert labels.last_words("owner") == LastWords(["c"], stopping=True)
+    lease.leave()
+    assert store.list("claims/owners/") == []
+
+
 def test_an_owner_of_an_earlier_version_did_not_know_what_it_computed(store):
     store.put("claims/owners/owner", b'{"computing": null, "stopping": false}')
     labels = LabelStore(store, "owner")

@@ -92,7 +92,12 @@ class TrainingProcess:
         # what comes after the training takes its time, too
         goes_on = failure is None or failure.exit_code is ExitCode.TRANSIENT
         if goes_on and newest is not None and newest != saved:
-            _handed_over(watcher, newest, must_succeed=failure is None)
+            try:
+                _handed_over(watcher, newest, must_succeed=failure is None)
+            except Exception:
+                if failure is None:
+                    raise
+                _log.exception("the checkpoint of step %d is not handed over", newest[1])
         if failure is not None:
             raise failure
 

@@ -104,6 +104,20 @@ def test_a_training_that_fails_leaves_its_newest_checkpoint_to_the_next_attempt(
     assert keeper.kept == kept
 
 
+def test_a_full_disk_is_told_though_the_model_beside_the_checkpoint_does_not_fit_either(tmp_path):
+    class Full(Keeper):
+        def on_checkpoint(self, path, step):
+            super().on_checkpoint(path, step)
+            raise OSError(28, "No space left on device", "model-alone.pt")
+
+    keeper = Full()
+    script = Script(tmp_path, "touch model.ckpt-100.pt; echo 'cannot write, No space left on device'; exit 1")
+    with pytest.raises(StageError, match="cannot write") as caught:
+        TrainingProcess(script, 60).run(None, keeper, threading.Event())
+    assert (caught.value.reason, caught.value.exit_code) == (Reason.TRAINING_FAILED, ExitCode.TRANSIENT)
+    assert keeper.kept == [100]
+
+
 def test_a_checkpoint_that_an_attempt_began_with_is_not_stored_again(tmp_path):
     keeper, script = Keeper(), Script(tmp_path, "echo 'CUDA error: ECC'; exit 1")
     script.saved.touch()

@@ -111,12 +111,14 @@ class LabelDesk:
         container at an end, though, the kernel may kill all of it, and it would be the same frame again in every
         attempt, and no other after it. So the third time it is a failed label.
         """
-        self._cut_off[entry.key] += 1
-        if self._cut_off[entry.key] >= _CUT_OFFS:
+        count = self._cut_off[entry.key] + 1
+        if count >= _CUT_OFFS:
             self._store(entry, verdict, 0.0)
             return True
-        self._labels.note_cut_off(entry.key)
+        self._labels.note_cut_off(entry.key, count)
         self._ledger.waste(entry.key, entry.task.labels)
+        # not before: who was refused by the store may ask again
+        self._cut_off[entry.key] = count
         return False
 
     def claims(self) -> list[tuple[int, int]]:

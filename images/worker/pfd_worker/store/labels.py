@@ -137,9 +137,9 @@ class LabelStore:
         said = self._store.get(_owner_name(owner))
         return LastWords([]) if said is None else LastWords(**json.loads(said))
 
-    def note_cut_off(self, key: str) -> None:
-        """Note that a calculation was killed together with what ran it."""
-        self._store.put(f"{_cut_off_prefix(self.owner)}{key}.{uuid.uuid4().hex[:8]}", b"{}")
+    def note_cut_off(self, key: str, count: int) -> None:
+        """Note that a calculation was killed together with what ran it for so many times; again is no other time."""
+        self._store.put(f"{_cut_off_prefix(self.owner)}{key}.{count}", b"{}")
 
     def cut_off(self) -> Counter[str]:
         """Return how often calculations were, by key, as earlier attempts of ours noted."""

@@ -287,6 +287,29 @@ def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_th
     assert (failures[0]["reason"], failures[0]["message"]) == ("EngineError", "CUDA error: an illegal memory access")
 
 
+@pytest.mark.parametrize(("kind", "name"), [(LabelStore, "note_cut_off"), (Ledger, "waste")])
+def test_a_fault_of_the_machine_that_a_store_which_is_away_does_not_take_is_one_all_the_same(
+    tmp_path, monkeypatch, kind, name
+):
+    loop = Loop(tmp_path)
+    desk = desk_of(context_of(loop, select(loop, trajectory=False)))
+    first, *_ = desk.triage()
+    desk.begin([first])
+    entered, tries = getattr(kind, name), iter(range(3))
+
+    def away_twice(*given):
+        if next(tries) < 2:
+            raise transient(Reason.STORE_UNAVAILABLE, "nobody answers")
+        entered(*given)
+
+    monkeypatch.setattr(kind, name, away_twice)
+    for said in ("nobody answers", "nobody answers", "met a fault"):
+        with pytest.raises(StageError, match=said):
+            desk.settle(first, Verdict(reason=LabelFailure.ENGINE_ERROR, message="CUDA error"), 0.0)
+    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
+    assert len(loop.store.list("claims/cut-off/")) == 1
+
+
 def test_a_kill_after_a_signal_is_no_fault_of_what_ran(tmp_path):
     loop = Loop(tmp_path)
     selected = select(loop, trajectory=False)

@@ -80,6 +80,11 @@ class Round(ABC):
     def first_contender(self) -> Contender | None:
         """Return what the first trained model has to beat; None if nothing."""
 
+    @property
+    @abstractmethod
+    def earlier_models(self) -> int:
+        """Return how many models there are that the one trained here may have to beat."""
+
     def replaces(self, ratio: ErrorRatio) -> bool:
         """Prefer the later model, unless its errors are surely larger than the lowest of those preferred before it.
 
@@ -91,7 +96,7 @@ class Round(ABC):
         ratio
             Of its errors on the hold-out to the lowest.
         """
-        return not ratio.surely_above_one(others=self.context.spec.iteration + 1)
+        return not ratio.surely_above_one(self.earlier_models)
 
     @property
     def keeps_descriptors(self) -> bool:

@@ -90,3 +90,8 @@ class FineTuneRound(Round):
     def first_contender(self) -> Contender | None:
         """Return the shifted pre-trained model: one worse than it is never promoted."""
         return Contender(self.shifted, self.measures.metrics["shifted"], None, self.squares_of_shifted)
+
+    @property
+    def earlier_models(self) -> int:
+        """The shifted one, and one of each iteration from 0 on."""
+        return 1 + self.context.spec.iteration

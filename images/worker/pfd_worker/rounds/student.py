@@ -67,3 +67,8 @@ class StudentRound(Round):
         rounds were shown where a student's own MD leads.
         """
         return None
+
+    @property
+    def earlier_models(self) -> int:
+        """One of each round from 1 on."""
+        return self.context.spec.iteration - 1

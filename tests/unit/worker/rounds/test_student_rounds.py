@@ -16,10 +16,12 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
+from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
+from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
@@ -128,6 +130,21 @@ def test_the_error_that_later_students_are_compared_with_does_not_rise_with_them
 
 def test_a_student_that_was_refused_is_no_measure_of_later_ones(job):
     assert given_rounds(job, (1.0, 1.0), (0.8, 10.0), (0.8, 10.0), (0.3, 1.2)) == [1, 1, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "iteration", "kept"),
+    [(GivenRound, 2, False), (GivenRound, 4, True), (FineTuneRound, 0, False), (FineTuneRound, 2, True)],
+)
+def test_what_is_sure_of_one_comparison_is_not_of_three(kind, iteration, kept):
+    mine = object.__new__(kind)
+    mine.context, mine.previous = Mock(), None
+    mine.context.spec.iteration = iteration
+    mine.measures = Measures(
+        seed=0, metrics={name: Mock(force_rmse=n) for n, name in enumerate(("holdout", "shifted"))}
+    )
+    # Student's quantile of 3 degrees of freedom is 2.4 at 95 %, 3.7 at 98.3 %
+    assert mine.replaces(ErrorRatio(3.0, 1.0, 4)) is kept
 
 
 @pytest.mark.parametrize(("factor", "preferred"), [(0.2, 1), (0.05, 2)], ids=["worse", "better"])

@@ -149,7 +149,12 @@ CASES = [
         "limit of 0.1",
     ),
     ({"novelFraction": 0.15}, {"exploration": {"candidates": 120, "novel": 18}}, True, "within"),
-    ({"novelFraction": 0.1}, {"exploration": {"candidates": 120}}, False, "too few trajectories to compare with"),
+    (
+        {"novelFraction": 0.1},
+        {"exploration": {"candidates": 120}},
+        False,
+        "nine are needed, each with another one of its composition",
+    ),
     (
         {"explodedFraction": 0},
         {"exploration": {"trajectories": 8, "exploded": 2}},

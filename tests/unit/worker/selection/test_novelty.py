@@ -164,3 +164,33 @@ def test_materials_are_told_by_system_and_composition():
         assert TrainingSet.of(cloud(2, 1), frames).comparable.tolist() == [known, known]
     chosen = [first, labelled("quartz", "SiO2", "b", "farthest")]
     assert TrainingSet.of(cloud(2, 1), chosen).comparable.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("trajectories", "told"), [(8, False), (9, True), (30, True)])
+def test_of_a_solid_solution_all_compositions_are_one_material(trajectories, told):
+    rng = np.random.default_rng(0)
+    silicon = np.arange(20, 20 + trajectories + 20)
+    features = np.column_stack([silicon / 32, *0.3 * rng.normal(size=(5, len(silicon)))])[rng.permutation(len(silicon))]
+    alloys = [labelled("sige", f"Si{n}Ge{97 - n}", f"t{n}", "representative") for n in silicon[:trajectories]]
+    known, candidates = np.split(features.astype(np.float32), [trajectories])
+    novelty = Distance(candidates, TrainingSet.of(known, alloys))
+    assert (count_novel(novelty) is not None) == (duplicate_score(novelty) > 0) == told
+    if told:
+        assert count_novel(novelty) <= 8
+
+
+def test_a_solution_has_many_trajectories_most_of_which_are_the_only_one_of_their_composition():
+    def comparable(*formulas):
+        frames = [labelled("oxides", formula, str(number), "aimd") for number, formula in enumerate(formulas)]
+        return TrainingSet.of(cloud(len(frames), 1), frames).comparable.tolist()
+
+    alone = [f"Fe{number}O" for number in range(1, 9)]
+    assert comparable(*alone, "Fe9O") == [True] * 9
+    assert comparable(*alone, "Al2O3") == [False] * 9, "one of other elements is none of them"
+    assert comparable(*alone[:6], *["Fe9O"] * 5) == [True] * 11
+    assert comparable(*alone[:5], *["Fe9O"] * 5) == [False] * 5 + [True] * 5
+
+
+def test_a_file_of_many_compositions_is_one_trajectory_of_a_solution_not_many():
+    frames = [labelled("data", f"Fe{number}O", "spec.data[0]", None) for number in range(1, 20)]
+    assert not TrainingSet.of(cloud(19, 1), frames).comparable.any()

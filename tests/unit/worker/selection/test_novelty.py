@@ -194,3 +194,10 @@ def test_a_solution_has_many_trajectories_most_of_which_are_the_only_one_of_thei
 def test_a_file_of_many_compositions_is_one_trajectory_of_a_solution_not_many():
     frames = [labelled("data", f"Fe{number}O", "spec.data[0]", None) for number in range(1, 20)]
     assert not TrainingSet.of(cloud(19, 1), frames).comparable.any()
+
+
+@pytest.mark.parametrize(("files", "known"), [(1, False), (2, True)])
+def test_a_file_of_data_is_compared_with_others_of_data_only(files, known):
+    frames = [labelled("data", "SiO2", f"spec.data[{number}]", None) for number in range(files)]
+    frames.append(labelled("quartz", "SiO2", "aimd-quartz-000", "aimd"))
+    assert TrainingSet.of(cloud(len(frames), 1), frames).comparable.tolist() == [known] * files + [False]

@@ -147,8 +147,8 @@ class Criteria:
                 self.limits.novel_fraction,
                 measured.novel,
                 "candidate frames of the MD that is new to the training set",
-                "the labelled frames are of too few trajectories to compare with (nine are needed, each with another one "
-                "of its composition in its system), or the worker did not report it",
+                "the labelled frames are of too few trajectories to compare with (nine are needed, each with another "
+                "one of its composition in its system), or the worker did not report it",
             ),
             (
                 self.limits.exploded_fraction,

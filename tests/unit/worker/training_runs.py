@@ -32,7 +32,6 @@ def run_in(
         checkpoint_seconds=settings.checkpoint_seconds,
         validation_fraction=settings.validation_fraction,
         seed=7,
-        validation_seed=8,
         progress=progress,
         stopping=stopping or threading.Event(),
     )

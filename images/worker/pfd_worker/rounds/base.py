@@ -191,7 +191,6 @@ class Round(ABC):
             checkpoint_seconds=training.checkpoint_seconds,
             validation_fraction=training.validation_fraction,
             seed=seed_of(spec.seed, "train", spec.iteration),
-            validation_seed=seed_of(spec.seed, "validation"),
             progress=self.context.progress,
             stopping=self.context.stopping,
         )

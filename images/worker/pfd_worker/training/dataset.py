@@ -17,9 +17,10 @@ from pfd_worker.frames import GIVEN, energy_of, is_extreme, labelled, periodic_c
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
 """Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
-STRETCH_STEPS = 100
+STRETCHES_STEPS = (100, 50, 25)
 """Of a trajectory, that are set aside together: of frames that follow closely only the first and last have neighbours
-that are trained on."""
+that are trained on. The longest whose frames are not too many; in shorter ones more would be lost to `GAP_STEPS` than
+set aside."""
 GAP_STEPS = 20
 """At least, from a frame that is set aside to one of its trajectory that is trained on: about half a vibration, since
 timesteps are chosen by the fastest one."""
@@ -81,7 +82,7 @@ def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
     return systems[0]
 
 
-def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tuple[list[Atoms], list[Atoms]]:
+def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Atoms], list[Atoms]]:
     """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
     Of a trajectory a stretch of steps goes as a whole, and the frames next to it are in neither set: one 2 fs from a
@@ -102,11 +103,12 @@ def split_validation(frames: Sequence[Atoms], fraction: float, seed: int) -> tup
     if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not of_md:
         return list(frames), []
     places = _places(of_md)
-    parts = _parts([(trajectory, step // STRETCH_STEPS) for trajectory, step in places], fraction)
+    parts = _parts(places, fraction)
     if parts.max() < 0:
         return list(frames), []
     # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
-    turns = (np.random.default_rng(seed).random() + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
+    # and the first part, which may be all that there is of AIMD, always
+    turns = (fraction / 2 + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
     fraction = min(fraction, MOST_VALIDATION_FRAMES / len(of_md))
     aside = (parts >= 0) & (turns[parts] <= max(fraction, turns.min()))
     not_trained_on = {id(of_md[row]) for row in np.flatnonzero(_near(places, aside))}
@@ -131,26 +133,38 @@ def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:
     return places
 
 
-def _parts(names: Sequence[Hashable], fraction: float) -> NDArray[np.int64]:
+def _parts(places: Sequence[tuple[Hashable, int]], fraction: float) -> NDArray[np.int64]:
     """Return the number of each frame's part, as they come; -1 is what is never set aside.
 
-    That is what was too large when it came, compared with what was to be set aside by then: whatever comes later, it
-    is trained on.
+    That is a trajectory of which even the shortest stretch was too large when it came, compared with what was to be set
+    aside by then: whatever comes later, it is trained on.
 
     Parameters
     ----------
-    names
-        Of the part of each frame: what is set aside as a whole.
+    places
+        Of each frame: its trajectory and its step there.
     fraction
         To be set aside.
     """
+    steps: dict[Hashable, list[int]] = {}
+    ends: dict[Hashable, int] = {}
+    for end, (trajectory, step) in enumerate(places, 1):
+        steps.setdefault(trajectory, []).append(step)
+        ends[trajectory] = end
+    lengths = {name: _stretch(mine, LARGEST_EXCESS * fraction * ends[name]) for name, mine in steps.items()}
     first: dict[Hashable, int] = {}
-    numbers = np.array([first.setdefault(name, len(first)) for name in names])
-    ends = np.zeros(len(first), dtype=np.int64)
-    np.maximum.at(ends, numbers, np.arange(1, len(names) + 1))
-    small = np.bincount(numbers) <= LARGEST_EXCESS * fraction * ends
-    parts: NDArray[np.int64] = np.where(small, np.cumsum(small) - 1, -1)[numbers]
-    return parts
+    return np.array(
+        [
+            -1 if (length := lengths[name]) is None else first.setdefault((name, step // length), len(first))
+            for name, step in places
+        ]
+    )
+
+
+def _stretch(steps: Sequence[int], most: float) -> int | None:
+    """Return the steps of the longest stretch that has nowhere more frames than `most`; None if none is so short."""
+    counts = {length: max(Counter(step // length for step in steps).values()) for length in STRETCHES_STEPS}
+    return next((length for length, count in counts.items() if count <= most), None)
 
 
 def _near(places: Sequence[tuple[Hashable, int]], aside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -52,8 +52,6 @@ class TrainingRun:
     checkpoint_seconds: float
     validation_fraction: float
     seed: int
-    validation_seed: int
-    """The same in all rounds, so that no round's validation frames are another's training frames."""
     progress: Callable[[float, str], None]
     stopping: threading.Event
 
@@ -65,7 +63,7 @@ class TrainingRun:
         StageError
             See `TrainingProcess.run`.
         """
-        training, validation = split_validation(frames, self.validation_fraction, self.validation_seed)
+        training, validation = split_validation(frames, self.validation_fraction)
         self.folder.mkdir(parents=True, exist_ok=True)
         session = self.begin(training, seed_of(self.seed, "training"))
         resumed = self.checkpoints.fetch_newest(session.checkpoint)

@@ -63,27 +63,27 @@ def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
     assert abs(np.linalg.det(data["box"].reshape(3, 3))) == pytest.approx(source.get_volume())
 
 
-def test_validation_frames_are_seeded_and_never_trained_on():
+def test_validation_frames_stay_the_same_and_are_never_trained_on():
     frames = [frame("Si4", number) for number in range(30)]
-    training, validation = split_validation(frames, 0.1, seed=1)
+    training, validation = split_validation(frames, 0.1)
     assert len(training) + len(validation) == 30 and 2 <= len(validation) <= 4
     assert not {id(a) for a in training} & {id(a) for a in validation}
-    assert [id(a) for a in split_validation(frames, 0.1, seed=1)[1]] == [id(a) for a in validation]
-    assert split_validation(frames[:7], 0.1, seed=1)[1] == []
+    assert [id(a) for a in split_validation(frames, 0.1)[1]] == [id(a) for a in validation]
+    assert split_validation(frames[:7], 0.1)[1] == []
     for atoms in frames[:20]:
         atoms.info["sampling"] = "close-contact"
-    assert {id(a) for a in split_validation(frames, 0.3, seed=1)[1]} < {id(a) for a in frames[20:]}
-    assert split_validation(frames, 0.0, seed=1)[1] == []
-    assert split_validation(frames[:20], 0.3, seed=1)[1] == []
+    assert {id(a) for a in split_validation(frames, 0.3)[1]} < {id(a) for a in frames[20:]}
+    assert split_validation(frames, 0.0)[1] == []
+    assert split_validation(frames[:20], 0.3)[1] == []
 
 
-@given(count=st.integers(8, 400), fraction=st.floats(0.01, 0.5), seed=st.integers(0, 99), more=st.integers(0, 50))
-def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, seed, more):
+@given(count=st.integers(8, 400), fraction=st.floats(0.01, 0.5), more=st.integers(0, 50))
+def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, more):
     frames = [Atoms("H", info={"number": number}) for number in range(count + more)]
-    validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction, seed)[1]]
+    validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction)[1]]
     expected = min(MOST_VALIDATION_FRAMES, fraction * count)
     assert abs(len(validation) - expected) <= 4 and (validation or expected < 1)
-    later = [atoms.info["number"] for atoms in split_validation(frames, fraction, seed)[1]]
+    later = [atoms.info["number"] for atoms in split_validation(frames, fraction)[1]]
     if len(validation) > 1 and fraction * len(frames) < MOST_VALIDATION_FRAMES:
         assert [number for number in later if number < count] == validation
 
@@ -94,7 +94,7 @@ def test_of_many_frames_a_hundred_are_set_aside_and_none_that_was_trained_on(cou
     frames = [Atoms("H", info={"number": number}) for number in range(max(counts))]
     trained: set[int] = set()
     for count in sorted(counts):
-        training, validation = split_validation(frames[:count], fraction, 3)
+        training, validation = split_validation(frames[:count], fraction)
         aside = [atoms.info["number"] for atoms in validation]
         assert 1 <= len(aside) <= MOST_VALIDATION_FRAMES + 4
         assert not trained & set(aside)
@@ -137,14 +137,14 @@ LENGTHS = st.lists(st.integers(1, 120), min_size=1, max_size=4)
 
 @given(
     rounds=st.lists(st.tuples(LENGTHS, st.integers(1, 60)), min_size=1, max_size=5),
-    fraction=st.floats(0.02, 0.5), seed=st.integers(0, 99),
-)  # fmt: skip
+    fraction=st.floats(0.02, 0.5),
+)
 @settings(max_examples=30, deadline=None)
-def test_none_that_was_trained_on_is_set_aside_later_nor_is_one_beside_it(rounds, fraction, seed):
+def test_none_that_was_trained_on_is_set_aside_later_nor_is_one_beside_it(rounds, fraction):
     frames, trained = aimd(2, 5), set()
     for iteration, (lengths, every) in enumerate(rounds):
         frames += explored(iteration, lengths, every)
-        training, validation = split_validation(frames, fraction, seed)
+        training, validation = split_validation(frames, fraction)
         assert not trained & {id(atoms) for atoms in validation}
         trained |= {id(atoms) for atoms in training}
         md = [atoms for atoms in training if "step" in atoms.info]
@@ -152,12 +152,11 @@ def test_none_that_was_trained_on_is_set_aside_later_nor_is_one_beside_it(rounds
 
 
 @pytest.mark.parametrize("every", [10, 60])
-@pytest.mark.parametrize("seed", range(6))
-def test_of_long_trajectories_each_condition_has_its_part(every, seed):
+def test_of_long_trajectories_each_condition_has_its_part(every):
     frames = []
     for iteration in range(1, 7):
         frames += explored(iteration, [200], every)
-        training, validation = split_validation(frames, 0.1, seed)
+        training, validation = split_validation(frames, 0.1)
         expected = min(0.1 * len(frames), MOST_VALIDATION_FRAMES)
         assert 0.7 * expected <= len(validation) <= 1.25 * expected
         cold = sum(atoms.info["stratum"] == "h/300K" for atoms in validation)
@@ -166,25 +165,41 @@ def test_of_long_trajectories_each_condition_has_its_part(every, seed):
         assert len(training) + len(validation) >= 0.97 * len(frames)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_of_a_few_frames_a_round_about_the_fraction_is_set_aside(seed):
+def test_of_a_few_frames_a_round_about_the_fraction_is_set_aside():
     frames = aimd(4, 5)
     for iteration in range(1, 7):
         frames += explored(iteration, [5, 5], 100)
-        _, validation = split_validation(frames, 0.1, seed)
-        assert abs(len(validation) - 0.1 * len(frames)) <= 4
+        _, validation = split_validation(frames, 0.1)
+        # AIMD of 5 of 20 is all trained on, and 20 frames are added in each
+        assert abs(len(validation) - 2 * iteration) <= 2 and len(validation) > 1
 
 
 def test_no_trajectory_is_set_aside_that_is_much_more_than_the_fraction():
-    for seed in range(20):
-        # AIMD of 1 fs: one of the trajectories would be 5 of 20
-        assert split_validation(aimd(4, 5), 0.1, seed)[1] == []
-        training, validation = split_validation(aimd(8, 5), 0.1, seed)
-        assert len(validation) == 5 and len(training) == 35
-        for trajectories, steps in ((4, 250), (3, 333)):
-            assert 30 <= len(split_validation(aimd(trajectories, steps), 0.1, seed)[1]) <= 100
+    # AIMD of 1 fs: one of the trajectories would be 5 of 20
+    assert split_validation(aimd(4, 5), 0.1)[1] == []
+    training, validation = split_validation(aimd(8, 5), 0.1)
+    assert len(validation) == 5 and len(training) == 35
+    for trajectories, steps in ((4, 250), (3, 333)):
+        assert 30 <= len(split_validation(aimd(trajectories, steps), 0.1)[1]) <= 150
+
+
+@pytest.mark.parametrize(("trajectories", "steps"), [(4, 50), (4, 100), (3, 100), (2, 200), (1, 400)])
+def test_of_few_trajectories_shorter_stretches_are_set_aside_and_stay_so(trajectories, steps):
+    frames, trained = aimd(trajectories, steps), set()
+    for iteration in range(1, 6):
+        training, validation = split_validation(frames, 0.1)
+        assert 0.05 * len(frames) <= len(validation) <= 0.2 * len(frames)
+        assert len(training) >= 0.7 * len(frames)
+        assert not trained & {id(atoms) for atoms in validation}
+        trained |= {id(atoms) for atoms in training}
+        frames += explored(iteration, [5], 100)
+
+
+def test_of_one_dense_trajectory_a_round_some_are_set_aside():
+    frames = [atoms for n in range(4) for atoms in trajectory(f"i{n}", range(1, 51))]
+    assert 20 <= len(split_validation(frames, 0.1)[1]) <= 40
 
 
 def test_given_frames_are_set_aside_one_by_one():
     frames = [Atoms("H", info={"trajectory": "spec.data[0]", "stratum": "data"}) for _ in range(40)]
-    assert 3 <= len(split_validation(frames, 0.1, 1)[1]) <= 5
+    assert 3 <= len(split_validation(frames, 0.1)[1]) <= 5

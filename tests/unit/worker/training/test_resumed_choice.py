@@ -93,7 +93,6 @@ def attempt(
         checkpoint_seconds=0,
         validation_fraction=0.2,
         seed=1,
-        validation_seed=2,
         progress=lambda percent, words: None,
         stopping=stopping,
     )

@@ -33,6 +33,8 @@ class Sampling(StrEnum):
     """Among the lowest in energy of its composition."""
     BRINK = "brink"
     """The last one before its trajectory exploded."""
+    HEATING = "heating"
+    """Before its trajectory, which exploded, had its conditions."""
     CLOSE_CONTACT = "close-contact"
     """Two atoms of an MD frame pushed together."""
     AIMD = "aimd"
@@ -40,8 +42,8 @@ class Sampling(StrEnum):
 
 
 def is_extreme(atoms: Atoms) -> bool:
-    """Say whether a frame is one of pushed atoms or of MD about to explode: no measure of the others."""
-    return atoms.info.get("sampling") in (Sampling.CLOSE_CONTACT, Sampling.BRINK)
+    """Say whether a frame is one of pushed atoms or of MD that explodes: no measure of the others."""
+    return atoms.info.get("sampling") in (Sampling.CLOSE_CONTACT, Sampling.BRINK, Sampling.HEATING)
 
 
 def read_frames(path: Path) -> list[Atoms]:

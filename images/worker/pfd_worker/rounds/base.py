@@ -165,7 +165,8 @@ class Round(ABC):
             self.force_error_bound = bound | dict(zip(("held", "frames"), found.bound_held, strict=True))
         if self.keeps_descriptors:
             self.error_of_novelty = found.error_of_novelty
-        self.measures.take("prequential", found.errors, FEWEST_FRAMES_OF_STRATUM)
+        if found.errors:
+            self.measures.take("prequential", found.errors, FEWEST_FRAMES_OF_STRATUM)
         if found.farthest:
             self.measures.take("farthest", found.farthest)
 

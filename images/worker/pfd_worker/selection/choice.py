@@ -84,5 +84,6 @@ def choose_frames(
     chosen |= dict.fromkeys(distinct, Sampling.BRINK)
     rest = set(range(len(candidates))) - set(chosen)
     for row in select_novel(novelty, strata, rest, count - len(chosen), seed):
-        chosen[row] = Sampling.BRINK if row in brink else Sampling.FARTHEST
+        heating = Sampling.HEATING if candidates[row].heating else Sampling.FARTHEST
+        chosen[row] = Sampling.BRINK if row in brink else heating
     return Choice(chosen, before, novel)

@@ -47,6 +47,14 @@ def test_where_all_else_is_taken_those_on_the_brink_make_up_the_number():
     assert set(choose(40, 40)) == set(range(40))
 
 
+def test_what_is_chosen_of_md_that_is_heating_is_said_to_be():
+    candidates = [replace(each, heating=each.step <= 50) for each in CANDIDATES]
+    heating = {row for row, candidate in enumerate(candidates) if candidate.heating}
+    kinds = choose(40, 8, candidates=candidates)
+    assert {row for row, sampling in kinds.items() if sampling is Sampling.HEATING} == heating
+    assert set(kinds.values()) == {Sampling.REPRESENTATIVE, Sampling.BRINK, Sampling.HEATING, Sampling.FARTHEST}
+
+
 def test_what_is_labelled_already_and_what_is_chosen_keep_others_away():
     rows = np.array([[0, 0], [0.1, 0], [5, 0], [5.1, 0], [9, 0]], dtype=np.float32)
     candidates = [Candidate("s", "t", step) for step in range(5)]

@@ -81,6 +81,7 @@ class CautionReason(StrEnum):
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
     HOLD_OUT_GIVEN = "DataInHoldOut"
     HOLD_OUT_SHRUNK = "HoldOutShrunk"
+    HOLD_OUT_SPARSE = "FewCandidatesOfHoldOut"
     ZERO_OPEN = "EnergyZeroUndetermined"
 
 

@@ -22,6 +22,7 @@ _OF_STAGES = {
     CautionReason.SHORT_CELLS: StageKind.TRAIN,
     CautionReason.HOLD_OUT_GIVEN: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
+    CautionReason.HOLD_OUT_SPARSE: StageKind.TRAIN,
     CautionReason.ZERO_OPEN: StageKind.TRAIN,
 }
 """Who makes a remark, and takes it back by not making it again; all others are the recipe's."""

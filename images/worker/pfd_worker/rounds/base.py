@@ -35,7 +35,7 @@ from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
 from pfd_worker.rounds.given import without_holdout
-from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, shrunk_holdout
+from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, holdout_select, shrunk_holdout
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import Manifest, StageContext, StageOutput
@@ -44,7 +44,7 @@ from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
 
-_OF_HOLD_OUT = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK)
+_OF_HOLD_OUT = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK, CautionReason.HOLD_OUT_SPARSE)
 
 
 class Round(ABC):
@@ -207,7 +207,9 @@ class Round(ABC):
             given = read_frames(self.context.fetch(self.prepare, stage_files.GIVEN_DATA))
         holdout = holdout_labels(self.context, labels, self.params.max_failed_fraction)
         given, left_out = without_holdout(given, holdout)
-        self.of_holdout = [left_out, shrunk_holdout(self.context, holdout)]
+        select = self.context.one(holdout_select(self.context))
+        sparse = [each for each in select.result.cautions if each.reason is CautionReason.HOLD_OUT_SPARSE]
+        self.of_holdout = [left_out, shrunk_holdout(self.context, holdout), *sparse]
         return given + new, holdout
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:

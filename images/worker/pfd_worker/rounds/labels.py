@@ -147,10 +147,14 @@ def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fracti
     return holdout
 
 
+def holdout_select(context: StageContext) -> Input:
+    """Return the input that chose the hold-out: a stage of its own, or the first iteration's."""
+    return Input.HOLD_OUT_SELECT if context.has(Input.HOLD_OUT) else Input.SELECT
+
+
 def shrunk_holdout(context: StageContext, holdout: Sequence[Atoms]) -> Caution | None:
     """Return a remark on a hold-out that lacks labels it was to have: it stays like this."""
-    select = Input.HOLD_OUT_SELECT if context.has(Input.HOLD_OUT) else Input.SELECT
-    asked = sum(task.purpose == _HOLD_OUT for task in read_tasks(context, select))
+    asked = sum(task.purpose == _HOLD_OUT for task in read_tasks(context, holdout_select(context)))
     if len(holdout) >= asked:
         return None
     message = (

@@ -103,18 +103,21 @@ def _strata(shards: Sequence[Manifest]) -> set[str]:
 
 def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection[str]) -> Caution | None:
     messages = []
+    of_holdout = params.purpose == "hold-out"
     if unsampled:
         named = ", ".join(sorted(unsampled)[:_MOST_NAMED]) + (", …" if len(unsampled) > _MOST_NAMED else "")
         ended = "exploded before it gave a frame at its conditions"
-        messages.append(f"all MD of {named} {ended}: no error is measured there")
+        so = "no error is measured there" if of_holdout else "the even sample of this iteration has no frame of it"
+        messages.append(f"all MD of {named} {ended}: {so}")
     if candidates < params.frames:
-        asked = "holdout.frames" if params.purpose == "hold-out" else "selection.framesPerIteration"
+        asked = "holdout.frames" if of_holdout else "selection.framesPerIteration"
         messages.append(
             f"the MD gave {candidates} candidate frames where {params.frames} were to be chosen (spec.{asked}): all "
             "are labelled, and nothing was selected. More steps or replicas, a smaller sampleEvery, or fewer frames "
             "would do"
         )
-    return Caution(reason=CautionReason.FEW_CANDIDATES, message="; ".join(messages)) if messages else None
+    reason = CautionReason.HOLD_OUT_SPARSE if of_holdout else CautionReason.FEW_CANDIDATES
+    return Caution(reason=reason, message="; ".join(messages)) if messages else None
 
 
 def once_more(tasks: Sequence[Task], count: int) -> list[Task]:

@@ -54,6 +54,23 @@ def test_a_stage_may_remark_several_things() -> None:
     assert set(run.status.cautions) == {UNOBSERVED.reason, other.reason}
 
 
+def test_what_the_hold_out_lacks_stays_remarked_when_md_of_a_later_iteration_lacks_nothing() -> None:
+    sparse = Caution(reason=CautionReason.HOLD_OUT_SPARSE, message="all MD of cu/3000K exploded")
+    said = {(StageKind.SELECT, 0), (StageKind.TRAIN, 0), (StageKind.TRAIN, 1)}
+    run = Run(resource(labeling=CHECKED, budget={"maxIterations": 1}))
+    seen: list[bool] = []
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        if spec.stage in (StageKind.TRAIN, StageKind.LABEL) or spec.iteration == 1:
+            seen.append(sparse.reason in run.status.cautions)
+        cautions = [sparse] if (spec.stage, spec.iteration) in said else []
+        return good_result(spec, reused).model_copy(update={"cautions": cautions})
+
+    run.answer = answer
+    run.to_the_end()
+    assert len(seen) > 1 and all(seen)
+
+
 def test_a_later_remark_leaves_an_earlier_one() -> None:
     run = cautious(forceRMSE=0.03)
     run.to_the_end()

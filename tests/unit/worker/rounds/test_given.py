@@ -42,3 +42,12 @@ def test_the_hold_out_of_an_equal_job_is_not_learned_when_its_files_are_given(tm
     assert caution.reason == "DataInHoldOut" and "left out of training: 4 of spec.data[1]." in caution.message
     later = iteration(job, 1, prepare, {"frames": 2, "representativeFraction": 1}, ref(result))
     assert later.cautions == [caution], "it still holds"
+
+
+def test_what_the_hold_out_lacks_is_remarked_in_every_iteration(tmp_path):
+    loop = Loop(tmp_path)
+    prepare = prepared(loop)
+    first = iteration(loop, 0, prepare, {**START, "frames": 400}, None)
+    (caution,) = first.cautions
+    assert caution.reason == "FewCandidatesOfHoldOut" and "where 400 were to be chosen" in caution.message
+    assert iteration(loop, 1, prepare, {"frames": 2, "representativeFraction": 1}, ref(first)).cautions == [caution]

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_operator.contract.selection import Aimd, Apart
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
@@ -87,8 +87,13 @@ def test_strata_whose_md_had_its_conditions_nowhere_are_told_and_not_measured(ex
     loop, inputs = explored
     exploded(monkeypatch, "heating", lambda row: row["stratum"] == "copper/600K")
     result = loop.run({**params, "frames": 7}, 1, inputs)
-    words = "all MD of copper/600K exploded before it gave a frame at its conditions: no error is measured there"
-    assert [caution.message for caution in result.cautions] == [words]
+    so, reason = (
+        ("the even sample of this iteration has no frame of it", CautionReason.FEW_CANDIDATES)
+        if params is EVEN
+        else ("no error is measured there", CautionReason.HOLD_OUT_SPARSE)
+    )
+    words = f"all MD of copper/600K exploded before it gave a frame at its conditions: {so}"
+    assert [(caution.reason, caution.message) for caution in result.cautions] == [(reason, words)]
     strata = {task["sampling"]: set() for task in loop.load_json(ref(result), "tasks.json")}
     for task in loop.load_json(ref(result), "tasks.json"):
         strata[task["sampling"]].add(task["stratum"])

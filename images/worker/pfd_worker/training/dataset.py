@@ -89,7 +89,7 @@ def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Ato
     frame that is trained on shows no overfitting. Frames that the user gave go one by one, since what they are of is
     not known.
 
-    Extreme frames are all trained on: errors of theirs are ten times those of MD, and would alone decide. When frames
+    Extreme frames are never set aside: errors of theirs are ten times those of MD, and would alone decide. When frames
     are added at the end, none that was trained on is set aside: a training that goes on from the last round's model
     must not be judged by what that one was trained on. Below `MOST_VALIDATION_FRAMES` each keeps its part; above, some
     of those that were set aside are trained on.
@@ -99,21 +99,21 @@ def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Ato
     tuple
         (training, validation); validation is empty if `fraction` is 0 or the set is too small to spare any.
     """
-    of_md = [atoms for atoms in frames if not is_extreme(atoms)]
+    of_md = [row for row, atoms in enumerate(frames) if not is_extreme(atoms)]
     if fraction == 0 or len(frames) < SMALLEST_SET_TO_SPLIT or not of_md:
         return list(frames), []
-    places = _places(of_md)
-    parts = _parts(places, fraction)
+    places = _places(frames)
+    parts = _parts([places[row] for row in of_md], fraction)
     if parts.max() < 0:
         return list(frames), []
     # of any number of points in this order, just about that fraction is below it (Weyl, Math. Ann. 77, 313, 1916)
     # and the first part, which may be all that there is of AIMD, always
     turns = (fraction / 2 + GOLDEN_RATIO * np.arange(parts.max() + 1)) % 1.0
     fraction = min(fraction, MOST_VALIDATION_FRAMES / len(of_md))
-    aside = (parts >= 0) & (turns[parts] <= max(fraction, turns.min()))
-    not_trained_on = {id(of_md[row]) for row in np.flatnonzero(_near(places, aside))}
-    training = [atoms for atoms in frames if id(atoms) not in not_trained_on]
-    return training, [of_md[row] for row in np.flatnonzero(aside)]
+    aside = np.zeros(len(frames), dtype=bool)
+    aside[of_md] = (parts >= 0) & (turns[parts] <= max(fraction, turns.min()))
+    near = _near(places, aside)
+    return [frames[row] for row in np.flatnonzero(~near)], [frames[row] for row in np.flatnonzero(aside)]
 
 
 def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:

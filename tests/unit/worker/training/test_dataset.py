@@ -200,6 +200,17 @@ def test_of_one_dense_trajectory_a_round_some_are_set_aside():
     assert 20 <= len(split_validation(frames, 0.1)[1]) <= 40
 
 
+def test_pushed_copies_of_what_is_set_aside_are_not_trained_on():
+    frames = explored(1, [100], 10)
+    pushed = [atoms.copy() for atoms in frames]
+    for atoms in pushed:
+        atoms.info["sampling"] = "close-contact"
+    training, validation = split_validation(frames + pushed, 0.1)
+    assert validation and all(atoms.info.get("sampling") is None for atoms in validation)
+    assert min(nearest_trained(atoms, training) for atoms in validation) >= GAP_STEPS
+    assert sum("sampling" in atoms.info for atoms in training) >= 0.8 * len(pushed)
+
+
 def test_given_frames_are_set_aside_one_by_one():
     frames = [Atoms("H", info={"trajectory": "spec.data[0]", "stratum": "data"}) for _ in range(40)]
     assert 3 <= len(split_validation(frames, 0.1)[1]) <= 5

@@ -113,7 +113,8 @@ def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Ato
     aside = np.zeros(len(frames), dtype=bool)
     aside[of_md] = (parts >= 0) & (turns[parts] <= max(fraction, turns.min()))
     near = _near(places, aside)
-    return [frames[row] for row in np.flatnonzero(~near)], [frames[row] for row in np.flatnonzero(aside)]
+    training, validation = np.flatnonzero(~near).tolist(), np.flatnonzero(aside).tolist()
+    return [frames[row] for row in training], [frames[row] for row in validation]
 
 
 def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:

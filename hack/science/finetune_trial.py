@@ -33,6 +33,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.families import FAMILIES, Family
 from pfd_worker.frames import read_frames
+from pfd_worker.training.loss import LOSS
 from pfd_worker.training.session import TrainingSession
 
 SEED = 7
@@ -93,7 +94,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hold-out", type=Path, required=True, help="labelled frames of other trajectories")
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the trials")
     parser.add_argument("--trials", nargs="*", default=[], help="FRAMES:STEPS:LEARNING_RATE:BATCH_SIZE …")
+    parser.add_argument(
+        "--huber-delta",
+        type=float,
+        nargs=3,
+        metavar=("ENERGY", "FORCE", "VIRIAL"),
+        help="errors from where on the loss is linear, in eV/atom, eV/Å, eV/atom; default: as jobs have it",
+    )
     options = parser.parse_args(arguments)
+    loss = {"loss": {**LOSS, "huber_delta": options.huber_delta}} if options.huber_delta else {}
     options.workdir = options.workdir.resolve()
     options.workdir.mkdir(parents=True, exist_ok=True)
     family = FAMILIES[family_of_file(options.model.name)]
@@ -108,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     order = np.random.default_rng(SEED).permutation(len(training))
     for trial in options.trials:
         count, steps, rate, batch = trial.split(":")
-        settings = Training(steps=int(steps), learning_rate_start=float(rate), batch_size=int(batch))
+        settings = Training(steps=int(steps), learning_rate_start=float(rate), batch_size=int(batch), template=loss)
         begin = time.perf_counter()
         chosen = [training[i] for i in order[: int(count)]]
         model = fine_tune(family, start, chosen, settings, options.workdir / trial.replace(":", "-"))

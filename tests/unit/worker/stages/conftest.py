@@ -1,5 +1,9 @@
+from contextlib import nullcontext
+
 import pytest
 
+from pfd_worker.labelers.base import LabelFailure
+from tests.unit.worker.stages.label_tasks import Fails
 from tests.unit.worker.stages.loop import labels_here
 
 
@@ -7,3 +11,13 @@ from tests.unit.worker.stages.loop import labels_here
 def _no_child():
     with labels_here():
         yield
+
+
+@pytest.fixture
+def fails(monkeypatch):
+    def made(reason: LabelFailure) -> Fails:
+        labeler = Fails(reason)
+        monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(labeler))
+        return labeler
+
+    return made

@@ -6,10 +6,14 @@ import json
 
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.label_desk import LabelDesk
+from pfd_worker.labelers.base import LabelFailure, Verdict
+from pfd_worker.labelers.in_process import AseLabeler
+from pfd_worker.labelers.task import Calculation
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
@@ -54,3 +58,17 @@ def held(loop: Loop) -> list[str]:
 
 def counts(loop: Loop, uid: str = "uid-1") -> dict[str, int]:
     return Ledger(loop.store, uid).count().model_dump()
+
+
+class Fails:
+    """A labeler that ends in one way until it is told otherwise."""
+
+    def __init__(self, reason: LabelFailure) -> None:
+        self.reason: LabelFailure | None = reason
+        self.calls = 0
+
+    def compute(self, task: Calculation) -> Verdict:
+        self.calls += 1
+        if self.reason:
+            return Verdict(reason=self.reason, message="its last words")
+        return AseLabeler(EMT).compute(task)

@@ -29,6 +29,8 @@ from pfd_operator.plan.types import (
 from tests.job_specs import DISTILL_SPEC, SPEC
 from tests.unit.operator.plan.plan_answers import Answer, good_result
 
+NEVER = {"forceRMSE": 1e-6}
+"""Limits that no model of these tests meets."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(worker_image="worker:1", engine_images={}, progress_url="http://operator:8080")
 LIGHT = {"s3": SPEC["artifacts"]["s3"] | {"prefix": "light"}}

@@ -18,6 +18,7 @@ from pfd_operator.plan.spec_digest import spec_digest
 from pfd_operator.plan.types import CreateConfigMap, CreateJob
 from tests.unit.operator.plan.plan_answers import good_result, labels_after, talkative_result, with_found
 from tests.unit.operator.plan.plan_samples import (
+    NEVER,
     SETTINGS,
     START,
     Run,
@@ -28,8 +29,6 @@ from tests.unit.operator.plan.plan_samples import (
     resource,
     succeeded,
 )
-
-NEVER = {"forceRMSE": 1e-6}
 
 
 def test_from_start_to_converged() -> None:

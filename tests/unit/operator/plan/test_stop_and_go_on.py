@@ -14,6 +14,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import DeleteJob
 from tests.unit.operator.plan.plan_samples import (
     GPU,
+    NEVER,
     Run,
     condition,
     created,
@@ -24,7 +25,6 @@ from tests.unit.operator.plan.plan_samples import (
 )
 
 TIME_BUDGETS = [({"gpuHours": 1}, "GpuBudgetExhausted"), ({"deadlineHours": 1}, "DeadlineExceeded")]
-NEVER = {"forceRMSE": 1e-6}
 
 
 def test_suspend_and_resume_cost_no_attempt_and_no_time() -> None:

@@ -9,11 +9,20 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.tidy import KEPT_JOBS
 from pfd_operator.plan.types import CreateJob, DeleteJob, DeleteJobs, ObservedJob
 from tests.unit.operator.plan.plan_cluster import Cluster
-from tests.unit.operator.plan.plan_samples import START, Run, created, failed_pod, job_of, pod, resource, succeeded
+from tests.unit.operator.plan.plan_samples import (
+    NEVER,
+    START,
+    Run,
+    created,
+    failed_pod,
+    job_of,
+    pod,
+    resource,
+    succeeded,
+)
 from tests.unit.operator.plan.plan_scripts import run_to_the_end, settle
 from tests.unit.operator.plan.plan_workflows import FINE_TUNING
 
-NEVER = {"forceRMSE": 1e-6}
 STAGES = ("explore", "label", "select", "train")
 
 

@@ -207,7 +207,7 @@ class S3Store:
                 return answer
 
     def _in_words(self, failure: Exception) -> Exception:
-        """Return why another request is refused, if it is: a HEAD's answer does not say that keys have expired."""
+        """Return why another request fails, if it does: a HEAD's answer tells neither why nor whose it is."""
         in_words: Exception = failure
         if isinstance(failure, ClientError) and code_of(failure) in WORDLESS:
             try:

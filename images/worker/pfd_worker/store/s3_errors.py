@@ -16,12 +16,12 @@ FAILURES = (ClientError, BotoCoreError, Boto3Error)
 # 409 is not among them: another put of the same key was on its way and may fail, so S3 wants this one repeated
 TAKEN = frozenset({"PreconditionFailed", "412"})
 """Codes of a conditional put that say that there is an object already."""
-WORDLESS = frozenset({"400", "403"})
-"""Codes of an answer that only says that something is refused, as each to a HEAD does."""
+WORDLESS = frozenset({"400", "403", "404"})
+"""Codes of an answer that only says that something is refused or absent, as each to a HEAD does."""
 BEYOND_END = frozenset({"InvalidRange", "416"})
 """Codes of a get that say that the object ends before the part that is asked for."""
 
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_ABSENT = frozenset({"NoSuchKey", "NotFound"})
 # XAdminUserNotFound is versitygw's word for an unknown access key
 _DENIED = frozenset(
     {
@@ -69,7 +69,9 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
         Whether the store has heeded our keys before.
     """
     code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
-    if code in _ABSENT:
+    # to all requests but a HEAD a store says in words what is absent
+    is_head = isinstance(error, ClientError) and error.operation_name == "HeadObject"
+    if code in _ABSENT or (code == "404" and is_head):
         return absent(f"{address}: there is no such object")
     if code == "NoSuchBucket":
         return user_error(
@@ -111,6 +113,13 @@ def _refused(error: ClientError, where: str, address: str) -> StageError:
             "with If-None-Match: *, as AWS S3 does it; use a store that can.",
         )
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if code == "404":
+        # a proxy says so for the seconds in which its route is drawn anew, and for good where nothing is behind it
+        return transient(
+            Reason.STORE_UNAVAILABLE,
+            f"{where} answers for {address} as a proxy or web server does that knows no S3 store there: {error}. "
+            "If it stays so, correct the endpoint in spec.artifacts.s3.",
+        )
     if code in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
         return transient(Reason.STORE_UNAVAILABLE, f"{where} cannot serve {address} now: {error}")
     return user_error(
@@ -140,4 +149,6 @@ def cause_of(error: Exception) -> Exception:
 
 def code_of(error: ClientError) -> str:
     """Return the server's code, such as NoSuchKey; of an answer without words the HTTP status."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    # a web page instead of S3's XML has no code
+    code = error.response.get("Error", {}).get("Code")
+    return str(code or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))

@@ -164,6 +164,45 @@ def test_a_head_that_alone_is_refused_is_of_no_keys_that_have_expired(scripted, 
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
 
 
+@pytest.mark.parametrize("code", ["404", ""])
+@pytest.mark.parametrize(
+    ("method", "asked", "request_of"),
+    [
+        ("put_object", OBJECT | {"Body": b"mine"}, lambda store: store.put("k", b"mine")),
+        ("put_object", PUT, lambda store: store.put_if_absent("k", b"mine")),
+        ("get_object", OBJECT, lambda store: store.get("k")),
+        ("list_objects_v2", {"Bucket": "pfd", "Prefix": "k"}, lambda store: store.list("k")),
+        ("head_object", OBJECT, lambda store: store.age_seconds("k")),
+    ],
+)
+def test_a_404_without_the_words_of_s3_is_a_proxys_and_no_object_that_is_gone(
+    scripted, waits, monkeypatch, method, asked, request_of, code
+):
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    store, answers = scripted
+    refuse(answers, 404, code, method, asked)
+    refuse(answers, 404, code, "list_objects_v2", LIST)
+    with pytest.raises(StageError, match=r"s3://pfd at http://s3:9000 .* correct the endpoint") as caught:
+        request_of(store)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
+
+
+def test_a_404_to_a_head_is_of_an_object_that_is_gone_if_the_store_is_there(scripted, waits):
+    store, answers = scripted
+    refuse(answers, 404, "404", "head_object", OBJECT)
+    answers.add_response("list_objects_v2", {}, LIST)
+    assert store.age_seconds("k") is None
+    assert waits == []
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NotFound"])
+def test_an_object_that_the_store_says_is_not_there_is_not_waited_for(scripted, waits, code):
+    store, answers = scripted
+    refuse(answers, 404, code, "get_object", OBJECT)
+    assert store.get("k") is None
+    assert waits == []
+
+
 PART = OBJECT | {"Range": "bytes=3-6"}
 
 

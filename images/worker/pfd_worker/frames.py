@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread, write
+from ase.io.extxyz import key_val_str_to_dict
 from numpy.typing import NDArray
 
 GIVEN = "data"
@@ -60,16 +63,24 @@ def read_frames(path: Path) -> list[Atoms]:
 def frames_one_by_one(path: Path) -> Iterator[Atoms]:
     """Read what `read_frames` does, each frame when it is asked for."""
     if path.stat().st_size > 0:
-        yield from _without_constraints(iread(path, index=":", format="extxyz"))
+        yield from _read(path)
 
 
 def parse_frames(content: bytes) -> list[Atoms]:
     """Read the frames of a part of such a file."""
-    return list(_without_constraints(iread(io.StringIO(content.decode()), index=":", format="extxyz")))
+    return list(_read(io.StringIO(content.decode())))
 
 
-def _without_constraints(frames: Iterable[Atoms]) -> Iterator[Atoms]:
-    for atoms in frames:
+def _info_of(line: str) -> dict[str, Any]:
+    """Read a frame's second line as ASE does, which takes a system named 001 or true for a number or a truth value."""
+    info: dict[str, Any] = key_val_str_to_dict(line)
+    if not isinstance(info.get("system", ""), str) and (named := re.search(r'(?:^|\s)system="?([^\s"]+)', line)):
+        info["system"] = named[1]
+    return info
+
+
+def _read(file: Path | io.StringIO) -> Iterator[Atoms]:
+    for atoms in iread(file, index=":", format="extxyz", properties_parser=_info_of):
         # ASE gives fixed atoms no force, whatever the label says, and would not move them in MD
         atoms.set_constraint()
         yield atoms

@@ -13,6 +13,7 @@ from pfd_worker.frames import (
     has_virial,
     is_labelled,
     labelled,
+    parse_frames,
     periodic_cell,
     read_frames,
     reference_cell,
@@ -47,6 +48,15 @@ def test_the_cell_of_the_structure_that_a_frame_descends_from_survives_the_file_
     atoms.info["reference_cell"] = cell
     write_frames(tmp_path / "a.extxyz", [atoms])
     np.testing.assert_allclose(reference_cell(read_frames(tmp_path / "a.extxyz")[0]), cell, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["001", "111", "1e3", "true", "T", "inf", "si-2"])
+def test_a_system_keeps_a_name_that_could_be_a_number_or_a_truth_value(tmp_path, name):
+    atoms = frame()
+    atoms.info |= {"sub-system": 7, "system": name}
+    write_frames(tmp_path / "a.extxyz", [atoms])
+    assert read_frames(tmp_path / "a.extxyz")[0].info["system"] == name
+    assert parse_frames((tmp_path / "a.extxyz").read_bytes())[0].info["system"] == name
 
 
 def test_no_frames_make_a_file_without_frames(tmp_path):

@@ -221,19 +221,24 @@ class StageContext:
         return path
 
     def fetch_from(self, manifest_uri: str, name: str) -> Path:
-        """Return a local, checked copy of a file of another job's stage, by the address of its manifest."""
-        manifest = Manifest.from_bytes(self.fetch_uri(manifest_uri).read_bytes())
-        root = manifest_uri.partition(f"stages/{manifest.digest}")[0]
-        stored = manifest.files[name]
+        """Return a local, checked copy of a file of another job's stage, by the address of its manifest.
+
+        Raises
+        ------
+        StageError
+            ArtifactLost, if one of the two is gone.
+        """
+        root, _, place = manifest_uri.rpartition("stages/")
+        address = manifest_uri
         try:
-            path = self.fetch_uri(root + stored.key)
+            stored = Manifest.from_bytes(self.fetch_uri(address).read_bytes()).files[name]
+            address = root + stored.key
+            path = self.fetch_uri(address)
         except AbsentError as error:
             # its job may have another store: what is written there is not ours
-            raise files_lost(
-                manifest.stage, manifest.digest, f"{root}{stored.key}, which another job has made,"
-            ) from error
+            raise files_lost("other job's", place.partition("/")[0], address) from error
         if sha256_of(path) != stored.sha256:
-            raise transient(Reason.OBJECT_CORRUPT, f"{root}{stored.key} is not what was stored there")
+            raise transient(Reason.OBJECT_CORRUPT, f"{address} is not what was stored there")
         return path
 
     def _read(self, name: str) -> dict[int, Manifest | None]:

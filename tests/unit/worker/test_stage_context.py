@@ -146,11 +146,15 @@ def test_what_was_computed_again_meanwhile_is_not_lost(context):
     assert read_manifest(late.store, manifest.digest, 1) == other
 
 
-def test_a_file_of_another_job_that_is_gone_is_named(context):
+@pytest.mark.parametrize("what", ["own", "manifest.json"])
+def test_a_file_of_another_job_that_is_gone_is_named(context, what):
     mine = consumer(context, "mine")
     manifest = mine.input("label")[0]
-    mine.store.delete(manifest.files["own"].key)
-    with pytest.raises(StageError, match="which another job has made") as caught:
-        mine.fetch_from(mine.store.uri(manifest_key(manifest.digest, 0)), "own")
-    assert caught.value.reason is Reason.ARTIFACT_LOST
-    assert read_manifest(mine.store, manifest.digest, 0) == manifest
+    place = manifest_key(manifest.digest, 0)
+    gone = manifest.files["own"].key if what == "own" else place
+    mine.store.delete(gone)
+    with pytest.raises(StageError, match=f"{gone} of the other job's stage {manifest.digest[:12]} .*restart") as caught:
+        mine.fetch_from(mine.store.uri(place), "own")
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.ARTIFACT_LOST)
+    if what == "own":
+        assert read_manifest(mine.store, manifest.digest, 0) == manifest

@@ -6,6 +6,7 @@ An engine with an image of its own is served by `label_pod` in place of this mod
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -13,13 +14,16 @@ from contextlib import contextmanager
 from itertools import groupby
 
 from pfd_operator.contract.stage import LabelParams
-from pfd_worker.errors import preempted
+from pfd_worker.errors import StageError, preempted
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.label_entries import Entry
 from pfd_worker.labelers.base import InProcessLabeler
 from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.teacher import label_by_teacher
+
+_RENEW_SECONDS = 5.0
+_log = logging.getLogger(__name__)
 
 
 def run(context: StageContext) -> StageOutput:
@@ -54,8 +58,12 @@ def _claims_kept(desk: LabelDesk) -> Iterator[None]:
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(5):
-            desk.lease.keep()
+        while not done.wait(_RENEW_SECONDS):
+            try:
+                desk.lease.keep()
+            except StageError as error:
+                # it may be refused once; where it stays so, the next request of the stage itself is, too
+                _log.warning("claims are not renewed: %s", error.message)
 
     thread = threading.Thread(target=renew, daemon=True, name="claims")
     thread.start()

@@ -6,12 +6,14 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import LabelOutcome
-from pfd_worker.errors import StageError
+from pfd_operator.contract.result import Reason
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import energy_of, read_frames
 from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
@@ -20,6 +22,7 @@ from pfd_worker.labelers.registry import limited_labeler
 from pfd_worker.labelers.task import Calculation
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.stages import label as label_stage
 from pfd_worker.stages.select import once_more
 from pfd_worker.store.labels import LabelStore
 from pfd_worker.store.ledger import Ledger
@@ -224,3 +227,17 @@ def test_a_claim_of_another_job_that_gives_up_is_taken_at_once(tmp_path, monkeyp
     monkeypatch.setattr(LabelDesk, "all_there", wait_until_it_is_released)
     assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
     assert counts(loop) == {"paid": 1, "reused": 0, "failed": 0, "wasted": 0}
+
+
+def test_claims_are_renewed_after_a_refusal_that_came_once(monkeypatch, caplog):
+    monkeypatch.setattr(label_stage, "_RENEW_SECONDS", 0.01)
+    calls, renewed_again = iter(range(9)), threading.Event()
+
+    def keep():
+        if next(calls) == 0:
+            raise user_error(Reason.STORE_DENIED, "refused for once")
+        renewed_again.set()
+
+    with label_stage._claims_kept(SimpleNamespace(lease=SimpleNamespace(keep=keep))):
+        assert renewed_again.wait(10)
+    assert "claims are not renewed: refused for once" in caplog.text

@@ -68,16 +68,20 @@ class Cost:
 
 def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
     """Return what led to this train stage; what came before the first one is part of the first iteration."""
-    first = (Input.PREPARE, Input.HOLD_OUT) if previous is None else ()
-    read = {name: context.input(name) for name in (*first, Input.SELECT, Input.LABEL) if context.has(name)}
-    times = {str(name): _time(manifests) for name, manifests in read.items() if name is not Input.HOLD_OUT}
-    if Input.SELECT in read:
-        summary = read[Input.SELECT][0].told(SelectSummary)
-        times["explore"] = StageTime(summary["explore_pods"], round(summary["explore_seconds"], 3))
-    labels = read.get(Input.LABEL, []) + read.get(Input.HOLD_OUT, [])
-    if labels:
-        times["label"] = _time(labels)
+    selects, labels = _read(context, Input.SELECT, Input.HOLD_OUT_SELECT), _read(context, Input.LABEL, Input.HOLD_OUT)
+    stages = {"select": selects, "label": labels}
+    if previous is None:
+        stages["prepare"] = _read(context, Input.PREPARE)
+    times = {name: _time(manifests) for name, manifests in stages.items() if manifests}
+    if selects:
+        told = [manifest.told(SelectSummary) for manifest in selects]
+        seconds = round(sum(each["explore_seconds"] for each in told), 3)
+        times["explore"] = StageTime(sum(each["explore_pods"] for each in told), seconds)
     return Cost({name: times[name] for name in STAGES if name in times}, _label_cost(labels, context.spec.job.uid))
+
+
+def _read(context: StageContext, *names: Input) -> list[Manifest]:
+    return [manifest for name in names if context.has(name) for manifest in context.input(name)]
 
 
 def _time(manifests: list[Manifest]) -> StageTime:

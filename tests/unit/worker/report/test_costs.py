@@ -11,7 +11,8 @@ from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.location import open_store
 from pfd_worker.store.manifests import manifest_key
 
-DIGESTS = {name: f"{number:064x}" for number, name in enumerate(("prepare", "select", "label", "holdout", "train"))}
+INPUTS = ("prepare", "select", "label", "holdout", "holdout-select", "train")
+DIGESTS = {name: f"{number:064x}" for number, name in enumerate(INPUTS)}
 
 
 def label(paid_by, ok=True, labels=1, seconds=10.0):
@@ -23,6 +24,7 @@ def context_of(folder, inputs, budget=None):
     store = open_store(location)
     summaries = {
         "select": {"explore_pods": 3, "explore_seconds": 300.0},
+        "holdout-select": {"explore_pods": 2, "explore_seconds": 4000.0},
         "label": {"labels": [label("me", labels=5), label("me", ok=False), label("other")]},
         "holdout": {"labels": [label("me", labels=4, seconds=40.0)]},
     }
@@ -52,8 +54,9 @@ def test_pods_add_up_and_other_jobs_labels_cost_nothing(tmp_path):
 
 
 def test_the_first_iteration_has_what_came_before_it(tmp_path):
-    cost = cost_of(context_of(tmp_path, ["prepare", "select", "label", "holdout"]), None)
+    cost = cost_of(context_of(tmp_path, ["prepare", "select", "label", "holdout", "holdout-select"]), None)
     assert cost.stages["prepare"] == StageTime(1, 12.5) and cost.stages["label"] == StageTime(3, 37.5)
+    assert cost.stages["select"] == StageTime(2, 25.0) and cost.stages["explore"] == StageTime(5, 4300.0)
     assert list(cost.stages) == ["prepare", "explore", "select", "label"]
     assert cost.labels.computed == 16 and cost.labels.computing_seconds == 80
 

@@ -226,7 +226,8 @@ class LabelDesk:
             frames += [frame_from_json(frame, entry.task.info | {"label_key": entry.key}) for frame in record.frames]
             if not record.ok:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
-        records = [self.records[entry.key] for entry in self.entries]
+        # once each, as they are paid for: tasks of equal structures share one
+        records = [self.records[key] for key in dict.fromkeys(entry.key for entry in self.entries)]
         books = [_book_entry(record) for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
         return label_output(self.context, frames, failures, books, reused)

@@ -89,7 +89,9 @@ def _time(manifests: list[Manifest]) -> StageTime:
 
 
 def _label_cost(manifests: list[Manifest], uid: str) -> LabelCost:
-    entries = [BookEntry(**entry) for manifest in manifests for entry in manifest.told(LabelSummary)["labels"]]
+    # pods with tasks of equal structures have each the label in their books
+    told = {entry["key"]: entry for manifest in manifests for entry in manifest.told(LabelSummary)["labels"]}
+    entries = [BookEntry(**entry) for entry in told.values()]
     own = [entry for entry in entries if entry.paid_by == uid]
     return LabelCost(
         computed=sum(entry.labels for entry in own),

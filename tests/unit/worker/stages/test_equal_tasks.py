@@ -36,6 +36,9 @@ def test_equal_tasks_are_computed_once_and_waste_nothing(tmp_path, pods):
     results = [loop.run(LABEL | {"framesPerPod": 4 // pods}, 1, {"select": select}, index) for index in range(pods)]
     assert sum(result.outcome.labels for result in results) == 4
     assert Ledger(loop.store, "uid-1").count().model_dump() == {"paid": 2, "reused": 0, "failed": 0, "wasted": 0}
+    for index, result in enumerate(results):
+        keys = [entry["key"] for entry in loop.manifest(result, index).summary["labels"]]
+        assert len(keys) == len(set(keys))
     path = tmp_path / "labels.extxyz"
     loop.store.download(loop.manifest(results[0], 0).files["labels.extxyz"].key, path)
     assert [atoms.info["trajectory"] for atoms in read_frames(path)] == [f"t{n}" for n in range(4 // pods)]

@@ -128,6 +128,8 @@ class LabelDesk:
 
     def adopt(self, claims: Sequence[tuple[int, int]]) -> None:
         """Go on with the claims that another container of this pod made."""
+        # that one has ended, and what is to be looked up takes its time
+        self.lease.keep()
         generations = dict(claims)
         self.ours = [entry for entry in self.entries if entry.number in generations]
         self._labels.generations |= {entry.key: generations[entry.number] for entry in self.ours}

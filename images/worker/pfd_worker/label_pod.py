@@ -73,6 +73,7 @@ def stage_in(context: StageContext) -> None:
                 if context.stopping.is_set():
                     # no container of the engine follows, nor one that would give the claims back
                     raise preempted(f"stopped before any of {len(todo)} calculations was begun")
+                desk.lease.keep()
                 folder = _folder(context.workdir, entry)
                 folder.mkdir(parents=True, exist_ok=True)
                 external_labeler(entry.engine).write_inputs(entry.calculation, folder)

@@ -19,7 +19,7 @@ from pfd_worker.errors import StageError, transient
 from pfd_worker.labelers.fingerprint import fingerprint
 from pfd_worker.labelers.outputs import exit_code_of
 from pfd_worker.stage_context import StageContext
-from pfd_worker.store.labels import LabelStore
+from pfd_worker.store.labels import CLAIM_SECONDS, LabelStore
 from pfd_worker.store.lease import Lease
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, held, select
@@ -223,6 +223,33 @@ def test_inputs_that_cannot_be_written_leave_no_claims(tmp_path, image, monkeypa
     with pytest.raises(OSError, match="no space"):
         label_pod.stage_in(context_of(loop, select(loop), params=POD))
     assert held(loop) == []
+
+
+def test_claims_are_kept_while_inputs_are_written_and_when_another_container_goes_on_with_them(
+    tmp_path, image, monkeypatch
+):
+    monkeypatch.setattr("pfd_worker.store.lease._TELL_SECONDS", 0.0)
+    loop = Loop(tmp_path)
+    context = context_of(loop, select(loop, trajectory=False), params=POD)
+    ages = []
+
+    def takes_long(*_):
+        (owner,) = loop.store.list("claims/owners/")
+        ages.append(loop.store.age_seconds(owner))
+        os.utime(loop.store.root / owner, (0, 0))
+
+    monkeypatch.setattr("pfd_worker.labelers.abinit.AbinitLabeler.write_inputs", takes_long)
+    label_pod.stage_in(context)
+
+    def denied(*_):
+        takes_long()
+        raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
+
+    monkeypatch.setattr(label_pod.LabelDesk, "begin", denied)
+    with pytest.raises(StageError, match="keys were changed"):
+        label_pod.stage_out(context)
+    assert len(ages) == 4
+    assert all(age is not None and age < CLAIM_SECONDS for age in ages)
 
 
 def test_a_pod_that_is_stopped_while_inputs_are_written_gives_all_back_and_wastes_nothing(tmp_path, image, monkeypatch):

@@ -20,7 +20,8 @@ from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.checkpoint import CheckpointInfo
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.sevennet import SevennetModel
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.training import deepmd_settings, sevennet_settings
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.recipe import Purpose

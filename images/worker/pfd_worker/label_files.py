@@ -18,9 +18,10 @@ from pfd_worker import stage_files
 from pfd_worker.frames import energy_of, frame_places, labelled, parse_frames, read_frames, virial_of, write_frames
 from pfd_worker.labelers.base import LASTING_FAILURES
 from pfd_worker.labelers.task import Task
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.ledger import BookEntry
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import LabelSummary
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from pfd_operator.contract.result import LabelCounts
 from pfd_operator.contract.stage import BudgetSoFar, Input
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import BookEntry, Ledger
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import LabelSummary, SelectSummary
 
 STAGES = ("prepare", "explore", "select", "label", "train")

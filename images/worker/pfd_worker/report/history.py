@@ -12,7 +12,8 @@ from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.stage import TrainParams
 from pfd_worker import stage_files
 from pfd_worker.report.costs import Cost, StageTime
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest
 
 BASELINES = ("pretrained", "shifted", "labelNoise")
 _VERSION = 1

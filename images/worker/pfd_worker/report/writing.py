@@ -25,7 +25,8 @@ from pfd_worker.report.history import IterationRecord, history_before
 from pfd_worker.report.page import render_page
 from pfd_worker.report.provenance import provenance_of
 from pfd_worker.selection.feature_map import FeatureMap
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest
 
 REPORT_FILES = (stage_files.HISTORY, stage_files.REPORT_JSON, stage_files.REPORT_PAGE)
 MEASURED = ("holdout", "prequential", "farthest")

@@ -38,7 +38,8 @@ from pfd_worker.rounds.given import without_holdout
 from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, holdout_select, shrunk_holdout
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stage_context import StageContext, StageOutput
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import PrepareSummary, SelectSummary, TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun

@@ -13,7 +13,8 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.evaluation.ratio import Squares
 from pfd_worker.families import Family
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import TrainSummary
 
 

@@ -16,8 +16,8 @@ from pfd_worker.label_files import read_failures, read_labels, read_tasks
 from pfd_worker.labelers.base import LASTING_FAILURES
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.md.replay import AimdRun, read_aimd
-from pfd_worker.stage_context import Manifest, StageContext
-from pfd_worker.store.manifests import mark
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest, mark
 
 _HOLD_OUT = "hold-out"
 _AIMD = "AIMD"

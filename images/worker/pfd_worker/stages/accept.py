@@ -33,8 +33,9 @@ from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import PrepareSummary, TrainSummary
 from pfd_worker.training.student import student_model_section
 from pfd_worker.versions import package_versions

@@ -28,8 +28,9 @@ from pfd_worker.selection.feature_map import feature_map
 from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.quotas import fair_quotas, middles
 from pfd_worker.selection.representative import Candidate
-from pfd_worker.stage_context import Manifest, StageContext, StageOutput
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, training_starts
+from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import ExploreSummary, SelectSummary, TrainSummary
 
 _Row = tuple[int, int, Candidate]

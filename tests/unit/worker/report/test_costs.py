@@ -6,10 +6,10 @@ from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageRef, StageSpec
 from pfd_worker.report.costs import Cost, LabelCost, StageTime, cost_of, spending_of
-from pfd_worker.stage_context import Manifest, StageContext
+from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.location import open_store
-from pfd_worker.store.manifests import manifest_key
+from pfd_worker.store.manifests import Manifest, manifest_key
 
 INPUTS = ("prepare", "select", "label", "holdout", "holdout-select", "train")
 DIGESTS = {name: f"{number:064x}" for number, name in enumerate(INPUTS)}

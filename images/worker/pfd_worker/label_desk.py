@@ -17,9 +17,10 @@ from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, labe
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
+from pfd_worker.store.cut_offs import CutOffs
 from pfd_worker.store.labels import LabelRecord, LabelStore
 from pfd_worker.store.lease import Lease
-from pfd_worker.store.ledger import BookEntry, Ledger
+from pfd_worker.store.ledger import Ledger
 
 _WAIT_SECONDS = 2.0
 _CUT_OFFS = 3
@@ -48,7 +49,7 @@ class LabelDesk:
         self._labels = LabelStore(context.store, f"{spec.job.uid}/{spec.digest}/{context.index}")
         self._ledger = Ledger(context.store, spec.job.uid)
         self.lease = Lease(self._labels, context.stopping)
-        self._cut_off = self._labels.cut_off()
+        self._cut_offs = CutOffs(context.store, self._labels.owner)
         self._begun: Collection[Entry] = ()
         self.entries = entries_of_index(context, engine)
         self.records: dict[str, LabelRecord] = {}
@@ -63,7 +64,7 @@ class LabelDesk:
         first = {entry.key: entry for entry in reversed(self.entries)}
         claimed = at_once(self._claim, [entry for entry in first.values() if entry.key not in self.records])
         todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
-        return sorted(todo, key=lambda entry: (entry.key in self._cut_off, entry.number))
+        return sorted(todo, key=lambda entry: (entry.key in self._cut_offs.counts, entry.number))
 
     def _claim(self, entry: Entry) -> Entry | None:
         if self.context.stopping.is_set():
@@ -87,7 +88,7 @@ class LabelDesk:
         if words.computing is not None and entry.key not in words.computing:
             return
         if own and words.computing is not None and not words.stopping:
-            self.cut_off(entry)
+            self._cut_off(entry, _KILLED)
         else:
             self._ledger.waste(entry.key, entry.task.labels)
         if own:
@@ -104,21 +105,27 @@ class LabelDesk:
         self._begun = entries
         self.lease.computes([entry.key for entry in entries if entry not in finished])
 
-    def cut_off(self, entry: Entry, verdict: Verdict = _KILLED) -> bool:
+    def lose(self, entry: Entry, verdict: Verdict = _KILLED) -> bool:
+        """Enter that a calculation ended with what ran it, and give its claim back; return as `_cut_off`."""
+        is_final = self._cut_off(entry, verdict)
+        self._labels.release(entry.key)
+        return is_final
+
+    def _cut_off(self, entry: Entry, verdict: Verdict) -> bool:
         """Enter that a calculation of ours ended with what ran it; return whether the verdict on it is stored now.
 
         Most often that is no fault of the calculation: its node was lost, or the GPU failed. With the memory of a whole
         container at an end, though, the kernel may kill all of it, and it would be the same frame again in every
         attempt, and no other after it. So the third time it is a failed label.
         """
-        count = self._cut_off[entry.key] + 1
+        count = self._cut_offs.counts[entry.key] + 1
         if count >= _CUT_OFFS:
             self._store(entry, verdict, 0.0)
             return True
-        self._labels.note_cut_off(entry.key, count)
+        self._cut_offs.note(entry.key, count)
         self._ledger.waste(entry.key, entry.task.labels)
         # not before: who was refused by the store may ask again
-        self._cut_off[entry.key] = count
+        self._cut_offs.counts[entry.key] = count
         return False
 
     def claims(self) -> list[tuple[int, int]]:
@@ -145,8 +152,7 @@ class LabelDesk:
         """
         if not verdict.by_machine:
             self._store(entry, verdict, seconds)
-        elif not self.cut_off(entry, verdict):
-            self.give_back(entry)
+        elif not self.lose(entry, verdict):
             raise transient(
                 Reason.ENGINE_LOST,
                 f"calculation {entry.number} met a fault of this machine's GPU, disk or network, and is tried again in "
@@ -199,14 +205,10 @@ class LabelDesk:
         except StageError as error:
             _log.warning("claims are not given back: %s", error.message)
 
-    def give_back(self, entry: Entry) -> None:
-        """Give a claim back whose calculation was cut off."""
-        self._labels.release(entry.key)
-
     def leave(self) -> None:
         """End the keeping of claims: all are settled."""
         self._labels.leave()
-        self._labels.forget_cut_off()
+        self._cut_offs.forget()
 
     def all_there(self) -> bool:
         """Wait for what others compute; return whether all is there: not if somebody gave up what is free now."""
@@ -230,7 +232,7 @@ class LabelDesk:
                 failures.append(Failure(entry.number, entry.key, record.reason, record.message))
         # once each, as they are paid for: tasks of equal structures share one
         records = [self.records[key] for key in dict.fromkeys(entry.key for entry in self.entries)]
-        books = [_book_entry(record) for record in records]
+        books = [record.cost for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
         return label_output(self.context, frames, failures, books, reused)
 
@@ -240,10 +242,6 @@ class LabelDesk:
         record = self._labels.get(entry.key) or self._labels.get(entry.own_key)
         if record is None:
             return False
-        self._ledger.enter(_book_entry(record))
+        self._ledger.enter(record.cost)
         self.records[entry.key] = record
         return True
-
-
-def _book_entry(record: LabelRecord) -> BookEntry:
-    return BookEntry(record.key, record.paid_by, record.labels, len(record.frames), record.seconds)

@@ -166,8 +166,7 @@ def _settle_all(context: StageContext, desk: LabelDesk) -> None:
         if context.stopping.is_set():
             raise preempted(f"stopped with {len(waiting)} calculations to go")
         for entry in _started(context.workdir, waiting.values()) if lost else ():
-            desk.cut_off(entry)
-            desk.give_back(entry)
+            desk.lose(entry)
         if finished or lost:
             raise transient(Reason.ENGINE_LOST, f"the engine's container ended with {len(waiting)} calculations to go")
         time.sleep(_POLL_SECONDS)

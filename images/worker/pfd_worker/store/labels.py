@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from pfd_worker.store.ledger import BookEntry
 from pfd_worker.store.objects import ObjectStore
 
 CLAIM_SECONDS = 90.0
@@ -44,6 +44,11 @@ class LabelRecord:
     message: str = ""
     stage: str = ""
     """Digest of the stage for which alone a failure is final; empty: for all."""
+
+    @property
+    def cost(self) -> BookEntry:
+        """What it cost."""
+        return BookEntry(self.key, self.paid_by, self.labels, len(self.frames), self.seconds)
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""
@@ -137,23 +142,9 @@ class LabelStore:
         said = self._store.get(_owner_name(owner))
         return LastWords([]) if said is None else LastWords(**json.loads(said))
 
-    def note_cut_off(self, key: str, count: int) -> None:
-        """Note that a calculation was killed together with what ran it for so many times; again is no other time."""
-        self._store.put(f"{_cut_off_prefix(self.owner)}{key}.{count}", b"{}")
-
-    def cut_off(self) -> Counter[str]:
-        """Return how often calculations were, by key, as earlier attempts of ours noted."""
-        prefix = _cut_off_prefix(self.owner)
-        return Counter(name.removeprefix(prefix).partition(".")[0] for name in self._store.list(prefix))
-
     def leave(self) -> None:
         """Say no more, after all claims were settled or given back."""
         self._store.delete(_owner_name(self.owner))
-
-    def forget_cut_off(self) -> None:
-        """Remove our notes, when no other attempt will need them."""
-        for name in self._store.list(_cut_off_prefix(self.owner)):
-            self._store.delete(name)
 
     def _newest(self, key: str) -> str | None:
         return next(iter(self._store.list(f"claims/{key}/")[-1:]), None)
@@ -184,7 +175,3 @@ def _claim_name(key: str, generation: int) -> str:
 
 def _owner_name(owner: str) -> str:
     return f"claims/owners/{owner}"
-
-
-def _cut_off_prefix(owner: str) -> str:
-    return f"claims/cut-off/{owner}/"

@@ -17,6 +17,7 @@ from pfd_worker.label_desk import LabelDesk
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.in_process import AseLabeler
 from pfd_worker.labelers.task import Calculation
+from pfd_worker.store.cut_offs import CutOffs
 from pfd_worker.store.labels import LabelStore, LastWords
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.label_tasks import Fails, context_of, counts, desk_of, held, label, select
@@ -90,7 +91,7 @@ def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_th
     assert (failures[0]["reason"], failures[0]["message"]) == ("EngineError", "CUDA error: an illegal memory access")
 
 
-@pytest.mark.parametrize(("kind", "name"), [(LabelStore, "note_cut_off"), (Ledger, "waste")])
+@pytest.mark.parametrize(("kind", "name"), [(CutOffs, "note"), (Ledger, "waste")])
 def test_a_fault_of_the_machine_that_a_store_which_is_away_does_not_take_is_one_all_the_same(
     tmp_path, monkeypatch, kind, name
 ):

@@ -151,20 +151,6 @@ def test_a_claim_whose_label_is_stored_leaves_nothing(store):
     assert store.list("claims/") == []
 
 
-def test_cut_off_calculations_are_counted_until_they_are_forgotten(store):
-    labels, other = LabelStore(store, "uid/stage/0"), LabelStore(store, "uid/stage/00")
-    # as an earlier version has noted it
-    store.put(f"claims/cut-off/uid/stage/0/{KEY}", b"{}")
-    for key, count in ((KEY, 2), ("cd" * 32, 1), ("cd" * 32, 1)):
-        labels.note_cut_off(key, count)
-    other.note_cut_off(KEY, 1)
-    assert LabelStore(store, "uid/stage/0").cut_off() == {KEY: 2, "cd" * 32: 1}
-    labels.leave()
-    assert labels.cut_off()[KEY] == 2, "another attempt needs them"
-    labels.forget_cut_off()
-    assert (labels.cut_off(), other.cut_off()) == ({}, {KEY: 1})
-
-
 def test_the_first_verdict_stays(store):
     labels = LabelStore(store, "job")
     assert labels.save(record("first"))

@@ -10,7 +10,7 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.label_files import tasks_of_index
+from pfd_worker.label_files import own_tasks
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import stored_manifest
@@ -42,7 +42,7 @@ def entries_of_index(context: StageContext, engine: Engine) -> list[Entry]:
     if before is not None and before.again:
         final_for.append(before.files[stage_files.FAILURES].key)
     entries = []
-    for number, task, frame in tasks_of_index(context):
+    for number, task, frame in own_tasks(context):
         calculation = Calculation(frame, task.aimd)
         used, described = engines[task.purpose == NOISE]
         key = calculation.key(described)

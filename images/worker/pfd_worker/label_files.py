@@ -53,7 +53,7 @@ def read_tasks(context: StageContext, select: Input = Input.SELECT) -> list[Task
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
-def tasks_of_index(context: StageContext) -> list[tuple[int, Task, Atoms]]:
+def own_tasks(context: StageContext) -> list[tuple[int, Task, Atoms]]:
     """Return the tasks of this index of a label stage, each after its number in the whole list, and with its frame."""
     each = context.params(LabelParams).frames_per_pod
     first = (context.index or 0) * each

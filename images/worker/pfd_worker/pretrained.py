@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
 
 from pfd_operator.contract.model_source import ModelFamily, ModelSource
 from pfd_operator.contract.result import Reason
-from pfd_worker.errors import transient, user_error
+from pfd_worker.errors import AbsentError, transient, user_error
 from pfd_worker.stage_context import StageContext
 
 _IF_OF_DEEPMD = (
@@ -36,7 +37,7 @@ def fetch_model(context: StageContext, source: ModelSource, where: str) -> Path:
     name = f"{source.pretrained}{source.family.suffix}"
     path = context.workdir / name
     key = f"models/{name}"
-    if context.store.exists(key):
+    with contextlib.suppress(AbsentError):
         context.store.download(key, path)
         return path
     try:

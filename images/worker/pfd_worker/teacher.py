@@ -12,9 +12,9 @@ from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
-from pfd_worker.label_files import Failure, label_output, tasks_of_index
+from pfd_worker.label_files import Failure, label_output, own_tasks
 from pfd_worker.labelers.base import LabelFailure, Verdict
-from pfd_worker.labelers.in_process import failed
+from pfd_worker.labelers.in_process import failed_by
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -31,7 +31,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
     started = time.monotonic()
-    tasks = tasks_of_index(context)
+    tasks = own_tasks(context)
     frames = [atoms for _, _, atoms in tasks]
     verdicts = _verdicts(context, open_model(context, context.one(Input.PREPARE)), frames)
     key = f"{context.spec.digest}-{context.index or 0}"
@@ -75,7 +75,7 @@ def _batch(model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:
 
 def _judged(atoms: Atoms, predicted: Prediction | Exception) -> Verdict:
     if isinstance(predicted, Exception):
-        return failed(predicted)
+        return failed_by(predicted)
     bare = atoms.copy()
     bare.info = {}
     virial = predicted.virial if has_virial(bare) else None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pfd_operator.contract.exploration import Barostat
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.exploration import Barostat, Exploration
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.verdict import Check
+from pfd_worker.frames import Sampling
+from pfd_worker.md.conditions import first_conditions
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,12 @@ class Range:
 
     low: float
     high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Range | None:
+        """Return that of the values that are known, None if none is."""
+        known = [value for value in values if value is not None]
+        return cls(min(known), max(known)) if known else None
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,12 @@ class MdConditions:
     barostat: Barostat | None = None
     """None: constant volume."""
 
+    @classmethod
+    def first_of(cls, exploration: Exploration, structure: Atoms, seed: int) -> MdConditions:
+        """Return the first conditions of an exploration, as it ran them."""
+        run = first_conditions(exploration).of(structure)
+        return cls(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -86,3 +103,23 @@ class ModelCard:
             "drift": measured["nveDrift"],
             **{key: measured[key] for key in ("speed", "speedSystem", "stability", "rdfOverlap")},
         }
+
+
+def measured_kelvin(frames: Iterable[Atoms]) -> list[float]:
+    """Return the mean temperature of the MD of each stratum, as it was measured in the frames drawn evenly from it.
+
+    Others are chosen: those on the brink are far too hot, those of low energy too cold.
+    """
+    found: dict[str, list[float]] = {}
+    for atoms in frames:
+        if "measured_kelvin" in atoms.info and atoms.info.get("sampling") == Sampling.REPRESENTATIVE:
+            found.setdefault(str(atoms.info["stratum"]), []).append(float(atoms.info["measured_kelvin"]))
+    return [float(np.mean(values)) for values in found.values()]
+
+
+def architecture_of(section: Mapping[str, Any]) -> str:
+    """Return a model section of training in words."""
+    descriptor = section["descriptor"]
+    sizes = "-".join(map(str, descriptor.get("neuron", [])))
+    fitting = "-".join(map(str, section["fitting_net"].get("neuron", [])))
+    return f"{descriptor['type']}, cutoff {descriptor.get('rcut', '?')} Å, embedding {sizes}, fitting {fitting}"

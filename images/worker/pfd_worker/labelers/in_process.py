@@ -69,7 +69,7 @@ class AseLabeler:
         except StageError:
             raise
         except Exception as error:  # calculators of third parties raise whatever they like
-            return failed(error, frames)
+            return failed_by(error, frames)
         return Verdict(tuple(frames))
 
 
@@ -127,7 +127,7 @@ def _virial(atoms: Atoms) -> NDArray[np.float64] | None:
     return virial
 
 
-def failed(error: Exception, frames: Sequence[Atoms] = ()) -> Verdict:
+def failed_by(error: Exception, frames: Sequence[Atoms] = ()) -> Verdict:
     """Return the verdict on a calculation that ended with an error, after these frames."""
     named = any(_UNCONVERGED.search(kind.__name__) for kind in type(error).__mro__)
     # tblite says it in words only

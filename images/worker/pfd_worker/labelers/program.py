@@ -37,7 +37,7 @@ class ProgramLabeler:
         ValueError
             If MD is asked for, which the operator refuses before.
         """
-        if calculation.labels > 1:
+        if calculation.aimd is not None and calculation.aimd.steps > 1:
             raise ValueError("the engine `program` computes single points only")
         atoms = bare(calculation.atoms)
         write(directory / STRUCTURE_FILE, atoms, format="extxyz")

@@ -89,11 +89,6 @@ class Calculation:
     atoms: Atoms
     aimd: AimdSettings | None = None
 
-    @property
-    def labels(self) -> int:
-        """SCF cycles it takes."""
-        return 1 if self.aimd is None else self.aimd.steps
-
     def key(self, engine: Mapping[str, Any]) -> str:
         """Return the content key: equal structure, engine, settings (and MD settings) give an equal key.
 

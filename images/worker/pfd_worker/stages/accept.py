@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
@@ -24,12 +21,11 @@ from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.errors import preempted
-from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
+from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard, architecture_of, measured_kelvin
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
-from pfd_worker.frames import Sampling, read_frames
+from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
-from pfd_worker.md.conditions import first_conditions
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
@@ -82,7 +78,6 @@ def run(context: StageContext) -> StageOutput:
         raise preempted("stopped before the verdict was stored; the student is judged anew.")
     return StageOutput(
         files=files,
-        summary={"best_iteration": train.told(TrainSummary)["best_iteration"]},
         outcome=AcceptOutcome(
             errors=results.errors,
             checks=[AcceptanceCheck(name=check.name, met=check.met, message=check.message) for check in checks],
@@ -119,21 +114,17 @@ def _card(
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
-        architecture=_architecture(student_model_section(params.student, elements)),
+        architecture=architecture_of(student_model_section(params.student, elements)),
         type_map=elements,
         training=_training_card(context, params, prepare, train),
-        conditions=_conditions(params, examination.structures[examination.speed_system], spec.seed),
+        conditions=MdConditions.first_of(
+            params.exploration, examination.structures[examination.speed_system], spec.seed
+        ),
         results=results,
         machine=machine(),
         checks=checks,
         versions=package_versions(),
     )
-
-
-def _conditions(params: AcceptParams, structure: Atoms, seed: int) -> MdConditions:
-    """Return what the exported inputs run: the first conditions of the exploration, as it ran them."""
-    run = first_conditions(params.exploration).of(structure)
-    return MdConditions(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 
 def _training_card(context: StageContext, params: AcceptParams, prepare: Manifest, train: Manifest) -> TrainingCard:
@@ -149,29 +140,12 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
         teacher_sha256=prepare.told(PrepareSummary)["inputs_sha256"].get("model"),
         reference=params.reference,
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
-        temperatures_kelvin=_range(map(temperature_of, strata)),
-        pressures_bar=_range(map(pressure_of, strata)),
-        measured_kelvin=_range(_measured_kelvin(mine)),
+        temperatures_kelvin=Range.of(map(temperature_of, strata)),
+        pressures_bar=Range.of(map(pressure_of, strata)),
+        measured_kelvin=Range.of(measured_kelvin(mine)),
         rounds=best,
         seed=context.spec.seed,
     )
-
-
-def _measured_kelvin(frames: Iterable[Atoms]) -> list[float]:
-    """Return the mean temperature of the MD of each stratum, as it was measured in the frames drawn evenly from it.
-
-    Others are chosen: those on the brink are far too hot, those of low energy too cold.
-    """
-    found: dict[str, list[float]] = {}
-    for atoms in frames:
-        if "measured_kelvin" in atoms.info and atoms.info.get("sampling") == Sampling.REPRESENTATIVE:
-            found.setdefault(str(atoms.info["stratum"]), []).append(float(atoms.info["measured_kelvin"]))
-    return [float(np.mean(values)) for values in found.values()]
-
-
-def _range(values: Iterable[float | None]) -> Range | None:
-    known = [value for value in values if value is not None]
-    return Range(min(known), max(known)) if known else None
 
 
 def _teacher(params: AcceptParams, prepare: Manifest) -> str:
@@ -179,13 +153,6 @@ def _teacher(params: AcceptParams, prepare: Manifest) -> str:
     told = prepare.told(PrepareSummary)
     source = told.get("calculator") or told["source"]
     return source if params.teacher is None else f"FineTuneJob {params.teacher} ({source})"
-
-
-def _architecture(section: Mapping[str, Any]) -> str:
-    descriptor = section["descriptor"]
-    sizes = "-".join(map(str, descriptor.get("neuron", [])))
-    fitting = "-".join(map(str, section["fitting_net"].get("neuron", [])))
-    return f"{descriptor['type']}, cutoff {descriptor.get('rcut', '?')} Å, embedding {sizes}, fitting {fitting}"
 
 
 def _frozen(checkpoint: Path, folder: Path, compressed: bool) -> dict[str, Path]:

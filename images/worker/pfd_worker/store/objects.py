@@ -41,10 +41,6 @@ class ObjectStore(Protocol):
         """Return for how long an object has been there unchanged, by the store's own clock; None if there is none."""
         ...
 
-    def exists(self, key: str) -> bool:
-        """Tell whether there is an object."""
-        ...
-
     def list(self, prefix: str) -> list[str]:
         """Return all keys that start with the prefix, sorted."""
         ...
@@ -121,10 +117,6 @@ class DirectoryStore:
         except FileNotFoundError:
             return None
 
-    def exists(self, key: str) -> bool:
-        """Tell whether there is an object."""
-        return (self.root / key).is_file()
-
     def list(self, prefix: str) -> list[str]:
         """Return all keys that start with the prefix, sorted."""
         folder = (self.root / prefix) if prefix.endswith("/") else (self.root / prefix).parent
@@ -141,7 +133,7 @@ class DirectoryStore:
 
     def download(self, key: str, path: Path) -> None:
         """Fetch an object into a file."""
-        if not self.exists(key):
+        if not (self.root / key).is_file():
             raise absent(f"there is no {key} in {self.root}")
         shutil.copyfile(self.root / key, path)
 

@@ -122,10 +122,6 @@ class S3Store:
 
         return self._look(self.uri(key), age)
 
-    def exists(self, key: str) -> bool:
-        """Tell whether there is an object."""
-        return self._look(self.uri(key), lambda: self._client.head_object(**self._object(key))) is not None
-
     def list(self, prefix: str) -> list[str]:
         """Return all keys that start with the prefix, sorted."""
         start = self._key("")

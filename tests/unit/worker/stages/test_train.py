@@ -46,7 +46,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(labelled_loop, tmp_path,
     with pytest.raises(StageError) as caught:
         loop.run(params, 0, refs, stopping=stopping, progress=stop_midway)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
-    assert not loop.store.exists(manifest_key(loop.spec(params, 0, refs).digest))
+    assert loop.store.get(manifest_key(loop.spec(params, 0, refs).digest)) is None
     # the operator may be upgraded meanwhile
     monkeypatch.setattr(loop, "image", "image:2")
     resumed = loop.run(params, 0, refs)

@@ -16,14 +16,14 @@ from pfd_worker.store.s3 import S3Store
 
 def test_what_is_put_is_got_and_listed(store):
     assert store.get("a/b") is None
-    assert not store.exists("a/b")
+    assert store.age_seconds("a/b") is None
     assert store.list("a/") == []
     store.put("a/b", b"one")
     store.put("a/b", b"two")
     store.put("a/c/d", b"")
     store.put("ab", b"not below a/")
     assert store.get("a/b") == b"two"
-    assert store.exists("a/c/d")
+    assert store.age_seconds("a/c/d") is not None
     assert store.list("a/") == ["a/b", "a/c/d"]
     store.delete("a/b")
     store.delete("a/b")

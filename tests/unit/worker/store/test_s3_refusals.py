@@ -143,24 +143,24 @@ def test_a_head_that_is_refused_without_words_is_explained_by_a_request_that_has
     scripted, temporary, status, code
 ):
     store, answers = scripted
-    answers.add_response("head_object", {}, OBJECT)
-    assert store.exists("k")
+    answers.add_response("put_object", {}, OBJECT | {"Body": b"mine"})
+    store.put("k", b"mine")
     refuse(answers, status, str(status), "head_object", OBJECT)
     refuse(answers, status, code, "list_objects_v2", LIST)
     with pytest.raises(StageError, match=f"the server's words about {code}") as caught:
-        store.exists("k")
+        store.age_seconds("k")
     assert caught.value.exit_code is ExitCode.PREEMPTED
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, Reason.STORE_REFUSED), (403, Reason.STORE_DENIED)])
 def test_a_head_that_alone_is_refused_is_of_no_keys_that_have_expired(scripted, temporary, status, reason):
     store, answers = scripted
-    answers.add_response("head_object", {}, OBJECT)
-    assert store.exists("k")
+    answers.add_response("put_object", {}, OBJECT | {"Body": b"mine"})
+    store.put("k", b"mine")
     refuse(answers, status, str(status), "head_object", OBJECT)
     answers.add_response("list_objects_v2", {}, LIST)
     with pytest.raises(StageError) as caught:
-        store.exists("k")
+        store.age_seconds("k")
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
 
 

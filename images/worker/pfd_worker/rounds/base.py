@@ -70,16 +70,12 @@ class Round(ABC):
             CheckpointStore(context.store, self.previous.told(TrainSummary)["checkpoints"]).clear()
 
     @abstractmethod
-    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
-        """Do what comes before the training, baselines for example."""
+    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> Contender | None:
+        """Do what comes before the training; return what the first trained model has to beat, None if nothing."""
 
     @abstractmethod
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
         """Train on the dataset and write the model; None if there was nothing to train on."""
-
-    @abstractmethod
-    def first_contender(self) -> Contender | None:
-        """Return what the first trained model has to beat; None if nothing."""
 
     @property
     @abstractmethod
@@ -116,7 +112,7 @@ class Round(ABC):
         noise = label_noise(labels, holdout)
         if noise:
             self.measures.take("labelNoise", noise)
-        self.begin(dataset, holdout)
+        first = self.begin(dataset, holdout)
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
         trained = self.folder / self.family.model_file
@@ -126,10 +122,13 @@ class Round(ABC):
         model = self.family.open(trained)
         predictions = model.predict(holdout)
         errors = frame_errors(holdout, predictions)
-        self.squares = squares_of_trajectories(errors)
         # drawn evenly over the strata: each is judged, by what it got
         self.measures.take("holdout", errors, fewest_of_stratum=1)
-        best, best_model = self._choose_best(holdout), model
+        newest = Contender(
+            trained, self.measures.metrics["holdout"], self.context.spec.iteration, squares_of_trajectories(errors)
+        )
+        before = first if self.previous is None else best_of(self.context, self.previous, self.family, holdout)
+        best, best_model = self._choose_best(before, newest), model
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
             predictions = best_model.predict(holdout)
@@ -218,16 +217,12 @@ class Round(ABC):
         seed = seed_of(self.context.spec.seed, "dynamics")
         return measure_dynamics(model, aimd, self.params.training.steps, seed, self.context.stopping)
 
-    def _choose_best(self, holdout: list[Atoms]) -> Contender:
-        """Put the best model so far into its file."""
-        previous = self.previous
-        best = self.first_contender() if previous is None else best_of(self.context, previous, self.family, holdout)
-        trained, metrics = self.folder / self.family.model_file, self.measures.metrics["holdout"]
-        newest = Contender(trained, metrics, self.context.spec.iteration, self.squares)
+    def _choose_best(self, best: Contender | None, newest: Contender) -> Contender:
+        """Put the best model into its file: the one so far, or the newest."""
         if best is None:
             best = newest
         else:
-            ratio = error_ratio(self.squares, best.lowest, ["force", *(self.params.limited or ())])
+            ratio = error_ratio(newest.lowest, best.lowest, ["force", *(self.params.limited or ())])
             if self.replaces(ratio):
                 best = newest if ratio.log < 0 else replace(newest, lowest=best.lowest)
         shutil.copyfile(best.file, self.folder / self.family.best_file)

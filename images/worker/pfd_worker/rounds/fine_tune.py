@@ -28,8 +28,11 @@ from pfd_worker.training.runner import Trained
 class FineTuneRound(Round):
     """See the module."""
 
-    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
-        """Shift the energy; at first, measure what is there before any training."""
+    def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> Contender | None:
+        """Shift the energy; at first, measure what is there before any training.
+
+        A model worse than the shifted pre-trained one is never promoted.
+        """
         source = self.context.fetch(self.prepare, self.family.model_file)
         pretrained = self.family.open(source)
         sample = self._sample(dataset)
@@ -42,14 +45,15 @@ class FineTuneRound(Round):
         self.measures.reports["energyShiftsEv"] = shifts
         self.shifted = self.folder / f"shifted{self.family.kind.suffix}"
         self.family.shift_energy(source, shifts, self.shifted)
-        if self.previous is None:
-            held_out = frame_errors(holdout, pretrained.predict(holdout))
-            check_zeros([*sample, *holdout], [*errors, *held_out])
-            self.measures.take("pretrained", held_out)
-            # it is measured once: an energy by an unknown zero would be what all later ones are compared with
-            shifted = only_determined(apply_energy_shift(held_out, shifts), errors)
-            self.measures.take("shifted", shifted)
-            self.squares_of_shifted = squares_of_trajectories(shifted)
+        if self.previous is not None:
+            return None
+        held_out = frame_errors(holdout, pretrained.predict(holdout))
+        check_zeros([*sample, *holdout], [*errors, *held_out])
+        self.measures.take("pretrained", held_out)
+        # it is measured once: an energy by an unknown zero would be what all later ones are compared with
+        shifted = only_determined(apply_energy_shift(held_out, shifts), errors)
+        self.measures.take("shifted", shifted)
+        return Contender(self.shifted, self.measures.metrics["shifted"], None, squares_of_trajectories(shifted))
 
     def _sample(self, dataset: list[Atoms]) -> list[Atoms]:
         """Return at most `MOST_FRAMES` of each source: all that a user has given would be predicted in every round."""
@@ -86,10 +90,6 @@ class FineTuneRound(Round):
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Name what has no zero of energy yet."""
         return self.zero_open
-
-    def first_contender(self) -> Contender | None:
-        """Return the shifted pre-trained model: one worse than it is never promoted."""
-        return Contender(self.shifted, self.measures.metrics["shifted"], None, self.squares_of_shifted)
 
     @property
     def earlier_models(self) -> int:

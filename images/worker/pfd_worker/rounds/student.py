@@ -14,7 +14,6 @@ from pfd_worker.md.cells import short_cells
 from pfd_worker.models.checkpoint import inspect_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.rounds.base import Round
-from pfd_worker.rounds.contender import Contender
 from pfd_worker.summaries import PrepareSummary
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input
@@ -27,7 +26,11 @@ class StudentRound(Round):
     """See the module."""
 
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> None:
-        """Refuse to train on nothing; there is no baseline: the teacher's labels are the truth."""
+        """Refuse to train on nothing; there is no baseline: the teacher's labels are the truth.
+
+        So the first student is the best so far. That the later of two good ones is kept suits students most: the
+        hold-out is of the teacher's MD, and only later rounds were shown where a student's own MD leads.
+        """
         if not dataset:
             raise user_error(
                 Reason.LABELS_FAILED,
@@ -59,14 +62,6 @@ class StudentRound(Round):
     def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
         return short_cells(dataset, DeepmdModel(trained).cutoff)
-
-    def first_contender(self) -> Contender | None:
-        """There is none: the first student is the best so far.
-
-        That the later of two good ones is kept suits students most: the hold-out is of the teacher's MD, and only later
-        rounds were shown where a student's own MD leads.
-        """
-        return None
 
     @property
     def earlier_models(self) -> int:

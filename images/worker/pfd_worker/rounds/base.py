@@ -15,7 +15,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, TrainOutcome
-from pfd_operator.contract.result import Caution, CautionReason
+from pfd_operator.contract.result import Caution
 from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import (
@@ -27,15 +27,15 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
-from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.frames import write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
-from pfd_worker.rounds.given import without_holdout
-from pfd_worker.rounds.labels import aimd_runs, collect_labels, holdout_labels, holdout_select, shrunk_holdout
+from pfd_worker.rounds.holdout import samples_before
+from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -44,8 +44,6 @@ from pfd_worker.summaries import PrepareSummary, SelectSummary, TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
-
-_OF_HOLD_OUT = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK, CautionReason.HOLD_OUT_SPARSE)
 
 
 class Round(ABC):
@@ -60,8 +58,6 @@ class Round(ABC):
         self.folder = context.workdir
         self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
         self.error_of_novelty: float | None = None
-        self.of_holdout: list[Caution | None] = []
-        """What is to be known of the hold-out, in all rounds: it stays as it is."""
         selected = context.one(Input.SELECT).told(SelectSummary)
         self.force_error_bound = selected["force_error_bound"]
         self.exploration = ExplorationCounts.model_validate(selected["exploration"])
@@ -108,7 +104,10 @@ class Round(ABC):
         """Do the whole round."""
         labels = collect_labels(self.context, self.params.max_failed_fraction)
         new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
-        dataset, holdout = self._datasets(new, labels)
+        before, holdout, of_holdout = samples_before(
+            self.context, self.previous, labels, self.params.max_failed_fraction
+        )
+        dataset = before + new
         noise = label_noise(labels, holdout)
         if noise:
             self.measures.take("labelNoise", noise)
@@ -127,8 +126,8 @@ class Round(ABC):
         newest = Contender(
             trained, self.measures.metrics["holdout"], self.context.spec.iteration, squares_of_trajectories(errors)
         )
-        before = first if self.previous is None else best_of(self.context, self.previous, self.family, holdout)
-        best, best_model = self._choose_best(before, newest), model
+        so_far = first if self.previous is None else best_of(self.context, self.previous, self.family, holdout)
+        best, best_model = self._choose_best(so_far, newest), model
         if best.iteration != self.context.spec.iteration:
             best_model = self.family.open(best.file)
             predictions = best_model.predict(holdout)
@@ -155,7 +154,7 @@ class Round(ABC):
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
-        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), *self.of_holdout])
+        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), *of_holdout])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         bound = self.force_error_bound
@@ -195,22 +194,6 @@ class Round(ABC):
             progress=self.context.progress,
             stopping=self.context.stopping,
         )
-
-    def _datasets(self, new: list[Atoms], labels: list[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
-        if self.previous is not None:
-            before = read_frames(self.context.fetch(self.previous, stage_files.DATASET))
-            said = self.previous.result.cautions
-            self.of_holdout = [each for each in said if each.reason in _OF_HOLD_OUT]
-            return before + new, read_frames(self.context.fetch(self.previous, stage_files.HOLD_OUT))
-        given = []
-        if stage_files.GIVEN_DATA in self.prepare.files:
-            given = read_frames(self.context.fetch(self.prepare, stage_files.GIVEN_DATA))
-        holdout = holdout_labels(self.context, labels, self.params.max_failed_fraction)
-        given, left_out = without_holdout(given, holdout)
-        select = self.context.one(holdout_select(self.context))
-        sparse = [each for each in select.result.cautions if each.reason is CautionReason.HOLD_OUT_SPARSE]
-        self.of_holdout = [left_out, shrunk_holdout(self.context, holdout), *sparse]
-        return given + new, holdout
 
     def _dynamics(self, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
         self.context.progress(99, "MD with the best model, for the report")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from ase import Atoms
 
-from pfd_operator.contract.result import Caution, CautionReason, Reason
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
@@ -19,7 +19,7 @@ from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest, mark
 
-_HOLD_OUT = "hold-out"
+HOLD_OUT = "hold-out"
 _AIMD = "AIMD"
 
 
@@ -53,7 +53,7 @@ def collect_labels(
     told = Counter(_kind(tasks[failure.task]) for failure in failures)
     asked = Counter(map(_kind, tasks))
     failed = Counter({kind: max(told[kind], asked[kind] - sound[kind]) for kind in asked})
-    for kinds in ({_HOLD_OUT}, asked.keys() - {_HOLD_OUT}):
+    for kinds in ({HOLD_OUT}, asked.keys() - {HOLD_OUT}):
         words = [failure.message for failure in failures if _kind(tasks[failure.task]) in kinds]
         _check_failures(context, label, failed, asked, kinds, max_failed_fraction, words)
     return frames
@@ -75,17 +75,17 @@ def _check_failures(
     lost, tasks = (sum(count for kind, count in counts.items() if kind in kinds) for counts in (failed, asked))
     if not tasks or lost / tasks <= max_failed_fraction:
         return
-    what = "reference calculations" + (" of the hold-out" if kinds == {_HOLD_OUT} else "")
+    what = "reference calculations" + (" of the hold-out" if kinds == {HOLD_OUT} else "")
     by_purpose = ", ".join(f"{kind} {failed[kind]} of {asked[kind]}" for kind in sorted(asked))
     last = words[-1] if words else "label pods ended without a verdict"
     too_many = (
         f"{lost} of {tasks} {what} have failed, more than the fraction {max_failed_fraction:g} that "
         f"spec.labeling.maxFailedFraction of the {context.spec.job.kind} allows (failed: {by_purpose})"
     )
-    raise _labels_failed(context, label, too_many, sum(failed.values()), f" The last failure:\n{last}")
+    raise labels_failed(context, label, too_many, sum(failed.values()), f" The last failure:\n{last}")
 
 
-def _labels_failed(context: StageContext, label: Input, words: str, failed: int = 0, last: str = "") -> StageError:
+def labels_failed(context: StageContext, label: Input, words: str, failed: int = 0, last: str = "") -> StageError:
     """Return the end of a job that lacks labels, with what failed how often and what to do.
 
     What need not fail again is computed again when the label stage is asked for anew, as a restart does: its cause may
@@ -127,42 +127,6 @@ def _what_to_do(counts: Counter[str], iteration: int) -> str:
 
 def _is_aimd(atoms: Atoms) -> bool:
     return bool(atoms.info["sampling"] == Sampling.AIMD)
-
-
-def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fraction: float) -> list[Atoms]:
-    """Return the frozen hold-out: among these labels, or those of the stage named `holdout`.
-
-    Raises
-    ------
-    StageError
-        LabelsFailed, if there is none, or if a stage of its own left more of its tasks without a label than allowed.
-    """
-    label = Input.HOLD_OUT if context.has(Input.HOLD_OUT) else Input.LABEL
-    if label is Input.HOLD_OUT:
-        labels = collect_labels(context, max_failed_fraction, label, Input.HOLD_OUT_SELECT)
-    holdout = [atoms for atoms in labels if atoms.info["purpose"] == _HOLD_OUT]
-    if not holdout:
-        words = "no hold-out frame has a label, so no model can be measured (failures.json of the label stage says why)"
-        raise _labels_failed(context, label, words)
-    return holdout
-
-
-def holdout_select(context: StageContext) -> Input:
-    """Return the input that chose the hold-out: a stage of its own, or the first iteration's."""
-    return Input.HOLD_OUT_SELECT if context.has(Input.HOLD_OUT) else Input.SELECT
-
-
-def shrunk_holdout(context: StageContext, holdout: Sequence[Atoms]) -> Caution | None:
-    """Return a remark on a hold-out that lacks labels it was to have: it stays like this."""
-    asked = sum(task.purpose == _HOLD_OUT for task in read_tasks(context, holdout_select(context)))
-    if len(holdout) >= asked:
-        return None
-    message = (
-        f"{len(holdout)} of {asked} frames of the hold-out have a label, since the others' calculations failed; every "
-        "error, and which model is the best, rests on these. Where time or memory was at fault, give more, and set "
-        "spec.restart with the iteration of the hold-out"
-    )
-    return Caution(reason=CautionReason.HOLD_OUT_SHRUNK, message=message)
 
 
 def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:

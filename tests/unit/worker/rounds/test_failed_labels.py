@@ -9,7 +9,8 @@ from ase import Atoms
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.rounds.labels import collect_labels, holdout_labels, shrunk_holdout
+from pfd_worker.rounds.holdout import holdout_labels, shrunk_holdout
+from pfd_worker.rounds.labels import collect_labels
 from pfd_worker.stage_context import StageContext
 from tests.unit.worker.stages.label_tasks import crystals
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, aimd, labels_here, single_point

@@ -19,7 +19,8 @@ from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames
 from pfd_worker.models.base import Prediction
 from pfd_worker.models.calculator import CalculatorModel
-from pfd_worker.rounds.labels import collect_labels, holdout_labels
+from pfd_worker.rounds.holdout import holdout_labels
+from pfd_worker.rounds.labels import collect_labels
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.loop import TRAIN, Loop, single_point

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,9 @@ _WORDS_MAX = 200
 HOT_FACTOR = 5.0
 HOT_MARGIN_KELVIN = 3000.0
 """A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
+ENERGY_DEVIATION_EV_PER_ATOM = 3.0
+"""From the start, besides the 3/2 kT that a cold crystal takes up: into a hole MD may fall so slowly that the
+thermostat keeps it cool."""
 
 
 @dataclass
@@ -48,22 +51,6 @@ class TrajectoryOutcome:
         values = [info[measured] for info in typical if measured in info]
         return float(np.mean(values)) if values else None
 
-    def end_at_first(self, faults: Sequence[str | None]) -> None:
-        """Take the first frame with a fault for the explosion: drop it and what follows.
-
-        Parameters
-        ----------
-        faults
-            Of each frame, what is wrong with it by comparison with others; None if nothing is.
-        """
-        number = next((number for number, fault in enumerate(faults) if fault is not None), None)
-        if number is None:
-            return
-        self.exploded_at_step, self.reason = int(self.frames[number].info["step"]), faults[number]
-        del self.frames[number:]
-        if self.frames:
-            self.frames[-1].info["brink"] = True
-
 
 def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms) -> str | None:
     try:
@@ -79,6 +66,14 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms)
     if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model creates energy"
     return geometry_fault(atoms, min_distance_factor, start)
+
+
+def _energy_fault(atoms: Atoms, begun_ev: float, task: MdTask) -> str | None:
+    deviation = (atoms.get_potential_energy() - begun_ev) / len(atoms)
+    limit = ENERGY_DEVIATION_EV_PER_ATOM + 1.5 * units.kB * task.temperature_kelvin
+    if abs(deviation) <= limit:
+        return None
+    return f"the energy is {deviation:+.1f} eV per atom from that of its start, more than {limit:.1f}"
 
 
 def _calculator_failed(error: CalculationFailed) -> str:
@@ -194,6 +189,7 @@ def run_trajectory(
     if outcome.reason is not None:
         outcome.exploded_at_step = 0
         return outcome
+    begun_ev = atoms.get_potential_energy()
     dynamics = make_dynamics(atoms, task, ensemble)
     brink = _snapshot(atoms, task, ensemble, name, 0)
     keep = outcome.frames.append if take is None else take
@@ -203,6 +199,7 @@ def run_trajectory(
         to_sample = task.sample_every - outcome.steps_done % task.sample_every
         chunk = min(stride, to_sample, task.steps - outcome.steps_done)
         outcome.reason = advance(dynamics, chunk, task, min_distance_factor, start)
+        outcome.reason = outcome.reason or _energy_fault(atoms, begun_ev, task)
         outcome.steps_done += chunk
         if outcome.reason is not None:
             outcome.exploded_at_step = outcome.steps_done

@@ -1,9 +1,6 @@
-"""Frames no reference calculation should be wasted on: overlapping atoms, broken cells, exploding energy."""
+"""Frames no reference calculation should be wasted on: overlapping atoms, broken cells."""
 
 from __future__ import annotations
-
-from bisect import insort
-from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +8,6 @@ from numpy.typing import NDArray
 
 from pfd_worker.selection.overlaps import closest_overlap, completed_cell
 
-FEWEST_FRAMES_TO_COMPARE = 5
 SMALLEST_VOLUME = 1e-3
 SMALLEST_HEIGHT_ANGSTROM = 1.0
 """Of the distances of opposite faces of a cell."""
@@ -24,9 +20,6 @@ EDGE_RATIO_GROWTH = 1.5
 """A start may be longer than that; MD may make it longer yet by this factor."""
 VOLUME_CHANGE_FACTOR = 2.0
 """MD whose cell grew or shrank by more than this has evaporated or collapsed."""
-ENERGY_DEVIATION_EV_PER_ATOM = 3.0
-"""From the median of earlier frames of the same atoms in the same stratum: ten times the thermal energy 3/2 kT at
-2300 K."""
 
 
 def geometry_fault(atoms: Atoms, min_distance_factor: float, start: Atoms | None = None) -> str | None:
@@ -48,48 +41,6 @@ def geometry_fault(atoms: Atoms, min_distance_factor: float, start: Atoms | None
         return fault
     overlap = closest_overlap(atoms, min_distance_factor)
     return None if overlap is None else overlap.describe(atoms)
-
-
-def energy_faults(frames: Sequence[Atoms], energies_ev: Sequence[float]) -> list[str | None]:
-    """Name the frames whose energy is not finite, or far from that of the same atoms under the same conditions before.
-
-    What is far is no part of what later frames are compared with: most trajectories may fall into a hole of the model
-    in the end, and the sound frames are still those before. The first five frames that can be compared are compared
-    with one another; fewer have no median.
-
-    Parameters
-    ----------
-    frames
-        A shard, with stratum and step in their info: the same atoms may be a crystal in one stratum, a gas in another.
-    energies_ev
-        Total energy of each frame by the exploring model, in eV.
-    """
-    per_atom = np.array([energy / max(1, len(atoms)) for atoms, energy in zip(frames, energies_ev, strict=True)])
-    groups: dict[tuple[str, bytes], list[int]] = {}
-    for number, atoms in enumerate(frames):
-        alike = str(atoms.info.get("stratum", "")), np.sort(atoms.numbers).tobytes()
-        groups.setdefault(alike, []).append(number)
-    faults: list[str | None] = [None if np.isfinite(energy) else "the energy is not a number" for energy in per_atom]
-    for members in groups.values():
-        finite = [number for number in members if faults[number] is None]
-        finite.sort(key=lambda number: frames[number].info.get("step", 0))
-        if len(finite) < FEWEST_FRAMES_TO_COMPARE:
-            continue
-        # the first ones are compared with one another
-        before = sorted(per_atom[finite[:FEWEST_FRAMES_TO_COMPARE]])
-        first = before[len(before) // 2]
-        before = [energy for energy in before if abs(energy - first) <= ENERGY_DEVIATION_EV_PER_ATOM]
-        for place, number in enumerate(finite):
-            among_first = place < FEWEST_FRAMES_TO_COMPARE
-            deviation = per_atom[number] - (first if among_first else before[len(before) // 2])
-            if abs(deviation) > ENERGY_DEVIATION_EV_PER_ATOM:
-                faults[number] = (
-                    f"the energy is {deviation:+.1f} eV per atom from the median of the MD before, "
-                    f"more than {ENERGY_DEVIATION_EV_PER_ATOM:g}"
-                )
-            elif not among_first:
-                insort(before, per_atom[number])
-    return faults
 
 
 def _cell_fault(atoms: Atoms, start: Atoms | None) -> str | None:

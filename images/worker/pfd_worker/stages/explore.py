@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import AtomisticModel
-from pfd_worker.selection.geometry import energy_faults
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
@@ -50,7 +48,6 @@ def run(context: StageContext) -> StageOutput:
         for task, ordinal in _tasks(context, params)
     ]
     outcomes = _run_all(context, params, model, runs)
-    _end_where_energies_explode(outcomes)
     for run, outcome in zip(runs, outcomes, strict=True):
         outcome.drop_equilibration(run.task.equilibration_steps)
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
@@ -93,14 +90,6 @@ def _run_all(
         return run_together(model, [partial(run_one, run) for run in runs], together, context.stopping)
     except AbandonedError:
         raise preempted("stopped; MD of this index starts anew.") from None
-
-
-def _end_where_energies_explode(outcomes: Sequence[TrajectoryOutcome]) -> None:
-    """End trajectories at the first frame whose energy is far from the others': MD by itself cannot tell."""
-    frames = [atoms for outcome in outcomes for atoms in outcome.frames]
-    faults = iter(energy_faults(frames, [atoms.info["potential_energy"] for atoms in frames]))
-    for outcome in outcomes:
-        outcome.end_at_first(list(islice(faults, len(outcome.frames))))
 
 
 def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:

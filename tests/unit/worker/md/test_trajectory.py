@@ -157,7 +157,7 @@ class Breaks(EMT):
 
 
 @pytest.mark.parametrize(
-    ("calculator", "word"), [(Attraction(), "apart|temperature"), (Breaks(), "not numbers|integrator")]
+    ("calculator", "word"), [(Attraction(), "apart|temperature|energy"), (Breaks(), "not numbers|integrator")]
 )
 @pytest.mark.parametrize("ensemble", list(Ensemble))
 def test_an_explosion_ends_the_trajectory_early_and_says_when_and_why(copper, calculator, word, ensemble):
@@ -168,6 +168,35 @@ def test_an_explosion_ends_the_trajectory_early_and_says_when_and_why(copper, ca
     assert all(atoms.info["step"] < outcome.exploded_at_step for atoms in outcome.frames)
     # every check is a sample here
     assert [atoms.info["brink"] for atoms in outcome.frames] == [False] * (len(outcome.frames) - 1) + [True]
+
+
+class Sinks(EMT):
+    """Its energies fall for no reason that forces tell of, by so much an evaluation."""
+
+    ev_per_atom = 0.1
+    sunk = -1000.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.sunk -= self.ev_per_atom * len(self.atoms)
+        self.results["energy"] += self.sunk
+
+
+def test_a_trajectory_ends_where_its_energy_has_left_that_of_its_own_start(copper):
+    outcome = run(copper, task(kelvin=600), Sinks())
+    assert outcome.exploded_at_step == 40
+    assert outcome.reason == "the energy is -4.0 eV per atom from that of its start, more than 3.1"
+    assert [(atoms.info["step"], atoms.info["brink"]) for atoms in outcome.frames] == [
+        (10, False), (20, False), (30, True),
+    ]  # fmt: skip
+
+
+def test_a_hot_trajectory_may_take_up_what_is_thermal(copper):
+    class Rises(Sinks):
+        ev_per_atom = -0.1
+
+    ends = [run(copper, task(kelvin=kelvin, steps=40, timestep=0.1), Rises()) for kelvin in (600, 10000)]
+    assert [outcome.exploded_at_step for outcome in ends] == [40, None]
 
 
 def test_the_last_sound_frame_is_kept_though_it_is_no_sample(copper):

@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_worker.selection.geometry import energy_faults, geometry_fault
+from pfd_worker.selection.geometry import geometry_fault
 from pfd_worker.selection.overlaps import closest_overlap
 
 
@@ -70,45 +70,6 @@ def test_a_start_may_be_long_and_md_may_not_draw_it_out():
     assert geometry_fault(start, 0.6, start) is None
     drawn = Atoms("Si", cell=[2.6, 2.6, 120], pbc=True)
     assert "46 times as long" in str(geometry_fault(drawn, 0.6, start))
-
-
-def test_energies_far_from_those_of_the_same_atoms_are_faults():
-    frames = [bulk("Si", cubic=True) for _ in range(8)] + [bulk("Ge", cubic=True)]
-    energies = [8 * -5.0] * 6 + [8 * -9.0, float("nan"), 8 * -100.0]
-    faults = energy_faults(frames, energies)
-    assert faults[:6] == [None] * 6
-    assert "-4.0 eV per atom from the median" in str(faults[6])
-    assert "not a number" in str(faults[7])
-    assert faults[8] is None
-
-
-def test_energies_are_compared_under_the_same_conditions_only():
-    frames = [bulk("C", cubic=True) for _ in range(12)]
-    for number, atoms in enumerate(frames):
-        atoms.info["stratum"] = "gas/300K" if number < 6 else "diamond/300K"
-    assert energy_faults(frames, [8 * -3.0] * 6 + [8 * -7.5] * 6) == [None] * 12
-    faults = energy_faults(frames, [8 * -3.0] * 6 + [8 * -7.5] * 5 + [8 * -3.0])
-    assert faults[:11] == [None] * 11 and "+4.5 eV per atom" in str(faults[11])
-
-
-def test_the_first_frames_are_compared_with_one_another():
-    frames = [bulk("Si", cubic=True) for _ in range(12)]
-    for number, atoms in enumerate(frames):
-        atoms.info["step"] = number // 4
-    energies = [8 * (-30.0 if number % 4 == 2 else -5.0) for number in range(12)]
-    faults = energy_faults(frames, energies)
-    assert [fault is None for fault in faults] == [number % 4 != 2 for number in range(12)]
-
-
-def test_sound_frames_are_those_before_most_trajectories_fell():
-    frames, energies = [], []
-    for falls_at in (6, 8, 8, 90):  # one trajectory after another, as an index has them
-        for step in range(0, 100, 2):
-            frames.append(bulk("Si", cubic=True))
-            frames[-1].info["step"] = step
-            energies.append(8 * (-5.0 if step < falls_at else -12.0))
-    faults = energy_faults(frames, energies)
-    assert [fault is None for fault in faults] == [energy == 8 * -5.0 for energy in energies]
 
 
 def test_rattled_crystals_are_sound():

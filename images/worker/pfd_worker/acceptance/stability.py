@@ -71,8 +71,9 @@ def measure_stability(
     """Run MD with a thermostat for so many picoseconds, or until it explodes.
 
     What counts as an explosion is what ends exploration early: energies or forces that are not numbers, a temperature
-    far above the thermostat's, an energy far from the start's, atoms that overlap, a cell that halves or doubles its volume. What exploration lets pass
-    is told afterwards: a mean temperature that is not the thermostat's, and pairs that the teacher keeps apart.
+    far above the thermostat's, an energy far from the start's, atoms that overlap, a cell that doubles its volume or
+    shrinks to a quarter of it. What exploration lets pass is told afterwards: a mean temperature that is not the
+    thermostat's, and pairs that the teacher keeps apart.
 
     Parameters
     ----------

@@ -46,6 +46,16 @@ def test_broken_cells_and_numbers_are_named(change, message):
     assert message in str(geometry_fault(atoms, 0.6, start))
 
 
+def test_soft_matter_may_be_compressed_and_is_told_what_to_do_where_it_collapses():
+    start = bulk("K", a=5.33, cubic=True)
+    for of_start, sound in ((0.4, True), (0.2, False), (1.9, True), (2.1, False)):
+        atoms = start.copy()
+        atoms.set_cell(atoms.cell * of_start ** (1 / 3), scale_atoms=True)
+        fault = geometry_fault(atoms, 0.5, start)
+        assert (fault is None) == sound
+        assert sound or "give a structure of about this volume" in fault
+
+
 def test_only_periodic_axes_have_a_length_and_a_height():
     assert geometry_fault(Atoms("Si", cell=[0, 0, 3], pbc=[False, False, True]), 0.6) is None
     assert geometry_fault(Atoms("H"), 0.6) is None

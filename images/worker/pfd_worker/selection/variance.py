@@ -40,7 +40,7 @@ class PosteriorVariance:
         precision = known.T @ known + PRIOR_PRECISION * np.eye(features.shape[1])
         self._covariance = np.linalg.inv(precision)
         self._variance = np.concatenate([_variance(self._rows(rows), self._covariance) for rows in self._blocks()])
-        self.own = _own_deviations(known, precision, training.trajectories)
+        self.own = _own_deviations(known, precision, self._covariance, training.trajectories)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -71,13 +71,22 @@ def _variance(rows: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDA
 
 
 def _own_deviations(
-    known: NDArray[np.float64], precision: NDArray[np.float64], trajectories: NDArray[np.intp]
+    known: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    trajectories: NDArray[np.intp],
 ) -> NDArray[np.float64]:
     """Return what each labelled frame's deviation would be without the labels of its trajectory."""
-    own = np.empty(len(known))
+    variances = np.empty(len(known))
     for trajectory in np.unique(trajectories):
         rows = trajectories == trajectory
         mine = known[rows]
-        without = np.linalg.solve(precision - mine.T @ mine, mine.T)
-        own[rows] = np.sqrt(np.einsum("ij,ji->i", mine, without))
-    return own
+        if len(mine) < len(covariance):
+            # by Woodbury's identity: there are many trajectories of few frames, and inverses of d columns cost d³ each
+            hat = mine @ covariance @ mine.T
+            variances[rows] = np.diag(np.linalg.solve(np.eye(len(mine)) - hat, hat))
+        else:
+            without = np.linalg.solve(precision - mine.T @ mine, mine.T)
+            variances[rows] = np.einsum("ij,ji->i", mine, without)
+    deviations: NDArray[np.float64] = np.sqrt(np.maximum(variances, 0.0))
+    return deviations

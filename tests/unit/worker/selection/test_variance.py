@@ -46,9 +46,10 @@ def test_equal_frames_are_not_new_to_one_another():
 
 
 def test_own_scores_are_those_of_a_model_without_the_labels_of_the_trajectory():
-    training, trajectories = cloud(7, 2).astype(float), np.array([0, 1, 0, 2, 1, 2, 0])
+    # trajectories with fewer frames than there are features, and one with more
+    training, trajectories = cloud(12, 2).astype(float), np.array([0, 1, 0, 2, 1, 2, 0, 3, 3, 3, 3, 3])
     candidates = cloud(20, 1).astype(float)
-    novelty = PosteriorVariance(candidates, TrainingSet(training, trajectories, np.ones(7, dtype=bool)))
+    novelty = PosteriorVariance(candidates, TrainingSet(training, trajectories, np.ones(12, dtype=bool)))
     centre = training.mean(axis=0)
     scale = np.sqrt(np.mean(np.sum((candidates - centre) ** 2, axis=1)))
     known = (training - centre) / scale
@@ -56,3 +57,17 @@ def test_own_scores_are_those_of_a_model_without_the_labels_of_the_trajectory():
         others = known[trajectories != trajectory]
         covariance = np.linalg.inv(others.T @ others + PRIOR_PRECISION * np.eye(4))
         assert novelty.own[row] == pytest.approx(np.sqrt(known[row] @ covariance @ known[row]))
+
+
+def test_own_scores_of_many_trajectories_take_no_inverse_each(monkeypatch):
+    shapes = []
+    solve = np.linalg.solve
+
+    def noted(matrix, right):
+        shapes.append(matrix.shape)
+        return solve(matrix, right)
+
+    monkeypatch.setattr(np.linalg, "solve", noted)
+    training = np.random.default_rng(3).normal(size=(12, 40))
+    PosteriorVariance(training, TrainingSet(training, np.repeat(np.arange(6), 2), np.ones(12, dtype=bool)))
+    assert shapes == [(2, 2)] * 6

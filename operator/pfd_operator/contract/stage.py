@@ -199,7 +199,7 @@ class AcceptParams(Params):
     acceptance: Acceptance
     student: Student
     exploration: Exploration
-    """Its hottest and first conditions are those of the MD that the student has to survive."""
+    """Its hottest and extreme conditions are those of the MD that the student has to survive."""
     dft_holdout: Uri | None = None
     """Manifest of a train stage that has the DFT hold-out."""
     teacher: str | None = None

@@ -15,7 +15,7 @@ from pfd_worker.acceptance.results import Group
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.timed_run import Role
-from pfd_worker.md.conditions import extreme_conditions, first_conditions, hottest_conditions
+from pfd_worker.md.conditions import extreme_conditions, hottest_conditions
 from pfd_worker.md.drift import NveDrift, measure_nve_drift
 from pfd_worker.md.radial_distribution import overlaps, radial_distribution, self_overlaps
 from pfd_worker.models.base import AtomisticModel
@@ -36,8 +36,7 @@ class SystemDynamics:
     start
         A start structure; a supercell of it is run.
     exploration
-        Its first conditions are those of the structure, its hottest that of the drift, its extreme ones those of the
-        stability.
+        Its hottest conditions are those of drift and structure, its extreme ones those of the stability.
     picoseconds
         Length of stability and drift.
     seed
@@ -97,8 +96,8 @@ class SystemDynamics:
             self.missing[Group.NVE_DRIFT] = self.drift.reason
 
     def measure_structure(self) -> None:
-        """Run teacher and student under the same conditions and compare their g(r)."""
-        conditions = first_conditions(self.exploration)
+        """Run teacher and student under the same conditions, where a lattice breaks first: hot. Compare their g(r)."""
+        conditions = hottest_conditions(self.exploration)
         start = supercell_of_size(self.start, MD_ATOMS)
         frames: dict[Role, list[Atoms]] = {Role.TEACHER: [], Role.STUDENT: []}
         for name, model in ((Role.TEACHER, self.teacher), (Role.STUDENT, self.student)):

@@ -39,7 +39,7 @@ class Examination:
     acceptance
         What is asked.
     exploration
-        Its first conditions are those of the structure, its extreme ones those of the stability.
+        Its hottest conditions are those of drift and structure, its extreme ones those of the stability.
     progress
         Told percent and words.
     """

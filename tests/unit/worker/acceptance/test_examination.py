@@ -12,6 +12,7 @@ from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
+from pfd_worker.acceptance.stability import measure_stability
 from pfd_worker.acceptance.verdict import judge
 from pfd_worker.errors import StageError
 from pfd_worker.frames import labelled
@@ -167,10 +168,18 @@ def test_the_shortest_run_at_all_extreme_conditions_counts():
     assert [run.pressure_bar for run in results.stability["slab"]] == [None]
 
 
-def test_drift_is_measured_where_it_is_hot():
+def test_drift_and_structure_are_measured_where_it_is_hot(monkeypatch):
+    kelvin = []
+
+    def noted(start, calculator, conditions, *given, **named):
+        kelvin.append(conditions.temperature_kelvin)
+        return measure_stability(start, calculator, conditions, *given, **named)
+
+    monkeypatch.setattr("pfd_worker.acceptance.dynamics.measure_stability", noted)
     stage = {"ensemble": "NVT", "temperaturesKelvin": [300, 900]}
     results = examination(stage=stage, **LIMITS).run(holdout(), [])
     assert 600 < results.nve_drift["copper"].mean_temperature_kelvin < 1100
+    assert results.rdf_overlap and kelvin == [900, 900, 900]
 
 
 def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():

@@ -115,7 +115,7 @@ def unvaried(structures: list[Atoms], perturb: Perturb, system: str) -> list[Ato
     Raises
     ------
     StageError
-        StructureUnreadable or StructureEmpty, if there is no such slab, or fewer atoms than vacancies.
+        StructureUnreadable or StructureEmpty, if there is no such slab, or one atom or less beside the vacancies.
     """
     return [_unvaried(structure, perturb, system) for structure in structures]
 
@@ -174,6 +174,13 @@ def _unvaried(structure: Atoms, perturb: Perturb, system: str) -> Atoms:
             f"system {system}: perturb.vacancies is {perturb.vacancies}, but the cell of frame "
             f"{structure.info['frame']} ({atoms.get_chemical_formula()}) has {len(removable)} atoms of "
             f"perturb.vacancyElements ({elements}). Enlarge perturb.supercell, remove fewer, or name other elements.",
+        )
+    if len(atoms) - perturb.vacancies == 1:
+        mend = "Set perturb.supercell, to [3, 3, 3] for example" if atoms.pbc.any() else "Leave it out"
+        raise user_error(
+            Reason.STRUCTURE_EMPTY,
+            f"system {system}: a start made of frame {structure.info['frame']} ({structure.get_chemical_formula()}) is "
+            f"a single atom, on which no force acts: its errors would be zero with any model. {mend}.",
         )
     atoms.info = {
         "system": system,

@@ -147,6 +147,26 @@ def test_vacancies_of_elements_that_are_too_few_are_refused_by_name(elements, wo
         assert named in str(error)
 
 
+@pytest.mark.parametrize(
+    ("structure", "perturb", "mend"),
+    [
+        (bulk("Al"), Perturb(), "Set perturb.supercell, to [3, 3, 3] for example"),
+        (bulk("Si"), Perturb(vacancies=1), "Set perturb.supercell"),
+        (bulk("Al"), Perturb(slab=Slab(miller=(1, 1, 1), layers=1, vacuum=5)), "Set perturb.supercell"),
+        (Atoms("H"), Perturb(), "Leave it out"),
+    ],
+    ids=["primitive cell", "what vacancies leave", "layer", "isolated atom"],
+)
+def test_a_single_atom_that_no_force_acts_on_is_no_start(structure, perturb, mend):
+    structure.info = {"frame": 2}
+    error = refused(lambda: unvaried([structure], perturb, "metal"))
+    assert error.reason is Reason.STRUCTURE_EMPTY
+    assert str(error).startswith("system metal: a start made of frame 2 (") and mend in str(error)
+    if structure.pbc.any():
+        enlarged = perturb.model_copy(update={"supercell": (2, 1, 1)})
+        assert len(unvaried([structure], enlarged, "metal")) == 1
+
+
 def test_displacements_have_the_asked_standard_deviation():
     perturb = Perturb(count=50, displacement=0.1, strain=0)
     moves = [atoms.positions - silicon().positions for atoms in varied([silicon()], perturb, "s", seed=1)]

@@ -30,7 +30,8 @@ CASES = {
     "no model": (lambda f: {"model": {"uri": f"file://{f}/none.pt"}}, Reason.MODEL_NOT_FOUND, "spec.model.uri: file"),
     "not a model": (lambda f: {"model": {"uri": f"file://{f}/text.pt"}}, Reason.NOT_A_CHECKPOINT, "text.pt"),
     "element": (
-        lambda f: {"systems": [system(f, bulk("Pd"), "palladium")]}, Reason.UNKNOWN_ELEMENT, "palladium contains Pd",
+        lambda f: {"systems": [system(f, bulk("Pd", cubic=True), "palladium")]},
+        Reason.UNKNOWN_ELEMENT, "palladium contains Pd",
     ),
     "overlap": (
         lambda f: {"systems": [system(f, bulk("Cu", a=1.6, cubic=True), "squeezed")]}, Reason.ATOMS_OVERLAP, "squeezed",
@@ -91,7 +92,8 @@ def test_result_names_what_was_read_and_its_digest_follows_the_content(tmp_path,
 
 
 def test_a_molecule_is_told_to_have_no_pressure(tmp_path, pretrained):
-    systems = [system(tmp_path, Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]]), "dimer"), system(tmp_path, bulk("Cu"))]
+    dimer = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2]])
+    systems = [system(tmp_path, dimer, "dimer"), system(tmp_path, bulk("Cu", cubic=True))]
     assert Loop(tmp_path).run(prepare_params(tmp_path, pretrained, systems=systems)).outcome.without_pressure == [
         "dimer"
     ]

@@ -12,13 +12,14 @@ from ase.calculators.calculator import Calculator
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
-from pfd_operator.contract.outcome import AcceptanceErrors, ErrorMetrics
+from pfd_operator.contract.outcome import AcceptanceErrors
 from pfd_worker.acceptance.dynamics import SystemDynamics
 from pfd_worker.acceptance.results import Group, Results
 from pfd_worker.acceptance.speed import measure_speed
 from pfd_worker.acceptance.timed_run import Role, SpeedRecord
 from pfd_worker.errors import preempted
-from pfd_worker.evaluation.errors import frame_errors, summarise
+from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories, summarise
+from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.pair_distances import shortest_distances
 
@@ -81,7 +82,7 @@ class Examination:
         StageError
             Preempted, if it was told to stop before all was measured.
         """
-        errors = self._errors(holdout, dft)
+        errors, ratio = self._errors(holdout, dft)
         self._tell(5, f"speed of teacher and student in {self.speed_system}")
         speed = self._speed()
         shortest = shortest_distances(holdout)
@@ -91,6 +92,7 @@ class Examination:
         teachers = {system: each.overlap_of_teacher for system, each in dynamics.items()}
         return Results(
             errors=errors,
+            dft_force_ratio_error=None if ratio is None else ratio.error_of_rmse_ratio,
             speed=speed,
             speed_system=self.speed_system,
             nve_drift={system: each.drift for system, each in dynamics.items() if each.drift is not None},
@@ -100,17 +102,17 @@ class Examination:
             missing=({} if why_no_dft is None else {Group.DFT: why_no_dft}) | self._missing(dynamics),
         )
 
-    def _errors(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> AcceptanceErrors:
+    def _errors(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> tuple[AcceptanceErrors, ErrorRatio | None]:
+        """Return the errors, and how student and teacher compare against DFT, if there is such a hold-out."""
         seed = seed_of(self.seed, "bootstrap")
-
-        def errors_of(model: AtomisticModel, frames: Sequence[Atoms]) -> ErrorMetrics:
-            return summarise(frame_errors(frames, model.predict(frames)), seed)
-
-        return AcceptanceErrors(
-            holdout=errors_of(self.student, holdout),
-            dft=errors_of(self.student, dft) if dft else None,
-            teacher_dft=errors_of(self.teacher, dft) if dft else None,
+        against_teacher = summarise(frame_errors(holdout, self.student.predict(holdout)), seed)
+        if not dft:
+            return AcceptanceErrors(holdout=against_teacher), None
+        student, teacher = (frame_errors(dft, model.predict(dft)) for model in (self.student, self.teacher))
+        errors = AcceptanceErrors(
+            holdout=against_teacher, dft=summarise(student, seed), teacher_dft=summarise(teacher, seed)
         )
+        return errors, error_ratio(squares_of_trajectories(student), squares_of_trajectories(teacher), ["force"])
 
     def _speed(self) -> list[SpeedRecord]:
         models: dict[str, Calculator] = {

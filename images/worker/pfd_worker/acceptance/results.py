@@ -26,6 +26,8 @@ class Results:
     """What was measured; None or empty is what could not be."""
 
     errors: AcceptanceErrors = field(default_factory=AcceptanceErrors)
+    dft_force_ratio_error: float | None = None
+    """Standard error of the ratio of student's and teacher's force RMSE against DFT, over trajectories."""
     speed: Sequence[SpeedRecord] = ()
     """Of the models of each `Role`."""
     speed_system: str | None = None

@@ -94,7 +94,9 @@ def _ratio(acceptance: Acceptance, results: Results) -> Iterator[Check]:
         why = "the teacher's own error against DFT was not measured or is zero"
         if teacher is not None and teacher.force_rmse > 0:
             value = dft.force_rmse / teacher.force_rmse
-            beside = f" ({dft.force_rmse:.4g} to {teacher.force_rmse:.4g} eV/Å)"
+            error = results.dft_force_ratio_error
+            scatter = "" if error is None else f"; standard error over {dft.trajectories} trajectories {error:.2g}"
+            beside = f" ({dft.force_rmse:.4g} to {teacher.force_rmse:.4g} eV/Å{scatter})"
     what = "force RMSE against DFT over the teacher's own"
     yield _compared("ForceRmseAgainstDftOverTeacher", what, value, limit, "", why, beside)
 

@@ -28,6 +28,11 @@ class ErrorRatio:
     586 (1981)); that few tell it badly, Student's distribution reckons with (Miller, Biometrika 61, 1 (1974))."""
     trajectories: int
 
+    @property
+    def error_of_rmse_ratio(self) -> float | None:
+        """Standard error of the ratio of the root mean squares; None of fewer than two trajectories."""
+        return float(np.exp(self.log / 2) * self.deviation / 2) if self.trajectories > 1 else None
+
     def surely_above_one(self, others: int) -> bool:
         """Say whether chance would not make it so; of fewer than two trajectories that is never said.
 

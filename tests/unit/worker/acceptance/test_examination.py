@@ -135,8 +135,10 @@ def test_every_system_is_run_and_its_words_name_it():
     assert any(each in checks["RdfOverlap"].message for each in words)
     assert results.speed_system == "copper"
     # acceptance.json is this: programs read it by these names
-    names = ("errors", "speed", "speedSystem", "nveDrift", "stability", "rdfOverlap", "rdfOverlapOfTeacher", "missing")
-    assert tuple(as_json(results)) == names
+    assert tuple(as_json(results)) == (
+        "errors", "dftForceRatioError", "speed", "speedSystem", "nveDrift", "stability", "rdfOverlap",
+        "rdfOverlapOfTeacher", "missing",
+    )  # fmt: skip
     for measured in (results.stability, results.nve_drift, results.rdf_overlap):
         assert set(measured) == {"copper", "silver"}
 
@@ -189,6 +191,22 @@ def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():
     checks = judge(examined.acceptance, examined.run(ours, []))
     (stable,) = [check for check in checks if check.name == "StablePicoseconds"]
     assert not stable.met and "Cu-Cu are 1." in stable.message
+
+
+def test_the_ratio_of_errors_against_dft_is_told_with_its_scatter():
+    class Softer(Einstein):
+        def calculate(self, *given, **named):
+            super().calculate(*given, **named)
+            self.results["forces"] = 0.5 * self.results["forces"]
+
+    frames = []
+    for number, force in enumerate((0.1, 0.3, 0.5)):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, seed=number)
+        atoms.info["trajectory"] = f"t{number}"
+        frames.append(labelled(atoms, 0.0, np.full((4, 3), force), np.zeros((3, 3))))
+    message = verdict(examination(teacher=Softer, dftForceRatio=1.5), frames)["ForceRmseAgainstDftOverTeacher"].message
+    assert "; standard error over 3 trajectories 0." in message
 
 
 def test_speed_is_measured_on_a_crystal_if_there_is_one():

@@ -110,6 +110,13 @@ def test_the_teachers_own_error_stands_beside_the_students():
     assert ratio.value == pytest.approx(1.2) and "(0.06 to 0.05 eV/Å)" in ratio.message
 
 
+def test_a_ratio_is_told_with_its_standard_error():
+    dft = errors(0.06).model_copy(update={"trajectories": 8})
+    results = replace(GOOD, errors=against(dft=dft, teacher_dft=errors(0.05)), dft_force_ratio_error=0.0912)
+    message = by_name(results)["ForceRmseAgainstDftOverTeacher"].message
+    assert message.endswith("(0.06 to 0.05 eV/Å; standard error over 8 trajectories 0.091)")
+
+
 def test_a_ratio_needs_both_errors():
     check = by_name(Results(against(dft=errors(0.06))))["ForceRmseAgainstDftOverTeacher"]
     assert not check.met and "teacher's own error against DFT was not measured" in check.message

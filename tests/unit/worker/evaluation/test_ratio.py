@@ -89,3 +89,13 @@ def test_a_quantity_counts_by_the_trajectories_that_have_it_for_both_models():
         # earlier versions left out trajectories without one
         assert error_ratio(mine, {"force": force, "virial": virial}, ALL) == of_forces
     assert error_ratio(mine, {"force": force}, ALL) == of_forces
+
+
+def test_the_standard_error_of_a_ratio_of_rmses_is_its_scatter():
+    rng = np.random.default_rng(1)
+    samples = [error_ratio({"force": by_chance(rng, theirs)}, {"force": theirs}, FORCES)
+               for theirs in (hard_and_easy(rng, 12) for _ in range(400))]  # fmt: skip
+    scatter = np.std([np.exp(each.log / 2) for each in samples])
+    assert np.sqrt(np.mean([each.error_of_rmse_ratio**2 for each in samples])) == pytest.approx(scatter, rel=0.15)
+    one = np.ones(1)
+    assert error_ratio({"force": one}, {"force": 4 * one}, FORCES).error_of_rmse_ratio is None

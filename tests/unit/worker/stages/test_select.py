@@ -8,15 +8,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
-from pfd_operator.contract.selection import Aimd, Apart
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.evaluation.shift import determined
 from pfd_worker.frames import read_frames, reference_cell
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.selection.contacts import close_contacts
@@ -117,41 +114,6 @@ def test_trajectories_of_one_step_are_no_more_than_there_are_starts(explored):
     asked = {steps: loop.run({**HELD_OUT, "aimd": {"trajectories": 5, "steps": steps}}, 0, inputs) for steps in (1, 2)}
     # four starts, one of which is kept for the hold-out
     assert {steps: result.outcome.labels for steps, result in asked.items()} == {1: 24 + 3, 2: 24 + 5 * 2}
-
-
-def given_starts(**formulas):
-    """Return starts of systems, four variations of each formula; the last variation is the hold-out's."""
-    return [
-        Atoms(formula, info={"system": system, "start": 4 * frame + n, "frame": frame, "variation": n})
-        for system, mine in formulas.items()
-        for frame, formula in enumerate(mine)
-        for n in range(4)
-    ]
-
-
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize(
-    ("formulas", "trajectories"),
-    [
-        # six systems and three zeros of energy
-        ({"a": ["CoO"], "b": ["Co2O2"], "c": ["LiCoO2"], "d": ["Li2Co2O4"], "e": ["Co3O4"], "f": ["CoO"]}, 3),
-        # an alloy takes more than its share
-        ({"alloy": ["AuCu", "AuCu3", "AuNi", "Au2Cu2", "AuCu2"], "gold": ["Au"], "more": ["Au4"]}, 4),
-    ],
-)
-def test_each_independent_composition_has_an_aimd_trajectory_where_there_are_enough(formulas, trajectories, seed):
-    starts = given_starts(**formulas)
-    dealt = select_stage._aimd(starts, Aimd(trajectories=trajectories, steps=5), Apart.TRAJECTORIES, seed)
-    assert len(dealt) == len({atoms.info["trajectory"] for atoms, _ in dealt}) == trajectories
-    assert determined(*[[a.get_chemical_symbols() for a in part] for part in ([a for a, _ in dealt], starts)]).all()
-
-
-def test_aimd_is_dealt_evenly_where_all_have_the_same_zeros():
-    dealt = select_stage._aimd(
-        given_starts(a=["Au"], b=["Au2"], c=["Au4"]), Aimd(trajectories=6, steps=5), Apart.TRAJECTORIES, 3
-    )
-    assert Counter(atoms.info["system"] for atoms, _ in dealt) == {"a": 2, "b": 2, "c": 2}
-    assert len({(atoms.info["system"], atoms.info["start"]) for atoms, _ in dealt}) == 6
 
 
 def test_iterations_go_on_through_the_starts(explored):

@@ -1,0 +1,112 @@
+"""What explore left for select: candidates of all its pods, their features and frames, and what became of the MD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms
+
+from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome
+from pfd_operator.contract.result import Reason
+from pfd_operator.contract.stage import Input
+from pfd_worker import stage_files
+from pfd_worker.errors import StageError, user_error
+from pfd_worker.frames import read_frames
+from pfd_worker.selection.choice import Features
+from pfd_worker.selection.representative import Candidate
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.manifests import Manifest
+from pfd_worker.summaries import ExploreSummary, TrajectorySummary
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The MD of an iteration, and the candidates that it gave."""
+
+    context: StageContext
+    shards: Sequence[Manifest]
+    """One for each explore pod."""
+    candidates: Sequence[Candidate]
+    places: Sequence[tuple[int, int]]
+    """Shard of each candidate, and row in it."""
+    features: Features
+    """(n, d) of the candidates."""
+
+    @classmethod
+    def of(cls, context: StageContext) -> Explored:
+        """Return all that explore gave."""
+        shards = context.input(Input.EXPLORE)
+        rows = [json.loads(path.read_text()) for path in context.fetch_all(shards, stage_files.CANDIDATE_ROWS)]
+        parts = [np.load(path) for path in context.fetch_all(shards, stage_files.FEATURES)]
+        given = [part for part in parts if len(part)]
+        return cls(
+            context,
+            shards,
+            candidates=[Candidate(**row) for mine in rows for row in mine],
+            places=[(shard, number) for shard, mine in enumerate(rows) for number in range(len(mine))],
+            features=np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32),
+        )
+
+    def typical(self) -> Explored:
+        """Return the same without candidates of MD that was about to explode, or had not its conditions."""
+        kept = [number for number, candidate in enumerate(self.candidates) if candidate.typical]
+        return replace(
+            self,
+            candidates=[self.candidates[number] for number in kept],
+            places=[self.places[number] for number in kept],
+            features=self.features[kept],
+        )
+
+    @property
+    def unsampled(self) -> Collection[str]:
+        """Strata that MD was begun in, and that have no typical candidate."""
+        begun = {record["stratum"] for record in self._trajectories}
+        return begun - {candidate.stratum for candidate in self.candidates if candidate.typical}
+
+    @property
+    def seconds(self) -> float:
+        """What the pods took together."""
+        return sum(manifest.result.seconds for manifest in self.shards)
+
+    def frames(self, numbers: Iterable[int]) -> list[Atoms]:
+        """Return the frames of these candidates; shards that none is of are not fetched."""
+        places = [self.places[number] for number in numbers]
+        chosen = sorted({shard for shard, _ in places})
+        files = self.context.fetch_all([self.shards[shard] for shard in chosen], stage_files.CANDIDATES)
+        loaded = {shard: read_frames(path) for shard, path in zip(chosen, files, strict=True)}
+        return [loaded[shard][row] for shard, row in places]
+
+    def counts(self, novel: int | None) -> ExplorationCounts:
+        """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
+        told = [found for shard in self.shards if (found := shard.result.found(ExploreOutcome)) is not None]
+        if self.context.missing(Input.EXPLORE) or len(told) < len(self.shards):
+            # what a pod that failed finally had run is not known
+            return ExplorationCounts(candidates=len(self.candidates), novel=novel)
+        return ExplorationCounts(
+            candidates=len(self.candidates),
+            novel=novel,
+            trajectories=sum(found.trajectories for found in told),
+            exploded=sum(found.exploded for found in told),
+        )
+
+    def no_candidates(self) -> StageError:
+        """Return the error that there is none, with the ends of the first trajectories."""
+        records = self._trajectories
+        ends = "; ".join(
+            f"{record['name']} at step {record['exploded_at_step']}: {record['reason']}"
+            for record in records[:3]
+            if record["exploded_at_step"] is not None
+        )
+        return user_error(
+            Reason.NO_CANDIDATES,
+            f"MD gave no candidate frame in {len(records)} trajectories ({ends or 'shorter than sampleEvery'}). "
+            "Lower the temperatures, timestepFs or selection.minDistanceFactor, check the model's branch, or make "
+            "sampleEvery smaller than steps.",
+        )
+
+    @property
+    def _trajectories(self) -> list[TrajectorySummary]:
+        return [record for shard in self.shards for record in shard.told(ExploreSummary)["trajectories"]]

@@ -15,7 +15,7 @@ from pfd_operator.contract.stage import StageKind, StageRef
 from .conditions import Phase
 
 KEPT_RECORDS = 20
-"""Stages, and iterations at most, that the status remembers."""
+"""Stages, besides those of iteration 0, and iterations at most, that the status remembers."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"

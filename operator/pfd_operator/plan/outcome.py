@@ -111,7 +111,10 @@ def _best_model(status: JobStatus, trained: TrainOutcome, uri: str | None) -> Mo
 
 def add_record(status: AnyStatus, record: StageRecord) -> AnyStatus:
     """Return the status with a finished stage, and no more history than is kept."""
-    stages = [*status.stages, record][-KEPT_RECORDS:]
+    stages = [*status.stages, record]
+    # those of iteration 0 stay: a restart from 1 begins with them, and a student is measured on their hold-out
+    first = [each for each in stages[:-KEPT_RECORDS] if each.iteration == 0]
+    stages = [*first, *stages[-KEPT_RECORDS:]]
     older = [thinned(each) for each in status.iterations[-KEPT_RECORDS:-JUDGED_ITERATIONS]]
     iterations = [*older, *status.iterations[-JUDGED_ITERATIONS:]]
     return fitted(status.model_copy(update={"stages": stages, "iterations": iterations}))

@@ -109,7 +109,11 @@ def _can_begin(draft: Draft, proposed: JobStatus) -> bool:
     if iteration <= draft.status.iteration and not proposed.paid_when_first_begun:
         # whether there are labels for it is another question, which has a number for an answer
         proposed = proposed.model_copy(update={"paid_when_first_begun": {iteration: 0}})
-    return bool(proposed.stages) and draft.recipe.next(draft.spec, proposed) == Position(iteration, StageKind.EXPLORE)
+    stages = proposed.stages
+    if not stages or (iteration == 1 and stages[0].stage is not StageKind.PREPARE):
+        # an earlier version kept those of iteration 0 no longer than others
+        return False
+    return draft.recipe.next(draft.spec, proposed) == Position(iteration, StageKind.EXPLORE)
 
 
 def _complaint(draft: Draft, proposed: JobStatus) -> str | None:

@@ -9,10 +9,10 @@ import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import DistillJobStatus, JobStatus
+from pfd_operator.api.status import KEPT_RECORDS, DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.selection import Apart
-from pfd_operator.contract.stage import ExploreParams, PrepareParams, StageKind, TrainParams
+from pfd_operator.contract.stage import ExploreParams, Input, PrepareParams, StageKind, TrainParams
 from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedTeacher
 from tests.unit.operator.plan.plan_samples import (
     OTHER_TEACHER,
@@ -376,6 +376,36 @@ def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
     (told,) = [event for event in run.decision.events if event.reason == "Restarted"]
     assert named in told.message and ("keeps the teacher" in told.message) is (taken is not teacher)
     assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def long_distillation() -> Run:
+    """A student whose fifth training has failed: more stages have ended than are kept."""
+    run = Run(distill_resource(acceptance={"forceRMSE": 1e-6}, budget={"maxIterations": 8, "maxLabels": 1000}))
+    train = run.until(5, StageKind.TRAIN)
+    refused = StageResult(ok=False, reason=Reason.TRAINING_FAILED, message="out of patience")
+    run.step(job_of(train, failed_pod(ExitCode.USER_ERROR, result=refused)), seconds=1)
+    assert run.status.phase is Phase.FAILED
+    return run
+
+
+def test_a_student_of_any_age_begins_its_rounds_again_with_the_hold_out_it_has() -> None:
+    run = long_distillation()
+    digests = {record.stage: record.digest for record in run.status.stages if record.iteration == 0}
+    run.edit(**restart(1))
+    run.step(seconds=1)
+    inputs = run.until(1, StageKind.TRAIN).spec.inputs
+    assert inputs[Input.HOLD_OUT].digest == digests[StageKind.LABEL]
+    assert inputs[Input.HOLD_OUT_SELECT].digest == digests[StageKind.SELECT]
+
+
+def test_a_student_whose_hold_out_is_on_record_no_longer_can_begin_with_another_one() -> None:
+    """As an earlier version left it."""
+    run = long_distillation()
+    run.status = run.status.model_copy(update={"stages": run.status.stages[-KEPT_RECORDS:]})
+    assert run.status.stages[0].iteration == 0
+    run.edit(**restart(1))
+    (told,) = run.step(seconds=1).events
+    assert told.reason == "RestartRefused" and "from 0, 2, 3, 4, 5 only" in told.message
 
 
 def test_a_suspended_job_stays_suspended() -> None:

@@ -111,6 +111,9 @@ def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None,
     else:
         limit = f"its limit of {memory_limit}" if memory_limit else "its node has (no limit is set)"
         remedy = f"raise spec.pods.{stage.value}.resources.limits.memory"
+        if pod.container_reason != "OOMKilled":
+            # the stage's own words, which may be of either
+            remedy += " (if it was the GPU's: give it a larger GPU)"
     said = f" It said: {words}" if words else ""
     return f"{where} needs more memory than {limit}: {remedy}, or use smaller frames.{said}"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import Told
-from pfd_operator.contract.result import ExitCode, StageResult
+from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 
 from .failures import Failure, Remedy, classify, disagreement, lost
@@ -175,9 +175,9 @@ def _last_words(failures: Sequence[tuple[ObservedPod, Failure]]) -> list[Failure
 
 
 def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:
-    for pod, failure in failures:
+    for _, failure in failures:
         # memory is decided at the end: one huge frame of many is a failed label, not a failed job
-        if failure.remedy is Remedy.FAIL and pod.exit_code == ExitCode.USER_ERROR:
+        if failure.remedy is Remedy.FAIL and failure.reason != Reason.OUT_OF_MEMORY:
             return failure
         if failure.remedy is Remedy.BUDGET:
             return failure

@@ -48,7 +48,7 @@ from tests.unit.operator.plan.plan_samples import (
         (pod("Failed", container_reason="TopologyAffinityError", refused=True), Remedy.RETRY_FREE, "PodLost"),
         (failed_pod(137), Remedy.RETRY, "InternalError"),
         (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
-        (failed_pod(75, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(64, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
         (failed_pod(85, container_reason="DeadlineExceeded"), Remedy.BUDGET, "GpuBudgetExhausted"),
         (failed_pod(1), Remedy.RETRY, "InternalError"),
         (failed_pod(None), Remedy.RETRY, "InternalError"),
@@ -100,7 +100,7 @@ def test_out_of_memory_says_which_stage_and_limit() -> None:
         ("stage-out", "stages.smallContainerResources", "spec.pods"),
     ],
 )
-@pytest.mark.parametrize("ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(75)])
+@pytest.mark.parametrize("ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(64)])
 def test_out_of_memory_names_what_sizes_the_container(
     ended: ObservedPod, container: str, sized_by: str, not_by: str
 ) -> None:
@@ -110,6 +110,7 @@ def test_out_of_memory_names_what_sizes_the_container(
     assert sized_by in message and not_by not in message
     assert ("4Gi" in message) is ("LimitRange" not in message) is (sized_by.startswith("spec"))
     assert message.endswith("or use smaller frames. It said: no room for 9 GiB")
+    assert ("larger GPU" in message) is (ended.exit_code == 64 and "spec.pods" in message)
 
 
 def test_user_error_fails_now_in_the_workers_words() -> None:
@@ -279,9 +280,18 @@ def test_a_stage_that_lacks_pods_is_run_again_and_goes_on_in_the_end(stage: Stag
 @pytest.mark.parametrize(
     ("stage", "follows"), [(StageKind.EXPLORE, StageKind.SELECT), (StageKind.LABEL, StageKind.TRAIN)]
 )
-def test_a_stage_is_not_run_again_where_that_cannot_help(stage: StageKind, follows: StageKind) -> None:
+@pytest.mark.parametrize(
+    "ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(64, result=said(Reason.OUT_OF_MEMORY))]
+)
+def test_a_stage_whose_pods_ran_out_of_memory_goes_on_without_them(
+    stage: StageKind, follows: StageKind, ended: ObservedPod
+) -> None:
     run = Run()
-    run.step(_lacking_the_last(run.until(0, stage), failed_pod(137, container_reason="OOMKilled")), seconds=1)
+    job = _lacking_the_last(run.until(0, stage), ended)
+    # what the others do is not cut off
+    works = replace(job, pods=(pod(index=0), job.pods[-1]), succeeded_indexes=0)
+    assert run.step(works, seconds=1).events == ()
+    run.step(job, seconds=1)
     assert [event.reason for event in run.decision.events] == ["StageIncomplete"]
     assert created(run.decision).spec.stage is follows
 

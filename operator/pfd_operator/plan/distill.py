@@ -87,7 +87,7 @@ class Distill:
         return self.judged(spec, status).model_copy(update={"acceptance": [], "speedup": "", "dft": {}})
 
     def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
-        """Return the stage after the last finished one; accept after the last round."""
+        """Return the stage after the last finished one; accept after the last round, or when no label is left."""
         if not status.stages:
             return Position(0, StageKind.PREPARE)
         last = Position(status.stages[-1].iteration, status.stages[-1].stage)
@@ -95,6 +95,9 @@ class Distill:
             # nothing to train on yet: the first round brings it
             return Position(1, StageKind.EXPLORE)
         if last.stage is StageKind.ACCEPT or (last.stage is StageKind.TRAIN and _enough(spec, status, last.iteration)):
+            return Position(last.iteration, StageKind.ACCEPT)
+        if last.stage is StageKind.EXPLORE and last.iteration > 1 and labels_left(spec, status, last.iteration) == 0:
+            # the budget was lowered since the round began
             return Position(last.iteration, StageKind.ACCEPT)
         return after(last)
 

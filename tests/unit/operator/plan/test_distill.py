@@ -315,6 +315,16 @@ def test_labels_that_run_out_lead_to_acceptance() -> None:
     assert status.iteration == 1
 
 
+@pytest.mark.parametrize("stage", [StageKind.EXPLORE, StageKind.LABEL, StageKind.TRAIN])
+def test_a_budget_lowered_to_the_labels_that_are_paid_leads_to_acceptance_too(stage: StageKind) -> None:
+    run = Run(distill_resource(budget={"maxIterations": 9, "maxLabels": 40}, acceptance={"forceRMSE": 1e-6}))
+    planned = run.until(3, stage)
+    run.edit(budget={"maxIterations": 9, "maxLabels": run.status.labels.paid})
+    run.step(succeeded(planned), seconds=1)
+    assert run.to_the_end().phase is Phase.CONVERGED
+    assert run.status.stages[-1].stage is StageKind.ACCEPT
+
+
 def test_a_calculator_teaches_in_its_own_image() -> None:
     calculator = {"calculator": "sevenn.calculator:SevenNetCalculator", "parameters": {"model": "7net-0"}}
     systems = [{"name": "diamond", "structures": {"uri": "s3://pfd/si.extxyz"}}]

@@ -143,10 +143,18 @@ class Draft:
         if 0 < seconds < math.inf:
             self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
 
+    def finish_suspension(self) -> None:
+        """Count the time since the job was suspended, if it is, as time that the deadline does not count."""
+        since = self.status.suspended_at
+        if since is not None:
+            seconds = int((self.now - since).total_seconds())
+            self.set(suspended_at=None, suspended_seconds=self.status.suspended_seconds + seconds)
+
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:
         """Bring the job to a terminal phase; where a larger budget would let it go on, say what it would take."""
         if phase in (Phase.BUDGET_EXHAUSTED, Phase.MAX_ITERATIONS) and self.status.estimate is not None:
             message = f"{message}. By the learning curve so far, {self.status.estimate.message}"
+        self.finish_suspension()
         self.set(phase=phase, finished_at=self.now, stage="", progress="")
         self.condition(ConditionType.READY, ready, reason, message)
         self.condition(ConditionType.PROGRESSING, False, reason, message)

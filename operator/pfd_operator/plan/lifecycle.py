@@ -110,7 +110,6 @@ def obey(draft: Draft) -> None:
     if status.started_at is None:
         return
     if spec.stop is Stop.NOW:
-        _finish_suspension(draft)
         halt(draft)
         draft.end(Phase.CANCELLED, OperatorReason.CANCELLED, "stopped (spec.stop); remove spec.stop to go on")
     elif spec.suspend:
@@ -120,17 +119,10 @@ def obey(draft: Draft) -> None:
             draft.tell(OperatorReason.SUSPENDED, "suspended (spec.suspend)")
     else:
         if status.phase is Phase.SUSPENDED:
-            _finish_suspension(draft)
+            draft.finish_suspension()
             draft.set(phase=Phase.RUNNING)
             draft.tell(OperatorReason.RESUMED, "resumed")
         _keep_time(draft)
-
-
-def _finish_suspension(draft: Draft) -> None:
-    since = draft.status.suspended_at
-    if since is not None:
-        seconds = int((draft.now - since).total_seconds())
-        draft.set(suspended_at=None, suspended_seconds=draft.status.suspended_seconds + seconds)
 
 
 def _keep_time(draft: Draft) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import ActiveState
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import DeleteJob
 from tests.unit.operator.plan.plan_samples import (
@@ -18,9 +19,11 @@ from tests.unit.operator.plan.plan_samples import (
     Run,
     condition,
     created,
+    failed_pod,
     job_of,
     pod,
     resource,
+    said,
     succeeded,
 )
 
@@ -54,6 +57,20 @@ def test_an_unseen_job_keeps_its_name_over_a_suspension() -> None:
     assert run.status.active.state is ActiveState.INTENDED
     run.edit(suspend=False)
     assert created(run.step()).name == planned.name
+
+
+def test_a_job_that_fails_while_it_is_suspended_has_its_deadline_when_it_goes_on() -> None:
+    """Its Job was created, and not seen before the suspension."""
+    run = Run(resource(budget={"deadlineHours": 1}))
+    planned = run.until(0, StageKind.PREPARE)
+    run.edit(suspend=True)
+    run.step()
+    run.step(job_of(planned, failed_pod(64, result=said(Reason.BRANCH_REQUIRED))), seconds=600)
+    assert (run.status.phase, run.status.suspended_at, run.status.suspended_seconds) == (Phase.FAILED, None, 600)
+    run.edit(suspend=False, restart={"fromIteration": 0, "id": "branch"})
+    assert created(run.step(seconds=1000)).active_deadline_seconds == 3600
+    run.step(seconds=3600)
+    assert (run.status.phase, run.status.suspended_seconds) == (Phase.BUDGET_EXHAUSTED, 1600)
 
 
 def test_stop_now_and_go_on() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 
-from pfd_operator.api.conditions import OperatorReason
+from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.pods import gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
+from .recipe import Ending
 from .types import ObservedJob, Settings
 
 DEADLINE_TOLERANCE_SECONDS = 60
@@ -19,14 +19,6 @@ DEADLINE_TOLERANCE_SECONDS = 60
 that would leave each pod no more than this is none."""
 LONGEST_DEADLINE_SECONDS = 2**31 - 1
 """Kubernetes takes no longer one of a pod."""
-
-
-@dataclass(frozen=True)
-class Exhausted:
-    """A budget that is used up."""
-
-    reason: OperatorReason
-    message: str
 
 
 def gpus_per_pod(spec: JobSpec, stage: StageKind, settings: Settings) -> int:
@@ -99,17 +91,17 @@ def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) 
     return max(0, spec.budget.max_labels - paid)
 
 
-def time_exhausted(
-    spec: JobSpec, status: JobStatus, now: datetime, running_gpu_seconds: float = 0.0
-) -> Exhausted | None:
+def time_exhausted(spec: JobSpec, status: JobStatus, now: datetime, running_gpu_seconds: float = 0.0) -> Ending | None:
     """Say whether the deadline or the GPU time is used up."""
     if deadline_left(spec, status, now) <= 0:
-        return Exhausted(
+        return Ending(
+            Phase.BUDGET_EXHAUSTED,
             OperatorReason.DEADLINE,
             f"{spec.budget.deadline_hours:g} h of wall time (spec.budget.deadlineHours) are over; raise it to go on",
         )
     if gpu_seconds_left(spec, status, running_gpu_seconds) <= 0:
-        return Exhausted(
+        return Ending(
+            Phase.BUDGET_EXHAUSTED,
             OperatorReason.GPU_BUDGET,
             f"{spec.budget.gpu_hours:g} h of GPU time (spec.budget.gpuHours) are used up; raise it to go on",
         )

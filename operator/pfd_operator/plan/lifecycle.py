@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import Stop
 from pfd_operator.contract.text import shortened
@@ -15,8 +17,8 @@ from .budget import (
 )
 from .conditions import find_condition
 from .draft import Draft
-from .recipe import Hindrance, position_of
-from .retry import worth_an_attempt
+from .recipe import Ending, Hindrance, position_of
+from .retry import too_little_left
 from .teacher import taken_over
 
 
@@ -84,16 +86,30 @@ def reopen(draft: Draft) -> None:
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not attempted)
     else:
-        over = time_exhausted(draft.spec, reopened, draft.now) is not None
         # it may have ended with seconds left (`retry`), which are too few to go on by themselves
-        few = _time_ended_it(draft) and not worth_an_attempt(draft, reopened, position)
-        still = ending is not None or over or few
+        few = too_little_left(draft, reopened, position) if _time_ended_it(draft) else None
+        ends = [end for end in (ending, time_exhausted(draft.spec, reopened, draft.now), few) if end is not None]
+        _say_what_ends_it_now(draft, ends)
+        still = bool(ends)
     if still:
         return
     draft.status = reopened
     draft.condition(ConditionType.READY, False, OperatorReason.NOT_CONVERGED, "the job was reopened")
     if ending is None:
         draft.tell(OperatorReason.RESUMED, f"goes on with {position}")
+
+
+def _say_what_ends_it_now(draft: Draft, ends: Sequence[Ending]) -> None:
+    """Name another budget that keeps a job from going on, when that which had ended it was raised."""
+    ready = find_condition(draft.status, ConditionType.READY)
+    others = [end for end in ends if end.phase in (Phase.MAX_ITERATIONS, Phase.BUDGET_EXHAUSTED)]
+    if not others or any(ready is not None and ready.reason == end.reason for end in ends):
+        return
+    now = others[0]
+    draft.set(phase=now.phase)
+    for kind in (ConditionType.READY, ConditionType.PROGRESSING):
+        draft.condition(kind, False, now.reason, now.message)
+    draft.tell(now.reason, now.message)
 
 
 def _time_ended_it(draft: Draft) -> bool:
@@ -133,7 +149,7 @@ def _keep_time(draft: Draft) -> None:
     over = time_exhausted(draft.spec, draft.status, draft.now, running)
     if over is not None:
         halt(draft)
-        draft.end(Phase.BUDGET_EXHAUSTED, over.reason, over.message)
+        draft.end(over.phase, over.reason, over.message)
         return
     left = deadline_left(draft.spec, draft.status, draft.now)
     draft.wake(left)

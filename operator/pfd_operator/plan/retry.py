@@ -21,7 +21,7 @@ from .budget import (
 from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
-from .recipe import Position, position_of
+from .recipe import Ending, Position, position_of
 from .types import ObservedJob
 
 BACKOFF_MAX_SECONDS = 300
@@ -122,9 +122,14 @@ def give_up(draft: Draft, active: ActiveStage, reason: str, message: str) -> Non
     draft.end(Phase.FAILED, reason, f"{position_of(active)}: {message}")
 
 
-def worth_an_attempt(draft: Draft, status: JobStatus, position: Position) -> bool:
-    """Say whether what is left of the budget gives each pod of the next attempt enough to be begun."""
-    return _next_share(draft, status, position) > DEADLINE_TOLERANCE_SECONDS
+def too_little_left(draft: Draft, status: JobStatus, position: Position) -> Ending | None:
+    """Say which budget leaves the pods of the next attempt too little to be begun; None if none does."""
+    if _next_share(draft, status, position) > DEADLINE_TOLERANCE_SECONDS:
+        return None
+    by_clock = deadline_left(draft.spec, status, draft.now) <= DEADLINE_TOLERANCE_SECONDS
+    reason, budget = (OperatorReason.DEADLINE, "deadlineHours") if by_clock else (OperatorReason.GPU_BUDGET, "gpuHours")
+    words = f"spec.budget.{budget} leaves too little for another attempt; raise it to go on"
+    return Ending(Phase.BUDGET_EXHAUSTED, reason, words)
 
 
 def _next_share(draft: Draft, status: JobStatus, position: Position) -> float:
@@ -136,20 +141,15 @@ def _next_share(draft: Draft, status: JobStatus, position: Position) -> float:
 
 def _out_of_time(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     over = time_exhausted(draft.spec, draft.status, draft.now)
-    share = _next_share(draft, draft.status, position_of(active))
+    few = too_little_left(draft, draft.status, position_of(active))
     if over is not None:
-        _end_by_budget(draft, over.reason, over.message)
-    elif share <= DEADLINE_TOLERANCE_SECONDS:
-        by_clock = deadline_left(draft.spec, draft.status, draft.now) <= DEADLINE_TOLERANCE_SECONDS
-        reason, budget = (
-            (OperatorReason.DEADLINE, "deadlineHours") if by_clock else (OperatorReason.GPU_BUDGET, "gpuHours")
-        )
-        words = f"{failure.message}, and spec.budget.{budget} leaves too little for another attempt; raise it to go on"
-        _end_by_budget(draft, reason, words)
+        _end_by_budget(draft, over)
+    elif few is not None:
+        _end_by_budget(draft, replace(few, message=f"{failure.message}, and {few.message}"))
     elif round(container_seconds(draft.running_job, draft.now)) == 0:
         # it cost nothing, so nothing but the number of attempts would ever end this
         _retry(draft, active, _never_ran(draft, failure))
-    elif math.isinf(share):
+    elif math.isinf(_next_share(draft, draft.status, position_of(active))):
         _retry_free(draft, active, replace(failure, message=f"{failure.message}, which spec.budget did not set"))
     else:
         # several pods have shares of what was left then, and not all of them took theirs
@@ -158,9 +158,9 @@ def _out_of_time(draft: Draft, active: ActiveStage, failure: Failure) -> None:
         _retry_free(draft, active, replace(failure, message=words))
 
 
-def _end_by_budget(draft: Draft, reason: OperatorReason, message: str) -> None:
+def _end_by_budget(draft: Draft, ending: Ending) -> None:
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
-    draft.end(Phase.BUDGET_EXHAUSTED, reason, message)
+    draft.end(ending.phase, ending.reason, ending.message)
 
 
 def _never_ran(draft: Draft, failure: Failure) -> Failure:

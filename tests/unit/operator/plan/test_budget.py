@@ -17,6 +17,7 @@ from pfd_operator.plan.types import ObservedPod, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     GPU,
+    NEVER,
     SETTINGS,
     Run,
     after,
@@ -94,6 +95,48 @@ def test_seconds_that_are_left_do_not_reopen_a_job(budget: dict[str, float], rea
     run.edit(budget={"maxIterations": 4, "maxLabels": 40, **dict.fromkeys(budget, 2)})
     again = created(run.step())
     assert (run.status.phase, again.spec.stage, again.spec.attempt) == (Phase.RUNNING, StageKind.TRAIN, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "raised", "phase", "reason"),
+    [
+        (
+            {"maxIterations": 1, "maxLabels": 9},
+            {"maxIterations": 5, "maxLabels": 9},
+            Phase.BUDGET_EXHAUSTED,
+            "LabelBudgetExhausted",
+        ),
+        (
+            {"maxLabels": 9, "deadlineHours": 1},
+            {"maxLabels": 40, "deadlineHours": 0.001},
+            Phase.BUDGET_EXHAUSTED,
+            "DeadlineExceeded",
+        ),
+        (
+            {"maxLabels": 9},
+            {"maxLabels": 40, "maxIterations": 1},
+            Phase.MAX_ITERATIONS,
+            "MaxIterationsReached",
+        ),
+    ],
+)
+def test_a_job_that_another_budget_keeps_from_going_on_says_which(
+    first: dict[str, Any], raised: dict[str, Any], phase: Phase, reason: str
+) -> None:
+    run = Run(resource(convergence=NEVER, budget=first))
+    ended = run.to_the_end()
+    before = condition(ended, ConditionType.READY)
+    assert run.step(seconds=5).events == ()
+    run.edit(budget=raised)
+    (told,) = run.step(seconds=5).events
+    for kind in (ConditionType.READY, ConditionType.PROGRESSING):
+        now = condition(run.status, kind)
+        assert (now.reason, now.message) == (told.reason, told.message)
+    assert before.reason != told.reason == reason
+    assert (run.status.phase, run.status.finished_at) == (phase, ended.finished_at)
+    assert run.step(seconds=5).events == ()
+    run.edit(budget={"maxIterations": 5, "maxLabels": 40})
+    assert created(run.step(seconds=5)).spec.iteration == 2
 
 
 def test_rounding_does_not_reopen_a_job() -> None:

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
-from pfd_operator.contract.stage import StageKind
+from pfd_operator.contract.stage import GPUS_VARIABLE, ExploreParams, Input, LabelParams, PrepareParams, StageKind
+from pfd_worker import stage_files
 from pfd_worker.errors import StageError, out_of_memory, transient
+from pfd_worker.machine import check_gpu
 from pfd_worker.out_of_memory import is_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import BookEntry, Ledger
@@ -51,12 +53,26 @@ def run_stage(context: StageContext, compute: Callable[[StageContext], StageOutp
     manifest = read_manifest(context.store, context.digest, context.index)
     reused = manifest is not None
     if manifest is None:
+        gpus = int(os.environ.get(GPUS_VARIABLE, "0"))
+        if gpus and not _is_by_calculator(context):
+            check_gpu(context.spec.stage, gpus)
         compute = compute or importlib.import_module(f"pfd_worker.stages.{context.spec.stage.value}").run
         output = compute(context)
         if not context.team.leads:
             return StageResult(ok=True)
         manifest = commit(context, output, time.monotonic() - started)
     return _described(context, manifest, reused, time.monotonic() - started)
+
+
+def _is_by_calculator(context: StageContext) -> bool:
+    """Tell whether an ASE calculator computes alone: it may use a GPU without torch."""
+    params = context.spec.params
+    if isinstance(params, PrepareParams):
+        return params.calculator is not None
+    if isinstance(params, LabelParams) and params.engine is not None:
+        return params.engine.ase is not None
+    is_teachers = isinstance(params, ExploreParams | LabelParams)
+    return is_teachers and stage_files.CALCULATOR in context.one(Input.PREPARE).files
 
 
 def commit(context: StageContext, output: StageOutput, seconds: float) -> Manifest:

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     PSEUDOPOTENTIAL_MISSING = "PseudopotentialMissing"
     ENGINE_MISSING = "EngineMissing"
     TRAINING_TEMPLATE_INVALID = "TrainingTemplateInvalid"
+    GPU_UNUSABLE = "GpuUnusable"
     STORE_DENIED = "StoreDenied"
     BUCKET_NOT_FOUND = "BucketNotFound"
     CA_BUNDLE_MISSING = "CABundleMissing"

@@ -23,6 +23,8 @@ from .training import Training
 STAGE_SPEC_MAX_BYTES = 16 * 1024
 FIRST_NODE_VARIABLE = "PFD_FIRST_NODE"
 """Environment variable of a pod that trains with others: the host name of the first of them."""
+GPUS_VARIABLE = "PFD_GPUS"
+"""Environment variable of a worker whose container was given GPUs: how many."""
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable that Kubernetes sets in the pods of an Indexed Job."""
 PROGRESS_VARIABLE = "PFD_PROGRESS_TOKEN"

@@ -8,7 +8,13 @@ from typing import Any
 from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
 from pfd_operator.contract.containers import RUN_SCRIPT, Container, Side
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
-from pfd_operator.contract.stage import FIRST_NODE_VARIABLE, INDEX_VARIABLE, PROGRESS_VARIABLE, LabelParams
+from pfd_operator.contract.stage import (
+    FIRST_NODE_VARIABLE,
+    GPUS_VARIABLE,
+    INDEX_VARIABLE,
+    PROGRESS_VARIABLE,
+    LabelParams,
+)
 from pfd_operator.plan.engines import missing_image
 from pfd_operator.plan.names import service_name
 from pfd_operator.plan.types import PlannedJob, Settings
@@ -144,6 +150,8 @@ def _worker_environment(name: str, job: PlannedJob, progress_token: str) -> list
         {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"},
         *_store_environment(job),
         *_node_environment(job),
+        # beside an engine with an image of its own the workers have none
+        *([{"name": GPUS_VARIABLE, "value": str(job.gpus)}] if job.gpus and name == Container.STAGE else []),
     ]
 
 

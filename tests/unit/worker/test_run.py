@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
-from pfd_operator.contract.stage import StageSpec
+from pfd_operator.contract.stage import GPUS_VARIABLE, StageSpec
+from pfd_worker import stage_files
 from pfd_worker.__main__ import main
 from pfd_worker.errors import StageError, transient
-from pfd_worker.run import failure_of
-from pfd_worker.stage_context import StageContext
+from pfd_worker.run import failure_of, run_stage
+from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.rounds.prepared import prepared
 from tests.unit.worker.stages.label_tasks import select
-from tests.unit.worker.stages.loop import LABEL, Loop, explore_params, labels_here
+from tests.unit.worker.stages.loop import EMT_ENGINE, LABEL, TRAIN, Loop, explore_params, labels_here
+from tests.unit.worker.torch_stand_in import torch_with
 
 ROOT = Path(__file__).parents[3]
 Ended = tuple[int, str, str]
@@ -188,3 +190,45 @@ def test_whatever_ends_a_stage_is_put_into_the_contracts_words(error, code, reas
     found, result = failure_of(error)
     assert (found, result.reason, result.ok) == (code, reason, False)
     assert result.message
+
+
+PREPARE = {"stage": "prepare", "training": {"steps": 1}}
+TEACHER = LABEL | {"engine": None}
+SELECT = {"stage": "select", "purpose": "training", "frames": 1, "representativeFraction": 0}
+
+
+@pytest.mark.parametrize(
+    ("params", "teacher", "refused"),
+    [
+        (explore_params("training"), "model", True),
+        (explore_params("training"), "calculator", False),
+        (TEACHER, "model", True),
+        (TEACHER, "calculator", False),
+        (LABEL | {"engine": {"xtb": {}}}, "model", True),
+        (LABEL, "model", False),
+        (TRAIN, "model", True),
+        (TRAIN, "calculator", True),
+        (SELECT, "calculator", True),
+        (PREPARE | {"model": {"uri": "s3://pfd/model.pt"}}, "model", True),
+        (PREPARE | {"calculator": EMT_ENGINE["ase"]}, "calculator", False),
+    ],
+)
+def test_a_gpu_that_the_stage_would_hold_for_nothing_ends_it(loop, monkeypatch, params, teacher, refused):
+    def computed(context: StageContext) -> StageOutput:
+        begun.append(context.spec.stage)
+        return StageOutput(summary={"labels": []})
+
+    begun: list[str] = []
+    left = {"calculator": stage_files.CALCULATOR, "model": "model.pt"}[teacher]
+    inputs = {"prepare": loop.committed(PREPARE, 0, {left: b"none"})}
+    context = StageContext(loop.spec(params, 1, inputs), loop.store, loop.folder)
+    monkeypatch.setitem(sys.modules, "torch", torch_with(None, built=False))
+    monkeypatch.setenv(GPUS_VARIABLE, "1")
+    if refused:
+        with pytest.raises(StageError, match=rf"spec\.pods\.{params['stage']} asks for 1 GPU, which") as caught:
+            run_stage(context, computed)
+        assert caught.value.reason is Reason.GPU_UNUSABLE and not begun
+        monkeypatch.delenv(GPUS_VARIABLE)
+    assert run_stage(context, computed).ok and begun
+    monkeypatch.setenv(GPUS_VARIABLE, "1")
+    assert run_stage(context, computed).reused

@@ -19,6 +19,7 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 from pfd_operator.contract.systems import Perturb
+from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.types import PlannedJob, Resource, Settings
 
 APART = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"busy": "true"}}}
@@ -84,7 +85,9 @@ def planned(params: StageParams, owner: Resource, **changes: Any) -> PlannedJob:
         progress_url="http://pfd-operator.pfd.svc:8080/progress/lab/silicon-5f0c-i002-x-a1",
     )
     images = {"worker_image": SETTINGS.worker_image, "engine_image": None} | changes.pop("images", {})
-    return PlannedJob(name=f"silicon-5f0c-i002-{params.stage.value}-a1", owner=owner, spec=stage, **images, **changes)
+    name = f"silicon-5f0c-i002-{params.stage.value}-a1"
+    gpus = gpus_per_pod(owner.spec, params.stage, SETTINGS)
+    return PlannedJob(name=name, owner=owner, spec=stage, gpus=gpus, **images, **changes)
 
 
 def prepare_job(owner: Resource) -> PlannedJob:

@@ -10,7 +10,7 @@ import pytest
 
 from pfd_operator.contract.containers import ENGINE_CONTAINERS
 from pfd_operator.contract.labeling import AseEngine, Engine
-from pfd_operator.contract.stage import LabelParams, PrepareParams, StageParams
+from pfd_operator.contract.stage import GPUS_VARIABLE, LabelParams, PrepareParams, StageParams
 from pfd_operator.contract.training import Training
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
@@ -136,6 +136,31 @@ def test_workers_run_no_code_out_of_folders_that_can_be_written(name: str) -> No
         python = {key: value for key, value in given.items() if key.startswith("PYTHON")}
         of_a_worker = container["name"] not in ENGINE_CONTAINERS
         assert python == ({"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"} if of_a_worker else {})
+
+
+ON_GPUS = {"resources": {"limits": {"nvidia.com/gpu": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({"labeling": XTB}, {"stage": None}),
+        ({"labeling": XTB, "pods": {"label": ON_GPUS}}, {"stage": "2"}),
+        ({"labeling": XTB, "pods": {"label": {"resourceClaims": CLAIMS}}}, {"stage": "2"}),
+        ({"labeling": XTB, "pods": {"label": {"resourceClaims": [CLAIMS[0] | {"gpus": 0}]}}}, {"stage": None}),
+        (
+            {"pods": {"label": ON_GPUS}},
+            {"engine-probe": None, "stage-in": None, "engine": None, "stage-out": None},
+        ),
+    ],
+    ids=["no gpu", "limit", "claims", "a claim that is none", "an engine with its own image"],
+)
+def test_a_worker_is_told_of_gpus_that_its_container_has(changes: dict[str, Any], given: dict[str, Any]) -> None:
+    found = {
+        item["name"]: next((each["value"] for each in item["env"] if each["name"] == GPUS_VARIABLE), None)
+        for item in all_containers(job_manifest(label_job(resource(**changes)), SETTINGS, "token"))
+    }
+    assert found == given
 
 
 def test_a_key_may_be_temporary() -> None:

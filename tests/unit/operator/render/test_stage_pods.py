@@ -29,6 +29,7 @@ OURS: dict[str, Any] = {
         "AWS_SESSION_TOKEN": "stale",
         "PFD_PROGRESS_TOKEN": "guessed",
         "PFD_FIRST_NODE": "nobody",
+        "PFD_GPUS": "8",
         "JOB_COMPLETION_INDEX": "0",
     },
 }

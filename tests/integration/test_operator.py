@@ -55,7 +55,7 @@ async def test_from_create_to_converged(api: KubeApi, namespace: str, kubeconfig
 async def test_resources_of_every_page_of_a_list_are_seen(
     api: KubeApi, namespace: str, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pfd_operator.runtime.handlers.RESOURCES_PAGE_SIZE", 2)
+    monkeypatch.setattr("pfd_operator.runtime.handlers.PAGE_SIZE", 2)
     names = [f"silicon-{number}" for number in range(5)]
     for name in names:
         await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name))

@@ -23,7 +23,8 @@ MERGE_PATCH = "application/merge-patch+json"
 NOT_PACKED = "identity"
 """Lists of thousands of objects cost more processor time to pack and unpack than the cluster's network saves."""
 REQUEST_TIMEOUT_SECONDS = 30.0
-PAGE_SIZE = 500
+PAGE_SIZE = 20
+"""Of all lists: any object may have more than a megabyte, and a page is in memory as bytes, as text and as objects."""
 USER_KUBECONFIG = "~/.kube/config"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

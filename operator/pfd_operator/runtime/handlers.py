@@ -10,7 +10,7 @@ import kopf
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.api import PAGE_SIZE, ApiError, KubeApi
 from pfd_operator.kube.rights import refusals
 
 from .connection import connection
@@ -21,8 +21,6 @@ from .stateless import NoDiffBase, NoProgress
 log = logging.getLogger(__name__)
 
 WORKER_IDLE_SECONDS = 0.5
-RESOURCES_PAGE_SIZE = 20
-"""Each may have more than a megabyte, and a page is in memory as bytes, as text and as objects at once."""
 
 
 def registry_for(operator: Operator) -> kopf.OperatorRegistry:
@@ -43,7 +41,7 @@ def registry_for(operator: Operator) -> kopf.OperatorRegistry:
         # watching namespaces and definitions would need rights that nothing else does
         settings.scanning.disabled = True
         # as shipped it holds every object of a list at once, and for 5 s more a task for each
-        settings.watching.chunk_size = RESOURCES_PAGE_SIZE
+        settings.watching.chunk_size = PAGE_SIZE
         settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
         await operator.start()
 

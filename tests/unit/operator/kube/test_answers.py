@@ -57,3 +57,21 @@ async def test_what_cannot_be_read_is_no_answer(answers: list[bytes], payload: b
     assert (refused.value.status, refused.value.reason) == (0, "Unreadable")
     answers[0] = json.dumps({"kind": "Status"}).encode()
     assert await api.request("DELETE", "/apis/x") == {"kind": "Status"}
+
+
+async def test_a_page_of_objects_as_large_as_the_api_server_takes_them_fits_into_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever may make pods may make them so large, with our labels."""
+    asked: list[int] = []
+
+    async def exchange(self: KubeApi, method: str, path: str, body: None, query: dict[str, str], *_: Any) -> bytes:
+        asked.append(int(query["limit"]))
+        return b'{"metadata": {}, "items": []}'
+
+    monkeypatch.setattr(KubeApi, "_exchange", exchange)
+    api = KubeApi(client.ApiClient(client.Configuration()))
+    assert [page["items"] async for page in api.pages("/api/v1/pods", {})] == [[]]
+    (limit,) = asked
+    largest_mib = 1.5
+    assert limit * largest_mib <= 32

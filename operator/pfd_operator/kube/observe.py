@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.indexes import read_indexes
+from pfd_operator.plan.names import job_suffix
 from pfd_operator.plan.types import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
@@ -205,9 +206,10 @@ def _controller(metadata: Object) -> Mapping[str, str] | None:
 
 
 def _job_of_orphan(pod: Object) -> ObservedJob | None:
-    """Return a Job that is gone as its pod knows it."""
-    owner, identity = _controller(pod["metadata"]), _identity(pod["metadata"].get("labels", {}))
-    if owner is None or identity is None:
+    """Return a Job that is gone as its pod knows it; None if that is somebody's copy of ours, with all our labels."""
+    labels = pod["metadata"].get("labels", {})
+    owner, identity = _controller(pod["metadata"]), _identity(labels)
+    if owner is None or identity is None or not owner["name"].endswith(job_suffix(labels[UID_LABEL], *identity)):
         return None
     iteration, stage, attempt = identity
     return ObservedJob(owner["name"], owner["uid"], iteration, stage, attempt, deleting=True)

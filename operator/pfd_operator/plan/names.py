@@ -18,8 +18,13 @@ _DIGEST_DIGITS = 5
 
 def job_name(resource: Resource, iteration: int, stage: StageKind, attempt: int) -> str:
     """Return the Job name of one attempt, e.g. silicon-5f0c-i003-train-a1; at most 52 characters."""
-    suffix = f"-{resource.uid[:_UID_DIGITS]}-i{iteration:03d}-{stage.value}-a{attempt}"
+    suffix = job_suffix(resource.uid, iteration, stage, attempt)
     return _shortened(resource.name, JOB_NAME_MAX - len(suffix)) + suffix
+
+
+def job_suffix(uid: str, iteration: int, stage: StageKind, attempt: int) -> str:
+    """Return what that name ends with, by the uid of the resource: a Job that is a copy of one has another name."""
+    return f"-{uid[:_UID_DIGITS]}-i{iteration:03d}-{stage.value}-a{attempt}"
 
 
 def service_name(resource: Resource) -> str:

@@ -27,6 +27,7 @@ LABELS = {
     "pfd.dev/stage": "label",
     "pfd.dev/attempt": "1",
 }
+JOB_NAME = "silicon-uid--i002-label-a1"
 OWNER = {"kind": "FineTuneJob", "name": "silicon", "uid": "uid-1", "controller": True}
 
 
@@ -36,7 +37,7 @@ def pod(status: dict[str, Any], **metadata: Any) -> dict[str, Any]:
         "namespace": "lab",
         "labels": LABELS,
         "creationTimestamp": "2026-01-01T00:00:00Z",
-        "ownerReferences": [{"kind": "Job", "name": "j", "uid": "job-1", "controller": True}],
+        "ownerReferences": [{"kind": "Job", "name": JOB_NAME, "uid": "job-1", "controller": True}],
     }
     return {"metadata": base | metadata, "status": status}
 
@@ -48,7 +49,7 @@ def ended(name: str, code: int, minute: int, reason: str = "", message: str = ""
 
 def job(**status: Any) -> dict[str, Any]:
     metadata = {
-        "name": "silicon-uid1-i002-label-a1",
+        "name": JOB_NAME,
         "namespace": "lab",
         "uid": "job-1",
         "labels": LABELS,
@@ -229,7 +230,8 @@ def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     running, done = pod({"phase": "Running"}), pod({"phase": "Succeeded"}, name="silicon-y")
     reads = [read for each in (running, done) if (read := read_pod(each)) is not None]
     (gone,) = observed_jobs([], reads)
-    assert (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting) == ("j", 2, StageKind.LABEL, 1, True)
+    told = (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting)
+    assert told == (JOB_NAME, 2, StageKind.LABEL, 1, True)
     # how many indexes there were is not known any more: what one of them said must not end the stage
     assert [each.phase for each in gone.pods] == ["Running"]
     assert observed_jobs([], reads[1:]) == ()
@@ -237,3 +239,11 @@ def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     assert there is not None
     (present,) = observed_jobs([there], reads)
     assert (len(present.pods), present.deleting) == (2, False)
+
+
+@pytest.mark.parametrize("name", ["debug", f"{JOB_NAME}-debug", JOB_NAME.replace("a1", "a2")])
+def test_a_copy_of_a_job_that_somebody_else_runs_is_none_of_ours_that_is_gone(name: str) -> None:
+    copied = [{"kind": "Job", "name": name, "uid": "job-9", "controller": True}]
+    read = read_pod(pod({"phase": "Running"}, ownerReferences=copied))
+    assert read is not None
+    assert observed_jobs([], [read]) == ()

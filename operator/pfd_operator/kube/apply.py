@@ -14,13 +14,11 @@ from pfd_operator.plan.types import (
     CreateService,
     Decision,
     DeleteJob,
-    DeleteJobs,
     Event,
     Resource,
     Settings,
 )
 from pfd_operator.render import config_map_manifest, job_manifest, service_manifest
-from pfd_operator.render.labels import ATTEMPT_LABEL, ITERATION_LABEL, STAGE_LABEL, UID_LABEL
 
 from .api import ApiError, KubeApi
 from .events import EventRecorder
@@ -81,8 +79,6 @@ async def apply(
             match action:
                 case DeleteJob():
                     await delete_job(api, resource.namespace, action)
-                case DeleteJobs():
-                    await delete_jobs(api, resource, action)
                 case _:
                     await create(api, _collection(action, resource.namespace), manifest, resource.uid)
     finally:
@@ -129,24 +125,14 @@ async def create(api: KubeApi, collection: str, manifest: Mapping[str, Any], own
 
 async def delete_job(api: KubeApi, namespace: str, action: DeleteJob) -> None:
     """Delete a Job and its pods; one that is gone already, or was replaced, is none of ours to delete."""
-    body = {"propagationPolicy": "Foreground", "preconditions": {"uid": action.uid}}
+    # by name and uid, never by labels: others may have copied them, and the admission policy refuses theirs
+    policy = "Background" if action.ended else "Foreground"
+    body = {"propagationPolicy": policy, "preconditions": {"uid": action.uid}}
     try:
         await api.send("DELETE", f"/apis/batch/v1/namespaces/{namespace}/jobs/{action.name}", body)
     except ApiError as error:
         if error.status not in (404, 409):
             raise
-
-
-async def delete_jobs(api: KubeApi, owner: Resource, action: DeleteJobs) -> None:
-    """Delete finished Jobs and their pods by one request."""
-    selector = (
-        f"{UID_LABEL}={owner.uid},{ITERATION_LABEL}={action.iteration},{STAGE_LABEL} in ({','.join(action.stages)}),"
-        f"{ATTEMPT_LABEL} in ({','.join(map(str, action.attempts))})"
-    )
-    # nothing runs in them that would have to end first
-    body = {"propagationPolicy": "Background"}
-    path = f"/apis/batch/v1/namespaces/{owner.namespace}/jobs"
-    await api.send("DELETE", path, body, {"labelSelector": selector})
 
 
 def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[str, Any]:
@@ -157,7 +143,7 @@ def _manifest(action: Action, resource: Resource, settings: Settings) -> dict[st
             return config_map_manifest(name, resource, data)
         case CreateService(name):
             return service_manifest(name, resource)
-        case DeleteJob() | DeleteJobs():
+        case DeleteJob():
             return {}
 
 
@@ -177,7 +163,7 @@ def _in_order(pairs: Iterable[tuple[Action, dict[str, Any]]]) -> list[tuple[Acti
                 return 1
             case CreateJob():
                 return 2
-            case DeleteJob() | DeleteJobs():
+            case DeleteJob():
                 return 3
 
     return sorted(pairs, key=lambda pair: place(pair[0]))

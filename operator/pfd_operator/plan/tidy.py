@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
-
 from pfd_operator.api.status import ActiveState
 
 from .draft import Draft
 from .jobs import is_live
-from .types import DeleteJobs, ObservedJob
+from .types import ObservedJob
 
 KEPT_JOBS = 12
 """Finished Jobs that stay at most, however often stages of one iteration were tried."""
@@ -35,34 +32,12 @@ def tidy(draft: Draft) -> None:
         elif not job.deleting:
             finished.append(job)
     finished.sort(key=lambda job: (job.created_at.timestamp() if job.created_at else 0.0, job.name))
-    surplus = [*finished[:-KEPT_JOBS], *(job for job in finished[-KEPT_JOBS:] if _is_surplus(draft, job, finished[-1]))]
-    _delete_finished(draft, surplus)
+    for number, job in enumerate(reversed(finished)):
+        if number >= KEPT_JOBS or _is_surplus(draft, job, finished[-1]):
+            draft.delete(job, ended=True)
 
 
 def _is_surplus(draft: Draft, job: ObservedJob, last: ObservedJob) -> bool:
     if draft.status.phase.terminal:
         return job is not last and job.finished == "Complete"
     return job.iteration <= draft.status.iteration - ITERATIONS_WITH_JOBS
-
-
-def _delete_finished(draft: Draft, jobs: Iterable[ObservedJob]) -> None:
-    """Delete finished Jobs, those of an iteration by one request: each is one less for the API server."""
-    in_order = sorted(jobs, key=lambda job: job.iteration)
-    for iteration, group in groupby(in_order, key=lambda job: job.iteration):
-        of_iteration = list(group)
-        together = DeleteJobs(
-            iteration,
-            tuple(sorted({job.stage for job in of_iteration})),
-            tuple(sorted({job.attempt for job in of_iteration})),
-        )
-        if len(of_iteration) > 1 and not _hits_another(draft, together, of_iteration):
-            draft.actions.append(together)
-        else:
-            for job in of_iteration:
-                draft.delete(job, ended=True)
-
-
-def _hits_another(draft: Draft, deletion: DeleteJobs, meant: Sequence[ObservedJob]) -> bool:
-    """Return True if a deletion covers a Job that is to stay, or the running one, which may not be seen yet."""
-    others = any(deletion.covers(job) for job in draft.observed.jobs if job not in meant and not job.deleting)
-    return others or (draft.active is not None and draft.active.iteration == deletion.iteration)

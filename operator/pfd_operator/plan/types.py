@@ -203,25 +203,12 @@ class CreateJob:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Delete a Job and, in the foreground, its pods."""
+    """Delete a Job and its pods, which end before it does."""
 
     name: str
     uid: str
     ended: bool = False
-    """Nothing of it runs: what is created can go first."""
-
-
-@dataclass(frozen=True)
-class DeleteJobs:
-    """Delete all Jobs of these stages and attempts of one iteration, with their pods: none has work left."""
-
-    iteration: int
-    stages: tuple[StageKind, ...]
-    attempts: tuple[int, ...]
-
-    def covers(self, job: ObservedJob) -> bool:
-        """Return True if it deletes this Job."""
-        return job.iteration == self.iteration and job.stage in self.stages and job.attempt in self.attempts
+    """Nothing of it runs: what is created can go first, and nothing has to end."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +226,7 @@ class CreateService:
     name: str
 
 
-Action = CreateJob | DeleteJob | DeleteJobs | CreateConfigMap | CreateService
+Action = CreateJob | DeleteJob | CreateConfigMap | CreateService
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import pytest
+
 from pfd_operator.contract.stage import StageSpec
 from pfd_operator.kube.api import KubeApi
-from pfd_operator.kube.apply import _in_order, apply
+from pfd_operator.kube.apply import _in_order, apply, delete_job
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Snapshot
 from pfd_operator.plan.types import (
@@ -16,7 +18,6 @@ from pfd_operator.plan.types import (
     CreateService,
     Decision,
     DeleteJob,
-    DeleteJobs,
     PlannedJob,
     Settings,
 )
@@ -31,6 +32,7 @@ class Server:
 
     def __init__(self) -> None:
         self.created: list[tuple[str, Mapping[str, str] | None]] = []
+        self.bodies: list[Mapping[str, Any]] = []
 
     async def request(self, *_: Any, **__: Any) -> dict[str, Any]:
         return RESOURCE
@@ -39,16 +41,17 @@ class Server:
         self, method: str, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
     ) -> None:
         self.created.append((path.rpartition("/")[2], query))
+        self.bodies.append(body)
 
 
 def test_what_has_ended_is_deleted_after_the_next_job_is_created() -> None:
     """A Job that may not be deleted must not keep a stage from starting."""
     snapshot = Snapshot(RESOURCE)
-    live, ended, together = DeleteJob("a", "1"), DeleteJob("b", "2", ended=True), DeleteJobs(0, (), ())
+    live, ended = DeleteJob("a", "1"), DeleteJob("b", "2", ended=True)
     job = CreateJob(PlannedJob("c", snapshot.resource(), cast(StageSpec, None), "worker"))
-    actions = [ended, together, job, CreateConfigMap("structures", {}), live]
+    actions = [ended, job, CreateConfigMap("structures", {}), live]
     ordered = [action for action, _ in _in_order((action, {}) for action in actions)]
-    assert ordered == [live, CreateConfigMap("structures", {}), job, ended, together]
+    assert ordered == [live, CreateConfigMap("structures", {}), job, ended]
 
 
 async def test_every_child_is_created_strictly() -> None:
@@ -61,3 +64,12 @@ async def test_every_child_is_created_strictly() -> None:
     )
     strict = {"fieldValidation": "Strict"}
     assert server.created == [("configmaps", strict), ("services", strict)]
+
+
+@pytest.mark.parametrize(("ended", "policy"), [(False, "Foreground"), (True, "Background")])
+async def test_a_job_is_deleted_by_name_and_uid(ended: bool, policy: str) -> None:
+    """By labels its copies would go, too: whoever looks for a fault makes some."""
+    server = Server()
+    await delete_job(cast(KubeApi, server), "lab", DeleteJob("silicon-a1", "uid-9", ended))
+    assert server.created == [("silicon-a1", None)]
+    assert server.bodies == [{"propagationPolicy": policy, "preconditions": {"uid": "uid-9"}}]

@@ -18,7 +18,6 @@ from pfd_operator.plan.types import (
     CreateService,
     Decision,
     DeleteJob,
-    DeleteJobs,
     Observed,
     ObservedJob,
     Resource,
@@ -27,7 +26,15 @@ from tests.unit.operator.plan.plan_kubernetes import Kubernetes
 from tests.unit.operator.plan.plan_samples import SETTINGS
 from tests.unit.operator.plan.plan_workflows import FINE_TUNING, Workflow
 
-ORDER: dict[type[Action], int] = {DeleteJob: 0, CreateConfigMap: 1, CreateService: 1, CreateJob: 2, DeleteJobs: 3}
+
+def _place(action: Action) -> int:
+    match action:
+        case DeleteJob(ended=ended):
+            return 3 if ended else 0
+        case CreateJob():
+            return 2
+        case CreateConfigMap() | CreateService():
+            return 1
 
 
 class Cluster(Kubernetes):
@@ -59,7 +66,7 @@ class Cluster(Kubernetes):
         self._write(decision.status)
         if crash == 2:
             return self.restart()
-        for action in sorted(decision.actions, key=lambda action: ORDER[type(action)]):
+        for action in sorted(decision.actions, key=_place):
             self._act(action)
             if crash == 3:
                 return self.restart()
@@ -133,12 +140,7 @@ class Cluster(Kubernetes):
         elif isinstance(action, DeleteJob):
             job = self.jobs.get(action.name)
             if job is not None and job.uid == action.uid:
-                self._delete(job)
-        elif isinstance(action, DeleteJobs):
-            # by labels: it hits what the operator has not seen, too
-            for job in [job for job in self.jobs.values() if action.covers(job.observed())]:
-                assert not job.live(self.now), f"{job.planned.name} was deleted as one that had ended"
-                assert self.status.active is None or job.planned.name != self.status.active.job_name
+                assert not (action.ended and job.live(self.now)), f"{action.name} was deleted as one that had ended"
                 self._delete(job)
 
     # the user

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.tidy import KEPT_JOBS
-from pfd_operator.plan.types import CreateJob, DeleteJob, DeleteJobs, ObservedJob
+from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedJob
 from tests.unit.operator.plan.plan_cluster import Cluster
 from tests.unit.operator.plan.plan_samples import (
     NEVER,
@@ -23,8 +24,6 @@ from tests.unit.operator.plan.plan_samples import (
 from tests.unit.operator.plan.plan_scripts import run_to_the_end, settle
 from tests.unit.operator.plan.plan_workflows import FINE_TUNING
 
-STAGES = ("explore", "label", "select", "train")
-
 
 def history(run: Run, iteration: int, stage: StageKind) -> list[ObservedJob]:
     """Walk there; return the finished Jobs of all stages on the way."""
@@ -37,18 +36,27 @@ def history(run: Run, iteration: int, stage: StageKind) -> list[ObservedJob]:
     return jobs
 
 
-def deletions(run: Run) -> list[DeleteJob | DeleteJobs]:
-    return [action for action in run.decision.actions if isinstance(action, (DeleteJob, DeleteJobs))]
+def deletions(run: Run) -> list[DeleteJob]:
+    return [action for action in run.decision.actions if isinstance(action, DeleteJob)]
 
 
-def test_an_iteration_begins_and_the_one_before_the_last_goes_by_one_request() -> None:
+def names(jobs: Iterable[ObservedJob]) -> set[str]:
+    return {job.name for job in jobs}
+
+
+def deleted(run: Run) -> set[str]:
+    """Return the names of the Jobs that are deleted as ones that have ended."""
+    return {action.name for action in deletions(run) if action.ended}
+
+
+def test_an_iteration_begins_and_the_one_before_the_last_goes() -> None:
     run = Run(resource(convergence=NEVER))
     done = history(run, 2, StageKind.EXPLORE)
     run.step(*done, job_of(created(run.decision), pod(index=0)))
-    (together,) = deletions(run)
-    assert isinstance(together, DeleteJobs)
-    assert (together.iteration, together.attempts) == (0, (1,))
-    assert sorted(together.stages) == sorted((*STAGES, "prepare"))
+    first = [job for job in done if job.iteration == 0]
+    assert len(first) == 5
+    assert deleted(run) == names(first)
+    assert {action.uid for action in deletions(run)} == {job.uid for job in first}
 
 
 def test_the_last_job_stays_when_all_went_well() -> None:
@@ -57,11 +65,7 @@ def test_the_last_job_stays_when_all_went_well() -> None:
     last = succeeded(created(run.decision))
     run.step(*done, replace(last, created_at=START + timedelta(seconds=99)))
     assert run.status.phase.terminal
-    assert [(action.iteration, len(action.stages)) for action in deletions(run) if isinstance(action, DeleteJobs)] == [
-        (0, 5),
-        (1, 3),
-    ]
-    assert not any(action.covers(last) for action in deletions(run) if isinstance(action, DeleteJobs))
+    assert deleted(run) == names(done)
 
 
 def test_failed_jobs_stay_with_their_logs() -> None:
@@ -74,11 +78,7 @@ def test_failed_jobs_stay_with_their_logs() -> None:
     again = replace(select, name="again", uid="again", attempt=2)
     others = [job for job in done if job is not select]
     run.step(*others, broken, again, failed, replace(succeeded(planned), created_at=START + timedelta(seconds=99)))
-    # explore and label as attempt 1 and select as attempt 2 cannot be told from what stays by their labels
-    one_by_one = {action.name for action in deletions(run) if isinstance(action, DeleteJob)}
-    assert "again" in one_by_one
-    assert not {"broken", "failed"} & one_by_one
-    assert all(action.iteration == 0 for action in deletions(run) if isinstance(action, DeleteJobs))
+    assert deleted(run) == names([*others, again])
 
 
 def test_jobs_that_went_well_go_also_when_their_pods_went_before_with_their_nodes() -> None:
@@ -86,10 +86,7 @@ def test_jobs_that_went_well_go_also_when_their_pods_went_before_with_their_node
     done = [replace(job, pods=()) for job in history(run, 1, StageKind.TRAIN)]
     run.step(*done, replace(succeeded(created(run.decision)), created_at=START + timedelta(seconds=99)))
     assert run.status.phase.terminal
-    assert [(action.iteration, len(action.stages)) for action in deletions(run) if isinstance(action, DeleteJobs)] == [
-        (0, 5),
-        (1, 3),
-    ]
+    assert deleted(run) == names(done)
 
 
 def test_many_attempts_at_one_stage_do_not_pile_up() -> None:
@@ -101,11 +98,8 @@ def test_many_attempts_at_one_stage_do_not_pile_up() -> None:
     ]
     stranger = job_of(planned, pod(), name="stranger", uid="stranger", attempt=99)
     run.step(*old, stranger, job_of(planned, pod()))
-    assert {action.name for action in deletions(run) if isinstance(action, DeleteJob)} == {
-        "old-00",
-        "old-01",
-        "stranger",
-    }
+    assert deleted(run) == {"old-00", "old-01"}
+    assert {action.name for action in deletions(run) if not action.ended} == {"stranger"}
 
 
 def test_what_is_deleted_is_not_deleted_again() -> None:
@@ -135,4 +129,4 @@ def test_the_next_job_is_asked_for_together_with_the_deletions() -> None:
     run = Run(resource(convergence=NEVER))
     done = history(run, 1, StageKind.TRAIN)
     run.step(*done, succeeded(created(run.decision)))
-    assert {type(action) for action in run.decision.actions} == {CreateJob, DeleteJobs}
+    assert {type(action) for action in run.decision.actions} == {CreateJob, DeleteJob}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TextIO
 
 from pfd_operator.api.kinds import KINDS
@@ -9,7 +10,7 @@ from pfd_operator.api.status import JobStatus
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Snapshot, collection_path
 
-from .reading import CannotShow, errors_against, get_at, status_of
+from .reading import CannotShow, asking_for_jobs, errors_against, status_of
 from .tables import table
 
 HEADER = (
@@ -38,19 +39,26 @@ async def show_models(api: KubeApi, namespace: str | None, out: TextIO) -> None:
     """
     rows: list[list[str]] = []
     newer = 0
-    for kind in KINDS:
-        listed = await get_at(api, collection_path(kind, namespace))
-        # items of a list do not say their kind
-        for snapshot in (Snapshot({**item, "kind": kind}) for item in listed["items"]):
-            try:
-                rows.append([*snapshot.key, *_figures(status_of(snapshot))])
-            except CannotShow:
-                newer += 1
-                known = [*snapshot.key, str(snapshot.raw_status.get("phase", ""))]
-                rows.append(known + [""] * (len(HEADER) - len(known)))
+    async for snapshot in _listed(api, namespace):
+        try:
+            rows.append([*snapshot.key, *_figures(status_of(snapshot))])
+        except CannotShow:
+            newer += 1
+            known = [*snapshot.key, str(snapshot.raw_status.get("phase", ""))]
+            rows.append(known + [""] * (len(HEADER) - len(known)))
     out.write(table(HEADER, rows) + "\n" if rows else "No FineTuneJobs or DistillJobs found.\n")
     if newer:
         out.write(f"{newer} without figures: written by a newer operator; upgrade kubectl-pfd to see them.\n")
+
+
+async def _listed(api: KubeApi, namespace: str | None) -> AsyncIterator[Snapshot]:
+    for kind in KINDS:
+        path = collection_path(kind, namespace)
+        with asking_for_jobs(path):
+            async for page in api.pages(path, {}):
+                for item in page["items"]:
+                    # items of a list do not say their kind
+                    yield Snapshot({**item, "kind": kind})
 
 
 def _figures(status: JobStatus) -> list[str]:

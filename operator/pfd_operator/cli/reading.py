@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS, Kind
 from pfd_operator.api.status import DistillJobStatus, JobStatus
-from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.resources import Snapshot
 
 REFERENCE = "reference"
@@ -44,8 +44,9 @@ def _names(kind: Kind) -> set[str]:
     return {f"{name}{group}" for name in plain for group in ("", f".{GROUP}", f".{VERSION}.{GROUP}")}
 
 
-async def get_at(api: KubeApi, path: str) -> dict[str, Any]:
-    """Return what the API server has at a path of jobs.
+@contextmanager
+def asking_for_jobs(path: str) -> Iterator[None]:
+    """Say in the user's words that the API server has no jobs, if it has no such path.
 
     Raises
     ------
@@ -55,7 +56,7 @@ async def get_at(api: KubeApi, path: str) -> dict[str, Any]:
         If it refuses, or has the path but not the job.
     """
     try:
-        return await api.request("GET", path)
+        yield
     except ApiError as error:
         # of a job that is missing it says NotFound; of a kind that is missing it says nothing but "page not found"
         if error.status != 404 or error.reason == "NotFound":

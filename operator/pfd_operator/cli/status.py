@@ -23,7 +23,7 @@ from pfd_operator.kube.resources import Key, Snapshot, resource_path
 from pfd_operator.plan.budget import elapsed_seconds
 from pfd_operator.plan.conditions import find_condition, find_true
 
-from .reading import REFERENCE, CannotShow, errors_against, get_at, kinds_and_name, status_of
+from .reading import REFERENCE, CannotShow, asking_for_jobs, errors_against, kinds_and_name, status_of
 from .tables import duration, printable, table
 
 POLL_SECONDS = 2.0
@@ -85,8 +85,10 @@ async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
     """Read a job, of whatever kind; KIND/NAME tells which of two of one name."""
     kinds, plain = kinds_and_name(name)
     for kind in kinds:
+        path = resource_path(Key(kind.name, namespace, plain))
         try:
-            return Snapshot(await get_at(api, resource_path(Key(kind.name, namespace, plain))))
+            with asking_for_jobs(path):
+                return Snapshot(await api.request("GET", path))
         except ApiError as error:
             if error.status != 404:
                 raise

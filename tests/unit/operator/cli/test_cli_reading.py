@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import pytest
@@ -34,11 +34,14 @@ class Server:
 
     async def request(self, _: str, path: str) -> dict[str, Any]:
         plural, name = path.split("/")[-2:]
-        if name in ("finetunejobs", "distilljobs"):
-            return {"items": list(self.items.values()) if name == self.plural else []}
         if plural != self.plural or name not in self.items:
             raise ApiError(404, "NotFound", "not found")
         return self.items[name]
+
+    async def pages(self, path: str, _: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Have one job on each."""
+        for item in self.items.values() if path.endswith(f"/{self.plural}") else ():
+            yield {"items": [item]}
 
 
 class Bare(Server):
@@ -46,6 +49,9 @@ class Bare(Server):
 
     async def request(self, _: str, path: str) -> dict[str, Any]:
         raise ApiError(404, "Error", "404 page not found\n")
+
+    async def pages(self, path: str, _: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        yield await self.request("GET", path)
 
 
 def api(**statuses: Mapping[str, Any]) -> KubeApi:

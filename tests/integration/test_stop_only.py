@@ -1,4 +1,4 @@
-"""The policy of the docs by which a group may suspend and stop jobs, and change nothing else."""
+"""The policy of the docs by which a group may suspend and stop jobs, and neither change nor delete them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 FREE = {"suspend", "stop"}
+NOBODY = {"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "00000000-0000-4000-8000-000000000000"}
 
 
 def shown(group: str) -> list[dict[str, Any]]:
@@ -42,9 +43,10 @@ async def test_it_lets_jobs_be_suspended_and_nothing_else(api: KubeApi, namespac
     await api.request("POST", collection_path(body["kind"], namespace), body)
     documents = shown("system:masters")
 
-    async def refused(**spec: Any) -> str:
+    async def refused(metadata: dict[str, Any] | None = None, **spec: Any) -> str:
+        change = {"metadata": metadata or {}, "spec": spec}
         try:
-            await api.request("PATCH", f"{path}?dryRun=All", {"spec": spec}, content_type=MERGE_PATCH)
+            await api.request("PATCH", f"{path}?dryRun=All", change, content_type=MERGE_PATCH)
         except ApiError as error:
             return error.message
         return ""
@@ -54,4 +56,11 @@ async def test_it_lets_jobs_be_suspended_and_nothing_else(api: KubeApi, namespac
 
     async with in_force(api, documents, holds):
         assert await refused(suspend=True) == await refused(stop="Now") == ""
+        for metadata in (
+            {"ownerReferences": [NOBODY]},
+            {"finalizers": ["example.org/never"]},
+            {"labels": {"app.kubernetes.io/instance": "pruned"}},
+            {"annotations": {"argocd.argoproj.io/tracking-id": "pruned"}},
+        ):
+            assert "no metadata" in await refused(metadata, suspend=True)
         assert await refused(queue={"name": "gpus"}) and await refused(pods={"train": {"runtimeClassName": "runc"}})

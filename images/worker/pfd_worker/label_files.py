@@ -85,6 +85,7 @@ def label_output(
     labels: Sequence[Atoms],
     failures: Sequence[Failure],
     books: Sequence[BookEntry],
+    standing: int,
     reused: int = 0,
 ) -> StageOutput:
     """Return labels and failures of an index as the stage's files.
@@ -93,6 +94,8 @@ def label_output(
     ----------
     books
         What the index's labels cost.
+    standing
+        Labels that nobody who asks for them again pays for.
     reused
         Labels that were found in the store.
     """
@@ -102,7 +105,7 @@ def label_output(
     return StageOutput(
         files=files,
         summary=LabelSummary(labels=[asdict(entry) for entry in books]),
-        outcome=LabelOutcome(labels=len(labels), failed=len(failures), reused=reused),
+        outcome=LabelOutcome(labels=standing, failed=len(failures), reused=reused),
     )
 
 

@@ -46,7 +46,8 @@ def label_by_teacher(context: StageContext) -> StageOutput:
             failures.append(Failure(number, f"{key}-{task.frame}", verdict.reason, message))
     seconds = round(time.monotonic() - started, 3)
     entry = BookEntry(key, context.spec.job.uid, labels=len(tasks), sound=len(labels), seconds=seconds)
-    return label_output(context, labels, failures, [entry])
+    # asked for again, those that failed are of the same entry
+    return label_output(context, labels, failures, [entry], standing=len(tasks))
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

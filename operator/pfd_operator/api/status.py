@@ -16,6 +16,8 @@ from .conditions import Phase
 
 KEPT_RECORDS = 20
 """Stages, besides those of iteration 0, and iterations at most, that the status remembers."""
+LABELS = "labels"
+"""In `JobStatus.counts`: labels that the newest selection asks for."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"
@@ -51,6 +53,7 @@ class Told(Strict):
 
     digest: str = Field("", description="Where their results are: stages/<digest>/.")
     indexes: str = Field("", description="Theirs, e.g. 0,2-5.")
+    labels: int = Field(0, description="Labels of theirs that need not be paid for again.")
 
 
 class ActiveStage(Strict):
@@ -111,6 +114,8 @@ class StageRecord(Strict):
     attempts: int
     seconds: int = Field(description="Wall time from intent to outcome, in s.")
     reused: bool = Field(False, description="Its results were in the store already.")
+    labels_by: str | None = Field(None, description="Digest of what makes its labels, whatever time and memory it has.")
+    lacks: int | None = Field(None, description="Labels asked of it that may be paid for again when it is done again.")
 
 
 class IterationRecord(Strict):
@@ -193,6 +198,9 @@ class JobStatus(Strict):
     labels: Labels = Labels()
     paid_when_first_begun: dict[int, int] = Field(
         {}, alias="again", description="Labels paid in all when iterations that a restart does again first began."
+    )
+    tried_again: dict[int, int] = Field(
+        {}, description="Labels that failed in iterations that a restart does again, and may be paid for again."
     )
     estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None

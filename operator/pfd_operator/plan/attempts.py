@@ -17,7 +17,7 @@ from .names import job_name
 from .outcome import add_record, take_labels
 from .planned import ask_for_job
 from .recipe import Position, position_of
-from .redone import asks_too_much, select_anew
+from .redone import asks_too_much, select_anew, with_labels
 from .retry import close_attempt, fail, failures_with
 from .types import ObservedJob
 
@@ -177,7 +177,7 @@ def _record(draft: Draft, success: Success) -> None:
     draft.status = draft.recipe.take(draft.spec, draft.status, position, success.results)
     if active.stage is StageKind.SELECT and not reused:
         # other frames than when it was first done, if it was: from here on labels are new ones
-        draft.set(paid_when_first_begun={})
+        draft.set(paid_when_first_begun={}, tried_again={})
     draft.set(
         active=None,
         progress="",
@@ -193,7 +193,7 @@ def _record(draft: Draft, success: Success) -> None:
         seconds=max(0, seconds),
         reused=reused,
     )
-    draft.status = add_record(draft.status, record)
+    draft.status = add_record(draft.status, with_labels(draft, record, active.told))
     if success.lacking is not None:
         words = f"{position} {_lacks(success, job)}; of one: {success.lacking.message}"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, words, warning=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import Told
+from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 
@@ -57,8 +58,13 @@ def with_pods_seen(told: Told, job: ObservedJob) -> Told:
     first = next(iter(results.values()), None)
     if job.completions is None or first is None:
         return told
-    indexes = read_indexes(told.indexes) | results.keys()
-    return Told(digest=told.digest or first.digest or "", indexes=write_indexes(indexes))
+    heard = read_indexes(told.indexes)
+    labelled = [result.found(LabelOutcome) for index, result in results.items() if index not in heard]
+    return Told(
+        digest=told.digest or first.digest or "",
+        indexes=write_indexes(heard | results.keys()),
+        labels=told.labels + sum(found.labels for found in labelled if found is not None),
+    )
 
 
 def is_live(job: ObservedJob, now: datetime, node_lost_after_seconds: float) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pfd_operator.api.conditions import OperatorReason
-from pfd_operator.api.status import ActiveState, JobStatus
+from pfd_operator.api.status import LABELS, ActiveState, JobStatus, StageRecord, Told
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.stage import StageKind, StageRef
 
@@ -22,11 +24,42 @@ def paid_when_first_begun(draft: Draft, rewound: JobStatus, iteration: int) -> d
     rewound
         The status with which `iteration` begins again.
     """
-    if not _begins_the_same(draft, rewound, iteration):
+    labels, all_that_follows = _is_found(draft, rewound, iteration)
+    if not labels:
         return {}
     paid = _paid_at_first(draft.status, iteration)
-    # with other settings those that follow are others
-    return {iteration: paid[iteration]} if draft.spec_differs else paid
+    return paid if all_that_follows else {iteration: paid[iteration]}
+
+
+def tried_again(status: JobStatus, again: Mapping[int, int]) -> dict[int, int]:
+    """Return how many labels iterations that are done again may pay for again, of those that have any.
+
+    Whether what failed is tried again is for the store to say, where other jobs share it.
+
+    Parameters
+    ----------
+    again
+        The labels that were paid when these iterations first began.
+    """
+    lacking = status.tried_again | {
+        each.iteration: each.lacks or 0 for each in status.stages if each.stage is StageKind.LABEL
+    }
+    done_again = range(min(again), max(again) + 1) if again else ()
+    return {number: labels for number, labels in lacking.items() if labels and number in done_again}
+
+
+def with_labels(draft: Draft, record: StageRecord, told: Told) -> StageRecord:
+    """Return the record of a finished stage with what decides, when it is done again, which labels it pays for."""
+    if record.stage is not StageKind.LABEL:
+        return record
+    now = draft.planned(Position(record.iteration, record.stage))
+    return record.model_copy(
+        update={
+            "lacks": max(0, draft.status.counts.get(LABELS, 0) - told.labels) or None,
+            # of an attempt that was asked for with other settings than those of now it is not known
+            "labels_by": now.labels_by if now.digest == _asked(record) else None,
+        }
+    )
 
 
 def missing_labels(draft: Draft, proposed: JobStatus) -> str | None:
@@ -69,7 +102,7 @@ def select_anew(draft: Draft, known_before: int) -> None:
     known_before
         Labels that were known to be paid for before the selection told its count.
     """
-    draft.set(paid_when_first_begun={})
+    draft.set(paid_when_first_begun={}, tried_again={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     counted = draft.status.labels.paid
     why = f"{counted} are paid for, not {known_before}" if counted > known_before else "the budget was lowered since"
@@ -84,26 +117,43 @@ def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:
     return {number: paid for number, paid in known.items() if number >= iteration}
 
 
-def _begins_the_same(draft: Draft, rewound: JobStatus, iteration: int) -> bool:
-    """Say whether what is on record would be asked for again: then its results and labels are in the store."""
+def _is_found(draft: Draft, rewound: JobStatus, iteration: int) -> tuple[bool, bool]:
+    """Say whether an iteration that begins again finds the labels it had, and if so, whether those that follow do.
+
+    It does if it asks for what is on record.
+    """
+    others = (False, False)
     first = Position(0, StageKind.PREPARE)
     if draft.recipe.params(draft.spec, rewound, first) != draft.recipe.params(draft.spec, draft.status, first):
         # of another teacher
-        return False
+        return others
     records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
     before = rewound.stages or iteration == 0
     if not before or StageKind.SELECT not in records or StageKind.EXPLORE not in records:
         # too old to be on record, or never done
-        return not draft.spec_differs
+        return others if draft.spec_differs else (True, True)
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
     inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
     paid = _paid_at_first(draft.status, iteration)
+    asked = {stage: _asked(record) for stage, record in records.items()}
+    if draft.active is not None and draft.active.iteration == iteration:
+        asked[draft.active.stage] = draft.active.digest
     for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):
-        record = records.get(stage)
-        if record is None:
+        if stage not in asked:
             break
         status = rewound.model_copy(update={"inputs": inputs, "paid_when_first_begun": paid})
-        if draft.planned(Position(iteration, stage), status).digest != (record.asked or record.digest):
-            return False
-        inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
-    return True
+        planned = draft.planned(Position(iteration, stage), status)
+        record = records.get(stage)
+        if planned.digest != asked[stage]:
+            # with other time or memory for each it finds those that did not fail; what is trained on them is another
+            labels_by = record and record.labels_by
+            return (True, False) if labels_by and planned.labels_by == labels_by else others
+        if record is not None:
+            inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
+    # with other settings those that follow are others
+    return True, not draft.spec_differs
+
+
+def _asked(record: StageRecord) -> str:
+    """Return the digest that a finished stage was planned with."""
+    return record.asked or record.digest

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
-from pfd_operator.api.status import TASKS, TRAINING_STRUCTURES, JobStatus
+from pfd_operator.api.status import LABELS, TASKS, TRAINING_STRUCTURES, JobStatus
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.selection import Aimd, Purpose
@@ -85,6 +85,8 @@ def stopped(spec: JobSpec, status: JobStatus, position: Position, attempted: boo
     """Say why a round does not begin, or stops before it costs labels: the user's wish, or no label left."""
     if position == Position(0, StageKind.SELECT):
         return _start_stopped(spec, status, start_labels)
+    if position.stage is StageKind.LABEL and not attempted:
+        return _tries_stopped(spec, status, position.iteration)
     if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
         return None
     if position.stage is StageKind.EXPLORE and not attempted and spec.stop is Stop.AFTER_ITERATION:
@@ -111,6 +113,19 @@ def _start_stopped(spec: JobSpec, status: JobStatus, needed: int) -> Ending | No
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 
 
+def _tries_stopped(spec: JobSpec, status: JobStatus, iteration: int) -> Ending | None:
+    """Say why labels that failed may not be tried again; those that a new selection asks for are always left."""
+    needed, left = status.tried_again.get(iteration, 0), labels_left(spec, status)
+    if left >= needed:
+        return None
+    message = (
+        f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration {iteration} lacks "
+        f"{needed}: their calculations failed, or their pods, and may be tried again. Raise the budget to "
+        f"{status.labels.paid + needed} to go on"
+    )
+    return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
+
+
 def prepared(system: System) -> PreparedSystem:
     """Return a system as prepare reads it: ConfigMaps are files of its pod."""
     given = system.structures
@@ -129,7 +144,7 @@ def take_counts(spec: JobSpec, status: AnyStatus, results: Sequence[StageResult]
             status = with_count(status, TRAINING_STRUCTURES, structures)
         status = status.model_copy(update={"without_pressure": prepared.without_pressure})
     if (selected := found_by(results, SelectOutcome)) is not None:
-        status = with_count(status, TASKS, selected.tasks)
+        status = with_count(with_count(status, TASKS, selected.tasks), LABELS, selected.labels)
     return status
 
 

@@ -60,6 +60,18 @@ class StagePlan:
         image = f"{self.images.worker} {self.images.engine or ''}".strip()
         return stage_digest(self.params, self.seed, self.position.iteration, self.inputs, image)
 
+    @property
+    def labels_by(self) -> str | None:
+        """Name what makes the labels of given frames, with whatever time and memory; None if that is the whole stage.
+
+        A teacher's labels are no objects of their own.
+        """
+        if not isinstance(self.params, LabelParams) or self.params.engine is None:
+            return None
+        engines = [each and each.to_json() for each in (self.params.engine, self.params.tighter)]
+        # it is kept of every label stage on record
+        return digest_of([*engines, self.images.worker, self.images.engine])[:16]
+
 
 def plan_stage(
     recipe: AnyRecipe, spec: JobSpec, status: JobStatus, settings: Settings, position: Position

@@ -91,7 +91,8 @@ def test_the_status_counts_what_is_read_and_keeps_what_others_counted() -> None:
     run.answer = talkative_result
     run.status = run.status.model_copy(update={"counts": {"tasks": 9, "candidates": 7}})
     run.to_the_end()
-    assert run.status.counts == {"tasks": 3, "candidates": 7, "training_structures": 2, "holdout_strata": 2}
+    read = {"tasks": 3, "labels": 3, "training_structures": 2, "holdout_strata": 2}
+    assert run.status.counts == {"candidates": 7, **read}
 
 
 def test_a_job_in_flight_goes_on_by_what_an_earlier_operator_counted() -> None:

@@ -14,8 +14,10 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob, PlannedJob
-from tests.unit.operator.plan.plan_answers import good_result, labels_after
+from tests.job_specs import SPEC
+from tests.unit.operator.plan.plan_answers import good_result, labels_after, with_found
 from tests.unit.operator.plan.plan_samples import (
+    NEVER,
     OTHER_TEACHER,
     START,
     TEACHER,
@@ -138,6 +140,93 @@ def test_what_would_need_labels_that_are_not_left_is_refused_with_their_number(
     assert (run.status.phase, run.status.model) == (Phase.CONVERGED, model)
     run.edit(**budget(18), **restart(first, "with more labels"))
     assert created(run.step(seconds=1)).spec.iteration == first
+
+
+def labels_failed(labels: int, standing: int = 1) -> Run:
+    """A job of which all labels are paid; of iteration 2 each of two pods has as many of three that stand."""
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        failed = (spec.iteration, spec.stage) == (2, StageKind.LABEL)
+        return with_found(result, labels=standing, failed=1) if failed else result
+
+    run = Run(resource(convergence=NEVER, **budget(labels)))
+    run.answer = answer
+    train = run.until(2, StageKind.TRAIN)
+    refused = StageResult(ok=False, reason=Reason.LABELS_FAILED, message="1 of 3 failed")
+    run.step(job_of(train, failed_pod(64, result=refused)), seconds=1)
+    assert (run.status.phase, run.status.labels.paid) == (Phase.FAILED, 12)
+    run.answer = FOUND
+    return run
+
+
+LABELS_OTHERWISE: list[dict[str, Any]] = [
+    {},
+    {"pods": {"label": {"resources": {"limits": {"memory": "8Gi"}}}}},
+    {"labeling": SPEC["labeling"] | {"timeoutSeconds": 9000}},
+    {"labeling": SPEC["labeling"] | {"framesPerPod": 3}},
+    {"labeling": SPEC["labeling"] | {"maxFailedFraction": 0.9}},
+]
+
+
+@pytest.mark.parametrize("change", LABELS_OTHERWISE)
+def test_labels_are_tried_again_within_the_budget_only(change: dict[str, Any]) -> None:
+    run = labels_failed(12)
+    before = digests(run.status)
+    for word in ("once", "twice"):
+        run.edit(**change, **restart(2, word))
+        run.step(seconds=1)
+        assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
+        ready = condition(run.status, ConditionType.READY)
+        assert ready.reason == "LabelBudgetExhausted"
+        assert "iteration 2 lacks 1" in ready.message and "Raise the budget to 13" in ready.message
+    run.edit(**budget(13))
+    label = created(run.step(seconds=1))
+    assert label.spec.stage is StageKind.LABEL
+    assert label.spec.inputs["select"].digest == before[2, StageKind.SELECT], "the frames that are paid"
+    assert created(run.step(succeeded(label), seconds=1)).spec.stage is StageKind.TRAIN
+
+
+@pytest.mark.parametrize("change", LABELS_OTHERWISE)
+def test_labels_that_stand_are_found_with_other_time_and_memory(change: dict[str, Any]) -> None:
+    run = labels_failed(12, standing=2)
+    run.edit(**change, **restart(2))
+    run.step(seconds=1)
+    assert frames(run.until(2, StageKind.SELECT)) == 3
+    assert run.until(2, StageKind.TRAIN).spec.iteration == 2
+
+
+def test_labels_that_a_job_of_before_had_failed_are_tried_again_by_no_restart_that_selects_anew() -> None:
+    run = labels_failed(14)
+    run.edit(seed=8, **restart(2))
+    run.answer = good_result
+    run.step(seconds=1)
+    assert frames(run.until(2, StageKind.SELECT)) == 2
+    assert run.until(2, StageKind.LABEL).spec.iteration == 2
+
+
+def test_labels_of_pods_that_are_gone_stand_as_they_said() -> None:
+    run = Run(resource(convergence=NEVER, **budget(12)))
+    label = run.until(2, StageKind.LABEL)
+    done = succeeded(label)
+    run.step(replace(done, pods=(done.pods[0], pod(index=1)), succeeded_indexes=1), seconds=1)
+    run.step(replace(done, pods=done.pods[1:]), seconds=1)
+    (record,) = [each for each in run.status.stages if (each.iteration, each.stage) == (2, StageKind.LABEL)]
+    assert record.lacks is None
+
+
+def test_other_memory_for_labels_under_way_does_not_exceed_the_budget() -> None:
+    """Which of them have failed is not known yet."""
+    run = Run(resource(convergence=NEVER, **budget(13)))
+    label = run.until(2, StageKind.LABEL)
+    first = StageResult(ok=True, digest=label.spec.digest, labels=LabelCounts(paid=11))
+    heard = pod("Succeeded", name="pod-0", index=0, exit_code=0, finished_at=START, result=first)
+    running = job_of(label, heard, pod(name="pod-1", index=1))
+    run.step(running, seconds=1)
+    run.edit(**LABELS_OTHERWISE[1], **restart(2))
+    run.step(running, seconds=1)
+    run.step(seconds=1)
+    assert frames(run.until(2, StageKind.SELECT)) == 2
 
 
 def test_a_start_with_another_teacher_does_not_find_the_labels() -> None:

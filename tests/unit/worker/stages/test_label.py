@@ -103,23 +103,38 @@ def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     assert "Si" in failures[0]["message"]
 
 
-def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypatch):
+def aimd_fails_at_the_third_step(monkeypatch, reason):
     class FailsAtTheThird:
         def compute(self, task: Calculation) -> Verdict:
             verdict = AseLabeler(EMT).compute(task)
             if task.aimd is None:
                 return verdict
-            return Verdict(verdict.frames[:2], LabelFailure.SCF_NOT_CONVERGED, "its last words")
+            return Verdict(verdict.frames[:2], reason, "its last words")
 
     monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(FailsAtTheThird()))
+
+
+def test_what_is_paid_for_once_more_when_it_is_asked_for_again_does_not_stand(tmp_path, monkeypatch):
+    aimd_fails_at_the_third_step(monkeypatch, LabelFailure.TIMED_OUT)
+    loop = Loop(tmp_path)
+    selected = select(loop)
+    standing = label(loop, selected).outcome.labels
+    before = counts(loop)["paid"]
+    assert (standing, before) == (3, 7), "neither of the steps before"
+    label(loop, selected, timeoutSeconds=6000)
+    assert counts(loop)["paid"] - before == 7 - standing
+
+
+def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypatch):
+    aimd_fails_at_the_third_step(monkeypatch, LabelFailure.SCF_NOT_CONVERGED)
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     selected = select(loop)
     result = label(loop, selected)
-    assert result.outcome == LabelOutcome(labels=5, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(labels=7, failed=1, reused=0)
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 2, "wasted": 0}
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=5, failed=1, reused=7)
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=7, failed=1, reused=7)
     assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
 
 
@@ -145,7 +160,7 @@ def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
     labeler, selected = fails(LabelFailure.SCF_NOT_CONVERGED), select(loop, ("Cu",), trajectory=False)
     label(loop, selected)
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=0, failed=1, reused=1)
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=1, failed=1, reused=1)
     assert labeler.calls == 1
 
 

@@ -169,6 +169,13 @@ def test_both_pods_of_s3_go_where_they_are_asked_to() -> None:
     assert server["spec"]["template"]["spec"]["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 
 
+@pytest.mark.parametrize("name", ["pfd", "2026", "1e3", "2024.10"])
+def test_a_bucket_may_have_a_name_that_yaml_reads_as_a_number(name: str) -> None:
+    (bucket,) = of_kind(render("--set", "s3.enabled=true", "--set-string", f"s3.bucket={name}"), "Job")
+    (container,) = bucket["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-1] == name
+
+
 def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:
     documents = render("--set", "s3.enabled=true,images.pullSecrets[0].name=registry")
     pods = [each["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for each in of_kind(documents, kind)]

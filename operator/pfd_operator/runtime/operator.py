@@ -77,6 +77,7 @@ class Operator:
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)
         self._progress = ProgressBoard(progress_interval_seconds)
         self._tasks: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
         self.waits_for = "start"
         """What it cannot work without and has not got yet; nothing while it works."""
         self._recorder = EventRecorder(api, settings.identity, self.queue.idle)
@@ -107,8 +108,7 @@ class Operator:
             self._spawn(informer.run())
         await self.children.synced()
         log.info("caches filled in %.2f s", time.monotonic() - started)
-        for _ in range(self.settings.workers):
-            self._spawn(self.work.run())
+        self._workers += [self._spawn(self.work.run()) for _ in range(self.settings.workers)]
         self.waits_for = ""
 
     async def stop(self) -> None:
@@ -169,6 +169,9 @@ class Operator:
 
     async def _keep_lease(self) -> None:
         await self._lease.keep()
+        # until kopf has stopped another operator may act: it stops its watches first, and that takes seconds
+        for worker in self._workers:
+            worker.cancel()
         self.metrics.lease_held.set(0)
         self._lost()
 
@@ -196,10 +199,11 @@ class Operator:
                 return
             await asyncio.sleep(1)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -1,7 +1,8 @@
-"""What the operator complains of at /healthz, and whose progress it takes note of."""
+"""What the operator complains of at /healthz, whose progress it takes note of, and when it stops to work."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,3 +90,20 @@ async def test_only_the_running_attempt_makes_progress(
     monkeypatch.setattr(served.queue, "add_after", lambda key, seconds: looks.append(key))
     served.reported(job, Progress(percent=40))
     assert looks == [SILICON] * shown
+
+
+async def test_work_ends_with_the_lease(served: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kopf takes seconds to end all else, and somebody else may hold the lease by then."""
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async def over() -> None:
+        pass
+
+    monkeypatch.setattr(served._lease, "keep", over)
+    worker = served._spawn(forever())
+    served._workers.append(worker)
+    await served._keep_lease()
+    await asyncio.wait([worker], timeout=5)
+    assert worker.cancelled()

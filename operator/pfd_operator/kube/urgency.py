@@ -55,4 +55,8 @@ def after_pod(pod: CachedPod, before: CachedPod | None, gone: bool, one_of_many:
         return PROGRESS_SECONDS
     if observed.ended:
         return AT_ONCE
-    return SOON_SECONDS if observed.phase == "Running" or observed.waiting_reason is not None else LATER_SECONDS
+    if observed.phase == "Running":
+        return SOON_SECONDS
+    # for the same reason in other words: the scheduler counts the nodes anew whenever one of them changes
+    told = before is not None and before.observed.waiting_reason == observed.waiting_reason
+    return LATER_SECONDS if observed.waiting_reason is None or told else SOON_SECONDS

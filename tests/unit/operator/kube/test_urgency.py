@@ -57,6 +57,17 @@ def test_jobs(changed: CachedJob, gone: bool, active: bool, seconds: float) -> N
     [
         (None, pod("Pending"), LATER_SECONDS),
         (pod("Pending"), pod("Pending", waiting_reason="ImagePullBackOff"), SOON_SECONDS),
+        (None, pod("Pending", waiting_reason="Unschedulable"), SOON_SECONDS),
+        (
+            pod("Pending", waiting_reason="Unschedulable", waiting_message="0/50 nodes are available"),
+            pod("Pending", waiting_reason="Unschedulable", waiting_message="0/49 nodes are available"),
+            LATER_SECONDS,
+        ),
+        (
+            pod("Pending", waiting_reason="Unschedulable"),
+            pod("Pending", waiting_reason="ImagePullBackOff"),
+            SOON_SECONDS,
+        ),
         (pod("Pending"), pod("Running"), SOON_SECONDS),
         (pod("Running"), pod("Running", grace_ends_at=NOW), AT_ONCE),
         (pod("Running"), pod("Succeeded"), AT_ONCE),

@@ -71,7 +71,7 @@ def run(context: StageContext) -> StageOutput:
     files = export_model(context.workdir / "model", exported, sample, card)
     report = {**as_json(results), "errors": results.errors.to_json(), "checks": as_json(checks)}
     # beside the model that the status then names, as after every training
-    files |= {name: context.fetch(train, name) for name in REPORT_FILES}
+    files |= {name: context.fetch(train, name) for name in (*REPORT_FILES, stage_files.DATASET, stage_files.HOLD_OUT)}
     files[stage_files.ACCEPTANCE] = context.workdir / stage_files.ACCEPTANCE
     files[stage_files.ACCEPTANCE].write_text(json.dumps(report, indent=1))
     if context.stopping.is_set():

@@ -180,13 +180,15 @@ def test_what_is_exported_and_run_is_the_first_structure_as_it_was_given(tmp_pat
     np.testing.assert_allclose(exported.get_scaled_positions(), given[0].get_scaled_positions(), atol=1e-8)
 
 
-def test_the_report_of_the_last_round_lies_beside_the_exported_model(tmp_path):
+def test_report_and_labels_of_the_last_round_lie_beside_the_exported_model(tmp_path):
     loop = Loop(tmp_path)
     result = judged(loop, [crystal("Cu", "copper")])
     files = loop.manifest(result).files
     folder = files["frozen.pth"].key.removesuffix("frozen.pth")
     assert result.model_uri == loop.store.uri(f"{folder}frozen.pth")
     assert loop.store.get(f"{folder}report.html") == b"page"
+    assert b"copper" in (loop.store.get(f"{folder}dataset.extxyz") or b"")
+    assert b"copper" in (loop.store.get(f"{folder}holdout.extxyz") or b"")
     assert {f"{folder}{name}" for name in ("in.lammps", "data.lammps", "card.md")} <= set(loop.store.list(folder))
 
 

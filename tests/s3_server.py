@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
+import boto3.session
+import botocore.session
+import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pfd_operator.contract.location import S3Location
@@ -57,6 +59,22 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     finally:
         server.terminate()
         server.wait()
+
+
+@contextmanager
+def description_read_once() -> Iterator[None]:
+    """Let all clients have one description of S3, which else takes each of them a second to read."""
+    loader = botocore.session.get_session().get_component("data_loader")
+    session = boto3.session.Session
+
+    def with_loader(**keys: str) -> boto3.session.Session:
+        core = botocore.session.get_session()
+        core.register_component("data_loader", loader)
+        return session(botocore_session=core, **keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boto3.session.Session", with_loader)
+        yield
 
 
 def versitygw() -> Path:

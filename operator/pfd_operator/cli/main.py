@@ -12,6 +12,7 @@ from pfd_operator.kube.api import ApiError, KubeApi
 
 from .models import show_models
 from .reading import CannotShow
+from .results import Results, results_of
 from .status import show_status
 from .tables import printable
 
@@ -19,6 +20,7 @@ EPILOG = """examples:
   kubectl pfd status silicon          where the job stands, its iterations and stages
   kubectl pfd status silicon -w       the same, live, until the job ends
   kubectl pfd models -A               the best model of every job, with its errors
+  kubectl pfd fetch silicon           its model, report and labels, into the folder silicon
 """
 
 
@@ -26,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status (0 also for a job that failed: the command worked)."""
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_run(options))
+        results = asyncio.run(_run(options))
+        if results is not None:
+            _fetch(results, options)
     except CannotShow as error:
         sys.stderr.write(f"kubectl pfd: {printable(str(error))}\n")
         return 1
@@ -35,19 +39,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    return 0
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def _run(options: argparse.Namespace) -> Results | None:
+    """Do what the API server is asked for; return what is left to fetch, where Ctrl-C stops it at once."""
     api = await KubeApi.connect(options.kubeconfig, options.context)
     try:
         namespace = options.namespace or api.default_namespace or "default"
         if options.command == "status":
             await show_status(api, namespace, options.name, sys.stdout, watch=options.watch)
+        elif options.command == "fetch":
+            return await results_of(api, namespace, options.name)
         else:
             await show_models(api, None if options.all_namespaces else namespace, sys.stdout)
     finally:
         await api.close()
-    return 0
+    return None
+
+
+def _fetch(results: Results, options: argparse.Namespace) -> None:
+    try:
+        # who only looks at jobs needs no boto3
+        from .fetch import LABELS, REPORT, fetch  # noqa: PLC0415
+    except ImportError as error:
+        raise CannotShow(f"fetch needs {error.name}: pip install 'pfd-operator[cli]'") from error
+    wanted = [*(REPORT if options.reports else ()), *(LABELS if options.labels else ())]
+    which = {"--kubeconfig": options.kubeconfig, "--context": options.context}
+    kubectl = [f"{option}={value}" for option, value in which.items() if value]
+    directory = options.directory or Path(results.key.name)
+    fetch(results, directory, wanted, sys.stdout, endpoint=options.endpoint_url, kubectl=kubectl)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--context", help="context of the kubeconfig")
     parser = argparse.ArgumentParser(
         prog="kubectl pfd",
-        description="Look at fine-tuning and distilling jobs: what runs, what it cost, how good the model is.",
+        description="See of fine-tuning and distilling jobs what runs, what it cost, how good the model is; fetch it.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -71,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-w", "--watch", action="store_true", help="follow the job until it ends")
     models = commands.add_parser("models", parents=[common], help="the best model of every job")
     models.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    fetch = commands.add_parser(
+        "fetch", parents=[common], help="a job's model, with its report, labels and all that lies beside it"
+    )
+    fetch.add_argument("name", metavar="NAME", help="name of the job, or KIND/NAME where both kinds have one of it")
+    fetch.add_argument("directory", metavar="DIRECTORY", nargs="?", type=Path, help="where to; default: NAME")
+    fetch.add_argument("--reports", action="store_true", help="of the files only the report")
+    fetch.add_argument("--labels", action="store_true", help="of the files only the labelled frames")
+    fetch.add_argument("--endpoint-url", metavar="URL", help="address of the store in place of the job's")
     return parser
 
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS, Kind
 from pfd_operator.api.status import DistillJobStatus, JobStatus
-from pfd_operator.kube.api import ApiError
-from pfd_operator.kube.resources import Snapshot
+from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.resources import Key, Snapshot, resource_path
 
 REFERENCE = "reference"
 TEACHER = "teacher"
@@ -65,6 +65,29 @@ def asking_for_jobs(path: str) -> Iterator[None]:
             f"this cluster has no FineTuneJobs and DistillJobs: nothing is served at {path}. Is the operator "
             "installed, and is this the right context (kubectl config current-context; --context takes another)?"
         ) from error
+
+
+async def read_job(api: KubeApi, namespace: str, name: str) -> Snapshot:
+    """Read a job, of whatever kind; KIND/NAME tells which of two of one name.
+
+    Raises
+    ------
+    CannotShow
+        If there is no such job, or the cluster does not know jobs.
+    ApiError
+        If the API server refuses.
+    """
+    kinds, plain = kinds_and_name(name)
+    for kind in kinds:
+        path = resource_path(Key(kind.name, namespace, plain))
+        try:
+            with asking_for_jobs(path):
+                return Snapshot(await api.request("GET", path))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+    wanted = " or ".join(kind.name for kind in kinds)
+    raise CannotShow(f"no {wanted} {plain} in namespace {namespace} (kubectl get pfd -A lists all)")
 
 
 def errors_against(status: JobStatus) -> str:

@@ -19,11 +19,11 @@ from pfd_operator.api.status import (
     ModelRecord,
 )
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.resources import Key, Snapshot, resource_path
+from pfd_operator.kube.resources import Key
 from pfd_operator.plan.budget import elapsed_seconds
 from pfd_operator.plan.conditions import find_condition, find_true
 
-from .reading import REFERENCE, CannotShow, asking_for_jobs, errors_against, kinds_and_name, status_of
+from .reading import REFERENCE, errors_against, read_job, status_of
 from .tables import duration, printable, table
 
 POLL_SECONDS = 2.0
@@ -48,7 +48,7 @@ async def show_status(
     replaces_last = watch and out.isatty()
     while True:
         try:
-            snapshot = await _read(api, namespace, name)
+            snapshot = await read_job(api, namespace, name)
         except ApiError as error:
             if not shown or error.status in FINAL:
                 raise
@@ -79,21 +79,6 @@ def status_page(key: Key, status: JobStatus, now: datetime) -> str:
         _conditions(status.conditions),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-async def _read(api: KubeApi, namespace: str, name: str) -> Snapshot:
-    """Read a job, of whatever kind; KIND/NAME tells which of two of one name."""
-    kinds, plain = kinds_and_name(name)
-    for kind in kinds:
-        path = resource_path(Key(kind.name, namespace, plain))
-        try:
-            with asking_for_jobs(path):
-                return Snapshot(await api.request("GET", path))
-        except ApiError as error:
-            if error.status != 404:
-                raise
-    wanted = " or ".join(kind.name for kind in kinds)
-    raise CannotShow(f"no {wanted} {plain} in namespace {namespace} (kubectl get pfd -A lists all)")
 
 
 def _head(key: Key, status: JobStatus, now: datetime) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3.session
-import botocore.session
 import pytest
 
 from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore, ObjectStore
 from pfd_worker.store.s3 import S3Store
-from tests.s3_server import KEYS, S3Server, s3_server
+from tests.s3_server import KEYS, S3Server, description_read_once, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _description_of_s3_is_read_once() -> Iterator[None]:
-    loader = botocore.session.get_session().get_component("data_loader")
-    session = boto3.session.Session
-
-    def with_loader() -> boto3.session.Session:
-        core = botocore.session.get_session()
-        core.register_component("data_loader", loader)
-        return session(botocore_session=core)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("boto3.session.Session", with_loader)
+    with description_read_once():
         yield
 
 

@@ -73,6 +73,7 @@ class CautionReason(StrEnum):
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
+    FEW_STARTS = "FewStartsToLabel"
     LONG_TIMESTEP = "TimestepLongForHydrogen"
     LARGE_DISPLACEMENT = "DisplacementLargeForHydrogen"
     SHORT_MD = "MdTooShortForItsConditions"

@@ -17,15 +17,19 @@ _OF_STAGES = {
     CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
     CautionReason.ISOLATED_ATOMS: StageKind.PREPARE,
     CautionReason.LARGE_DISPLACEMENT: StageKind.PREPARE,
+    CautionReason.SHORT_CELLS: StageKind.PREPARE,
+    CautionReason.FEW_STARTS: StageKind.PREPARE,
     CautionReason.LONG_TIMESTEP: StageKind.EXPLORE,
     CautionReason.FEW_CANDIDATES: StageKind.SELECT,
-    CautionReason.SHORT_CELLS: StageKind.TRAIN,
     CautionReason.HOLD_OUT_GIVEN: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SPARSE: StageKind.TRAIN,
     CautionReason.ZERO_OPEN: StageKind.TRAIN,
 }
-"""Who makes a remark, and takes it back by not making it again; all others are the recipe's."""
+"""Whose end takes a remark back that is not made again; all others are the recipe's.
+
+Those on starts, which never change, are prepare's, whoever makes them.
+"""
 
 
 def take_cautions(draft: Draft, stage: StageKind, results: Sequence[StageResult]) -> None:

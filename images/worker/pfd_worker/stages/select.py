@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.selection import NOISE, Purpose
+from pfd_operator.contract.selection import NOISE, Aimd, Purpose
 from pfd_operator.contract.stage import Input, SelectParams
 from pfd_worker import stage_files
 from pfd_worker.aimd_starts import aimd_starts
@@ -57,9 +57,12 @@ def run(context: StageContext) -> StageOutput:
         _task(atoms, number, params.purpose, sampling, novelty=novelty)
         for number, (atoms, sampling, novelty) in enumerate(zip(frames, samplings, novelties, strict=True))
     ]
+    cautions = [_few_candidates(params, len(explored.candidates), explored.unsampled)]
     if params.aimd is not None:
         starts = read_frames(context.fetch(context.one(Input.PREPARE), stage_files.STARTS))
-        for atoms, settings in aimd_starts(starts, params.aimd, params.apart, context.spec.seed):
+        dealt = aimd_starts(starts, params.aimd, params.apart, context.spec.seed)
+        cautions.append(_few_starts(params.aimd, len(dealt)))
+        for atoms, settings in dealt:
             tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
@@ -80,7 +83,7 @@ def run(context: StageContext) -> StageOutput:
             explore_seconds=explored.seconds,
         ),
         outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
-        cautions=[_few_candidates(params, len(explored.candidates), explored.unsampled)],
+        cautions=cautions,
     )
 
 
@@ -101,6 +104,18 @@ def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection
         )
     reason = CautionReason.HOLD_OUT_SPARSE if of_holdout else CautionReason.FEW_CANDIDATES
     return Caution(reason=reason, message="; ".join(messages)) if messages else None
+
+
+def _few_starts(aimd: Aimd, dealt: int) -> Caution | None:
+    if dealt == aimd.trajectories:
+        return None
+    times = math.ceil(10 * aimd.trajectories / dealt) / 10
+    return Caution(
+        reason=CautionReason.FEW_STARTS,
+        message=f"{dealt} of {aimd.trajectories} starts are labelled (spec.aimd.trajectories), from which the first "
+        "model learns: there are no more, since none is labelled twice, and some of each structure's perturb.count are "
+        f"kept for the hold-out. In a new job ask for {times:g} times the perturb.count, or for fewer trajectories",
+    )
 
 
 def once_more(tasks: Sequence[Task], count: int) -> list[Task]:

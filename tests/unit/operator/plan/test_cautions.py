@@ -71,6 +71,26 @@ def test_what_the_hold_out_lacks_stays_remarked_when_md_of_a_later_iteration_lac
     assert len(seen) > 1 and all(seen)
 
 
+@pytest.mark.parametrize(
+    ("reason", "stage"), [(CautionReason.FEW_STARTS, StageKind.SELECT), (CautionReason.SHORT_CELLS, StageKind.PREPARE)]
+)
+def test_what_starts_lack_stays_remarked_until_they_are_made_again(reason: CautionReason, stage: StageKind) -> None:
+    lacking = Caution(reason=reason, message="of the starts")
+    run = Run(resource(labeling=CHECKED, budget={"maxIterations": 2}))
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        cautions = [lacking] if (spec.stage, spec.iteration) == (stage, 0) else []
+        return good_result(spec, reused).model_copy(update={"cautions": cautions})
+
+    run.answer = answer
+    run.to_the_end()
+    assert run.status.cautions == {reason: lacking.message}
+    run.edit(restart={"fromIteration": 0, "id": "again"})
+    run.answer = good_result
+    run.to_the_end()
+    assert run.status.cautions == {}
+
+
 def test_a_later_remark_leaves_an_earlier_one() -> None:
     run = cautious(forceRMSE=0.03)
     run.to_the_end()

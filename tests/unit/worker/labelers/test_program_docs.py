@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from ase import units
+from ase import Atoms, units
 
 from pfd_operator.contract.labeling import Labeling
+from pfd_operator.contract.selection import Apart
+from pfd_operator.contract.systems import System
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.base import Verdict
 from pfd_worker.labelers.program import ProgramLabeler
 from pfd_worker.labelers.task import Calculation
+from pfd_worker.start_pools import training_starts
 from tests.unit.worker.labelers.program_outputs import ENERGY, STRESS_KBAR, cp2k_out, forces_of, salt
 
 PAGE = Path(__file__).parents[4] / "docs" / "own-engine.md"
@@ -44,6 +47,13 @@ def test_settings_are_valid() -> None:
     engines = [Labeling.model_validate(block["labeling"]).engine.chosen()[0] for block in BLOCKS]
     assert engines == ["program"] * 4 + ["ase"]
     assert all(block["aimd"]["steps"] == 1 for block in BLOCKS if "aimd" in block)
+
+
+def test_as_many_starts_are_labelled_as_the_examples_ask_for() -> None:
+    for block in (each for each in BLOCKS if "aimd" in each):
+        (system,) = [System.model_validate(each) for each in block["systems"]]
+        starts = [Atoms(info={"system": system.name, "variation": number}) for number in range(system.perturb.count)]
+        assert len(training_starts(starts, Apart.TRAJECTORIES)) >= block["aimd"]["trajectories"]
 
 
 @pytest.mark.parametrize(("ending", "reason"), [("SCF run converged in 37 steps", None), ("", "ScfNotConverged")])

@@ -114,6 +114,10 @@ def test_trajectories_of_one_step_are_no_more_than_there_are_starts(explored):
     asked = {steps: loop.run({**HELD_OUT, "aimd": {"trajectories": 5, "steps": steps}}, 0, inputs) for steps in (1, 2)}
     # four starts, one of which is kept for the hold-out
     assert {steps: result.outcome.labels for steps, result in asked.items()} == {1: 24 + 3, 2: 24 + 5 * 2}
+    (caution,) = asked[1].cautions
+    assert (caution.reason, asked[2].cautions) == (CautionReason.FEW_STARTS, [])
+    assert caution.message.startswith("3 of 5 starts are labelled (spec.aimd.trajectories)")
+    assert caution.message.endswith("ask for 1.7 times the perturb.count, or for fewer trajectories"), "whole"
 
 
 def test_iterations_go_on_through_the_starts(explored):

@@ -28,7 +28,7 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
     Parameters
     ----------
     path
-        The file; its ending names the format.
+        The file; its name tells the format.
     system
         Name of the system, for messages.
 
@@ -38,8 +38,10 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
         StructureUnreadable, StructureEmpty or AtomsOverlap, naming system, frame and pair.
     """
     where = f"system {system}: {path.name}"
+    # which ASE knows in capitals only
+    known_as = "vasp" if path.name in ("poscar", "contcar") else None
     try:
-        structures = list(read(path, index=":"))
+        structures = list(read(path, index=":", format=known_as))
     except (UnknownFileTypeError, StopIteration) as error:
         raise _unreadable(where, f"ASE does not know the format of this file ({error})") from error
     except Exception as error:  # ASE's readers raise whatever the text leads them to
@@ -52,7 +54,8 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
 def _unreadable(where: str, why: str) -> StageError:
     return user_error(
         Reason.STRUCTURE_UNREADABLE,
-        f"{where} cannot be read: {why}. Give a file ASE reads (extended XYZ, CIF, POSCAR, …) with its ending.",
+        f"{where} cannot be read: {why}. Give a file that ASE reads, under a name that tells its format: "
+        "x.extxyz, x.cif, POSCAR, x.vasp, …",
     )
 
 

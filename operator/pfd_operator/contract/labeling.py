@@ -196,8 +196,8 @@ class FailureLimit(Strict):
         0.2,
         ge=0,
         le=1,
-        description="Failed fraction of the hold-out's calculations, or of all others of a stage, above which the job "
-        "fails; an AIMD trajectory counts as one. Default 0.2.",
+        description="The job fails if more than this fraction of the hold-out's calculations, or of all others in a "
+        "stage, failed; an AIMD trajectory counts as one. Default 0.2.",
     )
 
 

@@ -47,8 +47,8 @@ class HoldOut(Strict):
     )
     apart: Apart = Field(
         Apart.TRAJECTORIES,
-        description="What it shares with no training frame: Trajectories, or Structures, a quarter of those of each "
-        "system that has four. Default Trajectories.",
+        description="How it is kept apart from training. Trajectories: its MD runs are its own. Structures: a quarter "
+        "of each system's structures, if it has four, is used for nothing else. Default Trajectories.",
     )
 
 

@@ -20,15 +20,15 @@ class ConfigMapKey(Strict):
     key: str = Field(
         max_length=253,
         pattern=r"^[-._a-zA-Z0-9]+$",
-        description="Key in the ConfigMap; its ending names the format.",
+        description="Key in the ConfigMap; its name tells the format as ASE knows it: POSCAR, x.vasp, x.cif, x.extxyz.",
     )
 
 
 class Structures(ExactlyOne):
-    """Where structures come from: any format ASE reads (extended XYZ, CIF, POSCAR, …), known by the file's ending."""
+    """Where structures come from: any format ASE reads (extended XYZ, CIF, POSCAR, …), known by the file's name."""
 
     config_map: ConfigMapKey | None = Field(None, description="A key of a ConfigMap in the same namespace.")
-    uri: Uri | None = Field(None, description="A file in the object store.")
+    uri: Uri | None = Field(None, description="A file in the object store; its name tells the format.")
     inline: str | None = Field(None, min_length=1, max_length=65536, description="Extended XYZ text.")
 
 

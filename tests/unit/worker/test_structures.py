@@ -24,9 +24,9 @@ def refused(call) -> StageError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["si.extxyz", "si.cif", "POSCAR", "si.xsf"])
-def test_formats_are_known_by_the_ending(tmp_path, name):
-    write(tmp_path / name, bulk("Si", cubic=True))
+@pytest.mark.parametrize("name", ["si.extxyz", "si.cif", "POSCAR", "poscar", "POSCAR.si", "si.vasp", "si.xsf"])
+def test_formats_are_known_by_the_name(tmp_path, name):
+    write(tmp_path / name, bulk("Si", cubic=True), format="vasp" if name == "poscar" else None)
     assert read_structures(tmp_path / name, "diamond")[0].get_chemical_formula() == "Si8"
 
 

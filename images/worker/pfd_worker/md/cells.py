@@ -42,7 +42,7 @@ def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
     frames
         With the name of their system in `info`.
     cutoff
-        Of the model, in Å.
+        Of the model, in Å; 0 if it is not known.
     """
     shortest: dict[str, float] = {}
     for atoms in frames:
@@ -53,7 +53,7 @@ def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
         return None
     named = first_of([f"{system} {length:.1f} Å" for length, system in short])
     message = (
-        f"cells shorter than twice the student's cutoff of {cutoff:g} Å: {named}. It works, but MD in them has "
+        f"cells shorter than twice the model's cutoff of {cutoff:g} Å: {named}. It works, but MD in them has "
         "finite-size effects (phonons, melting, diffusion): check with perturb.supercell"
     )
     return Caution(reason=CautionReason.SHORT_CELLS, message=message)

@@ -41,6 +41,11 @@ class AtomisticModel(Protocol):
         """Atoms of all frames up to which one prediction takes less time than one for each; 0: none are."""
         ...
 
+    @property
+    def cutoff(self) -> float:
+        """Farthest neighbour that an atom sees at once, in Å; 0 if that is not known."""
+        ...
+
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return energy, forces and virial of every frame, in the order given."""
         ...

@@ -130,6 +130,11 @@ class CalculatorModel:
         """Return 0: a calculator takes one frame at a time."""
         return 0
 
+    @property
+    def cutoff(self) -> float:
+        """Return 0: calculators do not tell."""
+        return 0.0
+
     def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return what `predict` does."""
         return self.predict(frames)

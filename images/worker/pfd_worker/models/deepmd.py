@@ -71,7 +71,7 @@ class DeepmdModel:
 
     @property
     def cutoff(self) -> float:
-        """Farthest neighbour that the model sees, in Å."""
+        """Farthest neighbour that an atom sees at once, in Å."""
         return float(self._potential.get_rcut())
 
     def _arguments(self, frames: Sequence[Atoms]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class SevennetModel:
         from sevenn.checkpoint import SevenNetCheckpoint
 
         self._checkpoint: Any = SevenNetCheckpoint(path)
-        self._cutoff: float = self._checkpoint.config["cutoff"]
+        self.cutoff: float = self._checkpoint.config["cutoff"]
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network: Any = self._build().eval()
         self._network.set_is_batch_data(True)
@@ -48,7 +48,7 @@ class SevennetModel:
         from torch_geometric.data import Batch
 
         for part in _parts(frames):
-            graphs = [AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, self._cutoff)) for atoms in part]
+            graphs = [AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, self.cutoff)) for atoms in part]
             yield part, Batch.from_data_list(graphs).to(self._device)
 
     @property

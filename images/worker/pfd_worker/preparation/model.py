@@ -40,6 +40,8 @@ class PreparedModel:
     section: dict[str, Any]
     """Model section of the input it was made with; empty for a calculator."""
     origin: ModelOrigin
+    cutoff: float
+    """In Å; 0 if it is not known."""
     caution: Caution | None = None
 
 
@@ -73,7 +75,7 @@ def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list
     _check_model_runs(model, frames, where)
     file = context.workdir / stage_files.CALCULATOR
     file.write_text(json.dumps(settings.to_json()))
-    return PreparedModel(file, None, {}, {"calculator": _call(settings)})
+    return PreparedModel(file, None, {}, {"calculator": _call(settings)}, model.cutoff)
 
 
 def _call(settings: AseEngine) -> str:
@@ -102,7 +104,7 @@ def _prepare_checkpoint(
     check_data(model, data, context.spec.seed)
     elements = {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}
     caution = _unobserved(sorted(elements - set(info.observed_elements)), where)
-    return PreparedModel(file, family, info.model_section, {"source": _address(source)}, caution)
+    return PreparedModel(file, family, info.model_section, {"source": _address(source)}, model.cutoff, caution)
 
 
 def _unobserved(elements: list[str], where: str) -> Caution | None:

@@ -96,7 +96,7 @@ class Round(ABC):
         """Whether the trained model has about the descriptors of the exploring one: novelty is counted in them."""
         return True
 
-    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+    def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Return what the user should know of a model that works."""
         return None
 
@@ -154,7 +154,7 @@ class Round(ABC):
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
-        return replace(output, outcome=told, cautions=[self.caution(trained, dataset), *of_holdout])
+        return replace(output, outcome=told, cautions=[self.caution(model, dataset), *of_holdout])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         bound = self.force_error_bound

@@ -19,6 +19,7 @@ from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, only_determined
 from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
+from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender
 from pfd_worker.summaries import TrainSummary
@@ -87,7 +88,7 @@ class FineTuneRound(Round):
             raise RuntimeError("the first round has measured the shifted model")
         return ErrorMetrics.model_validate(previous.told(TrainSummary)["metrics"]["shifted"])
 
-    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+    def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name what has no zero of energy yet."""
         return self.zero_open
 

@@ -11,8 +11,8 @@ from pfd_operator.contract.distill import StartFrom
 from pfd_operator.contract.result import Caution, Reason
 from pfd_worker.errors import user_error
 from pfd_worker.md.cells import short_cells
+from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.checkpoint import inspect_checkpoint
-from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.rounds.base import Round
 from pfd_worker.summaries import PrepareSummary
 from pfd_worker.training.deepmd_session import DeepmdSession
@@ -59,9 +59,9 @@ class StudentRound(Round):
         """Only if it goes on from the last student: from scratch it is another random network."""
         return self.params.start_from is StartFrom.LAST_ROUND
 
-    def caution(self, trained: Path, dataset: Sequence[Atoms]) -> Caution | None:
+    def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
-        return short_cells(dataset, DeepmdModel(trained).cutoff)
+        return short_cells(dataset, model.cutoff)
 
     @property
     def earlier_models(self) -> int:

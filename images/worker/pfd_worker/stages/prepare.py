@@ -10,7 +10,7 @@ from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
-from pfd_worker.md.cells import without_pressure
+from pfd_worker.md.cells import short_cells, without_pressure
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
@@ -61,7 +61,12 @@ def run(context: StageContext) -> StageOutput:
             data=len(data),
             without_pressure=without_pressure(starts),
         ),
-        cautions=[model.caution, left_out, large_displacement(params.systems, structures)],
+        cautions=[
+            model.caution,
+            left_out,
+            large_displacement(params.systems, structures),
+            short_cells(structures, model.cutoff),
+        ],
         digest=digest_of([context.digest, digests]),
     )
 

@@ -59,9 +59,6 @@ class GivenRound(StudentRound):
             best, newest if self.given is None else dataclasses.replace(newest, lowest=self.given)
         )
 
-    def caution(self, trained, dataset):
-        return None
-
 
 class Job:
     """Rounds on the same labels, one after another."""

@@ -108,7 +108,7 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
     # MD of models as small as these comes closer than any contact that would be made
     assert (samplings["representative"], samplings["close-contact"]) == (4, 0)
     assert second.outcome.errors.farthest.frames == 4
-    assert "twice the student's cutoff" in second.cautions[0].message
+    assert "twice the model's cutoff" in second.cautions[0].message
     # the later one, unless it is surely worse on the same frames
     lower = second.outcome.errors.holdout.force_rmse <= first.outcome.errors.best.force_rmse
     assert second.outcome.best_iteration == 2 or (second.outcome.best_iteration == 1 and not lower)

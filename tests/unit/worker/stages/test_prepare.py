@@ -99,12 +99,18 @@ def test_a_molecule_is_told_to_have_no_pressure(tmp_path, pretrained):
     ]
 
 
-def test_an_element_the_model_was_never_trained_on_is_a_caution(tmp_path, pretrained, monkeypatch):
+def test_cells_short_for_the_model_are_a_caution(tmp_path, pretrained):
+    systems = [system(tmp_path, bulk("Cu")), system(tmp_path, bulk("Cu", cubic=True).repeat(3), "large")]
     loop = Loop(tmp_path)
-    assert not loop.run(prepare_params(tmp_path, pretrained)).cautions
+    (caution,) = loop.run(prepare_params(tmp_path, pretrained, systems=systems)).cautions
+    assert caution.reason == CautionReason.SHORT_CELLS and "Å: copper 2.1 Å. It works" in caution.message
+    systems[0]["perturb"]["supercell"] = [6, 6, 6]
+    assert not loop.run(prepare_params(tmp_path, pretrained, systems=systems)).cautions
+
+
+def test_an_element_the_model_was_never_trained_on_is_a_caution(tmp_path, pretrained, monkeypatch):
     monkeypatch.setattr(CheckpointInfo, "observed_elements", ["Al"])
-    write(tmp_path / "copper.extxyz", bulk("Cu", a=3.7, cubic=True))
-    (caution,) = loop.run(prepare_params(tmp_path, pretrained)).cautions
+    caution = Loop(tmp_path).run(prepare_params(tmp_path, pretrained)).cautions[0]
     assert caution.reason == CautionReason.UNOBSERVED_ELEMENTS and "spec.model has parameters for Cu" in caution.message
 
 

@@ -14,3 +14,4 @@ include hack/make/bench.mk
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-zA-Z0-9_% -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 24
+	@echo 'Variables (NAME, IMAGES, REGISTRY, CLUSTER, …): CONTRIBUTING.md'

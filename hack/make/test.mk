@@ -11,7 +11,7 @@ lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/mypy tests hack
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pfd_operator.api.crd --check crds
-	test -z "$$(gofmt -l hack/devcluster)"
+	unformatted=$$(gofmt -l hack/devcluster) && test -z "$$unformatted"
 
 unit: venv ## pure code, in JOBS=2 processes: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5

@@ -46,6 +46,14 @@ def test_the_store_it_shows_is_one_that_a_job_takes(tmp_path: Path) -> None:
     assert "NO volume" in text
 
 
+def test_it_says_what_is_left_to_do_where_the_chart_has_no_s3_and_makes_no_rights(tmp_path: Path) -> None:
+    bare, everything = notes(tmp_path / "bare"), notes(tmp_path / "everything", "--set", EVERYTHING)
+    assert "S3 of yours" in bare and "S3 of yours" not in everything
+    assert "create role" not in bare, "users of the whole cluster have the chart's ClusterRoles"
+    created = re.findall(r"create role .*--resource=(\S+)", everything)
+    assert created == [",".join(f"{kind.plural}.pfd.dev" for kind in KINDS.values())]
+
+
 def test_keys_of_ones_own_are_to_be_copied(tmp_path: Path) -> None:
     text = notes(tmp_path, "--set", "s3.enabled=true,s3.existingSecret=mine")
     assert "credentialsSecret: mine}" in text

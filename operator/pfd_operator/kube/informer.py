@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 SILENCE_SECONDS = 90.0
 """After so much silence a watch is opened anew: it may be idle, or dead whatever TCP thinks."""
 LONGEST_BACKOFF_SECONDS = 30.0
+SHORTEST_WATCH_SECONDS = 1.0
+"""One that ends sooner failed: a proxy may answer for a server that is not there, and close."""
+_ENDED = "WatchEnded"
 
 
 class Cached(Protocol):
@@ -127,15 +130,17 @@ class Informer(Generic[T]):
                 if not self._version:
                     await self._list()
                 await self._watch()
-                failures = 0
                 self.denied = False
+                if time.monotonic() - opened_at < SHORTEST_WATCH_SECONDS:
+                    raise ApiError(0, _ENDED, f"watch {self.path}: ended by the server as soon as it was opened")
+                failures = 0
             except ApiError as error:
                 self.denied = error.status == 403
                 if error.status == 410:
                     self._version = ""
-                    continue
                 # a watch that was heard since it was opened did not fail, it broke
-                failures = 0 if self.heard_at > opened_at else failures + 1
+                broke = self.heard_at > opened_at and error.status != 410 and error.reason != _ENDED
+                failures = 0 if broke else failures + 1
                 delay = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
                 log.warning("%s; again in %.1f s", error, delay)
                 await asyncio.sleep(delay)

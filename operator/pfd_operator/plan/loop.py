@@ -8,10 +8,11 @@ from pfd_operator.api.conditions import Phase
 from pfd_operator.api.kinds import DISTILL_JOB, FINE_TUNE_JOB
 from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
 
-from .attempts import begin_stage, create_again, follow, next_attempt
+from .attempts import begin_stage, create_again, next_attempt
 from .distill import DISTILL
 from .draft import Draft
 from .finetune import FINE_TUNE
+from .follow import follow
 from .lifecycle import begin, obey, reopen
 from .outdated import replace_outdated
 from .progressing import show_progressing

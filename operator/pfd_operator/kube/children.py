@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pfd_operator.contract.result import Progress
-from pfd_operator.plan.types import Observed, ObservedJob
+from pfd_operator.plan.observed import Observed, ObservedJob
 from pfd_operator.render.labels import UID_LABEL
 
 from .api import KubeApi

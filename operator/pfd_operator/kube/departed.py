@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 
-from pfd_operator.plan.types import ObservedJob
+from pfd_operator.plan.observed import ObservedJob
 
 from .observe import CachedJob, CachedPod
 from .owner import Owner

@@ -13,7 +13,7 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.indexes import read_indexes
 from pfd_operator.plan.names import job_suffix
-from pfd_operator.plan.types import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
+from pfd_operator.plan.observed import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
     GPUS_ANNOTATION,

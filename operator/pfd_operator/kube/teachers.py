@@ -15,7 +15,7 @@ from pfd_operator.contract.selection import HoldOut
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.systems import System
 from pfd_operator.plan.conditions import find_condition
-from pfd_operator.plan.types import ObservedTeacher
+from pfd_operator.plan.observed import ObservedTeacher
 
 from .api import ApiError, KubeApi
 from .kept import kept

@@ -2,7 +2,7 @@
 
 To be read in this order:
 
-1. loop: the whole decision, level by level; draft and types: what it is made of.
+1. loop: the whole decision, level by level; draft, observed and types: what it is made of.
 2. lifecycle: what the user asks for. budget: what may be spent.
 3. attempts: one at a stage. stages and planned: what it computes, and the Job it asks for.
 4. follow: what came of it. jobs and failures: how it ended. retry: what follows from that.

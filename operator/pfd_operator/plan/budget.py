@@ -11,8 +11,9 @@ from pfd_operator.api.pods import gpus_in
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 
+from .observed import ObservedJob
 from .recipe import Ending
-from .types import ObservedJob, Settings
+from .types import Settings
 
 DEADLINE_TOLERANCE_SECONDS = 60
 """A pod's deadline counts from its start, ours from its container's: so much apart they mean the same. So an attempt

@@ -32,13 +32,14 @@ from .acceptance import take_acceptance, verdict
 from .budget import labels_left
 from .convergence import Criteria
 from .kept_model import converged
+from .observed import Observed
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .remarks import made, not_equilibrated, structures_left_out
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
-from .types import Observed, Settings
+from .types import Settings
 
 MEASURES = {"holdout": "against the teacher on the hold-out"}
 FIRST_ON_POLICY_ROUND = 2

@@ -12,11 +12,12 @@ from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
 from .conditions import find_true, with_condition
+from .observed import Observed, ObservedJob
 from .outcome import fitted
 from .recipe import AnyRecipe, Position
 from .spec_digest import former_spec_digest, spec_digest
 from .stages import StagePlan, plan_stage
-from .types import Action, Decision, DeleteJob, Event, Observed, ObservedJob, Resource, Settings
+from .types import Action, Decision, DeleteJob, Event, Resource, Settings
 
 SOONEST_LOOK_SECONDS = 0.1
 """For what is a little before its time by rounding, in s."""

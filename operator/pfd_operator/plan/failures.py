@@ -10,7 +10,7 @@ from pfd_operator.contract.containers import ENGINE_CONTAINERS, SMALL_CONTAINERS
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageKind
 
-from .types import ObservedPod
+from .observed import ObservedPod
 
 
 class Remedy(StrEnum):

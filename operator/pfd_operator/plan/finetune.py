@@ -23,6 +23,7 @@ from .convergence import Criteria
 from .engines import IN_WORKER, without_image
 from .kept_model import converged
 from .measured import errors_of
+from .observed import Observed
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position
 from .remarks import (
@@ -45,7 +46,7 @@ from .rounds import (
     with_count,
 )
 from .strata import explorations_in, number_of_strata, strata_left_out, strata_of, too_few_for_the_holdout
-from .types import Observed, Settings
+from .types import Settings
 
 
 class FineTune:

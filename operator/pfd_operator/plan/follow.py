@@ -13,11 +13,11 @@ from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
 from .jobs import Success, end_of, first_start, hung_since, with_pods_seen
+from .observed import ObservedJob
 from .outcome import add_record, take_labels
 from .recipe import position_of
 from .redone import asks_too_much, select_anew, with_labels
 from .retry import close_attempt, fail, failures_with
-from .types import ObservedJob
 
 
 def follow(draft: Draft) -> None:

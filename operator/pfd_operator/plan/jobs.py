@@ -14,7 +14,7 @@ from pfd_operator.contract.stage import StageKind
 
 from .failures import Failure, Remedy, classify, disagreement, lost
 from .indexes import read_indexes, write_indexes
-from .types import ObservedJob, ObservedPod
+from .observed import ObservedJob, ObservedPod
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from .draft import Draft
 from .finetune import FINE_TUNE
 from .follow import follow
 from .lifecycle import begin, obey, reopen
+from .observed import Observed
 from .outdated import replace_outdated
 from .progressing import show_progressing
 from .recipe import AnyRecipe, position_of
@@ -22,7 +23,7 @@ from .spec_change import note_spec_change
 from .stage_defaults import with_defaults
 from .stuck import watch_stuck
 from .tidy import tidy
-from .types import Decision, Observed, Resource, Settings
+from .types import Decision, Resource, Settings
 
 RECIPES: dict[str, AnyRecipe] = {FINE_TUNE_JOB.name: FINE_TUNE, DISTILL_JOB.name: DISTILL}
 

@@ -8,8 +8,8 @@ from pfd_operator.api.status import ActiveState
 from .attempts import halt
 from .draft import Draft
 from .engines import missing_image
+from .observed import ObservedJob
 from .recipe import position_of
-from .types import ObservedJob
 
 
 def replace_outdated(draft: Draft) -> None:

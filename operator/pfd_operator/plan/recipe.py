@@ -12,7 +12,8 @@ from pfd_operator.api.status import ActiveStage, JobStatus
 from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.stage import StageKind, StageParams, StageRef
 
-from .types import Observed, Settings
+from .observed import Observed
+from .types import Settings
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from .budget import (
 from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
+from .observed import ObservedJob
 from .recipe import Ending, Position, position_of
-from .types import ObservedJob
 
 BACKOFF_MAX_SECONDS = 300
 

@@ -13,9 +13,9 @@ from pfd_operator.contract.result import Reason
 from .attempts import halt
 from .conditions import find_condition, find_true
 from .draft import Draft
+from .observed import ObservedJob, ObservedPod
 from .recipe import position_of
 from .retry import give_up
-from .types import ObservedJob, ObservedPod
 
 _IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}

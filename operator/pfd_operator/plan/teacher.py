@@ -10,8 +10,8 @@ from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.text import first_of
 
+from .observed import ObservedTeacher
 from .recipe import Hindrance
-from .types import ObservedTeacher
 
 
 def teacher_hindrance(spec: DistillJobSpec, asked: FineTuneJobRef, teacher: ObservedTeacher | None) -> Hindrance | None:

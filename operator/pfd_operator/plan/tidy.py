@@ -6,7 +6,7 @@ from pfd_operator.api.status import ActiveState
 
 from .draft import Draft
 from .jobs import is_live
-from .types import ObservedJob
+from .observed import ObservedJob
 
 KEPT_JOBS = 12
 """Finished Jobs that stay at most, however often stages of one iteration were tried."""

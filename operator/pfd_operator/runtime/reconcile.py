@@ -17,7 +17,8 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.invalid_spec import how_to_stop, invalid_status
 from pfd_operator.plan.loop import plan
-from pfd_operator.plan.types import CreateJob, Decision, Event, Observed, Resource, Settings
+from pfd_operator.plan.observed import Observed
+from pfd_operator.plan.types import CreateJob, Decision, Event, Resource, Settings
 from pfd_operator.render import RenderError
 
 from .logs import about

@@ -12,7 +12,8 @@ from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageSpec
-from pfd_operator.plan.types import CreateJob, ObservedPod, PlannedJob, Resource
+from pfd_operator.plan.observed import ObservedPod
+from pfd_operator.plan.types import CreateJob, PlannedJob, Resource
 from pfd_worker.errors import StageError
 from pfd_worker.store.objects import DirectoryStore
 from tests.chaos.judge import Ending

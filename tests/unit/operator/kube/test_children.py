@@ -15,7 +15,7 @@ from pfd_operator.kube.children import Children
 from pfd_operator.kube.observe import CachedJob, with_pods
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
-from pfd_operator.plan.types import Observed
+from pfd_operator.plan.observed import Observed
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 RESOURCE: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pfd_operator.kube import departed
 from pfd_operator.kube.departed import Departed
 from pfd_operator.kube.observe import CachedJob
 from pfd_operator.kube.owner import Owner
-from pfd_operator.plan.types import ObservedJob, ObservedPod
+from pfd_operator.plan.observed import ObservedJob, ObservedPod
 
 SILICON, CARBON = Owner("lab", "silicon"), Owner("lab", "carbon")
 RUNS = ObservedPod("x", "Running")

@@ -18,7 +18,7 @@ from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
-from pfd_operator.plan.types import ObservedTeacher
+from pfd_operator.plan.observed import ObservedTeacher
 
 SPEC: dict[str, Any] = {
     "systems": [{"name": "a", "structures": {"uri": "s3://pfd/a.xyz"}}],

@@ -11,7 +11,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.observe import CachedJob, CachedPod
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.urgency import AT_ONCE, LATER_SECONDS, PROGRESS_SECONDS, SOON_SECONDS, after_job, after_pod
-from pfd_operator.plan.types import ObservedJob, ObservedPod, PodPhase
+from pfd_operator.plan.observed import ObservedJob, ObservedPod, PodPhase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RESOURCE = Owner("lab", "owner")

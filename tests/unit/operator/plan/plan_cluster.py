@@ -11,17 +11,8 @@ from pfd_operator.api.pods import Pods
 from pfd_operator.api.status import JobStatus
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
-from pfd_operator.plan.types import (
-    Action,
-    CreateConfigMap,
-    CreateJob,
-    CreateService,
-    Decision,
-    DeleteJob,
-    Observed,
-    ObservedJob,
-    Resource,
-)
+from pfd_operator.plan.observed import Observed, ObservedJob
+from pfd_operator.plan.types import Action, CreateConfigMap, CreateJob, CreateService, Decision, DeleteJob, Resource
 from tests.unit.operator.plan.plan_kubernetes import Kubernetes
 from tests.unit.operator.plan.plan_samples import SETTINGS
 from tests.unit.operator.plan.plan_workflows import FINE_TUNING, Workflow

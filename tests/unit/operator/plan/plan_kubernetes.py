@@ -8,7 +8,8 @@ from datetime import datetime
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import JobEnd, ObservedJob, ObservedPod, PlannedJob, PodPhase
+from pfd_operator.plan.observed import JobEnd, ObservedJob, ObservedPod, PodPhase
+from pfd_operator.plan.types import PlannedJob
 from tests.unit.operator.plan.plan_samples import SETTINGS, after
 from tests.unit.operator.plan.plan_workflows import Workflow
 

@@ -14,18 +14,8 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.jobs import Ended, end_of, with_pods_seen
 from pfd_operator.plan.loop import plan
-from pfd_operator.plan.types import (
-    CreateJob,
-    Decision,
-    Observed,
-    ObservedJob,
-    ObservedPod,
-    ObservedTeacher,
-    PlannedJob,
-    PodPhase,
-    Resource,
-    Settings,
-)
+from pfd_operator.plan.observed import Observed, ObservedJob, ObservedPod, ObservedTeacher, PodPhase
+from pfd_operator.plan.types import CreateJob, Decision, PlannedJob, Resource, Settings
 from tests.job_specs import DISTILL_SPEC, SPEC
 from tests.unit.operator.plan.plan_answers import Answer, good_result
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pfd_operator.api.status import DistillJobStatus, FineTuneJobStatus, JobStatus
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import ObservedTeacher, Resource
+from pfd_operator.plan.observed import ObservedTeacher
+from pfd_operator.plan.types import Resource
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import TEACHER, distill_resource, resource
 

@@ -13,7 +13,8 @@ from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.invalid_spec import invalid_status
-from pfd_operator.plan.types import ObservedPod, PlannedJob
+from pfd_operator.plan.observed import ObservedPod
+from pfd_operator.plan.types import PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     GPU,

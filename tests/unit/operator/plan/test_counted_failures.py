@@ -10,8 +10,9 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import Progress, Reason
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.observed import ObservedJob
 from pfd_operator.plan.stuck import STORE_REACHED_AFTER_SECONDS
-from pfd_operator.plan.types import ObservedJob, PlannedJob
+from pfd_operator.plan.types import PlannedJob
 from tests.unit.operator.plan.plan_samples import (
     SETTINGS,
     Run,

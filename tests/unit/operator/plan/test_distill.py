@@ -22,7 +22,8 @@ from pfd_operator.contract.stage import (
     StageSpec,
     TrainParams,
 )
-from pfd_operator.plan.types import CreateJob, ObservedTeacher
+from pfd_operator.plan.observed import ObservedTeacher
+from pfd_operator.plan.types import CreateJob
 from tests.unit.operator.plan.plan_answers import good_result, refusing_result
 from tests.unit.operator.plan.plan_samples import START, TEACHER, Run, after, condition, distill_resource, succeeded
 

@@ -13,7 +13,8 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.attempts import DELETION_LOOK_SECONDS
 from pfd_operator.plan.failures import Remedy, classify
 from pfd_operator.plan.jobs import Success
-from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedJob, ObservedPod, PlannedJob
+from pfd_operator.plan.observed import ObservedJob, ObservedPod
+from pfd_operator.plan.types import CreateJob, DeleteJob, PlannedJob
 from tests.unit.operator.plan.plan_samples import (
     SETTINGS,
     START,

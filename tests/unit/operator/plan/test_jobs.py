@@ -12,7 +12,8 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.failures import Failure, Remedy
 from pfd_operator.plan.jobs import Success
-from pfd_operator.plan.types import ObservedJob, ObservedPod, PlannedJob
+from pfd_operator.plan.observed import ObservedJob, ObservedPod
+from pfd_operator.plan.types import PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     Run,

@@ -11,7 +11,8 @@ from pfd_operator.api.status import ActiveState
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.failures import Failure, Remedy
-from pfd_operator.plan.types import CreateService, ObservedJob, ObservedPod, PlannedJob
+from pfd_operator.plan.observed import ObservedJob, ObservedPod
+from pfd_operator.plan.types import CreateService, PlannedJob
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     GPU,

@@ -10,7 +10,8 @@ import pytest
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.stage_pods import StagePods
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedPod
+from pfd_operator.plan.observed import ObservedPod
+from pfd_operator.plan.types import CreateJob, DeleteJob
 from tests.unit.operator.plan.plan_samples import (
     SETTINGS,
     Run,

@@ -13,7 +13,8 @@ from pfd_operator.api.status import KEPT_RECORDS, DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import ExploreParams, Input, PrepareParams, StageKind, TrainParams
-from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedTeacher
+from pfd_operator.plan.observed import ObservedTeacher
+from pfd_operator.plan.types import CreateJob, DeleteJob
 from tests.unit.operator.plan.plan_samples import (
     OTHER_TEACHER,
     TEACHER,

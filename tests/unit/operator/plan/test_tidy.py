@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from pfd_operator.contract.stage import StageKind
+from pfd_operator.plan.observed import ObservedJob
 from pfd_operator.plan.tidy import KEPT_JOBS
-from pfd_operator.plan.types import CreateJob, DeleteJob, ObservedJob
+from pfd_operator.plan.types import CreateJob, DeleteJob
 from tests.unit.operator.plan.plan_cluster import Cluster
 from tests.unit.operator.plan.plan_samples import (
     NEVER,

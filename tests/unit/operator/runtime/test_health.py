@@ -17,7 +17,7 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.observe import CachedJob
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key
-from pfd_operator.plan.types import ObservedJob
+from pfd_operator.plan.observed import ObservedJob
 from pfd_operator.runtime.operator import Operator
 from tests.free_ports import free_port
 from tests.unit.operator.runtime.runtime_parts import body, settings_at

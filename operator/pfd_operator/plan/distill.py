@@ -34,7 +34,7 @@ from .convergence import Criteria
 from .kept_model import converged
 from .observed import Observed
 from .outcome import found_by, take_training
-from .recipe import Ending, Hindrance, Images, Position
+from .recipe import Ending, Hindrance, Images, Position, Recipe
 from .remarks import made, not_equilibrated, structures_left_out
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
@@ -46,7 +46,7 @@ FIRST_ON_POLICY_ROUND = 2
 LABEL_TIMEOUT_SECONDS = 3600
 
 
-class Distill:
+class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
     """See the module."""
 
     def hindrance(self, spec: DistillJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
@@ -79,9 +79,10 @@ class Distill:
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
 
-    def judged(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
-        """Return the status with the iterations on record judged by the limits of now."""
-        return status.model_copy(update={"consecutive": _criteria(spec).held_at_last(status.iterations)})
+    def criteria(self, spec: DistillJobSpec, status: DistillJobStatus) -> Criteria:
+        """Return the error limits of acceptance, which the hold-out is compared with."""
+        limits = spec.acceptance.model_dump(include=set(ErrorLimits.model_fields))
+        return Criteria(Convergence(**limits), MEASURES)
 
     def rewound(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
         """Judge what is left; the verdict was on another student."""
@@ -92,15 +93,17 @@ class Distill:
         if not status.stages:
             return Position(0, StageKind.PREPARE)
         last = Position(status.stages[-1].iteration, status.stages[-1].stage)
+        if last.stage is StageKind.ACCEPT:
+            return last
         if last == Position(0, StageKind.LABEL):
             # nothing to train on yet: the first round brings it
             return Position(1, StageKind.EXPLORE)
-        if last.stage is StageKind.ACCEPT or (last.stage is StageKind.TRAIN and _enough(spec, status, last.iteration)):
-            return Position(last.iteration, StageKind.ACCEPT)
-        if last.stage is StageKind.EXPLORE and last.iteration > 1 and labels_left(spec, status, last.iteration) == 0:
-            # the budget was lowered since the round began
-            return Position(last.iteration, StageKind.ACCEPT)
-        return after(last)
+        enough = last.stage is StageKind.TRAIN and self._enough(spec, status, last.iteration)
+        # the budget may have been lowered since the round began
+        in_vain = (
+            last.stage is StageKind.EXPLORE and last.iteration > 1 and not labels_left(spec, status, last.iteration)
+        )
+        return Position(last.iteration, StageKind.ACCEPT) if enough or in_vain else after(last)
 
     def params(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
         """Return what a stage is told."""
@@ -178,7 +181,7 @@ class Distill:
         """Return the status with what a finished stage found out."""
         status = take_counts(spec, status, results)
         if (trained := found_by(results, TrainOutcome)) is not None:
-            return take_training(_criteria(spec), status, position.iteration, trained, results[0].model_uri)
+            return take_training(self.criteria(spec, status), status, position.iteration, trained, results[0].model_uri)
         if (judged := found_by(results, AcceptOutcome)) is not None:
             return take_acceptance(spec, status, judged, results[0].model_uri)
         return status
@@ -206,17 +209,11 @@ class Distill:
             return verdict(status)
         return stopped(spec, status, position, attempted, self.start_labels(spec))
 
-
-def _criteria(spec: DistillJobSpec) -> Criteria:
-    limits = spec.acceptance.model_dump(include=set(ErrorLimits.model_fields))
-    return Criteria(Convergence(**limits), MEASURES)
-
-
-def _enough(spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
-    """Say whether no further round is needed, or none is left."""
-    # good on frames of the teacher's MD only says nothing about where the student itself goes
-    good = converged(_criteria(spec).limits, status) and iteration >= FIRST_ON_POLICY_ROUND
-    return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
+    def _enough(self, spec: DistillJobSpec, status: DistillJobStatus, iteration: int) -> bool:
+        """Say whether no further round is needed, or none is left."""
+        # good on frames of the teacher's MD only says nothing about where the student itself goes
+        good = converged(self.criteria(spec, status).limits, status) and iteration >= FIRST_ON_POLICY_ROUND
+        return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
 
 
 def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:

@@ -25,7 +25,7 @@ from .kept_model import converged
 from .measured import errors_of
 from .observed import Observed
 from .outcome import found_by, take_training
-from .recipe import Ending, Hindrance, Images, Position
+from .recipe import Ending, Hindrance, Images, Position, Recipe
 from .remarks import (
     limits_out_of_budget,
     made,
@@ -49,7 +49,7 @@ from .strata import explorations_in, number_of_strata, strata_left_out, strata_o
 from .types import Settings
 
 
-class FineTune:
+class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
     """See the module."""
 
     def hindrance(self, spec: FineTuneJobSpec, observed: Observed, settings: Settings) -> Hindrance | None:
@@ -61,17 +61,11 @@ class FineTune:
         """Return what the first iteration takes: AIMD, and the hold-out with those of it that are labelled twice."""
         return spec.aimd.trajectories * spec.aimd.steps + spec.holdout.frames + _labelled_twice(spec)
 
-    def started(self, status: FineTuneJobStatus, observed: Observed) -> FineTuneJobStatus:
-        """Nothing from outside has to be remembered."""
-        return status
-
-    def judged(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
-        """Return the status with the iterations on record judged by the limits of now."""
-        return status.model_copy(update={"consecutive": _criteria(spec, status).held_at_last(status.iterations)})
-
-    def rewound(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> FineTuneJobStatus:
-        """Judge what is left; baselines stay, they are of the pre-trained model."""
-        return self.judged(spec, status)
+    def criteria(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Criteria:
+        """Return the limits, and which strata that they ask for have no frame."""
+        asked = strata_of(spec, status.without_pressure)
+        left_out = strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
+        return Criteria(spec.convergence, left_out=left_out)
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""
@@ -150,7 +144,7 @@ class FineTune:
         if trained is None:
             return status
         status = _with_holdout(status, trained)
-        criteria, remark = _criteria(spec, status), out_of_reach(spec.convergence, status.label_noise)
+        criteria, remark = self.criteria(spec, status), out_of_reach(spec.convergence, status.label_noise)
         return take_training(criteria, status, position.iteration, trained, results[0].model_uri, remark)
 
     def cautions(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Sequence[Caution]:
@@ -189,12 +183,6 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
             "holdout_strata": trained.holdout_strata,
         }
     )
-
-
-def _criteria(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Criteria:
-    asked = strata_of(spec, status.without_pressure)
-    left_out = strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
-    return Criteria(spec.convergence, left_out=left_out)
 
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
@@ -12,6 +13,7 @@ from pfd_operator.api.status import ActiveStage, JobStatus
 from pfd_operator.contract.result import Caution, StageResult
 from pfd_operator.contract.stage import StageKind, StageParams, StageRef
 
+from .convergence import Criteria
 from .observed import Observed
 from .types import Settings
 
@@ -63,64 +65,68 @@ class Hindrance:
     """Waiting or another spec will not help."""
 
 
-Spec_contra = TypeVar("Spec_contra", bound=JobSpec, contravariant=True)
+Spec = TypeVar("Spec", bound=JobSpec)
 Status = TypeVar("Status", bound=JobStatus)
 
 
-class Recipe(Protocol[Spec_contra, Status]):
+class Recipe(ABC, Generic[Spec, Status]):
     """A workflow."""
 
-    def hindrance(self, spec: Spec_contra, observed: Observed, settings: Settings) -> Hindrance | None:
+    @abstractmethod
+    def hindrance(self, spec: Spec, observed: Observed, settings: Settings) -> Hindrance | None:
         """Return why a job cannot start, what the schema cannot see; None if it can."""
-        ...
 
-    def start_labels(self, spec: Spec_contra) -> int:
+    @abstractmethod
+    def start_labels(self, spec: Spec) -> int:
         """Return how many labels a job takes at least, before anything is known."""
-        ...
 
     def started(self, status: Status, observed: Observed) -> Status:
-        """Return the status of a job that starts now, with what has to be remembered from outside."""
-        ...
+        """Return the status of a job that starts now, with what has to be remembered from outside, if anything."""
+        return status
 
-    def judged(self, spec: Spec_contra, status: Status) -> Status:
+    @abstractmethod
+    def criteria(self, spec: Spec, status: Status) -> Criteria:
+        """Return what an iteration is judged by."""
+
+    def judged(self, spec: Spec, status: Status) -> Status:
         """Return the status with the iterations on record judged by the limits of now."""
-        ...
+        return status.model_copy(update={"consecutive": self.criteria(spec, status).held_at_last(status.iterations)})
 
-    def rewound(self, spec: Spec_contra, status: Status) -> Status:
+    def rewound(self, spec: Spec, status: Status) -> Status:
         """Return the status without what iterations that are gone found out, and judged by the limits of now."""
-        ...
+        return self.judged(spec, status)
 
-    def next(self, spec: Spec_contra, status: Status) -> Position:
+    @abstractmethod
+    def next(self, spec: Spec, status: Status) -> Position:
         """Return the stage after the last finished one."""
-        ...
 
-    def params(self, spec: Spec_contra, status: Status, position: Position) -> StageParams:
+    @abstractmethod
+    def params(self, spec: Spec, status: Status, position: Position) -> StageParams:
         """Return what a stage is told."""
-        ...
 
+    @abstractmethod
     def inputs(self, status: Status, position: Position) -> dict[str, StageRef]:
         """Return what a stage reads: names as the worker knows them → finished stages."""
-        ...
 
-    def images(self, spec: Spec_contra, status: Status, settings: Settings, stage: StageKind) -> Images:
+    @abstractmethod
+    def images(self, spec: Spec, status: Status, settings: Settings, stage: StageKind) -> Images:
         """Return what a stage runs in."""
-        ...
 
-    def take(self, spec: Spec_contra, status: Status, position: Position, results: Sequence[StageResult]) -> Status:
+    @abstractmethod
+    def take(self, spec: Spec, status: Status, position: Position, results: Sequence[StageResult]) -> Status:
         """Return the status with what a finished stage found out."""
-        ...
 
-    def cautions(self, spec: Spec_contra, status: Status) -> Sequence[Caution]:
+    @abstractmethod
+    def cautions(self, spec: Spec, status: Status) -> Sequence[Caution]:
         """Return what should be known of a job that works, by its settings and all that its stages found."""
-        ...
 
-    def succeeded(self, spec: Spec_contra, status: Status) -> bool:
+    @abstractmethod
+    def succeeded(self, spec: Spec, status: Status) -> bool:
         """Say whether what was asked for is there: then no budget can take it away."""
-        ...
 
-    def ending(self, spec: Spec_contra, status: Status, position: Position, attempted: bool) -> Ending | None:
+    @abstractmethod
+    def ending(self, spec: Spec, status: Status, position: Position, attempted: bool) -> Ending | None:
         """Say why a stage is not to be started, or, if `attempted`, not to be attempted again; None if it is."""
-        ...
 
 
 AnyRecipe = Recipe[Any, Any]

@@ -134,7 +134,7 @@ class Worker:
     def _prepare(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
         return {
             "digest": digest_of(["what was read", spec.digest]),
-            "outcome": PrepareOutcome(starts=1, data=0),
+            "outcome": PrepareOutcome(),
         }
 
     def _select(self, spec: StageSpec, index: int | None, life: Life) -> dict[str, Any]:
@@ -193,7 +193,6 @@ class Worker:
         assert spec.store.s3 is not None
         trained = TrainOutcome(
             training_frames=4,
-            holdout_frames=4,
             holdout_strata_count=2,
             errors=TrainingErrors(holdout=error, best=error, **others),
             best_iteration=spec.iteration,

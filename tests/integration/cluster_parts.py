@@ -142,7 +142,7 @@ def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, Stag
 def _outcome(stage: str, iteration: int) -> StageOutcome | None:
     match stage:
         case "prepare":
-            return PrepareOutcome(starts=1, data=0)
+            return PrepareOutcome()
         case "select":
             labels = 3 if iteration else 6
             return SelectOutcome(tasks=labels, labels=labels)
@@ -151,7 +151,6 @@ def _outcome(stage: str, iteration: int) -> StageOutcome | None:
             others = {"prequential": error} if iteration else {"pretrained": errors(0.5), "shifted": errors(0.4)}
             return TrainOutcome(
                 training_frames=2,
-                holdout_frames=4,
                 holdout_strata_count=2,
                 errors=TrainingErrors(holdout=error, best=error, **others),
                 best_iteration=iteration,

@@ -116,12 +116,8 @@ class PrepareOutcome(Outcome):
     """Of prepare: what there is to begin with."""
 
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
-    starts: int
-    """Start structures, of all systems."""
     training_structures: dict[Apart, int] = {}
     """Structures of all systems at which MD for training may begin, by what is kept for the hold-out."""
-    data: int
-    """Labelled frames that were given."""
     without_pressure: list[str] = []
     """Systems whose MD has none, since every start keeps its cell: slabs and molecules."""
 
@@ -190,7 +186,6 @@ class TrainOutcome(Outcome):
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
     training_frames: int
-    holdout_frames: int
     holdout_strata: list[str] = []
     """Those of which the hold-out has frames; none if they take more room than there is."""
     holdout_strata_count: int

@@ -153,7 +153,7 @@ class Round(ABC):
         files[stage_files.AIMD] = self.folder / stage_files.AIMD
         write_aimd(files[stage_files.AIMD], aimd)
         output = self._output(dataset, holdout, features, training, best, files)
-        told = self._outcome(dataset, holdout, list(by_stratum(errors)), training, best)
+        told = self._outcome(dataset, list(by_stratum(errors)), training, best)
         return replace(output, outcome=told, cautions=[self.caution(model, dataset), *of_holdout])
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
@@ -248,11 +248,10 @@ class Round(ABC):
         )
 
     def _outcome(
-        self, dataset: list[Atoms], holdout: list[Atoms], strata: list[str], training: Trained | None, best: Contender
+        self, dataset: list[Atoms], strata: list[str], training: Trained | None, best: Contender
     ) -> TrainOutcome:
         return TrainOutcome(
             training_frames=len(dataset),
-            holdout_frames=len(holdout),
             holdout_strata=strata,
             holdout_strata_count=len(strata),
             resumed_from_step=0 if training is None else training.resumed_from_step,

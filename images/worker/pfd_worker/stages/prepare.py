@@ -56,9 +56,7 @@ def run(context: StageContext) -> StageOutput:
             **model.origin, elements=elements, systems=list(by_system(structures)), inputs_sha256=digests
         ),
         outcome=PrepareOutcome(
-            starts=len(starts),
             training_structures={apart: training_structures(starts, apart) for apart in Apart},
-            data=len(data),
             without_pressure=without_pressure(starts),
         ),
         cautions=[

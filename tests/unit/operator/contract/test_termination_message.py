@@ -90,7 +90,6 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     worst = WorstStrata(**dict.fromkeys(WorstStrata.model_fields, StratumError(stratum=stratum, rmse=0.0123456789)))
     trained = TrainOutcome(
         training_frames=10**6,
-        holdout_frames=10**6,
         holdout_strata=[f"{'s' * 40}/{kelvin}K" for kelvin in range(100)],
         holdout_strata_count=100,
         resumed_from_step=10**6,
@@ -128,13 +127,13 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
 @pytest.mark.parametrize(
     "outcome",
     [
-        PrepareOutcome(starts=0, data=0),
-        PrepareOutcome(starts=320, training_structures={Apart.TRAJECTORIES: 40, Apart.STRUCTURES: 30}, data=0),
-        PrepareOutcome(starts=64, data=0, without_pressure=[f"{number:02}-{'s' * 37}" for number in range(64)]),
+        PrepareOutcome(),
+        PrepareOutcome(training_structures={Apart.TRAJECTORIES: 40, Apart.STRUCTURES: 30}),
+        PrepareOutcome(without_pressure=[f"{number:02}-{'s' * 37}" for number in range(64)]),
         ExploreOutcome(candidates=0, trajectories=0, exploded=0),
         SelectOutcome(tasks=0, labels=0),
         LabelOutcome(labels=0, failed=0, reused=0),
-        TrainOutcome(training_frames=0, holdout_frames=0, holdout_strata_count=0),
+        TrainOutcome(training_frames=0, holdout_strata_count=0),
         AcceptOutcome(checks=CHECKS[:1]),
     ],
     ids=lambda outcome: str(outcome.stage.value),
@@ -165,3 +164,19 @@ def test_a_caution_too_long_for_its_place_loses_its_middle() -> None:
 def test_what_a_later_version_says_besides_is_passed_over() -> None:
     text = '{"ok": true, "later": 1, "labels": {"paid": 3, "later": {}}}'
     assert StageResult.from_termination_message(text) == StageResult(ok=True, labels=LabelCounts(paid=3))
+
+
+@pytest.mark.parametrize(
+    ("besides", "outcome"),
+    [
+        ('"stage":"prepare","starts":4,"data":0', PrepareOutcome()),
+        (
+            '"stage":"train","trainingFrames":2,"holdoutFrames":4,"holdoutStrataCount":1',
+            TrainOutcome(training_frames=2, holdout_strata_count=1),
+        ),
+    ],
+)
+def test_what_an_earlier_version_says_besides_is_passed_over(besides: str, outcome: StageOutcome) -> None:
+    assert StageResult.from_termination_message(f'{{"ok":true,"outcome":{{{besides}}}}}') == StageResult(
+        ok=True, outcome=outcome
+    )

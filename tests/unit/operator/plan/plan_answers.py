@@ -74,7 +74,7 @@ def good_outcome(spec: StageSpec) -> StageOutcome:
     """What a stage finds when all is well."""
     match spec.stage:
         case StageKind.PREPARE:
-            return PrepareOutcome(starts=4, training_structures=dict.fromkeys(Apart, 2), data=0)
+            return PrepareOutcome(training_structures=dict.fromkeys(Apart, 2))
         case StageKind.EXPLORE:
             return ExploreOutcome(candidates=60, trajectories=1, exploded=0)
         case StageKind.SELECT:
@@ -95,7 +95,6 @@ def training(iteration: int) -> TrainOutcome:
     first, later = {"pretrained": errors(0.5), "shifted": errors(0.4)}, {"prequential": error}
     return TrainOutcome(
         training_frames=2,
-        holdout_frames=4,
         holdout_strata_count=2,
         errors=TrainingErrors(holdout=error, best=error, **(later if iteration else first)),
         best_iteration=iteration,

@@ -65,7 +65,6 @@ def outcome(**changes: Any) -> TrainOutcome:
     explored = {"candidates": 120, "novel": 6, "trajectories": 8, "exploded": 0}
     return TrainOutcome(
         training_frames=40,
-        holdout_frames=16,
         holdout_strata_count=2,
         exploration=ExplorationCounts(**changes.get("exploration", explored)),
         errors=TrainingErrors(**metrics_of, best=changes.get("best")),
@@ -216,7 +215,7 @@ def test_what_is_farthest_from_its_limit_is_told_first_and_not_everything() -> N
 def test_a_worker_that_reports_less_leaves_limits_unknown_and_breaks_nothing(asked: dict[str, Any]) -> None:
     bare = metrics(energy_rmse_per_atom_high=None, virial_rmse_per_atom_high=None)
     errors = TrainingErrors(prequential=bare, holdout=bare)
-    old = TrainOutcome(training_frames=40, holdout_frames=16, holdout_strata_count=2, errors=errors)
+    old = TrainOutcome(training_frames=40, holdout_strata_count=2, errors=errors)
     verdict = Criteria(limits(**asked)).judge(measured_by(old))
     known = {"energyRMSEPerAtom", "virialRMSEPerAtom", "confidence"}
     assert verdict.met == bool(known & set(asked)), verdict.message

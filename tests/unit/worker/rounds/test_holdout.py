@@ -32,12 +32,12 @@ def test_the_hold_out_of_an_equal_job_is_not_learned_when_its_files_are_given(tm
     dataset, holdout = (
         former.store.get(former.manifest(first).files[name].key) for name in ("dataset.extxyz", "holdout.extxyz")
     )
-    assert (first.outcome.training_frames, first.outcome.holdout_frames, first.cautions) == (3, 4, [])
+    assert (first.outcome.training_frames, first.outcome.errors.holdout.frames, first.cautions) == (3, 4, [])
 
     prepare = prepared(job, given_by(job, dataset, holdout))
     result = iteration(job, 0, prepare, START, None)
     # its own AIMD, and that of the other job
-    assert (result.outcome.training_frames, result.outcome.holdout_frames) == (3 + 3, 4)
+    assert (result.outcome.training_frames, result.outcome.errors.holdout.frames) == (3 + 3, 4)
     (caution,) = result.cautions
     assert caution.reason == "DataInHoldOut" and "left out of training: 4 of spec.data[1]." in caution.message
     later = iteration(job, 1, prepare, {"frames": 2, "representativeFraction": 1}, ref(result))

@@ -36,7 +36,7 @@ def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(ro
     _, first, _ = rounds
     assert measured(first) == {"pretrained", "shifted", "label_noise", "holdout", "best"}
     noise = first.outcome.errors.label_noise
-    assert (noise.frames, first.outcome.holdout_frames, first.outcome.training_frames) == (8, 8, 12)
+    assert (noise.frames, first.outcome.errors.holdout.frames, first.outcome.training_frames) == (8, 8, 12)
     # the model is the tighter engine itself: the labels' noise is its error
     assert 0 < noise.force_rmse == pytest.approx(first.outcome.errors.holdout.force_rmse, rel=1e-4)
 

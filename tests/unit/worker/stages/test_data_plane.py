@@ -29,7 +29,7 @@ def frames_of(loop, result, name, tmp_path):
 def test_iteration_zero_measures_baselines_and_trains(fine_tuned):
     _, _, _, train0, _, _ = fine_tuned
     assert measured(train0) == {"pretrained", "shifted", "holdout", "best"}
-    assert train0.outcome.holdout_frames == 6 and train0.outcome.training_frames == 10
+    assert train0.outcome.errors.holdout.frames == 6 and train0.outcome.training_frames == 10
     errors = train0.outcome.errors
     assert errors.pretrained.force_rmse == pytest.approx(errors.shifted.force_rmse, abs=1e-6)
     assert errors.best.force_rmse == min(found.force_rmse for _, found in errors if found)

@@ -1,8 +1,7 @@
 """Draw what the planner decided as Kubernetes manifests: pure functions from values to dicts."""
 
-from .config_map import config_map_manifest
+from .children import config_map_manifest, service_manifest
 from .errors import RenderError
 from .job import job_manifest
-from .service import service_manifest
 
 __all__ = ["RenderError", "config_map_manifest", "job_manifest", "service_manifest"]

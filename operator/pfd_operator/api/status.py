@@ -202,6 +202,9 @@ class JobStatus(Strict):
     tried_again: dict[int, int] = Field(
         {}, description="Labels that failed in iterations that a restart does again, and may be paid for again."
     )
+    training_errors: Errors | None = Field(
+        None, description="Of the newest model, on a sample of the frames that it was trained on."
+    )
     estimate: LabelsNeeded | None = Field(None, description="Labels needed for the force RMSE asked for.")
     model: ModelRecord | None = None
 

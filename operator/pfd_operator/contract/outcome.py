@@ -168,6 +168,8 @@ class TrainingErrors(Message):
     """Later ones, new labels: the model that explored, on those that tell how good it is."""
     farthest: ErrorMetrics | None = None
     """Later ones, new labels: the same on those chosen for being hard."""
+    training: ErrorMetrics | None = None
+    """A sample of the frames trained on: the trained model."""
     holdout: ErrorMetrics | None = None
     """Hold-out: the trained model."""
     best: ErrorMetrics | None = None

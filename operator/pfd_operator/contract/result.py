@@ -71,6 +71,7 @@ class CautionReason(StrEnum):
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
+    NOT_LEARNED = "TrainingFramesNotLearned"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
     FEW_STARTS = "FewStartsToLabel"

@@ -35,7 +35,7 @@ from .kept_model import converged
 from .observed import Observed
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position, Recipe
-from .remarks import made, not_equilibrated, structures_left_out
+from .remarks import made, not_equilibrated, not_learned, structures_left_out
 from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
@@ -190,6 +190,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
         """Say what the MD leaves out; what else is to be known of a student, the worker itself knows."""
         return made(
             {
+                CautionReason.NOT_LEARNED: not_learned(spec.acceptance, status),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.SHORT_MD: not_equilibrated(
                     explorations_of(_systems(spec, status), spec.exploration, status.without_pressure)

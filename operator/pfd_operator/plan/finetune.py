@@ -30,6 +30,7 @@ from .remarks import (
     limits_out_of_budget,
     made,
     not_equilibrated,
+    not_learned,
     out_of_reach,
     pressure_untrained,
     structures_left_out,
@@ -152,6 +153,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
         return made(
             {
                 CautionReason.LIMIT_BELOW_NOISE: out_of_reach(spec.convergence, status.label_noise),
+                CautionReason.NOT_LEARNED: not_learned(spec.convergence, status),
                 CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.NO_VIRIALS: pressure_untrained(spec, status),

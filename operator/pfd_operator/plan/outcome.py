@@ -92,6 +92,7 @@ def take_training(
         update={
             "consecutive": consecutive,
             "iterations": iterations,
+            "training_errors": errors_of(trained.errors.training),
             "estimate": labels_needed(limits, iterations),
             "model": model,
         }

@@ -38,20 +38,35 @@ def limits_out_of_budget(limits: ErrorLimits, budget: Budget) -> str:
     )
 
 
-def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
-    """Say which limits are below the noise of the labels themselves; nothing if none is, or none is known."""
-    if noise is None:
-        return ""
+def _missed(limits: ErrorLimits, errors: Errors | None, name: str) -> str:
+    """Say which limits such errors exceed; nothing if they exceed none, or are not known."""
     parts = []
     for _, key, words, unit in QUANTITIES:
-        limit, own = getattr(limits, key), getattr(noise, key)
+        limit, own = getattr(limits, key), getattr(errors, key, None)
         if limit is not None and own is not None and limit < float(own):
-            parts.append(f"{words} {limit:g} {unit} (noise {own})")
-    if not parts:
+            parts.append(f"{words} {limit:g} {unit} ({name} {own})")
+    return ", ".join(parts)
+
+
+def not_learned(limits: ErrorLimits, status: JobStatus) -> str:
+    """Say that a model misses limits on its own training frames, so that labels are not what it lacks."""
+    missed = _missed(limits, status.training_errors, "there")
+    if not missed or status.training_errors is None or status.consecutive:
+        return ""
+    return (
+        f"The newest model misses limits on {status.training_errors.frames} of the very frames it was trained on: "
+        f"{missed}. More labels alone hardly help. Ask for more spec.training.steps (a restart may), or raise the limit"
+    )
+
+
+def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
+    """Say which limits are below the noise of the labels themselves; nothing if none is, or none is known."""
+    parts = _missed(limits, noise, "noise")
+    if not parts or noise is None:
         return ""
     frames = f"{noise.frames} hold-out frame{'' if noise.frames == 1 else 's'}"
     return (
-        f"Out of reach, by the noise of the labels themselves on {frames}: {', '.join(parts)}. "
+        f"Out of reach, by the noise of the labels themselves on {frames}: {parts}. "
         "Tighten spec.labeling.engine in a new job, or raise the limit"
     )
 

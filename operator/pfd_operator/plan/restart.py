@@ -75,6 +75,7 @@ def _proposed(draft: Draft, iteration: int) -> JobStatus:
                 "inputs": inputs,
                 "iterations": [record for record in status.iterations if record.iteration < iteration],
                 "estimate": None,
+                "training_errors": None,
                 # the best there is until another is trained; only a hold-out made anew would judge it otherwise
                 "model": status.model if iteration else None,
             }

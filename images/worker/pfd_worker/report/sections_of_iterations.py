@@ -9,6 +9,7 @@ from pfd_worker.report.data import LearningCurve, ReportData
 from pfd_worker.report.history import IterationRecord
 from pfd_worker.report.markup import Cell, figure, figures, paragraph, section, table
 
+_OTHER_SETS = (Cell("on trained frames", "force RMSE, eV/Å"), Cell("on new frames", "force RMSE, eV/Å"))
 _EXPLORATION_COLUMNS = (Cell("MD frames new", "to the labels before"), Cell("MD exploded", "of all trajectories"))
 _EXPLORATION_NOTE = (
     "An MD frame counts as new if it is farther from every training frame than 90 % of the training frames are from "
@@ -49,7 +50,7 @@ def progress(data: ReportData) -> str:
 
 def _iterations(data: ReportData) -> str:
     records = data.history.iterations
-    header: list[Cell | str] = ["iteration", LABELS_COLUMN, *ERROR_COLUMNS, Cell("on new frames", "force RMSE, eV/Å")]
+    header: list[Cell | str] = ["iteration", LABELS_COLUMN, *ERROR_COLUMNS, *_OTHER_SETS]
     rows = [_iteration_row(record) for record in records]
     best = next((n for n, record in enumerate(records) if record.iteration == data.best_iteration), None)
     notes = []
@@ -65,12 +66,12 @@ def _iterations(data: ReportData) -> str:
 
 
 def _iteration_row(record: IterationRecord) -> list[Cell | str]:
-    new = record.errors.get("prequential")
+    others = (record.errors.get(name) for name in ("training", "prequential"))
     return [
         str(record.iteration),
         str(record.training_labels),
         *error_cells(record.errors["holdout"]),
-        "–" if new is None else error_cells(new)[0],
+        *("–" if errors is None else error_cells(errors)[0] for errors in others),
     ]
 
 

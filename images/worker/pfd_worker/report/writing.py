@@ -29,7 +29,7 @@ from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
 
 REPORT_FILES = (stage_files.HISTORY, stage_files.REPORT_JSON, stage_files.REPORT_PAGE)
-MEASURED = ("holdout", "prequential", "farthest")
+MEASURED = ("holdout", "training", "prequential", "farthest")
 """Sets of frames that a round measures a model on."""
 
 

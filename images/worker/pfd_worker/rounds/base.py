@@ -27,7 +27,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.noise import label_noise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
-from pfd_worker.frames import write_frames
+from pfd_worker.frames import is_extreme, write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
@@ -44,6 +44,10 @@ from pfd_worker.summaries import PrepareSummary, SelectSummary, TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
+
+
+FRAMES_OF_FIT = 64
+"""Of the training set, at most: the relative standard error of an RMSE over n frames is about 1/(2√n)."""
 
 
 class Round(ABC):
@@ -123,6 +127,8 @@ class Round(ABC):
         errors = frame_errors(holdout, predictions)
         # drawn evenly over the strata: each is judged, by what it got
         self.measures.take("holdout", errors, fewest_of_stratum=1)
+        if training is not None:
+            self._measure_fit(model, dataset)
         newest = Contender(
             trained, self.measures.metrics["holdout"], self.context.spec.iteration, squares_of_trajectories(errors)
         )
@@ -155,6 +161,14 @@ class Round(ABC):
         output = self._output(dataset, holdout, features, training, best, files)
         told = self._outcome(dataset, list(by_stratum(errors)), training, best)
         return replace(output, outcome=told, cautions=[self.caution(model, dataset), *of_holdout])
+
+    def _measure_fit(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> None:
+        """Measure the model on frames it was trained on: what it misses there, no further label will bring it."""
+        usual = [atoms for atoms in dataset if not is_extreme(atoms)]
+        drawn = np.random.default_rng(seed_of(self.context.spec.seed, "fit")).permutation(len(usual))
+        sample = [usual[row] for row in sorted(drawn[:FRAMES_OF_FIT])]
+        if sample:
+            self.measures.take("training", frame_errors(sample, model.predict(sample)))
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
         bound = self.force_error_bound

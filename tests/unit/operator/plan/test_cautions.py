@@ -91,6 +91,32 @@ def test_what_starts_lack_stays_remarked_until_they_are_made_again(reason: Cauti
     assert run.status.cautions == {}
 
 
+@pytest.mark.parametrize(
+    ("own", "limit", "said"),
+    [(0.304, 0.03, True), (0.304, 0.35, False), (0.02, 0.03, False)],
+    ids=["misses its own frames", "limits hold", "has learned them"],
+)
+def test_a_model_that_misses_a_limit_on_its_own_training_frames_lacks_steps(
+    own: float, limit: float, said: bool
+) -> None:
+    run = Run(resource(convergence={"forceRMSE": limit, "consecutive": 1}, budget={"maxIterations": 2}))
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        return with_errors(result, training=errors(own)) if spec.stage is StageKind.TRAIN else result
+
+    run.answer = answer
+    run.to_the_end()
+    words = run.status.cautions.get(CautionReason.NOT_LEARNED, "")
+    assert bool(words) is said
+    if said:
+        assert "4 of the very frames it was trained on: force RMSE 0.03 eV/Å (there 0.304)" in words
+        run.edit(budget={"maxIterations": 3}, training={"steps": 9000}, restart={"fromIteration": 2, "id": "longer"})
+        run.answer = good_result
+        run.until(2, StageKind.SELECT)
+        assert run.status.training_errors is None and CautionReason.NOT_LEARNED not in run.status.cautions
+
+
 def test_a_later_remark_leaves_an_earlier_one() -> None:
     run = cautious(forceRMSE=0.03)
     run.to_the_end()
@@ -272,7 +298,8 @@ def test_all_remarks_together_fit_into_a_condition() -> None:
     run.status = run.status.model_copy(update={"cautions": long})
     run.until(0, StageKind.TRAIN)
     # of these the recipe finds nothing to remark yet
-    gone = {CautionReason.LIMIT_BELOW_NOISE, CautionReason.UNEXPLORED, CautionReason.NO_VIRIALS, CautionReason.SHORT_MD}
+    gone = {CautionReason.LIMIT_BELOW_NOISE, CautionReason.NOT_LEARNED, CautionReason.UNEXPLORED}
+    gone |= {CautionReason.NO_VIRIALS, CautionReason.SHORT_MD}
     assert run.status.cautions.keys() == set(CautionReason) - gone
     message = condition(run.status, ConditionType.CAUTION).message
     assert len(message) <= 1024

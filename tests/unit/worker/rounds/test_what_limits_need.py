@@ -5,12 +5,16 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 import pytest
+from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
 from pfd_worker.evaluation.ratio import ErrorRatio
+from pfd_worker.frames import Sampling
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.training.runner import Trained
 from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
+from tests.unit.worker.stages.label_tasks import crystals
 from tests.unit.worker.stages.loop import Loop, measured, ref
 
 
@@ -65,6 +69,33 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     result = iteration(loop, 0, prepared(loop), start, None, RoundWithNothingLeftToTrain)
     assert result.ok and result.outcome.resumed_from_step == 5
     assert "lcurve.out" not in loop.manifest(result).files
+    assert result.outcome.errors.training.frames == 3
+
+
+def test_a_model_is_measured_on_a_sample_of_the_usual_frames_it_was_trained_on(monkeypatch):
+    monkeypatch.setattr("pfd_worker.rounds.base.FRAMES_OF_FIT", 4)
+    mine = object.__new__(UntrainedRound)
+    mine.context, mine.measures = Mock(), Measures(seed=0)
+    mine.context.spec.seed = 7
+    labelled = crystals(*["Cu"] * 8)
+    for atoms in labelled:
+        atoms.calc = EMT()
+        atoms.get_potential_energy()
+    for atoms in labelled[:2]:
+        atoms.info["sampling"] = Sampling.BRINK
+    measured_on = []
+
+    class Model:
+        def predict(self, frames):
+            measured_on.extend(frames)
+            return CalculatorModel(lambda: EMT(asap_cutoff=True)).predict(frames)
+
+    mine._measure_fit(Model(), labelled)
+    assert mine.measures.metrics["training"].frames == len(measured_on) == 4
+    assert all(any(atoms is each for each in labelled[2:]) for atoms in measured_on)
+    mine.measures = Measures(seed=0)
+    mine._measure_fit(Model(), labelled[:2])
+    assert "training" not in mine.measures.metrics, "no usual frame"
 
 
 def errors(force):

@@ -45,7 +45,6 @@ from pfd_worker.training.checkpoints import CheckpointStore
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
 
-
 FRAMES_OF_FIT = 64
 """Of the training set, at most: the relative standard error of an RMSE over n frames is about 1/(2√n)."""
 

@@ -67,6 +67,11 @@ class Explored:
         return begun - {candidate.stratum for candidate in self.candidates if candidate.typical}
 
     @property
+    def feature_forms(self) -> set[int]:
+        """Forms that the features are of: one, but for pods of several versions."""
+        return {shard.told(ExploreSummary)["feature_form"] for shard in self.shards}
+
+    @property
     def seconds(self) -> float:
         """What the pods took together."""
         return sum(manifest.result.seconds for manifest in self.shards)

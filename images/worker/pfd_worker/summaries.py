@@ -46,6 +46,8 @@ class ExploreSummary(TypedDict):
     """Of an index of explore."""
 
     trajectories: list[TrajectorySummary]
+    feature_form: int
+    """`FEATURE_FORM` of the features of its frames."""
 
 
 class SelectSummary(TypedDict):
@@ -80,3 +82,5 @@ class TrainSummary(TypedDict):
     """`ErrorMetrics` by their names in `TrainingErrors`, those of before any training included."""
     error_of_novelty: float | None
     """Force RMSE over novelty, below which 90 % of the new frames were; None if it could not be told."""
+    feature_form: int
+    """`FEATURE_FORM` of the features of its dataset, and of that novelty."""

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from pfd_worker.frames import energy_of, has_virial, virial_of
 
+FEATURE_FORM = 2
+"""Of what `species_features` gives: features of another one, of a worker of another version, are not comparable."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -147,6 +150,11 @@ def species_features(
     A mean over all atoms would not see which element sits where: an antisite pair leaves it unchanged. Mean and spread
     are taken for each element by itself. Elements that a frame does not have give zeros.
 
+    The spread is the fourth root of the mean fourth power of deviations: the standard deviation does not see one broken
+    site among hundreds of atoms, and largest deviations, of which each frame has others, hide what all atoms do. What
+    is of an element is weighted by the root of its share of the atoms, so that the motion of a few dopants, which no
+    mean over many evens out, does not decide all distances.
+
     Parameters
     ----------
     descriptors
@@ -168,7 +176,10 @@ def species_features(
         chosen = kinds == element
         if chosen.any():
             part = descriptors[:, chosen, :]
-            blocks += [part.mean(axis=1), part.std(axis=1)]
+            mean = part.mean(axis=1)
+            spread = ((part - mean[:, None]) ** 4).mean(axis=1) ** 0.25
+            weight = np.sqrt(chosen.mean())
+            blocks += [weight * mean, weight * spread]
         else:
             blocks += [np.zeros((n_frames, n_descriptor))] * 2
     return np.concatenate(blocks, axis=1).astype(np.float32)

@@ -29,7 +29,7 @@ from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
 from pfd_worker.frames import is_extreme, write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
-from pfd_worker.models.base import AtomisticModel
+from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
@@ -170,12 +170,13 @@ class Round(ABC):
             self.measures.take("training", frame_errors(sample, model.predict(sample)))
 
     def _measure_explorer(self, explorer: AtomisticModel, new: list[Atoms]) -> None:
-        bound = self.force_error_bound
-        scale = None if bound is None or self.previous is None else self.previous.told(TrainSummary)["error_of_novelty"]
+        bound, before = self.force_error_bound, None if self.previous is None else self.previous.told(TrainSummary)
+        scale = None if bound is None or before is None else before["error_of_novelty"]
         found = prequential_errors(explorer, new, scale)
         if bound is not None and found.bound_held is not None:
             self.force_error_bound = bound | dict(zip(("held", "frames"), found.bound_held, strict=True))
-        if self.keeps_descriptors:
+        # the novelty of the new frames is of the form that their explorer's features have
+        if self.keeps_descriptors and (before is None or before["feature_form"] == FEATURE_FORM):
             self.error_of_novelty = found.error_of_novelty
         if found.errors:
             self.measures.take("prequential", found.errors, FEWEST_FRAMES_OF_STRATUM)
@@ -256,6 +257,7 @@ class Round(ABC):
                 lowest={quantity: squares.tolist() for quantity, squares in best.lowest.items()},
                 metrics={**baselines, **self.measures.errors.to_json()},
                 error_of_novelty=self.error_of_novelty,
+                feature_form=FEATURE_FORM,
             ),
             model=self.family.best_file,
         )

@@ -25,7 +25,7 @@ from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
-from pfd_worker.models.base import AtomisticModel
+from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
@@ -151,7 +151,7 @@ def _output(
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,
-        summary=ExploreSummary(trajectories=trajectories),
+        summary=ExploreSummary(trajectories=trajectories, feature_form=FEATURE_FORM),
         outcome=ExploreOutcome(candidates=len(frames), trajectories=len(trajectories), exploded=exploded),
     )
 

@@ -38,7 +38,7 @@ def run(context: StageContext) -> StageOutput:
     params = context.params(SelectParams)
     explored = Explored.of(context)
     pushed = math.floor(params.close_contact_fraction * params.frames)
-    training = _training_set(context, explored.features.shape[1])
+    training = _training_set(context, explored)
     if params.purpose == "hold-out":
         explored = explored.typical()
     if params.frames and not explored.candidates:
@@ -137,18 +137,15 @@ def _task(
     return Task(number, purpose, sampling, stratum, trajectory, system, novelty, kelvin, step, aimd)
 
 
-def _training_set(context: StageContext, width: int) -> TrainingSet:
+def _training_set(context: StageContext, explored: Explored) -> TrainingSet:
     """Return all frames labelled for training so far, by features of the model that explored.
 
-    Parameters
-    ----------
-    width
-        Number of features, for a set without frames.
+    There are none to compare with if a worker of another version has reduced either's descriptors otherwise.
     """
-    nothing = np.zeros((0, width), dtype=np.float32)
-    if not context.has(Input.TRAIN):
+    nothing = np.zeros((0, explored.features.shape[1]), dtype=np.float32)
+    train = context.one(Input.TRAIN) if context.has(Input.TRAIN) else None
+    if train is None or explored.feature_forms - {train.told(TrainSummary)["feature_form"]}:
         return TrainingSet.of(nothing, [])
-    train = context.one(Input.TRAIN)
     known = np.load(context.fetch(train, stage_files.DATASET_FEATURES))
     return TrainingSet.of(
         known if len(known) else nothing, frames_one_by_one(context.fetch(train, stage_files.DATASET))

@@ -53,6 +53,9 @@ def give_todays_form(stage: str, files: dict[str, Any], summary: dict[str, Any])
     if stage == "prepare" and stage_files.STARTS in files:
         # what was given was not kept, and students were judged in a start
         files.setdefault(stage_files.STRUCTURES, files[stage_files.STARTS])
+    if stage in ("explore", "train"):
+        # the first form of features was not told
+        summary.setdefault("feature_form", 1)
     if stage == "train" and "forceRmse" in summary.get("lowest", {}):
         # errors of the whole hold-out: those of its trajectories are not to be had from them
         summary["lowest"] = {}

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
 
 from pfd_worker.models.base import species_features
 
@@ -19,3 +21,46 @@ def test_features_do_not_depend_on_the_order_of_atoms_and_missing_elements_give_
     second = species_features(descriptors[:, order], list(symbols[order]), ["C", "Ge", "Si"])
     np.testing.assert_allclose(first, second, rtol=1e-6)
     assert not first[:, 6:12].any()
+
+
+def newness(off, atoms: int) -> float:
+    """Return the distance from thermal frames of those in which some atoms are elsewhere.
+
+    Parameters
+    ----------
+    off
+        Element → of how many of its atoms the descriptors are moved, and by how many standard deviations.
+    atoms
+        Of silicon; there is one of germanium, too.
+
+    Returns
+    -------
+    float
+        In units of what nine in ten thermal frames are nearer to one another than.
+    """
+    rng, symbols = np.random.default_rng(1), ["Ge", *["Si"] * atoms]
+    thermal, moved = rng.normal(size=(60, atoms + 1, 16)), rng.normal(size=(20, atoms + 1, 16))
+    for element, (count, deviations) in off.items():
+        moved[:, [number for number, symbol in enumerate(symbols) if symbol == element][:count]] += deviations
+    known, new = (species_features(each, symbols, ["Ge", "Si"]) for each in (thermal, moved))
+    own = cdist(known, known)
+    np.fill_diagonal(own, np.inf)
+    return float(cdist(new, known).min(axis=1).mean() / np.quantile(own.min(axis=1), 0.9))
+
+
+@pytest.mark.parametrize(
+    ("atoms", "off", "least"),
+    [
+        (7, {"Si": (1, 5)}, 1.5),
+        (63, {"Si": (4, 5)}, 4),
+        (107, {"Si": (10, 5)}, 5),
+        (107, {"Si": (1, 5)}, 1.7),
+        (511, {"Si": (4, 5)}, 3),
+        (107, {"Ge": (1, 5)}, 1.7),
+        (511, {"Si": (511, 0.33), "Ge": (1, 0.33)}, 1.7),
+    ],
+    ids=["small cell", "site", "region beside a dopant", "atom", "site of 512 atoms", "dopant", "all a little"],
+)
+def test_what_is_new_stands_out_from_thermal_motion_whatever_part_of_the_atoms_it_is(atoms, off, least):
+    assert newness({}, atoms) < 1
+    assert newness(off, atoms) > least

@@ -19,6 +19,7 @@ from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
+from pfd_worker.models.base import FEATURE_FORM
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.measures import Measures
@@ -167,17 +168,19 @@ def new_frames():
 
 
 @pytest.mark.parametrize(
-    ("kind", "params", "known"),
+    ("kind", "params", "form", "known"),
     [
-        (GivenRound, {"startFrom": "Scratch"}, False),
-        (GivenRound, {"startFrom": "LastRound"}, True),
-        (FineTuneRound, {}, True),
+        (GivenRound, {"startFrom": "Scratch"}, FEATURE_FORM, False),
+        (GivenRound, {"startFrom": "LastRound"}, FEATURE_FORM, True),
+        (FineTuneRound, {}, FEATURE_FORM, True),
+        (FineTuneRound, {}, FEATURE_FORM - 1, False),
     ],
-    ids=["scratch", "last round", "fine-tuning"],
+    ids=["scratch", "last round", "fine-tuning", "features of an earlier version"],
 )
-def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, known):
+def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, form, known):
     spec = job.loop.spec(TRAIN | params, 2, job.inputs)
     trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
+    trained.previous = Mock(told=lambda kind: {"error_of_novelty": None, "feature_form": form})
     trained._measure_explorer(CalculatorModel(lambda: Exaggerates(0.1)), new_frames())
     assert (trained.error_of_novelty is not None) == known
     assert trained.measures.metrics["prequential"].frames == 12
@@ -187,7 +190,7 @@ def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
     spec = job.loop.spec(TRAIN | {"startFrom": "LastRound"}, 2, job.inputs)
     trained = GivenRound(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
     trained.force_error_bound = {"p50": 0.2}
-    trained.previous = Mock(told=lambda kind: {"error_of_novelty": 0.01})
+    trained.previous = Mock(told=lambda kind: {"error_of_novelty": 0.01, "feature_form": FEATURE_FORM})
     explorer = CalculatorModel(lambda: Exaggerates(0.1))
     trained._measure_explorer(explorer, new_frames())
     errors = [force_rmse([error]) for error in frame_errors(new_frames(), explorer.predict(new_frames()))]

@@ -15,6 +15,7 @@ from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, reference_cell
+from pfd_worker.models.base import FEATURE_FORM
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import FeatureMap, Role
@@ -213,8 +214,16 @@ def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monke
     assert len(made) == 1
 
 
-@pytest.mark.parametrize(("trajectories", "told"), [(9, True), (3, False)])
-def test_what_is_new_is_told_by_the_trajectories_of_the_training_set(explored, trajectories, told):
+@pytest.mark.parametrize(
+    ("trajectories", "form", "told", "compared"),
+    [
+        (9, {"feature_form": FEATURE_FORM}, True, True),
+        (3, {"feature_form": FEATURE_FORM}, False, True),
+        (9, {}, False, False),
+    ],
+    ids=["many trajectories", "few trajectories", "features of an earlier version"],
+)
+def test_what_is_new_is_told_by_a_training_set_that_can_be_compared(explored, trajectories, form, told, compared):
     loop, inputs = explored
     dataset = []
     for number in range(9):
@@ -224,9 +233,13 @@ def test_what_is_new_is_told_by_the_trajectories_of_the_training_set(explored, t
     features = io.BytesIO()
     np.save(features, np.random.default_rng(1).normal(size=(9, features_of_candidates(loop, inputs))))
     files = {stage_files.DATASET: dataset, stage_files.DATASET_FEATURES: features.getvalue()}
-    train = loop.committed({**TRAIN, "training": {"steps": trajectories}}, 1, files, {"error_of_novelty": None})
+    settings = {**TRAIN, "training": {"steps": trajectories + len(form)}}
+    train = loop.committed(settings, 1, files, {"error_of_novelty": 2.0, **form})
     result = loop.run({**EVEN, "representativeFraction": 0.5}, 2, {**inputs, "train": train})
     assert (result.outcome.exploration.novel is not None) == told
+    assert {"novelty" in task for task in loop.load_json(ref(result), "tasks.json")} == {compared}
+    assert (loop.manifest(ref(result)).summary["force_error_bound"] is not None) == compared
+    assert result.outcome.tasks == 8
 
 
 def features_of_candidates(loop: Loop, inputs: dict) -> int:

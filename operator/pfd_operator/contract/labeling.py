@@ -184,6 +184,13 @@ class NoiseCheck(Strict):
     frames: int = Field(
         4, ge=1, le=1000, description="Hold-out frames computed once more, each of them one label. Default 4."
     )
+    farthest: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Frames to train on computed once more in each later iteration, those farthest from what was "
+        "labelled before, each of them one label on top of selection.framesPerIteration; 0: none. Default 1.",
+    )
     settings: dict[str, Any] = Field(
         description="Settings in place of those of the engine, e.g. {cutoffEv: 400, kSpacing: 0.5}."
     )
@@ -227,7 +234,8 @@ class Labeling(LabelPods):
     noise_check: NoiseCheck | None = Field(
         None,
         description="Also label some hold-out frames with tighter settings: the difference is the labels' own noise, "
-        "and model errors below it say nothing. Default: none.",
+        "and model errors below it say nothing. And the newest of the frames to train on: labels far noisier than "
+        "those are remarked. Default: none.",
     )
 
     def tighter(self) -> Engine | None:

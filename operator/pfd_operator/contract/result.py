@@ -72,6 +72,7 @@ class CautionReason(StrEnum):
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     NOT_LEARNED = "TrainingFramesNotLearned"
+    LABELS_NOT_CONVERGED = "LabelsNotConverged"
     UNOBSERVED_ELEMENTS = "UnobservedElements"
     FEW_CANDIDATES = "FewCandidateFrames"
     FEW_STARTS = "FewStartsToLabel"

@@ -159,7 +159,8 @@ class SelectParams(Params):
     apart: Apart = Apart.TRAJECTORIES
     """What decides which of them are the hold-out's, and not AIMD's."""
     noise_frames: int | None = None
-    """Frames out of those chosen that are computed once more by the tighter engine of label."""
+    """Frames out of those chosen that are computed once more by the tighter engine of label: the newest, or an even
+    sample where nothing was labelled before."""
 
 
 class LabelParams(Params):

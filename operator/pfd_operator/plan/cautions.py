@@ -25,6 +25,7 @@ _OF_STAGES = {
     CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SPARSE: StageKind.TRAIN,
     CautionReason.ZERO_OPEN: StageKind.TRAIN,
+    CautionReason.LABELS_NOT_CONVERGED: StageKind.TRAIN,
 }
 """Whose end takes a remark back that is not made again; all others are the recipe's.
 

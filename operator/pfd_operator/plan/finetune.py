@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import HOLDOUT_STRATA, FineTuneJobStatus
+from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (
@@ -88,21 +89,15 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
             case StageKind.EXPLORE:
                 return explored(spec, status, spec.system_names, position.iteration)
             case StageKind.SELECT:
-                noise = spec.labeling.noise_check
-                return selected(
-                    spec,
-                    status,
-                    position.iteration,
-                    spec.aimd if spec.aimd.trajectories else None,
-                    None if noise is None else noise.frames,
-                )
+                aimd = spec.aimd if spec.aimd.trajectories else None
+                return selected(spec, status, position.iteration, aimd, spec.labeling.noise_check)
             case StageKind.LABEL:
                 return LabelParams(
                     engine=spec.labeling.engine,
                     frames_per_pod=spec.labeling.frames_per_pod,
                     timeout_seconds=spec.labeling.timeout_seconds,
                     memory=spec.pods.label.resources.memory_limit,
-                    tighter=None if position.iteration else spec.labeling.tighter(),
+                    tighter=_tighter(spec, position.iteration),
                 )
             case StageKind.TRAIN:
                 return TrainParams(
@@ -189,6 +184,11 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:
     return 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
+
+
+def _tighter(spec: FineTuneJobSpec, iteration: int) -> Engine | None:
+    check = spec.labeling.noise_check
+    return spec.labeling.tighter() if check is not None and (iteration == 0 or check.farthest) else None
 
 
 def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
 from pfd_operator.api.status import LABELS, TASKS, TRAINING_STRUCTURES, JobStatus
+from pfd_operator.contract.labeling import NoiseCheck
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.selection import Aimd, Purpose
@@ -57,9 +58,9 @@ def explored(spec: JobSpec, status: JobStatus, systems: Sequence[str], iteration
 
 
 def selected(
-    spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None = None, noise_frames: int | None = None
+    spec: JobSpec, status: JobStatus, iteration: int, aimd: Aimd | None = None, noise_check: NoiseCheck | None = None
 ) -> SelectParams:
-    """Return what select is told; `aimd` and `noise_frames` are what the hold-out's labels come with."""
+    """Return what select is told; `aimd` is what the hold-out's labels come with."""
     if iteration == 0:
         return SelectParams(
             purpose=purpose_of(iteration),
@@ -67,17 +68,23 @@ def selected(
             representative_fraction=1.0,
             aimd=aimd,
             apart=spec.holdout.apart,
-            noise_frames=noise_frames,
+            noise_frames=None if noise_check is None else noise_check.frames,
         )
+    left, farthest = labels_left(spec, status, iteration), 0 if noise_check is None else noise_check.farthest
+    # each may be labelled twice: of the last labels at least half are of frames to train on
+    most = max(left - farthest, (left + 1) // 2)
+    # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
+    frames = max(1, min(spec.selection.frames_per_iteration, most))
     return SelectParams(
         purpose=purpose_of(iteration),
-        # at least one: a budget lowered after the stage was intended must not make it a stage of nothing
-        frames=max(1, min(spec.selection.frames_per_iteration, labels_left(spec, status, iteration))),
+        frames=frames,
         representative_fraction=spec.selection.representative_fraction,
         novelty=spec.selection.novelty,
         low_energy_fraction=spec.selection.low_energy_fraction,
         close_contact_fraction=spec.selection.close_contact_fraction,
         min_distance_factor=spec.selection.min_distance_factor,
+        # not 0: stages of jobs without a noise check are what they were
+        noise_frames=max(0, min(farthest, left - frames)) or None,
     )
 
 

@@ -15,7 +15,7 @@ from pfd_worker.report.costs import Cost, StageTime
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
 
-BASELINES = ("pretrained", "shifted", "labelNoise")
+BASELINES = ("pretrained", "shifted", "labelNoise", "trainingLabelNoise")
 _VERSION = 1
 
 
@@ -74,8 +74,8 @@ class History:
     """All train stages of a job so far, in order."""
 
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training; and `labelNoise`,
-    its labels against tighter ones, where that was asked for."""
+    """`pretrained` and `shifted`, as `error_report` gives them, on the hold-out, before any training; and, where asked
+    for, `labelNoise`, its labels against tighter ones, and `trainingLabelNoise`, the same of frames trained on."""
     iterations: tuple[IterationRecord, ...] = ()
 
     @property

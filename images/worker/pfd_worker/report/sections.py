@@ -70,18 +70,31 @@ def _label_noise(data: ReportData) -> str:
     noise = data.history.baselines.get("labelNoise")
     if noise is None:
         return ""
+    too_few = " That of the energy is not known: there are too few frames to tell it from the shifts."
+    unknown = "" if "energyRmsePerAtom" in noise else too_few
+    return paragraph(
+        f"Label noise: on {frames_in_words(noise)} the labels differ from those of tighter settings "
+        f"(spec.labeling.noiseCheck) by {_differences(noise)}. Errors below that say nothing of the "
+        f"accuracy.{unknown}{_training_label_noise(data)}",
+        quiet=True,
+    )
+
+
+def _training_label_noise(data: ReportData) -> str:
+    """Say the same of frames trained on, the newest to what was labelled before."""
+    noise = data.history.baselines.get("trainingLabelNoise")
+    if noise is None:
+        return ""
+    frames = f"{noise['frames']} training frame{'' if noise['frames'] == 1 else 's'}"
+    return f" The same on {frames}, the newest of each iteration: {_differences(noise)}."
+
+
+def _differences(noise: dict[str, Any]) -> str:
     energy, virial = noise.get("energyRmsePerAtom"), noise.get("virialRmsePerAtom")
     differences = [f"{number(noise['forceRmse'])} eV/Å in force components"]
     differences += [f"{number(energy)} eV/atom in energy, a constant shift left out"] if energy is not None else []
     differences += [f"{number(virial)} eV/atom in virial"] if virial is not None else []
-    too_few = " That of the energy is not known: there are too few frames to tell it from the shifts."
-    unknown = "" if energy is not None else too_few
-    return paragraph(
-        f"Label noise: on {frames_in_words(noise)} the labels differ from those of tighter settings "
-        f"(spec.labeling.noiseCheck) by {_listed(differences)}. Errors below that say nothing of the "
-        f"accuracy.{unknown}",
-        quiet=True,
-    )
+    return _listed(differences)
 
 
 def _listed(parts: list[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from ase import Atoms
 
 from pfd_operator.contract.result import Reason
+from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
@@ -127,6 +128,14 @@ def _what_to_do(counts: Counter[str], iteration: int) -> str:
 
 def _is_aimd(atoms: Atoms) -> bool:
     return bool(atoms.info["sampling"] == Sampling.AIMD)
+
+
+def tighter_labels(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[Atoms]:
+    """Return the labels of a noise check so far, of all iterations: what is trained on stays, so they do."""
+    new = [atoms for atoms in labels if atoms.info["purpose"] == NOISE]
+    if previous is None or stage_files.TIGHTER not in previous.files:
+        return new
+    return read_frames(context.fetch(previous, stage_files.TIGHTER)) + new
 
 
 def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:

@@ -119,9 +119,14 @@ def _few_starts(aimd: Aimd, dealt: int) -> Caution | None:
 
 
 def once_more(tasks: Sequence[Task], count: int) -> list[Task]:
-    """Return single points that are computed again by tighter settings, spread evenly over those that there are."""
+    """Return single points that are computed again by tighter settings: an even sample, or the newest to the labels.
+
+    Settings that are good for most of the MD are worst where it has left what is known.
+    """
     single = [task for task in tasks if task.aimd is None]
-    return [replace(task, purpose=NOISE) for task in middles(single, min(count, len(single)))]
+    known = [task for task in single if task.novelty is not None]
+    newest = sorted(known, key=lambda task: task.novelty or 0.0, reverse=True)[:count]
+    return [replace(task, purpose=NOISE) for task in newest or middles(single, min(count, len(single)))]
 
 
 def _task(

@@ -13,11 +13,18 @@ from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_operator.kube.resources import in_words
+from pfd_operator.plan.spec_digest import spec_digest
 from tests.unit.operator.plan.plan_answers import errors, good_result, with_errors
-from tests.unit.operator.plan.plan_samples import Run, condition, created, resource
+from tests.unit.operator.plan.plan_samples import NEVER, Run, condition, created, resource
 
 ABINIT = {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}
-CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}
+CHECKED: dict[str, Any] = {
+    "engine": {"xtb": {}},
+    "framesPerPod": 2,
+    "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}},
+}
+
+FEWER = {"farthest": 0}
 
 
 def noisy(force: float) -> Any:
@@ -61,8 +68,11 @@ def test_settings_that_are_no_tighter_ones_are_refused_where_they_are_written(
     assert f"spec.noiseCheck.settings{words}" in in_words(refused.value).split("; ")
 
 
-def test_only_the_stages_of_the_holdout_are_told_of_it() -> None:
-    run = Run(resource(labeling=CHECKED))
+@pytest.mark.parametrize(("check", "later"), [({}, (1, True)), ({"farthest": 3}, (3, True)), (FEWER, (None, False))])
+def test_the_holdout_is_asked_for_it_and_later_the_newest_frames(
+    check: dict[str, Any], later: tuple[int | None, bool]
+) -> None:
+    run = Run(resource(labeling=CHECKED | {"noiseCheck": CHECKED["noiseCheck"] | check}))
     asked = []
     for iteration in (0, 1):
         select = run.until(iteration, StageKind.SELECT).spec.params
@@ -70,7 +80,33 @@ def test_only_the_stages_of_the_holdout_are_told_of_it() -> None:
         assert isinstance(select, SelectParams)
         assert isinstance(label, LabelParams)
         asked.append((select.noise_frames, label.tighter is not None))
-    assert asked == [(2, True), (None, False)]
+    assert asked == [(2, True), later]
+
+
+@pytest.mark.parametrize(
+    ("left", "frames", "twice"), [(1, 1, None), (2, 1, 1), (3, 2, 1), (4, 2, 2), (5, 3, 2), (9, 3, 2)]
+)
+def test_frames_and_what_is_labelled_twice_of_them_are_no_more_than_the_labels_left(
+    left: int, frames: int, twice: int | None
+) -> None:
+    check = {"noiseCheck": CHECKED["noiseCheck"] | {"farthest": 2}}
+    run = Run(resource(labeling=CHECKED | check, convergence=NEVER, budget={"maxIterations": 9, "maxLabels": 9 + left}))
+    params = run.until(2, StageKind.SELECT).spec.params
+    assert isinstance(params, SelectParams)
+    assert (params.frames, params.noise_frames) == (frames, twice)
+
+
+def test_a_job_of_before_goes_on_with_it() -> None:
+    """Its spec is the same, and so are the stages of its hold-out: they are found."""
+    given = resource(labeling=CHECKED)
+    named = resource(labeling=CHECKED | {"noiseCheck": CHECKED["noiseCheck"] | {"farthest": 1}})
+    assert spec_digest(given.spec) == spec_digest(named.spec)
+    digests = []
+    for check in ({}, FEWER):
+        run = Run(resource(labeling=CHECKED | {"noiseCheck": CHECKED["noiseCheck"] | check}))
+        run.until(1, StageKind.SELECT)
+        digests.append([record.digest for record in run.status.stages])
+    assert digests[0] == digests[1]
 
 
 def test_stages_of_a_job_without_it_are_what_they_were() -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.errors import energy_rmse_per_atom, summarise
-from pfd_worker.evaluation.noise import label_noise
+from pfd_worker.evaluation.noise import label_noise, not_converged, training_noise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import labelled
 
@@ -62,3 +63,76 @@ def test_no_more_frames_than_shifts_tell_nothing_of_the_energy(contents):
     assert metrics.force_rmse == pytest.approx(0.0)
     report = error_report(errors, seed=1)
     assert "energyRmsePerAtom" not in report and report["energyRmsePerAtomShiftRemoved"] is None
+
+
+TIGHT = [label(n, "noise", -72.0 - n + 0.04 * (-1) ** n, 0.1 + 0.03 * (-1) ** n, np.eye(3) + 0.16) for n in range(4)]
+"""Of the hold-out: 0.03 eV/Å, 0.0058 eV and 0.02 eV of virial per atom off."""
+MODEL = ErrorMetrics(frames=16, force_rmse=0.06, energy_rmse_per_atom=0.003, virial_rmse_per_atom=0.02)
+BROKEN = {"energy": 0.3, "force": 0.39, "virial": 2.4}
+
+
+def trained_on(seed=20, energy=0.0, force=0.0, virial=0.0):
+    """Two labels of a frame, the one trained on so far off, in eV and eV/Å: the whole energy and each of the others."""
+    kept = label(seed, "training", -50.0 + energy, 0.1 + force, np.eye(3) + virial)
+    kept.info |= {"trajectory": f"i001-training-silicon-s0-600K-10000bar-r{seed}", "step": 280}
+    tight = label(seed, "noise", -82.0, 0.1, np.eye(3))
+    tight.info["trajectory"] = kept.info["trajectory"]
+    return kept, tight
+
+
+def remark(*frames, model=MODEL, holdout=HOLDOUT, tight=TIGHT):
+    labels = [*tight, *(tighter for _, tighter in frames)]
+    checked = training_noise(labels, [kept for kept, _ in frames], holdout)
+    assert len(checked) == len(frames)
+    return not_converged(checked, label_noise(labels, holdout), model)
+
+
+def test_of_a_label_trained_on_the_shift_of_the_hold_out_is_no_error():
+    kept, tight = trained_on(energy=0.3)
+    ((frame, error),) = training_noise([*TIGHT, tight], [kept], HOLDOUT)
+    assert frame is kept
+    assert error.energy_ev == pytest.approx(0.3)
+    germanium = alloy(21, "training", -50.0, 4)
+    ((_, error),) = training_noise([*TIGHT, alloy(21, "noise", -80.0, 4)], [germanium], HOLDOUT)
+    assert error.energy_ev is None, "no frame of the hold-out tells germanium's shift"
+    assert training_noise([tight], [kept], HOLDOUT)[0][1].energy_ev is None
+
+
+@pytest.mark.parametrize("quantity", BROKEN)
+def test_a_label_far_noisier_than_those_of_the_hold_out_is_named_with_what_to_do(quantity):
+    said = remark(trained_on(19), trained_on(20, **{quantity: BROKEN[quantity]}))
+    assert said.reason == "LabelsNotConverged"
+    told = {"force": "0.39 eV/Å (hold-out 0.03)", "energy": "0.037 eV/atom (hold-out 0.0058)"}
+    told["virial"] = "0.3 eV/atom virial (hold-out 0.02)"
+    assert said.message == (
+        "1 of 2 labels compared with tighter ones are far off. Worst: "
+        f"i001-training-silicon-s0-600K-10000bar-r20, step 280, by {told[quantity]}. "
+        "Tighten labeling.engine in a new job, or keep MD from there: lower temperatures or perturb.strain"
+    )
+
+
+def test_all_that_is_off_fits_into_a_remark():
+    said = remark(trained_on(**BROKEN)).message
+    assert "0.39 eV/Å" in said and "0.037 eV/atom" in said and "0.3 eV/atom virial" in said
+    assert "[…]" not in said
+
+
+@pytest.mark.parametrize(
+    ("off", "model"),
+    [
+        ({"energy": 0.1, "force": 0.09, "virial": 0.3}, MODEL),
+        # 3 times what the hold-out has would be so far; of four frames, sound ones may be
+        ({"energy": 0.18}, MODEL),
+        ({"force": 0.39}, MODEL.model_copy(update={"force_rmse": 0.4})),
+        ({}, ErrorMetrics(frames=16, force_rmse=0.0)),
+    ],
+)
+def test_what_chance_makes_or_the_model_errs_by_is_not_remarked(off, model):
+    assert remark(trained_on(**off), model=model) is None
+
+
+def test_without_pairs_of_the_hold_out_or_with_equal_ones_nothing_is_called_not_converged():
+    assert remark(trained_on(force=1.0), tight=[]) is None
+    same = [label(n, "noise", -40.0 - n, 0.1, np.eye(3)) for n in range(4)]
+    assert remark(trained_on(), tight=same, model=ErrorMetrics(frames=4, force_rmse=0.0)) is None
+    assert remark(trained_on(force=0.1), tight=same) is not None

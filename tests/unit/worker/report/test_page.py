@@ -199,6 +199,17 @@ def test_the_noise_of_labels_is_told_where_it_is_known(report, page):
     assert "in energy, a constant shift" not in text
 
 
+def test_the_noise_of_labels_trained_on_is_told_beside_it(report):
+    noise = {**report.history.baselines["pretrained"], "frames": 4, "forceRmse": 0.0312}
+    trained_on = {"frames": 1, "forceRmse": 0.39, "virialRmsePerAtom": 0.3}
+    history = History({"labelNoise": noise, "trainingLabelNoise": trained_on}, report.history.iterations)
+    text = ParsedPage(sections.summary(dataclasses.replace(report, history=history))).text
+    words = (
+        "The same on 1 training frame, the newest of each iteration: 0.390 eV/Å in force components, and 0.300 eV/atom"
+    )
+    assert words in text
+
+
 def test_a_report_without_baselines_or_training_frames_still_shows_the_model(report):
     history = History({}, report.history.iterations)
     bare = dataclasses.replace(report, history=history, features=None, dynamics=None)

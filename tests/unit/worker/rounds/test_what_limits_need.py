@@ -8,6 +8,7 @@ import pytest
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
+from pfd_operator.contract.result import CautionReason
 from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
@@ -16,6 +17,8 @@ from pfd_worker.training.runner import Trained
 from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
 from tests.unit.worker.stages.label_tasks import crystals
 from tests.unit.worker.stages.loop import Loop, measured, ref
+
+LATER = {"frames": 8, "representativeFraction": 1, "noiseFrames": 1}
 
 
 class RoundWithNothingLeftToTrain(UntrainedRound):
@@ -32,12 +35,13 @@ def rounds(tmp_path_factory):
     prepare = prepared(loop)
     start = {"frames": 8, "representativeFraction": 1, "aimd": {"trajectories": 2, "steps": 6}, "noiseFrames": 8}
     first = iteration(loop, 0, prepare, start, None)
-    second = iteration(loop, 1, prepare, {"frames": 8, "representativeFraction": 1}, ref(first))
-    return loop, first, second
+    second = iteration(loop, 1, prepare, LATER, ref(first))
+    third = iteration(loop, 2, prepare, LATER, ref(second))
+    return loop, first, second, third
 
 
 def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(rounds):
-    _, first, _ = rounds
+    _, first, *_ = rounds
     assert measured(first) == {"pretrained", "shifted", "label_noise", "holdout", "best"}
     noise = first.outcome.errors.label_noise
     assert (noise.frames, first.outcome.errors.holdout.frames, first.outcome.training_frames) == (8, 8, 12)
@@ -46,7 +50,7 @@ def test_the_first_round_tells_the_noise_of_labels_and_trains_on_none_of_them(ro
 
 
 def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
-    loop, first, second = rounds
+    loop, first, second, _ = rounds
     assert first.outcome.exploration.novel is None, "nothing was labelled before"
     found = second.outcome
     # two trajectories of AIMD are too few to tell what is new to them
@@ -60,7 +64,32 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     assert found.worst_strata.prequential.energy is not None, "4 frames in each stratum"
     history = loop.load_json(ref(second), "history.json")
     assert history["iterations"][1]["exploration"] == found.exploration.to_json()
-    assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise"}
+    assert set(history["baselines"]) == {"pretrained", "shifted", "labelNoise", "trainingLabelNoise"}
+
+
+def test_later_rounds_tell_the_noise_of_the_newest_labels_and_train_on_none_of_the_tighter(rounds):
+    loop, first, second, _ = rounds
+    assert "label_noise" not in measured(second), "it is of the hold-out, which stays"
+    assert second.outcome.training_frames == 12 + 8
+    baselines = loop.load_json(ref(second), "history.json")["baselines"]
+    assert baselines["labelNoise"] == loop.load_json(ref(first), "history.json")["baselines"]["labelNoise"]
+    noise = baselines["trainingLabelNoise"]
+    assert noise["frames"] == 1 and noise["forceRmse"] > 0
+    assert "energyRmsePerAtom" in noise, "pairs of the round before tell the shift"
+
+
+def not_converged(result):
+    return [each.message for each in result.cautions if each.reason is CautionReason.LABELS_NOT_CONVERGED]
+
+
+def test_labels_that_are_not_converged_are_remarked_for_as_long_as_they_are_trained_on(rounds):
+    *_, second, third = rounds
+    # the model is the tighter engine: it errs by no more than the hold-out's noise
+    ((found,), (still,)) = not_converged(second), not_converged(third)
+    assert found.startswith("1 of 1 labels") and still.startswith("1 of 2 labels")
+    assert all(
+        "i001-training-copper-s0-600K-r0, step 55, by 0.0047 eV/Å (hold-out 0.0011)" in each for each in (found, still)
+    )
 
 
 def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):

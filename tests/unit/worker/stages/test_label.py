@@ -6,6 +6,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +71,13 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
 def test_frames_of_a_noise_check_are_spread_over_the_single_points(count, chosen):
     more = once_more([*(single_point(number) for number in range(6)), aimd(6, 4)], count)
     assert [(item.aimd, item.frame, item.purpose) for item in more] == [(None, n, "noise") for n in chosen]
+
+
+def test_of_frames_to_train_on_a_noise_check_takes_the_newest():
+    novelties = {0: 0.2, 1: None, 2: 0.9, 3: 0.5}
+    tasks = [replace(single_point(number), novelty=novelty) for number, novelty in novelties.items()]
+    assert [[item.frame for item in once_more([*tasks, aimd(4, 4)], count)] for count in range(3)] == [[], [2], [2, 3]]
+    assert [item.frame for item in once_more(tasks, 9)] == [2, 3, 0]
 
 
 def test_the_same_stage_of_another_job_pays_nothing(tmp_path):

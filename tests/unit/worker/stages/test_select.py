@@ -12,6 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
+from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames, reference_cell
@@ -225,6 +226,25 @@ def test_close_contacts_that_can_be_made_stay_when_others_cannot(explored, monke
 )
 def test_what_is_new_is_told_by_a_training_set_that_can_be_compared(explored, trajectories, form, told, compared):
     loop, inputs = explored
+    train = labelled_before(loop, inputs, trajectories, form)
+    result = loop.run({**EVEN, "representativeFraction": 0.5}, 2, {**inputs, "train": train})
+    assert (result.outcome.exploration.novel is not None) == told
+    assert {"novelty" in task for task in loop.load_json(ref(result), "tasks.json")} == {compared}
+    assert (loop.manifest(ref(result)).summary["force_error_bound"] is not None) == compared
+    assert result.outcome.tasks == 8
+
+
+def test_the_newest_of_the_frames_to_train_on_are_labelled_twice(explored):
+    loop, inputs = explored
+    train = labelled_before(loop, inputs, 2, {"feature_form": FEATURE_FORM})
+    result = loop.run({**EVEN, "noiseFrames": 2}, 2, {**inputs, "train": train})
+    *tasks, first, second = loop.load_json(ref(result), "tasks.json")
+    assert (result.outcome.labels, len(tasks)) == (10, 8)
+    newest = sorted(tasks, key=lambda task: task["novelty"], reverse=True)[:2]
+    assert [first, second] == [{**task, "purpose": "noise"} for task in newest]
+
+
+def labelled_before(loop: Loop, inputs: dict, trajectories: int, form: dict) -> StageRef:
     dataset = []
     for number in range(9):
         dataset.append(bulk("Cu", cubic=True))
@@ -234,12 +254,7 @@ def test_what_is_new_is_told_by_a_training_set_that_can_be_compared(explored, tr
     np.save(features, np.random.default_rng(1).normal(size=(9, features_of_candidates(loop, inputs))))
     files = {stage_files.DATASET: dataset, stage_files.DATASET_FEATURES: features.getvalue()}
     settings = {**TRAIN, "training": {"steps": trajectories + len(form)}}
-    train = loop.committed(settings, 1, files, {"error_of_novelty": 2.0, **form})
-    result = loop.run({**EVEN, "representativeFraction": 0.5}, 2, {**inputs, "train": train})
-    assert (result.outcome.exploration.novel is not None) == told
-    assert {"novelty" in task for task in loop.load_json(ref(result), "tasks.json")} == {compared}
-    assert (loop.manifest(ref(result)).summary["force_error_bound"] is not None) == compared
-    assert result.outcome.tasks == 8
+    return loop.committed(settings, 1, files, {"error_of_novelty": 2.0, **form})
 
 
 def features_of_candidates(loop: Loop, inputs: dict) -> int:

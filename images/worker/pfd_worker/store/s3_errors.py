@@ -117,8 +117,8 @@ def _refused(error: ClientError, where: str, address: str) -> StageError:
         # a proxy says so for the seconds in which its route is drawn anew, and for good where nothing is behind it
         return transient(
             Reason.STORE_UNAVAILABLE,
-            f"{where} answers for {address} as a proxy or web server does that knows no S3 store there: {error}. "
-            "If it stays so, correct the endpoint in spec.artifacts.s3.",
+            f"{where} answers for {address} with HTTP status 404 and no word of S3's, as a proxy or web server does "
+            "that knows no store there. If it stays so, correct the endpoint in spec.artifacts.s3.",
         )
     if code in _MAY_PASS or status in _MAY_PASS_STATUSES or not 300 <= status < 500:
         return transient(Reason.STORE_UNAVAILABLE, f"{where} cannot serve {address} now: {error}")

@@ -234,7 +234,8 @@ class LabelDesk:
         records = [self.records[key] for key in dict.fromkeys(entry.key for entry in self.entries)]
         books = [record.cost for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
-        standing = sum(record.labels for record in records if not record.stage)
+        # of each task, as they are asked for
+        standing = sum(entry.task.labels for entry in self.entries if not self.records[entry.key].stage)
         return label_output(self.context, frames, failures, books, standing, reused)
 
     def _take_stored(self, entry: Entry) -> bool:

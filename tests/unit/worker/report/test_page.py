@@ -170,9 +170,9 @@ def test_the_best_is_named_whichever_iteration_it_is_of():
 
 def test_what_was_expected_of_md_stands_beside_what_was_found(page):
     header = next(number for number, row in enumerate(page.rows) if row[0].strip() == "iteration")
-    expected = [row[6].strip() for row in page.rows[header : header + 4]]
+    expected = [row[7].strip() for row in page.rows[header : header + 4]]
     assert expected == ["expected of MD force RMSE below, eV/Å", "–", "–", "0.158 0.0316 – 0.316"]
-    new, exploded = ([row[n].strip() for row in page.rows[header : header + 4]] for n in (7, 8))
+    new, exploded = ([row[n].strip() for row in page.rows[header : header + 4]] for n in (8, 9))
     assert new == ["MD frames new to the labels before", "–", "50 % 60 of 120", "25 % 30 of 120"]
     assert exploded == ["MD exploded of all trajectories", "–", "–", "–"]
     report = sample_report()

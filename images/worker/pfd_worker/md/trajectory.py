@@ -25,8 +25,8 @@ HOT_FACTOR = 5.0
 HOT_MARGIN_KELVIN = 3000.0
 """A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
 ENERGY_DEVIATION_EV_PER_ATOM = 3.0
-"""From the start, besides the 3/2 kT that a cold crystal takes up: into a hole MD may fall so slowly that the
-thermostat keeps it cool."""
+"""From the start, besides the 3/2 kT that a cold crystal takes up and what pressure does: into a hole MD may fall so
+slowly that the thermostat keeps it cool."""
 
 
 @dataclass
@@ -68,9 +68,11 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms)
     return geometry_fault(atoms, min_distance_factor, start)
 
 
-def _energy_fault(atoms: Atoms, begun_ev: float, task: MdTask) -> str | None:
+def _energy_fault(atoms: Atoms, begun_ev: float, task: MdTask, start: Atoms) -> str | None:
     deviation = (atoms.get_potential_energy() - begun_ev) / len(atoms)
-    limit = ENERGY_DEVIATION_EV_PER_ATOM + 1.5 * units.kB * task.temperature_kelvin
+    # a bound: where a cell shrinks at once, the thermostat takes part of this away as heat
+    work = abs((task.pressure_bar or 0.0) * units.bar * (atoms.cell.volume - start.cell.volume)) / len(atoms)
+    limit = ENERGY_DEVIATION_EV_PER_ATOM + 1.5 * units.kB * task.temperature_kelvin + work
     if abs(deviation) <= limit:
         return None
     return f"the energy is {deviation:+.1f} eV per atom from that of its start, more than {limit:.1f}"
@@ -199,7 +201,7 @@ def run_trajectory(
         to_sample = task.sample_every - outcome.steps_done % task.sample_every
         chunk = min(stride, to_sample, task.steps - outcome.steps_done)
         outcome.reason = advance(dynamics, chunk, task, min_distance_factor, start)
-        outcome.reason = outcome.reason or _energy_fault(atoms, begun_ev, task)
+        outcome.reason = outcome.reason or _energy_fault(atoms, begun_ev, task, start)
         outcome.steps_done += chunk
         if outcome.reason is not None:
             outcome.exploded_at_step = outcome.steps_done

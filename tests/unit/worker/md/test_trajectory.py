@@ -199,6 +199,13 @@ def test_a_hot_trajectory_may_take_up_what_is_thermal(copper):
     assert [outcome.exploded_at_step for outcome in ends] == [40, None]
 
 
+def test_work_of_the_pressure_is_no_explosion(copper):
+    outcome = run(copper, task(Ensemble.NPT, kelvin=300, bar=1e6, steps=300))
+    assert outcome.reason is None and outcome.frames[-1].get_volume() < 0.6 * copper.get_volume()
+    fallen = run(copper, task(Ensemble.NPT, kelvin=300, bar=1.0), Sinks())
+    assert fallen.exploded_at_step == 40, "there is no work to speak of at ambient pressure"
+
+
 def test_the_last_sound_frame_is_kept_though_it_is_no_sample(copper):
     outcome = run(copper, task(steps=2000, every=1000), Breaks())
     (frame,) = outcome.frames

@@ -109,12 +109,11 @@ def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection
 def _few_starts(aimd: Aimd, dealt: int) -> Caution | None:
     if dealt == aimd.trajectories:
         return None
-    times = math.ceil(10 * aimd.trajectories / dealt) / 10
     return Caution(
         reason=CautionReason.FEW_STARTS,
         message=f"{dealt} of {aimd.trajectories} starts are labelled (spec.aimd.trajectories), from which the first "
-        "model learns: there are no more, since none is labelled twice, and some of each structure's perturb.count are "
-        f"kept for the hold-out. In a new job ask for {times:g} times the perturb.count, or for fewer trajectories",
+        "model learns: there are no more, since none is labelled twice. In a new job enlarge perturb.count (a quarter, "
+        "but at least one, may be kept for the hold-out: with 1, take 3 or more), or ask for fewer trajectories",
     )
 
 

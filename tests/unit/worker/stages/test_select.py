@@ -119,7 +119,7 @@ def test_trajectories_of_one_step_are_no_more_than_there_are_starts(explored):
     (caution,) = asked[1].cautions
     assert (caution.reason, asked[2].cautions) == (CautionReason.FEW_STARTS, [])
     assert caution.message.startswith("3 of 5 starts are labelled (spec.aimd.trajectories)")
-    assert caution.message.endswith("ask for 1.7 times the perturb.count, or for fewer trajectories"), "whole"
+    assert caution.message.endswith("with 1, take 3 or more), or ask for fewer trajectories"), "whole"
 
 
 def test_iterations_go_on_through_the_starts(explored):

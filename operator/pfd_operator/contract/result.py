@@ -70,6 +70,7 @@ class CautionReason(StrEnum):
     """What works, but should be known."""
 
     SHORT_CELLS = "CellsShorterThanTwiceTheCutoff"
+    SHORT_CELLS_OF_STUDENT = "CellsShortForStudent"
     LIMIT_BELOW_NOISE = "LimitBelowLabelNoise"
     NOT_LEARNED = "TrainingFramesNotLearned"
     LABELS_NOT_CONVERGED = "LabelsNotConverged"

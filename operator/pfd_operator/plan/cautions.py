@@ -21,6 +21,7 @@ _OF_STAGES = {
     CautionReason.FEW_STARTS: StageKind.PREPARE,
     CautionReason.LONG_TIMESTEP: StageKind.EXPLORE,
     CautionReason.FEW_CANDIDATES: StageKind.SELECT,
+    CautionReason.SHORT_CELLS_OF_STUDENT: StageKind.TRAIN,
     CautionReason.HOLD_OUT_GIVEN: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
     CautionReason.HOLD_OUT_SPARSE: StageKind.TRAIN,

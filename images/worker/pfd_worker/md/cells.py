@@ -34,7 +34,9 @@ def height(atoms: Atoms) -> float:
     return float(cell_heights(atoms)[atoms.pbc].min(initial=np.inf))
 
 
-def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
+def short_cells(
+    frames: Sequence[Atoms], cutoff: float, reason: CautionReason = CautionReason.SHORT_CELLS
+) -> Caution | None:
     """Return which systems have cells shorter than twice the cutoff; None if none has.
 
     Parameters
@@ -43,6 +45,8 @@ def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
         With the name of their system in `info`.
     cutoff
         Of the model, in Å; 0 if it is not known.
+    reason
+        Of the remark: each stage that makes one takes back its own.
     """
     shortest: dict[str, float] = {}
     for atoms in frames:
@@ -56,4 +60,4 @@ def short_cells(frames: Sequence[Atoms], cutoff: float) -> Caution | None:
         f"cells shorter than twice the model's cutoff of {cutoff:g} Å: {named}. It works, but MD in them has "
         "finite-size effects (phonons, melting, diffusion): check with perturb.supercell"
     )
-    return Caution(reason=CautionReason.SHORT_CELLS, message=message)
+    return Caution(reason=reason, message=message)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ase import Atoms
 
 from pfd_operator.contract.distill import StartFrom
-from pfd_operator.contract.result import Caution, Reason
+from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_worker.errors import user_error
 from pfd_worker.md.cells import short_cells
 from pfd_worker.models.base import AtomisticModel
@@ -61,7 +61,7 @@ class StudentRound(Round):
 
     def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""
-        return short_cells(dataset, model.cutoff)
+        return short_cells(dataset, model.cutoff, CautionReason.SHORT_CELLS_OF_STUDENT)
 
     @property
     def earlier_models(self) -> int:

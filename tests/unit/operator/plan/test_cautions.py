@@ -91,6 +91,22 @@ def test_what_starts_lack_stays_remarked_until_they_are_made_again(reason: Cauti
     assert run.status.cautions == {}
 
 
+def test_cells_that_are_no_longer_short_for_the_student_leave_what_is_said_of_the_teacher() -> None:
+    of_teacher = Caution(reason=CautionReason.SHORT_CELLS, message="silicon 5.4 Å, diamond 3.6 Å")
+    of_student = Caution(reason=CautionReason.SHORT_CELLS_OF_STUDENT, message="diamond 3.4 Å")
+    said = {StageKind.PREPARE: [of_teacher], StageKind.TRAIN: [of_student]}
+    run = Run(distill_resource(budget={"maxIterations": 1}))
+    run.answer = lambda spec, reused=False: good_result(spec, reused).model_copy(
+        update={"cautions": said.get(spec.stage, [])}
+    )
+    run.to_the_end()
+    assert run.status.cautions == {each.reason: each.message for each in (of_teacher, of_student)}
+    del said[StageKind.TRAIN]
+    run.edit(restart={"fromIteration": 1, "id": "again"})
+    run.to_the_end()
+    assert run.status.cautions == {of_teacher.reason: of_teacher.message}
+
+
 @pytest.mark.parametrize(
     ("own", "limit", "said"),
     [(0.304, 0.03, True), (0.304, 0.35, False), (0.02, 0.03, False)],

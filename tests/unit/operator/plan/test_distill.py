@@ -380,7 +380,7 @@ def test_a_hold_out_larger_than_all_frames_of_the_md_is_refused_where_the_system
 
 
 def test_a_caution_of_a_stage_becomes_a_condition_and_is_told_once() -> None:
-    caution = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …: diamond 5.4 Å")
+    caution = Caution(reason=CautionReason.SHORT_CELLS_OF_STUDENT, message="cells shorter than …: diamond 5.4 Å")
 
     def warned(spec: StageSpec, reused: bool = False) -> StageResult:
         result = good_result(spec, reused)

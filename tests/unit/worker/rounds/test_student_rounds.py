@@ -110,6 +110,13 @@ def test_a_student_that_is_worse_on_every_frame_is_not_kept_by_however_little(jo
     assert preferred == [1, 1, 3, 4, 4, 4, 7]
 
 
+def test_cells_short_for_the_student_are_remarked_by_a_reason_of_its_own(job, monkeypatch):
+    assert job.round(0.1).cautions == []
+    monkeypatch.setattr(CalculatorModel, "cutoff", 100.0)
+    (caution,) = job.round(0.1).cautions
+    assert caution.reason == "CellsShortForStudent" and "cutoff of 100 Å: copper" in caution.message
+
+
 def given_rounds(job, *errors):
     """Iterations that are preferred of students with such force and energy errors, which scatter over trajectories."""
     rng, preferred = np.random.default_rng(0), []

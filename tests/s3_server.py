@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3.session
 import botocore.session
@@ -67,10 +68,11 @@ def description_read_once() -> Iterator[None]:
     loader = botocore.session.get_session().get_component("data_loader")
     session = boto3.session.Session
 
-    def with_loader(**keys: str) -> boto3.session.Session:
+    def with_loader(**options: Any) -> boto3.session.Session:
         core = botocore.session.get_session()
         core.register_component("data_loader", loader)
-        return session(botocore_session=core, **keys)
+        # another fixture may have done the same before
+        return session(**{"botocore_session": core, **options})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("boto3.session.Session", with_loader)

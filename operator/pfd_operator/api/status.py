@@ -114,8 +114,15 @@ class StageRecord(Strict):
     attempts: int
     seconds: int = Field(description="Wall time from intent to outcome, in s.")
     reused: bool = Field(False, description="Its results were in the store already.")
+
+
+class Labelling(Strict):
+    """The label stage of an iteration, under way or ended: what of its labels stands."""
+
+    digest: str = Field(description="Digest it was planned with, shortened.")
     labels_by: str | None = Field(None, description="Digest of what makes its labels, whatever time and memory it has.")
-    lacks: int | None = Field(None, description="Labels asked of it that may be paid for again when it is done again.")
+    lacks: int | None = Field(None, description="Labels that another with the same engine may pay for, if any.")
+    again: int | None = Field(None, description="Labels that the same may pay for when it is asked for again, if any.")
 
 
 class IterationRecord(Strict):
@@ -199,9 +206,7 @@ class JobStatus(Strict):
     paid_when_first_begun: dict[int, int] = Field(
         {}, alias="again", description="Labels paid in all when iterations that a restart does again first began."
     )
-    tried_again: dict[int, int] = Field(
-        {}, description="Labels that failed in iterations that a restart does again, and may be paid for again."
-    )
+    labelled: dict[int, Labelling] = Field({}, description="Label stages, by iteration.")
     training_errors: Errors | None = Field(
         None, description="Of the newest model, on a sample of the frames that it was trained on."
     )

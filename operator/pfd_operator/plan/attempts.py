@@ -7,6 +7,7 @@ from pfd_operator.api.status import ActiveStage, ActiveState
 from .budget import gpu_seconds
 from .draft import Draft
 from .jobs import hung_since, is_live
+from .labelling import note_asked
 from .names import job_name
 from .planned import ask_for_job
 from .recipe import Position, position_of
@@ -58,6 +59,7 @@ def _intend(draft: Draft, position: Position, attempt: int) -> None:
         succeeded_indexes=stage.done_before(before),
     )
     draft.set(active=intended)
+    note_asked(draft, stage)
     ask_for_job(draft, stage)
 
 

@@ -13,10 +13,11 @@ from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
 from .jobs import Success, end_of, first_start, hung_since, with_pods_seen
+from .labelling import note_heard, note_labelled
 from .observed import ObservedJob
 from .outcome import add_record, take_labels
 from .recipe import position_of
-from .redone import asks_too_much, select_anew, with_labels
+from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail, failures_with
 
 
@@ -79,6 +80,7 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         told=with_pods_seen(active.told, job),
         gone_pods_seconds=max(active.gone_pods_seconds, round(job.gone_pods_seconds)),
     )
+    note_heard(draft)
     active = draft.running
     if job.completions is not None and job.completions > 1:
         draft.set(progress=f"{job.succeeded_indexes}/{job.completions}")
@@ -106,7 +108,7 @@ def _record(draft: Draft, success: Success) -> None:
     draft.status = draft.recipe.take(draft.spec, draft.status, position, success.results)
     if active.stage is StageKind.SELECT and not reused:
         # other frames than when it was first done, if it was: from here on labels are new ones
-        draft.set(paid_when_first_begun={}, tried_again={})
+        draft.set(paid_when_first_begun={})
     draft.set(
         active=None,
         progress="",
@@ -122,7 +124,8 @@ def _record(draft: Draft, success: Success) -> None:
         seconds=max(0, seconds),
         reused=reused,
     )
-    draft.status = add_record(draft.status, with_labels(draft, record, active.told))
+    draft.status = add_record(draft.status, record)
+    note_labelled(draft, record, active.told)
     if success.lacking is not None:
         words = f"{position} {_lacks(success, job)}; of one: {success.lacking.message}"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, words, warning=True)

@@ -17,6 +17,7 @@ from .budget import (
 )
 from .conditions import find_condition
 from .draft import Draft
+from .labelling import ending_at
 from .recipe import Ending, Hindrance, position_of
 from .retry import too_little_left
 from .teacher import taken_over
@@ -82,7 +83,7 @@ def reopen(draft: Draft) -> None:
     )
     attempted = status.active is not None
     position = position_of(status.active) if status.active is not None else draft.recipe.next(draft.spec, status)
-    ending = draft.recipe.ending(draft.spec, reopened, position, attempted)
+    ending = ending_at(draft, reopened, position, attempted)
     if status.phase is Phase.CANCELLED:
         still = draft.spec.stop is Stop.NOW or (draft.spec.stop is not None and not attempted)
     else:

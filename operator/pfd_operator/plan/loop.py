@@ -13,6 +13,7 @@ from .distill import DISTILL
 from .draft import Draft
 from .finetune import FINE_TUNE
 from .follow import follow
+from .labelling import ending_at
 from .lifecycle import begin, obey, reopen
 from .observed import Observed
 from .outdated import replace_outdated
@@ -86,7 +87,7 @@ def _advance(draft: Draft) -> None:
 
 def _go_on(draft: Draft, active: ActiveStage | None) -> None:
     position = position_of(active) if active is not None else draft.recipe.next(draft.spec, draft.status)
-    ending = draft.recipe.ending(draft.spec, draft.status, position, attempted=active is not None)
+    ending = ending_at(draft, draft.status, position, attempted=active is not None)
     if ending is not None:
         draft.end(ending.phase, ending.reason, ending.message, ending.ready)
     elif active is None:

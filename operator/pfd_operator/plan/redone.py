@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pfd_operator.api.conditions import OperatorReason
-from pfd_operator.api.status import LABELS, ActiveState, JobStatus, StageRecord, Told
+from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import labels_left
 from .draft import Draft
 from .jobs import Success
+from .labelling import is_same, made_alike
 from .outcome import found_by
 from .recipe import Position, position_of
 
@@ -29,37 +28,6 @@ def paid_when_first_begun(draft: Draft, rewound: JobStatus, iteration: int) -> d
         return {}
     paid = _paid_at_first(draft.status, iteration)
     return paid if all_that_follows else {iteration: paid[iteration]}
-
-
-def tried_again(status: JobStatus, again: Mapping[int, int]) -> dict[int, int]:
-    """Return how many labels iterations that are done again may pay for again, of those that have any.
-
-    Whether what failed is tried again is for the store to say, where other jobs share it.
-
-    Parameters
-    ----------
-    again
-        The labels that were paid when these iterations first began.
-    """
-    lacking = status.tried_again | {
-        each.iteration: each.lacks or 0 for each in status.stages if each.stage is StageKind.LABEL
-    }
-    done_again = range(min(again), max(again) + 1) if again else ()
-    return {number: labels for number, labels in lacking.items() if labels and number in done_again}
-
-
-def with_labels(draft: Draft, record: StageRecord, told: Told) -> StageRecord:
-    """Return the record of a finished stage with what decides, when it is done again, which labels it pays for."""
-    if record.stage is not StageKind.LABEL:
-        return record
-    now = draft.planned(Position(record.iteration, record.stage))
-    return record.model_copy(
-        update={
-            "lacks": max(0, draft.status.counts.get(LABELS, 0) - told.labels) or None,
-            # of an attempt that was asked for with other settings than those of now it is not known
-            "labels_by": now.labels_by if now.digest == _asked(record) else None,
-        }
-    )
 
 
 def missing_labels(draft: Draft, proposed: JobStatus) -> str | None:
@@ -102,7 +70,7 @@ def select_anew(draft: Draft, known_before: int) -> None:
     known_before
         Labels that were known to be paid for before the selection told its count.
     """
-    draft.set(paid_when_first_begun={}, tried_again={})
+    draft.set(paid_when_first_begun={})
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     counted = draft.status.labels.paid
     why = f"{counted} are paid for, not {known_before}" if counted > known_before else "the budget was lowered since"
@@ -135,25 +103,22 @@ def _is_found(draft: Draft, rewound: JobStatus, iteration: int) -> tuple[bool, b
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
     inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
     paid = _paid_at_first(draft.status, iteration)
-    asked = {stage: _asked(record) for stage, record in records.items()}
+    asked = {stage: record.asked or record.digest for stage, record in records.items()}
     if draft.active is not None and draft.active.iteration == iteration:
         asked[draft.active.stage] = draft.active.digest
+    # whether it ended, failed, is under way, or was not begun again yet
+    labelling = draft.status.labelled.get(iteration)
     for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):
-        if stage not in asked:
-            break
         status = rewound.model_copy(update={"inputs": inputs, "paid_when_first_begun": paid})
         planned = draft.planned(Position(iteration, stage), status)
-        record = records.get(stage)
-        if planned.digest != asked[stage]:
+        if stage is StageKind.LABEL and labelling is not None:
             # with other time or memory for each it finds those that did not fail; what is trained on them is another
-            labels_by = record and record.labels_by
-            return (True, False) if labels_by and planned.labels_by == labels_by else others
-        if record is not None:
+            same, labels = is_same(planned, labelling), made_alike(planned, labelling)
+        else:
+            same = labels = asked.get(stage) in (None, planned.digest)
+        if not same:
+            return labels, False
+        if (record := records.get(stage)) is not None:
             inputs |= {stage.value: StageRef(digest=record.digest, completions=record.completions)}
     # with other settings those that follow are others
     return True, not draft.spec_differs
-
-
-def _asked(record: StageRecord) -> str:
-    """Return the digest that a finished stage was planned with."""
-    return record.asked or record.digest

@@ -12,7 +12,7 @@ from .attempts import DELETION_LOOK_SECONDS, halt
 from .draft import Draft
 from .jobs import is_live
 from .recipe import Position
-from .redone import missing_labels, paid_when_first_begun, tried_again
+from .redone import missing_labels, paid_when_first_begun
 from .teacher import taken_over
 
 
@@ -84,7 +84,7 @@ def _proposed(draft: Draft, iteration: int) -> JobStatus:
     if _begins_anew(draft, iteration):
         rewound = draft.recipe.started(rewound, draft.observed)
     paid = paid_when_first_begun(draft, rewound, iteration)
-    return rewound.model_copy(update={"paid_when_first_begun": paid, "tried_again": tried_again(status, paid)})
+    return rewound.model_copy(update={"paid_when_first_begun": paid})
 
 
 def _begins_anew(draft: Draft, iteration: int) -> bool:

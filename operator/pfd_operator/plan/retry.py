@@ -21,6 +21,7 @@ from .budget import (
 from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
+from .labelling import note_failed
 from .observed import ObservedJob
 from .recipe import Ending, Position, position_of
 
@@ -34,6 +35,7 @@ def fail(draft: Draft, failure: Failure) -> None:
     close_attempt(draft, job)
     match failure.remedy:
         case Remedy.FAIL:
+            note_failed(draft, failure)
             give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET:
             _out_of_time(draft, active, failure)

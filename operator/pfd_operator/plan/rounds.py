@@ -92,8 +92,6 @@ def stopped(spec: JobSpec, status: JobStatus, position: Position, attempted: boo
     """Say why a round does not begin, or stops before it costs labels: the user's wish, or no label left."""
     if position == Position(0, StageKind.SELECT):
         return _start_stopped(spec, status, start_labels)
-    if position.stage is StageKind.LABEL and not attempted:
-        return _tries_stopped(spec, status, position.iteration)
     if position.iteration == 0 or position.stage not in (StageKind.EXPLORE, StageKind.SELECT):
         return None
     if position.stage is StageKind.EXPLORE and not attempted and spec.stop is Stop.AFTER_ITERATION:
@@ -116,19 +114,6 @@ def _start_stopped(spec: JobSpec, status: JobStatus, needed: int) -> Ending | No
     message = (
         f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but repeating the start takes "
         f"{needed}: raise the budget to {status.labels.paid + needed} to go on"
-    )
-    return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
-
-
-def _tries_stopped(spec: JobSpec, status: JobStatus, iteration: int) -> Ending | None:
-    """Say why labels that failed may not be tried again; those that a new selection asks for are always left."""
-    needed, left = status.tried_again.get(iteration, 0), labels_left(spec, status)
-    if left >= needed:
-        return None
-    message = (
-        f"{left} of {spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration {iteration} lacks "
-        f"{needed}: their calculations failed, or their pods, and may be tried again. Raise the budget to "
-        f"{status.labels.paid + needed} to go on"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 

@@ -10,12 +10,25 @@ from functools import cached_property
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import TASKS, ActiveStage, JobStatus
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.stage import ExploreParams, LabelParams, StageParams, StageRef, TrainParams, stage_digest
+from pfd_operator.contract.stage import (
+    ExploreParams,
+    LabelParams,
+    StageKind,
+    StageParams,
+    StageRef,
+    TrainParams,
+    stage_digest,
+)
 from pfd_operator.contract.tasks import trajectories_of
 
 from .budget import gpus_per_pod, pod_deadline_seconds
 from .recipe import AnyRecipe, Images, Position
 from .types import Settings
+
+
+def shortened_digest(digest: str) -> str:
+    """Return as much of a digest as the status keeps of many stages."""
+    return digest[:16]
 
 
 @dataclass(frozen=True)
@@ -62,15 +75,15 @@ class StagePlan:
 
     @property
     def labels_by(self) -> str | None:
-        """Name what makes the labels of given frames, with whatever time and memory; None if that is the whole stage.
+        """Name what makes its labels, with whatever time and memory; None if that is the whole stage.
 
         A teacher's labels are no objects of their own.
         """
         if not isinstance(self.params, LabelParams) or self.params.engine is None:
             return None
         engines = [each and each.to_json() for each in (self.params.engine, self.params.tighter)]
-        # it is kept of every label stage on record
-        return digest_of([*engines, self.images.worker, self.images.engine])[:16]
+        frames = self.inputs[StageKind.SELECT.value].digest
+        return shortened_digest(digest_of([frames, *engines, self.images.worker, self.images.engine]))
 
 
 def plan_stage(

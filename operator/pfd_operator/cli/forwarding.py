@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 from urllib.parse import urlsplit
 
 from .reading import CannotShow
 
 _IN_CLUSTER = re.compile(r"(?P<service>[a-z0-9][a-z0-9-]*)\.(?P<namespace>[a-z0-9][a-z0-9-]*)\.svc(\..*)?")
 _FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
+_PATIENCE_SECONDS = 30.0
 _OTHERWISE = "Give an address of the store that you reach from here with --endpoint-url."
 
 
@@ -44,15 +48,17 @@ def reachable(endpoint: str | None, kubectl: Sequence[str]) -> Iterator[str | No
         raise CannotShow(f"{endpoint} is an address in the cluster whose certificate is of no other. {_OTHERWISE}")
     command = ["kubectl", *kubectl, "--namespace", host["namespace"], "port-forward", "--address", "127.0.0.1"]
     command += [f"service/{host['service']}", f":{port}"]
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
-    except OSError as error:
-        raise CannotShow(f"{endpoint} is an address in the cluster, and kubectl does not start: {error}") from error
-    with process:
+    # no pipe: a program that kubectl started for its credentials may hold it open for longer
+    with tempfile.TemporaryFile("w+") as errors:
         try:
-            yield f"http://{_forwarded(process, endpoint)}"
-        finally:
-            process.terminate()
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
+        except OSError as error:
+            raise CannotShow(f"{endpoint} is an address in the cluster, and kubectl does not start: {error}") from error
+        with process:
+            try:
+                yield f"http://{_forwarded(process, errors, endpoint)}"
+            finally:
+                process.terminate()
 
 
 def _parts(endpoint: str) -> tuple[str, str, int]:
@@ -74,11 +80,17 @@ def _is_known(host: str) -> bool:
         return False
 
 
-def _forwarded(process: subprocess.Popen[str], endpoint: str) -> str:
+def _forwarded(process: subprocess.Popen[str], errors: IO[str], endpoint: str) -> str:
+    """Return the port that kubectl forwards, as soon as it says so; one that does not in time is ended."""
+    timer = threading.Timer(_PATIENCE_SECONDS, process.kill)
+    timer.start()
     found = _FORWARDED.match(process.stdout.readline() if process.stdout else "")
+    timer.cancel()
     if found is None:
         process.terminate()
-        said = " ".join(process.stderr.read().split()) if process.stderr else ""
+        process.wait()
+        errors.seek(0)
+        said = " ".join(errors.read().split()) or f"nothing (it is waited for {_PATIENCE_SECONDS:g} s)"
         raise CannotShow(
             f"{endpoint} is an address in the cluster, and kubectl port-forward says: {said}. {_OTHERWISE}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,18 @@ def test_kubectl_that_may_not_forward_is_quoted(
     kubectl(tmp_path, monkeypatch, 'echo "Error: services is forbidden" >&2; exit 1')
     with pytest.raises(CannotShow, match=r"says: Error: services is forbidden\. .* --endpoint-url"):
         fetched(in_the_cluster(place), tmp_path / "silicon")
+
+
+def test_kubectl_that_says_nothing_is_not_waited_for_without_end(
+    place: S3Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfd_operator.cli.forwarding._PATIENCE_SECONDS", 0.2)
+    # as one for credentials, it has kubectl's stderr, and outlives it
+    kubectl(tmp_path, monkeypatch, "sleep 20 >/dev/null &\nexec sleep 600")
+    started = time.monotonic()
+    with pytest.raises(CannotShow, match=r"says: nothing \(it is waited for 0\.2 s\)\. .* --endpoint-url"):
+        fetched(in_the_cluster(place), tmp_path / "silicon")
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(

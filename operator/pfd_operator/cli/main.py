@@ -63,7 +63,7 @@ def _fetch(results: Results, options: argparse.Namespace) -> None:
         # who only looks at jobs needs no boto3
         from .fetch import LABELS, REPORT, fetch  # noqa: PLC0415
     except ImportError as error:
-        raise CannotShow(f"fetch needs {error.name}: pip install 'pfd-operator[cli]'") from error
+        raise CannotShow("fetch needs boto3: pip install '.[cli]' in the checkout") from error
     wanted = [*(REPORT if options.reports else ()), *(LABELS if options.labels else ())]
     which = {"--kubeconfig": options.kubeconfig, "--context": options.context}
     kubectl = [f"{option}={value}" for option, value in which.items() if value]

@@ -146,7 +146,7 @@ def test_without_boto3_it_says_what_to_install(
     monkeypatch.delitem(sys.modules, "pfd_operator.cli.fetch", raising=False)
     monkeypatch.setitem(sys.modules, "boto3.session", None)
     assert command.main(["fetch", "silicon"]) == 1
-    assert capsys.readouterr().err == "kubectl pfd: fetch needs boto3.session: pip install 'pfd-operator[cli]'\n"
+    assert capsys.readouterr().err == "kubectl pfd: fetch needs boto3: pip install '.[cli]' in the checkout\n"
 
 
 @pytest.mark.usefixtures("cluster")

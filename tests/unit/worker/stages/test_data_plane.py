@@ -28,17 +28,17 @@ def frames_of(loop, result, name, tmp_path):
 
 def test_iteration_zero_measures_baselines_and_trains(fine_tuned):
     _, _, _, train0, _, _ = fine_tuned
-    assert measured(train0) == {"pretrained", "shifted", "holdout", "best"}
+    assert measured(train0) == {"pretrained", "shifted", "holdout", "training", "best"}
     assert train0.outcome.errors.holdout.frames == 6 and train0.outcome.training_frames == 10
     errors = train0.outcome.errors
     assert errors.pretrained.force_rmse == pytest.approx(errors.shifted.force_rmse, abs=1e-6)
-    assert errors.best.force_rmse == min(found.force_rmse for _, found in errors if found)
+    assert errors.best.force_rmse == min(errors.shifted.force_rmse, errors.holdout.force_rmse)
     assert train0.model_uri is not None and train0.model_uri.endswith("best.pt")
 
 
 def test_later_iterations_measure_the_exploring_model_first(fine_tuned):
     loop, _, _, _, refs1, train1 = fine_tuned
-    assert measured(train1) == {"prequential", "farthest", "holdout", "best"}
+    assert measured(train1) == {"prequential", "farthest", "holdout", "training", "best"}
     tasks = loop.load_json(refs1["select"], "tasks.json")
     samplings = Counter(task["sampling"] for task in tasks)
     # whether the tiny model's hot MD explodes is a matter of digits

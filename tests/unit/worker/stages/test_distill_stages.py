@@ -95,8 +95,8 @@ def test_labels_are_the_teachers_predictions_and_are_counted(teacher, rounds, tm
 
 def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(rounds, tmp_path):
     loop, _, _, (first, second) = rounds
-    assert measured(first) == {"holdout", "best"}
-    assert measured(second) == {"prequential", "farthest", "holdout", "best"}
+    assert measured(first) == {"holdout", "training", "best"}
+    assert measured(second) == {"prequential", "farthest", "holdout", "training", "best"}
     assert (first.outcome.training_frames, second.outcome.training_frames) == (8, 16)
     held = [
         path_of(loop, train, "holdout.extxyz", tmp_path / f"{n}").read_bytes()

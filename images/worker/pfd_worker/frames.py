@@ -49,6 +49,11 @@ def is_extreme(atoms: Atoms) -> bool:
     return atoms.info.get("sampling") in (Sampling.CLOSE_CONTACT, Sampling.BRINK, Sampling.HEATING)
 
 
+def is_drawn_evenly(atoms: Atoms) -> bool:
+    """Say whether a frame was chosen without regard to what the model makes of it, as those that a user gave were."""
+    return atoms.info.get("sampling") in (None, Sampling.REPRESENTATIVE, Sampling.AIMD)
+
+
 def read_frames(path: Path) -> list[Atoms]:
     """Read every frame of an extended XYZ file, without constraints (`move_mask`).
 

@@ -148,7 +148,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
         return made(
             {
                 CautionReason.LIMIT_BELOW_NOISE: out_of_reach(spec.convergence, status.label_noise),
-                CautionReason.NOT_LEARNED: not_learned(spec.convergence, status),
+                CautionReason.NOT_LEARNED: not_learned(spec.convergence, status, status.label_noise),
                 CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.NO_VIRIALS: pressure_untrained(spec, status),

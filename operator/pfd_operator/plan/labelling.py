@@ -35,8 +35,8 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
         return None
     message = (
         f"{left} of {draft.spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration "
-        f"{position.iteration} lacks {needed}: their calculations failed, or their pods, and may be tried again. Raise "
-        f"the budget to {status.labels.paid + needed} to go on"
+        f"{position.iteration} may lack up to {needed}: their calculations failed, or their pods, and would be tried "
+        f"again. Raise the budget to {status.labels.paid + needed} to go on; those that are found cost nothing"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 
@@ -52,6 +52,7 @@ def note_asked(draft: Draft, stage: StagePlan) -> None:
         digest=shortened_digest(stage.digest),
         labels_by=stage.labels_by,
         lacks=before.lacks if before is not None and known else _asked_for(status) or None,
+        again=before.again if before is not None and is_same(stage, before) else None,
     )
     # without its selection on record an iteration is not compared with what it was
     kept = {record.iteration for record in status.stages if record.stage is StageKind.SELECT}
@@ -72,8 +73,8 @@ def note_labelled(draft: Draft, record: StageRecord, told: Told) -> None:
     labelling = draft.status.labelled.get(record.iteration)
     if record.stage is not StageKind.LABEL or labelling is None:
         return
-    if len(read_indexes(told.indexes)) < (record.completions or 0):
-        _note(draft, record.iteration, again=labelling.lacks)
+    all_heard = len(read_indexes(told.indexes)) >= (record.completions or 0)
+    _note(draft, record.iteration, again=None if all_heard else labelling.lacks)
     asked = shortened_digest(record.asked or record.digest)
     if asked != labelling.digest:
         # an adopted Job of other settings

@@ -48,10 +48,13 @@ def _missed(limits: ErrorLimits, errors: Errors | None, name: str) -> str:
     return ", ".join(parts)
 
 
-def not_learned(limits: ErrorLimits, status: JobStatus) -> str:
-    """Say that a model misses limits on its own training frames, so that labels are not what it lacks."""
+def not_learned(limits: ErrorLimits, status: JobStatus, noise: Errors | None = None) -> str:
+    """Say that a model misses limits on its own training frames, so that labels are not what it lacks.
+
+    Nothing is said where the labels are noisier than a limit: a model that has learned them errs by their noise.
+    """
     missed = _missed(limits, status.training_errors, "there")
-    if not missed or status.training_errors is None or status.consecutive:
+    if not missed or status.training_errors is None or status.consecutive or out_of_reach(limits, noise):
         return ""
     return (
         f"The newest model misses limits on {status.training_errors.frames} of the very frames it was trained on: "

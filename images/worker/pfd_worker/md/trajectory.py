@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,8 +72,9 @@ def _fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms)
 def _energy_fault(atoms: Atoms, begun_ev: float, task: MdTask, start: Atoms) -> str | None:
     deviation = (atoms.get_potential_energy() - begun_ev) / len(atoms)
     # a bound: where a cell shrinks at once, the thermostat takes part of this away as heat
-    work = abs((task.pressure_bar or 0.0) * units.bar * (atoms.cell.volume - start.cell.volume)) / len(atoms)
-    limit = ENERGY_DEVIATION_EV_PER_ATOM + 1.5 * units.kB * task.temperature_kelvin + work
+    work = (task.pressure_bar or 0.0) * units.bar * (start.cell.volume - atoms.cell.volume) / len(atoms)
+    limit = ENERGY_DEVIATION_EV_PER_ATOM + 1.5 * units.kB * task.temperature_kelvin
+    limit += max(math.copysign(1.0, deviation) * work, 0.0)
     if abs(deviation) <= limit:
         return None
     return f"the energy is {deviation:+.1f} eV per atom from that of its start, more than {limit:.1f}"

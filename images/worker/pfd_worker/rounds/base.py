@@ -27,7 +27,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.noise import label_noise, not_converged, training_noise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
-from pfd_worker.frames import is_extreme, write_frames
+from pfd_worker.frames import is_drawn_evenly, write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
@@ -42,6 +42,7 @@ from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import PrepareSummary, SelectSummary, TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.dataset import split_validation
 from pfd_worker.training.runner import Trained, TrainingRun
 from pfd_worker.training.session import TrainingSession
 
@@ -170,8 +171,13 @@ class Round(ABC):
         return replace(output, outcome=told, cautions=cautions)
 
     def _measure_fit(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> None:
-        """Measure the model on frames it was trained on: what it misses there, no further label will bring it."""
-        usual = [atoms for atoms in dataset if not is_extreme(atoms)]
+        """Measure the model on frames it was trained on: what it misses there, no further label will bring it.
+
+        Those set aside to choose the checkpoint are none of them, and those chosen for being hard say nothing of limits
+        that are held against an even sample.
+        """
+        trained, _ = split_validation(dataset, self.params.training.validation_fraction)
+        usual = [atoms for atoms in trained if is_drawn_evenly(atoms)]
         drawn = np.random.default_rng(seed_of(self.context.spec.seed, "fit")).permutation(len(usual))
         sample = [usual[row] for row in sorted(drawn[:FRAMES_OF_FIT])]
         if sample:

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_worker.frames import Sampling
+from pfd_worker.frames import is_drawn_evenly
 from pfd_worker.selection.compositions import composition_of
 from pfd_worker.selection.quotas import fair_quotas
 
@@ -23,7 +23,6 @@ NOVEL_QUANTILE = 0.9
 and those of the training set drawn in the same way, a tenth of the candidates would be."""
 FEWEST_TRAJECTORIES = 9
 """Without so many there is no such quantile."""
-_DRAWN = (Sampling.REPRESENTATIVE, Sampling.AIMD)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class TrainingSet:
         names, drawn, compositions, elements = [], [], [], []
         for atoms in frames:
             names.append(str(atoms.info["trajectory"]))
-            drawn.append(atoms.info.get("sampling") in (None, *_DRAWN))
+            drawn.append(is_drawn_evenly(atoms))
             system, composition = atoms.info["system"], composition_of(atoms)
             compositions.append((system, composition))
             elements.append((system, *(number for number, _ in composition)))

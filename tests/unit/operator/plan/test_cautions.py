@@ -133,6 +133,19 @@ def test_a_model_that_misses_a_limit_on_its_own_training_frames_lacks_steps(
         assert run.status.training_errors is None and CautionReason.NOT_LEARNED not in run.status.cautions
 
 
+def test_a_model_that_has_learned_noisy_labels_lacks_no_steps() -> None:
+    run = cautious(forceRMSE=0.03)
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = remarks(spec, reused)
+        return with_errors(result, training=errors(0.05)) if spec.stage is StageKind.TRAIN else result
+
+    run.answer = answer
+    run.to_the_end()
+    assert CautionReason.LIMIT_BELOW_NOISE in run.status.cautions
+    assert CautionReason.NOT_LEARNED not in run.status.cautions
+
+
 def test_a_later_remark_leaves_an_earlier_one() -> None:
     run = cautious(forceRMSE=0.03)
     run.to_the_end()

@@ -7,12 +7,13 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, SCFError, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_worker.frames import reference_cell
 from pfd_worker.md.dynamics import make_dynamics
-from pfd_worker.md.trajectory import run_trajectory
+from pfd_worker.md.trajectory import _energy_fault, run_trajectory
 
 
 def task(ensemble=Ensemble.NVT, kelvin=600.0, bar=None, steps=200, every=10, seed=1, timestep=2.0):
@@ -204,6 +205,15 @@ def test_work_of_the_pressure_is_no_explosion(copper):
     assert outcome.reason is None and outcome.frames[-1].get_volume() < 0.6 * copper.get_volume()
     fallen = run(copper, task(Ensemble.NPT, kelvin=300, bar=1.0), Sinks())
     assert fallen.exploded_at_step == 40, "there is no work to speak of at ambient pressure"
+
+
+@pytest.mark.parametrize(("deviation", "fault"), [(5.0, False), (9.0, True), (-4.0, True)])
+def test_pressure_that_compresses_raises_the_energy_and_lowers_none(copper, deviation, fault):
+    shrunk = copper.copy()
+    shrunk.set_cell(copper.cell * 0.5 ** (1 / 3), scale_atoms=True)
+    shrunk.calc = SinglePointCalculator(shrunk, energy=deviation * len(shrunk))
+    said = _energy_fault(shrunk, 0.0, task(Ensemble.NPT, kelvin=300, bar=1e6), copper)
+    assert (said is not None) is fault, "3.7 eV per atom of work"
 
 
 def test_the_last_sound_frame_is_kept_though_it_is_no_sample(copper):

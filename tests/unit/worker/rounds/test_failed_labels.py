@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
+from pfd_operator.contract.selection import NOISE
 from pfd_worker.errors import StageError
 from pfd_worker.rounds.holdout import holdout_labels, shrunk_holdout
 from pfd_worker.rounds.labels import collect_labels
@@ -18,10 +19,12 @@ from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop, aimd, labels_here,
 FAILS = "Si"
 
 
-def train_context(loop: Loop, holdout: str, training: str) -> StageContext:
+def train_context(loop: Loop, holdout: str, training: str, checked: str = "") -> StageContext:
     """Label these elements, of which EMT does not know silicon, and one trajectory of copper."""
-    elements = [*holdout.split(), *training.split()]
+    elements = [*holdout.split(), *training.split(), *checked.split()]
     tasks = [single_point(number) for number in range(len(elements))]
+    for number in range(len(elements) - len(checked.split()), len(elements)):
+        tasks[number] = replace(tasks[number], purpose=NOISE)
     of_holdout = len(holdout.split())
     tasks[:of_holdout] = [replace(task, purpose="hold-out") for task in tasks[:of_holdout]]
     frames: list[Atoms] = crystals(*elements, "Cu")
@@ -52,3 +55,13 @@ def test_failures_of_other_calculations_are_counted_together(tmp_path):
     labels = collect_labels(context, 0.4)
     assert len(labels) == 4 + 1 + 3
     assert shrunk_holdout(context, holdout_labels(context, labels, 0.4)) is None
+
+
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_checks_of_labels_that_are_trained_on_end_no_job(tmp_path, iteration):
+    context = train_context(Loop(tmp_path), "Cu" if iteration == 0 else "", "Cu Cu", checked=FAILS)
+    if iteration == 0:
+        with pytest.raises(StageError, match=r"1 of 4 reference calculations have failed"):
+            collect_labels(context, 0.2)
+    else:
+        assert len(collect_labels(context, 0.2)) == 2 + 3

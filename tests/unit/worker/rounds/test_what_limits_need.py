@@ -13,6 +13,7 @@ from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.measures import Measures
+from pfd_worker.training.dataset import split_validation
 from pfd_worker.training.runner import Trained
 from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
 from tests.unit.worker.stages.label_tasks import crystals
@@ -101,17 +102,18 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     assert result.outcome.errors.training.frames == 3
 
 
-def test_a_model_is_measured_on_a_sample_of_the_usual_frames_it_was_trained_on(monkeypatch):
+def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(monkeypatch):
     monkeypatch.setattr("pfd_worker.rounds.base.FRAMES_OF_FIT", 4)
     mine = object.__new__(UntrainedRound)
-    mine.context, mine.measures = Mock(), Measures(seed=0)
-    mine.context.spec.seed = 7
-    labelled = crystals(*["Cu"] * 8)
+    mine.context, mine.params, mine.measures = Mock(), Mock(), Measures(seed=0)
+    mine.context.spec.seed, mine.params.training.validation_fraction = 7, 0.2
+    labelled = crystals(*["Cu"] * 12)
     for atoms in labelled:
         atoms.calc = EMT()
         atoms.get_potential_energy()
-    for atoms in labelled[:2]:
-        atoms.info["sampling"] = Sampling.BRINK
+    for atoms, sampling in zip(labelled, (Sampling.BRINK, Sampling.FARTHEST), strict=False):
+        atoms.info["sampling"] = sampling
+    trained, aside = split_validation(labelled, 0.2)
     measured_on = []
 
     class Model:
@@ -119,12 +121,15 @@ def test_a_model_is_measured_on_a_sample_of_the_usual_frames_it_was_trained_on(m
             measured_on.extend(frames)
             return CalculatorModel(lambda: EMT(asap_cutoff=True)).predict(frames)
 
-    mine._measure_fit(Model(), labelled)
-    assert mine.measures.metrics["training"].frames == len(measured_on) == 4
-    assert all(any(atoms is each for each in labelled[2:]) for atoms in measured_on)
+    for most, count in ((4, 4), (64, 12 - 2 - len(aside))):
+        monkeypatch.setattr("pfd_worker.rounds.base.FRAMES_OF_FIT", most)
+        measured_on.clear()
+        mine._measure_fit(Model(), labelled)
+        assert mine.measures.metrics["training"].frames == len(measured_on) == count
+        assert aside and all(any(atoms is each for each in trained[2:]) for atoms in measured_on)
     mine.measures = Measures(seed=0)
     mine._measure_fit(Model(), labelled[:2])
-    assert "training" not in mine.measures.metrics, "no usual frame"
+    assert "training" not in mine.measures.metrics, "no even frame"
 
 
 def errors(force):

@@ -100,11 +100,11 @@ def test_a_molecule_is_told_to_have_no_pressure(tmp_path, pretrained):
 
 
 def test_cells_short_for_the_model_are_a_caution(tmp_path, pretrained):
-    systems = [system(tmp_path, bulk("Cu")), system(tmp_path, bulk("Cu", cubic=True).repeat(3), "large")]
+    systems = [system(tmp_path, bulk("Cu", cubic=True)), system(tmp_path, bulk("Cu", cubic=True).repeat(3), "large")]
     loop = Loop(tmp_path)
     (caution,) = loop.run(prepare_params(tmp_path, pretrained, systems=systems)).cautions
-    assert caution.reason == CautionReason.SHORT_CELLS and "Å: copper 2.1 Å. It works" in caution.message
-    systems[0]["perturb"]["supercell"] = [6, 6, 6]
+    assert caution.reason == CautionReason.SHORT_CELLS and "Å: copper 3.6 Å. It works" in caution.message
+    systems[0]["perturb"]["supercell"] = [3, 3, 3]
     assert not loop.run(prepare_params(tmp_path, pretrained, systems=systems)).cautions
 
 

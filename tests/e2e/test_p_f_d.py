@@ -38,6 +38,7 @@ def test_a_student_waits_for_its_teacher_and_is_accepted(
     assert names == {
         "model.pt", "frozen.pth", "compressed.pth", "data.lammps", "in.lammps", "run_ase.py", "structure.extxyz",
         "card.json", "card.md", "manifest.json", "acceptance.json", "report.html", "report.json", "history.json",
+        "dataset.extxyz", "holdout.extxyz",
     }  # fmt: skip
     assert card["accepted"] is True
     assert card["typeMap"] == ["Si"]

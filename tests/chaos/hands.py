@@ -91,6 +91,7 @@ class Hands:
         self._book.note(deed)
         for victim in victims:
             # before it is done: what follows from it may come before the answer
+            victim.harmed = deed
             if deed is Fault.JOB_DELETED or victim.index is None:
                 self._book.note_job(deed, victim.job)
             with contextlib.suppress(ApiError):

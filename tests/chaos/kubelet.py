@@ -103,6 +103,9 @@ class Kubelets:
             else:
                 await self._write(pod, "Succeeded" if code == 0 else "Failed", terminated(pod, code, message))
             self.ran += 1
+            if code == 0 and pod.harmed is not None:
+                # its index is done for Kubernetes, and what it found is not heard: the stage is looked for once more
+                self._book.note_job(pod.harmed, pod.job)
         except ApiError as error:
             # 404, 409: it was deleted before it ran
             if error.status not in (404, 409):
@@ -136,6 +139,7 @@ class Kubelets:
             if code == 0 and fault is Fault.EXIT_UNKNOWN:
                 return 1, "", False
             if code == 0 and fault is Fault.RESULT_LOST:
+                pod.harmed = fault
                 return 0, "", False
             return code, message, code == 0 and fault is Fault.NODE_PRESSURE
         finally:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
 
+from .faults import Fault
 from .worker import Life
 
 GRACE_SECONDS = 5
@@ -33,6 +34,8 @@ class Pod:
     life: Life = field(default_factory=Life)
     killed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    harmed: Fault | None = None
+    """What was done to it by hand, or to its last words."""
 
     @property
     def work(self) -> tuple[str, int, str, int | None]:

@@ -44,6 +44,7 @@ def manifest(like: dict[str, Any], resource: str, name: str, suspend: bool) -> d
     """Return a Job as large as the operator's, of no custom resource."""
     template = like["spec"]["template"]
     labels = {"pfd.dev/job": resource, LABEL: "", "pfd.dev/iteration": "0", "pfd.dev/stage": "explore"}
+    labels["pfd.dev/attempt"] = "1"
     metadata = {"labels": labels, "annotations": template["metadata"]["annotations"]}
     return {
         "apiVersion": "batch/v1",

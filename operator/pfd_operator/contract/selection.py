@@ -11,7 +11,7 @@ from .base import Positive, Strict, invalid_at
 
 Purpose = Literal["hold-out", "training"]
 NOISE: Literal["noise"] = "noise"
-"""Purpose of a hold-out frame that is computed once more, by tighter settings."""
+"""Purpose of a frame that is computed once more, by tighter settings."""
 
 
 class Aimd(Strict):

@@ -24,7 +24,6 @@ from pfd_worker.evaluation.errors import (
     frame_errors,
     squares_of_trajectories,
 )
-from pfd_worker.evaluation.noise import label_noise, not_converged, training_noise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.families import Family
 from pfd_worker.frames import is_drawn_evenly, write_frames
@@ -35,7 +34,8 @@ from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.contender import Contender, best_of
 from pfd_worker.rounds.holdout import samples_before
-from pfd_worker.rounds.labels import aimd_runs, collect_labels, tighter_labels
+from pfd_worker.rounds.label_check import LabelCheck
+from pfd_worker.rounds.labels import aimd_runs, collect_labels
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.prequential import prequential_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -112,12 +112,8 @@ class Round(ABC):
             self.context, self.previous, labels, self.params.max_failed_fraction
         )
         dataset = before + new
-        tighter = tighter_labels(self.context, self.previous, labels)
-        noise, checked = label_noise(tighter, holdout), training_noise(tighter, dataset, holdout)
-        if noise and self.previous is None:
-            self.measures.take("labelNoise", noise)
-        if checked:
-            self.measures.take("trainingLabelNoise", [error for _, error in checked])
+        check = LabelCheck(self.context, self.previous, labels, dataset, holdout)
+        check.measure(self.measures)
         first = self.begin(dataset, holdout)
         if self.previous is not None and new and self.context.team.leads:
             self._measure_explorer(self.family.open(self.context.fetch(self.previous, self.family.model_file)), new)
@@ -161,12 +157,9 @@ class Round(ABC):
         files = write_report(self.context, self.previous, result)
         files[stage_files.AIMD] = self.folder / stage_files.AIMD
         write_aimd(files[stage_files.AIMD], aimd)
-        if tighter:
-            files[stage_files.TIGHTER] = self.folder / stage_files.TIGHTER
-            write_frames(files[stage_files.TIGHTER], tighter)
+        files |= check.write(self.folder)
         output = self._output(dataset, holdout, features, training, best, files)
-        unsound = not_converged(checked, noise, self.measures.metrics["best"])
-        cautions = [self.caution(model, dataset), unsound, *of_holdout]
+        cautions = [self.caution(model, dataset), check.caution(self.measures.metrics["best"]), *of_holdout]
         told = self._outcome(dataset, list(by_stratum(errors)), training, best)
         return replace(output, outcome=told, cautions=cautions)
 

@@ -132,14 +132,6 @@ def _is_aimd(atoms: Atoms) -> bool:
     return bool(atoms.info["sampling"] == Sampling.AIMD)
 
 
-def tighter_labels(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[Atoms]:
-    """Return the labels of a noise check so far, of all iterations: what is trained on stays, so they do."""
-    new = [atoms for atoms in labels if atoms.info["purpose"] == NOISE]
-    if previous is None or stage_files.TIGHTER not in previous.files:
-        return new
-    return read_frames(context.fetch(previous, stage_files.TIGHTER)) + new
-
-
 def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Atoms]) -> list[AimdRun]:
     """Return the job's AIMD trajectories: those that the last train stage kept, or those among the first labels."""
     if previous is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
-from pfd_worker.frames import read_frames
+from pfd_worker.frames import read_rows
 from pfd_worker.selection.choice import Features
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext
@@ -77,12 +78,16 @@ class Explored:
         return sum(manifest.result.seconds for manifest in self.shards)
 
     def frames(self, numbers: Iterable[int]) -> list[Atoms]:
-        """Return the frames of these candidates; shards that none is of are not fetched."""
+        """Return the frames of these candidates; of the others none is held, and shards of others are not fetched."""
         places = [self.places[number] for number in numbers]
-        chosen = sorted({shard for shard, _ in places})
-        files = self.context.fetch_all([self.shards[shard] for shard in chosen], stage_files.CANDIDATES)
-        loaded = {shard: read_frames(path) for shard, path in zip(chosen, files, strict=True)}
-        return [loaded[shard][row] for shard, row in places]
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for shard, row in places:
+            rows[shard].append(row)
+        files = self.context.fetch_all([self.shards[shard] for shard in rows], stage_files.CANDIDATES)
+        found: dict[tuple[int, int], Atoms] = {}
+        for (shard, mine), path in zip(rows.items(), files, strict=True):
+            found.update(zip([(shard, row) for row in mine], read_rows(path, mine), strict=True))
+        return [found[place] for place in places]
 
     def counts(self, novel: int | None) -> ExplorationCounts:
         """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""

@@ -71,6 +71,18 @@ def frames_one_by_one(path: Path) -> Iterator[Atoms]:
         yield from _read(path)
 
 
+def read_rows(path: Path, rows: Sequence[int]) -> list[Atoms]:
+    """Read those frames of such a file, in the order of `rows`; the others are not parsed, nor held in memory."""
+    places = frame_places(path)
+    frames = []
+    with path.open("rb") as stream:
+        for row in rows:
+            first, size, _ = places[row]
+            stream.seek(first)
+            frames += parse_frames(stream.read(size))
+    return frames
+
+
 def parse_frames(content: bytes) -> list[Atoms]:
     """Read the frames of a part of such a file."""
     return list(_read(io.StringIO(content.decode())))

@@ -14,6 +14,7 @@ from typing import Any
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.gone import AFTER_SECONDS
 from pfd_operator.kube.resources import collection_path
+from pfd_operator.kube.urgency import LATER_SECONDS
 from tests.integration.cluster_parts import job_body
 from tests.until import until
 
@@ -199,7 +200,8 @@ async def finished(bench: Bench, count: int) -> None:
     )
     for name in names:
         await ended(bench, name, 120)
-    await asyncio.sleep(SETTLE_SECONDS)
+    # the end is told at once, Jobs of no more interest are looked for with what comes later
+    await asyncio.sleep(LATER_SECONDS + SETTLE_SECONDS)
     kinds = {
         "resource": "pfd.dev/finetunejobs",
         "jobs": "jobs",

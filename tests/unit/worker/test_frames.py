@@ -1,10 +1,12 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
-from ase.io import write
+from ase.io import iread, write
 
 from pfd_worker.frames import (
     ROOM_ANGSTROM,
@@ -16,6 +18,7 @@ from pfd_worker.frames import (
     parse_frames,
     periodic_cell,
     read_frames,
+    read_rows,
     reference_cell,
     virial_of,
     write_frames,
@@ -29,6 +32,16 @@ def frame(seed=1, virial=True):
     atoms.info.update(stratum="si/300K/1bar", trajectory="t-1", step=10)
     matrix = rng.normal(size=(3, 3))
     return labelled(atoms, rng.normal(), rng.normal(size=(8, 3)), matrix + matrix.T if virial else None)
+
+
+def test_rows_are_read_in_their_order_and_no_other_frame_is_parsed(tmp_path, monkeypatch):
+    write_frames(tmp_path / "a.extxyz", [frame(seed) for seed in range(6)])
+    read = Mock(wraps=iread)
+    monkeypatch.setattr("pfd_worker.frames.iread", read)
+    chosen = read_rows(tmp_path / "a.extxyz", [4, 0])
+    assert read.call_count == 2
+    for atoms, seed in zip(chosen, (4, 0), strict=True):
+        np.testing.assert_allclose(atoms.positions, frame(seed).positions, atol=1e-7)
 
 
 def test_labels_virials_and_info_survive_the_file(tmp_path):

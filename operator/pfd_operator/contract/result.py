@@ -88,6 +88,7 @@ class CautionReason(StrEnum):
     HOLD_OUT_SHRUNK = "HoldOutShrunk"
     HOLD_OUT_SPARSE = "FewCandidatesOfHoldOut"
     ZERO_OPEN = "EnergyZeroUndetermined"
+    IDLE_GPUS = "GpusIdle"
 
 
 class Caution(Message):

@@ -12,6 +12,7 @@ from pfd_operator.contract.text import MESSAGE_MAX, shortened
 
 from .conditions import find_true
 from .draft import Draft
+from .remarks import gpus_idle, made
 
 _OF_STAGES = {
     CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
@@ -39,7 +40,11 @@ def take_cautions(draft: Draft, stage: StageKind, results: Sequence[StageResult]
     known = _known(draft.status)
     others = (reason for reason, home in _OF_STAGES.items() if home is not stage)
     cautions = {reason.value: known[reason] for reason in others if reason in known}
-    said = (*(each for result in results for each in result.cautions), *draft.recipe.cautions(draft.spec, draft.status))
+    said = (
+        *(each for result in results for each in result.cautions),
+        *draft.recipe.cautions(draft.spec, draft.status),
+        *made({CautionReason.IDLE_GPUS: gpus_idle(draft.spec, draft.settings)}),
+    )
     cautions |= {caution.reason.value: caution.message for caution in said}
     for reason, words in cautions.items():
         if known.get(reason) != words:

@@ -10,16 +10,21 @@ from pfd_operator.api.status import TRAINING_STRUCTURES, Errors, JobStatus
 from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, Exploration
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.tasks import trajectories_of_system
 
+from .budget import gpus_per_pod
 from .convergence import QUANTITIES
 from .strata import explorations_in
+from .types import Settings
 
 _BROUGHT_BY = {
     Ensemble.NVT: ("the thermostat's way to its temperature", HEATED_FS),
     Ensemble.NPT: ("the barostat's way to its pressure", BAROSTAT_FS),
 }
 """By ensemble, what takes MD to its conditions, and for how long."""
+
+_ON_ONE_GPU = (StageKind.EXPLORE, StageKind.SELECT, StageKind.ACCEPT)
 
 
 def made(remarks: Mapping[CautionReason, str]) -> list[Caution]:
@@ -71,6 +76,19 @@ def out_of_reach(limits: ErrorLimits, noise: Errors | None) -> str:
     return (
         f"Out of reach, by the noise of the labels themselves on {frames}: {parts}. "
         "Tighten spec.labeling.engine in a new job, or raise the limit"
+    )
+
+
+def gpus_idle(spec: JobSpec, settings: Settings) -> str:
+    """Say which stages ask for more GPUs than they compute on; nothing if none does."""
+    stages = (stage for stage in _ON_ONE_GPU if stage in type(spec.pods).model_fields)
+    asked = {stage: gpus_per_pod(spec, stage, settings) for stage in stages}
+    several = ", ".join(f"{stage} ({gpus})" for stage, gpus in asked.items() if gpus > 1)
+    if not several:
+        return ""
+    return (
+        f"Pods of these stages compute on one GPU and ask for several, idle and counted in gpuHours: {several}. "
+        "Ask for 1 in spec.pods, and let spec.exploration.pods share the MD. Only train, and engines that can, use more"
     )
 
 

@@ -120,6 +120,7 @@ class DeepmdModel:
             from pfd_worker.models.verlet_list import VerletList
 
             self._neighbours = VerletList(search)
+        self._neighbours.begin()
         evaluator._nlist_builder = self._neighbours
         try:
             return self.predict(frames)

@@ -15,7 +15,10 @@ from pfd_worker.frames import has_virial
 from pfd_worker.models.base import Prediction, species_features
 
 ATOMS_PER_BATCH = 256
-"""Of one evaluation: 7net-0 keeps about 1 MB per atom of a solid for the gradient."""
+"""Of one evaluation, at least: 7net-0 keeps about 1 MB per atom of a solid for the gradient."""
+ATOMS_PER_GIB = 32
+"""Of a GPU's memory: room for models thirty times as large. Not measured on a GPU."""
+MOST_ATOMS_PER_BATCH = 4096
 _READOUT = ("reduce", "readout")
 """Names of the layers after the last interaction begin so."""
 
@@ -38,6 +41,7 @@ class SevennetModel:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network: Any = self._build().eval()
         self._network.set_is_batch_data(True)
+        self._atoms_per_batch = _atoms_per_batch(self._device)
 
     def _build(self) -> Any:
         return self._checkpoint.build_model().to(self._device)
@@ -47,14 +51,14 @@ class SevennetModel:
         from sevenn.train.dataload import unlabeled_atoms_to_graph
         from torch_geometric.data import Batch
 
-        for part in _parts(frames):
+        for part in _parts(frames, self._atoms_per_batch):
             graphs = [AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, self.cutoff)) for atoms in part]
             yield part, Batch.from_data_list(graphs).to(self._device)
 
     @property
     def atoms_together(self) -> int:
         """Atoms of all frames up to which one prediction takes less time than one for each."""
-        return ATOMS_PER_BATCH if self._device.type == "cuda" else 0
+        return self._atoms_per_batch if self._device.type == "cuda" else 0
 
     def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return what `predict` does: neighbours are not remembered."""
@@ -103,10 +107,19 @@ class SevennetModel:
         return SevenNetCalculator(self._build(), file_type="model_instance", device=self._device)
 
 
-def _parts(frames: Sequence[Atoms]) -> Iterator[list[Atoms]]:
+def _atoms_per_batch(device: Any) -> int:
+    if device.type != "cuda":
+        return ATOMS_PER_BATCH
+    import torch
+
+    memory_gib = torch.cuda.get_device_properties(device).total_memory / 2**30
+    return min(MOST_ATOMS_PER_BATCH, max(ATOMS_PER_BATCH, int(ATOMS_PER_GIB * memory_gib)))
+
+
+def _parts(frames: Sequence[Atoms], most_atoms: int) -> Iterator[list[Atoms]]:
     part: list[Atoms] = []
     for atoms in frames:
-        if part and sum(map(len, part)) + len(atoms) > ATOMS_PER_BATCH:
+        if part and sum(map(len, part)) + len(atoms) > most_atoms:
             yield part
             part = []
         part.append(atoms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,17 @@ class VerletList(NeighborList):  # type: ignore[misc]
 
     def __init__(self, search: NeighborList) -> None:
         self._search = search
-        self._pairs: dict[int, _Pairs] = {}
+        self._pairs: dict[tuple[int, int], _Pairs] = {}
+        self._turn = Counter[int]()
         self.searches = 0
+
+    def begin(self) -> None:
+        """Begin a prediction, whose parts are in the order of those of the last one.
+
+        After an out-of-memory deepmd-kit computes frames that were one part in several. With one list for all, each
+        part would take that of another for its own, and search anew in every step.
+        """
+        self._turn.clear()
 
     def build(
         self,
@@ -81,9 +91,11 @@ class VerletList(NeighborList):  # type: ignore[misc]
         frames, count = atype.shape
         positions, cells = coord.reshape(frames, count, 3), box.reshape(frames, 3, 3)
         with torch.no_grad():
-            pairs = self._pairs.get(count)
+            part = (count, self._turn[count])
+            self._turn[count] += 1
+            pairs = self._pairs.get(part)
             if pairs is None or not pairs.hold_for(positions, cells, atype, rcut):
-                pairs = self._pairs[count] = _search(positions.detach(), cells.detach(), atype, rcut)
+                pairs = self._pairs[part] = _search(positions.detach(), cells.detach(), atype, rcut)
                 self.searches += 1
         images = positions.gather(1, pairs.ghost_of[:, :, None].expand(-1, -1, 3))
         extended = torch.cat([positions, images + _sum_of_cells(pairs.ghost_shift, cells)], dim=1)

@@ -44,6 +44,17 @@ def test_a_remark_alone_is_the_condition() -> None:
     assert (said.status, said.reason, said.message) == ("True", UNOBSERVED.reason, UNOBSERVED.message)
 
 
+@pytest.mark.parametrize(("gpus", "told"), [(1, False), (4, True)])
+def test_gpus_that_a_stage_cannot_use_are_told(gpus: int, told: bool) -> None:
+    asked = {"resources": {"limits": {"nvidia.com/gpu": gpus}}}
+    run = Run(resource(budget={"maxIterations": 1}, pods={"train": asked, "explore": asked}))
+    run.to_the_end()
+    assert (CautionReason.IDLE_GPUS in run.status.cautions) is told
+    if told:
+        words = run.status.cautions[CautionReason.IDLE_GPUS]
+        assert "explore (4)" in words and "train (4)" not in words
+
+
 def test_a_stage_may_remark_several_things() -> None:
     other = Caution(reason=CautionReason.SHORT_CELLS, message="cells shorter than …")
     run = cautious(forceRMSE=0.08)
@@ -328,7 +339,7 @@ def test_all_remarks_together_fit_into_a_condition() -> None:
     run.until(0, StageKind.TRAIN)
     # of these the recipe finds nothing to remark yet
     gone = {CautionReason.LIMIT_BELOW_NOISE, CautionReason.NOT_LEARNED, CautionReason.UNEXPLORED}
-    gone |= {CautionReason.NO_VIRIALS, CautionReason.SHORT_MD}
+    gone |= {CautionReason.NO_VIRIALS, CautionReason.SHORT_MD, CautionReason.IDLE_GPUS}
     assert run.status.cautions.keys() == set(CautionReason) - gone
     message = condition(run.status, ConditionType.CAUTION).message
     assert len(message) <= 1024

@@ -83,6 +83,17 @@ def test_frames_that_move_together_are_remembered_together(model_file):
     assert 4 <= remembering._neighbours.searches <= 20
 
 
+def test_frames_computed_in_parts_after_an_out_of_memory_are_remembered_in_parts(model_file):
+    model = DeepmdModel(model_file)
+    frames = [alloy(seed) for seed in range(4)]
+    limits = model._potential.deep_eval.auto_batch_size
+    limits.current_batch_size = limits.maximum_working_batch_size = 2 * len(frames[0])
+    limits.minimal_not_working_batch_size = 4 * len(frames[0])
+    for _ in range(5):
+        model.predict_moving(frames)
+    assert model._neighbours.searches == 2
+
+
 def test_a_cell_smaller_than_the_cutoff_has_images_of_images(model_file):
     plain, remembering = DeepmdModel(model_file), DeepmdModel(model_file)
     atoms = bulk("Cu")

@@ -41,11 +41,10 @@ class OperatorProcess:
         Where its log goes; beside it the file that says how many seconds the node's wall clock is off.
     """
 
-    def __init__(self, kubeconfig: Path, port: int, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
         self._clock = log.with_name("operator.clock")
         self.step_clock(0.0)
         self._kubeconfig = kubeconfig
-        self._port = port
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._pod = 0
@@ -66,7 +65,9 @@ class OperatorProcess:
             "PFD_NAMESPACE": OPERATOR_NAMESPACE,
             "PFD_LEASE": RELEASE,
             "PFD_IDENTITY": f"pfd-operator-{self._pod}",
-            "PFD_PORT": str(self._port),
+            # any: nobody asks there
+            "PFD_PROGRESS_PORT": "0",
+            "PFD_METRICS_PORT": "0",
             "PFD_WORKER_IMAGE": "worker",
             "PFD_BACKOFF_SECONDS": "1",
             "PFD_NODE_LOST_AFTER_SECONDS": str(NODE_LOST_AFTER_SECONDS),

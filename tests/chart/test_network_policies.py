@@ -62,11 +62,17 @@ def test_the_operator_reaches_dns_and_the_api_server_and_is_reached_by_stages_an
     assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     assert api_server["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
     assert reachable_ports([api_server]) == {16443}
-    (ingress,) = spec["ingress"]
-    stages, prometheus = ingress["from"]
-    assert stages == {"namespaceSelector": {}, "podSelector": STAGE_PODS}
-    assert prometheus["namespaceSelector"]["matchExpressions"][0]["values"] == ["monitoring"]
-    assert reachable_ports([ingress]) == {8080}
+    stages, prometheus = spec["ingress"]
+    assert stages["from"] == [{"namespaceSelector": {}, "podSelector": STAGE_PODS}]
+    (scrapes,) = prometheus["from"]
+    assert scrapes["namespaceSelector"]["matchExpressions"][0]["values"] == ["monitoring"]
+    assert (reachable_ports([stages]), reachable_ports([prometheus])) == ({8080}, {8081})
+
+
+@pytest.mark.parametrize("none", ["null", "[]"])
+def test_without_namespaces_of_prometheus_nobody_reaches_the_metrics(none: str) -> None:
+    (stages,) = policies("--set-json", f"networkPolicies.prometheusNamespaces={none}")["pfd"]["spec"]["ingress"]
+    assert reachable_ports([stages]) == {8080}
 
 
 def test_policies_select_the_pods_they_are_meant_for() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pfd_operator.api.stage_pods import StageDefaults, StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
-from tests.chart.chart_rendering import ROOT, of_kind, refusal, render
+from tests.chart.chart_rendering import ROOT, notes, of_kind, refusal, render
 
 GIVEN = {
     "namespaces": "{lab,group}",
@@ -95,11 +96,26 @@ def test_the_page_names_every_variable_without_a_value() -> None:
     settings = settings_from(variables)
     page = (ROOT / "docs/operations.md").read_text()
     named = {name: float(value) for name, value in re.findall(r"^\| `(PFD_\w+)` \| (\d+) \|", page, re.M)}
-    # the port is that of the chart's Service and probes
-    assert set(named) == variables.asked - set(variables) - {"KUBECONFIG", "PFD_PORT"}
+    # the ports are those of the chart's Service and probes
+    assert set(named) == variables.asked - set(variables) - {"KUBECONFIG", "PFD_PROGRESS_PORT", "PFD_METRICS_PORT"}
     for name, value in named.items():
         field = name.removeprefix(PREFIX).lower()
         assert value == getattr(settings if hasattr(settings, field) else settings.planner, field)
+
+
+def test_each_port_of_the_operator_is_where_the_chart_looks_for_it(tmp_path: Path) -> None:
+    documents, settings = render("--set", "monitoring.serviceMonitor.enabled=true"), settings_from(environment())
+    operator, service, monitor = (of_kind(documents, kind)[0] for kind in ("Deployment", "Service", "ServiceMonitor"))
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    listens = {"progress": settings.progress_port, "metrics": settings.metrics_port}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == listens
+    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == listens
+    assert all(port["targetPort"] == port["name"] for port in service["spec"]["ports"])
+    assert str(settings.planner.progress_url).endswith(f":{settings.progress_port}")
+    assert [endpoint["port"] for endpoint in monitor["spec"]["endpoints"]] == ["metrics"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "metrics"
+    assert f"service/pfd {settings.metrics_port} " in notes(tmp_path)
 
 
 def test_every_value_becomes_the_setting_it_is_named_for() -> None:

@@ -17,17 +17,22 @@ from tests.free_ports import free_port
 from tests.integration.cluster_parts import Kubelet, job_body
 from tests.until import until
 
-PORT = free_port()
+PROGRESS_PORT = free_port(in_a_row=2)
+METRICS_PORT = PROGRESS_PORT + 1
 
 
 def settings_for(namespace: str, kubeconfig: Path) -> RuntimeSettings:
     return RuntimeSettings(
         planner=Settings(
-            worker_image="worker", engine_images={}, progress_url=f"http://127.0.0.1:{PORT}", backoff_seconds=1
+            worker_image="worker",
+            engine_images={},
+            progress_url=f"http://127.0.0.1:{PROGRESS_PORT}",
+            backoff_seconds=1,
         ),
         namespaces=(namespace,),
         own_namespace=namespace,
-        port=PORT,
+        progress_port=PROGRESS_PORT,
+        metrics_port=METRICS_PORT,
         kubeconfig=kubeconfig,
     )
 

@@ -15,7 +15,16 @@ from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, good_result, job_body
-from tests.integration.one_operator import PORT, conditions_of, create, kubelet, operator, status_of, until_phase
+from tests.integration.one_operator import (
+    METRICS_PORT,
+    PROGRESS_PORT,
+    conditions_of,
+    create,
+    kubelet,
+    operator,
+    status_of,
+    until_phase,
+)
 from tests.until import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -203,7 +212,7 @@ async def test_progress_reaches_the_status(api: KubeApi, namespace: str, kubecon
             environment = {item["name"]: item.get("value") for item in pod["spec"]["containers"][0]["env"]}
             stage_spec = pod["metadata"]["annotations"]["pfd.dev/stage-spec"]
             (job,) = (await api.request("GET", jobs_path))["items"]
-            url = f"http://127.0.0.1:{PORT}/progress/{namespace}/{job['metadata']['name']}"
+            url = f"http://127.0.0.1:{PROGRESS_PORT}/progress/{namespace}/{job['metadata']['name']}"
             assert url in stage_spec
             headers = {"Authorization": f"Bearer {environment['PFD_PROGRESS_TOKEN']}"}
             report = {"percent": 40, "message": "step 400 of 1000"}
@@ -219,9 +228,9 @@ async def test_progress_reaches_the_status(api: KubeApi, namespace: str, kubecon
             return active.get("percent") == 40
 
         await until(shown)
-        async with session.get(f"http://127.0.0.1:{PORT}/healthz") as response:
+        async with session.get(f"http://127.0.0.1:{METRICS_PORT}/healthz") as response:
             assert (response.status, await response.json()) == (200, {"healthy": True, "complaints": []})
-        async with session.get(f"http://127.0.0.1:{PORT}/metrics") as response:
+        async with session.get(f"http://127.0.0.1:{METRICS_PORT}/metrics") as response:
             text = await response.text()
     assert re.search(r'pfd_jobs\{kind="FineTuneJob",phase="Running",stage="\w+"\} 1\.0', text)
     assert 'pfd_progress_reports_total{status="401"} 1.0' in text

@@ -71,7 +71,7 @@ class Operator:
         self._sweep = Sweep(api, self.store, self.namespaces, self.queue.add)
         # an outage cuts all watches, and an empty list of jobs is one that kopf tells nobody of
         self.children = Children(api, self.store, self.queue.add_after, self.namespaces, relisted=self._sweep.soon)
-        self.server = Server(self, settings.port)
+        self.server = Server(self, settings.progress_port, settings.metrics_port)
         self._lost = lost
         self._refused = refused
         self._lease = Lease(api, settings.own_namespace, settings.lease_name, settings.identity)

@@ -1,4 +1,4 @@
-"""The operator's HTTP server: /healthz, /readyz, /metrics, and progress reports of stages."""
+"""The operator's HTTP server: progress reports of stages at one port; /healthz, /readyz and /metrics at another."""
 
 from __future__ import annotations
 
@@ -21,27 +21,32 @@ REPORT_MAX_BYTES = 4096
 
 
 class Server:
-    """Serves until closed."""
+    """Serves until closed. Stage pods run what users name, and metrics are about every namespace: each has its port."""
 
-    def __init__(self, operator: Operator, port: int) -> None:
+    def __init__(self, operator: Operator, progress_port: int, metrics_port: int) -> None:
         self._operator = operator
-        self._port = port
         self._scrapes = Scrapes(operator.metrics)
-        app = web.Application(client_max_size=REPORT_MAX_BYTES)
-        app.router.add_get("/healthz", self._health)
-        app.router.add_get("/readyz", self._readiness)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_post("/progress/{namespace}/{job}", self._progress)
-        self._runner = web.AppRunner(app, access_log=None)
+        progress = web.Application(client_max_size=REPORT_MAX_BYTES)
+        progress.router.add_post("/progress/{namespace}/{job}", self._progress)
+        metrics = web.Application()
+        metrics.router.add_get("/healthz", self._health)
+        metrics.router.add_get("/readyz", self._readiness)
+        metrics.router.add_get("/metrics", self._metrics)
+        self._runners = [
+            (web.AppRunner(progress, access_log=None), progress_port),
+            (web.AppRunner(metrics, access_log=None), metrics_port),
+        ]
 
     async def start(self) -> None:
         """Listen."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, port=self._port).start()
+        for runner, port in self._runners:
+            await runner.setup()
+            await web.TCPSite(runner, port=port).start()
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        for runner, _ in self._runners:
+            await runner.cleanup()
 
     async def _health(self, request: web.Request) -> web.Response:
         complaints = self._operator.complaints()

@@ -40,8 +40,10 @@ class RuntimeSettings:
     """Where the Lease lives."""
     identity: str = field(default_factory=socket.gethostname)
     """The pod's name."""
-    port: int = 8080
-    """Of /healthz, /metrics and /progress."""
+    progress_port: int = 8080
+    """Where stage pods report; those of running jobs know it."""
+    metrics_port: int = 8081
+    """Of /metrics, /healthz and /readyz."""
     workers: int = 8
     """Resources reconciled at a time."""
     lease_name: str = field(default="pfd-operator", metadata={VARIABLE: "LEASE"})

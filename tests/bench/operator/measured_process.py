@@ -62,7 +62,8 @@ class MeasuredOperator:
             "KUBECONFIG": str(self._kubeconfig),
             "PFD_NAMESPACE": NAMESPACE,
             "PFD_IDENTITY": "bench",
-            "PFD_PORT": str(self._port),
+            "PFD_PROGRESS_PORT": "0",
+            "PFD_METRICS_PORT": str(self._port),
             "PFD_WORKER_IMAGE": "worker",
             "PFD_PROGRESS_URL": f"http://pfd-operator.{NAMESPACE}.svc:8080",
             # compiled once, as in the image, whatever the caller's shell says

@@ -59,7 +59,7 @@ async def test_what_an_operator_said_that_ended_by_itself_is_kept(tmp_path: Path
     program = tmp_path / "program"
     program.write_text("import sys; print('words'); sys.exit(3)")
     monkeypatch.setattr(sys, "executable", _script(tmp_path, program))
-    operator = OperatorProcess(tmp_path / "kubeconfig", 1, tmp_path / "operator.log")
+    operator = OperatorProcess(tmp_path / "kubeconfig", tmp_path / "operator.log")
     operator.start()
     keeping = asyncio.create_task(operator.keep_alive())
     for _ in range(1000):

@@ -29,7 +29,8 @@ HEALTHY: tuple[int, dict[str, Any]] = (200, {"healthy": True, "complaints": []})
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Operator]:
     limits = {"watch_silence_seconds": 60.0, "stuck_queue_seconds": 30.0}
-    settings = settings_at("http://127.0.0.1:1", tmp_path, port=free_port(), **limits)
+    port = free_port(in_a_row=2)
+    settings = settings_at("http://127.0.0.1:1", tmp_path, progress_port=port, metrics_port=port + 1, **limits)
     operator = Operator(await KubeApi.connect(settings.kubeconfig), settings, lambda: None)
     await operator.server.start()
     operator.waits_for = ""
@@ -40,7 +41,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Operator]:
 
 
 async def health(operator: Operator, path: str = "healthz") -> tuple[int, dict[str, Any]]:
-    url = f"http://127.0.0.1:{operator.settings.port}/{path}"
+    url = f"http://127.0.0.1:{operator.settings.metrics_port}/{path}"
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         return response.status, await response.json()
 
@@ -75,6 +76,21 @@ async def test_one_that_waits_for_the_lease_is_healthy(served: Operator) -> None
     assert await health(served, "readyz") == (503, {"ready": False, "waitsFor": "its caches"})
     served.waits_for = ""
     assert await health(served, "readyz") == (200, {"ready": True, "waitsFor": ""})
+
+
+async def test_pods_that_report_progress_learn_nothing_else(served: Operator) -> None:
+    async def status(method: str, port: int, path: str) -> int:
+        url = f"http://127.0.0.1:{port}{path}"
+        async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+            return response.status
+
+    progress, metrics = served.settings.progress_port, served.settings.metrics_port
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert await status("GET", metrics, path) == 200
+        assert await status("GET", progress, path) == 404
+    report = "/progress/lab/silicon-train-a2"
+    assert await status("POST", progress, report) == 401, "it asks for the attempt's token"
+    assert await status("POST", metrics, report) == 404
 
 
 @pytest.mark.parametrize(("active", "shown"), [("silicon-train-a2", 1), ("silicon-train-a3", 0), (None, 0)])

@@ -59,7 +59,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 def settings(server: Server, tmp_path: Path) -> RuntimeSettings:
-    return settings_at(server.address, tmp_path, namespaces=("a", "b"), lease_name="", port=0)
+    return settings_at(server.address, tmp_path, namespaces=("a", "b"), lease_name="", progress_port=0, metrics_port=0)
 
 
 class Clock:

@@ -45,7 +45,7 @@ def test_settings_from_the_environment() -> None:
         ("PFD_WORKER_IMAGE", "", "PFD_WORKER_IMAGE is not set"),
         ("PFD_ENGINE_IMAGES", "abinit", "PFD_ENGINE_IMAGES must be JSON"),
         ("PFD_ENGINE_IMAGES", '["abinit"]', "PFD_ENGINE_IMAGES must be JSON"),
-        ("PFD_PORT", "http", "PFD_PORT must be a number"),
+        ("PFD_METRICS_PORT", "http", "PFD_METRICS_PORT must be a number"),
         ("PFD_STAGE_PODS", "proxy", r"^PFD_STAGE_PODS: Invalid JSON"),
         ("PFD_STAGE_PODS", "[]", r"^PFD_STAGE_PODS: "),
         ("PFD_STAGE_PODS", '{"label": {}}', r"^PFD_STAGE_PODS\.label: "),

@@ -176,6 +176,12 @@ def test_a_bucket_may_have_a_name_that_yaml_reads_as_a_number(name: str) -> None
     assert container["args"][-1] == name
 
 
+def test_no_service_beside_it_sets_variables_of_a_pod() -> None:
+    documents = render("--set", "s3.enabled=true")
+    pods = [each["spec"]["template"]["spec"] for each in of_kind(documents, "Deployment") + of_kind(documents, "Job")]
+    assert [pod["enableServiceLinks"] for pod in pods] == [False] * 3
+
+
 def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:
     documents = render("--set", "s3.enabled=true,images.pullSecrets[0].name=registry")
     pods = [each["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for each in of_kind(documents, kind)]

@@ -76,11 +76,14 @@ async def operator(account: Path) -> AsyncIterator[KubeApi]:
     await client.close()
 
 
-async def said_of(api: KubeApi, pod: dict[str, Any], owned: bool = True) -> str:
+async def said_of(
+    api: KubeApi, pod: dict[str, Any], owned: bool = True, annotations: dict[str, str] | None = None
+) -> str:
     """Return why a Job is refused; nothing if it is not. None is made."""
     kept = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [CONTAINER]}
     kept |= {"securityContext": POD_SECURITY}
-    return await said_of_any(api, collection_of("Job"), {"template": {"spec": kept | pod}}, owned)
+    template = {"metadata": {"annotations": annotations or {}}, "spec": kept | pod}
+    return await said_of_any(api, collection_of("Job"), {"template": template}, owned)
 
 
 async def said_of_any(api: KubeApi, collection: str, spec: dict[str, Any], owned: bool = True) -> str:
@@ -139,6 +142,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("pod", "words"), REFUSED.values(), ids=REFUSED)
 async def test_what_the_operator_never_makes_is_refused(operator: KubeApi, pod: dict[str, Any], words: str) -> None:
     assert words in await said_of(operator, pod)
+
+
+async def test_annotations_give_no_security_profile_either(operator: KubeApi) -> None:
+    """The API server makes a field of this one, once the pod is created."""
+    annotations = {"container.apparmor.security.beta.kubernetes.io/c": "unconfined"}
+    assert "no other security profiles" in await said_of(operator, {}, annotations=annotations)
 
 
 @pytest.mark.parametrize(

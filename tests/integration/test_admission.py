@@ -133,6 +133,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "have no privileges",
     ),
     "host port": (with_container(ports=[{"containerPort": 80, "hostPort": 80}]), "ports of the node"),
+    **{
+        kind: (with_container(**{kind: {"httpGet": {"host": "169.254.169.254", "port": 80}}}), "no probes")
+        for kind in ("livenessProbe", "readinessProbe", "startupProbe")
+    },
+    "hook": (with_container(lifecycle={"postStart": {"httpGet": {"host": "127.0.0.1", "port": 80}}}), "no probes"),
     "privileged before": (with_init_container(securityContext={"privileged": True}), "have no privileges"),
     "root before": (with_init_container(securityContext=SECURITY | {"runAsNonRoot": False}), "runAsNonRoot"),
     "host port before": (with_init_container(ports=[{"containerPort": 80, "hostPort": 80}]), "ports of the node"),

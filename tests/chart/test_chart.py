@@ -83,6 +83,19 @@ def test_values_are_checked() -> None:
     assert "worker" in refusal("--set", "operator.worker=3")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        'operator.podAnnotations={"prometheus.io/port":8081}',
+        'operator.nodeSelector={"gpu":true}',
+        's3.nodeSelector={"gpu":true}',
+    ],
+)
+def test_a_number_or_a_truth_where_kubernetes_takes_words_is_refused_by_name(value: str) -> None:
+    said = refusal("--set-json", value)
+    assert "want string" in said and value.partition("=")[0].replace(".", "/") in said
+
+
 @pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={a,b}")])
 def test_both_kinds_have_the_same_rights(arguments: tuple[str, ...]) -> None:
     documents = render(*arguments)

@@ -152,7 +152,7 @@ class Worker:
         first = (index or 0) * params.frames_per_pod
         keys = selected.summary["tasks"][first : first + params.frames_per_pod]
         paid_by = {key: self._one_label(spec, index, key, life) for key in keys}
-        return {"outcome": LabelOutcome(labels=len(keys), failed=0, reused=0), "summary": {"paid_by": paid_by}}
+        return {"outcome": LabelOutcome(failed=0, reused=0), "summary": {"paid_by": paid_by}}
 
     def _one_label(self, spec: StageSpec, index: int | None, key: str, life: Life) -> str:
         """Find a label, or claim and compute it, or wait for who does; return the uid of who paid."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.result import ExitCode, LabelCounts, Reason, StageResult
 
 
 class StageError(Exception):
@@ -23,6 +23,32 @@ class StageError(Exception):
         self.exit_code = exit_code
         self.reason = reason
         self.message = message
+
+    def result(self) -> StageResult:
+        """Return what the operator is told of it."""
+        return StageResult(ok=False, reason=self.reason, message=self.message)
+
+
+class OverBudgetError(StageError):
+    """What a label stage lacks would cost more than is left of the budget.
+
+    Parameters
+    ----------
+    counts
+        What the job has paid for.
+    left, lacks
+        Labels.
+    """
+
+    def __init__(self, counts: LabelCounts, left: int, lacks: int) -> None:
+        message = f"{lacks} labels are neither stored nor paid for, and {left} are left (spec.budget.maxLabels)"
+        super().__init__(ExitCode.USER_ERROR, Reason.LABEL_BUDGET, message)
+        self._counts = counts
+        self._lacks = lacks
+
+    def result(self) -> StageResult:
+        """Return what the operator is told of it, with the counts."""
+        return super().result().model_copy(update={"labels": self._counts, "lacks": self._lacks})
 
 
 class AbsentError(StageError):

@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ase import Atoms
 
 from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, preempted, transient
+from pfd_worker.label_budget import Cost, check_budget
 from pfd_worker.label_entries import Entry, entries_of_index
 from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
@@ -51,7 +53,8 @@ class LabelDesk:
         self.lease = Lease(self._labels, context.stopping)
         self._cut_offs = CutOffs(context.store, self._labels.owner)
         self._begun: Collection[Entry] = ()
-        self.entries = entries_of_index(context, engine)
+        self._engine = engine
+        self.entries = entries_of_index(context, engine, context.index or 0)
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
 
@@ -59,12 +62,28 @@ class LabelDesk:
         """Take what is stored, claim what is free; return what is ours to compute, equal structures once.
 
         What was cut off before comes last: whatever kills its container takes none of the others along.
+
+        Raises
+        ------
+        OverBudgetError
+            As `check_budget`.
         """
         at_once(self._take_stored, self.entries)
+        if not all(entry.key in self.records for entry in self.entries):
+            check_budget(self.context, self._costs_of)
         first = {entry.key: entry for entry in reversed(self.entries)}
         claimed = at_once(self._claim, [entry for entry in first.values() if entry.key not in self.records])
         todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
         return sorted(todo, key=lambda entry: (entry.key in self._cut_offs.counts, entry.number))
+
+    def _costs_of(self, index: int) -> list[Cost]:
+        entries = entries_of_index(self.context, self._engine, index)
+        return [Cost((each.key, each.own_key), each.task.labels, partial(self._is_free, each)) for each in entries]
+
+    def _is_free(self, entry: Entry) -> bool:
+        # one that is ours and not yet entered was paid for
+        record = self._stored(entry)
+        return record is not None and record.paid_by != self.context.spec.job.uid
 
     def _claim(self, entry: Entry) -> Entry | None:
         if self.context.stopping.is_set():
@@ -234,14 +253,15 @@ class LabelDesk:
         records = [self.records[key] for key in dict.fromkeys(entry.key for entry in self.entries)]
         books = [record.cost for record in records]
         reused = sum(record.labels for record in records if record.paid_by != self.context.spec.job.uid)
-        # of each task, as they are asked for
-        standing = sum(entry.task.labels for entry in self.entries if not self.records[entry.key].stage)
-        return label_output(self.context, frames, failures, books, standing, reused)
+        return label_output(self.context, frames, failures, books, reused)
+
+    def _stored(self, entry: Entry) -> LabelRecord | None:
+        return self._labels.get(entry.key) or self._labels.get(entry.own_key)
 
     def _take_stored(self, entry: Entry) -> bool:
         if entry.key in self.records:
             return True
-        record = self._labels.get(entry.key) or self._labels.get(entry.own_key)
+        record = self._stored(entry)
         if record is None:
             return False
         self._ledger.enter(record.cost)

@@ -10,7 +10,7 @@ from pfd_operator.contract.labeling import Engine
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.label_files import own_tasks
+from pfd_worker.label_files import tasks_of
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import stored_manifest
@@ -18,7 +18,7 @@ from pfd_worker.store.manifests import stored_manifest
 
 @dataclass(frozen=True)
 class Entry:
-    """A task of this index, by its number in the whole list."""
+    """A task of an index, by its number in the whole list."""
 
     number: int
     key: str
@@ -31,18 +31,18 @@ class Entry:
     """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
-def entries_of_index(context: StageContext, engine: Engine) -> list[Entry]:
-    """Return the tasks of this index, for an engine and for the tighter one of a noise check."""
+def entries_of_index(context: StageContext, engine: Engine, index: int) -> list[Entry]:
+    """Return the tasks of an index, for an engine and for the tighter one of a noise check."""
     # the spec names pseudopotentials and programs; what they are is known only where they are
     content = {"content": context.engine_content}
     tighter = context.params(LabelParams).tighter or engine
     engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
-    before = stored_manifest(context.store, context.digest, context.index)
+    before = stored_manifest(context.store, context.digest, index)
     final_for = [context.spec.digest]
     if before is not None and before.again:
         final_for.append(before.files[stage_files.FAILURES].key)
     entries = []
-    for number, task, frame in own_tasks(context):
+    for number, task, frame in tasks_of(context, index):
         calculation = Calculation(frame, task.aimd)
         used, described = engines[task.purpose == NOISE]
         key = calculation.key(described)

@@ -53,11 +53,15 @@ def read_tasks(context: StageContext, select: Input = Input.SELECT) -> list[Task
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
-def own_tasks(context: StageContext) -> list[tuple[int, Task, Atoms]]:
-    """Return the tasks of this index of a label stage, each after its number in the whole list, and with its frame."""
+def bare_tasks_of(context: StageContext, index: int) -> tuple[int, list[Task]]:
+    """Return the tasks of an index of a label stage after the first one's number in the whole list."""
     each = context.params(LabelParams).frames_per_pod
-    first = (context.index or 0) * each
-    tasks = read_tasks(context)[first : first + each]
+    return index * each, read_tasks(context)[index * each : (index + 1) * each]
+
+
+def tasks_of(context: StageContext, index: int) -> list[tuple[int, Task, Atoms]]:
+    """Return the tasks of an index of a label stage, each after its number in the whole list, and with its frame."""
+    first, tasks = bare_tasks_of(context, index)
     frames = _frames(context, sorted({task.frame for task in tasks}))
     return [(number, task, frames[task.frame]) for number, task in enumerate(tasks, first)]
 
@@ -85,7 +89,6 @@ def label_output(
     labels: Sequence[Atoms],
     failures: Sequence[Failure],
     books: Sequence[BookEntry],
-    standing: int,
     reused: int = 0,
 ) -> StageOutput:
     """Return labels and failures of an index as the stage's files.
@@ -94,8 +97,6 @@ def label_output(
     ----------
     books
         What the index's labels cost.
-    standing
-        Labels that nobody who asks for them again pays for.
     reused
         Labels that were found in the store.
     """
@@ -105,7 +106,7 @@ def label_output(
     return StageOutput(
         files=files,
         summary=LabelSummary(labels=[asdict(entry) for entry in books]),
-        outcome=LabelOutcome(labels=standing, failed=len(failures), reused=reused),
+        outcome=LabelOutcome(failed=len(failures), reused=reused),
     )
 
 

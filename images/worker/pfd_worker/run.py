@@ -134,7 +134,7 @@ def _described(context: StageContext, manifest: Manifest, reused: bool, seconds:
 def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:
     """Put whatever ended a stage into the contract's words."""
     if isinstance(error, StageError):
-        return error.exit_code, StageResult(ok=False, reason=error.reason, message=error.message)
+        return error.exit_code, error.result()
     if is_out_of_memory(error):
         message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
         return failure_of(out_of_memory(message))

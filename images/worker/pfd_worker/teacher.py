@@ -12,7 +12,8 @@ from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
-from pfd_worker.label_files import Failure, label_output, own_tasks
+from pfd_worker.label_budget import Cost, check_budget
+from pfd_worker.label_files import Failure, bare_tasks_of, label_output, tasks_of
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.in_process import failed_by
 from pfd_worker.models.base import AtomisticModel, Prediction
@@ -31,10 +32,11 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
     started = time.monotonic()
-    tasks = own_tasks(context)
+    tasks = tasks_of(context, context.index or 0)
+    check_budget(context, lambda index: [_cost(context, index)])
     frames = [atoms for _, _, atoms in tasks]
     verdicts = _verdicts(context, open_model(context, context.one(Input.PREPARE)), frames)
-    key = f"{context.spec.digest}-{context.index or 0}"
+    key = _key(context, context.index or 0)
     labels: list[Atoms] = []
     failures: list[Failure] = []
     for (number, task, _), verdict in zip(tasks, verdicts, strict=True):
@@ -46,8 +48,16 @@ def label_by_teacher(context: StageContext) -> StageOutput:
             failures.append(Failure(number, f"{key}-{task.frame}", verdict.reason, message))
     seconds = round(time.monotonic() - started, 3)
     entry = BookEntry(key, context.spec.job.uid, labels=len(tasks), sound=len(labels), seconds=seconds)
+    return label_output(context, labels, failures, [entry])
+
+
+def _key(context: StageContext, index: int) -> str:
+    return f"{context.spec.digest}-{index}"
+
+
+def _cost(context: StageContext, index: int) -> Cost:
     # asked for again, those that failed are of the same entry
-    return label_output(context, labels, failures, [entry], standing=len(tasks))
+    return Cost((_key(context, index),), len(bare_tasks_of(context, index)[1]))
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pfd_operator.contract.base import Strict
+from pfd_operator.contract.base import Message, Strict
 from pfd_operator.contract.outcome import AcceptanceCheck
 from pfd_operator.contract.stage import StageKind, StageRef
 
@@ -16,8 +16,6 @@ from .conditions import Phase
 
 KEPT_RECORDS = 20
 """Stages, besides those of iteration 0, and iterations at most, that the status remembers."""
-LABELS = "labels"
-"""In `JobStatus.counts`: labels that the newest selection asks for."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"
@@ -48,12 +46,11 @@ class ActiveState(StrEnum):
     """An attempt ended; the next starts at `not_before`."""
 
 
-class Told(Strict):
+class Told(Message):
     """What pods of an indexed stage have said when they ended well; they may be gone since."""
 
     digest: str = Field("", description="Where their results are: stages/<digest>/.")
     indexes: str = Field("", description="Theirs, e.g. 0,2-5.")
-    labels: int = Field(0, description="Labels of theirs that need not be paid for again.")
 
 
 class ActiveStage(Strict):
@@ -78,6 +75,7 @@ class ActiveStage(Strict):
     not_before: datetime | None = Field(None, description="When the next attempt may start.")
     percent: int | None = Field(None, description="How far the stage says it is, in %.")
     message: str = Field("", description="What the stage says of it.")
+    lacks: int | None = Field(None, description="Labels that it would pay for, if they were more than were left.")
     succeeded_indexes: int = Field(0, description="Pods with results in the store, earlier attempts' included.")
     failed_indexes: int = Field(0, description="Pods that failed finally.")
     told: Told = Field(Told(), description="What this attempt's pods said of their results so far.")
@@ -116,13 +114,11 @@ class StageRecord(Strict):
     reused: bool = Field(False, description="Its results were in the store already.")
 
 
-class Labelling(Strict):
-    """The label stage of an iteration, under way or ended: what of its labels stands."""
+class Labelling(Message):
+    """The label stage of an iteration, under way or ended."""
 
     digest: str = Field(description="Digest it was planned with, shortened.")
     labels_by: str | None = Field(None, description="Digest of what makes its labels, whatever time and memory it has.")
-    lacks: int | None = Field(None, description="Labels that another with the same engine may pay for, if any.")
-    again: int | None = Field(None, description="Labels that the same may pay for when it is asked for again, if any.")
 
 
 class IterationRecord(Strict):

@@ -146,9 +146,6 @@ class LabelOutcome(Outcome):
     """Of one index of label."""
 
     stage: Literal[StageKind.LABEL] = StageKind.LABEL
-    labels: int
-    """Those that stand: whoever asks for its frames again pays for none of them. What failed and need not fail again
-    does not, nor do the steps of AIMD before."""
     failed: int
     """Tasks without a label, or with fewer than asked for."""
     reused: int

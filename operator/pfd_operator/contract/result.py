@@ -57,6 +57,7 @@ class Reason(StrEnum):
     ARTIFACT_LOST = "ArtifactLost"
     NO_CANDIDATES = "NoCandidates"
     LABELS_FAILED = "LabelsFailed"
+    LABEL_BUDGET = "LabelBudgetExhausted"
     ENGINE_LOST = "EngineLost"
     NOT_A_NUMBER = "NotANumber"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -127,6 +128,8 @@ class StageResult(Message):
     message: str = ""
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
+    lacks: int | None = None
+    """Labels that a label stage, which the budget does not allow, would pay for."""
     outcome: StageOutcome | None = None
     """What the stage found. None if it failed, and of pods that work on a result with the one that tells it."""
     model_uri: str | None = None

@@ -81,9 +81,10 @@ class JobIdentity(Strict):
 
 
 class BudgetSoFar(Strict):
-    """What a job may cost, and has cost when a stage was started; nothing but the report's words depends on it."""
+    """What a job may cost, and has cost when a stage was started; no output of it depends on that but the report."""
 
     max_labels: int
+    """What a label stage keeps to."""
     max_iterations: int
     gpu_hours: float | None = None
     """None: no limit."""

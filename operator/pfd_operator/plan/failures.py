@@ -26,7 +26,8 @@ class Remedy(StrEnum):
     """The object store does not answer: the same for a job that has reached it before, and one that counts for one that
     never did, as its address may be wrong."""
     BUDGET = "Budget"
-    """The pod, or its Job, reached its deadline, which is what the budget left it where that leaves any."""
+    """The pod, or its Job, reached its deadline, which is what the budget left it where that leaves any; or its labels
+    would cost more than is left."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Failure:
     message: str
     unseen: bool = False
     """Nothing says so: what would say otherwise is not seen."""
+    lacks: int | None = None
+    """Labels that were not begun, since the budget does not allow them."""
 
 
 def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Failure:
@@ -59,7 +62,9 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         return Failure(Remedy.FAIL, Reason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
     if exit_code == ExitCode.USER_ERROR:
         lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
-        return Failure(Remedy.FAIL, reported or Reason.INTERNAL_ERROR, words or lost)
+        lacks = pod.result.lacks if pod.result is not None else None
+        remedy = Remedy.FAIL if lacks is None else Remedy.BUDGET
+        return Failure(remedy, reported or Reason.INTERNAL_ERROR, words or lost, lacks=lacks)
     if pod.container_reason == "DeadlineExceeded":
         message = f"pod {pod.name} of the {stage.value} stage reached its deadline"
         return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)

@@ -13,7 +13,7 @@ from .cautions import take_cautions
 from .draft import Draft
 from .failures import Failure, Remedy, lost
 from .jobs import Success, end_of, first_start, hung_since, with_pods_seen
-from .labelling import note_heard, note_labelled
+from .labelling import note_labelled
 from .observed import ObservedJob
 from .outcome import add_record, take_labels
 from .recipe import position_of
@@ -80,7 +80,6 @@ def _note_job(draft: Draft, job: ObservedJob) -> None:
         told=with_pods_seen(active.told, job),
         gone_pods_seconds=max(active.gone_pods_seconds, round(job.gone_pods_seconds)),
     )
-    note_heard(draft)
     active = draft.running
     if job.completions is not None and job.completions > 1:
         draft.set(progress=f"{job.succeeded_indexes}/{job.completions}")
@@ -125,7 +124,7 @@ def _record(draft: Draft, success: Success) -> None:
         reused=reused,
     )
     draft.status = add_record(draft.status, record)
-    note_labelled(draft, record, active.told)
+    note_labelled(draft, record)
     if success.lacking is not None:
         words = f"{position} {_lacks(success, job)}; of one: {success.lacking.message}"
         draft.tell(OperatorReason.STAGE_INCOMPLETE, words, warning=True)

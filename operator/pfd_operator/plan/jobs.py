@@ -8,7 +8,6 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import Told
-from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind
 
@@ -58,12 +57,8 @@ def with_pods_seen(told: Told, job: ObservedJob) -> Told:
     first = next(iter(results.values()), None)
     if job.completions is None or first is None:
         return told
-    heard = read_indexes(told.indexes)
-    labelled = [result.found(LabelOutcome) for index, result in results.items() if index not in heard]
     return Told(
-        digest=told.digest or first.digest or "",
-        indexes=write_indexes(heard | results.keys()),
-        labels=told.labels + sum(found.labels for found in labelled if found is not None),
+        digest=told.digest or first.digest or "", indexes=write_indexes(read_indexes(told.indexes) | results.keys())
     )
 
 

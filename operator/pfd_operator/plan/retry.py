@@ -21,7 +21,6 @@ from .budget import (
 from .conditions import find_true
 from .draft import Draft
 from .failures import Failure, Remedy
-from .labelling import note_failed
 from .observed import ObservedJob
 from .recipe import Ending, Position, position_of
 
@@ -35,8 +34,10 @@ def fail(draft: Draft, failure: Failure) -> None:
     close_attempt(draft, job)
     match failure.remedy:
         case Remedy.FAIL:
-            note_failed(draft, failure)
             give_up(draft, active, failure.reason, failure.message)
+        case Remedy.BUDGET if failure.lacks is not None:
+            # the end, unless the budget was raised since
+            draft.set_active(state=ActiveState.BACKOFF, not_before=None, lacks=failure.lacks)
         case Remedy.BUDGET:
             _out_of_time(draft, active, failure)
         case Remedy.RETRY_FREE:

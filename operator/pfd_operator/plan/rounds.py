@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
-from pfd_operator.api.status import LABELS, TASKS, TRAINING_STRUCTURES, JobStatus
+from pfd_operator.api.status import TASKS, TRAINING_STRUCTURES, JobStatus
 from pfd_operator.contract.labeling import NoiseCheck
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
@@ -136,7 +136,7 @@ def take_counts(spec: JobSpec, status: AnyStatus, results: Sequence[StageResult]
             status = with_count(status, TRAINING_STRUCTURES, structures)
         status = status.model_copy(update={"without_pressure": prepared.without_pressure})
     if (selected := found_by(results, SelectOutcome)) is not None:
-        status = with_count(with_count(status, TASKS, selected.tasks), LABELS, selected.labels)
+        status = with_count(status, TASKS, selected.tasks)
     return status
 
 

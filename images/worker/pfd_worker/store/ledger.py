@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from pfd_operator.contract.result import LabelCounts
@@ -59,13 +59,17 @@ class Ledger:
 
     def count(self) -> LabelCounts:
         """Return what the job's labels add up to."""
+        return self.read()[0]
+
+    def read(self) -> tuple[LabelCounts, Set[str]]:
+        """Return what the job's labels add up to, and the keys of all that are entered."""
         # should a label be there no longer, and be paid for by another job, it is paid for and not reused all the same
         entries: dict[str, list[str]] = {}
         for name in sorted(self._store.list(self._prefix)):
-            key, *found = name.rsplit(".", 3)
+            key, *found = name.removeprefix(self._prefix).rsplit(".", 3)
             entries.setdefault(key, found)
         totals = {"paid": 0, "reused": 0, "failed": 0, "wasted": 0}
         for outcome, labels, failed in entries.values():
             totals[outcome] += int(labels)
             totals["failed"] += int(failed)
-        return LabelCounts(**totals)
+        return LabelCounts(**totals), entries.keys()

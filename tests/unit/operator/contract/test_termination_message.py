@@ -132,7 +132,7 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
         PrepareOutcome(without_pressure=[f"{number:02}-{'s' * 37}" for number in range(64)]),
         ExploreOutcome(candidates=0, trajectories=0, exploded=0),
         SelectOutcome(tasks=0, labels=0),
-        LabelOutcome(labels=0, failed=0, reused=0),
+        LabelOutcome(failed=0, reused=0),
         TrainOutcome(training_frames=0, holdout_strata_count=0),
         AcceptOutcome(checks=CHECKS[:1]),
     ],

@@ -82,7 +82,7 @@ def good_outcome(spec: StageSpec) -> StageOutcome:
             tasks = min(3, spec.params.frames) if spec.iteration else 5
             return SelectOutcome(tasks=tasks, labels=tasks)
         case StageKind.LABEL:
-            return LabelOutcome(labels=2, failed=0, reused=0)
+            return LabelOutcome(failed=0, reused=0)
         case StageKind.TRAIN:
             return training(spec.iteration)
         case StageKind.ACCEPT:

@@ -75,7 +75,7 @@ def test_what_pods_said_is_kept_when_they_are_gone() -> None:
     run, planned = labelling()
     first, second, third = succeeded(planned, found).pods
     run.step(job_of(planned, first, second, succeeded_indexes=2), seconds=1)
-    assert run.status.active is not None and run.status.active.told == Told(digest=FOUND, indexes="0-1", labels=4)
+    assert run.status.active is not None and run.status.active.told == Told(digest=FOUND, indexes="0-1")
     run.step(job_of(planned, first, third, succeeded_indexes=3), seconds=1)
     assert [event.reason for event in run.decision.events if event.warning] == []
     assert created(run.decision).spec.inputs["label"].digest == FOUND

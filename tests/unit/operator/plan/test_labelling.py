@@ -1,9 +1,8 @@
-"""Labels that failed, or were under way, and are asked for again: what a restart may pay for."""
+"""Labels that failed, or were under way, and are asked for again; pods that may not begin, as too few are left."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.observed import ObservedJob
+from pfd_operator.plan.types import Decision, PlannedJob
 from tests.job_specs import SPEC
-from tests.unit.operator.plan.plan_answers import good_result, with_found
+from tests.unit.operator.plan.plan_answers import Answer, good_result
 from tests.unit.operator.plan.plan_samples import (
     NEVER,
     OTHER_TEACHER,
@@ -27,24 +27,51 @@ from tests.unit.operator.plan.plan_samples import (
     job_of,
     pod,
     resource,
+    said,
     succeeded,
 )
 from tests.unit.operator.plan.redone_samples import FOUND, budget, converged, digests, frames, restart
 
 
-def labels_failed(labels: int, standing: int = 1) -> Run:
-    """A job of which all labels are paid; of iteration 2 each of two pods has as many of three that stand."""
+def refuses(lacks: int) -> Answer:
+    """What pods say whose label stage lacks so many, in a job of which 12 are paid."""
 
     def answer(spec: StageSpec, reused: bool = False) -> StageResult:
-        result = good_result(spec, reused)
-        failed = (spec.iteration, spec.stage) == (2, StageKind.LABEL)
-        return with_found(result, labels=standing, failed=1) if failed else result
+        if spec.stage is not StageKind.LABEL:
+            return good_result(spec, reused=True)
+        return said(Reason.LABEL_BUDGET).model_copy(update={"labels": LabelCounts(paid=12), "lacks": lacks})
 
+    return answer
+
+
+def refused(run: Run, label: PlannedJob, lacks: int, **changes: Any) -> Decision:
+    """Let one of the pods of a label stage say that it may not begin, before the others do."""
+    said_so = failed_pod(64, index=0, result=refuses(lacks)(label.spec))
+    return run.step(job_of(label, said_so, pod(name="pod-2", index=1), **changes), seconds=1)
+
+
+def is_refused_until_there_are(run: Run, labels: int) -> PlannedJob:
+    """The job has ended, says how many it takes, and labels when there are as many; return that Job."""
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+    for kind in (ConditionType.READY, ConditionType.PROGRESSING):
+        now = condition(run.status, kind)
+        assert now.reason == "LabelBudgetExhausted"
+        assert f"iteration 2 lacks {labels - 12}" in now.message and f"Raise it to {labels} to go on" in now.message
+    for most in (run.resource.spec.budget.max_labels, labels - 1):
+        run.edit(**budget(most))
+        decision = run.step(seconds=600)
+        assert (decision.actions, decision.events, run.status.phase) == ((), (), Phase.BUDGET_EXHAUSTED)
+    run.edit(**budget(labels))
+    label = created(run.step(seconds=1))
+    assert (label.spec.stage, label.spec.budget and label.spec.budget.max_labels) == (StageKind.LABEL, labels)
+    return label
+
+
+def labels_failed(labels: int) -> Run:
+    """A job of which all labels are paid, and too many of iteration 2 have failed."""
     run = Run(resource(convergence=NEVER, **budget(labels)))
-    run.answer = answer
     train = run.until(2, StageKind.TRAIN)
-    refused = StageResult(ok=False, reason=Reason.LABELS_FAILED, message="1 of 3 failed")
-    run.step(job_of(train, failed_pod(64, result=refused)), seconds=1)
+    run.step(job_of(train, failed_pod(64, result=said(Reason.LABELS_FAILED))), seconds=1)
     assert (run.status.phase, run.status.labels.paid) == (Phase.FAILED, 12)
     run.answer = FOUND
     return run
@@ -60,26 +87,25 @@ LABELS_OTHERWISE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", LABELS_OTHERWISE)
-def test_labels_are_tried_again_within_the_budget_only(change: dict[str, Any]) -> None:
+def test_labels_are_tried_again_within_the_budget_as_their_pods_have_counted(change: dict[str, Any]) -> None:
     run = labels_failed(12)
     before = digests(run.status)
     for word in ("once", "twice"):
         run.edit(**change, **restart(2, word))
         run.step(seconds=1)
-        assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-        ready = condition(run.status, ConditionType.READY)
-        assert ready.reason == "LabelBudgetExhausted"
-        assert "iteration 2 may lack up to 1" in ready.message and "Raise the budget to 13" in ready.message
-    run.edit(**budget(13))
-    label = created(run.step(seconds=1))
-    assert label.spec.stage is StageKind.LABEL
-    assert label.spec.inputs["select"].digest == before[2, StageKind.SELECT], "the frames that are paid"
+        # by the store: another job may have computed them since
+        label = run.until(2, StageKind.LABEL)
+        assert label.spec.inputs["select"].digest == before[2, StageKind.SELECT], "the frames that are paid"
+        assert label.spec.budget is not None and label.spec.budget.max_labels == 12
+        refused(run, label, 1)
+    label = is_refused_until_there_are(run, 13)
+    assert label.spec.inputs["select"].digest == before[2, StageKind.SELECT]
     assert created(run.step(succeeded(label), seconds=1)).spec.stage is StageKind.TRAIN
 
 
 @pytest.mark.parametrize("change", LABELS_OTHERWISE)
 def test_labels_that_stand_are_found_with_other_time_and_memory(change: dict[str, Any]) -> None:
-    run = labels_failed(12, standing=2)
+    run = labels_failed(12)
     run.edit(**change, **restart(2))
     run.step(seconds=1)
     assert frames(run.until(2, StageKind.SELECT)) == 3
@@ -95,36 +121,53 @@ def test_labels_that_a_job_of_before_had_failed_are_tried_again_by_no_restart_th
     assert run.until(2, StageKind.LABEL).spec.iteration == 2
 
 
-def test_labels_of_pods_that_are_gone_stand_as_they_said() -> None:
+def test_a_budget_that_was_raised_meanwhile_lets_labels_go_on_at_once() -> None:
     run = Run(resource(convergence=NEVER, **budget(12)))
     label = run.until(2, StageKind.LABEL)
-    done = succeeded(label)
-    run.step(replace(done, pods=(done.pods[0], pod(index=1)), succeeded_indexes=1), seconds=1)
-    run.step(replace(done, pods=done.pods[1:]), seconds=1)
-    assert run.status.labelled[2].lacks is None
+    run.edit(**budget(13))
+    refused(run, label, 1)
+    again = created(run.step(seconds=1))
+    assert (again.spec.attempt, again.spec.digest) == (2, label.spec.digest)
+    assert again.spec.budget is not None and again.spec.budget.max_labels == 13
 
 
-def a_label_failed(labels: int) -> Run:
-    """A job that went on without one of the three labels of iteration 2: one of two pods has one that stands."""
+def test_memory_that_changes_while_labels_wait_is_within_the_budget() -> None:
+    run = Run(resource(convergence=NEVER, **budget(12)))
+    label = run.until(2, StageKind.LABEL)
+    run.step(replace(succeeded(label), pods=(failed_pod(1, index=1),), succeeded_indexes=1, failed_indexes=1))
+    run.edit(**LABELS_OTHERWISE[1])
+    other = created(run.step(seconds=600))
+    assert other.spec.digest != label.spec.digest
+    refused(run, other, 1)
+    is_refused_until_there_are(run, 13)
 
-    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
-        result = good_result(spec, reused)
-        failed = (spec.iteration, spec.stage) == (2, StageKind.LABEL)
-        return with_found(result, labels=1, failed=1) if failed else result
 
-    run = Run(resource(**budget(labels)))
-    run.answer = answer
-    assert run.to_the_end().labels.paid == 12
-    run.answer = partial(answer, reused=True)
-    return run
+def test_a_pod_that_may_not_begin_while_the_job_is_suspended_ends_it_when_it_goes_on() -> None:
+    run = Run(resource(convergence=NEVER, **budget(12)))
+    label = run.until(2, StageKind.LABEL)
+    run.edit(suspend=True)
+    refused(run, label, 1)
+    assert run.status.phase is Phase.SUSPENDED
+    run.edit(suspend=False)
+    run.step(seconds=1)
+    is_refused_until_there_are(run, 13)
+
+
+def test_what_an_earlier_version_knew_of_labels_is_read_and_let_go() -> None:
+    run = Run()
+    run.until(1, StageKind.LABEL)
+    stored = run.status.to_json()
+    stored["labelled"]["1"] |= {"lacks": 2, "again": 1}
+    stored["active"]["told"] |= {"labels": 3}
+    read = type(run.status).model_validate(stored)
+    assert (read.labelled, read.active) == (run.status.labelled, run.status.active)
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 @pytest.mark.parametrize("change", [{}, {"training": {"steps": 9000}}])
-def test_labels_that_failed_and_are_not_asked_for_otherwise_are_done_without_again(
-    first: int, change: dict[str, Any]
-) -> None:
-    run = a_label_failed(12)
+def test_labels_that_are_not_asked_for_otherwise_are_the_same(first: int, change: dict[str, Any]) -> None:
+    run = converged()
+    run.answer = FOUND
     before = digests(run.status)
     for word in ("once", "twice"):
         run.edit(**change, **restart(first, word))
@@ -136,36 +179,19 @@ def test_labels_that_failed_and_are_not_asked_for_otherwise_are_done_without_aga
 
 
 def test_more_time_that_is_taken_back_costs_no_label() -> None:
-    run = a_label_failed(12)
+    run = converged()
+    run.answer = FOUND
     run.edit(**LABELS_OTHERWISE[2], **restart(2))
     run.step(seconds=1)
-    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "iteration 2 may lack up to 1" in condition(run.status, ConditionType.READY).message
+    refused(run, run.until(2, StageKind.LABEL), 1)
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
     run.edit(labeling=SPEC["labeling"], **restart(2, "as before"))
     run.step(seconds=1)
     assert run.to_the_end().phase is Phase.CONVERGED
 
 
-def test_labels_of_a_pod_that_failed_are_tried_again_within_the_budget_only() -> None:
-    run = Run(resource(convergence=NEVER, **budget(12)))
-    label = run.until(2, StageKind.LABEL)
-    for attempt in range(run.settings.max_counted_failures):
-        done = succeeded(label)
-        lost = failed_pod(1, index=1)
-        run.step(replace(done, pods=(done.pods[0], lost), succeeded_indexes=1, failed_indexes=1), seconds=1)
-        if attempt + 1 < run.settings.max_counted_failures:
-            label = created(run.step(seconds=600))
-    run.until(2, StageKind.TRAIN)
-    run.answer = FOUND
-    run.edit(training={"steps": 9000}, **restart(2))
-    run.step(seconds=1)
-    run.step(seconds=1)
-    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "iteration 2 may lack up to 1" in condition(run.status, ConditionType.READY).message
-
-
 def labels_under_way(labels: int, paid: int) -> tuple[Run, ObservedJob]:
-    """A job of which one of the two pods that label iteration 2 has told of two of three labels that stand."""
+    """A job of which one of the two pods that label iteration 2 has told of its labels."""
     run = Run(resource(convergence=NEVER, **budget(labels)))
     label = run.until(2, StageKind.LABEL)
     first = good_result(label.spec).model_copy(update={"labels": LabelCounts(paid=paid)})
@@ -176,14 +202,8 @@ def labels_under_way(labels: int, paid: int) -> tuple[Run, ObservedJob]:
     return run, running
 
 
-def is_tried_again_within_the_budget(run: Run, before: dict[tuple[int, StageKind], str]) -> None:
-    """One of three labels of iteration 2 does not stand; the frames are those that were selected before."""
+def asks_for_the_same(run: Run, before: dict[tuple[int, StageKind], str]) -> None:
     assert frames(run.until(2, StageKind.SELECT)) == 3
-    if run.resource.spec.budget.max_labels == run.status.labels.paid:
-        assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-        assert "iteration 2 may lack up to 1" in condition(run.status, ConditionType.READY).message
-        run.edit(**budget(run.status.labels.paid + 1))
-        run.step(seconds=1)
     assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest == before[2, StageKind.SELECT]
 
 
@@ -199,7 +219,7 @@ def test_labels_under_way_are_found_with_other_time_and_memory(change: dict[str,
     run.edit(**change, **restart(2))
     assert "RestartRefused" not in [event.reason for event in run.step(running, seconds=1).events]
     run.step(seconds=1)
-    is_tried_again_within_the_budget(run, before)
+    asks_for_the_same(run, before)
 
 
 @OTHER_TIME_OR_MEMORY
@@ -213,7 +233,7 @@ def test_labels_of_a_stage_that_failed_are_found_with_other_time_and_memory(
     assert run.status.phase is Phase.FAILED
     run.edit(**change, **restart(2))
     run.step(seconds=1)
-    is_tried_again_within_the_budget(run, before)
+    asks_for_the_same(run, before)
 
 
 def test_a_label_stage_that_failed_is_the_same_again_without_a_change() -> None:
@@ -222,45 +242,6 @@ def test_a_label_stage_that_failed_is_the_same_again_without_a_change() -> None:
     run.edit(**restart(2))
     run.step(seconds=1)
     assert run.until(2, StageKind.TRAIN).spec.iteration == 2
-
-
-def test_more_memory_twice_before_the_labels_are_begun_does_not_exceed_the_budget() -> None:
-    run = a_label_failed(12)
-    run.edit(training={"steps": 9000}, **restart(2))
-    run.step(seconds=1)
-    run.until(2, StageKind.SELECT)
-    run.edit(**LABELS_OTHERWISE[1], **restart(2, "with more memory"))
-    run.step(seconds=1)
-    run.step(seconds=1)
-    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "iteration 2 may lack up to 1" in condition(run.status, ConditionType.READY).message
-
-
-def test_an_engine_that_changes_before_labels_are_found_again_does_not_exceed_the_budget() -> None:
-    run = converged()
-    run.answer = FOUND
-    run.edit(**restart(2))
-    run.step(seconds=1)
-    run.until(2, StageKind.SELECT)
-    run.settings = replace(run.settings, engine_images={"xtb": "xtb:2"})
-    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "iteration 2 may lack up to 3" in condition(run.status, ConditionType.READY).message
-
-
-def test_labels_of_a_selection_of_an_earlier_version_are_tried_again_within_the_budget_only() -> None:
-    run = Run(resource(convergence=NEVER, **budget(12)))
-    run.until(2, StageKind.LABEL)
-    counts = {name: count for name, count in run.status.counts.items() if name != "labels"}
-    run.status = run.status.model_copy(update={"counts": counts, "labelled": {}})
-    label = created(run.step(seconds=1))
-    run.answer = lambda spec, reused=False: with_found(good_result(spec), labels=1)
-    run.step(succeeded(label, run.answer), seconds=1)
-    run.answer = FOUND
-    run.edit(**LABELS_OTHERWISE[1], **restart(2))
-    run.step(seconds=1)
-    run.step(seconds=1)
-    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED
-    assert "iteration 2 may lack up to 1" in condition(run.status, ConditionType.READY).message
 
 
 def test_another_engine_does_not_find_the_labels_under_way() -> None:

@@ -90,7 +90,7 @@ def test_what_would_fail_again_is_not_advised_to_be_tried_again(loop, ends):
         StageError, match=r"1 of 4 .* not tried again: allow for more in spec\.labeling\.maxFailedFract"
     ):
         train(loop, refs)
-    assert again(loop, refs) == [LabelOutcome(labels=2, failed=1, reused=0), LabelOutcome(labels=2, failed=0, reused=0)]
+    assert again(loop, refs) == [LabelOutcome(failed=1, reused=0), LabelOutcome(failed=0, reused=0)]
     assert counts(loop) == {"paid": 4, "reused": 0, "failed": 1, "wasted": 0}
 
 
@@ -100,12 +100,12 @@ def test_a_label_stage_that_failed_a_job_computes_again_what_may_succeed_and_pay
     with pytest.raises(StageError):
         train(loop, refs)
     labeler.reasons = ["EngineKilled"]
-    assert again(loop, refs)[0] == LabelOutcome(labels=1, failed=2, reused=0), "and may fail again"
+    assert again(loop, refs)[0] == LabelOutcome(failed=2, reused=0), "and may fail again"
     assert counts(loop) == {"paid": 5, "reused": 0, "failed": 3, "wasted": 0}
-    assert again(loop, refs)[0] == LabelOutcome(labels=1, failed=2, reused=0), "found done until a training failed"
+    assert again(loop, refs)[0] == LabelOutcome(failed=2, reused=0), "found done until a training failed"
     with pytest.raises(StageError):
         train(loop, refs)
-    assert again(loop, refs) == [LabelOutcome(labels=2, failed=1, reused=0), LabelOutcome(labels=2, failed=0, reused=0)]
+    assert again(loop, refs) == [LabelOutcome(failed=1, reused=0), LabelOutcome(failed=0, reused=0)]
     assert counts(loop) == {"paid": 6, "reused": 0, "failed": 3, "wasted": 0}
     assert train(loop, refs, 0.3) == 3
 

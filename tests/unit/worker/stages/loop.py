@@ -17,7 +17,7 @@ from ase.io import write
 
 from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec, stage_digest
+from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageRef, StageSpec, stage_digest
 from pfd_worker.frames import Sampling, frame_places, write_frames
 from pfd_worker.labelers.registry import in_process_labeler
 from pfd_worker.labelers.task import AimdSettings, Task
@@ -56,6 +56,7 @@ class Loop:
         self.seed = seed
         self.image = "image"
         self.job = JobIdentity(namespace="default", kind="FineTuneJob", name="copper", uid=uid)
+        self.budget: BudgetSoFar | None = None
         self.runs = 0
         self.last_workdir = folder
         self.inputs: dict[str, dict[str, StageRef]] = {}
@@ -72,6 +73,7 @@ class Loop:
                 "inputs": inputs,
                 "store": self.location,
                 "params": params,
+                "budget": self.budget,
             }
         )
         digest = stage_digest(draft.params, self.seed, iteration, inputs, self.image)

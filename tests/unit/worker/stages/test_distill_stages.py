@@ -150,7 +150,7 @@ def test_a_calculator_can_teach(tmp_path):
     explore = loop.indexed(explore_params("training"), 1, {"prepare": prepare, "model": prepare}, 2)
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
-    assert loop.manifest(labels, 0).result.outcome.labels == 4
+    assert loop.manifest(labels, 0).summary["labels"][0]["sound"] == 4
 
 
 def test_a_calculator_that_cannot_do_the_elements_is_refused_in_seconds(tmp_path):

@@ -34,7 +34,6 @@ def test_equal_tasks_are_computed_once_and_waste_nothing(tmp_path, pods):
     loop = Loop(tmp_path)
     select = selected(loop, "aaba")
     results = [loop.run(LABEL | {"framesPerPod": 4 // pods}, 1, {"select": select}, index) for index in range(pods)]
-    assert sum(result.outcome.labels for result in results) == 4
     assert Ledger(loop.store, "uid-1").count().model_dump() == {"paid": 2, "reused": 0, "failed": 0, "wasted": 0}
     for index, result in enumerate(results):
         keys = [entry["key"] for entry in loop.manifest(result, index).summary["labels"]]

@@ -36,7 +36,7 @@ def test_labels_are_the_calculators_and_are_counted(tmp_path):
     loop = Loop(tmp_path)
     result = label(loop, select(loop))
     manifest = loop.manifest(result, 0)
-    assert result.outcome == LabelOutcome(labels=7, failed=0, reused=0)
+    assert result.outcome == LabelOutcome(failed=0, reused=0)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 0, "wasted": 0}
     path = tmp_path / "labels.extxyz"
     loop.store.download(manifest.files["labels.extxyz"].key, path)
@@ -55,7 +55,7 @@ def test_frames_of_a_noise_check_are_computed_by_the_tighter_engine_and_paid_for
     selected = loop.selected(crystals("Cu", "Cu", "Cu"), asked, purpose="hold-out", representativeFraction=1)
     tighter = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
     result = label(loop, selected, tighter=tighter)
-    assert result.outcome == LabelOutcome(labels=5, failed=0, reused=0)
+    assert result.outcome == LabelOutcome(failed=0, reused=0)
     assert counts(loop)["paid"] == 5
     path = tmp_path / "labels.extxyz"
     loop.store.download(loop.manifest(result, 0).files["labels.extxyz"].key, path)
@@ -97,14 +97,14 @@ def test_another_stage_with_the_same_frames_pays_nothing(tmp_path):
     other.runs = 10
     again = label(other, selected, timeoutSeconds=61)
     assert not again.reused
-    assert again.outcome == LabelOutcome(labels=7, failed=0, reused=7)
+    assert again.outcome == LabelOutcome(failed=0, reused=7)
     assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
 
 
 def test_a_failed_label_is_told_counted_and_stops_no_other(tmp_path):
     loop = Loop(tmp_path)
     result = label(loop, select(loop, ("Cu", "Si", "Cu"), trajectory=False))
-    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(failed=1, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 0}
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert failures[0]["task"] == 1
@@ -122,27 +122,16 @@ def aimd_fails_at_the_third_step(monkeypatch, reason):
     monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *given: nullcontext(FailsAtTheThird()))
 
 
-def test_what_is_paid_for_once_more_when_it_is_asked_for_again_does_not_stand(tmp_path, monkeypatch):
-    aimd_fails_at_the_third_step(monkeypatch, LabelFailure.TIMED_OUT)
-    loop = Loop(tmp_path)
-    selected = select(loop)
-    standing = label(loop, selected).outcome.labels
-    before = counts(loop)["paid"]
-    assert (standing, before) == (3, 7), "neither of the steps before"
-    label(loop, selected, timeoutSeconds=6000)
-    assert counts(loop)["paid"] - before == 7 - standing
-
-
 def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypatch):
     aimd_fails_at_the_third_step(monkeypatch, LabelFailure.SCF_NOT_CONVERGED)
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     selected = select(loop)
     result = label(loop, selected)
-    assert result.outcome == LabelOutcome(labels=7, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(failed=1, reused=0)
     label(loop, selected)
     assert counts(loop) == {"paid": 7, "reused": 0, "failed": 2, "wasted": 0}
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=7, failed=1, reused=7)
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(failed=1, reused=7)
     assert counts(other, "uid-2") == {"paid": 0, "reused": 7, "failed": 0, "wasted": 0}
 
 
@@ -150,15 +139,15 @@ def test_steps_before_one_that_fails_are_labels_and_paid_for(tmp_path, monkeypat
 def test_what_may_succeed_with_more_time_or_memory_is_final_for_its_stage_only(tmp_path, fails, reason):
     loop, other = Loop(tmp_path), Loop(tmp_path, uid="uid-2")
     labeler, selected = fails(reason), select(loop, ("Cu", "Cu"), trajectory=False)
-    assert label(loop, selected).outcome == LabelOutcome(labels=0, failed=2, reused=0)
+    assert label(loop, selected).outcome == LabelOutcome(failed=2, reused=0)
     assert label(loop, selected).reused, "the stage stays what it is"
     other.runs = 10
     assert label(other, selected).reused
     assert labeler.calls == 2
     labeler.reason = None
-    assert label(loop, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=2, failed=0, reused=0)
+    assert label(loop, selected, timeoutSeconds=6000).outcome == LabelOutcome(failed=0, reused=0)
     assert counts(loop) == {"paid": 4, "reused": 0, "failed": 2, "wasted": 0}
-    assert label(other, selected, timeoutSeconds=6001).outcome == LabelOutcome(labels=2, failed=0, reused=2)
+    assert label(other, selected, timeoutSeconds=6001).outcome == LabelOutcome(failed=0, reused=2)
     assert labeler.calls == 4
     assert counts(other, "uid-2") == {"paid": 0, "reused": 4, "failed": 0, "wasted": 0}
 
@@ -168,7 +157,7 @@ def test_a_cycle_that_does_not_converge_does_not_for_anybody(tmp_path, fails):
     labeler, selected = fails(LabelFailure.SCF_NOT_CONVERGED), select(loop, ("Cu",), trajectory=False)
     label(loop, selected)
     other.runs = 10
-    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(labels=1, failed=1, reused=1)
+    assert label(other, selected, timeoutSeconds=6000).outcome == LabelOutcome(failed=1, reused=1)
     assert labeler.calls == 1
 
 
@@ -248,7 +237,7 @@ def test_a_claim_of_another_job_that_gives_up_is_taken_at_once(tmp_path, monkeyp
         return wait(desk)
 
     monkeypatch.setattr(LabelDesk, "all_there", wait_until_it_is_released)
-    assert label(loop, selected).outcome == LabelOutcome(labels=1, failed=0, reused=0)
+    assert label(loop, selected).outcome == LabelOutcome(failed=0, reused=0)
     assert counts(loop) == {"paid": 1, "reused": 0, "failed": 0, "wasted": 0}
 
 

@@ -50,14 +50,14 @@ def test_what_kills_its_container_comes_last_and_the_third_time_is_a_failed_labe
     killed_at(labeler, 0, loop, selected, monkeypatch)
     result = label(loop, selected)
     assert labeler.calls == 2, "no fourth try"
-    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(failed=1, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert (failures[0]["task"], failures[0]["reason"]) == (1, "EngineKilled")
     assert "out of memory: raise spec.pods.label.resources.limits.memory" in failures[0]["message"]
     assert "Or its nodes went" in failures[0]["message"]
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 2}
     assert (held(loop), loop.store.list("claims/cut-off/")) == ([], [])
-    assert label(loop, selected, memory="8Gi").outcome == LabelOutcome(labels=3, failed=0, reused=0)
+    assert label(loop, selected, memory="8Gi").outcome == LabelOutcome(failed=0, reused=0)
 
 
 def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_thrice(tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_th
     third.calls = 1
     monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *_: nullcontext(third))
     result = label(loop, selected)
-    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(failed=1, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert (failures[0]["reason"], failures[0]["message"]) == ("EngineError", "CUDA error: an illegal memory access")
 

@@ -112,7 +112,7 @@ def test_the_script_goes_on_after_a_killed_calculation_and_verdicts_are_stored(t
     run_script(context.workdir / "engine")
     assert [(folder / "exit_code").read_text().strip() for folder in folders] == ["137", "3", "0"]
     result = label_pod.stage_out(context)
-    assert result.outcome == LabelOutcome(labels=0, failed=3, reused=0)
+    assert result.outcome == LabelOutcome(failed=3, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert [failure["reason"] for failure in failures] == ["EngineKilled", "EngineError", "EngineError"]
     assert "last words" in failures[1]["message"]
@@ -305,7 +305,7 @@ def test_what_the_engine_has_finished_waits_for_the_store(tmp_path, image, monke
     for folder in (context.workdir / "engine" / "tasks").iterdir():
         (folder / "exit_code").write_text("3\n")
     monkeypatch.setattr(kind, name, away(2, getattr(kind, name)))
-    assert label_pod.stage_out(context).outcome == LabelOutcome(labels=0, failed=3, reused=0)
+    assert label_pod.stage_out(context).outcome == LabelOutcome(failed=3, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
     assert held(loop) == []
 
@@ -398,7 +398,7 @@ def test_what_an_engine_puts_in_the_place_of_our_files_fails_its_labels_only(tmp
     (shared / "heartbeat").symlink_to("heartbeat")
     (shared / "engine-probe").write_text("0 program:abinit\n0 file:Cu.psp8\n")
     result = label_pod.stage_out(context)
-    assert result.outcome == LabelOutcome(labels=0, failed=3, reused=0)
+    assert result.outcome == LabelOutcome(failed=3, reused=0)
     failures = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert [failure["reason"] for failure in failures] == ["OutputUnreadable"] * 3
     assert "no plain file" in failures[0]["message"]

@@ -74,7 +74,7 @@ def test_labels_come_through_the_script(tmp_path, image):
     label_pod.stage_in(context)
     subprocess.run(["sh", str(context.workdir / "engine" / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)
-    assert result.outcome == LabelOutcome(labels=3, failed=0, reused=0)
+    assert result.outcome == LabelOutcome(failed=0, reused=0)
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 0, "wasted": 0}
     assert list((context.workdir / "engine" / "tasks").iterdir()) == [], "what is stored takes no room on the node"
     stored = loop.folder / "labels.extxyz"
@@ -131,7 +131,7 @@ def test_a_calculation_that_fails_stops_no_other(tmp_path, image):
     label_pod.stage_in(context)
     subprocess.run(["sh", str(context.workdir / "engine" / "run.sh")], check=True, timeout=120)
     result = label_pod.stage_out(context)
-    assert result.outcome == LabelOutcome(labels=2, failed=1, reused=0)
+    assert result.outcome == LabelOutcome(failed=1, reused=0)
     (failure,) = json.loads(loop.store.get(loop.manifest(result, 0).files["failures.json"].key) or b"")
     assert failure["reason"] == "EngineError"
     assert "exit code 3" in failure["message"]

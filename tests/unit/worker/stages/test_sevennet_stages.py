@@ -64,7 +64,7 @@ def test_it_teaches_a_student(fine_tuned, tmp_path):
     explore = loop.indexed(explored, 1, {"prepare": prepare, "model": prepare}, 1)
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
-    assert loop.manifest(labels, 0).result.outcome.labels == 4
+    assert loop.manifest(labels, 0).summary["labels"][0]["sound"] == 4
 
 
 @pytest.mark.parametrize(

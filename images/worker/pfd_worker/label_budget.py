@@ -1,0 +1,60 @@
+"""What a label stage may cost: its pods begin nothing unless all that they lack is within the job's budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pfd_operator.contract.stage import LabelParams
+from pfd_worker.errors import OverBudgetError
+from pfd_worker.label_files import read_tasks
+from pfd_worker.stage_context import StageContext
+from pfd_worker.store.at_once import at_once
+from pfd_worker.store.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A calculation, or all that a teacher labels in one index."""
+
+    keys: tuple[str, ...]
+    """By any of which the ledger knows that it is paid for, or costs nothing."""
+    labels: int
+    is_free: Callable[[], bool] = lambda: False
+    """Whether another job has paid for it."""
+
+
+def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]]) -> None:
+    """Count what all pods of the stage lack, and what the job has paid for.
+
+    What one of them pays for meanwhile is in the ledger and lacks no longer, so the sum stays: if the first pod may
+    begin, all may, and if it may not, none.
+
+    Parameters
+    ----------
+    costs_of
+        Returns what an index of the stage asks for.
+
+    Raises
+    ------
+    OverBudgetError
+        If the sum is more than the job may pay for.
+    """
+    budget, tasks = context.spec.budget, read_tasks(context)
+    if budget is None:
+        return
+    counts, known = Ledger(context.store, context.spec.job.uid).read()
+    left = budget.max_labels - counts.paid
+    if sum(task.labels for task in tasks) <= left:
+        # most often, and without a look at the frames of other pods
+        return
+    indexes = range(math.ceil(len(tasks) / context.params(LabelParams).frames_per_pod))
+    asked = {cost.keys[0]: cost for costs in at_once(costs_of, indexes) for cost in costs}
+    lacking = [cost for cost in asked.values() if known.isdisjoint(cost.keys)]
+    if sum(cost.labels for cost in lacking) > left:
+        free = at_once(lambda cost: cost.is_free(), lacking)
+        lacking = [cost for cost, is_free in zip(lacking, free, strict=True) if not is_free]
+    lacks = sum(cost.labels for cost in lacking)
+    if lacks > left:
+        raise OverBudgetError(counts, max(0, left), lacks)

@@ -1,0 +1,168 @@
+"""The label stage within the job's budget: by what the ledger says, before anything is paid for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import ANY
+
+import pytest
+from ase.calculators.emt import EMT
+
+from pfd_operator.contract.result import ExitCode, LabelCounts, Reason, StageResult
+from pfd_operator.contract.stage import BudgetSoFar, StageRef
+from pfd_worker.errors import StageError
+from pfd_worker.labelers.base import LabelFailure
+from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.run import failure_of
+from pfd_worker.stages.select import once_more
+from pfd_worker.store.ledger import Ledger
+from tests.unit.worker.stages.label_tasks import Fails, counts, crystals, select
+from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
+
+LONGER = {"timeoutSeconds": 6000}
+
+
+def label(loop: Loop, selected: StageRef, most: int, index: int = 0, **changes) -> StageResult:
+    """Label one index of two frames, of a job that may pay for so many labels."""
+    loop.budget = BudgetSoFar(max_labels=most, max_iterations=4)
+    return loop.run(LABEL | {"framesPerPod": 2} | changes, 1, {"select": selected}, index)
+
+
+def refused(loop: Loop, selected: StageRef, most: int, index: int = 0, **changes) -> tuple[int, int | None]:
+    """Return what a pod says that may not begin: labels paid for, and labels that the stage lacks."""
+    before, claims = counts(loop), loop.store.list("claims/")
+    with pytest.raises(StageError, match=r"left \(spec\.budget\.maxLabels\)") as caught:
+        label(loop, selected, most, index, **changes)
+    code, result = failure_of(caught.value)
+    assert (code, result.reason) == (ExitCode.USER_ERROR, Reason.LABEL_BUDGET)
+    assert (counts(loop), loop.store.list("claims/")) == (before, claims)
+    assert result.labels == LabelCounts(**before)
+    return before["paid"], result.lacks
+
+
+@pytest.fixture
+def copper(tmp_path) -> tuple[Loop, StageRef]:
+    """Four frames, of two pods."""
+    loop = Loop(tmp_path)
+    return loop, select(loop, ("Cu",) * 4, trajectory=False)
+
+
+def killed_after(loop: Loop, selected: StageRef, labels: int, monkeypatch, index: int = 0, **changes) -> None:
+    """Run a pod that dies after so many labels, of which nobody hears."""
+
+    def told(percent: float, message: str) -> None:
+        if percent >= 50 * labels:
+            raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pfd_worker.label_desk.LabelDesk._give_up", lambda _: None)
+        with pytest.raises(SystemExit):
+            loop.budget = BudgetSoFar(max_labels=4, max_iterations=4)
+            params = LABEL | {"framesPerPod": 2} | changes
+            loop.run(params, 1, {"select": selected}, index, progress=told)
+
+
+@pytest.mark.parametrize("change", [{}, LONGER, {"memory": "8Gi"}, {"framesPerPod": 4}])
+def test_what_a_dead_pod_has_paid_for_is_found_and_only_the_rest_is_paid(copper, monkeypatch, change):
+    loop, selected = copper
+    label(loop, selected, 4, 1)
+    killed_after(loop, selected, 1, monkeypatch)
+    assert counts(loop)["paid"] == 3
+    assert refused(loop, selected, 3, **change) == (3, 1)
+    ended = label(loop, selected, 4, **change)
+    assert counts(loop)["paid"] == 4
+    # as if nobody had heard of that, and the budget were lowered
+    assert label(loop, selected, 0, **change) == ended.model_copy(update={"reused": True, "seconds": ANY})
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_pod_begins_nothing_if_that_of_all_pods_is_too_much(copper, index):
+    loop, selected = copper
+    assert refused(loop, selected, 3, index) == (0, 4)
+    assert refused(loop, selected, 0, index) == (0, 4)
+    for each in (index, 1 - index):
+        label(loop, selected, 4, each)
+    assert counts(loop)["paid"] == 4
+
+
+@pytest.mark.parametrize(("reason", "lacks"), [(LabelFailure.TIMED_OUT, 2), (LabelFailure.SCF_NOT_CONVERGED, 0)])
+def test_failures_that_are_tried_again_are_within_the_budget_and_others_cost_nothing(copper, fails, reason, lacks):
+    loop, selected = copper
+    label(loop, selected, 4, 1)
+    labeler: Fails = fails(reason)
+    label(loop, selected, 4)
+    assert (labeler.calls, counts(loop)) == (2, {"paid": 4, "reused": 0, "failed": 2, "wasted": 0})
+    if lacks:
+        assert refused(loop, selected, 5, **LONGER) == (4, lacks)
+        # the other pod lacks nothing
+        label(loop, selected, 5, 1, **LONGER)
+    label(loop, selected, 4 + lacks, **LONGER)
+    assert counts(loop)["paid"] == 4 + lacks
+
+
+def test_a_budget_that_holds_for_one_pod_holds_for_all_at_any_moment(copper):
+    loop, selected = copper
+
+    def pod(index: int) -> StageResult:
+        mine = Loop(loop.folder)
+        mine.runs = 10 * index
+        return label(mine, selected, 4, index, framesPerPod=1)
+
+    with ThreadPoolExecutor(4) as pods:
+        assert all(result.ok for result in pods.map(pod, range(4)))
+    assert counts(loop)["paid"] == 4
+
+
+def test_labels_of_another_job_cost_nothing(copper):
+    loop, selected = copper
+    other = Loop(loop.folder, uid="uid-2")
+    other.runs = 10
+    label(other, selected, 4, 1, **LONGER)
+    assert refused(loop, selected, 1) == (0, 2)
+    for index in range(2):
+        label(loop, selected, 2, index)
+    assert counts(loop) == {"paid": 2, "reused": 2, "failed": 0, "wasted": 0}
+
+
+def test_a_label_that_was_stored_and_not_entered_is_paid_for(copper, monkeypatch):
+    loop, selected = copper
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "enter", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        patch.setattr("pfd_worker.label_desk.LabelDesk._give_up", lambda _: None)
+        with pytest.raises(SystemExit):
+            label(loop, selected, 4, 1)
+    assert counts(loop)["paid"] == 0
+    assert refused(loop, selected, 3) == (0, 4)
+
+
+def test_steps_of_a_trajectory_and_checks_of_labels_count_each(tmp_path):
+    loop = Loop(tmp_path)
+    tasks = [single_point(0), aimd(1, steps=4), single_point(0)]
+    tighter = {"ase": {"calculator": "ase.calculators.emt:EMT", "parameters": {"asap_cutoff": True}}}
+    selected = loop.selected(crystals("Cu", "Cu"), [*tasks, *once_more(tasks[:1], 1)])
+    # the third is the first once more, and costs nothing
+    assert refused(loop, selected, 5, tighter=tighter) == (0, 6)
+    for index in range(2):
+        label(loop, selected, 6, index, tighter=tighter)
+    assert counts(loop)["paid"] == 6
+
+
+def test_a_teachers_labels_are_within_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.teacher.open_model", lambda *_: CalculatorModel(EMT))
+    loop = Loop(tmp_path)
+    prepare = loop.committed({"stage": "prepare", "systems": [], "training": {"steps": 1}}, 1, {})
+    selected = select(loop, ("Cu",) * 3, trajectory=False)
+
+    def ask(most: int, index: int, each: int) -> StageResult:
+        loop.budget = BudgetSoFar(max_labels=most, max_iterations=4)
+        params = {"stage": "label", "framesPerPod": each, "timeoutSeconds": 60}
+        return loop.run(params, 1, {"select": selected, "prepare": prepare}, index)
+
+    ask(3, 0, 2)
+    assert counts(loop)["paid"] == 2
+    for index, each, lacks in ((1, 2, 1), (0, 3, 3)):
+        with pytest.raises(StageError) as caught:
+            ask(2, index, each)
+        assert failure_of(caught.value)[1].lacks == lacks
+    ask(3, 1, 2)
+    assert counts(loop)["paid"] == 3

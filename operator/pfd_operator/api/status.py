@@ -16,6 +16,8 @@ from .conditions import Phase
 
 KEPT_RECORDS = 20
 """Stages, besides those of iteration 0, and iterations at most, that the status remembers."""
+LABELS_LEFT = "labels_left"
+"""In `JobStatus.counts`: labels that were left when the newest selection was asked for."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"
@@ -119,6 +121,7 @@ class Labelling(Message):
 
     digest: str = Field(description="Digest it was planned with, shortened.")
     labels_by: str | None = Field(None, description="Digest of what makes its labels, whatever time and memory it has.")
+    left: int | None = Field(None, description="Labels that were left when its frames were selected.")
 
 
 class IterationRecord(Strict):

@@ -87,6 +87,10 @@ def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) 
     """
     at_first, paid = status.paid_when_first_begun, status.labels.paid
     if iteration is not None and at_first and iteration <= max(at_first):
+        labelling = status.labelled.get(iteration)
+        if labelling is not None and labelling.left is not None:
+            # by the budget of then: with another one it would select other frames, and leave what it has paid for
+            return labelling.left
         # one too old to be on record had much left
         paid = at_first.get(iteration, 0)
     return max(0, spec.budget.max_labels - paid)

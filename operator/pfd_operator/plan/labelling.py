@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pfd_operator.api.conditions import OperatorReason, Phase
-from pfd_operator.api.status import JobStatus, Labelling, StageRecord
+from pfd_operator.api.status import LABELS_LEFT, JobStatus, Labelling, StageRecord
 from pfd_operator.contract.stage import StageKind
 
 from .budget import labels_left
@@ -25,8 +25,9 @@ def made_alike(stage: StagePlan, labelling: Labelling) -> bool:
 def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bool) -> Ending | None:
     """Say why the job ends instead of doing what comes next: by its recipe, or as a label stage has counted."""
     ending = draft.recipe.ending(draft.spec, status, position, attempted)
-    lacks, left = (status.active and status.active.lacks) or 0, labels_left(draft.spec, status)
-    if ending is not None or left >= lacks:
+    lacks = status.active.lacks if status.active is not None else None
+    left = labels_left(draft.spec, status)
+    if ending is not None or lacks is None or left >= lacks:
         return ending
     message = (
         f"{left} of {draft.spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration "
@@ -37,14 +38,20 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
 
 
 def note_asked(draft: Draft, stage: StagePlan) -> None:
-    """Write down what a label stage is to make, before it does."""
+    """Write down what a label stage is to make, before it does, and what its selection may ask for."""
+    status, iteration = draft.status, stage.position.iteration
+    if stage.position.stage is StageKind.SELECT:
+        draft.set(counts=status.counts | {LABELS_LEFT: labels_left(draft.spec, status, iteration)})
     if stage.position.stage is not StageKind.LABEL:
         return
-    status, iteration = draft.status, stage.position.iteration
-    # without its selection on record an iteration is not compared with what it was
+    # without its selection on record an iteration is not compared with what it was; nor are later ones, where this one
+    # is another
     kept = {record.iteration for record in status.stages if record.stage is StageKind.SELECT}
-    earlier = {number: each for number, each in status.labelled.items() if number in kept or number > iteration}
-    labelling = Labelling(digest=shortened_digest(stage.digest), labels_by=stage.labels_by)
+    kept |= status.paid_when_first_begun.keys()
+    earlier = {number: each for number, each in status.labelled.items() if number in kept}
+    labelling = Labelling(
+        digest=shortened_digest(stage.digest), labels_by=stage.labels_by, left=status.counts.get(LABELS_LEFT)
+    )
     draft.set(labelled=earlier | {iteration: labelling})
 
 
@@ -53,4 +60,5 @@ def note_labelled(draft: Draft, record: StageRecord) -> None:
     before = draft.status.labelled.get(record.iteration)
     asked = shortened_digest(record.asked or record.digest)
     if record.stage is StageKind.LABEL and before is not None and before.digest != asked:
-        draft.set(labelled=draft.status.labelled | {record.iteration: Labelling(digest=asked)})
+        after = before.model_copy(update={"digest": asked, "labels_by": None})
+        draft.set(labelled=draft.status.labelled | {record.iteration: after})

@@ -244,6 +244,20 @@ def test_a_label_stage_that_failed_is_the_same_again_without_a_change() -> None:
     assert run.until(2, StageKind.TRAIN).spec.iteration == 2
 
 
+@pytest.mark.parametrize("most", [14, 40])
+@pytest.mark.parametrize("change", LABELS_OTHERWISE)
+def test_frames_that_a_small_budget_allowed_are_labelled_with_a_larger_one(change: dict[str, Any], most: int) -> None:
+    run = Run(resource(convergence=NEVER, **budget(13)))
+    assert frames(run.until(3, StageKind.SELECT)) == 1
+    before = run.until(3, StageKind.LABEL).spec.inputs["select"].digest
+    run.step(job_of(created(run.decision), failed_pod(64, index=0)), seconds=1)
+    assert run.status.phase is Phase.FAILED
+    run.answer = FOUND
+    run.edit(**budget(most) | change, **restart(3))
+    run.step(seconds=1)
+    assert run.until(3, StageKind.LABEL).spec.inputs["select"].digest == before
+
+
 def test_another_engine_does_not_find_the_labels_under_way() -> None:
     run, running = labels_under_way(13, 11)
     run.settings = replace(run.settings, engine_images={"xtb": "xtb:2"})

@@ -54,13 +54,15 @@ def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
 
     After an outage the others do their work. Otherwise it is done again as long as that may help: the selection, and
     above all the hold-out, want all of it. What the other pods did is found in the store, and so are the labels that
-    the failed ones had paid for.
+    the failed ones had paid for. Lack of memory is met again by MD; of calculations those that met it are known in the
+    store, come last, and are failed labels in the end.
     """
     if lacking is None or lacking.remedy is Remedy.OUTAGE:
         return lacking
     draft.unseen = draft.unseen or lacking.unseen
+    helps = lacking.remedy is not Remedy.FAIL or draft.running.stage is StageKind.LABEL
     left = failures_with(draft.running) < draft.settings.max_counted_failures
-    return replace(lacking, remedy=Remedy.RETRY) if left and lacking.remedy is not Remedy.FAIL else None
+    return replace(lacking, remedy=Remedy.RETRY) if left and helps else None
 
 
 def _note_job(draft: Draft, job: ObservedJob) -> None:

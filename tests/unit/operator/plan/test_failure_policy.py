@@ -279,16 +279,22 @@ def test_a_stage_that_lacks_pods_is_run_again_and_goes_on_in_the_end(stage: Stag
 
 
 @pytest.mark.parametrize(
-    ("stage", "follows"), [(StageKind.EXPLORE, StageKind.SELECT), (StageKind.LABEL, StageKind.TRAIN)]
+    ("stage", "attempts", "follows"), [(StageKind.EXPLORE, 1, StageKind.SELECT), (StageKind.LABEL, 3, StageKind.TRAIN)]
 )
 @pytest.mark.parametrize(
     "ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(64, result=said(Reason.OUT_OF_MEMORY))]
 )
-def test_a_stage_whose_pods_ran_out_of_memory_goes_on_without_them(
-    stage: StageKind, follows: StageKind, ended: ObservedPod
+def test_a_stage_whose_pods_ran_out_of_memory_goes_on_without_them_but_for_labels_that_are_paid(
+    stage: StageKind, attempts: int, follows: StageKind, ended: ObservedPod
 ) -> None:
     run = Run()
-    job = _lacking_the_last(run.until(0, stage), ended)
+    planned = run.until(0, stage)
+    for _ in range(attempts - 1):
+        run.step(_lacking_the_last(planned, ended), seconds=1)
+        (told,) = run.decision.events
+        assert (told.reason, "(OutOfMemory) and is tried again" in told.message) == ("StageRetried", True)
+        planned = created(run.step(seconds=1000))
+    job = _lacking_the_last(planned, ended)
     # what the others do is not cut off
     works = replace(job, pods=(pod(index=0), job.pods[-1]), succeeded_indexes=0)
     assert run.step(works, seconds=1).events == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
 from ase.calculators.emt import EMT
@@ -58,6 +58,28 @@ def test_what_kills_its_container_comes_last_and_the_third_time_is_a_failed_labe
     assert counts(loop) == {"paid": 3, "reused": 0, "failed": 1, "wasted": 2}
     assert (held(loop), loop.store.list("claims/cut-off/")) == ([], [])
     assert label(loop, selected, memory="8Gi").outcome == LabelOutcome(failed=0, reused=0)
+
+
+def test_several_that_kill_their_container_are_failed_labels_after_more_pods_than_an_index_has(tmp_path, monkeypatch):
+    """So the stage is tried again: what the others cost is not lost."""
+
+    class WantsMemory:
+        def compute(self, calculation: Calculation) -> Verdict:
+            if "Al" in calculation.atoms.symbols:
+                raise SystemExit("killed")
+            return AseLabeler(EMT).compute(calculation)
+
+    monkeypatch.setattr("pfd_worker.stages.label.limited_labeler", lambda *_: nullcontext(WantsMemory()))
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu", "Al", "Al", "Cu"), trajectory=False)
+    pods, outcome = 0, None
+    while outcome is None and pods < 9:
+        pods += 1
+        with monkeypatch.context() as patch, suppress(SystemExit):
+            patch.setattr(LabelDesk, "claims_freed", lambda _: nullcontext())
+            outcome = label(loop, selected).outcome
+    assert (pods, outcome) == (7, LabelOutcome(failed=2, reused=0))
+    assert counts(loop) == {"paid": 4, "reused": 0, "failed": 2, "wasted": 4}
 
 
 def test_a_fault_of_the_machine_fails_no_label_until_one_calculation_meets_it_thrice(tmp_path, monkeypatch):

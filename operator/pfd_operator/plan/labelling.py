@@ -31,8 +31,9 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
         return ending
     message = (
         f"{left} of {draft.spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration "
-        f"{position.iteration} lacks {lacks}: they failed, or were cut off, and would be tried again, or the budget "
-        f"was lowered. Raise it to {status.labels.paid + lacks} to go on; the labels that are there are found"
+        f"{position.iteration} lacks {lacks}: they failed or were cut off and would be tried again, the engine's "
+        f"programs or files are others now, or the budget was lowered. Raise it to "
+        f"{status.labels.paid + lacks} to go on; the labels that are there are found"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 

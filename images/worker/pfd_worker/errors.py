@@ -70,6 +70,11 @@ def absent(message: str) -> AbsentError:
     return AbsentError(ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND, message)
 
 
+def data_invalid(message: str) -> StageError:
+    """Return that labelled frames of the user cannot be taken."""
+    return user_error(Reason.DATA_INVALID, f"{message}.")
+
+
 def out_of_memory(message: str) -> StageError:
     """Return the end of a stage that needs more memory than it has, which another attempt would not have either."""
     return user_error(Reason.OUT_OF_MEMORY, message)

@@ -96,5 +96,5 @@ class LabelledData(Strict):
 
     uri: Uri = Field(
         description="Extended XYZ in the object store: energy (eV), forces (eV/Å) and, if known, stress (eV/Å³) or "
-        "virial (eV)."
+        "virial (eV); or, ending in /, a folder with deepmd/npy data in it."
     )

@@ -26,7 +26,7 @@ from sevenn.calculator import SevenNetCalculator
 from pfd_worker.frames import labelled, read_frames, write_frames
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.models.deepmd import DeepmdModel
-from pfd_worker.training.dataset import write_deepmd_sets
+from pfd_worker.training.deepmd_sets import write_deepmd_sets
 from pfd_worker.training.loss import LOSS
 from tests.bench.science.committed import MODEL
 from tests.bench.science.pools import POOLS, TYPE_MAP, Pool, known_crystals

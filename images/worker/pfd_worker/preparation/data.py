@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
-from pfd_worker.errors import StageError, user_error
+from pfd_worker.errors import StageError, data_invalid
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.sample import spread_over_compositions
 from pfd_worker.evaluation.sources import by_source, check_zeros
@@ -20,6 +20,7 @@ from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_frames, virial_of
 from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
+from pfd_worker.preparation.deepmd_folder import deepmd_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import right_handed
@@ -31,7 +32,7 @@ ISOLATED_ANGSTROM = 6.0
 """An atom farther from its own images is one by itself: of elements, no crystal is that open."""
 _CONVERT = "convert it to extended XYZ first: docs/api.md, section 'Data you have', shows how"
 _BINARY = {
-    b"\x93NUMPY": "a NumPy array, as deepmd/npy data are made of",
+    b"\x93NUMPY": "a NumPy array (of deepmd/npy data give the folder, its address ending in /)",
     b"\x89HDF": "HDF5",
     b"SQLite format 3": "a database of ASE",
     b"\x80": "a pickle",
@@ -94,13 +95,12 @@ def given_data(
     isolated: Counter[str] = Counter()
     for number, data in enumerate(params.data):
         where = f"spec.data[{number}]"
-        path = _fetched(context, data.uri, f"{where}.uri")
-        digests[f"data/{number}"] = sha256_of(path)
-        for row, atoms in enumerate(_read(path, number)):
+        digests[f"data/{number}"], found = _frames(context, data.uri, where)
+        for frame, atoms in found:
             if len(atoms) == 1 and height(atoms) > ISOLATED_ANGSTROM:
                 isolated[where] += 1
             else:
-                frames.append(_checked_data(atoms, row, where))
+                frames.append(_checked_data(atoms, frame, where))
     return frames, _left_out(isolated)
 
 
@@ -115,50 +115,54 @@ def _left_out(isolated: Counter[str]) -> Caution | None:
     )
 
 
+def _frames(context: StageContext, uri: str, where: str) -> tuple[str, Iterable[tuple[str, Atoms]]]:
+    """Return the digest of what is at an address, and its frames, each with its place for messages."""
+    if uri.endswith("/"):
+        return deepmd_frames(context, uri, where)
+    path = _fetched(context, uri, f"{where}.uri")
+    return sha256_of(path), ((f"{where}, frame {row}", atoms) for row, atoms in enumerate(_read(path, where)))
+
+
 def _fetched(context: StageContext, uri: str, where: str) -> Path:
     try:
         return context.fetch_uri(uri, where, Reason.DATA_INVALID)
     except StageError as error:
         if error.reason is not Reason.DATA_INVALID or PurePosixPath(uri).suffix:
             raise
-        raise _invalid(f"{error.message}. If it is a folder, as deepmd/npy data are, {_CONVERT}") from error
+        raise data_invalid(f"{error.message}. If it is a folder of deepmd/npy data, end its address in /") from error
 
 
-def _read(path: Path, number: int) -> list[Atoms]:
+def _read(path: Path, where: str) -> list[Atoms]:
     with path.open("rb") as stream:
         beginning = stream.read(16)
     for magic, words in _BINARY.items():
         if beginning.startswith(magic):
-            raise _invalid(f"spec.data[{number}]: {path.name} is {words}, not extended XYZ: {_CONVERT}")
+            raise data_invalid(f"{where}: {path.name} is {words}, not extended XYZ: {_CONVERT}")
     try:
         frames = read_frames(path)
     except UnicodeDecodeError as error:
-        raise _invalid(f"spec.data[{number}]: {path.name} is a binary file, not extended XYZ: {_CONVERT}") from error
+        raise data_invalid(f"{where}: {path.name} is a binary file, not extended XYZ: {_CONVERT}") from error
     except Exception as error:  # ASE's reader raises whatever the text leads it to
-        raise _invalid(f"spec.data[{number}]: {path.name} is not extended XYZ: {error}") from error
+        raise data_invalid(f"{where}: {path.name} is not extended XYZ: {error}") from error
     if not frames:
-        raise _invalid(f"spec.data[{number}]: {path.name} holds no frame")
+        raise data_invalid(f"{where}: {path.name} holds no frame")
     return frames
 
 
-def _invalid(message: str) -> StageError:
-    return user_error(Reason.DATA_INVALID, f"{message}.")
-
-
-def _checked_data(atoms: Atoms, row: int, where: str) -> Atoms:
-    frame = f"{where}, frame {row} ({atoms.get_chemical_formula()})"
+def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
+    frame = f"{frame} ({atoms.get_chemical_formula()})"
     if has_initial_moments(atoms):
-        raise _invalid(
+        raise data_invalid(
             f"{frame} has initial_magmoms. What is labelled is learned as it is, but labels that are computed start "
             "from the engine's own moments. If both lead to the same magnetic state, remove initial_magmoms from the "
             "file; otherwise leave the frame out"
         )
     dropped = unsupported(atoms)
     if dropped is not None:
-        raise _invalid(f"{frame} cannot be used: {dropped}")
+        raise data_invalid(f"{frame} cannot be used: {dropped}")
     _name_virial(atoms, frame)
     if not is_labelled(atoms):
-        raise _invalid(
+        raise data_invalid(
             f"{frame}: energy and forces are needed and, like the virial, must be finite; "
             "name them energy (eV) and forces (eV/Å)"
         )
@@ -173,11 +177,11 @@ def _name_virial(atoms: Atoms, frame: str) -> None:
         return
     virials = np.asarray(atoms.info.pop("virials"))
     if virials.size != 9 or not np.issubdtype(virials.dtype, np.number):
-        raise _invalid(f"{frame}: `virials` must be the nine components of -V·stress, in eV")
+        raise data_invalid(f"{frame}: `virials` must be the nine components of -V·stress, in eV")
     virials = virials.astype(float).reshape(3, 3)
     other = virial_of(atoms)
     if other is not None and not np.allclose(virials, other, rtol=1e-2, atol=1e-2):
-        raise _invalid(
+        raise data_invalid(
             f"{frame}: `virials` is not the virial that its virial or stress gives (-V·stress: the stress in eV/Å³, "
             "negative under pressure, virials in eV). Keep one of them"
         )

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +66,13 @@ class ObjectStore(Protocol):
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch any address the user gave, also outside the store's root."""
+        ...
+
+    def sizes_below(self, uri: str, most: int) -> dict[str, int]:
+        """Return the bytes of each object below an address the user gave, which ends in /, by its name from there on.
+
+        Of at most so many objects: anyone's bucket may hold millions.
+        """
         ...
 
     def uri(self, key: str) -> str:
@@ -147,6 +155,12 @@ class DirectoryStore:
         if scheme != "file" or not Path(place).is_file():
             raise absent(f"{uri}: no such file (a store in a folder reads file:// only)")
         shutil.copyfile(place, path)
+
+    def sizes_below(self, uri: str, most: int) -> dict[str, int]:
+        """Return the bytes of each file in a folder and those in it, of at most so many, by its path from there on."""
+        folder = Path(scheme_and_place(uri)[1])
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.stat().st_size for path in islice(files, most)}
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""

@@ -30,6 +30,14 @@ _Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
 
 
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    scheme, place = scheme_and_place(uri)
+    if scheme != "s3":
+        raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: only s3:// addresses can be read in a cluster")
+    bucket, _, key = place.partition("/")
+    return bucket, key.lstrip("/")
+
+
 class S3Store:
     """The objects under one bucket and prefix.
 
@@ -125,14 +133,7 @@ class S3Store:
     def list(self, prefix: str) -> list[str]:
         """Return all keys that start with the prefix, sorted."""
         start = self._key("")
-
-        def entries() -> list[str]:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._key(prefix)
-            )
-            return sorted(entry["Key"].removeprefix(start) for page in pages for entry in page.get("Contents", []))
-
-        return self._ask(self.uri(prefix), entries)
+        return sorted(key.removeprefix(start) for key in self._sizes(self._bucket, self._key(prefix)))
 
     def upload(self, path: Path, key: str) -> None:
         """Store a file, in parts if it is large."""
@@ -148,11 +149,12 @@ class S3Store:
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch an s3:// address at the same endpoint, with the same credentials."""
-        scheme, place = scheme_and_place(uri)
-        if scheme != "s3":
-            raise user_error(Reason.MODEL_NOT_FOUND, f"{uri}: only s3:// addresses can be read in a cluster")
-        bucket, _, key = place.partition("/")
-        self._download(bucket, key.lstrip("/"), path)
+        self._download(*_bucket_and_key(uri), path)
+
+    def sizes_below(self, uri: str, most: int) -> dict[str, int]:
+        """Return the bytes of each object below an s3:// address, of at most so many, by its name from there on."""
+        bucket, start = _bucket_and_key(uri)
+        return {key.removeprefix(start): size for key, size in self._sizes(bucket, start, most).items()}
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""
@@ -160,6 +162,15 @@ class S3Store:
 
     def _download(self, bucket: str, key: str, path: Path) -> None:
         self._ask(f"s3://{bucket}/{key}", lambda: self._client.download_file(bucket, key, str(path)))
+
+    def _sizes(self, bucket: str, prefix: str, most: int | None = None) -> dict[str, int]:
+        def entries() -> dict[str, int]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most}
+            )
+            return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
+
+        return self._ask(f"s3://{bucket}/{prefix}", entries)
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._key(key)}

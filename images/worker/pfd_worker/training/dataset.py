@@ -1,18 +1,16 @@
-"""Labelled frames as deepmd-kit data, and the part of them that only picks the best checkpoint."""
+"""The part of the labelled frames that only picks the best checkpoint."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 
-import dpdata
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_worker.frames import GIVEN, energy_of, is_extreme, labelled, periodic_cell, virial_of
+from pfd_worker.frames import GIVEN, is_extreme
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
@@ -29,57 +27,6 @@ LARGEST_EXCESS = 2.0
 on."""
 MOST_VALIDATION_FRAMES = 100
 """About. Each of up to 40 checkpoints predicts them all; an RMSE over so many is known to a twentieth."""
-
-
-def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:
-    """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
-
-    Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
-    So do frames without a cell: a folder has one for all of its frames or for none.
-
-    Parameters
-    ----------
-    frames
-        Labelled frames.
-    type_map
-        Elements of the model, in its order.
-    folder
-        Where the folders go.
-
-    Returns
-    -------
-    list of str
-        Paths of the folders.
-    """
-    alike: dict[tuple[str, bytes], list[dpdata.LabeledSystem]] = {}
-    for atoms in frames:
-        virial = virial_of(atoms)
-        kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
-        # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
-        bare = atoms.copy()
-        if atoms.pbc.any():
-            bare.cell = periodic_cell(atoms)
-        bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
-        mine = alike.setdefault((kind, atoms.numbers.tobytes()), [])
-        mine.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
-    kinds: dict[str, dpdata.MultiSystems] = {}
-    for (kind, _), mine in alike.items():
-        kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map))).append(_joined(mine))
-    for kind, systems in kinds.items():
-        systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
-    return [str(path.parent) for path in sorted(folder.glob("*/*/type.raw"))]
-
-
-def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
-    """Return frames of the same atoms as one system, in their order.
-
-    Each append copies all that is there: one after another, twice the frames would take four times as long.
-    """
-    while len(systems) > 1:
-        for first, second in zip(systems[::2], systems[1::2], strict=False):
-            first.append(second)
-        systems = systems[::2]
-    return systems[0]
 
 
 def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Atoms], list[Atoms]]:

@@ -15,7 +15,7 @@ from pfd_worker.frames import is_extreme
 from pfd_worker.models.checkpoint import load_checkpoint, strip_checkpoint
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.curve import CurvePoint, last_row
-from pfd_worker.training.dataset import write_deepmd_sets
+from pfd_worker.training.deepmd_sets import write_deepmd_sets
 from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, complete_input
 from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.session import attempt_seed, written_out

@@ -1,6 +1,5 @@
 """Labelled frames of the user: what of them is kept, and what is refused by file and frame."""
 
-import dpdata
 import numpy as np
 import pytest
 from ase import Atoms
@@ -15,7 +14,6 @@ from pfd_worker.frames import energy_of, labelled, virial_of, write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
-from pfd_worker.training.dataset import write_deepmd_sets
 from tests.unit.worker.stages.loop import TRAINING, Loop
 
 STRESS = [0.01, 0.02, 0.03, 0.0, 0.0, 0.004]
@@ -162,7 +160,7 @@ def test_charges_of_a_force_field_are_no_net_charge(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("energy.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "a NumPy array, as deepmd/npy data"),
+        ("energy.npy", b"\x93NUMPY\x01\x00v\x00{'descr'", "a NumPy array (of deepmd/npy data give the folder"),
         ("data.hdf5", b"\x89HDF\r\n\x1a\n", "HDF5"),
         ("train.db", b"SQLite format 3\x00", "a database of ASE"),
         ("train.extxyz.gz", b"\x1f\x8b\x08\x00", "compressed by gzip"),
@@ -177,24 +175,9 @@ def test_binary_files_are_named_with_what_to_do(tmp_path, name, content, words):
 
 def test_a_folder_is_told_from_a_missing_file(tmp_path):
     (tmp_path / "set.of.mine" / "set").mkdir(parents=True)
-    assert "If it is a folder, as deepmd/npy data are, convert" in refused_of(
-        tmp_path, tmp_path / "set.of.mine" / "set"
-    )
-    assert "folder, as" not in refused_of(tmp_path, tmp_path / "none.extxyz")
-
-
-def test_deepmd_data_come_through_the_documented_conversion(tmp_path):
-    labels = [
-        labelled(shaken(seed), -3.0 - seed, np.full((4, 3), 0.1 * seed), np.diag([1.0, 2.0, 3.0 + seed]))
-        for seed in range(3)
-    ]
-    (folder,) = write_deepmd_sets(labels, ["Cu"], tmp_path / "sets")
-    frames = dpdata.LabeledSystem(folder, fmt="deepmd/npy").to("ase/structure")
-    back = given(tmp_path, *frames)
-    assert [energy_of(atoms) for atoms in back] == pytest.approx([-3.0, -4.0, -5.0])
-    for atoms, label in zip(back, labels, strict=True):
-        assert np.trace(virial_of(atoms)) == pytest.approx(np.trace(label.info["virial"]))
-        np.testing.assert_allclose(np.linalg.norm(atoms.get_forces()), np.linalg.norm(label.get_forces()), rtol=1e-6)
+    words = "If it is a folder of deepmd/npy data, end its address in /"
+    assert words in refused_of(tmp_path, tmp_path / "set.of.mine" / "set")
+    assert words not in refused_of(tmp_path, tmp_path / "none.extxyz")
 
 
 def shaken(seed: int) -> Atoms:

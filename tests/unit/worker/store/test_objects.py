@@ -94,6 +94,14 @@ def test_an_address_is_fetched_and_an_absent_one_is_the_users_error(store, tmp_p
     assert (caught.value.reason, caught.value.exit_code) == (Reason.MODEL_NOT_FOUND, ExitCode.USER_ERROR)
 
 
+def test_what_is_below_an_address_is_listed_with_its_size(store):
+    assert store.sizes_below(store.uri("data/"), 10) == {}
+    for name, content in {"data/a": b"1", "data/b/c": b"22", "data.txt": b"not below data/"}.items():
+        store.put(name, content)
+    assert store.sizes_below(store.uri("data/"), 10) == {"a": 1, "b/c": 2}
+    assert len(store.sizes_below(store.uri("data/"), 1)) == 1
+
+
 @pytest.mark.parametrize("name", ["run#2.pt", "what?.extxyz", "50%25.pt"])
 def test_names_of_objects_are_no_web_addresses(store, tmp_path, name):
     store.put(name, b"weights")

@@ -1,0 +1,90 @@
+"""Labelled frames as deepmd-kit data, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dpdata
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from pfd_worker.frames import energy_of, labelled, periodic_cell, virial_of
+
+
+def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:
+    """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
+
+    Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
+    So do frames without a cell: a folder has one for all of its frames or for none.
+
+    Parameters
+    ----------
+    frames
+        Labelled frames.
+    type_map
+        Elements of the model, in its order.
+    folder
+        Where the folders go.
+
+    Returns
+    -------
+    list of str
+        Paths of the folders.
+    """
+    alike: dict[tuple[str, bytes], list[dpdata.LabeledSystem]] = {}
+    for atoms in frames:
+        virial = virial_of(atoms)
+        kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
+        # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
+        bare = atoms.copy()
+        if atoms.pbc.any():
+            bare.cell = periodic_cell(atoms)
+        bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
+        mine = alike.setdefault((kind, atoms.numbers.tobytes()), [])
+        mine.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
+    kinds: dict[str, dpdata.MultiSystems] = {}
+    for (kind, _), mine in alike.items():
+        kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map))).append(_joined(mine))
+    for kind, systems in kinds.items():
+        systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
+    return [str(path.parent) for path in sorted(folder.glob("*/*/type.raw"))]
+
+
+def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
+    """Return frames of the same atoms as one system, in their order.
+
+    Each append copies all that is there: one after another, twice the frames would take four times as long.
+    """
+    while len(systems) > 1:
+        for first, second in zip(systems[::2], systems[1::2], strict=False):
+            first.append(second)
+        systems = systems[::2]
+    return systems[0]
+
+
+def read_deepmd_set(folder: Path) -> list[Atoms]:
+    """Read the labelled frames of one folder of deepmd/npy, of one composition or mixed; without pickles.
+
+    Raises
+    ------
+    Exception
+        Whatever dpdata's reader or NumPy's is led to by the content.
+    """
+    system = dpdata.LabeledSystem(str(folder), fmt="deepmd/npy").data
+    positions, names = system["coords"], system["atom_names"]
+    # atoms of mixed data are all of type 0, and each frame has real types of its own
+    types = np.broadcast_to(system.get("real_atom_types", system["atom_types"]), positions.shape[:2]).astype(int)
+    if types.min() < 0 or types.max() >= len(names):
+        raise ValueError(f"types of atoms go from {types.min()} to {types.max()}, and type_map.raw has {len(names)}")
+    if unknown := {names[kind] for kind in np.unique(types)} - atomic_numbers.keys():
+        raise ValueError(f"type_map.raw names {min(unknown)}, which is no element")
+    periodic = not system.get("nopbc", False)
+    virials = system.get("virials", [None] * len(positions))
+    return [
+        labelled(Atoms([names[kind] for kind in kinds], places, cell=cell, pbc=periodic), energy, forces, virial)
+        for kinds, places, cell, energy, forces, virial in zip(
+            types, positions, system["cells"], system["energies"], system["forces"], virials, strict=True
+        )
+    ]

@@ -1,0 +1,115 @@
+"""Frames as deepmd-kit data: what is kept on the way there, and on the way back."""
+
+from pathlib import Path
+
+import dpdata
+import numpy as np
+import pytest
+from ase import Atoms
+
+from pfd_worker.frames import ROOM_ANGSTROM, energy_of, labelled, virial_of
+from pfd_worker.training.deepmd_sets import read_deepmd_set, write_deepmd_sets
+
+
+def frame(symbols: str, seed: int, virial: bool = True, pbc: bool | tuple[bool, bool, bool] = True) -> Atoms:
+    rng = np.random.default_rng(seed)
+    atoms = Atoms(
+        symbols, positions=rng.uniform(0, 8, (4, 3)), cell=rng.normal(0, 0.5, (3, 3)) + 9 * np.eye(3), pbc=pbc
+    )
+    matrix = rng.normal(size=(3, 3))
+    return labelled(atoms, rng.normal(), rng.normal(size=(4, 3)), matrix + matrix.T if virial else None)
+
+
+def loaded(folder: Path) -> dict[str, np.ndarray]:
+    return {path.stem: np.load(path) for path in sorted((folder / "set.000").glob("*.npy"))}
+
+
+def test_sets_hold_energies_forces_and_virials_of_each_composition(tmp_path):
+    frames = [frame("Si4", 1), frame("Si2C2", 2), frame("Si4", 3), frame("Si4", 4, virial=False)]
+    folders = write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)
+    assert len(folders) == 3
+    counts = {}
+    for name in folders:
+        data = loaded(Path(name))
+        counts[name.removeprefix(str(tmp_path))] = len(data["energy"])
+        assert ("virial" in data) == ("with-virial" in name)
+        assert (Path(name) / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
+    assert sorted(counts.values()) == [1, 1, 2]
+
+
+def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path):
+    crystal = frame("Si4", 1, virial=False)
+    cluster = labelled(Atoms("Si4", positions=crystal.positions), -1.0, np.ones((4, 3)))
+    for number, frames in enumerate([(crystal, cluster), (cluster, crystal)]):
+        folders = [Path(name) for name in write_deepmd_sets(frames, ["Si"], tmp_path / str(number))]
+        assert [len(loaded(folder)["energy"]) for folder in folders] == [1, 1]
+        assert [(folder / "nopbc").exists() for folder in folders] == [False, True]
+        assert np.linalg.det(loaded(folders[0])["box"].reshape(3, 3)) != 0
+
+
+def test_a_slab_is_trained_on_without_its_image(tmp_path):
+    slab = frame("Si4", 6, virial=False, pbc=(True, True, False))
+    box = loaded(Path(write_deepmd_sets([slab], ["Si"], tmp_path)[0]))["box"].reshape(3, 3)
+    areas = [np.linalg.norm(np.cross(cell[0], cell[1])) for cell in (box, slab.cell.array)]
+    assert areas[0] == pytest.approx(areas[1])
+    assert np.linalg.det(box) / areas[0] > ROOM_ANGSTROM
+
+
+def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
+    source = frame("Si4", 5)
+    data = loaded(Path(write_deepmd_sets([source], ["Si"], tmp_path)[0]))
+    assert data["energy"].ravel()[0] == pytest.approx(source.get_potential_energy())
+    assert np.linalg.norm(data["force"]) == pytest.approx(np.linalg.norm(source.get_forces()))
+    assert np.trace(data["virial"].reshape(3, 3)) == pytest.approx(np.trace(source.info["virial"]))
+    assert abs(np.linalg.det(data["box"].reshape(3, 3))) == pytest.approx(source.get_volume())
+
+
+def test_what_is_read_back_is_what_was_written_but_for_its_orientation(tmp_path):
+    frames = [frame("Si4", 1), frame("Si4", 2)]
+    back = read_deepmd_set(Path(write_deepmd_sets(frames, ["C", "Si"], tmp_path)[0]))
+    for before, after in zip(frames, back, strict=True):
+        assert (energy_of(after), after.symbols.get_chemical_formula()) == (pytest.approx(energy_of(before)), "Si4")
+        assert np.trace(virial_of(after)) == pytest.approx(np.trace(virial_of(before)))
+        # a scalar of three tensors that turn together
+        assert [work(after), strain_work(after)] == pytest.approx([work(before), strain_work(before)])
+        np.testing.assert_allclose(after.get_all_distances(mic=True), before.get_all_distances(mic=True))
+
+
+def work(atoms: Atoms) -> float:
+    return float((atoms.get_forces() * atoms.positions).sum())
+
+
+def strain_work(atoms: Atoms) -> float:
+    return float(np.trace(atoms.cell.array @ virial_of(atoms) @ atoms.cell.array.T))
+
+
+def test_a_cluster_and_a_slab_without_virials_come_back(tmp_path):
+    cluster = labelled(Atoms("Si4", positions=frame("Si4", 1).positions), -1.0, np.ones((4, 3)))
+    (back,) = read_deepmd_set(Path(write_deepmd_sets([cluster], ["Si"], tmp_path)[0]))
+    assert not back.pbc.any() and virial_of(back) is None
+    np.testing.assert_allclose(back.get_forces(), 1.0)
+
+
+def test_frames_of_mixed_data_have_elements_of_their_own(tmp_path):
+    systems = dpdata.MultiSystems(type_map=["C", "Ge", "Si"])
+    for symbols in ("Si4", "Si2C2"):
+        systems.append(dpdata.LabeledSystem(frame(symbols, len(symbols)), fmt="ase/structure"))
+    systems.to("deepmd/npy/mixed", str(tmp_path))
+    (folder,) = (path.parent for path in tmp_path.rglob("type.raw"))
+    back = {atoms.get_chemical_formula(): atoms for atoms in read_deepmd_set(folder)}
+    assert back.keys() == {"Si4", "C2Si2"}
+    assert energy_of(back["Si4"]) == pytest.approx(energy_of(frame("Si4", 3)))
+    assert np.trace(virial_of(back["C2Si2"])) == pytest.approx(np.trace(virial_of(frame("Si2C2", 5))))
+
+
+@pytest.mark.parametrize(
+    ("elements", "kind", "words"),
+    [("C Si", -1, "from -1 to 1, and type_map.raw has 2"), ("C Type_1", 1, "Type_1, which is no element")],
+)
+def test_types_without_an_element_are_refused(tmp_path, elements, kind, words):
+    """A type of -1 is none, and not the last one."""
+    folder = Path(write_deepmd_sets([frame("Si4", 1)], ["C", "Si"], tmp_path)[0])
+    (folder / "type_map.raw").write_text(elements)
+    np.save(folder / "set.000" / "real_atom_types.npy", np.array([[1, 1, 1, kind]]))
+    with pytest.raises(ValueError, match=words):
+        read_deepmd_set(folder)

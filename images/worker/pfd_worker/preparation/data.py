@@ -160,6 +160,7 @@ def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
     dropped = unsupported(atoms)
     if dropped is not None:
         raise data_invalid(f"{frame} cannot be used: {dropped}")
+    _name_forces(atoms, frame)
     _name_virial(atoms, frame)
     if not is_labelled(atoms):
         raise data_invalid(
@@ -169,6 +170,18 @@ def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
     bare = right_handed(atoms.copy())
     bare.info = {"system": "data", "stratum": GIVEN, "purpose": "training", "trajectory": where}
     return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
+
+
+def _name_forces(atoms: Atoms, frame: str) -> None:
+    """Rename what data sets of GPUMD and NEP call `force`."""
+    force = atoms.arrays.pop("force", None)
+    if force is None or atoms.calc is None:
+        return
+    if np.shape(force) != (len(atoms), 3) or not np.issubdtype(force.dtype, np.number):
+        raise data_invalid(f"{frame}: `force` must be three components of each atom, in eV/Å")
+    forces = atoms.calc.results.setdefault("forces", force)
+    if not np.allclose(force, forces, rtol=1e-2, atol=1e-2, equal_nan=True):
+        raise data_invalid(f"{frame}: its `force` and its `forces` differ. Keep one of them")
 
 
 def _name_virial(atoms: Atoms, frame: str) -> None:

@@ -121,6 +121,35 @@ def test_virials_that_can_be_read_in_two_ways_are_refused_by_frame(tmp_path, str
     )
 
 
+def gpumd(forces: str = "") -> str:
+    return f"""2
+energy=-1.5 pbc="T T T" Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:force:R:3{forces and ":forces:R:3"}
+Cu 0 0 0 0.1 0.2 0.3 {forces}
+Cu 2 2 2 -0.1 -0.2 -0.3 {forces}
+"""
+
+
+def test_forces_are_taken_by_the_name_of_gpumd(tmp_path):
+    (tmp_path / "train.xyz").write_text(gpumd())
+    (atoms,) = given_by(tmp_path, tmp_path / "train.xyz")
+    np.testing.assert_allclose(atoms.get_forces(), [[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]])
+    assert "force" not in atoms.arrays
+
+
+def test_forces_of_two_names_that_differ_are_refused(tmp_path):
+    (tmp_path / "train.xyz").write_text(gpumd("0.5 0.5 0.5"))
+    assert "spec.data[0], frame 0 (Cu2): its `force` and its `forces` differ" in refused_of(
+        tmp_path, tmp_path / "train.xyz"
+    )
+
+
+def test_a_force_of_one_number_is_none(tmp_path):
+    atoms = frame(dimer())
+    atoms.arrays["force"] = np.ones(2)
+    del atoms.calc.results["forces"]
+    assert "`force` must be three components" in refused(tmp_path, atoms)
+
+
 def test_values_that_are_not_finite_are_refused_by_frame(tmp_path):
     assert "frame 0 (Cu4): energy and forces" in refused(tmp_path, frame(info={"virial": np.nan * np.eye(3)}))
 

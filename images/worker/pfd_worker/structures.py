@@ -15,7 +15,7 @@ from pfd_operator.contract.systems import Perturb
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import periodic_cell
 from pfd_worker.selection.overlaps import closest_overlap
-from pfd_worker.unsupported import unsupported
+from pfd_worker.unsupported import has_masses_of_its_own, unsupported
 
 OVERLAP_FACTOR = 0.5
 """Given structures may be compressed, so this is looser than the default of selection.minDistanceFactor."""
@@ -85,7 +85,7 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
             f"{where}, frame {number}: {overlap.describe(bare)} ({OVERLAP_FACTOR:g} × the sum of covalent radii). "
             "Look for doubled atoms, a wrong cell or wrong units.",
         )
-    bare.info = {"frame": number}
+    bare.info = {"frame": number, "own_masses": has_masses_of_its_own(atoms)}
     return right_handed(bare)
 
 

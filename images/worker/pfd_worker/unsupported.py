@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_masses
 
 FULL = 0.99
 """Occupancies from here on are those of an ordered site, written with rounding."""
@@ -13,6 +14,8 @@ _CHARGE_KEYS = ("charge", "total_charge")
 """In the header of an extended XYZ file."""
 SMALLEST_CHARGE = 0.5
 """In e, over all atoms: charges of a force field add up to less."""
+LARGEST_ROUNDING_OF_MASSES = 0.02
+"""Relative. Files round hydrogen's to 1, which is 0.8 % off; lithium 7 is 1.1 % off natural lithium, lithium 6 13 %."""
 
 
 def unsupported(atoms: Atoms) -> str | None:
@@ -44,6 +47,11 @@ def unsupported(atoms: Atoms) -> str | None:
 def has_initial_moments(atoms: Atoms) -> bool:
     """Tell whether atoms are given a magnetic state to begin with."""
     return bool(np.abs(atoms.get_initial_magnetic_moments()).max(initial=0) > SMALLEST_MOMENT)
+
+
+def has_masses_of_its_own(atoms: Atoms) -> bool:
+    """Tell whether atoms are given masses that are not those of their elements, as isotopes are."""
+    return not np.allclose(atoms.get_masses(), atomic_masses[atoms.numbers], rtol=LARGEST_ROUNDING_OF_MASSES, atol=0)
 
 
 def _told_charges(atoms: Atoms) -> list[float]:

@@ -84,6 +84,7 @@ class CautionReason(StrEnum):
     BUDGET_BELOW_LIMITS = "BudgetBelowLimits"
     UNEXPLORED = "StructuresNotExplored"
     NO_VIRIALS = "LabelsWithoutVirial"
+    MASSES = "MassesNotTaken"
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
     HOLD_OUT_GIVEN = "DataInHoldOut"
     HOLD_OUT_SHRUNK = "HoldOutShrunk"

@@ -16,6 +16,7 @@ from .remarks import gpus_idle, made
 
 _OF_STAGES = {
     CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
+    CautionReason.MASSES: StageKind.PREPARE,
     CautionReason.ISOLATED_ATOMS: StageKind.PREPARE,
     CautionReason.LARGE_DISPLACEMENT: StageKind.PREPARE,
     CautionReason.SHORT_CELLS: StageKind.PREPARE,

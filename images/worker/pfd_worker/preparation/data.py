@@ -24,7 +24,7 @@ from pfd_worker.preparation.deepmd_folder import deepmd_frames
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.structures import right_handed
-from pfd_worker.unsupported import has_initial_moments, unsupported
+from pfd_worker.unsupported import has_initial_moments, has_masses_of_its_own, unsupported
 
 FRAMES_TRIED = 32
 """Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
@@ -77,7 +77,7 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
 
 
 def given_data(
-    context: StageContext, params: PrepareParams, digests: dict[str, str]
+    context: StageContext, params: PrepareParams, digests: dict[str, str], with_masses: set[str]
 ) -> tuple[list[Atoms], Caution | None]:
     """Return the labelled frames the user gave, checked, and a remark if isolated atoms among them are left out.
 
@@ -85,6 +85,8 @@ def given_data(
     ----------
     digests
         Takes the sha256 of every file read.
+    with_masses
+        Takes where frames have masses of their own.
 
     Raises
     ------
@@ -97,6 +99,8 @@ def given_data(
         where = f"spec.data[{number}]"
         digests[f"data/{number}"], found = _frames(context, data.uri, where)
         for frame, atoms in found:
+            if has_masses_of_its_own(atoms):
+                with_masses.add(where)
             if len(atoms) == 1 and height(atoms) > ISOLATED_ANGSTROM:
                 isolated[where] += 1
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ase import Atoms
@@ -21,13 +21,17 @@ from pfd_worker.structures import perturbed, read_structures, unvaried
 LARGEST_DISPLACEMENT_OF_HYDROGEN_ANGSTROM = 0.05
 
 
-def starts_of(context: StageContext, params: PrepareParams, digests: dict[str, str]) -> tuple[list[Atoms], list[Atoms]]:
+def starts_of(
+    context: StageContext, params: PrepareParams, digests: dict[str, str], with_masses: set[str]
+) -> tuple[list[Atoms], list[Atoms]]:
     """Return the structures as they are given, slabs and supercells made of them, and the start structures varied.
 
     Parameters
     ----------
     digests
         Takes the sha256 of every file read.
+    with_masses
+        Takes the systems of which a structure has masses of its own.
 
     Raises
     ------
@@ -41,10 +45,24 @@ def starts_of(context: StageContext, params: PrepareParams, digests: dict[str, s
     for system in params.systems:
         path = _structure_file(context, system)
         digests[f"systems/{system.name}"] = sha256_of(path)
-        mine = unvaried(read_structures(path, system.name), system.perturb, system.name)
+        given = read_structures(path, system.name)
+        if any(atoms.info["own_masses"] for atoms in given):
+            with_masses.add(f"system {system.name}")
+        mine = unvaried(given, system.perturb, system.name)
         structures += mine
         starts += perturbed(mine, system.perturb, system.name, seed_of(context.spec.seed, "perturb", system.name))
     return structures, starts
+
+
+def masses_not_taken(sources: Collection[str]) -> Caution | None:
+    """Return a remark on systems and files with masses of their own: whoever gives isotopes awaits their diffusion."""
+    if not sources:
+        return None
+    return Caution(
+        reason=CautionReason.MASSES,
+        message=f"masses that are not the elements' are in {first_of(sorted(sources))}, and are not taken: MD moves "
+        "atoms by the standard masses. Labels do not depend on them, nor do means at equilibrium; the pace of MD does",
+    )
 
 
 def large_displacement(systems: Sequence[PreparedSystem], structures: Sequence[Atoms]) -> Caution | None:

@@ -14,7 +14,7 @@ from pfd_worker.md.cells import short_cells, without_pressure
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.model import PreparedModel, prepare_model
-from pfd_worker.preparation.starts import large_displacement, starts_of
+from pfd_worker.preparation.starts import large_displacement, masses_not_taken, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, training_structures
 from pfd_worker.store.conditions import check_conditional_puts, check_rights
@@ -30,8 +30,9 @@ def run(context: StageContext) -> StageOutput:
     check_rights(context.store)
     check_conditional_puts(context.store)
     digests: dict[str, str] = {}
-    structures, starts = starts_of(context, params, digests)
-    data, left_out = given_data(context, params, digests)
+    with_masses: set[str] = set()
+    structures, starts = starts_of(context, params, digests, with_masses)
+    data, left_out = given_data(context, params, digests, with_masses)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
     check_engine(params.engine, starts)
     context.progress(30, "structures read")
@@ -62,6 +63,7 @@ def run(context: StageContext) -> StageOutput:
         cautions=[
             model.caution,
             left_out,
+            masses_not_taken(with_masses),
             large_displacement(params.systems, structures),
             short_cells(structures, model.cutoff),
         ],

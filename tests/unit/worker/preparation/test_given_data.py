@@ -35,11 +35,15 @@ def given_by(folder, path) -> list[Atoms]:
     return read_by(folder, path)[0]
 
 
-def read_by(folder, path) -> tuple[list[Atoms], Caution | None]:
+def context_of(folder, path) -> StageContext:
     loop = Loop(folder)
     params = {"stage": "prepare", "data": [{"uri": f"file://{path}"}], "training": TRAINING}
-    context = StageContext(loop.spec(params, 0, {}), loop.store, folder)
-    return given_data(context, context.spec.params, {})
+    return StageContext(loop.spec(params, 0, {}), loop.store, folder)
+
+
+def read_by(folder, path) -> tuple[list[Atoms], Caution | None]:
+    context = context_of(folder, path)
+    return given_data(context, context.spec.params, {}, set())
 
 
 def refused(folder, *frames: Atoms) -> str:
@@ -65,6 +69,16 @@ def test_isolated_atoms_are_left_out_and_counted_by_file(tmp_path):
     assert caution.reason == "IsolatedAtomsLeftOut" and "2 of spec.data[0]" in caution.message
     write(tmp_path / "others.extxyz", [crystal, cluster])
     assert read_by(tmp_path, tmp_path / "others.extxyz")[1] is None
+
+
+@pytest.mark.parametrize(("masses", "told"), [([64.93, 62.93], {"spec.data[0]"}), ([63.0, 64.0], set())])
+def test_masses_of_isotopes_are_told_by_file_and_rounded_ones_are_not(tmp_path, masses, told):
+    given_masses = dimer()
+    given_masses.set_masses(masses)
+    write(tmp_path / "data.extxyz", [frame(dimer()), frame(given_masses)])
+    context, with_masses = context_of(tmp_path, tmp_path / "data.extxyz"), set()
+    given_data(context, context.spec.params, {}, with_masses)
+    assert with_masses == told
 
 
 def dimer() -> Atoms:

@@ -9,7 +9,7 @@ from pfd_operator.contract.stage import PreparedSystem
 from pfd_operator.contract.systems import Perturb
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
-from pfd_worker.preparation.starts import large_displacement, starts_of
+from pfd_worker.preparation.starts import large_displacement, masses_not_taken, starts_of
 from pfd_worker.stage_context import StageContext
 from tests.unit.worker.stages.loop import TRAINING, Loop
 
@@ -20,7 +20,7 @@ def test_a_missing_config_map_and_a_missing_key_look_alike_and_are_both_named(tm
     params = {"stage": "prepare", "model": {"uri": "s3://pfd/p.pt"}, "systems": [system], "training": TRAINING}
     context = StageContext(loop.spec(params, 0, {}), loop.store, tmp_path)
     with pytest.raises(StageError) as caught:
-        starts_of(context, context.spec.params, {})
+        starts_of(context, context.spec.params, {}, set())
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STRUCTURE_UNREADABLE)
     said = str(caught.value)
     assert said.startswith(
@@ -35,14 +35,31 @@ def test_structures_are_kept_as_they_are_given_and_go_with_the_starts_to_another
     loop = Loop(tmp_path)
     params = {"stage": "prepare", "model": {"uri": "s3://pfd/p.pt"}, "systems": [system], "training": TRAINING}
     context = StageContext(loop.spec(params, 0, {}), loop.store, tmp_path)
-    structures, starts = starts_of(context, context.spec.params, {})
+    with_masses: set[str] = set()
+    structures, starts = starts_of(context, context.spec.params, {}, with_masses)
+    assert not with_masses and masses_not_taken(with_masses) is None
     assert [atoms.cell.lengths()[0] for atoms in structures] == pytest.approx([3.61, 3.7])
     assert len(starts) == 4
 
     theirs = loop.committed(params, 0, {stage_files.STRUCTURES: structures, stage_files.STARTS: starts})
     inherited = params | {"systems": [], "starts": loop.store.uri(f"stages/{theirs.digest}/manifest.json")}
     context = StageContext(loop.spec(inherited, 0, {}), loop.store, tmp_path)
-    assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 4]
+    assert [len(found) for found in starts_of(context, context.spec.params, {}, set())] == [2, 4]
+
+
+def test_masses_of_isotopes_are_told_and_dropped(tmp_path):
+    heavy = molecule("H2O", cell=[9, 9, 9], pbc=True)
+    heavy.set_masses([15.999, 2.014, 2.014])
+    write(tmp_path / "water.extxyz", [molecule("H2O", cell=[9, 9, 9], pbc=True), heavy])
+    system = {"name": "water", "structures": str(tmp_path / "water.extxyz"), "perturb": {"count": 2}}
+    loop = Loop(tmp_path)
+    params = {"stage": "prepare", "model": {"uri": "s3://pfd/p.pt"}, "systems": [system], "training": TRAINING}
+    context = StageContext(loop.spec(params, 0, {}), loop.store, tmp_path)
+    with_masses: set[str] = set()
+    structures, starts = starts_of(context, context.spec.params, {}, with_masses)
+    assert not any(atoms.has("masses") or "own_masses" in atoms.info for atoms in [*structures, *starts])
+    caution = masses_not_taken(with_masses)
+    assert caution.reason == "MassesNotTaken" and "are in system water, and are not taken" in caution.message
 
 
 def test_of_a_job_of_an_earlier_version_the_starts_are_taken_for_its_structures(tmp_path):
@@ -52,7 +69,7 @@ def test_of_a_job_of_an_earlier_version_the_starts_are_taken_for_its_structures(
     theirs = loop.committed(params, 0, {stage_files.STARTS: starts})
     inherited = params | {"starts": loop.store.uri(f"stages/{theirs.digest}/manifest.json")}
     context = StageContext(loop.spec(inherited, 0, {}), loop.store, tmp_path)
-    assert [len(found) for found in starts_of(context, context.spec.params, {})] == [2, 2]
+    assert [len(found) for found in starts_of(context, context.spec.params, {}, set())] == [2, 2]
 
 
 @pytest.mark.parametrize(

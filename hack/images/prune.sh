@@ -9,7 +9,7 @@ keep=$(mktemp)
 trap 'rm -f "$keep"' EXIT
 for name in $(image_names); do image_ref "$name" 2>/dev/null >>"$keep" || true; done
 before=$(du -sm "$IMAGE_CACHE" | cut -f1)
-buildah images --format '{{.Name}}:{{.Tag}}' | grep '^localhost/pfd/' | grep -vxFf "$keep" |
+buildah images --format '{{.Name}}:{{.Tag}}' | { grep '^localhost/pfd/' | grep -vxFf "$keep" || true; } |
   while read -r ref; do buildah rmi "$ref" >/dev/null 2>&1 || true; done
 (
   flock 8

@@ -3,6 +3,8 @@
 #   apt-install.sh LOG PACKAGE…
 # Cluster and image builder ask for theirs at the same time, and `apt-get update` does not wait for its own lock.
 set -euo pipefail
+# dpkg refuses to work without it, and plain `su` leaves it out
+export PATH=$PATH:/usr/sbin:/sbin
 log=$1
 shift
 printf 'installing %s\n' "$*" >&2

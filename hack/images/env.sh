@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Shared settings of the image scripts: where things are cached, and which program builds. Sourced, never run.
 set -euo pipefail
+# debootstrap lies there, and plain `su` leaves it out
+export PATH=$PATH:/usr/sbin:/sbin
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PFD_CACHE=${PFD_CACHE:-$HOME/.cache/pfd-operator}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 import uuid
@@ -21,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pfd_operator.contract.location import S3Location
 from tests.free_ports import free_port
 
-VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+ROOT = Path(__file__).parents[1]
 KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "tester-secret"}
 
 
@@ -80,14 +79,9 @@ def description_read_once() -> Iterator[None]:
 
 
 def versitygw() -> Path:
-    """Return the server's binary, built once into the cache."""
-    cache = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache/pfd-operator")) / "bin"
-    binary = cache / "versitygw"
-    if not binary.exists():
-        go = shutil.which("go") or "/usr/local/go/bin/go"
-        environment = os.environ | {"GOBIN": str(cache), "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto"}
-        subprocess.run([go, "install", "-trimpath", VERSITYGW], env=environment, check=True)
-    return binary
+    """Return the server's binary, of the version that the image has, built once into the cache."""
+    build = [str(ROOT / "hack/devcluster/tools.sh"), "versitygw"]
+    return Path(subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def _answering(server: S3Server, log_file: Path) -> S3Server:

@@ -12,6 +12,9 @@ image-%: ## build one of hack/images/images.tsv, e.g. image-lammps
 
 images-load: ## build IMAGES and put them into the cluster, which is started
 ifeq ($(CLUSTER),current)
+ifneq ($(filter images-load,$(MAKECMDGOALS)),)
+$(if $(REGISTRY),,$(error CLUSTER=current pulls images from a registry: say where to push them, REGISTRY=registry.example.org/pfd))
+endif
 images-load: cluster-up images
 else
 # the cluster comes up, with its programs compiled the first time, while the images are built

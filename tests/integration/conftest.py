@@ -33,8 +33,9 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [str(ROOT / "hack/devcluster/build.sh")], check=True, capture_output=True, text=True
     ).stdout.split()[-1]
     arguments = ["--control-plane-only", "--state", str(state)]
-    subprocess.run([binary, "up", *arguments, "--audit", "--port", str(free_port(in_a_row=7))], check=True, timeout=180)
+    up = [binary, "up", *arguments, "--audit", "--port", str(free_port(in_a_row=7))]
     try:
+        subprocess.run(up, check=True, timeout=180)
         yield state / "kubeconfig"
     finally:
         subprocess.run([binary, "down", *arguments], check=True, timeout=60)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -25,14 +26,19 @@ def main() -> None:
     """Run all scenarios, print a table."""
     options = _options()
     plane = BenchControlPlane(options.port)
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(plane.down)
+        if options.keep_logs:
+            ending.callback(_keep, plane.state / "operator.log", options.output.with_suffix(".log"))
         plane.up()
         results = asyncio.run(_measure(plane, options))
-    finally:
-        if options.keep_logs:
-            (plane.state / "operator.log").replace(options.output.with_suffix(".log"))
-        plane.down()
     sys.stdout.write(table(results, options.burst, options.iterations) + f"\n\nwritten to {options.output}\n")
+
+
+def _keep(log: Path, to: Path) -> None:
+    # there is none where the operator was never started
+    with contextlib.suppress(FileNotFoundError):
+        shutil.move(log, to)
 
 
 async def _measure(plane: BenchControlPlane, options: argparse.Namespace) -> dict[str, object]:

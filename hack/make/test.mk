@@ -11,7 +11,8 @@ lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/mypy tests hack
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pfd_operator.api.crd --check crds
-	unformatted=$$(gofmt -l hack/devcluster) && test -z "$$unformatted"
+	find hack tests -name '*.sh' -print0 | xargs -0 -n 1 bash -n
+	unformatted=$$(gofmt -l hack/devcluster) && echo "$$unformatted" && test -z "$$unformatted"
 
 unit: venv ## pure code, in JOBS=2 processes: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5

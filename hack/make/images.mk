@@ -19,7 +19,7 @@ images-load: cluster-up images
 else
 # the cluster comes up, with its programs compiled the first time, while the images are built
 images-load: cluster-up images
-	CLUSTER=$(or $(CLUSTER),embedded) hack/images/load.sh $(IMAGES)
+	hack/images/load.sh $(IMAGES)
 endif
 
 images-list: ## print the reference of every image

@@ -21,7 +21,7 @@ from tests.free_ports import free_port
 REPO = Path(__file__).resolve().parents[2]
 COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 class ControlPlane:

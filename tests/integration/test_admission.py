@@ -16,7 +16,7 @@ from tests.chart.chart_rendering import ROOT, render
 from tests.integration.operator_account import ADMISSION, USER, account_of
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 NAMESPACE = f"{ADMISSION}-{secrets.token_hex(4)}"
 STAGE_ACCOUNT = "pfd-stages"

@@ -17,7 +17,7 @@ from pfd_operator.runtime.reconcile import Reconciler
 from tests.integration.cluster_parts import Kubelet, job_body
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 class Blind:

@@ -16,7 +16,7 @@ from tests.integration.cluster_parts import job_body
 from tests.integration.one_operator import conditions_of, create, kubelet, operator, status_of, until_phase
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 async def create_nested(api: KubeApi, namespace: str, name: str, levels: int) -> None:

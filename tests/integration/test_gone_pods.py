@@ -20,7 +20,7 @@ from pfd_operator.runtime.reconcile import Reconciler
 from tests.integration.cluster_parts import job_body
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 
 async def test_time_of_a_deleted_pod_is_kept_with_its_job(api: KubeApi, namespace: str) -> None:

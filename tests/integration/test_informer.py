@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import pytest
 import yaml
 
 from pfd_operator.kube.api import KubeApi
@@ -19,8 +18,6 @@ from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import Cable, job_body
 from tests.until import until
-
-pytestmark = pytest.mark.integration
 
 
 @dataclass(frozen=True)

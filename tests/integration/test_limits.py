@@ -13,8 +13,6 @@ from tests.chart.chart_rendering import render
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
 
-pytestmark = pytest.mark.integration
-
 WITHIN = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 8}
 
 

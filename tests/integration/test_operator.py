@@ -27,7 +27,7 @@ from tests.integration.one_operator import (
 )
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 STAGES = ("explore", "select", "label", "train")
 

@@ -16,8 +16,6 @@ from tests.chart.chart_rendering import ROOT
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
 
-pytestmark = pytest.mark.integration
-
 RUNC = {"train": {"runtimeClassName": "runc"}}
 
 

@@ -13,7 +13,7 @@ from tests.integration.cluster_parts import Kubelet
 from tests.integration.one_operator import conditions_of, create, kubelet, operator, status_of
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 # the API server takes what is drawn of them; nobody here allocates devices

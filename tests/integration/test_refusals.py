@@ -18,8 +18,6 @@ from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
 from tests.integration.cluster_parts import job_body
 
-pytestmark = pytest.mark.integration
-
 
 def reconciler_for(api: KubeApi, namespace: str) -> Reconciler:
     store = ResourceStore()

@@ -20,7 +20,7 @@ from tests.integration.one_operator import conditions_of, create, kubelet, setti
 from tests.integration.operator_account import ACCOUNT, ADMISSION, SYSTEM_NAMESPACE, USER, account_of
 from tests.until import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 Right = tuple[str, str, str]
 """Verb, API group, resource with its subresource."""

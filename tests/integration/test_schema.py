@@ -19,8 +19,6 @@ from tests.merged import merged
 from tests.teachers import NO_BRANCH, ONE, TEACHERS
 from tests.until import until
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MAKERS = {"FineTuneJob": job_body, "DistillJob": distill_body}

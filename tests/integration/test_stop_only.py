@@ -16,8 +16,6 @@ from pfd_operator.kube.resources import collection_path
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
 
-pytestmark = pytest.mark.integration
-
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 FREE = {"suspend", "stop"}
 NOBODY = {"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "00000000-0000-4000-8000-000000000000"}

@@ -19,7 +19,6 @@ from pfd_operator.render import config_map_manifest
 from tests.integration.cluster_parts import job_body
 from tests.until import until
 
-pytestmark = pytest.mark.integration
 SETTINGS = Settings(worker_image="worker", engine_images={})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.io import read
 
-pytestmark = [pytest.mark.lammps, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "lammps"

@@ -14,11 +14,11 @@ lint: venv ## style, types, layers, generated files
 	find hack tests -name '*.sh' -print0 | xargs -0 -n 1 bash -n
 	unformatted=$$(gofmt -l hack/devcluster) && echo "$$unformatted" && test -z "$$unformatted"
 
-unit: venv ## pure code, in JOBS=2 processes: a minute or two
+unit: venv ## what needs no cluster, image, engine or browser, in JOBS=2 processes: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5
 
 browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root
-	command -v chromium >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
+	command -v chromium chromium-browser google-chrome >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
 	$(PYTEST) tests/unit/worker/report -m browser -q
 
 image-tests: ## torch, in the worker's image

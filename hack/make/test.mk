@@ -3,7 +3,7 @@ PYTEST = $(VENV)/bin/pytest -p no:cacheprovider
 RUN_IN = hack/images/run-in.sh worker-test-deps
 JOBS ?= 2
 
-.PHONY: lint unit browser-tests image-tests engine-tests lammps integration chart chaos e2e e2e-short test
+.PHONY: lint unit cli-tests browser-tests image-tests engine-tests lammps integration chart chaos e2e e2e-short test
 lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -16,6 +16,11 @@ lint: venv ## style, types, layers, generated files
 
 unit: venv ## what needs no cluster, image, engine or browser, in JOBS=2 processes: a minute or two
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5
+
+cli-tests: $(CLI_VENV)/.complete ## kubectl-pfd as users install it, with the packages that they get
+	$(VENV)/bin/uv pip install --quiet --python $(CLI_VENV)/bin/python --no-deps --reinstall-package pfd-operator .
+	env -u PYTHONPATH $(CLI_VENV)/bin/kubectl-pfd --help >/dev/null
+	$(CLI_VENV)/bin/pytest -p no:cacheprovider tests/unit/operator/cli -q
 
 browser-tests: venv ## the report's page in headless Chromium, which this installs where it is missing; as root
 	command -v chromium chromium-browser google-chrome >/dev/null || hack/apt-install.sh $(PFD_CACHE)/chromium.log chromium
@@ -51,6 +56,7 @@ e2e: venv install ## jobs with real pods and real DFT labels, with pods and the 
 test: ## everything CI runs
 	$(MAKE) lint
 	HYPOTHESIS_PROFILE=ci $(MAKE) unit
+	$(MAKE) cli-tests
 	$(MAKE) browser-tests
 	$(MAKE) integration
 	$(MAKE) chart

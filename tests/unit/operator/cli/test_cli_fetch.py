@@ -19,7 +19,6 @@ from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import StageResult
 from pfd_operator.kube.resources import Key
 from pfd_worker import stage_files
-from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.store.manifests import Manifest, StoredFile, commit_manifest, store_file
 from pfd_worker.store.s3 import S3Store
 from tests.s3_server import KEYS, S3Server, description_read_once, s3_server
@@ -114,7 +113,7 @@ def test_a_terminal_sees_how_far_a_file_is(place: S3Location, store: S3Store, tm
 
 
 def test_report_and_labels_can_be_had_alone(place: S3Location, store: S3Store, tmp_path: Path) -> None:
-    assert set(REPORT) == set(REPORT_FILES)
+    assert set(REPORT) == {stage_files.HISTORY, stage_files.REPORT_JSON, stage_files.REPORT_PAGE}
     assert set(LABELS) == {stage_files.DATASET, stage_files.HOLD_OUT}
     fetched(place, tmp_path / "report", *REPORT)
     assert set(contents(tmp_path / "report")) == set(REPORT)

@@ -8,7 +8,7 @@ import pytest
 from pfd_operator.contract.location import StoreLocation
 from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.stage import JobIdentity, StageRef, StageSpec
-from pfd_worker.report.writing import RoundResult, write_report
+from pfd_worker.report.writing import REPORT_FILES, RoundResult, write_report
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.location import open_store
@@ -98,3 +98,9 @@ def test_the_same_stage_again_writes_the_same_bytes(three, tmp_path):
     _, first, _ = three
     _, again = train(tmp_path, 0, force_error=0.3)
     assert {n: f.sha256 for n, f in again.files.items()} == {n: f.sha256 for n, f in first.files.items()}
+
+
+def test_the_plugin_fetches_what_is_written():
+    from pfd_operator.cli.fetch import REPORT  # not in the worker's image, where this file is read too
+
+    assert set(REPORT) == set(REPORT_FILES)

@@ -15,7 +15,7 @@ venv: $(VENV)/.complete ## the Python environment of tests and tools
 $(VENV)/.complete:
 	@mkdir -p $(PFD_CACHE)
 	python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet uv==0.9.*
+	$(PYTHON) -m pip install --quiet uv==0.9.30
 	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) -r requirements-dev.txt
 	@touch $@
 
@@ -24,12 +24,13 @@ $(CLI_VENV)/.complete: | venv
 	$(VENV)/bin/uv pip install --quiet --python $(CLI_VENV)/bin/python -r $(CLI_LOCK)
 	@touch $@
 
-lock: venv ## pin the newest versions that pyproject.toml allows
-	$(VENV)/bin/uv pip compile --quiet --upgrade pyproject.toml --extra operator --extra worker --extra dev \
-	  --python-version 3.11 --no-emit-index-url --no-annotate --no-header -o requirements-dev.txt
-	$(VENV)/bin/uv pip compile --quiet --upgrade --no-config pyproject.toml --extra cli - -o $(CLI_LOCK) \
-	  --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+LOCK = $(VENV)/bin/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --no-python-downloads
+lock: venv ## pin the newest versions that pyproject.toml and the GPU image's requirements allow
+	$(LOCK) pyproject.toml --extra operator --extra worker --extra dev --python-version 3.11 -o requirements-dev.txt
+	$(LOCK) --no-config pyproject.toml --extra cli - --python-version 3.11 -o $(CLI_LOCK) \
 	  <<<$$'pytest>=8.4,<9\npytest-asyncio>=1.2,<2\npytest-timeout>=2.4,<3\nhypothesis>=6.140,<7'
+	$(LOCK) --no-config images/worker/requirements-gpu.in -c images/worker/requirements.txt --no-build \
+	  --python-version 3.13 --python-platform x86_64-manylinux_2_40 -o images/worker/requirements-gpu.txt
 
 generate: venv ## CRDs out of the models
 	$(PYTHON) -m pfd_operator.api.crd crds

@@ -19,10 +19,11 @@ build() {
   local building=$BIN/devcluster.building started=$SECONDS
   rm -rf "$building"
   mkdir "$building"
+  # && between all: `set -e` does not hold in what stands before ||
   (
-    cd "$HERE"
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$building/pause" ./cmd/pause
-    go build -trimpath -ldflags "$FLAGS" -o "$building/devcluster" .
+    cd "$HERE" &&
+      CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$building/pause" ./cmd/pause &&
+      go build -trimpath -ldflags "$FLAGS" -o "$building/devcluster" .
   ) >"$BIN/devcluster-build.log" 2>&1 || { tail -n 20 "$BIN/devcluster-build.log" >&2; die "build failed, see $BIN/devcluster-build.log"; }
   [[ $(sources_hash) == "$hash" ]] || die "the sources of devcluster changed while it was built: run this again"
   mv "$building" "$1"

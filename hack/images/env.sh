@@ -7,6 +7,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PFD_CACHE=${PFD_CACHE:-$HOME/.cache/pfd-operator}
 IMAGE_CACHE=$PFD_CACHE/images
+# shellcheck disable=SC2034
 OCI_LAYOUT=$IMAGE_CACHE/oci
 mkdir -p "$IMAGE_CACHE"
 
@@ -48,12 +49,13 @@ image_names() { awk -F'\t' '!/^#/ {print $1}' "$REPO/hack/images/images.tsv"; }
 
 # The tag is the content: Dockerfile, every input file (path, mode, bytes), target, and how the base is made.
 image_ref() {
+  # shellcheck disable=SC2034
   local dockerfile target suite deps inputs tag
   read_image "$1"
   tag=$(cd "$REPO" && {
     printf '%s\0' "$target" "$suite"
     sha256sum <hack/images/bootstrap-base.sh
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086,SC2016
     for path in "$dockerfile" $inputs; do
       [[ -e $path ]] || die "image $1 copies $path, which does not exist"
       find "$path" -type f ! -name '*.pyc' ! -path '*/.*' -print0

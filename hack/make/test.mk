@@ -11,7 +11,7 @@ lint: venv ## style, types, layers, generated files
 	$(VENV)/bin/mypy tests hack
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pfd_operator.api.crd --check crds
-	find hack tests -name '*.sh' -print0 | xargs -0 -n 1 bash -n
+	find hack tests -name '*.sh' -print0 | xargs -0 $(VENV)/bin/shellcheck --external-sources --source-path=SCRIPTDIR
 	unformatted=$$(gofmt -l hack/devcluster) && echo "$$unformatted" && test -z "$$unformatted"
 
 unit: venv ## what needs no cluster, image, engine or browser, in JOBS=2 processes: a minute or two

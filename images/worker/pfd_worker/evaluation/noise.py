@@ -12,7 +12,6 @@ from scipy.special import stdtrit
 
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.selection import NOISE
 from pfd_worker.evaluation.errors import (
     FrameError,
     energy_rmse_per_atom,
@@ -32,8 +31,16 @@ _CERTAINTY = 0.99
 _UNITS = {"force": "eV/Å", "energy": "eV/atom", "virial": "eV/atom virial"}
 
 
-def label_noise(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[FrameError]:
-    """Return the errors of hold-out labels against tighter ones of the same frames; empty if there are none.
+def differences(tighter: Sequence[Atoms], frames: Sequence[Atoms]) -> list[Difference]:
+    """Return the frames that there are tighter labels of, each with its own label's error."""
+    tight = {_place(atoms): atoms for atoms in tighter}
+    pairs = [atoms for atoms in frames if _place(atoms) in tight]
+    loose = [Prediction.of_label(atoms) for atoms in pairs]
+    return list(zip(pairs, frame_errors([tight[_place(atoms)] for atoms in pairs], loose), strict=True))
+
+
+def label_noise(holdout: Sequence[Difference]) -> list[FrameError]:
+    """Return the errors of hold-out labels without a shift of the energy; empty if there are none.
 
     A constant shift of the energy of each element is left out: settings move the zero of energy, and models follow it.
     The shifts are fitted to the same few frames, which makes what remains smaller than the noise: by (n − k)/n in the
@@ -42,12 +49,10 @@ def label_noise(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[Frame
 
     Parameters
     ----------
-    labels
-        All labels of a stage, those of purpose NOISE among them.
     holdout
-        The frozen hold-out.
+        Its `differences`.
     """
-    errors = [error for _, error in _differences(labels, holdout)]
+    errors = [error for _, error in holdout]
     frames, shifts = len(errors), independent_shifts(errors)
     if frames <= shifts:
         return [replace(error, energy_ev=None) for error in errors]
@@ -55,26 +60,21 @@ def label_noise(labels: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[Frame
     return [_scaled(error, scale) for error in apply_energy_shift(errors, fit_energy_shift(errors))]
 
 
-def training_noise(labels: Sequence[Atoms], dataset: Sequence[Atoms], holdout: Sequence[Atoms]) -> list[Difference]:
-    """Return frames to train on whose labels there are tighter ones of, with the errors of those trained on.
+def training_noise(dataset: Sequence[Difference], holdout: Sequence[Difference]) -> list[Difference]:
+    """Return frames to train on with the errors of their labels without the shift of the energy.
 
     The shift of the energies is that of the hold-out's frames, since labels that are not converged need not share it;
     where it does not follow from them, the energy is not known.
 
     Parameters
     ----------
-    labels
-        Of all stages so far, those of purpose NOISE among them.
-    dataset
-        All that is trained on.
-    holdout
-        The frozen hold-out.
+    dataset, holdout
+        Their `differences`.
     """
-    known = [error for _, error in _differences(labels, holdout)]
-    found = _differences(labels, dataset)
-    shifted = apply_energy_shift([error for _, error in found], fit_energy_shift(known))
+    known = [error for _, error in holdout]
+    shifted = apply_energy_shift([error for _, error in dataset], fit_energy_shift(known))
     errors = only_determined(shifted, known)
-    return [(atoms, error) for (atoms, _), error in zip(found, errors, strict=True)]
+    return [(atoms, error) for (atoms, _), error in zip(dataset, errors, strict=True)]
 
 
 def not_converged(checked: Sequence[Difference], noise: Sequence[FrameError], model: ErrorMetrics) -> Caution | None:
@@ -129,14 +129,6 @@ def _sizes(errors: Sequence[FrameError]) -> dict[str, float]:
         "virial": virial_rmse_per_atom(errors),
     }
     return {name: size for name, size in sizes.items() if size is not None}
-
-
-def _differences(labels: Sequence[Atoms], frames: Sequence[Atoms]) -> list[Difference]:
-    """Return the frames that there are tighter labels of, each with its own label's error."""
-    tight = {_place(atoms): atoms for atoms in labels if atoms.info["purpose"] == NOISE}
-    pairs = [atoms for atoms in frames if _place(atoms) in tight]
-    loose = [Prediction.of_label(atoms) for atoms in pairs]
-    return list(zip(pairs, frame_errors([tight[_place(atoms)] for atoms in pairs], loose), strict=True))
 
 
 def _scaled(error: FrameError, scale: float) -> FrameError:

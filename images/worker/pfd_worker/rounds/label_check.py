@@ -11,7 +11,7 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import Caution
 from pfd_operator.contract.selection import NOISE
 from pfd_worker import stage_files
-from pfd_worker.evaluation.noise import label_noise, not_converged, training_noise
+from pfd_worker.evaluation.noise import differences, label_noise, not_converged, training_noise
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.stage_context import StageContext
@@ -47,8 +47,9 @@ class LabelCheck:
         self._tighter = [atoms for atoms in labels if atoms.info["purpose"] == NOISE]
         if previous is not None and stage_files.TIGHTER in previous.files:
             self._tighter = read_frames(context.fetch(previous, stage_files.TIGHTER)) + self._tighter
-        self._of_holdout = label_noise(self._tighter, holdout)
-        self._of_training = training_noise(self._tighter, dataset, holdout)
+        found = differences(self._tighter, holdout)
+        self._of_holdout = label_noise(found)
+        self._of_training = training_noise(differences(self._tighter, dataset), found)
 
     def measure(self, measures: Measures) -> None:
         """Keep the differences: of the hold-out, which stays as it is, once."""

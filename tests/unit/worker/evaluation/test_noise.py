@@ -4,25 +4,24 @@ from ase.build import bulk
 
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.errors import energy_rmse_per_atom, summarise
-from pfd_worker.evaluation.noise import label_noise, not_converged, training_noise
+from pfd_worker.evaluation.noise import differences, label_noise, not_converged, training_noise
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.frames import labelled
 
 
-def label(seed, purpose, energy, force, virial=None):
+def label(seed, energy, force, virial=None):
     atoms = bulk("Si", cubic=True)
     atoms.rattle(0.1, seed=seed)
-    atoms.info = {"purpose": purpose, "trajectory": f"t{seed}", "stratum": "si/300K"}
+    atoms.info = {"trajectory": f"t{seed}", "stratum": "si/300K"}
     return labelled(atoms, energy, np.full((8, 3), force), virial)
 
 
-HOLDOUT = [label(n, "hold-out", -40.0 - n, 0.1, np.eye(3)) for n in range(4)]
+HOLDOUT = [label(n, -40.0 - n, 0.1, np.eye(3)) for n in range(4)]
 
 
 def test_it_is_the_difference_to_tighter_labels_of_the_same_frames_whatever_the_zero_of_energy():
-    tight = [label(n, "noise", -72.0 - n + (0.08 if n else -0.08), 0.13, np.eye(3) + 0.16) for n in (2, 0)]
-    others = [label(9, "training", -40.0, 5.0)]
-    metrics = summarise(label_noise([*HOLDOUT, *tight, *others], HOLDOUT), seed=1)
+    tight = [label(n, -72.0 - n + (0.08 if n else -0.08), 0.13, np.eye(3) + 0.16) for n in (2, 0)]
+    metrics = summarise(label_noise(differences(tight, HOLDOUT)), seed=1)
     assert metrics.frames == 2
     assert metrics.force_rmse == pytest.approx(0.03)
     # one of the two degrees of freedom is the shift's
@@ -31,12 +30,12 @@ def test_it_is_the_difference_to_tighter_labels_of_the_same_frames_whatever_the_
 
 
 def test_without_tighter_labels_nothing_is_known():
-    assert label_noise(HOLDOUT, HOLDOUT) == []
-    assert label_noise([label(7, "noise", -40.0, 0.1)], HOLDOUT) == []
+    assert label_noise(differences([], HOLDOUT)) == []
+    assert label_noise(differences([label(7, -40.0, 0.1)], HOLDOUT)) == []
 
 
-def alloy(seed, purpose, energy, silicon=8):
-    atoms = label(seed, purpose, energy, 0.1)
+def alloy(seed, energy, silicon=8):
+    atoms = label(seed, energy, 0.1)
     forces = atoms.get_forces()
     atoms.symbols[silicon:] = "Ge"
     return labelled(atoms, energy, forces)
@@ -47,17 +46,17 @@ def test_few_frames_tell_the_noise_of_the_energy_without_a_bias(frames, contents
     rng, squares = np.random.default_rng(1), []
     for _ in range(100):
         silicon = [contents[number % len(contents)] for number in range(frames)]
-        holdout = [alloy(n, "hold-out", 0.0, silicon[n]) for n in range(frames)]
-        tight = [alloy(n, "noise", 8 * rng.normal(0, 0.01) - 5 * silicon[n], silicon[n]) for n in range(frames)]
-        squares.append(energy_rmse_per_atom(label_noise(tight, holdout)) ** 2)
+        holdout = [alloy(n, 0.0, silicon[n]) for n in range(frames)]
+        tight = [alloy(n, 8 * rng.normal(0, 0.01) - 5 * silicon[n], silicon[n]) for n in range(frames)]
+        squares.append(energy_rmse_per_atom(label_noise(differences(tight, holdout))) ** 2)
     assert np.sqrt(np.mean(squares)) == pytest.approx(0.01, rel=0.15)
 
 
 @pytest.mark.parametrize("contents", [(8,), (8, 4)])
 def test_no_more_frames_than_shifts_tell_nothing_of_the_energy(contents):
-    holdout = [alloy(n, "hold-out", -40.0 - n, silicon) for n, silicon in enumerate(contents)]
-    tight = [alloy(n, "noise", -41.0, silicon) for n, silicon in enumerate(contents)]
-    errors = label_noise(tight, holdout)
+    holdout = [alloy(n, -40.0 - n, silicon) for n, silicon in enumerate(contents)]
+    tight = [alloy(n, -41.0, silicon) for n, silicon in enumerate(contents)]
+    errors = label_noise(differences(tight, holdout))
     metrics = summarise(errors, seed=1)
     assert (metrics.energy_rmse_per_atom, metrics.energy_rmse_per_atom_high) == (None, None)
     assert metrics.force_rmse == pytest.approx(0.0)
@@ -65,7 +64,7 @@ def test_no_more_frames_than_shifts_tell_nothing_of_the_energy(contents):
     assert "energyRmsePerAtom" not in report and report["energyRmsePerAtomShiftRemoved"] is None
 
 
-TIGHT = [label(n, "noise", -72.0 - n + 0.04 * (-1) ** n, 0.1 + 0.03 * (-1) ** n, np.eye(3) + 0.16) for n in range(4)]
+TIGHT = [label(n, -72.0 - n + 0.04 * (-1) ** n, 0.1 + 0.03 * (-1) ** n, np.eye(3) + 0.16) for n in range(4)]
 """Of the hold-out: 0.03 eV/Å, 0.0058 eV and 0.02 eV of virial per atom off."""
 MODEL = ErrorMetrics(frames=16, force_rmse=0.06, energy_rmse_per_atom=0.003, virial_rmse_per_atom=0.02)
 BROKEN = {"energy": 0.3, "force": 0.39, "virial": 2.4}
@@ -73,29 +72,30 @@ BROKEN = {"energy": 0.3, "force": 0.39, "virial": 2.4}
 
 def trained_on(seed=20, energy=0.0, force=0.0, virial=0.0):
     """Two labels of a frame, the one trained on so far off, in eV and eV/Å: the whole energy and each of the others."""
-    kept = label(seed, "training", -50.0 + energy, 0.1 + force, np.eye(3) + virial)
+    kept = label(seed, -50.0 + energy, 0.1 + force, np.eye(3) + virial)
     kept.info |= {"trajectory": f"i001-training-silicon-s0-600K-10000bar-r{seed}", "step": 280}
-    tight = label(seed, "noise", -82.0, 0.1, np.eye(3))
+    tight = label(seed, -82.0, 0.1, np.eye(3))
     tight.info["trajectory"] = kept.info["trajectory"]
     return kept, tight
 
 
-def remark(*frames, model=MODEL, holdout=HOLDOUT, tight=TIGHT):
-    labels = [*tight, *(tighter for _, tighter in frames)]
-    checked = training_noise(labels, [kept for kept, _ in frames], holdout)
+def remark(*frames, model=MODEL, tight=TIGHT):
+    found = differences(tight, HOLDOUT)
+    checked = training_noise(differences([tighter for _, tighter in frames], [kept for kept, _ in frames]), found)
     assert len(checked) == len(frames)
-    return not_converged(checked, label_noise(labels, holdout), model)
+    return not_converged(checked, label_noise(found), model)
 
 
 def test_of_a_label_trained_on_the_shift_of_the_hold_out_is_no_error():
     kept, tight = trained_on(energy=0.3)
-    ((frame, error),) = training_noise([*TIGHT, tight], [kept], HOLDOUT)
+    found, of_holdout = differences([tight], [kept]), differences(TIGHT, HOLDOUT)
+    ((frame, error),) = training_noise(found, of_holdout)
     assert frame is kept
     assert error.energy_ev == pytest.approx(0.3)
-    germanium = alloy(21, "training", -50.0, 4)
-    ((_, error),) = training_noise([*TIGHT, alloy(21, "noise", -80.0, 4)], [germanium], HOLDOUT)
+    germanium = differences([alloy(21, -80.0, 4)], [alloy(21, -50.0, 4)])
+    ((_, error),) = training_noise(germanium, of_holdout)
     assert error.energy_ev is None, "no frame of the hold-out tells germanium's shift"
-    assert training_noise([tight], [kept], HOLDOUT)[0][1].energy_ev is None
+    assert training_noise(found, [])[0][1].energy_ev is None
 
 
 @pytest.mark.parametrize("quantity", BROKEN)
@@ -133,6 +133,6 @@ def test_what_chance_makes_or_the_model_errs_by_is_not_remarked(off, model):
 
 def test_without_pairs_of_the_hold_out_or_with_equal_ones_nothing_is_called_not_converged():
     assert remark(trained_on(force=1.0), tight=[]) is None
-    same = [label(n, "noise", -40.0 - n, 0.1, np.eye(3)) for n in range(4)]
+    same = [label(n, -40.0 - n, 0.1, np.eye(3)) for n in range(4)]
     assert remark(trained_on(), tight=same, model=ErrorMetrics(frames=4, force_rmse=0.0)) is None
     assert remark(trained_on(force=0.1), tight=same) is not None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .base import Positive, Strict, invalid_at
 
-Purpose = Literal["hold-out", "training"]
-NOISE: Literal["noise"] = "noise"
+HOLD_OUT: Final = "hold-out"
+"""Purpose of a frame that models are measured on, and never trained."""
+TRAINING: Final = "training"
+NOISE: Final = "noise"
 """Purpose of a frame that is computed once more, by tighter settings."""
+Purpose = Literal["hold-out", "training"]
+"""Of the MD of an iteration, and of the frames that are chosen out of it."""
+TaskPurpose = Purpose | Literal["noise"]
+"""Of a calculation."""
 
 
 class Aimd(Strict):

@@ -10,7 +10,7 @@ from pfd_operator.api.status import TASKS, TRAINING_STRUCTURES, JobStatus
 from pfd_operator.contract.labeling import NoiseCheck
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.selection import Aimd, Purpose
+from pfd_operator.contract.selection import HOLD_OUT, TRAINING, Aimd, Purpose
 from pfd_operator.contract.stage import (
     STRUCTURES_DIRECTORY,
     ExploreParams,
@@ -42,7 +42,7 @@ def after(last: Position) -> Position:
 
 def purpose_of(iteration: int) -> Purpose:
     """Return what the frames of an iteration are for: the first one's are never trained on."""
-    return "training" if iteration else "hold-out"
+    return TRAINING if iteration else HOLD_OUT
 
 
 def explored(spec: JobSpec, status: JobStatus, systems: Sequence[str], iteration: int) -> ExploreParams:

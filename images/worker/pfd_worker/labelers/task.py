@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.selection import Purpose
+from pfd_operator.contract.selection import TaskPurpose
 from pfd_worker.frames import Sampling
 from pfd_worker.labelers.fingerprint import as_in_keys, of_elements
 from pfd_worker.labelers.k_points import mesh_of_another_cell
@@ -39,7 +39,7 @@ class Task:
 
     frame: int
     """Row in the file of frames beside the list."""
-    purpose: Purpose | Literal["noise"]
+    purpose: TaskPurpose
     sampling: Sampling
     stratum: str
     trajectory: str

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason, Reason
+from pfd_operator.contract.selection import TRAINING
 from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError, data_invalid
@@ -172,7 +173,7 @@ def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
             "name them energy (eV) and forces (eV/Å)"
         )
     bare = right_handed(atoms.copy())
-    bare.info = {"system": "data", "stratum": GIVEN, "purpose": "training", "trajectory": where}
+    bare.info = {"system": "data", "stratum": GIVEN, "purpose": TRAINING, "trajectory": where}
     return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
 
 

@@ -16,6 +16,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExplorationCounts, TrainOutcome
 from pfd_operator.contract.result import Caution
+from pfd_operator.contract.selection import TRAINING
 from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import (
@@ -107,7 +108,7 @@ class Round(ABC):
     def run(self) -> StageOutput:
         """Do the whole round."""
         labels = collect_labels(self.context, self.params.max_failed_fraction)
-        new = [atoms for atoms in labels if atoms.info["purpose"] == "training"]
+        new = [atoms for atoms in labels if atoms.info["purpose"] == TRAINING]
         before, holdout, of_holdout = samples_before(
             self.context, self.previous, labels, self.params.max_failed_fraction
         )

@@ -9,13 +9,14 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import Caution, CautionReason
+from pfd_operator.contract.selection import HOLD_OUT
 from pfd_operator.contract.stage import Input
 from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.frames import read_frames
 from pfd_worker.label_files import read_tasks
 from pfd_worker.labelers.task import structure_content
-from pfd_worker.rounds.labels import HOLD_OUT, collect_labels, labels_failed
+from pfd_worker.rounds.labels import collect_labels, labels_failed
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
 

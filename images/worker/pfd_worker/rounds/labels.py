@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from ase import Atoms
 
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.selection import NOISE
+from pfd_operator.contract.selection import HOLD_OUT, NOISE
 from pfd_operator.contract.stage import Input
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
@@ -20,7 +20,6 @@ from pfd_worker.md.replay import AimdRun, read_aimd
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest, mark
 
-HOLD_OUT = "hold-out"
 _AIMD = "AIMD"
 
 

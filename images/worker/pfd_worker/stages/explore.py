@@ -16,6 +16,7 @@ from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExploreOutcome
+from pfd_operator.contract.selection import HOLD_OUT, Purpose
 from pfd_operator.contract.stage import ExploreParams, Input
 from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
@@ -112,12 +113,12 @@ def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, l
     """Return the starts of each system in the seeded order in which its trajectories take them, one after another."""
     dealt = {}
     for system, mine in by_system(starts).items():
-        pool = holdout_starts if params.purpose == "hold-out" else training_starts
+        pool = holdout_starts if params.purpose == HOLD_OUT else training_starts
         dealt[system] = structures_in_turn(pool(mine, params.apart), seed_of(seed, "starts", params.purpose, system))
     return dealt
 
 
-def _name(iteration: int, purpose: str, task: MdTask) -> str:
+def _name(iteration: int, purpose: Purpose, task: MdTask) -> str:
     pressure = "" if task.pressure_bar is None else f"-{task.pressure_bar:g}bar"
     return (
         f"i{iteration:03d}-{purpose}-{task.system}-s{task.stage}-{task.temperature_kelvin:g}K{pressure}-r{task.replica}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.selection import NOISE, Aimd, Purpose
+from pfd_operator.contract.selection import HOLD_OUT, NOISE, TRAINING, Aimd, Purpose
 from pfd_operator.contract.stage import Input, SelectParams
 from pfd_worker import stage_files
 from pfd_worker.aimd_starts import aimd_starts
@@ -39,7 +39,7 @@ def run(context: StageContext) -> StageOutput:
     explored = Explored.of(context)
     pushed = math.floor(params.close_contact_fraction * params.frames)
     training = _training_set(context, explored)
-    if params.purpose == "hold-out":
+    if params.purpose == HOLD_OUT:
         explored = explored.typical()
     if params.frames and not explored.candidates:
         raise explored.no_candidates()
@@ -63,7 +63,7 @@ def run(context: StageContext) -> StageOutput:
         dealt = aimd_starts(starts, params.aimd, params.apart, context.spec.seed)
         cautions.append(_few_starts(params.aimd, len(dealt)))
         for atoms, settings in dealt:
-            tasks.append(_task(atoms, len(frames), "training", Sampling.AIMD, aimd=settings))
+            tasks.append(_task(atoms, len(frames), TRAINING, Sampling.AIMD, aimd=settings))
             frames.append(atoms)
     tasks += once_more(tasks, params.noise_frames or 0)
     names = (stage_files.FRAMES, stage_files.FRAME_PLACES, stage_files.TASKS, stage_files.FEATURE_MAP)
@@ -89,7 +89,7 @@ def run(context: StageContext) -> StageOutput:
 
 def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection[str]) -> Caution | None:
     messages = []
-    of_holdout = params.purpose == "hold-out"
+    of_holdout = params.purpose == HOLD_OUT
     if unsampled:
         named = ", ".join(sorted(unsampled)[:_MOST_NAMED]) + (", …" if len(unsampled) > _MOST_NAMED else "")
         ended = "exploded before it gave a frame at its conditions"

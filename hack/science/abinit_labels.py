@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_operator.contract.program import COMMAND_FILE, LOG_FILE
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.task import Calculation

@@ -20,7 +20,7 @@ from abinit_labels import run_abinit
 from ase import Atoms
 from ase.io import read
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_worker.labelers.k_points import k_mesh
 
 CUTOFFS_EV = (200.0, 250.0, 300.0, 350.0, 400.0, 500.0)

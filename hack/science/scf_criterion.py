@@ -20,7 +20,7 @@ from abinit_labels import run_abinit
 from ase import Atoms
 from ase.build import bulk, fcc100, molecule
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_operator.contract.systems import Perturb
 from pfd_worker.structures import perturbed, unvaried
 

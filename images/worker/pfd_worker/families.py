@@ -10,7 +10,7 @@ from typing import Any
 
 from ase import Atoms
 
-from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.engine import AseEngine
 from pfd_operator.contract.model_source import ModelFamily
 from pfd_operator.contract.training import Training
 from pfd_worker import stage_files

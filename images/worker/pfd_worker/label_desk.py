@@ -10,7 +10,7 @@ from functools import partial
 
 from ase import Atoms
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.label_budget import Cost, check_budget

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pfd_operator.contract.containers import ENGINE_FOLDER, RUN_SCRIPT
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.probe import PROBE_FILE
 from pfd_operator.contract.program import COMMAND_FILE, EXIT_CODE_FILE, LOG_FILE
 from pfd_operator.contract.result import Reason, StageResult

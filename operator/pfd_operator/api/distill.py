@@ -6,7 +6,8 @@ from pydantic import Field
 
 from pfd_operator.contract.base import Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
-from pfd_operator.contract.labeling import AseEngine, LabelPods
+from pfd_operator.contract.engine import AseEngine
+from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.student import Preset, Student

@@ -6,7 +6,7 @@ everybody under a prefix. So its key holds the digests of both, and of files out
 
 from __future__ import annotations
 
-from .labeling import Engine
+from .engine import Engine
 from .program import LIVE_FILES_DIRECTORY, MOUNTED_FILES_DIRECTORY
 
 PROBE_FILE = "engine-probe"

@@ -10,8 +10,8 @@ from pydantic import Field
 from .base import Name, Strict, Uri
 from .digest import digest_of
 from .distill import Acceptance, StartFrom
+from .engine import AseEngine, Engine
 from .exploration import Exploration
-from .labeling import AseEngine, Engine
 from .limits import Quantity
 from .location import StoreLocation
 from .model_source import ModelSource

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.stage import LabelParams, StageParams
 
 IN_WORKER = frozenset({"xtb", "ase"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import HOLDOUT_STRATA, FineTuneJobStatus
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.stage import (

@@ -20,7 +20,7 @@ from abinit_labels import run_abinit
 from ase import Atoms
 from drive import BUCKET, job, object_store, stage_manifest
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_worker.frames import read_frames
 from pfd_worker.labelers.k_points import k_mesh
 

@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
-from pfd_operator.contract.labeling import AbinitEngine, Smearing
+from pfd_operator.contract.engine import AbinitEngine, Smearing
 from pfd_operator.contract.program import COMMAND_FILE
 from pfd_worker.frames import cell_heights, labelled, reference_cell
 from pfd_worker.labelers.base import LabelFailure, Verdict

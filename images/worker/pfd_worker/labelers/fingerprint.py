@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pfd_operator.contract.digest import digest_of
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.probe import MISSING, PROBE_FILE, PROBE_SCRIPT, needed_items, probe_arguments
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, user_error

@@ -12,7 +12,7 @@ from ase.calculators.calculator import PropertyNotPresent, SCFError
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
-from pfd_operator.contract.labeling import AseEngine, XtbEngine
+from pfd_operator.contract.engine import AseEngine, XtbEngine
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, has_virial, is_labelled, labelled
 from pfd_worker.labelers.base import LabelFailure, Verdict

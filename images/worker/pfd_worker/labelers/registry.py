@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Engine, XtbEngine
+from pfd_operator.contract.engine import AbinitEngine, AseEngine, Engine, XtbEngine
 from pfd_operator.contract.program import ProgramEngine
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.base import ExternalLabeler, InProcessLabeler

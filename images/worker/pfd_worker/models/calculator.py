@@ -14,7 +14,7 @@ from ase.calculators.genericfileio import GenericFileIOCalculator
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.engine import AseEngine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import transient, user_error
 from pfd_worker.frames import energy_of, has_virial

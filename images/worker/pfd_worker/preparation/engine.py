@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
-from pfd_operator.contract.labeling import AbinitEngine, Engine
+from pfd_operator.contract.engine import AbinitEngine, Engine
 from pfd_operator.contract.program import PLANE_WAVES
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import user_error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.labeling import AseEngine
+from pfd_operator.contract.engine import AseEngine
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.stage import PrepareParams

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pfd_operator.contract.labeling import Engine, Labeling
+from pfd_operator.contract.engine import Engine
+from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.probe import needed_items, probe_arguments
 
 PROGRAM: dict[str, Any] = {

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pfd_operator.contract.engine import AbinitEngine, AseEngine
 from pfd_operator.contract.exploration import ExplorationStage
-from pfd_operator.contract.labeling import AbinitEngine, AseEngine, Labeling
+from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.selection import Selection
 from pfd_operator.contract.systems import Perturb, System
 from pfd_operator.contract.training import Training

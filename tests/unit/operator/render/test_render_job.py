@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pfd_operator.contract.containers import ENGINE_CONTAINERS
-from pfd_operator.contract.labeling import AseEngine, Engine
+from pfd_operator.contract.engine import AseEngine, Engine
 from pfd_operator.contract.stage import GPUS_VARIABLE, LabelParams, PrepareParams, StageParams
 from pfd_operator.contract.training import Training
 from pfd_operator.plan.types import PlannedJob, Resource

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_operator.contract.systems import Perturb
 from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler

@@ -5,7 +5,7 @@ import importlib.metadata
 
 import pytest
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_worker.labelers.fingerprint import fingerprint
 
 

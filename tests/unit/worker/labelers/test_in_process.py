@@ -8,7 +8,7 @@ from ase.build import bulk
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from ase.calculators.emt import EMT as EMTCalculator
 
-from pfd_operator.contract.labeling import AseEngine, XtbEngine
+from pfd_operator.contract.engine import AseEngine, XtbEngine
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of

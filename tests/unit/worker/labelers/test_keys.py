@@ -3,7 +3,7 @@
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_worker.labelers.task import AimdSettings, Calculation
 
 EMT = {"calculator": "ase.calculators.emt:EMT"}

@@ -13,7 +13,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, virial_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pfd_operator.contract.labeling import AbinitEngine
+from pfd_operator.contract.engine import AbinitEngine
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
 from pfd_worker import label_pod

@@ -4,7 +4,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from pfd_operator.contract.labeling import Engine
+from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.preparation.engine import check_engine

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.selection import Aimd, Apart
-from pfd_worker.frames import reference_cell
+from pfd_worker.cells import reference_cell
 from pfd_worker.labelers.task import AimdSettings
 from pfd_worker.selection.compositions import composition_of, independent
 from pfd_worker.selection.quotas import fair_quotas

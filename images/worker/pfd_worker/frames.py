@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 
 GIVEN = "data"
 """The stratum of labels that the user gave (spec.data); others have their condition in it."""
-
-ROOM_ANGSTROM = 20.0
-"""Between images where a frame has no periods: more than twice the cutoff of any published deepmd-kit model."""
 
 
 class Sampling(StrEnum):
@@ -148,38 +145,9 @@ def has_virial(atoms: Atoms) -> bool:
     return bool(atoms.pbc.all() and atoms.cell.rank == 3)
 
 
-def cell_heights(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the distances between opposite faces of the cell, (3,), in Å; infinite where a cell vector is missing."""
-    lengths = np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    heights: NDArray[np.float64] = np.divide(1.0, lengths, out=np.full(3, np.inf), where=lengths > 0)
-    return heights
-
-
-def reference_cell(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the cell, (3, 3), in Å, of the unperturbed structure that a frame descends from; its own if it says none.
-
-    A mesh of k-points is chosen by it: one that changed with the cell would make steps in energy and virial.
-    """
-    return np.reshape(np.asarray(atoms.info.get("reference_cell", atoms.cell.array), dtype=float), (3, 3))
-
-
 def bare(atoms: Atoms) -> Atoms:
     """Return the structure and nothing that is known of it besides."""
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-
-
-def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the cell, (3, 3), in Å, in which a program that knows no periods but all three computes a frame.
-
-    deepmd-kit's models are such. Vectors along which the frame has no periods are put at right angles to the others,
-    and made so long that no atom sees the next image.
-    """
-    cell: NDArray[np.float64] = atoms.cell.complete().array.copy()
-    for axis in np.flatnonzero(~atoms.pbc):
-        normal = np.cross(cell[axis - 2], cell[axis - 1])
-        normal /= np.linalg.norm(normal)
-        cell[axis] = normal * max(cell[axis] @ normal, np.ptp(atoms.positions @ normal) + ROOM_ANGSTROM)
-    return cell
 
 
 def virial_of(atoms: Atoms) -> NDArray[np.float64] | None:
@@ -239,20 +207,3 @@ def labelled(
     if virial is not None:
         frame.info["virial"] = np.asarray(virial, dtype=float).reshape(3, 3)
     return frame
-
-
-def groups_of_equal_atoms(frames: Sequence[Atoms]) -> list[list[int]]:
-    """Group frame numbers by species sequence and periodicity."""
-    return _groups((atoms.numbers.tobytes(), bool(atoms.pbc.any())) for atoms in frames)
-
-
-def groups_of_equal_size(frames: Sequence[Atoms]) -> list[list[int]]:
-    """Group frame numbers by number of atoms and periodicity."""
-    return _groups((len(atoms), bool(atoms.pbc.any())) for atoms in frames)
-
-
-def _groups(keys: Iterable[Hashable]) -> list[list[int]]:
-    groups: dict[Hashable, list[int]] = {}
-    for number, key in enumerate(keys):
-        groups.setdefault(key, []).append(number)
-    return list(groups.values())

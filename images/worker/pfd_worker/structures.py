@@ -12,8 +12,8 @@ from ase.io.formats import UnknownFileTypeError
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.systems import Perturb
+from pfd_worker.cells import periodic_cell
 from pfd_worker.errors import StageError, user_error
-from pfd_worker.frames import periodic_cell
 from pfd_worker.selection.overlaps import closest_overlap
 from pfd_worker.unsupported import has_masses_of_its_own, unsupported
 

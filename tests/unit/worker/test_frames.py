@@ -8,18 +8,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 from ase.io import iread, write
 
+from pfd_worker.cells import reference_cell
 from pfd_worker.frames import (
-    ROOM_ANGSTROM,
     energy_of,
-    groups_of_equal_atoms,
     has_virial,
     is_labelled,
     labelled,
     parse_frames,
-    periodic_cell,
     read_frames,
     read_rows,
-    reference_cell,
     virial_of,
     write_frames,
 )
@@ -115,32 +112,3 @@ def test_what_counts_as_labelled():
     assert not is_labelled(bare)
     good.calc.results["forces"][0, 0] = np.nan
     assert not is_labelled(good)
-
-
-def test_frames_are_grouped_by_species_sequence_and_periodicity():
-    molecule = bulk("Si", cubic=True)
-    molecule.pbc = False
-    frames = [bulk("Si", cubic=True), bulk("Ge", cubic=True), bulk("Si", cubic=True), molecule]
-    assert groups_of_equal_atoms(frames) == [[0, 2], [1], [3]]
-
-
-@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, True), (True, False, True), (False, True, False)])
-@pytest.mark.parametrize("height", [0.0, 3.0, 80.0])
-def test_images_are_far_apart_along_vectors_without_periods_and_the_others_are_kept(pbc, height):
-    atoms = Atoms("Si8", positions=np.random.default_rng(3).uniform(-2, 9, (8, 3)), pbc=pbc)
-    periodic, bare = np.flatnonzero(pbc), np.flatnonzero(~np.array(pbc))
-    cell = np.array([[6.0, 0.2, 0.1], [3.0, 5.0, -0.3], [0.4, 0.5, 7.0]])
-    cell[bare] *= height / 7
-    atoms.cell = cell
-    roomy = periodic_cell(atoms)
-    np.testing.assert_array_equal(roomy[periodic], cell[periodic])
-    assert np.linalg.det(roomy) > 0
-    for axis in bare:
-        direction = roomy[axis] / np.linalg.norm(roomy[axis])
-        np.testing.assert_allclose(roomy[np.arange(3) != axis] @ direction, 0, atol=1e-12)
-        assert np.linalg.norm(roomy[axis]) >= np.ptp(atoms.positions @ direction) + ROOM_ANGSTROM - 1e-9
-
-
-def test_the_cell_of_a_crystal_is_its_own():
-    atoms = bulk("Si")
-    np.testing.assert_array_equal(periodic_cell(atoms), atoms.cell.array)

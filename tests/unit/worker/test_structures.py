@@ -6,8 +6,8 @@ from ase.io import write
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.systems import Perturb, Slab
+from pfd_worker.cells import reference_cell
 from pfd_worker.errors import StageError
-from pfd_worker.frames import reference_cell
 from pfd_worker.structures import perturbed, read_structures, unvaried
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from ase import Atoms
 
-from pfd_worker.frames import cell_heights
+from pfd_worker.cells import cell_heights
 
 _SHAPE_WEIGHT = 1 / 3
 """What a factor in elongation costs against the same factor in atoms: 96 compact atoms are a better 108 than 112 atoms

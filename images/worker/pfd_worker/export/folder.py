@@ -14,10 +14,10 @@ from ase.io import write
 from pfd_operator.contract.exploration import Barostat
 from pfd_worker import stage_files
 from pfd_worker.acceptance.verdict import accepted, summary
+from pfd_worker.cells import periodic_cell
 from pfd_worker.export.card import ModelCard
 from pfd_worker.export.inputs import DATA, STRUCTURE, ase_script, lammps_input
 from pfd_worker.export.markdown import card_markdown
-from pfd_worker.frames import periodic_cell
 from pfd_worker.store.manifests import StoredFile, sha256_of
 
 _PURPOSES = {

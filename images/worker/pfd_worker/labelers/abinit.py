@@ -22,7 +22,8 @@ from scipy.io import netcdf_file
 
 from pfd_operator.contract.engine import AbinitEngine, Smearing
 from pfd_operator.contract.program import COMMAND_FILE
-from pfd_worker.frames import cell_heights, labelled, reference_cell
+from pfd_worker.cells import cell_heights, reference_cell
+from pfd_worker.frames import labelled
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.k_points import k_mesh
 from pfd_worker.labelers.outputs import bytes_of, failed, fate, text_of

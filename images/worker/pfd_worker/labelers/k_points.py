@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.cell import Cell
 from numpy.typing import NDArray
 
-from pfd_worker.frames import reference_cell
+from pfd_worker.cells import reference_cell
 
 
 def k_mesh(cell: NDArray[np.float64], spacing: float) -> list[int]:

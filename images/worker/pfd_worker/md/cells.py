@@ -9,7 +9,8 @@ from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.text import first_of
-from pfd_worker.frames import cell_heights, has_virial
+from pfd_worker.cells import cell_heights
+from pfd_worker.frames import has_virial
 
 
 def keeps_its_cell(atoms: Atoms) -> bool:

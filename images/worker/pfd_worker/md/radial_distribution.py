@@ -12,7 +12,7 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.spatial.distance import braycurtis
 
-from pfd_worker.frames import cell_heights
+from pfd_worker.cells import cell_heights
 
 R_MAX_ANGSTROM = 8.0
 BIN_WIDTH_ANGSTROM = 0.05

@@ -22,7 +22,8 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from pfd_operator.contract.exploration import Ensemble
-from pfd_worker.frames import bare, cell_heights, read_frames, write_frames
+from pfd_worker.cells import cell_heights
+from pfd_worker.frames import bare, read_frames, write_frames
 from pfd_worker.md.cells import height
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.drift import MIN_DISTANCE_FACTOR

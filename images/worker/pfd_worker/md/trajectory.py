@@ -15,7 +15,8 @@ from ase.md.md import MolecularDynamics
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_operator.contract.text import shortened
-from pfd_worker.frames import bare, reference_cell
+from pfd_worker.cells import reference_cell
+from pfd_worker.frames import bare
 from pfd_worker.md.cells import keeps_its_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.selection.geometry import geometry_fault

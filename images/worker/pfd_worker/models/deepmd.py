@@ -12,8 +12,10 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
-from pfd_worker.frames import groups_of_equal_atoms, groups_of_equal_size, has_virial, periodic_cell
+from pfd_worker.cells import periodic_cell
+from pfd_worker.frames import has_virial
 from pfd_worker.models.base import Prediction, model_calculator, species_features
+from pfd_worker.models.groups import groups_of_equal_atoms, groups_of_equal_size
 
 if TYPE_CHECKING:
     from pfd_worker.models.verlet_list import VerletList

@@ -10,7 +10,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from pfd_worker.frames import energy_of, labelled, periodic_cell, virial_of
+from pfd_worker.cells import periodic_cell
+from pfd_worker.frames import energy_of, labelled, virial_of
 
 
 def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:

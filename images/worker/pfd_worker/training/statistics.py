@@ -10,8 +10,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from pfd_worker.cells import cell_heights, periodic_cell
 from pfd_worker.evaluation.shift import fit_energies_of_elements
-from pfd_worker.frames import cell_heights, energy_of, periodic_cell
+from pfd_worker.frames import energy_of
 
 STATISTICS_BYTES = 2**30
 BYTES_PER_PAIR = 60

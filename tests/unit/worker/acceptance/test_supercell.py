@@ -4,7 +4,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from pfd_worker.acceptance.supercell import supercell_of_size
-from pfd_worker.frames import cell_heights
+from pfd_worker.cells import cell_heights
 
 
 @pytest.mark.parametrize(

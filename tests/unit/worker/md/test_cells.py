@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from pfd_worker.frames import cell_heights
+from pfd_worker.cells import cell_heights
 from pfd_worker.md.cells import height, short_cells, without_pressure
 
 

@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
-from pfd_worker.frames import reference_cell
+from pfd_worker.cells import reference_cell
 from pfd_worker.md.dynamics import make_dynamics
 from pfd_worker.md.trajectory import _energy_fault, run_trajectory
 

@@ -14,8 +14,9 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.result import CautionReason, ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
+from pfd_worker.cells import reference_cell
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames, reference_cell
+from pfd_worker.frames import read_frames
 from pfd_worker.models.base import FEATURE_FORM
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.selection.contacts import close_contacts

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from pfd_worker.frames import ROOM_ANGSTROM, energy_of, labelled, virial_of
+from pfd_worker.cells import ROOM_ANGSTROM
+from pfd_worker.frames import energy_of, labelled, virial_of
 from pfd_worker.training.deepmd_sets import read_deepmd_set, write_deepmd_sets
 
 

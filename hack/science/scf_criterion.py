@@ -22,7 +22,7 @@ from ase.build import bulk, fcc100, molecule
 
 from pfd_operator.contract.engine import AbinitEngine
 from pfd_operator.contract.systems import Perturb
-from pfd_worker.structures import perturbed, unvaried
+from pfd_worker.preparation.variations import perturbed, unvaried
 
 CRITERIA = {
     "toldff 5e-5": {"toldff": 5e-5},

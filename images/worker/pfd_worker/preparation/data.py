@@ -22,9 +22,9 @@ from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_fram
 from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.preparation.deepmd_folder import deepmd_frames
+from pfd_worker.preparation.structures import right_handed
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
-from pfd_worker.structures import right_handed
 from pfd_worker.unsupported import has_initial_moments, has_masses_of_its_own, unsupported
 
 FRAMES_TRIED = 32

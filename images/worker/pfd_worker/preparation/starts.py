@@ -14,9 +14,10 @@ from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.errors import user_error
 from pfd_worker.frames import read_frames
+from pfd_worker.preparation.structures import read_structures
+from pfd_worker.preparation.variations import perturbed, unvaried
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
-from pfd_worker.structures import perturbed, read_structures, unvaried
 
 LARGEST_DISPLACEMENT_OF_HYDROGEN_ANGSTROM = 0.05
 

@@ -14,7 +14,7 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.labelers.abinit import AbinitLabeler
 from pfd_worker.labelers.k_points import k_mesh
 from pfd_worker.labelers.task import AimdSettings, Calculation
-from pfd_worker.structures import perturbed, unvaried
+from pfd_worker.preparation.variations import perturbed, unvaried
 from tests.unit.worker.labelers.derivatives import force_differences, virial_differences
 
 SETTINGS = AbinitEngine(

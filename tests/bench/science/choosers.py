@@ -15,8 +15,8 @@ from ase import Atoms
 from pfd_operator.contract.selection import NoveltyMeasure, Selection
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.selection.choice import choose_frames
-from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.representative import Candidate
+from pfd_worker.selection.training_set import TrainingSet
 
 REPRESENTATIVE_FRACTION = Selection().representative_fraction
 

@@ -20,8 +20,8 @@ from ase.data import covalent_radii
 from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.selection.choice import choose_frames
 from pfd_worker.selection.geometry import geometry_fault
-from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.representative import Candidate
+from pfd_worker.selection.training_set import TrainingSet
 
 REPEATS = {32: (2, 2, 1), 64: (2, 2, 2), 128: (4, 2, 2)}
 FRAMES_FILTERED = 1000

@@ -12,8 +12,9 @@ from pfd_operator.contract.selection import NoveltyMeasure
 from pfd_worker.frames import Sampling
 from pfd_worker.selection.distance import Distance
 from pfd_worker.selection.low_energy import select_low_energy
-from pfd_worker.selection.novelty import Novelty, TrainingSet, count_novel, select_distinct, select_novel
+from pfd_worker.selection.novelty import Novelty, count_novel, select_distinct, select_novel
 from pfd_worker.selection.representative import Candidate, select_representative
+from pfd_worker.selection.training_set import TrainingSet
 from pfd_worker.selection.variance import PosteriorVariance
 
 Features = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from pfd_worker.selection.novelty import TrainingSet
+from pfd_worker.selection.training_set import TrainingSet
 
 NUMBERS_AT_A_TIME = 1_000_000
 """Features or distances: bounds the memory of a search (some 8 MB each), however many candidates there are."""

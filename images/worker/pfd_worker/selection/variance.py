@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pfd_worker.selection.novelty import TrainingSet
+from pfd_worker.selection.training_set import TrainingSet
 
 PRIOR_PRECISION = 0.01
 """Of the linear model's weights, where features have a mean square length of 1 and labels a noise of 1. Directions that

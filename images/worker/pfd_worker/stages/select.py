@@ -25,8 +25,8 @@ from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, choose_frames
 from pfd_worker.selection.contacts import close_contacts
 from pfd_worker.selection.feature_map import feature_map
-from pfd_worker.selection.novelty import TrainingSet
 from pfd_worker.selection.quotas import middles
+from pfd_worker.selection.training_set import TrainingSet
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.summaries import SelectSummary, TrainSummary
 

@@ -3,7 +3,7 @@ import pytest
 
 from pfd_worker.selection import distance
 from pfd_worker.selection.distance import distances_to_set, own_distances
-from pfd_worker.selection.novelty import TrainingSet
+from pfd_worker.selection.training_set import TrainingSet
 from tests.unit.worker.selection.labelled import each_by_itself
 
 

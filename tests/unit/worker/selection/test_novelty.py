@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from ase import Atoms
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.selection.distance import Distance, distances_to_set
-from pfd_worker.selection.novelty import TrainingSet, count_novel, duplicate_score, select_novel
+from pfd_worker.selection.novelty import count_novel, duplicate_score, select_novel
+from pfd_worker.selection.training_set import TrainingSet
 from pfd_worker.selection.variance import PosteriorVariance
-from tests.unit.worker.selection.labelled import each_by_itself
+from tests.unit.worker.selection.labelled import each_by_itself, labelled
 
 MEASURES = pytest.mark.parametrize("measure", [Distance, PosteriorVariance])
 NOTHING = np.zeros((0, 3), np.float32)
@@ -90,10 +90,6 @@ def vibrations(rng: np.random.Generator, steps: np.ndarray) -> np.ndarray:
     return (np.sqrt(rng.exponential(1, 20)) * np.cos(phases)).astype(np.float32)
 
 
-def labelled(system: str, formula: str, trajectory: str, sampling: str | None) -> Atoms:
-    return Atoms(formula, info={"system": system, "trajectory": trajectory, "sampling": sampling})
-
-
 def fifty_selections(aimd: int, even: int, farthest: int) -> np.ndarray:
     """Parts of MD that are near-duplicates of, and new to, labels of the same vibrations by how these were chosen."""
     rng, parts = np.random.default_rng(0), []
@@ -152,20 +148,6 @@ def test_what_is_new_is_told_by_materials_with_several_trajectories_beside_other
     assert count_novel(measure(around(aluminium, 8.0), training)) > 30
 
 
-def test_materials_are_told_by_system_and_composition():
-    first = labelled("quartz", "SiO2", "a", None)
-    for system, formula, trajectory, known in [
-        ("quartz", "Si2O4", "b", True),
-        ("quartz", "Si2O4", "a", False),
-        ("quartz", "SiO", "b", False),
-        ("stishovite", "SiO2", "b", False),
-    ]:
-        frames = [first, labelled(system, formula, trajectory, "aimd")]
-        assert TrainingSet.of(cloud(2, 1), frames).comparable.tolist() == [known, known]
-    chosen = [first, labelled("quartz", "SiO2", "b", "farthest")]
-    assert TrainingSet.of(cloud(2, 1), chosen).comparable.tolist() == [True, False]
-
-
 @pytest.mark.parametrize(("trajectories", "told"), [(8, False), (9, True), (30, True)])
 def test_of_a_solid_solution_all_compositions_are_one_material(trajectories, told):
     rng = np.random.default_rng(0)
@@ -177,27 +159,3 @@ def test_of_a_solid_solution_all_compositions_are_one_material(trajectories, tol
     assert (count_novel(novelty) is not None) == (duplicate_score(novelty) > 0) == told
     if told:
         assert count_novel(novelty) <= 8
-
-
-def test_a_solution_has_many_trajectories_most_of_which_are_the_only_one_of_their_composition():
-    def comparable(*formulas):
-        frames = [labelled("oxides", formula, str(number), "aimd") for number, formula in enumerate(formulas)]
-        return TrainingSet.of(cloud(len(frames), 1), frames).comparable.tolist()
-
-    alone = [f"Fe{number}O" for number in range(1, 9)]
-    assert comparable(*alone, "Fe9O") == [True] * 9
-    assert comparable(*alone, "Al2O3") == [False] * 9, "one of other elements is none of them"
-    assert comparable(*alone[:6], *["Fe9O"] * 5) == [True] * 11
-    assert comparable(*alone[:5], *["Fe9O"] * 5) == [False] * 5 + [True] * 5
-
-
-def test_a_file_of_many_compositions_is_one_trajectory_of_a_solution_not_many():
-    frames = [labelled("data", f"Fe{number}O", "spec.data[0]", None) for number in range(1, 20)]
-    assert not TrainingSet.of(cloud(19, 1), frames).comparable.any()
-
-
-@pytest.mark.parametrize(("files", "known"), [(1, False), (2, True)])
-def test_a_file_of_data_is_compared_with_others_of_data_only(files, known):
-    frames = [labelled("data", "SiO2", f"spec.data[{number}]", None) for number in range(files)]
-    frames.append(labelled("quartz", "SiO2", "aimd-quartz-000", "aimd"))
-    assert TrainingSet.of(cloud(len(frames), 1), frames).comparable.tolist() == [known] * files + [False]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pfd_worker.selection import variance
-from pfd_worker.selection.novelty import TrainingSet
+from pfd_worker.selection.training_set import TrainingSet
 from pfd_worker.selection.variance import PRIOR_PRECISION, PosteriorVariance
 from tests.unit.worker.selection.labelled import each_by_itself
 

@@ -13,6 +13,7 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
 from pfd_worker.evaluation.ratio import Squares
 from pfd_worker.families import Family
+from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import TrainSummary
@@ -28,6 +29,15 @@ class Contender:
     """None: it was not trained by us."""
     lowest: Squares
     """Of the errors on the hold-out of this one, or of one preferred before it whose errors were lower."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A contender with the model itself, and what that predicts for the hold-out."""
+
+    contender: Contender
+    model: AtomisticModel
+    predictions: Sequence[Prediction]
 
 
 def best_of(context: StageContext, trained: Manifest, family: Family, holdout: Sequence[Atoms]) -> Contender:

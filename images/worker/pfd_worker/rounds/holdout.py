@@ -18,22 +18,19 @@ from pfd_worker.label_files import read_tasks
 from pfd_worker.labelers.task import structure_content
 from pfd_worker.rounds.labels import collect_labels, labels_failed
 from pfd_worker.stage_context import StageContext
-from pfd_worker.store.manifests import Manifest
 
-_CAUTIONS = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK, CautionReason.HOLD_OUT_SPARSE)
+CAUTIONS_OF_HOLD_OUT = (CautionReason.HOLD_OUT_GIVEN, CautionReason.HOLD_OUT_SHRUNK, CautionReason.HOLD_OUT_SPARSE)
 
 
-def samples_before(
-    context: StageContext, previous: Manifest | None, labels: list[Atoms], max_failed_fraction: float
+def given_and_holdout(
+    context: StageContext, labels: list[Atoms], max_failed_fraction: float
 ) -> tuple[list[Atoms], list[Atoms], list[Caution | None]]:
-    """Return what a round has beside the new frames to train on.
+    """Return what the first round has beside the new frames to train on.
 
     Parameters
     ----------
     context
         Of a train stage.
-    previous
-        The last one; None in the first round, which makes the hold-out.
     labels
         Of this round.
     max_failed_fraction
@@ -41,8 +38,8 @@ def samples_before(
 
     Returns
     -------
-    dataset
-        Earlier frames to train on, or those that the user gave.
+    given
+        Frames to train on that the user gave, without those of the hold-out.
     holdout
         Labelled.
     cautions
@@ -53,11 +50,6 @@ def samples_before(
     StageError
         As `holdout_labels`.
     """
-    if previous is not None:
-        dataset, holdout = (
-            read_frames(context.fetch(previous, name)) for name in (stage_files.DATASET, stage_files.HOLD_OUT)
-        )
-        return dataset, holdout, [each for each in previous.result.cautions if each.reason in _CAUTIONS]
     prepare, given = context.one(Input.PREPARE), []
     if stage_files.GIVEN_DATA in prepare.files:
         given = read_frames(context.fetch(prepare, stage_files.GIVEN_DATA))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-
-from ase import Atoms
 
 from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import Caution
@@ -14,6 +11,7 @@ from pfd_worker import stage_files
 from pfd_worker.evaluation.noise import differences, label_noise, not_converged, training_noise
 from pfd_worker.frames import read_frames, write_frames
 from pfd_worker.rounds.measures import Measures
+from pfd_worker.rounds.samples import Samples
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
 
@@ -27,29 +25,18 @@ class LabelCheck:
         The train stage.
     previous
         The train stage before it, if there is one: what is trained on stays, and so do the tighter labels.
-    labels
-        New ones, those by tighter settings among them.
-    dataset
-        All that is trained on.
-    holdout
-        The frozen hold-out.
+    samples
+        Of the round.
     """
 
-    def __init__(
-        self,
-        context: StageContext,
-        previous: Manifest | None,
-        labels: Sequence[Atoms],
-        dataset: Sequence[Atoms],
-        holdout: Sequence[Atoms],
-    ) -> None:
+    def __init__(self, context: StageContext, previous: Manifest | None, samples: Samples) -> None:
         self._is_first = previous is None
-        self._tighter = [atoms for atoms in labels if atoms.info["purpose"] == NOISE]
+        self._tighter = [atoms for atoms in samples.labels if atoms.info["purpose"] == NOISE]
         if previous is not None and stage_files.TIGHTER in previous.files:
             self._tighter = read_frames(context.fetch(previous, stage_files.TIGHTER)) + self._tighter
-        found = differences(self._tighter, holdout)
+        found = differences(self._tighter, samples.holdout)
         self._of_holdout = label_noise(found)
-        self._of_training = training_noise(differences(self._tighter, dataset), found)
+        self._of_training = training_noise(differences(self._tighter, samples.dataset), found)
 
     def measure(self, measures: Measures) -> None:
         """Keep the differences: of the hold-out, which stays as it is, once."""

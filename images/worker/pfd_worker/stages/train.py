@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pfd_operator.contract.stage import Input, TrainParams
 from pfd_worker.families import DEEPMD, family_of
+from pfd_worker.rounds.course import run_round
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -13,5 +14,5 @@ def run(context: StageContext) -> StageOutput:
     """Fine-tune the model of `prepare`, or train a student."""
     params = context.params(TrainParams)
     if params.student is not None:
-        return StudentRound(context, params, DEEPMD).run()
-    return FineTuneRound(context, params, family_of(context.one(Input.PREPARE))).run()
+        return run_round(StudentRound(context, params, DEEPMD))
+    return run_round(FineTuneRound(context, params, family_of(context.one(Input.PREPARE))))

@@ -17,6 +17,7 @@ from pfd_worker import stage_files
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.course import run_round
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.run import commit
 from pfd_worker.stage_context import StageContext
@@ -90,4 +91,4 @@ def iteration(
     spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
     context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
     context.workdir.mkdir()
-    return commit(context, kind(context, spec.params, FAMILY).run(), 0.0).result
+    return commit(context, run_round(kind(context, spec.params, FAMILY)), 0.0).result

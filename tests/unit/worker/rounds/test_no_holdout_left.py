@@ -4,6 +4,7 @@ import pytest
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
+from pfd_worker.rounds.course import run_round
 from pfd_worker.stage_context import StageContext
 from tests.unit.worker.rounds.prepared import FAMILY, UntrainedRound, prepared, selected
 from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
@@ -16,5 +17,5 @@ def test_no_holdout_label_left_is_told_to_the_user(tmp_path):
     spec = loop.spec(TRAIN, 0, {"prepare": prepare, "select": select, "label": label})
     (tmp_path / "train").mkdir()
     with pytest.raises(StageError, match=r"no hold-out frame has a label.*failures\.json") as caught:
-        UntrainedRound(StageContext(spec, loop.store, tmp_path / "train"), spec.params, FAMILY).run()
+        run_round(UntrainedRound(StageContext(spec, loop.store, tmp_path / "train"), spec.params, FAMILY))
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.LABELS_FAILED)

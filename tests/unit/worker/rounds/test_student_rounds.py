@@ -21,6 +21,8 @@ from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
 from pfd_worker.models.base import FEATURE_FORM
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.course import run_round
+from pfd_worker.rounds.explorer_check import ExplorerCheck
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.student import StudentRound
@@ -55,10 +57,8 @@ class GivenRound(StudentRound):
     def train(self, dataset, output):
         output.write_text(str(self.factor))
 
-    def _choose_best(self, best, newest):
-        return super()._choose_best(
-            best, newest if self.given is None else dataclasses.replace(newest, lowest=self.given)
-        )
+    def better(self, so_far, newest):
+        return super().better(so_far, newest if self.given is None else dataclasses.replace(newest, lowest=self.given))
 
 
 class Job:
@@ -77,7 +77,7 @@ class Job:
         context.workdir.mkdir()
         trained = GivenRound(context, spec.params, FAMILY)
         trained.factor, trained.given = factor, squares
-        result = commit(context, trained.run(), 0.0).result
+        result = commit(context, run_round(trained), 0.0).result
         self.inputs = {**self.inputs, "train": ref(result)}
         return result
 
@@ -187,20 +187,20 @@ def new_frames():
 def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, form, known):
     spec = job.loop.spec(TRAIN | params, 2, job.inputs)
     trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
-    trained.previous = Mock(told=lambda kind: {"error_of_novelty": None, "feature_form": form})
-    trained._measure_explorer(CalculatorModel(lambda: Exaggerates(0.1)), new_frames())
-    assert (trained.error_of_novelty is not None) == known
+    before = {"error_of_novelty": None, "feature_form": form}
+    check, explorer = ExplorerCheck(trained.context), CalculatorModel(lambda: Exaggerates(0.1))
+    check.measure(explorer, new_frames(), before, trained.keeps_descriptors, trained.measures)
+    assert (check.error_of_novelty is not None) == known
     assert trained.measures.metrics["prequential"].frames == 12
 
 
 def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
-    spec = job.loop.spec(TRAIN | {"startFrom": "LastRound"}, 2, job.inputs)
-    trained = GivenRound(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
-    trained.force_error_bound = {"p50": 0.2}
-    trained.previous = Mock(told=lambda kind: {"error_of_novelty": 0.01, "feature_form": FEATURE_FORM})
+    check = ExplorerCheck(StageContext(job.loop.spec(TRAIN, 2, job.inputs), job.loop.store, job.loop.folder))
+    check.force_error_bound = {"p50": 0.2}
     explorer = CalculatorModel(lambda: Exaggerates(0.1))
-    trained._measure_explorer(explorer, new_frames())
+    before = {"error_of_novelty": 0.01, "feature_form": FEATURE_FORM}
+    check.measure(explorer, new_frames(), before, True, Measures(seed=0))
     errors = [force_rmse([error]) for error in frame_errors(new_frames(), explorer.predict(new_frames()))]
     below = sum(error <= 0.01 * atoms.info["novelty"] for error, atoms in zip(errors, new_frames(), strict=True))
     assert 0 < below < 12
-    assert trained.force_error_bound == {"p50": 0.2, "held": below, "frames": 12}
+    assert check.force_error_bound == {"p50": 0.2, "held": below, "frames": 12}

@@ -12,6 +12,7 @@ from pfd_operator.contract.result import CautionReason
 from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.course import measure_fit
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.training.dataset import split_validation
 from pfd_worker.training.runner import Trained
@@ -103,7 +104,7 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
 
 
 def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(monkeypatch):
-    monkeypatch.setattr("pfd_worker.rounds.base.FRAMES_OF_FIT", 4)
+    monkeypatch.setattr("pfd_worker.rounds.course.FRAMES_OF_FIT", 4)
     mine = object.__new__(UntrainedRound)
     mine.context, mine.params, mine.measures = Mock(), Mock(), Measures(seed=0)
     mine.context.spec.seed, mine.params.training.validation_fraction = 7, 0.2
@@ -122,13 +123,13 @@ def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(mo
             return CalculatorModel(lambda: EMT(asap_cutoff=True)).predict(frames)
 
     for most, count in ((4, 4), (64, 12 - 2 - len(aside))):
-        monkeypatch.setattr("pfd_worker.rounds.base.FRAMES_OF_FIT", most)
+        monkeypatch.setattr("pfd_worker.rounds.course.FRAMES_OF_FIT", most)
         measured_on.clear()
-        mine._measure_fit(Model(), labelled)
+        measure_fit(mine, Model(), labelled)
         assert mine.measures.metrics["training"].frames == len(measured_on) == count
         assert aside and all(any(atoms is each for each in trained[2:]) for atoms in measured_on)
     mine.measures = Measures(seed=0)
-    mine._measure_fit(Model(), labelled[:2])
+    measure_fit(mine, Model(), labelled[:2])
     assert "training" not in mine.measures.metrics, "no even frame"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.selection import HOLD_OUT, NOISE, TRAINING, Aimd, Purpose
+from pfd_operator.contract.selection import HOLD_OUT, NOISE, TRAINING, Aimd, Apart, Purpose
 from pfd_operator.contract.stage import Input, SelectParams
 from pfd_worker import stage_files
 from pfd_worker.aimd_starts import aimd_starts
@@ -24,7 +25,7 @@ from pfd_worker.label_files import write_frame_places, write_tasks
 from pfd_worker.labelers.task import AimdSettings, Task
 from pfd_worker.selection.choice import Choice, choose_frames
 from pfd_worker.selection.contacts import close_contacts
-from pfd_worker.selection.feature_map import feature_map
+from pfd_worker.selection.feature_map import FeatureMap, feature_map
 from pfd_worker.selection.quotas import middles
 from pfd_worker.selection.training_set import TrainingSet
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -33,49 +34,47 @@ from pfd_worker.summaries import SelectSummary, TrainSummary
 _MOST_NAMED = 3
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A frame to label, and what for."""
+
+    atoms: Atoms
+    purpose: Purpose
+    sampling: Sampling
+    novelty: float | None = None
+    aimd: AimdSettings | None = None
+
+    def task(self, number: int) -> Task:
+        """Return its entry in the list; `number` is its row in the file of frames."""
+        info = self.atoms.info
+        stratum, trajectory, system = (str(info[key]) for key in ("stratum", "trajectory", "system"))
+        kelvin, step = info.get("measured_kelvin"), int(info["step"]) if "step" in info else None
+        return Task(
+            number, self.purpose, self.sampling, stratum, trajectory, system, self.novelty, kelvin, step, self.aimd
+        )
+
+
 def run(context: StageContext) -> StageOutput:
     """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
     params = context.params(SelectParams)
     explored = Explored.of(context)
-    pushed = math.floor(params.close_contact_fraction * params.frames)
     training = _training_set(context, explored)
     if params.purpose == HOLD_OUT:
         explored = explored.typical()
     if params.frames and not explored.candidates:
         raise explored.no_candidates()
-    choice, frames = _choose(context, params, explored, training, params.frames - pushed)
-    contacts_seed = seed_of(context.spec.seed, "contacts", context.spec.iteration)
-    contacts = close_contacts(frames, pushed, params.min_distance_factor, contacts_seed)
-    if len(contacts) < pushed:
-        # others take the places of those that could not be made, and those that could stay
-        choice, frames = _choose(context, params, explored, training, params.frames - len(contacts))
-    samplings = [*choice.samplings.values(), *[Sampling.CLOSE_CONTACT] * len(contacts)]
-    frames += contacts
-    novelties = [None if choice.novelty is None else float(choice.novelty[row]) for row in choice.samplings]
-    novelties += [None] * len(contacts)
-    tasks = [
-        _task(atoms, number, params.purpose, sampling, novelty=novelty)
-        for number, (atoms, sampling, novelty) in enumerate(zip(frames, samplings, novelties, strict=True))
-    ]
+    choice, asked = _out_of_md(context, params, explored, training)
     cautions = [_few_candidates(params, len(explored.candidates), explored.unsampled)]
     if params.aimd is not None:
-        starts = read_frames(context.fetch(context.one(Input.PREPARE), stage_files.STARTS))
-        dealt = aimd_starts(starts, params.aimd, params.apart, context.spec.seed)
-        cautions.append(_few_starts(params.aimd, len(dealt)))
-        for atoms, settings in dealt:
-            tasks.append(_task(atoms, len(frames), TRAINING, Sampling.AIMD, aimd=settings))
-            frames.append(atoms)
+        starts = _starts_of_aimd(context, params.aimd, params.apart)
+        cautions.append(_few_starts(params.aimd, len(starts)))
+        asked += starts
+    tasks = [each.task(number) for number, each in enumerate(asked)]
     tasks += once_more(tasks, params.noise_frames or 0)
-    names = (stage_files.FRAMES, stage_files.FRAME_PLACES, stage_files.TASKS, stage_files.FEATURE_MAP)
-    files = {name: context.workdir / name for name in names}
-    write_frames(files[stage_files.FRAMES], frames)
-    write_frame_places(files[stage_files.FRAMES], files[stage_files.FRAME_PLACES])
-    write_tasks(files[stage_files.TASKS], tasks)
     drawn = feature_map(explored.features, training.features, choice.samplings, seed_of(context.spec.seed, "map"))
-    files[stage_files.FEATURE_MAP].write_text(json.dumps(None if drawn is None else drawn.to_json()))
     exploration = explored.counts(choice.novel)
     return StageOutput(
-        files=files,
+        files=_written(context.workdir, [each.atoms for each in asked], tasks, drawn),
         summary=SelectSummary(
             force_error_bound=_force_error_bound(context, choice.novelty),
             exploration=exploration.to_json(),
@@ -85,6 +84,40 @@ def run(context: StageContext) -> StageOutput:
         outcome=SelectOutcome(tasks=len(tasks), labels=sum(task.labels for task in tasks), exploration=exploration),
         cautions=cautions,
     )
+
+
+def _out_of_md(
+    context: StageContext, params: SelectParams, explored: Explored, training: TrainingSet
+) -> tuple[Choice, list[_Asked]]:
+    """Choose candidates, and push two atoms together in copies of some."""
+    pushed = math.floor(params.close_contact_fraction * params.frames)
+    choice, frames = _choose(context, params, explored, training, params.frames - pushed)
+    seed = seed_of(context.spec.seed, "contacts", context.spec.iteration)
+    contacts = close_contacts(frames, pushed, params.min_distance_factor, seed)
+    if len(contacts) < pushed:
+        # others take the places of those that could not be made, and those that could stay
+        choice, frames = _choose(context, params, explored, training, params.frames - len(contacts))
+    asked = []
+    for atoms, (row, sampling) in zip(frames, choice.samplings.items(), strict=True):
+        novelty = None if choice.novelty is None else float(choice.novelty[row])
+        asked.append(_Asked(atoms, params.purpose, sampling, novelty))
+    return choice, asked + [_Asked(atoms, params.purpose, Sampling.CLOSE_CONTACT) for atoms in contacts]
+
+
+def _starts_of_aimd(context: StageContext, aimd: Aimd, apart: Apart) -> list[_Asked]:
+    starts = read_frames(context.fetch(context.one(Input.PREPARE), stage_files.STARTS))
+    dealt = aimd_starts(starts, aimd, apart, context.spec.seed)
+    return [_Asked(atoms, TRAINING, Sampling.AIMD, aimd=settings) for atoms, settings in dealt]
+
+
+def _written(folder: Path, frames: Sequence[Atoms], tasks: Sequence[Task], drawn: FeatureMap | None) -> dict[str, Path]:
+    names = (stage_files.FRAMES, stage_files.FRAME_PLACES, stage_files.TASKS, stage_files.FEATURE_MAP)
+    files = {name: folder / name for name in names}
+    write_frames(files[stage_files.FRAMES], frames)
+    write_frame_places(files[stage_files.FRAMES], files[stage_files.FRAME_PLACES])
+    write_tasks(files[stage_files.TASKS], tasks)
+    files[stage_files.FEATURE_MAP].write_text(json.dumps(None if drawn is None else drawn.to_json()))
+    return files
 
 
 def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection[str]) -> Caution | None:
@@ -126,19 +159,6 @@ def once_more(tasks: Sequence[Task], count: int) -> list[Task]:
     known = [task for task in single if task.novelty is not None]
     newest = sorted(known, key=lambda task: task.novelty or 0.0, reverse=True)[:count]
     return [replace(task, purpose=NOISE) for task in newest or middles(single, min(count, len(single)))]
-
-
-def _task(
-    atoms: Atoms,
-    number: int,
-    purpose: Purpose,
-    sampling: Sampling,
-    novelty: float | None = None,
-    aimd: AimdSettings | None = None,
-) -> Task:
-    stratum, trajectory, system = (str(atoms.info[key]) for key in ("stratum", "trajectory", "system"))
-    kelvin, step = atoms.info.get("measured_kelvin"), int(atoms.info["step"]) if "step" in atoms.info else None
-    return Task(number, purpose, sampling, stratum, trajectory, system, novelty, kelvin, step, aimd)
 
 
 def _training_set(context: StageContext, explored: Explored) -> TrainingSet:

@@ -42,10 +42,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 class Server:
     """Keeps one lease; silent when told to."""
 
-    def __init__(self, silent: Callable[[int], bool]) -> None:
+    def __init__(self, silent: Callable[[int], bool] = lambda number: False) -> None:
         self._silent = silent
         self._lease: dict[str, Any] = {"metadata": {"name": "operator"}}
         self.asked: list[float] = []
+        self.written_at = 0.0
 
     def now(self) -> datetime:
         return START + timedelta(seconds=seconds())
@@ -56,7 +57,11 @@ class Server:
             await asyncio.Event().wait()
         if method == "PUT" and body is not None:
             self._lease = dict(body)
+            self.written_at = seconds()
         return self._lease
+
+    def give_to(self, holder: str) -> None:
+        self._lease = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": holder}}
 
 
 def seconds() -> float:
@@ -73,8 +78,8 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=seconds))
 
 
-def lease_of(server: Server) -> Lease:
-    return Lease(cast(KubeApi, server), "lab", "operator", "pod-1")
+def lease_of(server: Server, identity: str = "pod-1") -> Lease:
+    return Lease(cast(KubeApi, server), "lab", "operator", identity)
 
 
 def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
@@ -106,3 +111,34 @@ def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
 
     in_no_time(keep())
     assert len(server.asked) > 3, "it is tried again while there is time"
+
+
+def test_a_holder_that_died_is_succeeded_once_its_lease_has_expired() -> None:
+    async def take_over() -> None:
+        server = Server()
+        dying = lease_of(server)
+        await dying.acquire()
+        renewing = asyncio.create_task(dying.keep())
+        waiting = asyncio.create_task(lease_of(server, "pod-2").acquire())
+        await asyncio.sleep(4 * module.DURATION_SECONDS)
+        assert not waiting.done(), "it is renewed"
+        renewing.cancel()
+        died = server.written_at
+        async with asyncio.timeout(4 * module.DURATION_SECONDS):
+            await waiting
+        # it sees a renewal, and that none came, at the next of its looks
+        assert module.DURATION_SECONDS < seconds() - died <= module.DURATION_SECONDS + 2 * module.RETRY_SECONDS
+
+    in_no_time(take_over())
+
+
+def test_one_that_lost_its_lease_to_another_knows_at_its_next_renewal() -> None:
+    async def keep() -> None:
+        server = Server()
+        lease = lease_of(server)
+        await lease.acquire()
+        server.give_to("pod-2")
+        async with asyncio.timeout(module.RENEW_SECONDS + 0.1):
+            await lease.keep()
+
+    in_no_time(keep())

@@ -1,4 +1,4 @@
-"""The operator that the tests of its parts share."""
+"""The operator and the API server that the tests of its parts share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pfd_operator.runtime.operator import Operator
+from tests.unit.operator.runtime.empty_server import EmptyServer
 from tests.unit.operator.runtime.runtime_parts import operator_at
 
 
@@ -17,3 +19,15 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     yield operator
     operator.queue.close()
     await operator.api.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EmptyServer]:
+    server, app = EmptyServer(), web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()

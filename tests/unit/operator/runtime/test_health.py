@@ -19,6 +19,7 @@ from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import Key
 from pfd_operator.plan.observed import ObservedJob
 from pfd_operator.runtime.operator import Operator
+from pfd_operator.runtime.server import REPORT_MAX_BYTES
 from tests.free_ports import free_port
 from tests.unit.operator.runtime.runtime_parts import body, settings_at
 
@@ -93,6 +94,10 @@ async def test_pods_that_report_progress_learn_nothing_else(served: Operator) ->
     assert await status("POST", metrics, report) == 404
 
 
+def job_of(reporting: ObservedJob) -> CachedJob:
+    return CachedJob(("lab", reporting.name), Owner("lab", "FineTuneJob-silicon"), "token", reporting)
+
+
 @pytest.mark.parametrize(("active", "shown"), [("silicon-train-a2", 1), ("silicon-train-a3", 0), (None, 0)])
 async def test_only_the_running_attempt_makes_progress(
     served: Operator, active: str | None, shown: int, monkeypatch: pytest.MonkeyPatch
@@ -100,12 +105,23 @@ async def test_only_the_running_attempt_makes_progress(
     running: dict[str, Any] = {} if active is None else {"active": {"stage": "train", "jobName": active}}
     served.resource_changed(body("silicon", phase="Running", **running), deleted=False)
     reporting = ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2)
-    owner = Owner("lab", "FineTuneJob-silicon")
-    job = CachedJob(("lab", reporting.name), owner, "token", reporting, frozenset())
+    job = job_of(reporting)
     looks: list[Key] = []
     monkeypatch.setattr(served.queue, "add_after", lambda key, seconds: looks.append(key))
     served.reported(job, Progress(percent=40))
     assert looks == [SILICON] * shown
+
+
+@pytest.mark.parametrize(("length", "status"), [(2, 204), (REPORT_MAX_BYTES, 400)])
+async def test_a_report_that_is_too_long_is_the_stage_s_fault(
+    served: Operator, monkeypatch: pytest.MonkeyPatch, length: int, status: int
+) -> None:
+    job = job_of(ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2))
+    monkeypatch.setattr(served.children, "job", lambda *key: job if key == job.key else None)
+    url = f"http://127.0.0.1:{served.settings.progress_port}/progress/lab/{job.observed.name}"
+    report, token = {"percent": 40, "message": "x" * length}, {"Authorization": f"Bearer {job.token}"}
+    async with aiohttp.ClientSession() as session, session.post(url, json=report, headers=token) as response:
+        assert response.status == status, await response.text()
 
 
 async def test_work_ends_with_the_lease(served: Operator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from aiohttp import web
 from prometheus_client import generate_latest
 
 from pfd_operator.kube import rights
@@ -18,47 +16,15 @@ from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.handlers import refused_namespaces, run
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
+from tests.unit.operator.runtime.empty_server import EmptyServer
 from tests.unit.operator.runtime.runtime_parts import settings_at
 
 PATIENCE = 30.0
 """Seconds after which a test gives up."""
 
 
-class Server:
-    """Has nothing, and refuses some namespaces."""
-
-    def __init__(self) -> None:
-        self.refused = {"b"}
-        self.away = False
-        self.address = ""
-        self.asked = 0
-        self.cut = asyncio.Event()
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
-        if self.away:
-            return web.json_response({"message": "later"}, status=503)
-        if any(f"/namespaces/{name}/" in request.path for name in self.refused):
-            return web.json_response({"reason": "Forbidden", "message": "no Role here"}, status=403)
-        if "watch" in request.query:
-            await asyncio.wait_for(self.cut.wait(), 60)
-        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
-
-
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    server, app = Server(), web.Application()
-    app.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
-
-
-@pytest.fixture
-def settings(server: Server, tmp_path: Path) -> RuntimeSettings:
+def settings(server: EmptyServer, tmp_path: Path) -> RuntimeSettings:
     return settings_at(server.address, tmp_path, namespaces=("a", "b"), lease_name="", progress_port=0, metrics_port=0)
 
 
@@ -88,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def test_the_others_are_served_until_its_rights_come_back(
-    server: Server, settings: RuntimeSettings, clock: Clock, caplog: pytest.LogCaptureFixture
+    server: EmptyServer, settings: RuntimeSettings, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = asyncio.Event()
     refused = await refused_namespaces(settings)
@@ -114,7 +80,7 @@ async def test_the_others_are_served_until_its_rights_come_back(
 
 
 async def test_one_that_begins_to_be_refused_is_noticed_if_it_stays_so(
-    server: Server, settings: RuntimeSettings, clock: Clock
+    server: EmptyServer, settings: RuntimeSettings, clock: Clock
 ) -> None:
     api = await KubeApi.connect(settings.kubeconfig)
     watches = {"denied": False}
@@ -137,17 +103,17 @@ async def test_one_that_begins_to_be_refused_is_noticed_if_it_stays_so(
     await api.close()
 
 
-async def test_with_none_left_the_process_ends(server: Server, settings: RuntimeSettings) -> None:
+async def test_with_none_left_the_process_ends(server: EmptyServer, settings: RuntimeSettings) -> None:
     server.refused = {"a", "b"}
     assert not await asyncio.wait_for(run(settings), PATIENCE)
 
 
-async def test_what_is_not_known_leaves_none_out(server: Server, settings: RuntimeSettings) -> None:
+async def test_what_is_not_known_leaves_none_out(server: EmptyServer, settings: RuntimeSettings) -> None:
     server.away = True
     assert await refused_namespaces(settings) == []
 
 
-async def test_a_watch_that_is_refused_says_so(server: Server, settings: RuntimeSettings) -> None:
+async def test_a_watch_that_is_refused_says_so(server: EmptyServer, settings: RuntimeSettings) -> None:
     server.refused = set()
     api = await KubeApi.connect(settings.kubeconfig)
     children = Children(api, ResourceStore(), lambda key, seconds: None, ["a"])

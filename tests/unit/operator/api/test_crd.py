@@ -62,6 +62,18 @@ def test_every_field_is_described_and_says_its_default(spec_schemas: dict[str, d
             assert said_default(schema["description"]) == schema["default"], path
 
 
+def test_columns_show_fields_that_there_are(definition_files: dict[str, str]) -> None:
+    for text in definition_files.values():
+        version = yaml.load(text, yaml.CSafeLoader)["spec"]["versions"][0]
+        schema = version["schema"]["openAPIV3Schema"]
+        paths = [column["jsonPath"] for column in version["additionalPrinterColumns"]]
+        assert len(paths) > 10
+        for path in paths:
+            *parents, last = path.partition("[")[0].removeprefix(".").split(".")
+            # the schema of metadata is the API server's own
+            assert path == ".metadata.creationTimestamp" or last in fields(schema, *parents), path
+
+
 def test_a_status_says_what_its_fields_are_unless_their_names_do(definition_files: dict[str, str]) -> None:
     by_name = {"startedAt", "finishedAt", "iteration", "jobName", "attempts", "message", "stage"}
     for text in definition_files.values():

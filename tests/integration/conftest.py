@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pfd_operator.kube.api import ApiError, KubeApi
+from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from tests.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -80,15 +80,19 @@ async def _install_definitions(api: KubeApi) -> None:
     collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for path in sorted((ROOT / "crds").glob("*.yaml")):
         definition: dict[str, Any] = yaml.safe_load(path.read_text())
+        name = definition["metadata"]["name"]
         try:
             await api.request("POST", collection, definition)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-        name = definition["metadata"]["name"]
+            # a cluster that was given may have an older one
+            await api.request("PATCH", f"{collection}/{name}", definition, content_type=MERGE_PATCH)
         for _ in range(100):
             status = (await api.request("GET", f"{collection}/{name}")).get("status") or {}
             conditions = status.get("conditions") or []
             if any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
                 break
             await asyncio.sleep(0.05)
+        else:
+            raise AssertionError(f"{name} is not served: {conditions}")

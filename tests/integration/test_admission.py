@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,9 @@ def collection_of(kind: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def account(kubeconfig: Path, _definitions: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+async def account(
+    kubeconfig: Path, _definitions: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Path]:
     """The kubeconfig of the operator's account, once the policies are in force."""
     folder = tmp_path_factory.mktemp("account")
     values = (
@@ -44,29 +45,22 @@ def account(kubeconfig: Path, _definitions: None, tmp_path_factory: pytest.TempP
         f"stages.serviceAccountName={STAGE_ACCOUNT}",
     )
     documents = render(*(argument for value in values for argument in ("--set", value)))
+    api = await KubeApi.connect(kubeconfig)
+    await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    try:
+        async with account_of(api, kubeconfig, documents, folder) as path:
+            operator = await KubeApi.connect(path)
 
-    async def install() -> Path:
-        api = await KubeApi.connect(kubeconfig)
-        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        path = await account_of(api, kubeconfig, documents, folder)
-        await api.close()
-        operator = await KubeApi.connect(path)
+            async def in_force() -> bool:
+                refused = await said_of(operator, {}, owned=False) and await said_of(operator, {"hostPID": True})
+                return bool(refused) and not await said_of(operator, {"serviceAccountName": STAGE_ACCOUNT})
 
-        async def in_force() -> bool:
-            refused = await said_of(operator, {}, owned=False) and await said_of(operator, {"hostPID": True})
-            return bool(refused) and not await said_of(operator, {"serviceAccountName": STAGE_ACCOUNT})
-
-        await until(in_force)
-        await operator.close()
-        return path
-
-    async def uninstall() -> None:
-        api = await KubeApi.connect(kubeconfig)
+            await until(in_force)
+            await operator.close()
+            yield path
+    finally:
         await api.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
         await api.close()
-
-    yield asyncio.run(install())
-    asyncio.run(uninstall())
 
 
 @pytest.fixture
@@ -179,8 +173,10 @@ async def test_namespaces_of_kubernetes_itself_are_left_alone(api: KubeApi, oper
             operator, "/api/v1/namespaces/kube-public/services", {"clusterIP": "None"}
         )
 
-    await until(allowed)
-    await api.request("DELETE", f"{bindings}/{ADMISSION}")
+    try:
+        await until(allowed)
+    finally:
+        await api.request("DELETE", f"{bindings}/{ADMISSION}")
 
 
 async def test_a_job_without_an_owner_is_refused(operator: KubeApi) -> None:

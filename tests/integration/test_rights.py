@@ -72,34 +72,38 @@ async def test_what_is_granted_is_used_and_what_is_used_is_granted(
     api: KubeApi, namespace: str, kubeconfig: Path, audit_log: Path, tmp_path: Path
 ) -> None:
     documents = render("--set", f"namespaces={{{namespace}}}")
-    account = await account_of(api, kubeconfig, documents, tmp_path)
-    settings = settings_for(namespace, account)
-    stop = asyncio.Event()
-    # one in which it has no Role keeps it from nothing
-    both = replace(settings, lease_name=ACCOUNT, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere"))
-    operator = asyncio.create_task(run(both, stop))
-    path = f"{collection_path('FineTuneJob', namespace)}/silicon"
+    async with account_of(api, kubeconfig, documents, tmp_path) as account:
+        settings = settings_for(namespace, account)
+        stop = asyncio.Event()
+        # one in which it has no Role keeps it from nothing
+        both = replace(
+            settings, lease_name=ACCOUNT, own_namespace=SYSTEM_NAMESPACE, namespaces=(namespace, "elsewhere")
+        )
+        operator = asyncio.create_task(run(both, stop))
+        path = f"{collection_path('FineTuneJob', namespace)}/silicon"
 
-    async def reached(phase: str) -> bool:
-        return (await status_of(api, namespace)).get("phase") == phase
+        async def reached(phase: str) -> bool:
+            return (await status_of(api, namespace)).get("phase") == phase
 
-    async def explores() -> bool:
-        selector = {"labelSelector": "pfd.dev/stage=explore,pfd.dev/kind=FineTuneJob"}
-        return bool((await api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=selector))["items"])
+        async def explores() -> bool:
+            selector = {"labelSelector": "pfd.dev/stage=explore,pfd.dev/kind=FineTuneJob"}
+            return bool(
+                (await api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs", query=selector))["items"]
+            )
 
-    async with kubelet(api, namespace, seconds=0.5):
-        # on two nodes, for which each training asks for a Service
-        await create(api, namespace, training={"nodes": 2})
-        await api.request("POST", collection_path("DistillJob", namespace), distill_body("light"))
-        # a stage whose Job is there: between two there would be nothing to delete
-        await until(explores)
-        await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)
-        await until(lambda: reached("Suspended"), 30, "Suspended")
-        await api.request("PATCH", path, {"spec": {"suspend": False}}, content_type=MERGE_PATCH)
-        await until(lambda: reached("Converged"), 90, "Converged")
-        assert conditions_of(await status_of(api, namespace))["Ready"]["status"] == "True"
-    stop.set()
-    assert await asyncio.wait_for(operator, 30)
+        async with kubelet(api, namespace, seconds=0.5):
+            # on two nodes, for which each training asks for a Service
+            await create(api, namespace, training={"nodes": 2})
+            await api.request("POST", collection_path("DistillJob", namespace), distill_body("light"))
+            # a stage whose Job is there: between two there would be nothing to delete
+            await until(explores)
+            await api.request("PATCH", path, {"spec": {"suspend": True}}, content_type=MERGE_PATCH)
+            await until(lambda: reached("Suspended"), 30, "Suspended")
+            await api.request("PATCH", path, {"spec": {"suspend": False}}, content_type=MERGE_PATCH)
+            await until(lambda: reached("Converged"), 90, "Converged")
+            assert conditions_of(await status_of(api, namespace))["Ready"]["status"] == "True"
+        stop.set()
+        assert await asyncio.wait_for(operator, 30)
     rights, refused = used(audit_log)
     assert refused and all("/namespaces/elsewhere/" in uri for uri in refused), refused
     assert rights <= granted(documents), rights - granted(documents)

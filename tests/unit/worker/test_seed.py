@@ -55,6 +55,11 @@ def planned(folder: Path, iteration: int, stage: StageKind) -> StageContext:
     return StageContext(spec, open_store(location), folder)
 
 
+def planned_runs(folder: Path, iteration: int, starts: list[Atoms]) -> list[explore.Run]:
+    context = planned(folder, iteration, StageKind.EXPLORE)
+    return explore.runs_of(starts, context.params(ExploreParams), context.spec.seed, iteration, index=0)
+
+
 def ended(stage: StageKind) -> dict[str, object]:
     return {"iteration": 0, "stage": stage, "digest": "f" * 64, "attempts": 1, "seconds": 1}
 
@@ -76,13 +81,10 @@ def test_exploration_goes_on_through_the_starts_with_velocities_of_its_own(tmp_p
     ]
     seeds, begun = [], []
     for iteration in range(7):
-        context = planned(tmp_path, iteration, StageKind.EXPLORE)
-        params = context.params(ExploreParams)
-        dealt = explore._dealt(starts, params, context.spec.seed)["copper"]
-        tasks = explore._tasks(context, params)
-        seeds += [task.seed for task, _ in tasks]
+        runs = planned_runs(tmp_path, iteration, starts)
+        seeds += [run.task.seed for run in runs]
         if iteration:
-            begun += [dealt[ordinal % len(dealt)].info["start"] for _, ordinal in tasks]
+            begun += [run.start.info["start"] for run in runs]
     assert len(seeds) == len(set(seeds)) == 4 + 6 * 2
     assert sorted(begun) == list(range(12))
 
@@ -95,10 +97,7 @@ def test_no_condition_begins_from_the_same_few_starts_in_all_iterations(tmp_path
     ]
     begun: dict[str, set[int]] = {}
     for iteration in range(1, 7):
-        context = planned(tmp_path, iteration, StageKind.EXPLORE)
-        params = context.params(ExploreParams)
-        dealt = explore._dealt(starts, params, context.spec.seed)["copper"]
-        for task, ordinal in explore._tasks(context, params):
-            begun.setdefault(task.stratum, set()).add(dealt[ordinal % len(dealt)].info["frame"])
+        for run in planned_runs(tmp_path, iteration, starts):
+            begun.setdefault(run.task.stratum, set()).add(run.start.info["frame"])
     # two conditions and four starts: in turn, each would have two of them
     assert len(begun) == 2 and all(len(structures) > 2 for structures in begun.values())

@@ -37,17 +37,10 @@ def run(context: StageContext) -> StageOutput:
     """Run the trajectories of this index and reduce their frames to features on the spot."""
     params = context.params(ExploreParams)
     prepared = context.one(Input.PREPARE)
-    starts = _dealt(read_frames(context.fetch(prepared, stage_files.STARTS)), params, context.spec.seed)
+    starts = read_frames(context.fetch(prepared, stage_files.STARTS))
     elements = prepared.told(PrepareSummary)["elements"]
     model = open_model(context, context.one(Input.MODEL))
-    runs = [
-        _Run(
-            _name(context.spec.iteration, params.purpose, task),
-            task,
-            starts[task.system][ordinal % len(starts[task.system])],
-        )
-        for task, ordinal in _tasks(context, params)
-    ]
+    runs = runs_of(starts, params, context.spec.seed, context.spec.iteration, context.index or 0)
     outcomes = _run_all(context, params, model, runs)
     for run, outcome in zip(runs, outcomes, strict=True):
         outcome.drop_equilibration(run.task.equilibration_steps)
@@ -58,7 +51,7 @@ def run(context: StageContext) -> StageOutput:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A trajectory to run."""
 
     name: str
@@ -66,12 +59,34 @@ class _Run:
     start: Atoms
 
 
+def runs_of(starts: list[Atoms], params: ExploreParams, seed: int, iteration: int, index: int) -> list[Run]:
+    """Return the trajectories of one index.
+
+    Parameters
+    ----------
+    starts
+        All that there are.
+    params
+        What is asked for.
+    seed
+        Of the stage.
+    iteration, index
+        Whose trajectories: iterations go on through the starts where the one before ended.
+    """
+    dealt = _dealt(starts, params, seed)
+    runs = []
+    for task, ordinal in _tasks(params, seed, iteration, index):
+        mine = dealt[task.system]
+        runs.append(Run(_name(iteration, params.purpose, task), task, mine[ordinal % len(mine)]))
+    return runs
+
+
 def _run_all(
-    context: StageContext, params: ExploreParams, model: AtomisticModel, runs: Sequence[_Run]
+    context: StageContext, params: ExploreParams, model: AtomisticModel, runs: Sequence[Run]
 ) -> list[TrajectoryOutcome]:
     pace = _Pace(context, sum(run.task.steps for run in runs))
 
-    def run_one(run: _Run, calculator: Calculator) -> TrajectoryOutcome:
+    def run_one(run: Run, calculator: Calculator) -> TrajectoryOutcome:
         outcome = run_trajectory(
             run.start,
             calculator,
@@ -93,20 +108,20 @@ def _run_all(
         raise preempted("stopped; MD of this index starts anew.") from None
 
 
-def _tasks(context: StageContext, params: ExploreParams) -> list[tuple[MdTask, int]]:
-    """Return this index's tasks, each with its running number among those of its system in all iterations."""
-    seed = seed_of(context.spec.seed, "explore", params.purpose, context.spec.iteration)
+def _tasks(params: ExploreParams, seed: int, iteration: int, index: int) -> list[tuple[MdTask, int]]:
+    """Return an index's tasks, each with its running number among those of its system in all iterations."""
+    seed = seed_of(seed, "explore", params.purpose, iteration)
     tasks = md_tasks(params.systems, params.exploration, seed, params.without_pressure or ())
     counts = Counter(task.system for task in tasks)
     # iterations go on through the starts: began each with the first, most of many would never be simulated
-    begun = max(0, context.spec.iteration - 1)
+    begun = max(0, iteration - 1)
     # in an order of its own each: a condition that always came first would begin at the same few in all of them
     ordinals = {
         system: iter(begun * count + np.random.default_rng(seed_of(seed, "turns", system)).permutation(count))
         for system, count in counts.items()
     }
     numbered = [(task, int(next(ordinals[task.system]))) for task in tasks]
-    return tasks_of_index(numbered, context.index or 0, params.exploration.pods)
+    return tasks_of_index(numbered, index, params.exploration.pods)
 
 
 def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, list[Atoms]]:
@@ -125,7 +140,7 @@ def _name(iteration: int, purpose: Purpose, task: MdTask) -> str:
     )
 
 
-def _record(run: _Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
+def _record(run: Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
     return TrajectorySummary(
         name=run.name,
         stratum=run.task.stratum,

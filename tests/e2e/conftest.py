@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,15 +72,21 @@ def short_distillation() -> dict[str, Any]:
     return manifest
 
 
-@pytest.fixture
-def distill(short_distillation: dict[str, Any]) -> Callable[..., str]:
+@pytest.fixture(scope="session")
+def prefix() -> str:
+    """Of this run of the suite: labels and stages of an earlier one would hide what is paid."""
+    return f"e2e/{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
+def distill(short_distillation: dict[str, Any], prefix: str) -> Callable[..., str]:
     """Apply a variant of the short distillation of a FineTuneJob; returns its name."""
 
     def apply(name: str, teacher: str, change: Callable[[dict[str, Any]], None] | None = None) -> str:
         manifest = copy.deepcopy(short_distillation)
         manifest["metadata"]["name"] = name
         manifest["spec"]["teacher"]["fineTuneJob"]["name"] = teacher
-        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"e2e/{os.getpid()}/light"
+        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"{prefix}/{name}"
         if change is not None:
             change(manifest["spec"])
         drive.apply(manifest, NAMESPACE)
@@ -88,18 +95,24 @@ def distill(short_distillation: dict[str, Any]) -> Callable[..., str]:
     return apply
 
 
-@pytest.fixture
-def submit(short_job: dict[str, Any], request: pytest.FixtureRequest) -> Callable[..., str]:
-    """Apply a variant of the short job; returns its name."""
+@pytest.fixture(scope="session")
+def submit(short_job: dict[str, Any], prefix: str) -> Callable[..., str]:
+    """Apply a variant of the short job; returns its name. Those `under` one name share labels and stages."""
 
-    def apply(name: str, change: Callable[[dict[str, Any]], None] | None = None) -> str:
+    def apply(name: str, change: Callable[[dict[str, Any]], None] | None = None, under: str = "") -> str:
         manifest = copy.deepcopy(short_job)
         manifest["metadata"]["name"] = name
-        # A prefix of its own for each run of the suite: labels and stages of an earlier run would hide what is paid.
-        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"e2e/{os.getpid()}"
+        manifest["spec"]["artifacts"]["s3"]["prefix"] = f"{prefix}/{under or name}"
         if change is not None:
             change(manifest["spec"])
         drive.apply(manifest, NAMESPACE)
         return name
 
     return apply
+
+
+@pytest.fixture(scope="session")
+def short_status(submit: Callable[..., str]) -> dict[str, Any]:
+    """Status of the short job at its end. It is the first of those under its name, whichever test asks first."""
+    ended: dict[str, Any] = drive.wait_for_phase(submit("short"), NAMESPACE, drive.TERMINAL, 1200)["status"]
+    return ended

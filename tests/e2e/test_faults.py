@@ -53,7 +53,6 @@ def _suspend_job(name: str, suspended: bool) -> None:
 @pytest.mark.timeout(1800)
 def test_killed_operator_and_deleted_pods_change_nothing(submit: Callable[..., str]) -> None:
     def longer_training(spec: dict[str, Any]) -> None:
-        spec["artifacts"]["s3"]["prefix"] += "/faults"
         # long enough that the pod is deleted while it trains, though progress is told every 10 s only
         spec["training"] = {"steps": 2000, "checkpointSeconds": 5}
 
@@ -103,7 +102,6 @@ def test_a_queue_preempts_a_training_that_goes_on_when_admitted_again(submit: Ca
     """Kueue's part, Job.spec.suspend, is played: it needs nothing else of a Job."""
 
     def queued(spec: dict[str, Any]) -> None:
-        spec["artifacts"]["s3"]["prefix"] += "/queue"
         spec["queue"] = {"name": "gpus"}
         spec["training"] = {"steps": 2000, "checkpointSeconds": 5}
         spec["budget"] = {"maxIterations": 1, "maxLabels": 12}

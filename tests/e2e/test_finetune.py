@@ -14,8 +14,10 @@ STAGES = ["prepare", "explore", "select", "label", "train", "explore", "select",
 
 
 @pytest.mark.timeout(1500)
-def test_converges_with_exact_labels_and_is_free_the_second_time(submit: Callable[..., str]) -> None:
-    first = drive.wait_for_phase(submit("short"), NAMESPACE, drive.TERMINAL, 1200)["status"]
+def test_converges_with_exact_labels_and_is_free_the_second_time(
+    submit: Callable[..., str], short_status: dict[str, Any]
+) -> None:
+    first = short_status
     assert first["phase"] == "Converged", drive.kubectl("describe", "finetunejob", "short", "-n", NAMESPACE)
     assert [stage["stage"] for stage in first["stages"]] == STAGES
     # AIMD 2 × 2, hold-out 4, one iteration of 4
@@ -33,7 +35,7 @@ def test_converges_with_exact_labels_and_is_free_the_second_time(submit: Callabl
     with drive.object_store() as s3:
         assert s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 10_000
 
-    again = drive.wait_for_phase(submit("again"), NAMESPACE, drive.TERMINAL, 600)["status"]
+    again = drive.wait_for_phase(submit("again", under="short"), NAMESPACE, drive.TERMINAL, 600)["status"]
     assert again["phase"] == "Converged"
     assert again["labels"]["paid"] == 0
     assert again["labels"]["reused"] == 12

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +19,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
 
 def _change(nodes: int, batch_size: int, steps: int = STEPS) -> Callable[[dict[str, Any]], None]:
     def change(spec: dict[str, Any]) -> None:
-        # one prefix: labels and all that comes before training are shared
-        spec["artifacts"]["s3"]["prefix"] = f"e2e/{os.getpid()}/nodes"
         spec["training"] = {"steps": steps, "checkpointSeconds": 5, "nodes": nodes, "batchSize": batch_size}
         spec["budget"] = {"maxIterations": 1, "maxLabels": 20}
         spec["pods"]["train"]["resources"] = {"requests": {"cpu": "500m"}, "limits": {"cpu": 1, "memory": "4Gi"}}
@@ -54,8 +51,9 @@ def _trained(name: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[np.n
 
 
 def test_two_pods_learn_what_one_learns_from_the_same_batches(submit: Callable[..., str]) -> None:
-    _, one, one_curve = _trained(submit("one-node", _change(nodes=1, batch_size=2)))
-    status, two, two_curve = _trained(submit("two-nodes", _change(nodes=2, batch_size=1)))
+    # labels and all that comes before training are shared
+    _, one, one_curve = _trained(submit("one-node", _change(nodes=1, batch_size=2), under="nodes"))
+    status, two, two_curve = _trained(submit("two-nodes", _change(nodes=2, batch_size=1), under="nodes"))
     assert set(_pods("two-nodes")) == {"0", "1"}
     # iteration 0 is shared up to its training; iteration 1 explores with another model
     assert (status["labels"]["reused"], status["labels"]["paid"]) == (8, 4)
@@ -72,7 +70,7 @@ def test_two_pods_learn_what_one_learns_from_the_same_batches(submit: Callable[.
 
 
 def test_when_one_node_is_lost_both_go_on_from_the_checkpoint(submit: Callable[..., str]) -> None:
-    name = submit("lost-node", _change(nodes=2, batch_size=1, steps=3 * STEPS))
+    name = submit("lost-node", _change(nodes=2, batch_size=1, steps=3 * STEPS), under="nodes")
     deadline = time.monotonic() + 600
     while True:
         assert time.monotonic() < deadline, drive.kubectl("describe", "finetunejob", name, "-n", NAMESPACE)

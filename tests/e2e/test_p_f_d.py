@@ -13,15 +13,16 @@ import pytest
 NAMESPACE = "pfd-e2e"
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("short_status")
 def test_a_student_waits_for_its_teacher_and_is_accepted(
     submit: Callable[..., str], distill: Callable[..., str]
 ) -> None:
-    # the stages of test_finetune are found in the store, if that ran before
     student = distill("light", teacher="teacher")
     waiting = drive.wait_for_phase(student, NAMESPACE, ("Pending",), 30, "distilljob")["status"]
     assert _ready(waiting)["reason"] == "TeacherPending"
-    submit("teacher")
+    # its stages are found in the store
+    submit("teacher", under="short")
     ended = drive.wait_for_phase(student, NAMESPACE, drive.TERMINAL, 1000, "distilljob")["status"]
     assert ended["phase"] == "Converged", drive.kubectl("describe", "distilljob", student, "-n", NAMESPACE)
     assert [each["stage"] for each in ended["stages"]][-1] == "accept"

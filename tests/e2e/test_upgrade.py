@@ -60,7 +60,6 @@ def test_a_job_goes_on_under_the_next_version(submit: Callable[..., str], images
     old, new = images
 
     def longer_training(spec: dict[str, Any]) -> None:
-        spec["artifacts"]["s3"]["prefix"] += "/upgrade"
         spec["training"] = {"steps": 1500, "checkpointSeconds": 5}
 
     name = submit("upgraded", longer_training)

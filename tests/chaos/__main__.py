@@ -19,6 +19,7 @@ from typing import Any
 from pfd_operator.contract.location import S3Location
 from pfd_worker.store.objects import DirectoryStore
 from tests.control_plane import ROOT, ControlPlane, connected
+from tests.free_ports import free_port
 from tests.s3_server import KEYS, s3_server
 
 from .faults import Book, Weather
@@ -200,7 +201,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=10, help="of jobs, at a time")
     parser.add_argument("--calm-groups", type=int, default=40, help="groups after the kills, with all other faults")
     parser.add_argument("--settle-seconds", type=float, default=300, help="a job that takes longer is stuck")
-    parser.add_argument("--port", type=int, default=22443, help="of the API server; the six after it are used too")
+    parser.add_argument(
+        "--port", type=int, default=free_port(in_a_row=7), help="of the API server; the six after it are used too"
+    )
     parser.add_argument("--keep-audit", action="store_true", help="keep the audit log beside the summary")
     parser.add_argument("--output", type=Path, default=ROOT / "build/chaos")
     return parser.parse_args()

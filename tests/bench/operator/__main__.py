@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from tests.control_plane import ROOT, connected
+from tests.free_ports import free_port
 
 from . import large, scenarios
 from .control_plane import BenchControlPlane
@@ -103,7 +104,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--finished", type=int, default=20, help="jobs run to their end and weighed")
     parser.add_argument("--items", type=int, default=10_000, help="indexes of one stage; 0: leave it out")
     parser.add_argument("--finished-on-top", type=int, default=5000, help="finished jobs beside the fleet; 0: none")
-    parser.add_argument("--port", type=int, default=21443, help="of the API server; the seven after it are used too")
+    parser.add_argument(
+        "--port", type=int, default=free_port(in_a_row=8), help="of the API server; the seven after it are used too"
+    )
     parser.add_argument("--prefix", default="", help="command to run the operator under, e.g. a profiler's")
     parser.add_argument("--keep-logs", action="store_true", help="keep the operator's log beside the output")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench/operator.json")

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from pfd_operator.kube.api import KubeApi
-from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.events import LONGEST_HOLD_SECONDS, EventRecorder
 from pfd_operator.kube.resources import Snapshot
 from pfd_operator.plan.types import Event
+from tests.jumping_loop import in_no_time
 
 SILICON = Snapshot({"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": "silicon", "uid": "u"}})
 
@@ -30,6 +31,7 @@ class Written:
         return dict(body)
 
 
+@in_no_time
 async def test_events_wait_for_more_urgent_work() -> None:
     written, idle = Written(), asyncio.Event()
 
@@ -39,7 +41,7 @@ async def test_events_wait_for_more_urgent_work() -> None:
     recorder = EventRecorder(cast(KubeApi, written), "test", until_idle)
     for message in ("explore starts", "explore took 3 s"):
         recorder.emit(SILICON, Event("StageRunning", message))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(LONGEST_HOLD_SECONDS - 1)
     assert written.messages == []
     idle.set()
     recorder.emit(SILICON, Event("StageRunning", "select starts"))

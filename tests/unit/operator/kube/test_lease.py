@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,29 +13,9 @@ import pytest
 from pfd_operator.kube import lease as module
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.lease import Lease
+from tests.jumping_loop import in_no_time
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Jumping(selectors.DefaultSelector):
-    """Waits for nothing: the time of a wait is over at once."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready and timeout:
-            self.now += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jumping = Jumping()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
 
 
 class Server:
@@ -68,11 +47,6 @@ def seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
-def in_no_time(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(work)
-
-
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=seconds))
@@ -82,17 +56,14 @@ def lease_of(server: Server, identity: str = "pod-1") -> Lease:
     return Lease(cast(KubeApi, server), "lab", "operator", identity)
 
 
-def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
+@in_no_time
+async def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
     server = Server(lambda number: number == 3)
-
-    async def keep() -> None:
-        lease = lease_of(server)
-        await lease.acquire()
+    lease = lease_of(server)
+    await lease.acquire()
+    with pytest.raises(TimeoutError):
         async with asyncio.timeout(60):
             await lease.keep()
-
-    with pytest.raises(TimeoutError):
-        in_no_time(keep())
     renewal = module.RENEW_SECONDS
     again = renewal + module.TRY_SECONDS + module.RETRY_SECONDS
     # each time a look and a write, but the third request has no answer
@@ -100,45 +71,38 @@ def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
     assert server.asked[-1] > 50
 
 
-def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
+@in_no_time
+async def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
     server = Server(lambda number: number > 2)
-
-    async def keep() -> None:
-        lease = lease_of(server)
-        await lease.acquire()
-        async with asyncio.timeout(module.DURATION_SECONDS):
-            await lease.keep()
-
-    in_no_time(keep())
+    lease = lease_of(server)
+    await lease.acquire()
+    async with asyncio.timeout(module.DURATION_SECONDS):
+        await lease.keep()
     assert len(server.asked) > 3, "it is tried again while there is time"
 
 
-def test_a_holder_that_died_is_succeeded_once_its_lease_has_expired() -> None:
-    async def take_over() -> None:
-        server = Server()
-        dying = lease_of(server)
-        await dying.acquire()
-        renewing = asyncio.create_task(dying.keep())
-        waiting = asyncio.create_task(lease_of(server, "pod-2").acquire())
-        await asyncio.sleep(4 * module.DURATION_SECONDS)
-        assert not waiting.done(), "it is renewed"
-        renewing.cancel()
-        died = server.written_at
-        async with asyncio.timeout(4 * module.DURATION_SECONDS):
-            await waiting
-        # it sees a renewal, and that none came, at the next of its looks
-        assert module.DURATION_SECONDS < seconds() - died <= module.DURATION_SECONDS + 2 * module.RETRY_SECONDS
-
-    in_no_time(take_over())
+@in_no_time
+async def test_a_holder_that_died_is_succeeded_once_its_lease_has_expired() -> None:
+    server = Server()
+    dying = lease_of(server)
+    await dying.acquire()
+    renewing = asyncio.create_task(dying.keep())
+    waiting = asyncio.create_task(lease_of(server, "pod-2").acquire())
+    await asyncio.sleep(4 * module.DURATION_SECONDS)
+    assert not waiting.done(), "it is renewed"
+    renewing.cancel()
+    died = server.written_at
+    async with asyncio.timeout(4 * module.DURATION_SECONDS):
+        await waiting
+    # it sees a renewal, and that none came, at the next of its looks
+    assert module.DURATION_SECONDS < seconds() - died <= module.DURATION_SECONDS + 2 * module.RETRY_SECONDS
 
 
-def test_one_that_lost_its_lease_to_another_knows_at_its_next_renewal() -> None:
-    async def keep() -> None:
-        server = Server()
-        lease = lease_of(server)
-        await lease.acquire()
-        server.give_to("pod-2")
-        async with asyncio.timeout(module.RENEW_SECONDS + 0.1):
-            await lease.keep()
-
-    in_no_time(keep())
+@in_no_time
+async def test_one_that_lost_its_lease_to_another_knows_at_its_next_renewal() -> None:
+    server = Server()
+    lease = lease_of(server)
+    await lease.acquire()
+    server.give_to("pod-2")
+    async with asyncio.timeout(module.RENEW_SECONDS + 0.1):
+        await lease.keep()

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from pfd_operator.kube.gone import AFTER_SECONDS
 from pfd_operator.kube.resources import Key, Snapshot
 from pfd_operator.kube.urgency import SOON_SECONDS
 from pfd_operator.runtime.operator import Operator
+from tests.jumping_loop import in_no_time
 from tests.unit.operator.runtime.runtime_parts import body
-from tests.until import until
 
 SILICON = Key("FineTuneJob", "lab", "silicon")
 
@@ -73,6 +74,7 @@ def test_a_student_that_failed_before_it_started_hears_of_its_teacher(
     assert (Key("DistillJob", "lab", "light"), SOON_SECONDS) in looks
 
 
+@in_no_time
 async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
     operator: Operator, looks: list[tuple[Key, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,18 +91,18 @@ async def test_what_was_deleted_while_the_watch_was_cut_is_forgotten(
         return {"items": there[1:] if path.endswith("finetunejobs") else None, "metadata": {}}
 
     monkeypatch.setattr(operator.api, "request", request)
-    monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
     ended: dict[str, Any] = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
     for name in ("silicon", "kept", "other"):
         operator.resource_changed(version(1, name=name, **ended), deleted=False)
         operator.listed_anew()
-    await until(lambda: {key.name for key in operator.store.uids().values()} == {"kept", "other", "new"})
-    # another sweep would begin soon
-    await asyncio.sleep(0.05)
+    # time enough for more than one
+    await asyncio.sleep(3 * AFTER_SECONDS)
+    assert {key.name for key in operator.store.uids().values()} == {"kept", "other", "new"}
     assert len(lists) == 3, "one sweep for all of a list, in pages"
     assert await operator.queue.get() == SILICON
 
 
+@in_no_time
 async def test_jobs_are_looked_for_also_when_only_our_own_watches_tell_of_an_outage(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,15 +112,12 @@ async def test_jobs_are_looked_for_also_when_only_our_own_watches_tell_of_an_out
         return {"items": [], "metadata": {"resourceVersion": "1"}}
 
     monkeypatch.setattr(operator.api, "request", request)
-    monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.01)
     ended: dict[str, Any] = {"phase": "Converged", "finishedAt": "2026-01-01T00:00:00Z"}
     operator.resource_changed(version(1, **ended), deleted=False)
     for relists, held in ((1, 1), (2, 0)):
         await operator.informers[0]._list()
-        # a sweep too many would begin soon
-        await asyncio.sleep(0.05)
-        await until(lambda held=held: len(operator.store) == held)
-        assert operator.informers[0].relists == relists
+        await asyncio.sleep(3 * AFTER_SECONDS)
+        assert (operator.informers[0].relists, len(operator.store)) == (relists, held)
 
 
 @pytest.mark.parametrize(("newest", "looked_at"), [(2, False), (3, True)])

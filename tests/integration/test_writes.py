@@ -118,11 +118,11 @@ async def test_the_same_event_again_is_counted(api: KubeApi, namespace: str) -> 
 async def test_one_holder_of_a_lease_and_a_successor_at_once(api: KubeApi, namespace: str) -> None:
     first, second = (Lease(api, namespace, "operator", name) for name in ("first", "second"))
     await first.acquire()
-    assert not await second._try(second._take)
-    assert await first._try(first._take)
+    assert not await second.try_once()
+    assert await first.try_once()
     await first.release()
-    assert await second._try(second._take)
-    assert not await first._try(first._take)
+    assert await second.try_once()
+    assert not await first.try_once()
 
 
 async def test_children_go_with_their_resource(api: KubeApi, namespace: str) -> None:
@@ -145,10 +145,10 @@ async def test_a_sweep_forgets_what_is_not_there_any_more(
     monkeypatch.setattr("pfd_operator.kube.gone.AFTER_SECONDS", 0.0)
     store = ResourceStore()
     gone: list[Key] = []
-    key = store.keep((await make(api, namespace)).body)
-    sweep = Sweep(api, store, [namespace], gone.append)
-    await sweep._sweep()
-    assert store.get(key) is not None
-    await api.request("DELETE", resource_path(key))
-    await sweep._sweep()
-    assert (gone, store.get(key)) == ([key], None)
+    kept = store.keep((await make(api, namespace, "kept")).body)
+    deleted = store.keep((await make(api, namespace)).body)
+    await api.request("DELETE", resource_path(deleted))
+    Sweep(api, store, [namespace], gone.append).soon()
+    await until(lambda: gone)
+    assert (gone, store.get(deleted)) == ([deleted], None)
+    assert store.get(kept) is not None

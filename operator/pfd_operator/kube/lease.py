@@ -39,7 +39,7 @@ class Lease:
     async def acquire(self) -> None:
         """Wait until this operator holds the lease."""
         waiting = False
-        while not await self._try(self._take):
+        while not await self.try_once():
             if not waiting:
                 holder = self._lease.get("spec", {}).get("holderIdentity")
                 log.info("waiting for the lease %s, held by %s", self._name, holder)
@@ -47,13 +47,17 @@ class Lease:
             await asyncio.sleep(RETRY_SECONDS)
         log.info("holding the lease %s", self._name)
 
+    async def try_once(self) -> bool:
+        """Take the lease, or renew it; return False if somebody else holds it, or the server does not answer."""
+        return await self._try(self._take)
+
     async def keep(self) -> None:
         """Renew the lease; returns when it is lost, and then this operator must stop acting."""
         renewed, wait = time.monotonic(), RENEW_SECONDS
         while time.monotonic() - renewed < DURATION_SECONDS * 0.7:
             await asyncio.sleep(wait)
             asked, wait = time.monotonic(), RETRY_SECONDS
-            if await self._try(self._take):
+            if await self.try_once():
                 # counted from the question: what was written is not younger
                 renewed, wait = asked, RENEW_SECONDS
             elif self._lease.get("spec", {}).get("holderIdentity") not in (self._identity, "", None):

@@ -35,7 +35,7 @@ class MemoryForecast:
 
     limit: int
     """In bytes."""
-    _peaks: list[tuple[int, int]] = field(default_factory=list)
+    peaks: list[tuple[int, int]] = field(default_factory=list)
     """(atoms, bytes), in the order they were run."""
 
     def start(self) -> None:
@@ -52,13 +52,13 @@ class MemoryForecast:
 
     def add(self, atoms: int, peak: int) -> None:
         """Take in a peak in bytes."""
-        self._peaks.append((atoms, peak))
+        self.peaks.append((atoms, peak))
 
     def refusal(self, atoms: int) -> str | None:
         """Say why a cell of so many atoms would not fit; None if it would, or if fewer than two sizes are known."""
-        if len(self._peaks) < 2:
+        if len(self.peaks) < 2:
             return None
-        (small, low), (large, high) = self._peaks[-2:]
+        (small, low), (large, high) = self.peaks[-2:]
         if not small < large < atoms:
             return None
         foretold = high + max(0, high - low) / (large - small) * (atoms - large)

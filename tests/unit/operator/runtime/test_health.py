@@ -1,8 +1,7 @@
-"""What the operator complains of at /healthz, whose progress it takes note of, and when it stops to work."""
+"""What the operator complains of at /healthz, and whose progress it takes note of."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -122,20 +121,3 @@ async def test_a_report_that_is_too_long_is_the_stage_s_fault(
     report, token = {"percent": 40, "message": "x" * length}, {"Authorization": f"Bearer {job.token}"}
     async with aiohttp.ClientSession() as session, session.post(url, json=report, headers=token) as response:
         assert response.status == status, await response.text()
-
-
-async def test_work_ends_with_the_lease(served: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kopf takes seconds to end all else, and somebody else may hold the lease by then."""
-
-    async def forever() -> None:
-        await asyncio.Event().wait()
-
-    async def over() -> None:
-        pass
-
-    monkeypatch.setattr(served._lease, "keep", over)
-    worker = served._spawn(forever())
-    served._workers.append(worker)
-    await served._keep_lease()
-    await asyncio.wait([worker], timeout=5)
-    assert worker.cancelled()

@@ -11,6 +11,7 @@ import pytest
 
 from pfd_operator import __main__ as process
 from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.lease import Lease
 from pfd_operator.runtime.operator import Operator
 from tests.free_ports import free_port
 from tests.unit.operator.runtime.empty_server import EmptyServer
@@ -20,8 +21,9 @@ from tests.until import until
 pytestmark = pytest.mark.timeout(60)
 
 
-async def operator_of(server: EmptyServer, folder: Path, lost: asyncio.Event) -> Operator:
-    settings = settings_at(server.address, folder, lease_name="", progress_port=free_port(), metrics_port=free_port())
+async def operator_of(server: EmptyServer, folder: Path, lost: asyncio.Event, lease_name: str = "") -> Operator:
+    ports = {"progress_port": free_port(), "metrics_port": free_port()}
+    settings = settings_at(server.address, folder, lease_name=lease_name, **ports)
     return Operator(await KubeApi.connect(settings.kubeconfig), settings, lost.set)
 
 
@@ -61,6 +63,31 @@ async def test_a_part_that_dies_ends_the_process(
     finally:
         await operator.stop()
     assert "nobody expected this" in caplog.text
+
+
+async def test_work_ends_with_the_lease(server: EmptyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kopf takes seconds to end all else, and somebody else may hold the lease by then."""
+    over, lost, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    for name, step in (("acquire", AsyncMock()), ("keep", AsyncMock(side_effect=over.wait)), ("release", AsyncMock())):
+        monkeypatch.setattr(Lease, name, step)
+    operator = await operator_of(server, tmp_path, lost, "operator")
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(operator.work, "run", work)
+    try:
+        await operator.start()
+        await asyncio.sleep(0)
+        assert not ended.is_set()
+        over.set()
+        await asyncio.wait_for(lost.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 20)
+    finally:
+        await operator.stop()
 
 
 def test_a_wrong_setting_is_named_by_the_process_that_ends_of_it(

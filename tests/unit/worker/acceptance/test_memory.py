@@ -30,8 +30,8 @@ def test_the_high_water_mark_sees_what_was_freed_since():
     block = np.ones(100 * MIB // 8)
     del block
     forecast.note(2)
-    (_, before), (_, peak) = forecast._peaks
+    (_, before), (_, peak) = forecast.peaks
     assert 80 * MIB < peak - before < 200 * MIB
     forecast.start()
     forecast.note(3)
-    assert forecast._peaks[-1][1] < peak - 80 * MIB
+    assert forecast.peaks[-1][1] < peak - 80 * MIB

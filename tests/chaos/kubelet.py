@@ -13,9 +13,10 @@ from typing import Any
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_worker.errors import StageError
+from tests.pod_statuses import now, running, status_of, terminated
 
 from .faults import Book, Fault, Weather
-from .pods import GRACE_SECONDS, Pod, now, pod_from, terminated
+from .pods import GRACE_SECONDS, Pod, pod_from
 from .worker import Worker
 
 NODES = ("node-0", "node-1", "node-2")
@@ -94,14 +95,15 @@ class Kubelets:
         try:
             await self._bind(pod)
             pod.started_at = now()
-            await self._write(pod, "Running", {"running": {"startedAt": pod.started_at}})
+            await self._write(pod, "Running", running(pod.started_at))
             code, message, pressed = await self._process(pod)
             if pressed:
                 words = {"reason": "Evicted", "message": "The node was low on resource: memory"}
                 pressure = {**_DISRUPTED, "reason": "TerminationByKubelet"}
-                await self._write(pod, "Failed", terminated(pod, 137, ""), conditions=[pressure], **words)
+                await self._write(pod, "Failed", terminated(137, "", pod.started_at), conditions=[pressure], **words)
             else:
-                await self._write(pod, "Succeeded" if code == 0 else "Failed", terminated(pod, code, message))
+                ended = terminated(code, message, pod.started_at)
+                await self._write(pod, "Succeeded" if code == 0 else "Failed", ended)
             self.ran += 1
             if code == 0 and pod.harmed is not None:
                 # its index is done for Kubernetes, and what it found is not heard: the stage is looked for once more
@@ -219,13 +221,9 @@ class Kubelets:
         conditions: list[dict[str, Any]] | None = None,
         **words: str,
     ) -> None:
-        status: dict[str, Any] = {"phase": phase, **words}
-        if state is not None:
-            container = {"name": "stage", "image": "worker", "imageID": "", "ready": False, "restartCount": 0}
-            status["containerStatuses"] = [{**container, "state": state}]
         scheduled = {"type": "PodScheduled", "status": "True"}
-        body = {"metadata": {"uid": pod.uid}, "status": status}
-        status["conditions"] = [scheduled, *(conditions or await self._conditions(pod))]
+        conditions = [scheduled, *(conditions or await self._conditions(pod))]
+        body = {"metadata": {"uid": pod.uid}, "status": status_of(phase, state, conditions=conditions, **words)}
         await self._api.request("PATCH", f"{self.path}/{pod.name}/status", body, content_type=MERGE_PATCH)
 
     async def _conditions(self, pod: Pod) -> list[dict[str, Any]]:

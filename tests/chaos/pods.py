@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pfd_operator.contract.stage import STAGE_SPEC_ANNOTATION, StageSpec
@@ -62,14 +62,3 @@ def pod_from(body: dict[str, Any], node: str) -> Pod:
     spec = StageSpec.model_validate_json(metadata["annotations"][STAGE_SPEC_ANNOTATION])
     job = metadata["labels"]["batch.kubernetes.io/job-name"]
     return Pod(metadata["name"], metadata["uid"], job, None if index is None else int(index), spec, node)
-
-
-def terminated(pod: Pod, code: int, message: str) -> dict[str, Any]:
-    """Return the state of its container after the end."""
-    words = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}
-    return {"terminated": {**words, "startedAt": pod.started_at, "finishedAt": now()}}
-
-
-def now() -> str:
-    """Return the time as Kubernetes writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

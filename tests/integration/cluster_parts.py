@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pfd_operator.contract.digest import digest_of
@@ -22,6 +21,7 @@ from pfd_operator.contract.outcome import (
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from tests.job_specs import DISTILL_SPEC, SPEC
+from tests.pod_statuses import now, running, status_of, terminated
 from tests.unit.operator.plan.plan_answers import errors
 
 
@@ -89,25 +89,16 @@ class Kubelet:
         labels = metadata["labels"]
         text = metadata["annotations"].get("batch.kubernetes.io/job-completion-index")
         index = None if text is None else int(text)
-        start = _now()
-        running = {"name": "stage", "state": {"running": {"startedAt": start}}, **_CONTAINER}
+        start = now()
         with contextlib.suppress(ApiError):
-            await self._patch(metadata["name"], {"phase": "Running", "containerStatuses": [running]})
+            await self._patch(metadata["name"], status_of("Running", running(start)))
             if self._seconds:
                 await asyncio.sleep(self._seconds)
             stage = (int(labels["pfd.dev/iteration"]), labels["pfd.dev/stage"], int(labels["pfd.dev/attempt"]), index)
             self.ran.append(stage)
             code, result = self.results(labels, index)
-            terminated = {
-                "exitCode": code,
-                "reason": "Completed" if code == 0 else "Error",
-                "message": result.to_termination_message(),
-                "startedAt": start,
-                "finishedAt": _now(),
-            }
-            ended = {"name": "stage", "state": {"terminated": terminated}, **_CONTAINER}
-            phase = "Succeeded" if code == 0 else "Failed"
-            await self._patch(metadata["name"], {"phase": phase, "containerStatuses": [ended]})
+            ended = terminated(code, result.to_termination_message(), start)
+            await self._patch(metadata["name"], status_of("Succeeded" if code == 0 else "Failed", ended))
 
     async def _finish_deletion(self, pod: dict[str, Any]) -> None:
         with contextlib.suppress(ApiError):
@@ -118,9 +109,6 @@ class Kubelet:
     async def _patch(self, name: str, status: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{name}/status"
         await self._api.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
-
-
-_CONTAINER = {"image": "worker", "imageID": "", "ready": False, "restartCount": 0}
 
 
 def good_result(labels: Mapping[str, str], index: int | None) -> tuple[int, StageResult]:
@@ -160,10 +148,6 @@ def _outcome(stage: str, iteration: int) -> StageOutcome | None:
             check = AcceptanceCheck(name="speedup", met=True, message=message)
             return AcceptOutcome(checks=[check], speed_ups=[SpeedUp(atoms_asked=108, atoms=108, factor=9.5)])
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Cable:

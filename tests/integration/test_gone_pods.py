@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
 from tests.integration.cluster_parts import job_body
+from tests.pod_statuses import now, running, status_of
 from tests.until import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -35,14 +35,9 @@ async def test_time_of_a_deleted_pod_is_kept_with_its_job(api: KubeApi, namespac
         await Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings).reconcile(key)
         pods = f"/api/v1/namespaces/{namespace}/pods"
         (pod,) = await until(lambda: _items(api, pods))
-        started = (datetime.now(UTC) - timedelta(seconds=100)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        container = {"name": "stage", "image": "worker", "imageID": "", "ready": True, "restartCount": 0}
-        running = {
-            "phase": "Running",
-            "containerStatuses": [container | {"state": {"running": {"startedAt": started}}}],
-        }
+        status = status_of("Running", running(now(seconds_ago=100)))
         path = f"{pods}/{pod['metadata']['name']}"
-        await api.request("PATCH", f"{path}/status", {"status": running}, content_type=MERGE_PATCH)
+        await api.request("PATCH", f"{path}/status", {"status": status}, content_type=MERGE_PATCH)
         owner = Snapshot(body).as_owner
         await until(lambda: any(each.started_at for job in children.observed(owner, None).jobs for each in job.pods))
         await api.request("DELETE", path, {"gracePeriodSeconds": 0})

@@ -18,8 +18,8 @@ from tests.free_ports import free_port
 
 from . import large, scenarios
 from .control_plane import BenchControlPlane
+from .kubelet import Kubelets
 from .measured_process import MeasuredOperator
-from .nodes import Nodes
 from .report import table
 
 
@@ -48,10 +48,10 @@ async def _measure(plane: BenchControlPlane, options: argparse.Namespace) -> dic
         operator = MeasuredOperator(
             plane.operator_kubeconfig, options.port + 7, plane.state / "operator.log", tuple(options.prefix.split())
         )
-        nodes = Nodes(api, lambda name: not name.startswith(("fleet-", "floor-")))
-        bench = scenarios.Bench(plane, api, operator, nodes, options.crs)
+        kubelets = Kubelets(api, lambda name: not name.startswith(("fleet-", "floor-")))
+        bench = scenarios.Bench(plane, api, operator, kubelets, options.crs)
         bench.results["machine"] = _machine()
-        following = asyncio.create_task(nodes.run())
+        following = asyncio.create_task(kubelets.run())
         operator.start()
         try:
             for name, scenario in (

@@ -9,10 +9,11 @@ from typing import Any
 
 from pfd_operator.kube.api import MERGE_PATCH
 from pfd_operator.kube.resources import collection_path
+from tests.pod_statuses import now
 
 from . import audit
 from .control_plane import NAMESPACE
-from .nodes import PODS
+from .kubelet import PODS
 from .scenarios import CREATED_AT_A_TIME, SETTLE_SECONDS, Bench, ended
 
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -57,7 +58,7 @@ async def indexed(bench: Bench, items: int) -> None:
     if not items:
         return
     name = "indexed"
-    bench.nodes.tasks[name] = items
+    bench.kubelets.tasks[name] = items
     start, cpu, began = datetime.now(UTC), bench.operator.cpu_seconds(), time.monotonic()
     await bench.create(
         [name],
@@ -87,16 +88,15 @@ async def _copy(bench: Bench, name: str, like: dict[str, Any], job: dict[str, An
     await api.request("PATCH", f"{RESOURCES}/{name}/status", status, content_type=MERGE_PATCH)
     uid = created["metadata"]["uid"]
     kept = await api.request("POST", JOBS, _job(name, uid, job))
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     over = {
-        "startTime": now,
-        "completionTime": now,
+        "startTime": now(),
+        "completionTime": now(),
         "succeeded": 1,
         "conditions": [{"type": kind, "status": "True"} for kind in ("SuccessCriteriaMet", "Complete")],
     }
     path = f"{JOBS}/{kept['metadata']['name']}/status"
     await api.request("PATCH", path, {"status": over}, content_type=MERGE_PATCH)
-    # the nodes let it run, and end well at once
+    # the kubelets let it run, and end well at once
     await api.request("POST", PODS, _pod(kept))
 
 

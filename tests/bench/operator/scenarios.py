@@ -21,8 +21,8 @@ from tests.until import until
 from . import audit
 from .control_plane import NAMESPACE, BenchControlPlane
 from .floor import Floor, manifest
+from .kubelet import Kubelets
 from .measured_process import MeasuredOperator
-from .nodes import Nodes
 from .watcher import Watcher
 
 CREATED_AT_A_TIME = 16
@@ -42,7 +42,7 @@ class Bench:
     plane: BenchControlPlane
     api: KubeApi
     operator: MeasuredOperator
-    nodes: Nodes
+    kubelets: Kubelets
     crs: int
     results: dict[str, Any] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class Bench:
 
     async def all_run(self, seconds: float) -> None:
         """Wait until every resource of the fleet has a running pod and the operator nothing left to do."""
-        await until(lambda: self.nodes.running.keys() >= set(self.fleet), seconds, "a running pod for each resource")
+        await until(lambda: self.kubelets.running.keys() >= set(self.fleet), seconds, "a running pod for each resource")
         await self.operator.settled(self.crs, self.crs, 120)
 
     def requests_since(self, start: datetime) -> Counter[str]:
@@ -79,7 +79,7 @@ async def fill(bench: Bench) -> None:
     await bench.create(bench.fleet)
     await bench.all_run(60 + bench.crs * 0.5)
     bench.results["crs"] = bench.crs
-    bench.results["running_jobs"] = len(bench.nodes.running)
+    bench.results["running_jobs"] = len(bench.kubelets.running)
     bench.results["fill_seconds"] = round(time.monotonic() - started, 1)
 
 
@@ -115,8 +115,8 @@ async def idle(bench: Bench, samples: int) -> None:
     start = datetime.now(UTC)
     for number in range(samples):
         name = bench.fleet[number % bench.crs]
-        await bench.nodes.finish(name)
-        await until(lambda name=name: name in bench.nodes.running, 30, f"the next pod of {name}")
+        await bench.kubelets.finish(name)
+        await until(lambda name=name: name in bench.kubelets.running, 30, f"the next pod of {name}")
         await asyncio.sleep(0.5)
     await asyncio.sleep(SETTLE_SECONDS)
     found, _ = watcher.finish()
@@ -129,7 +129,7 @@ async def burst(bench: Bench, size: int) -> None:
     names = bench.fleet[-size:]
     watcher = Watcher(bench.plane.kubeconfig, bench.plane.state / "burst.json")
     start, cpu, waited = datetime.now(UTC), bench.operator.cpu_seconds(), bench.operator.waited_for_cpu_seconds()
-    await bench.nodes.finish_all(names)
+    await bench.kubelets.finish_all(names)
     await bench.all_run(300)
     await asyncio.sleep(SETTLE_SECONDS)
     found, ended = watcher.finish()
@@ -153,17 +153,17 @@ async def floor(bench: Bench, samples: int, size: int) -> None:
             await bench.api.request("POST", jobs, manifest(like, name, name, suspend=False))
 
     await asyncio.gather(*(create(name) for name in names))
-    await until(lambda: bench.nodes.running.keys() >= set(names), 300, "a running pod for each bare Job")
+    await until(lambda: bench.kubelets.running.keys() >= set(names), 300, "a running pod for each bare Job")
     await asyncio.sleep(SETTLE_SECONDS)
     bare = Floor(bench.plane.kubeconfig)
     for scenario, ending, pause in (("idle", names[:samples], 0.5), (f"burst{size}", names[samples:], 0.0)):
         watcher = Watcher(bench.plane.kubeconfig, bench.plane.state / "floor.json")
         if pause:
             for name in ending:
-                await bench.nodes.finish(name)
+                await bench.kubelets.finish(name)
                 await asyncio.sleep(pause)
         else:
-            await bench.nodes.finish_all(ending)
+            await bench.kubelets.finish_all(ending)
         await asyncio.sleep(2 * SETTLE_SECONDS)
         found, _ = watcher.finish()
         if len(found) < len(ending):
@@ -181,9 +181,9 @@ async def iterations(bench: Bench, count: int) -> None:
         budget={"maxIterations": count, "maxLabels": 10 * count + 40},
     )
     started = time.monotonic()
-    start, before = datetime.now(UTC), bench.nodes.ended
+    start, before = datetime.now(UTC), bench.kubelets.ended
     status = await ended(bench, name, 60 + count * 8)
-    stages = bench.nodes.ended - before
+    stages = bench.kubelets.ended - before
     bench.results[f"status_bytes_after_{count}_iterations"] = len(json.dumps(status, separators=(",", ":")).encode())
     bench.results["iterations_run"] = status["iteration"]
     bench.results["seconds_per_trivial_stage"] = round((time.monotonic() - started) / stages, 3)
@@ -194,7 +194,7 @@ async def iterations(bench: Bench, count: int) -> None:
 async def finished(bench: Bench, count: int) -> None:
     """Let resources go to their end and weigh what they leave in etcd."""
     names = [f"finished-{number:02d}" for number in range(count)]
-    before = bench.nodes.ended
+    before = bench.kubelets.ended
     await bench.create(
         names, convergence={"forceRMSE": 1e-6, "consecutive": 1}, budget={"maxIterations": 1, "maxLabels": 40}
     )
@@ -215,7 +215,7 @@ async def finished(bench: Bench, count: int) -> None:
     }
     bench.results["etcd_bytes_per_finished_job"] = sum(sizes.values())
     bench.results["etcd_bytes_by_kind"] = sizes
-    bench.results["stages_per_finished_job"] = (bench.nodes.ended - before) / count
+    bench.results["stages_per_finished_job"] = (bench.kubelets.ended - before) / count
 
 
 async def ended(bench: Bench, name: str, seconds: float) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from tests.integration.cluster_parts import good_result
+from tests.pod_statuses import now, running, status_of, terminated
 
 from .control_plane import NAMESPACE
 
@@ -21,7 +21,7 @@ AT_A_TIME = 64
 _SCHEDULED = {"type": "PodScheduled", "status": "True"}
 
 
-class Nodes:
+class Kubelets:
     """Plays the pods' side: waiting while containers are created, Running, then Succeeded when `finish` says so.
 
     Parameters
@@ -70,14 +70,7 @@ class Nodes:
         tasks = self.tasks.get(labels["pfd.dev/job"])
         if tasks is not None and (labels["pfd.dev/stage"], labels["pfd.dev/iteration"]) == ("select", "0"):
             result = result.model_copy(update={"outcome": SelectOutcome(tasks=tasks, labels=tasks)})
-        ended = {
-            "exitCode": 0,
-            "reason": "Completed",
-            "message": result.to_termination_message(),
-            "startedAt": pod["started_at"],
-            "finishedAt": _now(),
-        }
-        await self._write(pod, "Succeeded", {"terminated": ended})
+        await self._write(pod, "Succeeded", terminated(0, result.to_termination_message(), pod["started_at"]))
         self.ended += 1
 
     async def finish_all(self, names: list[str]) -> None:
@@ -101,12 +94,12 @@ class Nodes:
         task.add_done_callback(self._work.discard)
 
     async def _run_pod(self, name: str, pod: dict[str, Any]) -> None:
-        kept = {
+        kept: dict[str, Any] = {
             "metadata": {"name": pod["metadata"]["name"], "labels": pod["metadata"]["labels"]},
-            "started_at": _now(),
+            "started_at": now(),
         }
         await self._write(kept, "Pending", {"waiting": {"reason": "ContainerCreating"}})
-        await self._write(kept, "Running", {"running": {"startedAt": kept["started_at"]}})
+        await self._write(kept, "Running", running(kept["started_at"]))
         if self._ends_at_once(name):
             # one of many, perhaps: it is not the running pod of its resource
             await self._end(kept)
@@ -118,12 +111,7 @@ class Nodes:
             await self._api.request("DELETE", f"{PODS}/{pod}", {"gracePeriodSeconds": 0})
 
     async def _write(self, pod: dict[str, Any], phase: str, state: dict[str, Any]) -> None:
-        container = {"name": "stage", "image": "worker", "imageID": "", "ready": False, "restartCount": 0}
-        status = {"phase": phase, "conditions": [_SCHEDULED], "containerStatuses": [{**container, "state": state}]}
+        status = status_of(phase, state, conditions=[_SCHEDULED])
         path = f"{PODS}/{pod['metadata']['name']}/status"
         async with self._slots:
             await self._api.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

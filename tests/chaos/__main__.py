@@ -50,6 +50,7 @@ def main() -> int:
     plane = ControlPlane(options.port)
     try:
         plane.up()
+        plane.restart_controllers()
         run = Run(plane, options)
         asyncio.run(run.play())
         evidence = run.evidence()
@@ -98,10 +99,10 @@ class Run:
         """Set everything up and play the suite."""
         seed = self.options.seed
         async with connected(self.plane) as api, self._storage(Weather(f"{seed}/s3")) as (way_to_s3, place):
-            token = await install(api)
+            await install(api)
             network, pods = Weather(f"{seed}/network"), Weather(f"{seed}/pods")
             proxy = FaultProxy(*server_of(self.plane), network, self.book)
-            kubeconfig = kubeconfig_through(self.plane, await proxy.start(), token)
+            kubeconfig = await kubeconfig_through(api, self.plane, await proxy.start())
             self.operator = OperatorProcess(kubeconfig, self.plane.state / "operator.log")
             worker = Worker(place, self.labels, f"{seed}/worker")
             self.kubelets = Kubelets(api, NAMESPACE, worker, pods, self.book)

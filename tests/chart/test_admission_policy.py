@@ -10,7 +10,7 @@ import pytest
 
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS
-from tests.chart.chart_rendering import of_kind, render
+from tests.chart_rendering import of_kind, render
 
 OFF = ("--set", "admissionPolicy.enabled=false")
 PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pfd_operator.api.kinds import KINDS
-from tests.chart.chart_rendering import CHART, ROOT, of_kind, refusal, render
+from tests.chart_rendering import CHART, ROOT, of_kind, refusal, render
 
 
 def test_crds_are_those_of_the_repository_and_are_kept() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pfd_operator.api.job import GROUP
 from pfd_operator.api.kinds import KINDS
-from tests.chart.chart_rendering import of_kind, refusal, render
+from tests.chart_rendering import of_kind, refusal, render
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 BOTH = ("--set", "limits.gpuHours=48", "--set", "limits.maxLabels=2000000")

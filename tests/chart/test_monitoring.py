@@ -16,7 +16,7 @@ from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.operator import Operator
 from pfd_operator.runtime.settings import RuntimeSettings
 from pfd_operator.runtime.work import Outcome
-from tests.chart.chart_rendering import ROOT, of_kind, refusal, render
+from tests.chart_rendering import ROOT, of_kind, refusal, render
 
 ALL = "monitoring.serviceMonitor.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true"
 TARGET_LABELS = {"job", "namespace", "instance", "pod", "service"}

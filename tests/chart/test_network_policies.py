@@ -8,7 +8,7 @@ import pytest
 
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.render.labels import KIND_LABEL, STAGE_LABEL
-from tests.chart.chart_rendering import of_kind, refusal, render
+from tests.chart_rendering import of_kind, refusal, render
 
 ON = ("--set", "networkPolicies.enabled=true")
 STAGE_PODS = {"matchExpressions": [{"key": label, "operator": "Exists"} for label in (KIND_LABEL, STAGE_LABEL)]}

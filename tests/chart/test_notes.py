@@ -10,7 +10,7 @@ import yaml
 
 from pfd_operator.api.kinds import KINDS
 from pfd_operator.contract.location import S3Location
-from tests.chart.chart_rendering import CHART, notes, of_kind, render
+from tests.chart_rendering import CHART, notes, of_kind, render
 
 EVERYTHING = (
     "s3.enabled=true,s3.secretNamespaces={lab},s3.persistence.enabled=false,namespaces={lab},crds.enabled=false,"

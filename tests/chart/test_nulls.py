@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.chart_rendering import CHART, helm_template
+from tests.chart_rendering import CHART, helm_template
 
 EVERYTHING = (
     "crds.enabled=false,s3.enabled=true,networkPolicies.enabled=true,networkPolicies.jobNamespaces={lab},admissionPolicy.enabled=true,"

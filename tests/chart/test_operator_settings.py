@@ -15,7 +15,7 @@ from pfd_operator.api.stage_pods import StageDefaults, StagePods
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.settings import PREFIX, RuntimeSettings, SettingsError, settings_from
-from tests.chart.chart_rendering import ROOT, notes, of_kind, refusal, render
+from tests.chart_rendering import ROOT, notes, of_kind, refusal, render
 
 GIVEN = {
     "namespaces": "{lab,group}",

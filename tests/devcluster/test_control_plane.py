@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.control_plane import devcluster
 from tests.free_ports import free_port
 
-REPO = Path(__file__).resolve().parents[2]
 COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"]
 
 pytestmark = pytest.mark.timeout(1800)
@@ -67,8 +67,7 @@ class ControlPlane:
 
 @pytest.fixture(scope="module")
 def program() -> str:
-    built = subprocess.run([REPO / "hack/devcluster/build.sh"], capture_output=True, text=True, check=True)
-    return built.stdout.strip()
+    return devcluster()
 
 
 @pytest.fixture

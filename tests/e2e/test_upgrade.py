@@ -13,14 +13,15 @@ from typing import Any
 import drive
 import pytest
 
+from tests.cache import PROGRAMS
+
 NAMESPACE, RELEASE = "pfd-e2e", "pfd-operator"
 ROOT = Path(__file__).resolve().parents[2]
 SOCKET = os.environ.get("CONTAINERD_SOCKET", "/run/pfd-devcluster/containerd.sock")
-HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "helm"
 
 
 def _helm(*arguments: str) -> str:
-    command = [str(HELM), *arguments, "--namespace", drive.SYSTEM_NAMESPACE]
+    command = [str(PROGRAMS / "helm"), *arguments, "--namespace", drive.SYSTEM_NAMESPACE]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -8,37 +8,28 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.api import KubeApi
+from tests.control_plane import ControlPlane, define_kinds
 from tests.free_ports import free_port
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def kubeconfig() -> Iterator[Path]:
     given = os.environ.get("PFD_INTEGRATION_KUBECONFIG")
     if given:
         yield Path(given)
         return
-    state = tmp_path_factory.mktemp("control-plane")
-    binary = subprocess.run(
-        [str(ROOT / "hack/devcluster/build.sh")], check=True, capture_output=True, text=True
-    ).stdout.split()[-1]
-    arguments = ["--control-plane-only", "--state", str(state)]
-    up = [binary, "up", *arguments, "--audit", "--port", str(free_port(in_a_row=7))]
+    plane = ControlPlane(free_port(in_a_row=7))
     try:
-        subprocess.run(up, check=True, timeout=180)
-        yield state / "kubeconfig"
+        plane.up()
+        yield plane.kubeconfig
     finally:
-        subprocess.run([binary, "down", *arguments], check=True, timeout=60)
+        plane.down()
 
 
 @pytest.fixture
@@ -55,7 +46,7 @@ def _definitions(kubeconfig: Path) -> None:
 
     async def install() -> None:
         client = await KubeApi.connect(kubeconfig)
-        await _install_definitions(client)
+        await define_kinds(client)
         await client.close()
 
     asyncio.run(install())
@@ -74,25 +65,3 @@ async def namespace(api: KubeApi) -> AsyncIterator[str]:
     await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
     await api.request("DELETE", f"/api/v1/namespaces/{name}")
-
-
-async def _install_definitions(api: KubeApi) -> None:
-    collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for path in sorted((ROOT / "crds").glob("*.yaml")):
-        definition: dict[str, Any] = yaml.safe_load(path.read_text())
-        name = definition["metadata"]["name"]
-        try:
-            await api.request("POST", collection, definition)
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
-            # a cluster that was given may have an older one
-            await api.request("PATCH", f"{collection}/{name}", definition, content_type=MERGE_PATCH)
-        for _ in range(100):
-            status = (await api.request("GET", f"{collection}/{name}")).get("status") or {}
-            conditions = status.get("conditions") or []
-            if any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
-                break
-            await asyncio.sleep(0.05)
-        else:
-            raise AssertionError(f"{name} is not served: {conditions}")

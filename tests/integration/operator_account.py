@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pfd_operator.kube.api import ApiError, KubeApi
+from tests.control_plane import account_kubeconfig
 from tests.integration.policies import POLICY_COLLECTIONS
 
 SYSTEM_NAMESPACE, ACCOUNT = "pfd-system", "pfd"
@@ -41,13 +40,7 @@ async def account_of(
                 # one that is there is somebody else's, on a cluster that was given: it is not changed
                 await api.request("POST", place, document)
                 made.append(f"{place}/{document['metadata']['name']}")
-        tokens = f"{_COLLECTIONS['ServiceAccount'].format(SYSTEM_NAMESPACE)}/{ACCOUNT}/token"
-        token = (await api.request("POST", tokens, {"spec": {"expirationSeconds": 3600}}))["status"]["token"]
-        config = yaml.safe_load(kubeconfig.read_text())
-        config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
-        path = folder / "kubeconfig"
-        path.write_text(yaml.safe_dump(config))
-        yield path
+        yield await account_kubeconfig(api, kubeconfig, f"{SYSTEM_NAMESPACE}/{ACCOUNT}", folder / "kubeconfig")
     finally:
         for there in reversed(made):
             await api.request("DELETE", there)

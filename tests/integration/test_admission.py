@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pfd_operator.kube.api import ApiError, KubeApi
-from tests.chart.chart_rendering import ROOT, render
+from tests.chart_rendering import ROOT, render
 from tests.integration.operator_account import ADMISSION, USER, account_of
 from tests.until import until
 

@@ -12,7 +12,7 @@ import yaml
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.chart.chart_rendering import ROOT
+from tests.chart_rendering import ROOT
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
 

@@ -32,6 +32,7 @@ def main() -> None:
         if options.keep_logs:
             ending.callback(_keep, plane.state / "operator.log", options.output.with_suffix(".log"))
         plane.up()
+        plane.restart_controllers()
         results = asyncio.run(_measure(plane, options))
     sys.stdout.write(table(results, options.burst, options.iterations) + f"\n\nwritten to {options.output}\n")
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
-from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.resources import collection_path
-from tests.control_plane import ROOT, ControlPlane
+from pfd_operator.kube.api import KubeApi
+from tests.control_plane import ControlPlane, account_kubeconfig, define_kinds
 
 NAMESPACE = "bench"
 SERVICE_ACCOUNT = "pfd-operator"
@@ -32,9 +28,7 @@ class BenchControlPlane(ControlPlane):
 
         The rights of that user are an administrator's: what they cost to check does not depend on how many there are.
         """
-        for path in sorted((ROOT / "crds").glob("*.yaml")):
-            definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            await api.request("POST", definitions, yaml.safe_load(path.read_text()))
+        await define_kinds(api)
         await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         account = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": SERVICE_ACCOUNT}
         accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
@@ -45,13 +39,7 @@ class BenchControlPlane(ControlPlane):
             "subjects": [account],
         }
         await api.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
-        answer = await api.request(
-            "POST", f"{accounts}/{SERVICE_ACCOUNT}/token", {"spec": {"expirationSeconds": 6 * 3600}}
-        )
-        config = yaml.safe_load(self.kubeconfig.read_text())
-        config["users"] = [{"name": config["users"][0]["name"], "user": {"token": answer["status"]["token"]}}]
-        self.operator_kubeconfig.write_text(yaml.safe_dump(config))
-        await self._served(api)
+        await account_kubeconfig(api, self.kubeconfig, f"{NAMESPACE}/{SERVICE_ACCOUNT}", self.operator_kubeconfig)
 
     async def etcd_sizes(self, prefix: str) -> dict[str, int]:
         """Return the size in bytes of every key with its value in etcd, of the keys that start with `prefix`."""
@@ -61,14 +49,6 @@ class BenchControlPlane(ControlPlane):
             answer: dict[str, Any] = await response.json()
         pairs = [(base64.b64decode(item["key"]), base64.b64decode(item["value"])) for item in answer.get("kvs", ())]
         return {key.decode(): len(key) + len(value) for key, value in pairs}
-
-    async def _served(self, api: KubeApi) -> None:
-        async with asyncio.timeout(30):
-            while True:
-                with contextlib.suppress(ApiError):
-                    await api.request("GET", collection_path("FineTuneJob", NAMESPACE))
-                    return
-                await asyncio.sleep(0.1)
 
 
 def _base64(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cache import PROGRAMS
+
+ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts/pfd-operator"
-HELM = Path(os.environ.get("PFD_CACHE", Path.home() / ".cache" / "pfd-operator")) / "bin" / "helm"
+HELM = PROGRAMS / "helm"
 
 IMAGES = ",".join(f"images.{name}=registry.test/pfd/{name}:1" for name in ("operator", "worker", "s3"))
 

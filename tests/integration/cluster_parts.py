@@ -43,6 +43,9 @@ def job_body(name: str, labels: Mapping[str, str] | None = None, **changes: Any)
     }
 
 
+BODIES = {"FineTuneJob": job_body, "DistillJob": distill_body}
+
+
 class Kubelet:
     """Runs pods as a kubelet would seem to: Running, then Succeeded or Failed with a termination message."""
 

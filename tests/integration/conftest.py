@@ -14,6 +14,12 @@ from pathlib import Path
 import pytest
 
 from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.children import Children
+from pfd_operator.kube.events import EventRecorder
+from pfd_operator.kube.store import ResourceStore
+from pfd_operator.plan.types import Settings
+from pfd_operator.runtime.progress import ProgressBoard
+from pfd_operator.runtime.reconcile import Reconciler
 from tests.control_plane import ControlPlane, define_kinds
 from tests.free_ports import free_port
 
@@ -65,3 +71,12 @@ async def namespace(api: KubeApi) -> AsyncIterator[str]:
     await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
     await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def reconciler(api: KubeApi, namespace: str) -> Reconciler:
+    """With caches that nobody fills unasked."""
+    store = ResourceStore()
+    children = Children(api, store, lambda key, seconds: None, (namespace,))
+    settings = Settings(worker_image="worker", engine_images={})
+    return Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)

@@ -81,7 +81,5 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, Any]:
     return {item["type"]: item for item in status["conditions"]}
 
 
-async def create(api: KubeApi, namespace: str, **changes: Any) -> Snapshot:
-    return Snapshot(
-        await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon", **changes))
-    )
+async def create(api: KubeApi, namespace: str, name: str = "silicon", **changes: Any) -> Snapshot:
+    return Snapshot(await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, **changes)))

@@ -7,14 +7,10 @@ import pytest
 from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.api import KubeApi
-from pfd_operator.kube.children import Children
-from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Key, Snapshot, collection_path, write_status
-from pfd_operator.kube.store import ResourceStore
-from pfd_operator.plan.types import Settings
-from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
-from tests.integration.cluster_parts import Kubelet, job_body
+from tests.integration.cluster_parts import Kubelet
+from tests.integration.one_operator import create
 from tests.until import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -23,13 +19,10 @@ pytestmark = pytest.mark.timeout(60)
 class Blind:
     """An operator whose caches of Jobs and pods stay empty."""
 
-    def __init__(self, api: KubeApi, namespace: str) -> None:
-        self._api = api
+    def __init__(self, reconciler: Reconciler, namespace: str) -> None:
+        self._api = reconciler.api
         self._path = f"{collection_path('FineTuneJob', namespace)}/silicon"
-        store = ResourceStore()
-        children = Children(api, store, lambda key, seconds: None, (namespace,))
-        settings = Settings(worker_image="worker", engine_images={})
-        self._reconciler = Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
+        self._reconciler = reconciler
 
     async def status(self) -> JobStatus:
         """Return the status as it is."""
@@ -48,9 +41,11 @@ class Blind:
         return await self.status()
 
 
-async def test_a_job_that_no_cache_shows_is_not_lost_while_it_lives(api: KubeApi, namespace: str) -> None:
-    await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon"))
-    blind = Blind(api, namespace)
+async def test_a_job_that_no_cache_shows_is_not_lost_while_it_lives(
+    api: KubeApi, namespace: str, reconciler: Reconciler
+) -> None:
+    await create(api, namespace)
+    blind = Blind(reconciler, namespace)
     begun = (await blind.reconcile()).active
     assert begun is not None
     status = await blind.reconcile(state=ActiveState.CREATED)
@@ -59,9 +54,9 @@ async def test_a_job_that_no_cache_shows_is_not_lost_while_it_lives(api: KubeApi
     assert [item["metadata"]["name"] for item in await _jobs(api, namespace)] == [begun.job_name]
 
 
-async def test_a_result_that_no_cache_shows_is_taken(api: KubeApi, namespace: str) -> None:
-    await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon"))
-    blind, node = Blind(api, namespace), Kubelet(api, namespace)
+async def test_a_result_that_no_cache_shows_is_taken(api: KubeApi, namespace: str, reconciler: Reconciler) -> None:
+    await create(api, namespace)
+    blind, node = Blind(reconciler, namespace), Kubelet(api, namespace)
     await blind.reconcile()
     (pod,) = await until(lambda: _pods(api, namespace))
     await node.run_pod(pod)

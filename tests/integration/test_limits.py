@@ -7,25 +7,14 @@ from typing import Any
 
 import pytest
 
-from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.chart_rendering import render
-from tests.integration.cluster_parts import distill_body, job_body
+from tests.integration.asking import said_to, said_to_job
+from tests.integration.cluster_parts import job_body
 from tests.integration.policies import in_force
 
 WITHIN = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 8}
-
-
-async def said_of(api: KubeApi, namespace: str, kind: str, budget: dict[str, Any]) -> str:
-    """Return why a job with this budget is refused; nothing if it is not. None is made."""
-    make = distill_body if kind == "DistillJob" else job_body
-    try:
-        path = f"{collection_path(kind, namespace)}?dryRun=All"
-        await api.request("POST", path, make("tried", budget=budget))
-    except ApiError as error:
-        assert error.status == 403, error
-        return error.message
-    return ""
 
 
 @pytest.fixture
@@ -37,7 +26,7 @@ async def limited(api: KubeApi, namespace: str) -> AsyncIterator[str]:
     documents = [each for each in render(*limits) if each["metadata"]["name"].endswith("-limits")]
 
     async def holds() -> bool:
-        return bool(await said_of(api, namespace, "FineTuneJob", {"maxLabels": 40}))
+        return bool(await said_to_job(api, namespace, "FineTuneJob", 403, budget={"maxLabels": 40}))
 
     async with in_force(api, documents, holds):
         yield namespace
@@ -56,10 +45,10 @@ async def test_what_one_job_may_ask_for(api: KubeApi, limited: str, kind: str) -
     ]
     for changes, words in cases:
         budget = {name: value for name, value in (WITHIN | changes).items() if value is not None}
-        said = await said_of(api, limited, kind, budget)
+        said = await said_to_job(api, limited, kind, 403, budget=budget)
         assert words in said and bool(words) == bool(said), (changes, said)
     # of FineTuneJobs the default of 300 is too much
-    said = await said_of(api, limited, kind, {"gpuHours": 1})
+    said = await said_to_job(api, limited, kind, 403, budget={"gpuHours": 1})
     assert bool(said) == (kind == "FineTuneJob")
 
 
@@ -67,12 +56,7 @@ async def test_jobs_of_before_may_be_stopped_and_given_less(api: KubeApi, limite
     collection = collection_path("FineTuneJob", limited)
 
     async def change(name: str, spec: dict[str, Any]) -> str:
-        try:
-            await api.request("PATCH", f"{collection}/{name}", {"spec": spec}, content_type=MERGE_PATCH)
-        except ApiError as error:
-            assert error.status == 403, error
-            return error.message
-        return ""
+        return await said_to(api, "PATCH", f"{collection}/{name}", {"spec": spec}, 403)
 
     for name in ("unlimited", "large"):
         assert await change(name, {"suspend": True}) == ""

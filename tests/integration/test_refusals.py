@@ -8,26 +8,10 @@ import pytest
 
 from pfd_operator.api.conditions import ConditionType
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.children import Children
-from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.resources import Snapshot, collection_path
-from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.conditions import find_condition
-from pfd_operator.plan.types import Settings
-from pfd_operator.runtime.progress import ProgressBoard
 from pfd_operator.runtime.reconcile import Reconciler
-from tests.integration.cluster_parts import job_body
-
-
-def reconciler_for(api: KubeApi, namespace: str) -> Reconciler:
-    store = ResourceStore()
-    children = Children(api, store, lambda key, seconds: None, (namespace,))
-    settings = Settings(worker_image="worker", engine_images={})
-    return Reconciler(api, store, children, ProgressBoard(), EventRecorder(api, "test"), settings)
-
-
-async def create(api: KubeApi, namespace: str, **changes: Any) -> dict[str, Any]:
-    return await api.request("POST", collection_path("FineTuneJob", namespace), job_body("silicon", **changes))
+from tests.integration.one_operator import create
 
 
 async def read(api: KubeApi, namespace: str) -> Snapshot:
@@ -38,9 +22,8 @@ async def jobs(api: KubeApi, namespace: str) -> list[Any]:
     return list((await api.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs"))["items"])
 
 
-async def test_a_field_of_a_newer_schema_is_named(api: KubeApi, namespace: str) -> None:
-    reconciler = reconciler_for(api, namespace)
-    body = await create(api, namespace)
+async def test_a_field_of_a_newer_schema_is_named(api: KubeApi, namespace: str, reconciler: Reconciler) -> None:
+    body = (await create(api, namespace)).body
     # as after a downgrade of the operator below its CustomResourceDefinition
     body["spec"]["exploration"]["stages"][0]["thermostat"] = "Langevin"
     key = reconciler.store.keep(body)
@@ -52,11 +35,10 @@ async def test_a_field_of_a_newer_schema_is_named(api: KubeApi, namespace: str) 
 
 
 async def test_settings_too_large_for_a_job_are_refused_before_anything_is_intended(
-    api: KubeApi, namespace: str
+    api: KubeApi, namespace: str, reconciler: Reconciler
 ) -> None:
-    reconciler = reconciler_for(api, namespace)
     template = {"loss": {f"key{number}": "x" * 100 for number in range(200)}}
-    key = reconciler.store.keep(await create(api, namespace, training={"template": template}))
+    key = reconciler.store.keep((await create(api, namespace, training={"template": template})).body)
     await reconciler.reconcile(key)
     status = (await read(api, namespace)).status()
     assert {item.reason for item in status.conditions} == {"SpecInvalid"}
@@ -68,11 +50,12 @@ async def test_settings_too_large_for_a_job_are_refused_before_anything_is_inten
     assert (await read(api, namespace)).version == version, "the same refusal was written twice"
 
 
-async def test_a_mistyped_affinity_is_named_and_places_no_pod(api: KubeApi, namespace: str) -> None:
+async def test_a_mistyped_affinity_is_named_and_places_no_pod(
+    api: KubeApi, namespace: str, reconciler: Reconciler
+) -> None:
     """Without it pods would run on any node: what the server does not know must not be dropped silently."""
-    reconciler = reconciler_for(api, namespace)
     affinity = {"nodeAfinity": {}}
-    key = reconciler.store.keep(await create(api, namespace, pods={"prepare": {"affinity": affinity}}))
+    key = reconciler.store.keep((await create(api, namespace, pods={"prepare": {"affinity": affinity}})).body)
     for _ in range(2):
         with pytest.raises(ApiError) as refused:
             await reconciler.reconcile(key)

@@ -13,7 +13,8 @@ import yaml
 
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import distill_body, job_body
+from tests.integration.asking import said_to
+from tests.integration.cluster_parts import BODIES, job_body
 from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes, inlined, system
 from tests.merged import merged
 from tests.teachers import NO_BRANCH, ONE, TEACHERS
@@ -21,7 +22,6 @@ from tests.until import until
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-MAKERS = {"FineTuneJob": job_body, "DistillJob": distill_body}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def test_every_rule_has_examples() -> None:
 
 async def create(api: KubeApi, kind: str, changes: Changes) -> None:
     """Ask whether it would be created."""
-    body = MAKERS[kind]("tried")
+    body = BODIES[kind]("tried")
     body["spec"] = merged(copy.deepcopy(body["spec"]), changes)
     await api.request("POST", f"{collection_path(kind, 'default')}?dryRun=All", body)
 
@@ -101,16 +101,11 @@ async def test_who_teaches(api: KubeApi, given: Changes, broken: list[str]) -> N
 async def test_a_job_that_has_started_stays_what_it_is(api: KubeApi, namespace: str, kind: str) -> None:
     collection = collection_path(kind, namespace)
     path = f"{collection}/started"
-    await api.request("POST", collection, MAKERS[kind]("started"))
+    await api.request("POST", collection, BODIES[kind]("started"))
 
     async def try_to_change(spec: Changes) -> str:
         """Return what the server says to it."""
-        try:
-            await api.request("PATCH", f"{path}?dryRun=All", {"spec": spec}, content_type=MERGE_PATCH)
-        except ApiError as error:
-            assert (error.status, error.reason) == (422, "Invalid")
-            return error.message
-        return ""
+        return await said_to(api, "PATCH", f"{path}?dryRun=All", {"spec": spec}, 422)
 
     restart = {"fromIteration": 1, "id": "again"}
     for field, change in FROZEN[kind].items():
@@ -140,7 +135,7 @@ async def test_a_job_that_has_started_stays_what_it_is(api: KubeApi, namespace: 
 async def test_what_no_output_depends_on_may_change_while_a_job_runs(api: KubeApi, namespace: str, kind: str) -> None:
     collection = collection_path(kind, namespace)
     path = f"{collection}/started"
-    await api.request("POST", collection, MAKERS[kind]("started"))
+    await api.request("POST", collection, BODIES[kind]("started"))
     status = {"status": {"phase": "Running", "specDigest": "ab" * 32}}
     await api.request("PATCH", f"{path}/status", status, content_type=MERGE_PATCH)
     for change in FREE[kind]:
@@ -170,18 +165,11 @@ async def test_a_job_with_more_inline_than_is_let_in_now_can_be_stopped(
     body = job_body("former") | {"kind": "FormerJob"}
     body["spec"] = merged(body["spec"], inlined(5))
 
-    async def said_to(method: str, path: str, content: Any, **how: Any) -> str:
-        try:
-            await api.request(method, path, content, **how)
-        except ApiError as error:
-            return error.message
-        return ""
-
     async def made() -> bool:
-        return await said_to("POST", collection, body) == ""
+        return await said_to(api, "POST", collection, body) == ""
 
     async def refused() -> bool:
-        return "structures.inline" in await said_to("POST", f"{collection}?dryRun=All", body | other)
+        return "structures.inline" in await said_to(api, "POST", f"{collection}?dryRun=All", body | other)
 
     other = {"metadata": {"name": "other"}}
     await until(made, what="the former definition")
@@ -189,7 +177,7 @@ async def test_a_job_with_more_inline_than_is_let_in_now_can_be_stopped(
     await until(refused, what="the new definition")
 
     async def patched(spec: Changes) -> str:
-        return await said_to("PATCH", f"{collection}/former", {"spec": spec}, content_type=MERGE_PATCH)
+        return await said_to(api, "PATCH", f"{collection}/former", {"spec": spec})
 
     assert "structures.inline" in await patched(inlined(6))
     assert await patched({"stop": "Now", "budget": {"maxLabels": 400}}) == ""

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from pfd_operator.api.kinds import KINDS
-from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
+from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
+from tests.integration.asking import said_to
 from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
 
@@ -42,12 +43,7 @@ async def test_it_lets_jobs_be_suspended_and_nothing_else(api: KubeApi, namespac
     documents = shown("system:masters")
 
     async def refused(metadata: dict[str, Any] | None = None, **spec: Any) -> str:
-        change = {"metadata": metadata or {}, "spec": spec}
-        try:
-            await api.request("PATCH", f"{path}?dryRun=All", change, content_type=MERGE_PATCH)
-        except ApiError as error:
-            return error.message
-        return ""
+        return await said_to(api, "PATCH", f"{path}?dryRun=All", {"metadata": metadata or {}, "spec": spec})
 
     async def holds() -> bool:
         return "spec.suspend and spec.stop only" in await refused(seed=7)

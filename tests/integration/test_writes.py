@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from pfd_operator.api.conditions import Phase
@@ -12,18 +10,14 @@ from pfd_operator.kube.apply import NameTaken, apply, create, delete_job
 from pfd_operator.kube.events import EventRecorder
 from pfd_operator.kube.gone import Sweep
 from pfd_operator.kube.lease import Lease
-from pfd_operator.kube.resources import Key, Snapshot, collection_path, resource_path, write_status
+from pfd_operator.kube.resources import Key, collection_path, resource_path, write_status
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Decision, DeleteJob, Event, Settings
 from pfd_operator.render import config_map_manifest
-from tests.integration.cluster_parts import job_body
+from tests.integration.one_operator import create as make
 from tests.until import until
 
 SETTINGS = Settings(worker_image="worker", engine_images={})
-
-
-async def make(api: KubeApi, namespace: str, name: str = "silicon", **changes: Any) -> Snapshot:
-    return Snapshot(await api.request("POST", collection_path("FineTuneJob", namespace), job_body(name, **changes)))
 
 
 async def _create_job(api: KubeApi, namespace: str, name: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""Specs of a small FineTuneJob and of a DistillJob that it teaches."""
+"""A small FineTuneJob and a DistillJob that it teaches: their specs, and bodies of such resources."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 SPEC: dict[str, Any] = {
@@ -26,3 +27,24 @@ DISTILL_SPEC: dict[str, Any] = {
     "budget": {"maxIterations": 4, "maxLabels": 40},
     "artifacts": SPEC["artifacts"],
 }
+
+
+def distill_body(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "pfd.dev/v1alpha1",
+        "kind": "DistillJob",
+        "metadata": {"name": name},
+        "spec": DISTILL_SPEC | changes,
+    }
+
+
+def job_body(name: str, labels: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "pfd.dev/v1alpha1",
+        "kind": "FineTuneJob",
+        "metadata": {"name": name, "labels": dict(labels or {})},
+        "spec": SPEC | changes,
+    }
+
+
+BODIES = {"FineTuneJob": job_body, "DistillJob": distill_body}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfd_operator.contract.stage import StageKind
-from tests.integration.cluster_parts import distill_body, job_body
+from tests.job_specs import distill_body, job_body
 
 from .judge import Expected
 from .pods import GRACE_SECONDS

@@ -7,7 +7,7 @@ from typing import Any
 
 from pfd_operator.kube.api import JSON, MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import BODIES
+from tests.job_specs import BODIES
 
 
 async def said_to(api: KubeApi, method: str, path: str, body: Mapping[str, Any], status: int | None = None) -> str:

@@ -14,7 +14,8 @@ from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.handlers import run
 from pfd_operator.runtime.settings import RuntimeSettings
 from tests.free_ports import free_port
-from tests.integration.cluster_parts import Kubelet, job_body
+from tests.integration.kubelet import Kubelet
+from tests.job_specs import job_body
 from tests.until import until
 
 PROGRESS_PORT = free_port(in_a_row=2)

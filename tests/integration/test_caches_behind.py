@@ -9,7 +9,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, collection_path, write_status
 from pfd_operator.runtime.reconcile import Reconciler
-from tests.integration.cluster_parts import Kubelet
+from tests.integration.kubelet import Kubelet
 from tests.integration.one_operator import create
 from tests.until import until
 

@@ -12,8 +12,8 @@ from pfd_operator.kube.kept import UNFIT
 from pfd_operator.kube.resources import collection_path
 from pfd_operator.runtime.connection import connection
 from pfd_operator.runtime.handlers import _same_connection
-from tests.integration.cluster_parts import job_body
 from tests.integration.one_operator import conditions_of, create, kubelet, operator, status_of, until_phase
+from tests.job_specs import job_body
 from tests.until import until
 
 pytestmark = pytest.mark.timeout(180)

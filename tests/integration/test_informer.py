@@ -16,7 +16,8 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.informer import Informer, Watched
 from pfd_operator.kube.owner import Owner
 from pfd_operator.kube.resources import collection_path
-from tests.integration.cluster_parts import Cable, job_body
+from tests.integration.cable import Cable
+from tests.job_specs import job_body
 from tests.until import until
 
 

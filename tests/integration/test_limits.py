@@ -11,8 +11,8 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.chart_rendering import render
 from tests.integration.asking import said_to, said_to_job
-from tests.integration.cluster_parts import job_body
 from tests.integration.policies import in_force
+from tests.job_specs import job_body
 
 WITHIN = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 8}
 

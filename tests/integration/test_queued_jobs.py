@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pfd_operator.kube.api import MERGE_PATCH, KubeApi
-from tests.integration.cluster_parts import Kubelet
+from tests.integration.kubelet import Kubelet
 from tests.integration.one_operator import conditions_of, create, kubelet, operator, status_of
 from tests.until import until
 

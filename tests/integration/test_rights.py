@@ -15,9 +15,9 @@ from pfd_operator.kube.api import MERGE_PATCH, KubeApi
 from pfd_operator.kube.resources import collection_path
 from pfd_operator.runtime.handlers import run
 from tests.chart_rendering import render
-from tests.integration.cluster_parts import distill_body
 from tests.integration.one_operator import conditions_of, create, kubelet, settings_for, status_of
 from tests.integration.operator_account import ACCOUNT, ADMISSION, SYSTEM_NAMESPACE, USER, account_of
+from tests.job_specs import distill_body
 from tests.until import until
 
 pytestmark = pytest.mark.timeout(180)

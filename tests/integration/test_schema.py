@@ -14,8 +14,8 @@ import yaml
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.asking import said_to
-from tests.integration.cluster_parts import BODIES, job_body
 from tests.integration.schema_cases import CASES, FREE, FROZEN, WITH_RESTART, Case, Changes, inlined, system
+from tests.job_specs import BODIES, job_body
 from tests.merged import merged
 from tests.teachers import NO_BRANCH, ONE, TEACHERS
 from tests.until import until

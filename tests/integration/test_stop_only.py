@@ -14,8 +14,8 @@ from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.integration.asking import said_to
-from tests.integration.cluster_parts import distill_body, job_body
 from tests.integration.policies import in_force
+from tests.job_specs import distill_body, job_body
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 FREE = {"suspend", "stop"}

@@ -10,8 +10,8 @@ from typing import Any
 
 from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.kube.api import MERGE_PATCH, ApiError, KubeApi
-from tests.integration.cluster_parts import good_result
 from tests.pod_statuses import now, running, status_of, terminated
+from tests.stage_results import good_result
 
 from .control_plane import NAMESPACE
 

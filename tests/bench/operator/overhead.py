@@ -19,7 +19,7 @@ from typing import Any
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.resources import collection_path
 from tests.control_plane import ROOT
-from tests.integration.cluster_parts import job_body
+from tests.job_specs import job_body
 
 from .seen import Seen
 

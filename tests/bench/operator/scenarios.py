@@ -15,7 +15,7 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.gone import AFTER_SECONDS
 from pfd_operator.kube.resources import collection_path
 from pfd_operator.kube.urgency import LATER_SECONDS
-from tests.integration.cluster_parts import job_body
+from tests.job_specs import job_body
 from tests.until import until
 
 from . import audit

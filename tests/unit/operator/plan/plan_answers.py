@@ -6,18 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from pfd_operator.contract.outcome import (
-    AcceptanceCheck,
-    AcceptOutcome,
     ErrorMetrics,
     ExplorationCounts,
     ExploreOutcome,
     LabelOutcome,
     PrepareOutcome,
     SelectOutcome,
-    SpeedUp,
     StageOutcome,
     StratumError,
-    TrainingErrors,
     TrainingStrata,
     TrainOutcome,
     WorstStrata,
@@ -25,29 +21,10 @@ from pfd_operator.contract.outcome import (
 from pfd_operator.contract.result import LabelCounts, StageResult
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import SelectParams, StageKind, StageSpec
+from tests.stage_results import labels_after, training, verdict
 
 Answer = Callable[..., StageResult]
 EXPORTED = "s3://pfd/light/stages/accept/model.pth"
-
-
-def errors(force: float) -> ErrorMetrics:
-    return ErrorMetrics(
-        frames=4,
-        force_rmse=force,
-        force_rmse_low=force * 0.9,
-        force_rmse_high=force * 1.1,
-        energy_rmse_per_atom=0.001,
-        virial_rmse_per_atom=0.01,
-    )
-
-
-def force_error(iteration: int) -> float:
-    """0.2, 0.067, 0.04, …: within 0.08 from iteration 1 on."""
-    return 0.2 / (1 + 2 * iteration)
-
-
-def labels_after(iteration: int) -> int:
-    return 6 + 3 * iteration
 
 
 def good_result(spec: StageSpec, reused: bool = False) -> StageResult:
@@ -87,29 +64,6 @@ def good_outcome(spec: StageSpec) -> StageOutcome:
             return training(spec.iteration)
         case StageKind.ACCEPT:
             return verdict()
-
-
-def training(iteration: int) -> TrainOutcome:
-    """A training whose frames never become more: nothing is extrapolated from them."""
-    error = errors(force_error(iteration))
-    first, later = {"pretrained": errors(0.5), "shifted": errors(0.4)}, {"prequential": error}
-    return TrainOutcome(
-        training_frames=2,
-        holdout_strata_count=2,
-        errors=TrainingErrors(holdout=error, best=error, **(later if iteration else first)),
-        best_iteration=iteration,
-    )
-
-
-def verdict(met: bool = True) -> AcceptOutcome:
-    """On a student that is right, and fast enough or not."""
-    return AcceptOutcome(
-        checks=[
-            AcceptanceCheck(name="forceRMSE", met=True, message="0.04 eV/Å, within 0.08"),
-            AcceptanceCheck(name="speedup", met=met, message="9.5× at 108 atoms, at least 6 are asked for"),
-        ],
-        speed_ups=[SpeedUp(atoms_asked=108, atoms=108, factor=9.5)],
-    )
 
 
 def with_found(result: StageResult, **changes: Any) -> StageResult:

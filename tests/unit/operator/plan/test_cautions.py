@@ -12,7 +12,8 @@ from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import StageKind, StageSpec
-from tests.unit.operator.plan.plan_answers import Answer, errors, good_result, with_errors, with_found
+from tests.stage_results import errors
+from tests.unit.operator.plan.plan_answers import Answer, good_result, with_errors, with_found
 from tests.unit.operator.plan.plan_samples import Run, condition, distill_resource, resource, succeeded
 
 CHECKED = {"engine": {"xtb": {}}, "framesPerPod": 2, "noiseCheck": {"frames": 2, "settings": {"accuracy": 0.01}}}

@@ -14,7 +14,8 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import LabelParams, SelectParams, StageKind, StageSpec
 from pfd_operator.kube.resources import in_words
 from pfd_operator.plan.spec_digest import spec_digest
-from tests.unit.operator.plan.plan_answers import errors, good_result, with_errors
+from tests.stage_results import errors
+from tests.unit.operator.plan.plan_answers import good_result, with_errors
 from tests.unit.operator.plan.plan_samples import NEVER, Run, condition, created, resource
 
 ABINIT = {"cutoffEv": 250, "kSpacing": 0.8, "pseudopotentials": {"Si": "Si.psp8"}}

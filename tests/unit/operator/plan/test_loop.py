@@ -16,7 +16,8 @@ from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectPara
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
 from pfd_operator.plan.spec_digest import spec_digest
 from pfd_operator.plan.types import CreateConfigMap, CreateJob
-from tests.unit.operator.plan.plan_answers import good_result, labels_after, talkative_result, with_found
+from tests.stage_results import labels_after
+from tests.unit.operator.plan.plan_answers import good_result, talkative_result, with_found
 from tests.unit.operator.plan.plan_samples import (
     NEVER,
     SETTINGS,

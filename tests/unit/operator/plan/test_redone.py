@@ -14,7 +14,8 @@ from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob
-from tests.unit.operator.plan.plan_answers import good_result, labels_after
+from tests.stage_results import labels_after
+from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     START,
     Run,

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 GIVEN = "data"
 """The stratum of labels that the user gave (spec.data); others have their condition in it."""
+OF_TRAJECTORY = "of_trajectory"
+"""In the info of given labels: the trajectory that their file says they are of. `trajectory` is the file."""
 
 
 class Sampling(StrEnum):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -18,7 +19,16 @@ from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.sample import spread_over_compositions
 from pfd_worker.evaluation.sources import by_source, check_zeros
 from pfd_worker.evaluation.units import check_units
-from pfd_worker.frames import GIVEN, energy_of, is_labelled, labelled, read_frames, virial_of
+from pfd_worker.frames import (
+    GIVEN,
+    OF_TRAJECTORY,
+    Sampling,
+    energy_of,
+    is_labelled,
+    labelled,
+    read_frames,
+    virial_of,
+)
 from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.preparation.deepmd_folder import deepmd_frames
@@ -27,6 +37,7 @@ from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.unsupported import has_initial_moments, has_masses_of_its_own, unsupported
 
+_NAME_MAX = 200
 FRAMES_TRIED = 32
 """Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
 ISOLATED_ANGSTROM = 6.0
@@ -174,7 +185,25 @@ def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
         )
     bare = right_handed(atoms.copy())
     bare.info = {"system": "data", "stratum": GIVEN, "purpose": TRAINING, "trajectory": where}
+    bare.info |= _kept(atoms.info, where)
     return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
+
+
+def _kept(info: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what the training set of a former job says of a frame: how it was chosen, and where in which MD it was.
+
+    Without it a frame 2 fs from one that is trained on would be set aside to choose the checkpoint, which shows no
+    overfitting, and frames of MD that exploded would count as usual ones.
+    """
+    kept: dict[str, Any] = {}
+    sampling, trajectory = info.get("sampling"), info.get(OF_TRAJECTORY, info.get("trajectory"))
+    if isinstance(sampling, str) and sampling in set(Sampling):
+        kept["sampling"] = sampling
+    if isinstance(trajectory, str):
+        kept[OF_TRAJECTORY] = f"{where} {trajectory}"[:_NAME_MAX]
+        if isinstance(info.get("step"), int | np.integer):
+            kept["step"] = int(info["step"])
+    return kept
 
 
 def _name_forces(atoms: Atoms, frame: str) -> None:

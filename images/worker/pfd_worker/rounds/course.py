@@ -11,7 +11,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
-from pfd_worker.frames import is_drawn_evenly
+from pfd_worker.frames import GIVEN, is_drawn_evenly
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import Contender, Opened, best_of
@@ -69,11 +69,12 @@ def _measured(round_: Round, holdout: Sequence[Atoms]) -> Opened:
 def measure_fit(round_: Round, model: AtomisticModel, dataset: Sequence[Atoms]) -> None:
     """Measure the model on frames it was trained on: what it misses there, no further label will bring it.
 
-    Those set aside to choose the checkpoint are none of them, and those chosen for being hard say nothing of limits
-    that are held against an even sample.
+    Those set aside to choose the checkpoint are none of them, and those chosen for being hard, or that a user gave, say
+    nothing of limits that are held against an even sample of this MD; the latter if there are others.
     """
     trained, _ = split_validation(dataset, round_.params.training.validation_fraction)
-    usual = [atoms for atoms in trained if is_drawn_evenly(atoms)]
+    even = [atoms for atoms in trained if is_drawn_evenly(atoms)]
+    usual = [atoms for atoms in even if atoms.info.get("stratum") != GIVEN] or even
     drawn = np.random.default_rng(seed_of(round_.context.spec.seed, "fit")).permutation(len(usual))
     sample = [usual[row] for row in sorted(drawn[:FRAMES_OF_FIT])]
     if sample:

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from pfd_worker.frames import GIVEN, is_extreme
+from pfd_worker.frames import GIVEN, OF_TRAJECTORY, is_extreme
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
@@ -72,8 +72,8 @@ def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:
     so_far: Counter[str] = Counter()
     places: list[tuple[Hashable, int]] = []
     for number, atoms in enumerate(frames):
-        name = atoms.info.get("trajectory")
-        if name is None or atoms.info.get("stratum") == GIVEN:
+        name = atoms.info.get(OF_TRAJECTORY if atoms.info.get("stratum") == GIVEN else "trajectory")
+        if name is None:
             places.append((number, 0))
             continue
         places.append((name, int(atoms.info.get("step", so_far[name]))))

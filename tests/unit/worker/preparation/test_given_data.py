@@ -10,10 +10,11 @@ from ase.io import write
 
 from pfd_operator.contract.result import Caution, ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import energy_of, labelled, virial_of, write_frames
+from pfd_worker.frames import OF_TRAJECTORY, energy_of, labelled, virial_of, write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
+from pfd_worker.training.dataset import split_validation
 from tests.unit.worker.stages.loop import TRAINING, Loop
 
 STRESS = [0.01, 0.02, 0.03, 0.0, 0.0, 0.004]
@@ -291,3 +292,25 @@ def test_frames_that_a_job_has_trained_on_are_data_of_another_as_they_are(tmp_pa
         assert after.get_forces() == pytest.approx(before.get_forces())
         assert ("virial" in after.info) is ("virial" in before.info)
         assert np.all(after.info.get("virial", 0) == pytest.approx(before.info.get("virial", 0)))
+        assert (after.info["sampling"], after.info["trajectory"]) == ("aimd", "spec.data[0]")
+
+
+def test_frames_of_one_trajectory_of_a_former_job_are_trained_on_or_set_aside_together(tmp_path):
+    """Also when they have gone through two jobs, whose files name it."""
+    frames = []
+    for number in range(40):
+        atoms = dimer()
+        atoms.info = {"trajectory": f"aimd-{number // 10}", "step": number % 10, "sampling": "aimd"}
+        frames.append(labelled(atoms, -1.0, np.full((2, 3), float(number))))
+    for name in ("first.extxyz", "second.extxyz"):
+        write_frames(tmp_path / name, frames)
+        frames = given_by(tmp_path, tmp_path / name)
+    training, validation = split_validation(frames, 0.25)
+    assert validation
+    names = [{atoms.info[OF_TRAJECTORY] for atoms in part} for part in (training, validation)]
+    assert not names[0] & names[1]
+
+
+@pytest.mark.parametrize("info", [{"sampling": [1.0, 2.0]}, {"sampling": "mine"}, {"trajectory": 7, "step": "x"}])
+def test_what_a_file_of_others_calls_so_is_not_taken(tmp_path, info):
+    assert given(tmp_path, frame(dimer(), info))[0].info.keys().isdisjoint({"sampling", OF_TRAJECTORY, "step"})

@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
 from pfd_operator.contract.result import CautionReason
 from pfd_worker.evaluation.ratio import ErrorRatio
-from pfd_worker.frames import Sampling
+from pfd_worker.frames import GIVEN, Sampling
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.course import measure_fit
 from pfd_worker.rounds.measures import Measures
@@ -128,6 +128,11 @@ def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(mo
         measure_fit(mine, Model(), labelled)
         assert mine.measures.metrics["training"].frames == len(measured_on) == count
         assert aside and all(any(atoms is each for each in trained[2:]) for atoms in measured_on)
+    for atoms in trained[4:]:
+        atoms.info["stratum"] = GIVEN
+    measured_on.clear()
+    measure_fit(mine, Model(), labelled)
+    assert len(measured_on) == 2, "those of its own MD, where there are any"
     mine.measures = Measures(seed=0)
     measure_fit(mine, Model(), labelled[:2])
     assert "training" not in mine.measures.metrics, "no even frame"

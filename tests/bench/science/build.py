@@ -82,7 +82,8 @@ def pretrain(folder: Path) -> None:
         write_frames(frames_file.with_suffix(".partial"), frames)
         frames_file.with_suffix(".partial").rename(frames_file)
     if not (workdir / "input.json").exists():
-        systems = write_deepmd_sets(read_frames(frames_file), TYPE_MAP, workdir / "data")
+        folders = write_deepmd_sets(read_frames(frames_file), TYPE_MAP, workdir / "data")
+        systems = [str(folder.path) for folder in folders]
         (workdir / "input.json").write_text(json.dumps(pretraining_input(systems), indent=1))
     command = ["dp", "--pt", "train", "input.json", "--skip-neighbor-stat"]
     if (checkpoint := newest_checkpoint(workdir)) is not None:

@@ -52,9 +52,9 @@ class DeepmdSession:
 
     def command(self, resumed: Path | None) -> list[str]:
         """Write data and input; return the command line."""
-        systems = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
+        folders = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
         seed = attempt_seed(self.seed, self.step_of(resumed) if resumed else 0)
-        settings = complete_input(self.base_input, systems, len(self.frames), _force_rms(self.frames), seed)
+        settings = complete_input(self.base_input, folders, _force_rms(self.frames), seed)
         if self.purpose is Purpose.SCRATCH:
             bound_statistics(settings, self.frames)
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dpdata
@@ -14,7 +15,18 @@ from pfd_worker.cells import periodic_cell
 from pfd_worker.frames import energy_of, labelled, virial_of
 
 
-def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[str]:
+@dataclass(frozen=True)
+class DataFolder:
+    """Frames that deepmd-kit may put into one batch."""
+
+    path: Path
+    frames: int
+    """How many."""
+    atoms: int
+    """In each."""
+
+
+def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[DataFolder]:
     """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
 
     Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
@@ -31,8 +43,8 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
 
     Returns
     -------
-    list of str
-        Paths of the folders.
+    list of DataFolder
+        All of them.
     """
     alike: dict[tuple[str, bytes], list[dpdata.LabeledSystem]] = {}
     for atoms in frames:
@@ -48,9 +60,12 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     kinds: dict[str, dpdata.MultiSystems] = {}
     for (kind, _), mine in alike.items():
         kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map))).append(_joined(mine))
-    for kind, systems in kinds.items():
+    folders = []
+    for kind, systems in sorted(kinds.items()):
         systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
-    return [str(path.parent) for path in sorted(folder.glob("*/*/type.raw"))]
+        for one in systems.systems.values():
+            folders.append(DataFolder(folder / kind / one.short_name, one.get_nframes(), one.get_natoms()))
+    return folders
 
 
 def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pfd_operator.contract.training import Training
+from pfd_worker.training.deepmd_sets import DataFolder
 from pfd_worker.training.loss import LOSS, huber_deltas
-from pfd_worker.training.recipe import RECIPES, Purpose
+from pfd_worker.training.recipe import RECIPES, Purpose, frames_of_batch
 from pfd_worker.training.template import invalid_template, merged, refuse_owned_keys
 
 CHECKPOINTS_PER_TRAINING = 40
@@ -102,7 +103,7 @@ def check_input(settings: Mapping[str, Any]) -> None:
 
 
 def complete_input(
-    base: Mapping[str, Any], training_systems: Sequence[str], frames: int, force_rms: float, seed: int
+    base: Mapping[str, Any], folders: Sequence[DataFolder], force_rms: float, seed: int
 ) -> dict[str, Any]:
     """Return the input with its data and seeds.
 
@@ -110,19 +111,21 @@ def complete_input(
     ----------
     base
         Of `base_input`.
-    training_systems
-        Folders of deepmd-kit data.
-    frames
-        Number of frames in them: all count for the energy shift. The default of 10 batches gave offsets 10-20 meV per
-        atom off for few, diverse frames.
+    folders
+        Of `write_deepmd_sets`. All their frames count for the energy shift: the default of 10 batches gave offsets
+        10-20 meV per atom off for few, diverse frames.
     force_rms
         RMS of their force components, in eV/Å: the scale of a Huber loss whose deltas the template does not give.
     seed
         Of batches and of new parameters.
     """
     settings = copy.deepcopy(dict(base))
-    settings["model"]["data_stat_nbatch"] = max(1, frames)
-    settings["training"]["training_data"]["systems"] = list(training_systems)
+    settings["model"]["data_stat_nbatch"] = sum(folder.frames for folder in folders)
+    data = settings["training"]["training_data"]
+    # of itself it counts whole batches: one frame in a folder of its own would count as many as a full batch of others
+    batches = [folder.frames / frames_of_batch(data["batch_size"], folder.atoms) for folder in folders]
+    data["systems"] = [str(folder.path) for folder in folders]
+    data["sys_probs"] = [number / sum(batches) for number in batches]
     if settings["loss"].get("use_huber"):
         settings["loss"].setdefault("huber_delta", huber_deltas(force_rms))
     settings["training"]["seed"] = seed

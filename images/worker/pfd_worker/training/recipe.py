@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +34,13 @@ class Recipe:
     def batch_size(self, given: int) -> int | str:
         """Return it as deepmd-kit takes it: `auto:N` is the fewest frames of a system that hold N atoms."""
         return given if self.atoms_per_batch is None else f"auto:{given * self.atoms_per_batch}"
+
+
+def frames_of_batch(batch_size: int | str, atoms: int) -> int:
+    """Return how many frames of so many atoms a batch holds; `batch_size` is that of `Recipe.batch_size`."""
+    if isinstance(batch_size, int):
+        return batch_size
+    return math.ceil(int(batch_size.removeprefix("auto:")) / atoms)
 
 
 RECIPES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from pfd_worker.cells import cell_heights, periodic_cell
 from pfd_worker.evaluation.shift import fit_energies_of_elements
 from pfd_worker.frames import energy_of
+from pfd_worker.training.recipe import frames_of_batch
 
 STATISTICS_BYTES = 2**30
 BYTES_PER_PAIR = 60
@@ -51,7 +51,7 @@ def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]
         model.setdefault("preset_out_bias", {"energy": energies})
 
 
-def _bytes_of_batch(frames: Sequence[Atoms], batch_size: int | str | list[int], model: Mapping[str, Any]) -> float:
+def _bytes_of_batch(frames: Sequence[Atoms], batch_size: int | str, model: Mapping[str, Any]) -> float:
     """Return what a batch of the composition takes whose batches take most."""
     cutoff = max(_cutoffs(model), default=USUAL_CUTOFF)
     places = NEIGHBOURS_PER_CUBIC_ANGSTROM * 4 / 3 * np.pi * cutoff**3
@@ -63,7 +63,7 @@ def _bytes_of_batch(frames: Sequence[Atoms], batch_size: int | str | list[int], 
         images[kind] = np.maximum(images.get(kind, 0.0), _images(atoms, cutoff))
         sizes[kind] = len(atoms)
     return max(
-        _frames_of_batch(batch_size, size)
+        frames_of_batch(batch_size, size)
         * size
         * (BYTES_PER_PAIR * size * float(np.prod(images[kind])) + BYTES_PER_NEIGHBOUR * places)
         for kind, size in sizes.items()
@@ -76,14 +76,6 @@ def _images(atoms: Atoms, cutoff: float) -> NDArray[np.float64]:
         return np.ones(3)
     shells: NDArray[np.float64] = np.ceil(cutoff / cell_heights(Atoms(cell=periodic_cell(atoms))))
     return 2 * shells + 1
-
-
-def _frames_of_batch(batch_size: int | str | list[int], atoms: int) -> int:
-    if isinstance(batch_size, str):
-        # "auto:N" and the like: about N atoms; "auto" alone is 32
-        number = batch_size.rpartition(":")[2]
-        return math.ceil(int(number if number.isdigit() else 32) / atoms)
-    return max(batch_size) if isinstance(batch_size, list) else batch_size
 
 
 def _cutoffs(section: Any) -> Iterator[float]:

@@ -30,11 +30,12 @@ def test_sets_hold_energies_forces_and_virials_of_each_composition(tmp_path):
     folders = write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)
     assert len(folders) == 3
     counts = {}
-    for name in folders:
-        data = loaded(Path(name))
-        counts[name.removeprefix(str(tmp_path))] = len(data["energy"])
-        assert ("virial" in data) == ("with-virial" in name)
-        assert (Path(name) / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
+    for folder in folders:
+        data = loaded(folder.path)
+        assert len(data["energy"]) == folder.frames and folder.atoms == 4
+        counts[folder.path] = folder.frames
+        assert ("virial" in data) == ("with-virial" in folder.path.parts)
+        assert (folder.path / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
     assert sorted(counts.values()) == [1, 1, 2]
 
 
@@ -42,7 +43,7 @@ def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path)
     crystal = frame("Si4", 1, virial=False)
     cluster = labelled(Atoms("Si4", positions=crystal.positions), -1.0, np.ones((4, 3)))
     for number, frames in enumerate([(crystal, cluster), (cluster, crystal)]):
-        folders = [Path(name) for name in write_deepmd_sets(frames, ["Si"], tmp_path / str(number))]
+        folders = [written.path for written in write_deepmd_sets(frames, ["Si"], tmp_path / str(number))]
         assert [len(loaded(folder)["energy"]) for folder in folders] == [1, 1]
         assert [(folder / "nopbc").exists() for folder in folders] == [False, True]
         assert np.linalg.det(loaded(folders[0])["box"].reshape(3, 3)) != 0
@@ -50,7 +51,7 @@ def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path)
 
 def test_a_slab_is_trained_on_without_its_image(tmp_path):
     slab = frame("Si4", 6, virial=False, pbc=(True, True, False))
-    box = loaded(Path(write_deepmd_sets([slab], ["Si"], tmp_path)[0]))["box"].reshape(3, 3)
+    box = loaded(write_deepmd_sets([slab], ["Si"], tmp_path)[0].path)["box"].reshape(3, 3)
     areas = [np.linalg.norm(np.cross(cell[0], cell[1])) for cell in (box, slab.cell.array)]
     assert areas[0] == pytest.approx(areas[1])
     assert np.linalg.det(box) / areas[0] > ROOM_ANGSTROM
@@ -58,7 +59,7 @@ def test_a_slab_is_trained_on_without_its_image(tmp_path):
 
 def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
     source = frame("Si4", 5)
-    data = loaded(Path(write_deepmd_sets([source], ["Si"], tmp_path)[0]))
+    data = loaded(write_deepmd_sets([source], ["Si"], tmp_path)[0].path)
     assert data["energy"].ravel()[0] == pytest.approx(source.get_potential_energy())
     assert np.linalg.norm(data["force"]) == pytest.approx(np.linalg.norm(source.get_forces()))
     assert np.trace(data["virial"].reshape(3, 3)) == pytest.approx(np.trace(source.info["virial"]))
@@ -67,7 +68,7 @@ def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
 
 def test_what_is_read_back_is_what_was_written_but_for_its_orientation(tmp_path):
     frames = [frame("Si4", 1), frame("Si4", 2)]
-    back = read_deepmd_set(Path(write_deepmd_sets(frames, ["C", "Si"], tmp_path)[0]))
+    back = read_deepmd_set(write_deepmd_sets(frames, ["C", "Si"], tmp_path)[0].path)
     for before, after in zip(frames, back, strict=True):
         assert (energy_of(after), after.symbols.get_chemical_formula()) == (pytest.approx(energy_of(before)), "Si4")
         assert np.trace(virial_of(after)) == pytest.approx(np.trace(virial_of(before)))
@@ -86,7 +87,7 @@ def strain_work(atoms: Atoms) -> float:
 
 def test_a_cluster_and_a_slab_without_virials_come_back(tmp_path):
     cluster = labelled(Atoms("Si4", positions=frame("Si4", 1).positions), -1.0, np.ones((4, 3)))
-    (back,) = read_deepmd_set(Path(write_deepmd_sets([cluster], ["Si"], tmp_path)[0]))
+    (back,) = read_deepmd_set(write_deepmd_sets([cluster], ["Si"], tmp_path)[0].path)
     assert not back.pbc.any() and virial_of(back) is None
     np.testing.assert_allclose(back.get_forces(), 1.0)
 
@@ -109,7 +110,7 @@ def test_frames_of_mixed_data_have_elements_of_their_own(tmp_path):
 )
 def test_types_without_an_element_are_refused(tmp_path, elements, kind, words):
     """A type of -1 is none, and not the last one."""
-    folder = Path(write_deepmd_sets([frame("Si4", 1)], ["C", "Si"], tmp_path)[0])
+    folder = write_deepmd_sets([frame("Si4", 1)], ["C", "Si"], tmp_path)[0].path
     (folder / "type_map.raw").write_text(elements)
     np.save(folder / "set.000" / "real_atom_types.npy", np.array([[1, 1, 1, kind]]))
     with pytest.raises(ValueError, match=words):

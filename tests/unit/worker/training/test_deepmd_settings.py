@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import pytest
 
 from pfd_operator.contract.result import Reason
+from pfd_operator.contract.student import StudentTraining
 from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
+from pfd_worker.training.deepmd_sets import DataFolder
 from pfd_worker.training.deepmd_settings import OWNED_KEYS, base_input, complete_input
+from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.template import merged
 
 MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, "info": {"observed_type": ["Si"]}}
@@ -27,9 +32,25 @@ def test_keys_that_decide_where_things_are_cannot_be_set(path):
 
 
 def test_all_labels_count_for_the_energy_shift():
-    settings = complete_input(base_input(Training(), MODEL), ["a", "b"], frames=57, force_rms=1.0, seed=3)
+    folders = [DataFolder(Path("a"), 50, 8), DataFolder(Path("b"), 7, 8)]
+    settings = complete_input(base_input(Training(), MODEL), folders, force_rms=1.0, seed=3)
     assert settings["model"]["data_stat_nbatch"] == 57
     assert settings["training"]["seed"] == 3 and settings["training"]["training_data"]["systems"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_frames_weigh_alike_however_few_can_share_a_batch(batch_size):
+    folders = [DataFolder(Path("usual"), 160, 32), *(DataFolder(Path(f"rare-{n}"), 1, 31) for n in range(10))]
+    base = base_input(Training(batch_size=batch_size), MODEL)
+    shares = complete_input(base, folders, force_rms=1.0, seed=3)["training"]["training_data"]["sys_probs"]
+    assert shares == pytest.approx([160 / 170] + 10 * [1 / 170])
+
+
+def test_a_folder_of_small_frames_counts_batches_that_need_not_be_full():
+    folders = [DataFolder(Path("crystals"), 40, 64), DataFolder(Path("of two atoms"), 1, 2)]
+    base = base_input(StudentTraining(), MODEL, Purpose.SCRATCH)
+    shares = complete_input(base, folders, force_rms=1.0, seed=3)["training"]["training_data"]["sys_probs"]
+    assert shares[0] / shares[1] == pytest.approx(40 * 16)
 
 
 def test_a_loss_in_the_template_is_all_of_it():
@@ -48,7 +69,7 @@ def test_a_loss_in_the_template_is_all_of_it():
 )
 def test_force_errors_count_linearly_from_a_part_of_the_rms_force_on(template, deltas):
     base = base_input(Training(template=template), MODEL)
-    loss = complete_input(base, ["a"], frames=1, force_rms=2.0, seed=3)["loss"]
+    loss = complete_input(base, [DataFolder(Path("a"), 1, 8)], force_rms=2.0, seed=3)["loss"]
     assert loss.get("huber_delta") == deltas
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -10,6 +12,7 @@ from ase.build import bulk, molecule
 from pfd_operator.contract.student import Student, StudentTraining
 from pfd_worker.frames import labelled
 from pfd_worker.training import statistics
+from pfd_worker.training.deepmd_sets import DataFolder
 from pfd_worker.training.deepmd_settings import base_input, complete_input
 from pfd_worker.training.recipe import Purpose
 from pfd_worker.training.statistics import bound_statistics
@@ -31,7 +34,7 @@ def silicon(repeat: int) -> Atoms:
 def bounded(frames: list[Atoms], template: dict | None = None, **training: object) -> dict:
     section = student_model_section(Student(preset="small"), ["Ge", "Si"])
     base = base_input(StudentTraining(template=template or {}, **training), section, Purpose.SCRATCH)
-    settings = complete_input(base, ["a"], len(frames), 1.0, seed=3)
+    settings = complete_input(base, [DataFolder(Path("a"), len(frames), len(frames[0]))], 1.0, seed=3)
     bound_statistics(settings, frames)
     return settings["model"]
 

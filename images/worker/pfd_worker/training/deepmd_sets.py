@@ -27,7 +27,10 @@ class DataFolder:
 
 
 def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[DataFolder]:
-    """Write frames as deepmd/npy, one folder per composition, energies, forces and virials included.
+    """Write frames as deepmd/npy/mixed, one folder per number of atoms, energies, forces and virials included.
+
+    A batch is of one folder, so that frames of an alloy fill batches whatever their compositions. deepmd-kit has mixed
+    data for type embeddings; its PyTorch models take the types of each frame with se_e2_a as well.
 
     Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
     So do frames without a cell: a folder has one for all of its frames or for none.
@@ -46,7 +49,7 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     list of DataFolder
         All of them.
     """
-    alike: dict[tuple[str, bytes], list[dpdata.LabeledSystem]] = {}
+    alike: dict[tuple[str, int], list[dpdata.LabeledSystem]] = {}
     for atoms in frames:
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
@@ -55,21 +58,19 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         if atoms.pbc.any():
             bare.cell = periodic_cell(atoms)
         bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
-        mine = alike.setdefault((kind, atoms.numbers.tobytes()), [])
-        mine.append(dpdata.LabeledSystem(bare, fmt="ase/structure"))
-    kinds: dict[str, dpdata.MultiSystems] = {}
-    for (kind, _), mine in alike.items():
-        kinds.setdefault(kind, dpdata.MultiSystems(type_map=list(type_map))).append(_joined(mine))
+        system = dpdata.LabeledSystem(bare, fmt="ase/structure")
+        system.convert_to_mixed_type(list(type_map))
+        alike.setdefault((kind, len(atoms)), []).append(system)
     folders = []
-    for kind, systems in sorted(kinds.items()):
-        systems.to_deepmd_npy(str(folder / kind), set_size=10**9)
-        for one in systems.systems.values():
-            folders.append(DataFolder(folder / kind / one.short_name, one.get_nframes(), one.get_natoms()))
+    for (kind, number), systems in sorted(alike.items()):
+        written = DataFolder(folder / kind / str(number), len(systems), number)
+        _joined(systems).to_deepmd_npy_mixed(str(written.path), set_size=10**9)
+        folders.append(written)
     return folders
 
 
 def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
-    """Return frames of the same atoms as one system, in their order.
+    """Return frames of as many atoms as one system, in their order.
 
     Each append copies all that is there: one after another, twice the frames would take four times as long.
     """

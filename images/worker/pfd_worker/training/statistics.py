@@ -16,8 +16,8 @@ from pfd_worker.training.recipe import frames_of_batch
 
 STATISTICS_BYTES = 2**30
 BYTES_PER_PAIR = 60
-"""Of an atom and another one, or an image of one: deepmd-kit has all pairs of all frames of a composition in memory at
-once. Measured with 3.2.0 for se_e2_a and dpa1, 64 and 216 atoms."""
+"""Of an atom and another one, or an image of one: deepmd-kit has all pairs of all frames of a folder in memory at once.
+Measured with 3.2.0 for se_e2_a and dpa1, 64 and 216 atoms."""
 BYTES_PER_NEIGHBOUR = 250
 """Of a place in a neighbour list, measured likewise."""
 NEIGHBOURS_PER_CUBIC_ANGSTROM = 0.15
@@ -28,8 +28,8 @@ USUAL_CUTOFF = 6.0
 def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]) -> None:
     """Let as many frames give the mean and spread of neighbourhoods as fit into `STATISTICS_BYTES`.
 
-    They are drawn at random out of each composition. The energies of the elements would come from the same few, so
-    they are fitted here, to all frames.
+    They are drawn at random out of each folder. Which elements occur, and their energies, would come from the same few:
+    these are taken from all frames here.
 
     Parameters
     ----------
@@ -43,6 +43,7 @@ def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]
     if batches >= model["data_stat_nbatch"]:
         return
     model["data_stat_nbatch"] = batches
+    model.setdefault("info", {"observed_type": sorted({symbol for atoms in frames for symbol in atoms.symbols})})
     # given energies are added once more where deepmd-kit is told to change those of the trained model
     if not training.get("change_bias_after_training"):
         symbols = [atoms.get_chemical_symbols() for atoms in frames]
@@ -52,21 +53,19 @@ def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]
 
 
 def _bytes_of_batch(frames: Sequence[Atoms], batch_size: int | str, model: Mapping[str, Any]) -> float:
-    """Return what a batch of the composition takes whose batches take most."""
+    """Return what a batch of the folder takes whose batches take most."""
     cutoff = max(_cutoffs(model), default=USUAL_CUTOFF)
     places = NEIGHBOURS_PER_CUBIC_ANGSTROM * 4 / 3 * np.pi * cutoff**3
-    # of one composition all frames get as many images as one of them needs
-    images: dict[tuple[str, bool], NDArray[np.float64]] = {}
-    sizes: dict[tuple[str, bool], int] = {}
+    # of one folder all frames get as many images as one of them needs
+    images: dict[tuple[int, bool], NDArray[np.float64]] = {}
     for atoms in frames:
-        kind = (atoms.get_chemical_formula(), bool(atoms.pbc.any()))
+        kind = (len(atoms), bool(atoms.pbc.any()))
         images[kind] = np.maximum(images.get(kind, 0.0), _images(atoms, cutoff))
-        sizes[kind] = len(atoms)
     return max(
         frames_of_batch(batch_size, size)
         * size
-        * (BYTES_PER_PAIR * size * float(np.prod(images[kind])) + BYTES_PER_NEIGHBOUR * places)
-        for kind, size in sizes.items()
+        * (BYTES_PER_PAIR * size * float(np.prod(repeats)) + BYTES_PER_NEIGHBOUR * places)
+        for (size, _), repeats in images.items()
     )
 
 

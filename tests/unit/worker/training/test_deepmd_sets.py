@@ -25,18 +25,22 @@ def loaded(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path) for path in sorted((folder / "set.000").glob("*.npy"))}
 
 
-def test_sets_hold_energies_forces_and_virials_of_each_composition(tmp_path):
-    frames = [frame("Si4", 1), frame("Si2C2", 2), frame("Si4", 3), frame("Si4", 4, virial=False)]
-    folders = write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)
-    assert len(folders) == 3
-    counts = {}
-    for folder in folders:
-        data = loaded(folder.path)
-        assert len(data["energy"]) == folder.frames and folder.atoms == 4
-        counts[folder.path] = folder.frames
-        assert ("virial" in data) == ("with-virial" in folder.path.parts)
-        assert (folder.path / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
-    assert sorted(counts.values()) == [1, 1, 2]
+def test_frames_of_one_size_share_a_folder_whatever_their_composition(tmp_path):
+    frames = [frame("Si4", 1), frame("Si2C2", 2), frame("CSi3", 3), frame("Si4", 4, virial=False)]
+    with_virial, without = write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)
+    assert (with_virial.frames, with_virial.atoms) == (3, 4) and (without.frames, without.atoms) == (1, 4)
+    data = loaded(with_virial.path)
+    assert data["real_atom_types"].tolist() == [[2, 2, 2, 2], [2, 2, 0, 0], [0, 2, 2, 2]]
+    assert data["energy"].ravel() == pytest.approx([atoms.get_potential_energy() for atoms in frames[:3]])
+    assert (with_virial.path / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
+    assert "virial" in data and "virial" not in loaded(without.path)
+
+
+def test_frames_of_different_sizes_share_none(tmp_path):
+    twice = frame("Si4", 1) * (2, 1, 1)
+    larger = labelled(twice, -1.0, np.ones((8, 3)), np.eye(3))
+    sizes = [folder.atoms for folder in write_deepmd_sets([frame("Si4", 1), larger], ["Si"], tmp_path)]
+    assert sizes == [4, 8]
 
 
 def test_a_cluster_keeps_out_of_the_folder_of_a_crystal_of_its_formula(tmp_path):
@@ -92,13 +96,14 @@ def test_a_cluster_and_a_slab_without_virials_come_back(tmp_path):
     np.testing.assert_allclose(back.get_forces(), 1.0)
 
 
-def test_frames_of_mixed_data_have_elements_of_their_own(tmp_path):
+@pytest.mark.parametrize("form", ["deepmd/npy", "deepmd/npy/mixed"])
+def test_frames_of_either_form_have_elements_of_their_own(tmp_path, form):
     systems = dpdata.MultiSystems(type_map=["C", "Ge", "Si"])
     for symbols in ("Si4", "Si2C2"):
         systems.append(dpdata.LabeledSystem(frame(symbols, len(symbols)), fmt="ase/structure"))
-    systems.to("deepmd/npy/mixed", str(tmp_path))
-    (folder,) = (path.parent for path in tmp_path.rglob("type.raw"))
-    back = {atoms.get_chemical_formula(): atoms for atoms in read_deepmd_set(folder)}
+    systems.to(form, str(tmp_path))
+    folders = [path.parent for path in tmp_path.rglob("type.raw")]
+    back = {atoms.get_chemical_formula(): atoms for folder in folders for atoms in read_deepmd_set(folder)}
     assert back.keys() == {"Si4", "C2Si2"}
     assert energy_of(back["Si4"]) == pytest.approx(energy_of(frame("Si4", 3)))
     assert np.trace(virial_of(back["C2Si2"])) == pytest.approx(np.trace(virial_of(frame("Si2C2", 5))))

@@ -65,13 +65,25 @@ def test_one_batch_is_taken_however_large_it_is():
     assert bounded([silicon(6)] * 2)["data_stat_nbatch"] == 1
 
 
+def flat(element: str, axis: int) -> Atoms:
+    atoms = bulk(element, cubic=True)
+    atoms.cell[axis] *= 0.3
+    return label(atoms)
+
+
+def test_frames_of_one_size_are_looked_at_as_far_as_any_of_them_needs():
+    one = bounded([flat("Si", 0)] * 2000)["data_stat_nbatch"]
+    assert bounded([*[flat("Si", 0)] * 1999, flat("Ge", 0)])["data_stat_nbatch"] == one
+    assert bounded([*[flat("Si", 0)] * 1999, flat("Ge", 1)])["data_stat_nbatch"] < 0.7 * one
+
+
 def test_energies_of_elements_are_those_of_all_frames(monkeypatch):
     monkeypatch.setattr(statistics, "STATISTICS_BYTES", MEBIBYTE)
     silicon_frames = [label(bulk("Si", cubic=True), more) for more in np.linspace(-1, 1, 41)]
     alloy = bulk("Si", cubic=True)
     alloy.symbols[:4] = "Ge"
     model = bounded([*silicon_frames, *[label(alloy, more) for more in np.linspace(-1, 1, 11)]])
-    assert model["data_stat_nbatch"] < 5
+    assert model["data_stat_nbatch"] < 5 and model["info"] == {"observed_type": ["Ge", "Si"]}
     assert model["preset_out_bias"]["energy"] == pytest.approx([ENERGIES["Ge"], ENERGIES["Si"]])
 
 

@@ -45,7 +45,7 @@ def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]
     if budget is None:
         return
     counts, known = Ledger(context.store, context.spec.job.uid).read()
-    left = budget.max_labels - counts.paid
+    left = max(0, budget.max_labels - counts.paid)
     if sum(task.labels for task in tasks) <= left:
         # most often, and without a look at the frames of other pods
         return
@@ -57,4 +57,4 @@ def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]
         lacking = [cost for cost, is_free in zip(lacking, free, strict=True) if not is_free]
     lacks = sum(cost.labels for cost in lacking)
     if lacks > left:
-        raise OverBudgetError(counts, max(0, left), lacks)
+        raise OverBudgetError(counts, left, lacks)

@@ -16,6 +16,7 @@ from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.run import failure_of
 from pfd_worker.stages.select import once_more
 from pfd_worker.store.ledger import Ledger
+from pfd_worker.store.manifests import mark, read_manifest
 from tests.unit.worker.stages.label_tasks import Fails, counts, crystals, select
 from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
@@ -164,5 +165,9 @@ def test_a_teachers_labels_are_within_the_budget(tmp_path, monkeypatch):
         with pytest.raises(StageError) as caught:
             ask(2, index, each)
         assert failure_of(caught.value)[1].lacks == lacks
-    ask(3, 1, 2)
+    first = ask(3, 1, 2)
+    assert counts(loop)["paid"] == 3
+    # as after LabelsFailed, and as if the budget were lowered below what is paid
+    mark(loop.store, read_manifest(loop.store, first.digest, 0), again=True)
+    assert ask(2, 0, 2).ok
     assert counts(loop)["paid"] == 3

@@ -69,6 +69,8 @@ def test_what_a_dead_pod_has_paid_for_is_found_and_only_the_rest_is_paid(copper,
     label(loop, selected, 4, 1)
     killed_after(loop, selected, 1, monkeypatch)
     assert counts(loop)["paid"] == 3
+    # of another owner the dead pod's claim is waited for
+    monkeypatch.setattr("pfd_worker.store.labels.CLAIM_SECONDS", 0.0)
     assert refused(loop, selected, 3, **change) == (3, 1)
     ended = label(loop, selected, 4, **change)
     assert counts(loop)["paid"] == 4

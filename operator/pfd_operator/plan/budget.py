@@ -87,7 +87,8 @@ def labels_left(spec: JobSpec, status: JobStatus, iteration: int | None = None) 
     """
     at_first, paid = status.paid_when_first_begun, status.labels.paid
     if iteration is not None and at_first and iteration <= max(at_first):
-        labelling = status.labelled.get(iteration)
+        # the hold-out does not go by what is left
+        labelling = status.labelled.get(iteration) if iteration else None
         if labelling is not None and labelling.left is not None:
             # by the budget of then: with another one it would select other frames, and leave what it has paid for
             return labelling.left

@@ -277,3 +277,12 @@ def test_another_student_needs_labels_for_its_round() -> None:
     run.edit(seed=8, **restart(2))
     (told,) = run.step(seconds=1).events
     assert (told.reason, "maxLabels to 13 or more" in told.message) == ("RestartRefused", True)
+
+
+def test_a_student_made_again_with_larger_rounds_goes_by_the_budget_of_now() -> None:
+    run = Run(distill_resource(**budget(12)))
+    assert run.to_the_end().labels.paid == 12
+    run.answer = FOUND
+    run.edit(**budget(400), selection={"framesPerIteration": 20}, **restart(0))
+    run.step(seconds=1)
+    assert run.to_the_end().phase is Phase.CONVERGED

@@ -84,7 +84,12 @@ def _proposed(draft: Draft, iteration: int) -> JobStatus:
     if _begins_anew(draft, iteration):
         rewound = draft.recipe.started(rewound, draft.observed)
     paid = paid_when_first_begun(draft, rewound, iteration)
-    return rewound.model_copy(update={"paid_when_first_begun": paid})
+    # what is not found selects by what is left now
+    labelled = {
+        number: each if number < iteration or number in paid else each.model_copy(update={"left": None})
+        for number, each in rewound.labelled.items()
+    }
+    return rewound.model_copy(update={"paid_when_first_begun": paid, "labelled": labelled})
 
 
 def _begins_anew(draft: Draft, iteration: int) -> bool:

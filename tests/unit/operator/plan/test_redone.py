@@ -17,6 +17,7 @@ from pfd_operator.plan.types import CreateJob
 from tests.stage_results import labels_after
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
+    NEVER,
     START,
     Run,
     condition,
@@ -26,6 +27,7 @@ from tests.unit.operator.plan.plan_samples import (
     job_of,
     pod,
     resource,
+    said,
     succeeded,
 )
 from tests.unit.operator.plan.redone_samples import FOUND, budget, converged, digests, frames, paid, restart
@@ -286,3 +288,18 @@ def test_a_student_made_again_with_larger_rounds_goes_by_the_budget_of_now() -> 
     run.edit(**budget(400), selection={"framesPerIteration": 20}, **restart(0))
     run.step(seconds=1)
     assert run.to_the_end().phase is Phase.CONVERGED
+
+
+def test_an_iteration_given_up_before_its_labels_selects_by_the_budget_of_now() -> None:
+    run = Run(resource(convergence=NEVER, **budget(13)))
+    assert frames(run.until(3, StageKind.SELECT)) == 1
+    run.to_the_end()
+    run.edit(**budget(300), seed=8, **restart(3))
+    run.step(seconds=1)
+    explore = run.until(3, StageKind.EXPLORE)
+    pods = [failed_pod(64, name=f"pod-{index}", index=index, result=said(Reason.GPU_UNUSABLE)) for index in range(2)]
+    run.step(job_of(explore, *pods), seconds=1)
+    assert run.status.phase is Phase.FAILED
+    run.edit(**restart(3, "on other nodes"))
+    run.step(seconds=1)
+    assert frames(run.until(3, StageKind.SELECT)) == 3

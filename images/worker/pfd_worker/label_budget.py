@@ -19,7 +19,7 @@ class Cost:
     """A calculation, or all that a teacher labels in one index."""
 
     keys: tuple[str, ...]
-    """By any of which the ledger knows that it is paid for, or costs nothing."""
+    """By any of which the ledger knows that it is paid for."""
     labels: int
     is_free: Callable[[], bool] = lambda: False
     """Whether another job has paid for it."""
@@ -44,14 +44,14 @@ def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]
     budget, tasks = context.spec.budget, read_tasks(context)
     if budget is None:
         return
-    counts, known = Ledger(context.store, context.spec.job.uid).read()
+    counts, paid = Ledger(context.store, context.spec.job.uid).read()
     left = max(0, budget.max_labels - counts.paid)
     if sum(task.labels for task in tasks) <= left:
         # most often, and without a look at the frames of other pods
         return
     indexes = range(math.ceil(len(tasks) / context.params(LabelParams).frames_per_pod))
     asked = {cost.keys[0]: cost for costs in at_once(costs_of, indexes) for cost in costs}
-    lacking = [cost for cost in asked.values() if known.isdisjoint(cost.keys)]
+    lacking = [cost for cost in asked.values() if paid.isdisjoint(cost.keys)]
     if sum(cost.labels for cost in lacking) > left:
         free = at_once(lambda cost: cost.is_free(), lacking)
         lacking = [cost for cost, is_free in zip(lacking, free, strict=True) if not is_free]

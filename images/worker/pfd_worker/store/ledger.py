@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pfd_operator.contract.result import LabelCounts
@@ -61,8 +61,8 @@ class Ledger:
         """Return what the job's labels add up to."""
         return self.read()[0]
 
-    def read(self) -> tuple[LabelCounts, Set[str]]:
-        """Return what the job's labels add up to, and the keys of all that are entered."""
+    def read(self) -> tuple[LabelCounts, set[str]]:
+        """Return what the job's labels add up to, and the keys of those it paid for."""
         # should a label be there no longer, and be paid for by another job, it is paid for and not reused all the same
         entries: dict[str, list[str]] = {}
         for name in sorted(self._store.list(self._prefix)):
@@ -72,4 +72,5 @@ class Ledger:
         for outcome, labels, failed in entries.values():
             totals[outcome] += int(labels)
             totals["failed"] += int(failed)
-        return LabelCounts(**totals), entries.keys()
+        paid = {key for key, (outcome, *_) in entries.items() if outcome == "paid"}
+        return LabelCounts(**totals), paid

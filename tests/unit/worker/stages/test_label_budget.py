@@ -127,6 +127,22 @@ def test_labels_of_another_job_cost_nothing(copper):
     assert counts(loop) == {"paid": 2, "reused": 2, "failed": 0, "wasted": 0}
 
 
+def test_labels_of_another_job_that_were_deleted_are_lacking(copper):
+    loop, selected = copper
+    other = Loop(loop.folder, uid="uid-2")
+    other.runs = 10
+    for index in range(2):
+        label(other, selected, 4, index, **LONGER)
+        label(loop, selected, 0, index)
+    assert counts(loop) == {"paid": 0, "reused": 4, "failed": 0, "wasted": 0}
+    for name in (*loop.store.list("labels/"), *(name for name in loop.store.list("stages/") if "index-" in name)):
+        loop.store.delete(name)
+    assert refused(loop, selected, 3) == (0, 4)
+    for index in range(2):
+        label(loop, selected, 4, index)
+    assert counts(loop)["paid"] == 4
+
+
 def test_a_label_that_was_stored_and_not_entered_is_paid_for(copper, monkeypatch):
     loop, selected = copper
     with monkeypatch.context() as patch:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pfd_operator.contract.stage import LabelParams
 from pfd_worker.errors import OverBudgetError
 from pfd_worker.label_files import read_tasks
 from pfd_worker.stage_context import StageContext
@@ -25,7 +23,7 @@ class Cost:
     """Whether another job has paid for it."""
 
 
-def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]]) -> None:
+def check_budget(context: StageContext, costs: Callable[[], Sequence[Cost]]) -> None:
     """Count what all pods of the stage lack, and what the job has paid for.
 
     What one of them pays for meanwhile is in the ledger and lacks no longer, so the sum stays: if the first pod may
@@ -33,8 +31,8 @@ def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]
 
     Parameters
     ----------
-    costs_of
-        Returns what an index of the stage asks for.
+    costs
+        Returns what all pods of the stage ask for.
 
     Raises
     ------
@@ -49,8 +47,7 @@ def check_budget(context: StageContext, costs_of: Callable[[int], Sequence[Cost]
     if sum(task.labels for task in tasks) <= left:
         # most often, and without a look at the frames of other pods
         return
-    indexes = range(math.ceil(len(tasks) / context.params(LabelParams).frames_per_pod))
-    asked = {cost.keys[0]: cost for costs in at_once(costs_of, indexes) for cost in costs}
+    asked = {cost.keys[0]: cost for cost in costs()}
     lacking = [cost for cost in asked.values() if paid.isdisjoint(cost.keys)]
     if sum(cost.labels for cost in lacking) > left:
         free = at_once(lambda cost: cost.is_free(), lacking)

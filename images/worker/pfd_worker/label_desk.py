@@ -14,7 +14,7 @@ from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.label_budget import Cost, check_budget
-from pfd_worker.label_entries import Entry, entries_of_index
+from pfd_worker.label_entries import Entry, entries_of
 from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -54,7 +54,7 @@ class LabelDesk:
         self._cut_offs = CutOffs(context.store, self._labels.owner)
         self._begun: Collection[Entry] = ()
         self._engine = engine
-        self.entries = entries_of_index(context, engine, context.index or 0)
+        self.entries = entries_of(context, engine, context.index or 0)
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
 
@@ -70,17 +70,19 @@ class LabelDesk:
         """
         at_once(self._take_stored, self.entries)
         if not all(entry.key in self.records for entry in self.entries):
-            check_budget(self.context, self._costs_of)
+            check_budget(self.context, self._costs)
         first = {entry.key: entry for entry in reversed(self.entries)}
         claimed = at_once(self._claim, [entry for entry in first.values() if entry.key not in self.records])
         todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
         return sorted(todo, key=lambda entry: (entry.key in self._cut_offs.counts, entry.number))
 
-    def _costs_of(self, index: int) -> list[Cost]:
-        entries = entries_of_index(self.context, self._engine, index)
+    def _costs(self) -> list[Cost]:
+        entries = entries_of(self.context, self._engine, None)
         return [Cost((each.key, each.own_key), each.task.labels, partial(self._is_free, each)) for each in entries]
 
     def _is_free(self, entry: Entry) -> bool:
+        if self.context.stopping.is_set():
+            raise preempted("stopped while labels of the stage were counted; nothing was begun")
         # one that is ours and not yet entered was paid for
         record = self._stored(entry)
         return record is not None and record.paid_by != self.context.spec.job.uid

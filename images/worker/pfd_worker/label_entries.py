@@ -1,8 +1,9 @@
-"""The tasks of an index of a label stage, with the keys under which their labels and failures are stored."""
+"""The tasks of a label stage, with the keys under which their labels and failures are stored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pfd_operator.contract.digest import digest_of
@@ -13,12 +14,13 @@ from pfd_worker import stage_files
 from pfd_worker.label_files import tasks_of
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext
+from pfd_worker.store.at_once import at_once
 from pfd_worker.store.manifests import stored_manifest
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A task of an index, by its number in the whole list."""
+    """A task, by its number in the whole list."""
 
     number: int
     key: str
@@ -31,21 +33,28 @@ class Entry:
     """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
-def entries_of_index(context: StageContext, engine: Engine, index: int) -> list[Entry]:
-    """Return the tasks of an index, for an engine and for the tighter one of a noise check."""
+def entries_of(context: StageContext, engine: Engine, index: int | None) -> list[Entry]:
+    """Return the tasks of an index, or if None of all, for an engine and for the tighter one of a noise check."""
     # the spec names pseudopotentials and programs; what they are is known only where they are
     content = {"content": context.engine_content}
-    tighter = context.params(LabelParams).tighter or engine
+    params = context.params(LabelParams)
+    tighter = params.tighter or engine
     engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
-    before = stored_manifest(context.store, context.digest, index)
-    final_for = [context.spec.digest]
-    if before is not None and before.again:
-        final_for.append(before.files[stage_files.FAILURES].key)
+    tasks = tasks_of(context, index)
+    pods = sorted({number // params.frames_per_pod for number, _, _ in tasks})
+    final_for = dict(zip(pods, at_once(partial(_final_for, context), pods), strict=True))
     entries = []
-    for number, task, frame in tasks_of(context, index):
+    for number, task, frame in tasks:
         calculation = Calculation(frame, task.aimd)
         used, described = engines[task.purpose == NOISE]
         key = calculation.key(described)
-        own_key = digest_of([key, *final_for])
+        own_key = digest_of([key, *final_for[number // params.frames_per_pod]])
         entries.append(Entry(number, key, task, calculation, used, described, own_key))
     return entries
+
+
+def _final_for(context: StageContext, index: int) -> list[str]:
+    before = stored_manifest(context.store, context.digest, index)
+    if before is None or not before.again:
+        return [context.spec.digest]
+    return [context.spec.digest, before.files[stage_files.FAILURES].key]

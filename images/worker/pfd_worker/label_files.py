@@ -24,6 +24,9 @@ from pfd_worker.store.ledger import BookEntry
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import LabelSummary
 
+_FRAMES_AT_ONCE = 100
+"""In a request: as text they take many times the memory that they do as frames."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -53,17 +56,20 @@ def read_tasks(context: StageContext, select: Input = Input.SELECT) -> list[Task
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
-def bare_tasks_of(context: StageContext, index: int) -> tuple[int, list[Task]]:
-    """Return the tasks of an index of a label stage after the first one's number in the whole list."""
-    each = context.params(LabelParams).frames_per_pod
-    return index * each, read_tasks(context)[index * each : (index + 1) * each]
+def tasks_of(context: StageContext, index: int | None) -> list[tuple[int, Task, Atoms]]:
+    """Return the tasks of a label stage, each after its number in the whole list, and with its frame.
 
-
-def tasks_of(context: StageContext, index: int) -> list[tuple[int, Task, Atoms]]:
-    """Return the tasks of an index of a label stage, each after its number in the whole list, and with its frame."""
-    first, tasks = bare_tasks_of(context, index)
-    frames = _frames(context, sorted({task.frame for task in tasks}))
-    return [(number, task, frames[task.frame]) for number, task in enumerate(tasks, first)]
+    Parameters
+    ----------
+    index
+        Whose they are; None for those of all.
+    """
+    tasks = list(enumerate(read_tasks(context)))
+    if index is not None:
+        each = context.params(LabelParams).frames_per_pod
+        tasks = tasks[index * each : (index + 1) * each]
+    frames = _frames(context, sorted({task.frame for _, task in tasks}))
+    return [(number, task, frames[task.frame]) for number, task in tasks]
 
 
 def write_frame_places(frames: Path, path: Path) -> None:
@@ -78,9 +84,12 @@ def _frames(context: StageContext, rows: Sequence[int]) -> dict[int, Atoms]:
         found = read_frames(context.fetch(select, stage_files.FRAMES))
         return {row: found[row] for row in rows}
     places: list[tuple[int, int, str]] = json.loads(context.fetch(select, stage_files.FRAME_PLACES).read_text())
-    runs = [[places[row] for _, row in run] for _, run in groupby(enumerate(rows), key=lambda pair: pair[1] - pair[0])]
-    parts = at_once(lambda run: context.fetch_parts(select, stage_files.FRAMES, run), runs)
-    frames = [atoms for part in parts for atoms in parse_frames(part)]
+    runs = [
+        [places[row] for _, row in run]
+        for _, run in groupby(enumerate(rows), key=lambda pair: (pair[1] - pair[0], pair[0] // _FRAMES_AT_ONCE))
+    ]
+    parts = at_once(lambda run: parse_frames(context.fetch_parts(select, stage_files.FRAMES, run)), runs)
+    frames = [atoms for part in parts for atoms in part]
     return dict(zip(rows, frames, strict=True))
 
 

@@ -7,13 +7,13 @@ import time
 
 from ase import Atoms
 
-from pfd_operator.contract.stage import Input
+from pfd_operator.contract.stage import Input, LabelParams
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import has_virial, is_labelled, labelled, read_frames
 from pfd_worker.label_budget import Cost, check_budget
-from pfd_worker.label_files import Failure, bare_tasks_of, label_output, tasks_of
+from pfd_worker.label_files import Failure, label_output, read_tasks, tasks_of
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.in_process import failed_by
 from pfd_worker.models.base import AtomisticModel, Prediction
@@ -33,7 +33,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     """
     started = time.monotonic()
     tasks = tasks_of(context, context.index or 0)
-    check_budget(context, lambda index: [_cost(context, index)])
+    check_budget(context, lambda: _costs(context))
     frames = [atoms for _, _, atoms in tasks]
     verdicts = _verdicts(context, open_model(context, context.one(Input.PREPARE)), frames)
     key = _key(context, context.index or 0)
@@ -55,9 +55,10 @@ def _key(context: StageContext, index: int) -> str:
     return f"{context.spec.digest}-{index}"
 
 
-def _cost(context: StageContext, index: int) -> Cost:
+def _costs(context: StageContext) -> list[Cost]:
+    each, total = context.params(LabelParams).frames_per_pod, len(read_tasks(context))
     # asked for again, those that failed are of the same entry
-    return Cost((_key(context, index),), len(bare_tasks_of(context, index)[1]))
+    return [Cost((_key(context, first // each),), min(each, total - first)) for first in range(0, total, each)]
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

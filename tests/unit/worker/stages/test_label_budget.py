@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from unittest.mock import ANY
+from unittest.mock import ANY, Mock
 
 import pytest
 from ase.calculators.emt import EMT
@@ -12,12 +12,14 @@ from pfd_operator.contract.result import ExitCode, LabelCounts, Reason, StageRes
 from pfd_operator.contract.stage import BudgetSoFar, StageRef
 from pfd_worker.errors import StageError
 from pfd_worker.labelers.base import LabelFailure
+from pfd_worker.labelers.task import Task
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.run import failure_of
+from pfd_worker.stage_context import StageContext
 from pfd_worker.stages.select import once_more
 from pfd_worker.store.ledger import Ledger
 from pfd_worker.store.manifests import mark, read_manifest
-from tests.unit.worker.stages.label_tasks import Fails, counts, crystals, select
+from tests.unit.worker.stages.label_tasks import Fails, context_of, counts, crystals, desk_of, select
 from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
 LONGER = {"timeoutSeconds": 6000}
@@ -152,6 +154,31 @@ def test_a_label_that_was_stored_and_not_entered_is_paid_for(copper, monkeypatch
             label(loop, selected, 4, 1)
     assert counts(loop)["paid"] == 0
     assert refused(loop, selected, 3) == (0, 4)
+
+
+@pytest.mark.parametrize("frames", [4, 12])
+def test_tasks_and_frames_of_all_pods_are_read_once(tmp_path, monkeypatch, frames):
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",) * frames, trajectory=False)
+    label(loop, selected, frames, framesPerPod=1)
+    parsed, parts = Mock(side_effect=Task.from_json), Mock(side_effect=StageContext.fetch_parts)
+    with monkeypatch.context() as patch:
+        patch.setattr("pfd_worker.label_files.Task.from_json", parsed)
+        patch.setattr(StageContext, "fetch_parts", lambda *asked: parts(*asked))
+        label(loop, selected, frames, 1, framesPerPod=1)
+    # its own, the sum, and those of all: however many pods there are
+    assert (parsed.call_count / frames, parts.call_count) == (3, 2)
+
+
+def test_a_pod_that_counts_stops_when_told_to(copper):
+    loop, selected = copper
+    label(loop, selected, 4, 1)
+    context = context_of(loop, selected)
+    context.spec = context.spec.model_copy(update={"budget": BudgetSoFar(max_labels=2, max_iterations=4)})
+    context.stopping.set()
+    with pytest.raises(StageError, match="labels of the stage were counted") as caught:
+        desk_of(context).triage()
+    assert caught.value.exit_code is ExitCode.PREEMPTED
 
 
 def test_steps_of_a_trajectory_and_checks_of_labels_count_each(tmp_path):

@@ -18,6 +18,9 @@ KEPT_RECORDS = 20
 """Stages, besides those of iteration 0, and iterations at most, that the status remembers."""
 LABELS_LEFT = "labels_left"
 """In `JobStatus.counts`: labels that were left when the newest selection was asked for."""
+LABELS_LACKING = "labels_lacking"
+"""In `JobStatus.counts`, where no definition of an earlier version prunes it: labels that the last attempt would have
+paid for, if they were more than were left."""
 TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"
@@ -77,7 +80,6 @@ class ActiveStage(Strict):
     not_before: datetime | None = Field(None, description="When the next attempt may start.")
     percent: int | None = Field(None, description="How far the stage says it is, in %.")
     message: str = Field("", description="What the stage says of it.")
-    lacks: int | None = Field(None, description="Labels that it would pay for, if they were more than were left.")
     succeeded_indexes: int = Field(0, description="Pods with results in the store, earlier attempts' included.")
     failed_indexes: int = Field(0, description="Pods that failed finally.")
     told: Told = Field(Told(), description="What this attempt's pods said of their results so far.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pfd_operator.api.conditions import OperatorReason, Phase
-from pfd_operator.api.status import LABELS_LEFT, JobStatus, Labelling, StageRecord
+from pfd_operator.api.status import LABELS_LACKING, LABELS_LEFT, JobStatus, Labelling, StageRecord
 from pfd_operator.contract.stage import StageKind
 
 from .budget import labels_left
@@ -25,7 +25,7 @@ def made_alike(stage: StagePlan, labelling: Labelling) -> bool:
 def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bool) -> Ending | None:
     """Say why the job ends instead of doing what comes next: by its recipe, or as a label stage has counted."""
     ending = draft.recipe.ending(draft.spec, status, position, attempted)
-    lacks = status.active.lacks if status.active is not None else None
+    lacks = status.counts.get(LABELS_LACKING) if status.active is not None else None
     left = labels_left(draft.spec, status)
     if ending is not None or lacks is None or left >= lacks:
         return ending
@@ -41,8 +41,10 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
 def note_asked(draft: Draft, stage: StagePlan) -> None:
     """Write down what a label stage is to make, before it does, and what its selection may ask for."""
     status, iteration = draft.status, stage.position.iteration
+    counts = {name: count for name, count in status.counts.items() if name != LABELS_LACKING}
     if stage.position.stage is StageKind.SELECT:
-        draft.set(counts=status.counts | {LABELS_LEFT: labels_left(draft.spec, status, iteration)})
+        counts[LABELS_LEFT] = labels_left(draft.spec, status, iteration)
+    draft.set(counts=counts)
     if stage.position.stage is not StageKind.LABEL:
         return
     # without its selection on record an iteration is not compared with what it was; nor are later ones, where this one

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
-from pfd_operator.api.status import ActiveStage, ActiveState, JobStatus
+from pfd_operator.api.status import LABELS_LACKING, ActiveStage, ActiveState, JobStatus
 
 from .budget import (
     DEADLINE_TOLERANCE_SECONDS,
@@ -37,7 +37,8 @@ def fail(draft: Draft, failure: Failure) -> None:
             give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET if failure.lacks is not None:
             # the end, unless the budget was raised since
-            draft.set_active(state=ActiveState.BACKOFF, not_before=None, lacks=failure.lacks)
+            draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+            draft.set(counts=draft.status.counts | {LABELS_LACKING: failure.lacks})
         case Remedy.BUDGET:
             _out_of_time(draft, active, failure)
         case Remedy.RETRY_FREE:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.status import LABELS_LACKING
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.observed import ObservedJob
@@ -129,6 +130,18 @@ def test_a_budget_that_was_raised_meanwhile_lets_labels_go_on_at_once() -> None:
     again = created(run.step(seconds=1))
     assert (again.spec.attempt, again.spec.digest) == (2, label.spec.digest)
     assert again.spec.budget is not None and again.spec.budget.max_labels == 13
+
+
+def test_what_ends_a_job_is_known_where_an_earlier_definition_prunes_its_attempt() -> None:
+    run = Run(resource(convergence=NEVER, **budget(12)))
+    label = run.until(2, StageKind.LABEL)
+    known = run.status.to_json()["active"].keys()
+    refused(run, label, 1)
+    stored = run.status.to_json()
+    stored["active"] = {name: value for name, value in stored["active"].items() if name in known}
+    run.status = type(run.status).model_validate(stored)
+    is_refused_until_there_are(run, 13)
+    assert LABELS_LACKING not in run.status.counts
 
 
 def test_memory_that_changes_while_labels_wait_is_within_the_budget() -> None:

@@ -10,8 +10,14 @@ link() { ln -sfn "$2" "$BIN/$1"; }
 
 link_helm_on_path() {
   local present version
-  present=$(type -ap helm | grep -vxFm1 "$BIN/helm") && version=$("$present" version --template '{{.Version}}') || return
-  printf '%s\n' "$HELM_AT_LEAST" "$version" | sort -VC && link helm "$present"
+  while read -r present; do
+    # our own link, however PATH spells it, would be linked to itself
+    [[ $(dirname "$present") -ef $BIN ]] && continue
+    version=$("$present" version --template '{{.Version}}') || return
+    printf '%s\n' "$HELM_AT_LEAST" "$version" | sort -VC && link helm "$present"
+    return
+  done < <(type -ap helm)
+  return 1
 }
 
 # Who comes second waits for the first, and nobody sees half a file.

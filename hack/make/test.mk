@@ -18,6 +18,7 @@ unit: venv ## what needs no cluster, image, engine or browser, in JOBS=2 process
 	$(PYTEST) tests/unit -m "not image and not engine and not browser" -q -n $(JOBS) --dist loadfile --durations=5
 
 cli-tests: $(CLI_VENV)/.complete ## kubectl-pfd as users install it, with the packages that they get
+	rm -rf build/lib build/bdist.* pfd_operator.egg-info # setuptools would install modules of before, too
 	$(VENV)/bin/uv pip install --quiet --python $(CLI_VENV)/bin/python --no-deps --reinstall-package pfd-operator .
 	env -u PYTHONPATH $(CLI_VENV)/bin/kubectl-pfd --help >/dev/null
 	$(CLI_VENV)/bin/pytest -p no:cacheprovider tests/unit/operator/cli -q

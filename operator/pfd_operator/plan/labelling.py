@@ -33,7 +33,8 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
         f"{left} of {draft.spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration "
         f"{position.iteration} lacks {lacks}: they failed or were cut off and would be tried again, the engine's "
         f"programs or files are others now, or the budget was lowered. Raise it to "
-        f"{status.labels.paid + lacks} to go on; the labels that are there are found"
+        f"{status.labels.paid + lacks} to go on, or undo what changed and restart, which counts anew; the labels that "
+        "are there are found"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
 

@@ -111,6 +111,19 @@ async def test_only_the_running_attempt_makes_progress(
     assert looks == [SILICON] * shown
 
 
+@pytest.mark.parametrize("token", ["x", "\udcff"])
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_wrong_token_does_not_tell_whether_there_is_such_a_job(
+    served: Operator, monkeypatch: pytest.MonkeyPatch, there: bool, token: str
+) -> None:
+    job = job_of(ObservedJob("silicon-train-a2", "uid-2", 1, StageKind.TRAIN, 2))
+    monkeypatch.setattr(served.children, "job", lambda *key: job if there else None)
+    url = f"http://127.0.0.1:{served.settings.progress_port}/progress/lab/{job.observed.name}"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as session, session.post(url, json={"percent": 1}, headers=headers) as response:
+        assert response.status == 401, await response.text()
+
+
 @pytest.mark.parametrize(("length", "status"), [(2, 204), (REPORT_MAX_BYTES, 400)])
 async def test_a_report_that_is_too_long_is_the_stage_s_fault(
     served: Operator, monkeypatch: pytest.MonkeyPatch, length: int, status: int

@@ -37,7 +37,7 @@ def shaken(seed: int) -> Atoms:
     return atoms
 
 
-CRYSTALS = "with-virial/4"
+CRYSTALS = "with-virial/4-Cu"
 
 
 def given(folder: Path, uri: str, store: ObjectStore | None = None) -> tuple[list[Atoms], dict[str, str]]:

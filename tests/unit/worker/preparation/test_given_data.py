@@ -311,6 +311,16 @@ def test_frames_of_one_trajectory_of_a_former_job_are_trained_on_or_set_aside_to
     assert not names[0] & names[1]
 
 
-@pytest.mark.parametrize("info", [{"sampling": [1.0, 2.0]}, {"sampling": "mine"}, {"trajectory": 7, "step": "x"}])
+def test_frames_that_were_given_to_a_former_job_are_of_no_trajectory(tmp_path):
+    frames = [labelled(dimer(), -1.0, np.full((2, 3), float(number))) for number in range(40)]
+    for name in ("first.extxyz", "second.extxyz"):
+        write_frames(tmp_path / name, frames)
+        frames = given_by(tmp_path, tmp_path / name)
+    assert [len(part) for part in split_validation(frames, 0.1)] == [36, 4]
+
+
+@pytest.mark.parametrize(
+    "info", [{"sampling": [1.0, 2.0]}, {"sampling": "mine"}, {"trajectory": 7, "step": "x"}, {"trajectory": "all"}]
+)
 def test_what_a_file_of_others_calls_so_is_not_taken(tmp_path, info):
     assert given(tmp_path, frame(dimer(), info))[0].info.keys().isdisjoint({"sampling", OF_TRAJECTORY, "step"})

@@ -48,11 +48,12 @@ def test_a_frame_that_shares_no_batch_is_drawn_no_more_often_than_others_weigh(t
 
 
 def mixed_frames(count: int) -> list[Atoms]:
-    """Return frames of one size, with the elements in any number and order."""
+    """Return frames of one size, with all elements in any number and order."""
     rng = np.random.default_rng(5)
     frames = emt_frames("Cu", count, 0.1, seed=3)
     for atoms in frames:
-        atoms.symbols = rng.choice(TYPE_MAP, len(atoms))
+        others = rng.choice(TYPE_MAP, len(atoms) - len(TYPE_MAP))
+        atoms.symbols = rng.permutation([*TYPE_MAP, *others])
     return [emt_label(atoms) for atoms in frames]
 
 

@@ -26,14 +26,20 @@ def loaded(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_frames_of_one_size_share_a_folder_whatever_their_composition(tmp_path):
-    frames = [frame("Si4", 1), frame("Si2C2", 2), frame("CSi3", 3), frame("Si4", 4, virial=False)]
+    frames = [frame("Si3C", 1), frame("Si2C2", 2), frame("CSi3", 3), frame("SiC3", 4, virial=False)]
     with_virial, without = write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)
     assert (with_virial.frames, with_virial.atoms) == (3, 4) and (without.frames, without.atoms) == (1, 4)
     data = loaded(with_virial.path)
-    assert data["real_atom_types"].tolist() == [[2, 2, 2, 2], [2, 2, 0, 0], [0, 2, 2, 2]]
+    assert data["real_atom_types"].tolist() == [[2, 2, 2, 0], [2, 2, 0, 0], [0, 2, 2, 2]]
     assert data["energy"].ravel() == pytest.approx([atoms.get_potential_energy() for atoms in frames[:3]])
     assert (with_virial.path / "type_map.raw").read_text().split() == ["C", "Ge", "Si"]
     assert "virial" in data and "virial" not in loaded(without.path)
+
+
+def test_a_rare_element_has_a_folder_of_its_own(tmp_path):
+    """Of which every process of a training, and so the statistics of the first, has a frame."""
+    frames = [frame("Si2C2", 1), frame("SiC2Ge", 2), frame("SiC3", 3)]
+    assert [folder.frames for folder in write_deepmd_sets(frames, ["C", "Ge", "Si"], tmp_path)] == [1, 2]
 
 
 def test_frames_of_different_sizes_share_none(tmp_path):

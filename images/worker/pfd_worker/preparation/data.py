@@ -195,10 +195,12 @@ def _kept(info: Mapping[str, Any], where: str) -> dict[str, Any]:
     Without it a frame 2 fs from one that is trained on would be set aside to choose the checkpoint, which shows no
     overfitting, and frames of MD that exploded would count as usual ones.
     """
-    kept: dict[str, Any] = {}
-    sampling, trajectory = info.get("sampling"), info.get(OF_TRAJECTORY, info.get("trajectory"))
-    if isinstance(sampling, str) and sampling in set(Sampling):
-        kept["sampling"] = sampling
+    sampling = info.get("sampling")
+    if not isinstance(sampling, str) or sampling not in set(Sampling):
+        # not of a job: what others call a trajectory may be no MD, and what was given to a job is of none
+        return {}
+    kept: dict[str, Any] = {"sampling": sampling}
+    trajectory = info.get(OF_TRAJECTORY if info.get("stratum") == GIVEN else "trajectory")
     if isinstance(trajectory, str):
         kept[OF_TRAJECTORY] = f"{where} {trajectory}"[:_NAME_MAX]
         if isinstance(info.get("step"), int | np.integer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def deepmd_frames(context: StageContext, uri: str, where: str) -> tuple[str, Ite
     # names of theirs may hold anything, ours do not, and no path leads elsewhere
     folder = context.workdir / "inputs" / digest_of(uri)[:16]
     folders = {system: folder / str(number) for number, system in enumerate(systems)}
+    # outside a pod it may have what was there before
+    shutil.rmtree(folder, ignore_errors=True)
 
     def fetched(match: re.Match[str]) -> tuple[str, str]:
         path = folders[match["system"]] / match["file"]

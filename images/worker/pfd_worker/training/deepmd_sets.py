@@ -27,10 +27,12 @@ class DataFolder:
 
 
 def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[DataFolder]:
-    """Write frames as deepmd/npy/mixed, one folder per number of atoms, energies, forces and virials included.
+    """Write frames as deepmd/npy/mixed, one folder per number of atoms and elements, with energies, forces and virials.
 
     A batch is of one folder, so that frames of an alloy fill batches whatever their compositions. deepmd-kit has mixed
-    data for type embeddings; its PyTorch models take the types of each frame with se_e2_a as well.
+    data for type embeddings; its PyTorch models take the types of each frame with se_e2_a as well. Frames of other
+    elements are apart: of several processes the first takes statistics, and of each folder it sees a part only, in
+    which a rare element would be missing.
 
     Frames without a virial go into folders of their own: deepmd-kit wants a label in all frames of a folder or in none.
     So do frames without a cell: a folder has one for all of its frames or for none.
@@ -49,7 +51,7 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
     list of DataFolder
         All of them.
     """
-    alike: dict[tuple[str, int], list[dpdata.LabeledSystem]] = {}
+    alike: dict[tuple[str, int, str], list[dpdata.LabeledSystem]] = {}
     for atoms in frames:
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
@@ -60,10 +62,10 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
         system = dpdata.LabeledSystem(bare, fmt="ase/structure")
         system.convert_to_mixed_type(list(type_map))
-        alike.setdefault((kind, len(atoms)), []).append(system)
+        alike.setdefault((kind, len(atoms), "".join(sorted(set(atoms.symbols)))), []).append(system)
     folders = []
-    for (kind, number), systems in sorted(alike.items()):
-        written = DataFolder(folder / kind / str(number), len(systems), number)
+    for (kind, number, elements), systems in sorted(alike.items()):
+        written = DataFolder(folder / kind / f"{number}-{elements}", len(systems), number)
         _joined(systems).to_deepmd_npy_mixed(str(written.path), set_size=10**9)
         folders.append(written)
     return folders

@@ -25,6 +25,9 @@ class Plane:
         if self.fault is not None:
             raise self.fault
 
+    def restart_controllers(self) -> None:
+        pass
+
     def down(self) -> None:
         self.is_down = True
 

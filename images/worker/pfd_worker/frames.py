@@ -72,14 +72,9 @@ def frames_one_by_one(path: Path) -> Iterator[Atoms]:
 
 def read_rows(path: Path, rows: Sequence[int]) -> list[Atoms]:
     """Read those frames of such a file, in the order of `rows`; the others are not parsed, nor held in memory."""
-    places = frame_places(path)
-    frames = []
-    with path.open("rb") as stream:
-        for row in rows:
-            first, size, _ = places[row]
-            stream.seek(first)
-            frames += parse_frames(stream.read(size))
-    return frames
+    wanted = set(rows)
+    found = {row: text for row, text in enumerate(_texts(path)) if row in wanted}
+    return [atoms for row in rows for atoms in parse_frames(found[row])]
 
 
 def parse_frames(content: bytes) -> list[Atoms]:
@@ -106,12 +101,16 @@ def frame_places(path: Path) -> list[tuple[int, int, str]]:
     """Return (first byte, number of bytes, sha256) of each frame of such a file."""
     places: list[tuple[int, int, str]] = []
     first = 0
+    for text in _texts(path):
+        places.append((first, len(text), hashlib.sha256(text).hexdigest()))
+        first += len(text)
+    return places
+
+
+def _texts(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while count := stream.readline():
-            frame = count + b"".join(stream.readline() for _ in range(int(count) + 1))
-            places.append((first, len(frame), hashlib.sha256(frame).hexdigest()))
-            first += len(frame)
-    return places
+            yield count + b"".join(stream.readline() for _ in range(int(count) + 1))
 
 
 def write_frames(path: Path, frames: Iterable[Atoms], append: bool = False) -> None:

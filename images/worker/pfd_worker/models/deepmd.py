@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pfd_worker.cells import periodic_cell
 from pfd_worker.frames import has_virial
 from pfd_worker.models.base import Prediction, model_calculator, species_features
+from pfd_worker.models.gpu import atoms_on_gpu
 from pfd_worker.models.groups import groups_of_equal_atoms, groups_of_equal_size
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ SMALL_MODEL_PARAMETERS = 100_000
 ATOMS_TOGETHER_ON_CPU = 256
 """Of a small model on a CPU. DPA-2 of 0.03 million parameters on one core, ms a frame alone and in a batch: 13 and 4
 for 8 atoms (32 frames), 23 and 13 for 32 (8 frames), 29 and 22 for 64 (4 frames). A DPA-3 of 1.3 million: nothing."""
-ATOMS_TOGETHER_PER_GIB = 32
-"""Of a GPU's memory: a DPA-3 of 1.3 million parameters takes some 9 MB for an atom."""
-ATOMS_TOGETHER_ON_GPU = 4096
-"""At most: an H200 is full then (docs/benchmarks/gpu.md)."""
 
 # one hint for each loaded checkpoint would fill the log of a train stage
 logging.getLogger("deepmd.utils.batch_size").setLevel(logging.ERROR)
@@ -63,11 +60,9 @@ class DeepmdModel:
     @property
     def atoms_together(self) -> int:
         """Atoms of all frames up to which one prediction takes less time than one for each."""
-        import torch
-
-        if torch.cuda.is_available():
-            memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
-            return min(ATOMS_TOGETHER_ON_GPU, int(ATOMS_TOGETHER_PER_GIB * memory_gib))
+        on_gpu = atoms_on_gpu()
+        if on_gpu is not None:
+            return on_gpu
         parameters = sum(each.numel() for each in self._potential.deep_eval.dp.parameters())
         return ATOMS_TOGETHER_ON_CPU if parameters <= SMALL_MODEL_PARAMETERS else 0
 

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from pfd_worker.frames import has_virial
 from pfd_worker.models.base import Prediction, species_features
+from pfd_worker.models.gpu import atoms_on_gpu
 
 ATOMS_PER_BATCH = 256
 """Of one evaluation, at least: 7net-0 keeps about 1 MB per atom of a solid for the gradient."""
-ATOMS_PER_GIB = 32
-"""Of a GPU's memory: room for models thirty times as large. Not measured on a GPU."""
-MOST_ATOMS_PER_BATCH = 4096
 _READOUT = ("reduce", "readout")
 """Names of the layers after the last interaction begin so."""
 
@@ -41,7 +39,8 @@ class SevennetModel:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network: Any = self._build().eval()
         self._network.set_is_batch_data(True)
-        self._atoms_per_batch = _atoms_per_batch(self._device)
+        self._atoms_on_gpu = atoms_on_gpu()
+        self._atoms_per_batch = max(ATOMS_PER_BATCH, self._atoms_on_gpu or 0)
 
     def _build(self) -> Any:
         return self._checkpoint.build_model().to(self._device)
@@ -58,7 +57,7 @@ class SevennetModel:
     @property
     def atoms_together(self) -> int:
         """Atoms of all frames up to which one prediction takes less time than one for each."""
-        return self._atoms_per_batch if self._device.type == "cuda" else 0
+        return 0 if self._atoms_on_gpu is None else self._atoms_per_batch
 
     def predict_moving(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """Return what `predict` does: neighbours are not remembered."""
@@ -105,15 +104,6 @@ class SevennetModel:
         from sevenn.calculator import SevenNetCalculator
 
         return SevenNetCalculator(self._build(), file_type="model_instance", device=self._device)
-
-
-def _atoms_per_batch(device: Any) -> int:
-    if device.type != "cuda":
-        return ATOMS_PER_BATCH
-    import torch
-
-    memory_gib = torch.cuda.get_device_properties(device).total_memory / 2**30
-    return min(MOST_ATOMS_PER_BATCH, max(ATOMS_PER_BATCH, int(ATOMS_PER_GIB * memory_gib)))
 
 
 def _parts(frames: Sequence[Atoms], most_atoms: int) -> Iterator[list[Atoms]]:

@@ -56,7 +56,7 @@ def _bytes_of_batch(frames: Sequence[Atoms], batch_size: int | str, model: Mappi
     """Return what a batch of the folder takes whose batches take most."""
     cutoff = max(_cutoffs(model), default=USUAL_CUTOFF)
     places = NEIGHBOURS_PER_CUBIC_ANGSTROM * 4 / 3 * np.pi * cutoff**3
-    # of one folder all frames get as many images as one of them needs
+    # of one folder all frames get as many images as one of them needs; those of a size may be of several folders
     images: dict[tuple[int, bool], NDArray[np.float64]] = {}
     for atoms in frames:
         kind = (len(atoms), bool(atoms.pbc.any()))

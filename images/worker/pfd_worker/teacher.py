@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from functools import partial
 
 from ase import Atoms
 
@@ -20,6 +22,8 @@ from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import BookEntry
+from pfd_worker.store.manifests import read_manifest
+from pfd_worker.summaries import LabelSummary
 
 _BATCH = 64
 """Frames between two looks at whether to stop; a teacher's label is not worth an object of its own in the store."""
@@ -58,7 +62,17 @@ def _key(context: StageContext, index: int) -> str:
 def _costs(context: StageContext) -> list[Cost]:
     each, total = context.params(LabelParams).frames_per_pod, len(read_tasks(context))
     # asked for again, those that failed are of the same entry
-    return [Cost((_key(context, first // each),), min(each, total - first)) for first in range(0, total, each)]
+    return [
+        Cost((_key(context, index),), min(each, total - index * each), partial(_is_free, context, index))
+        for index in range(math.ceil(total / each))
+    ]
+
+
+def _is_free(context: StageContext, index: int) -> bool:
+    manifest = read_manifest(context.store, context.digest, index)
+    # one that is ours and not yet entered was paid for
+    uid = context.spec.job.uid
+    return manifest is not None and all(entry["paid_by"] != uid for entry in manifest.told(LabelSummary)["labels"])
 
 
 def _verdicts(context: StageContext, model: AtomisticModel, frames: list[Atoms]) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import ANY, Mock
 
@@ -193,26 +194,62 @@ def test_steps_of_a_trajectory_and_checks_of_labels_count_each(tmp_path):
     assert counts(loop)["paid"] == 6
 
 
-def test_a_teachers_labels_are_within_the_budget(tmp_path, monkeypatch):
-    monkeypatch.setattr("pfd_worker.teacher.open_model", lambda *_: CalculatorModel(EMT))
-    loop = Loop(tmp_path)
-    prepare = loop.committed({"stage": "prepare", "systems": [], "training": {"steps": 1}}, 1, {})
-    selected = select(loop, ("Cu",) * 3, trajectory=False)
+Ask = Callable[..., StageResult]
 
-    def ask(most: int, index: int, each: int) -> StageResult:
+
+def lacking(attempt: Callable[[], StageResult]) -> int | None:
+    """Return the labels that a stage lacks by a pod of it, which may not begin."""
+    with pytest.raises(StageError) as caught:
+        attempt()
+    return failure_of(caught.value)[1].lacks
+
+
+@pytest.fixture
+def ask(copper, monkeypatch) -> Ask:
+    """Let the teacher label one index of a stage, of a job that may pay for so many labels."""
+    monkeypatch.setattr("pfd_worker.teacher.open_model", lambda *_: CalculatorModel(EMT))
+    first, selected = copper
+    prepare = first.committed({"stage": "prepare", "systems": [], "training": {"steps": 1}}, 1, {})
+
+    def ask(loop: Loop, most: int, index: int, each: int = 2) -> StageResult:
         loop.budget = BudgetSoFar(max_labels=most, max_iterations=4)
         params = {"stage": "label", "framesPerPod": each, "timeoutSeconds": 60}
         return loop.run(params, 1, {"select": selected, "prepare": prepare}, index)
 
-    ask(3, 0, 2)
-    assert counts(loop)["paid"] == 2
-    for index, each, lacks in ((1, 2, 1), (0, 3, 3)):
-        with pytest.raises(StageError) as caught:
-            ask(2, index, each)
-        assert failure_of(caught.value)[1].lacks == lacks
-    first = ask(3, 1, 2)
+    return ask
+
+
+def test_a_teachers_labels_are_within_the_budget(copper, ask):
+    loop, _ = copper
+    ask(loop, 4, 0, 3)
     assert counts(loop)["paid"] == 3
+    assert lacking(lambda: ask(loop, 3, 1, 3)) == 1
+    assert lacking(lambda: ask(loop, 3, 0, 4)) == 4
+    first = ask(loop, 4, 1, 3)
+    assert counts(loop)["paid"] == 4
     # as after LabelsFailed, and as if the budget were lowered below what is paid
     mark(loop.store, read_manifest(loop.store, first.digest, 0), again=True)
-    assert ask(2, 0, 2).ok
-    assert counts(loop)["paid"] == 3
+    assert ask(loop, 3, 0, 3).ok
+    assert counts(loop)["paid"] == 4
+
+
+def test_a_teachers_labels_that_another_job_has_paid_for_cost_nothing(copper, ask):
+    loop, _ = copper
+    other = Loop(loop.folder, uid="uid-2")
+    other.runs = 10
+    done = ask(other, 4, 1)
+    assert ask(loop, 2, 0).ok
+    assert counts(loop)["paid"] == 2
+    # with failures that are tried again, it lacks them like any other
+    mark(loop.store, read_manifest(loop.store, done.digest, 1), again=True)
+    assert lacking(lambda: ask(loop, 3, 1)) == 2
+
+
+def test_a_teachers_labels_that_were_committed_and_not_entered_are_paid_for(copper, ask, monkeypatch):
+    loop, _ = copper
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "enter", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
+        with pytest.raises(SystemExit):
+            ask(loop, 4, 1)
+    assert counts(loop)["paid"] == 0
+    assert lacking(lambda: ask(loop, 3, 0)) == 4

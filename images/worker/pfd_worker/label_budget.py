@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pfd_worker.errors import OverBudgetError
-from pfd_worker.label_files import read_tasks
+from pfd_worker.labelers.task import Task
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.ledger import Ledger
@@ -23,7 +23,7 @@ class Cost:
     """Whether another job has paid for it."""
 
 
-def check_budget(context: StageContext, costs: Callable[[], Sequence[Cost]]) -> None:
+def check_budget(context: StageContext, tasks: Sequence[Task], costs: Callable[[], Sequence[Cost]]) -> None:
     """Count what all pods of the stage lack, and what the job has paid for.
 
     What one of them pays for meanwhile is in the ledger and lacks no longer, so the sum stays: if the first pod may
@@ -31,15 +31,17 @@ def check_budget(context: StageContext, costs: Callable[[], Sequence[Cost]]) -> 
 
     Parameters
     ----------
+    tasks
+        Of all pods of the stage.
     costs
-        Returns what all pods of the stage ask for.
+        Returns what they ask for.
 
     Raises
     ------
     OverBudgetError
         If the sum is more than the job may pay for.
     """
-    budget, tasks = context.spec.budget, read_tasks(context)
+    budget = context.spec.budget
     if budget is None:
         return
     counts, paid = Ledger(context.store, context.spec.job.uid).read()

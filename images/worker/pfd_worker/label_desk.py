@@ -15,7 +15,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.label_budget import Cost, check_budget
 from pfd_worker.label_entries import Entry, entries_of
-from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output
+from pfd_worker.label_files import Failure, frame_from_json, frame_to_json, label_output, read_tasks, tasks_of
 from pfd_worker.labelers.base import LASTING_FAILURES, LabelFailure, Verdict
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.at_once import at_once
@@ -54,7 +54,8 @@ class LabelDesk:
         self._cut_offs = CutOffs(context.store, self._labels.owner)
         self._begun: Collection[Entry] = ()
         self._engine = engine
-        self.entries = entries_of(context, engine, context.index or 0)
+        self._tasks = read_tasks(context)
+        self.entries = self._entries(context.index or 0)
         self.records: dict[str, LabelRecord] = {}
         self.ours: list[Entry] = []
 
@@ -70,15 +71,18 @@ class LabelDesk:
         """
         at_once(self._take_stored, self.entries)
         if not all(entry.key in self.records for entry in self.entries):
-            check_budget(self.context, self._costs)
+            check_budget(self.context, self._tasks, self._costs)
         first = {entry.key: entry for entry in reversed(self.entries)}
         claimed = at_once(self._claim, [entry for entry in first.values() if entry.key not in self.records])
         todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
         return sorted(todo, key=lambda entry: (entry.key in self._cut_offs.counts, entry.number))
 
     def _costs(self) -> list[Cost]:
-        entries = entries_of(self.context, self._engine, None)
+        entries = self._entries(None)
         return [Cost((each.key, each.own_key), each.task.labels, partial(self._is_free, each)) for each in entries]
+
+    def _entries(self, index: int | None) -> list[Entry]:
+        return entries_of(self.context, self._engine, tasks_of(self.context, self._tasks, index))
 
     def _is_free(self, entry: Entry) -> bool:
         if self.context.stopping.is_set():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.selection import NOISE
 from pfd_operator.contract.stage import LabelParams
 from pfd_worker import stage_files
-from pfd_worker.label_files import tasks_of
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.at_once import at_once
@@ -33,14 +35,13 @@ class Entry:
     """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
-def entries_of(context: StageContext, engine: Engine, index: int | None) -> list[Entry]:
-    """Return the tasks of an index, or if None of all, for an engine and for the tighter one of a noise check."""
+def entries_of(context: StageContext, engine: Engine, tasks: Sequence[tuple[int, Task, Atoms]]) -> list[Entry]:
+    """Return tasks with their keys, for an engine and for the tighter one of a noise check."""
     # the spec names pseudopotentials and programs; what they are is known only where they are
     content = {"content": context.engine_content}
     params = context.params(LabelParams)
     tighter = params.tighter or engine
     engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
-    tasks = tasks_of(context, index)
     pods = sorted({number // params.frames_per_pod for number, _, _ in tasks})
     final_for = dict(zip(pods, at_once(partial(_final_for, context), pods), strict=True))
     entries = []

@@ -56,20 +56,22 @@ def read_tasks(context: StageContext, select: Input = Input.SELECT) -> list[Task
     return [Task.from_json(entry) for entry in json.loads(path.read_text())]
 
 
-def tasks_of(context: StageContext, index: int | None) -> list[tuple[int, Task, Atoms]]:
-    """Return the tasks of a label stage, each after its number in the whole list, and with its frame.
+def tasks_of(context: StageContext, tasks: Sequence[Task], index: int | None) -> list[tuple[int, Task, Atoms]]:
+    """Return tasks of a label stage, each after its number in the whole list, and with its frame.
 
     Parameters
     ----------
+    tasks
+        Those of all indexes.
     index
-        Whose they are; None for those of all.
+        Whose are returned; None for those of all.
     """
-    tasks = list(enumerate(read_tasks(context)))
+    numbered = list(enumerate(tasks))
     if index is not None:
         each = context.params(LabelParams).frames_per_pod
-        tasks = tasks[index * each : (index + 1) * each]
-    frames = _frames(context, sorted({task.frame for _, task in tasks}))
-    return [(number, task, frames[task.frame]) for number, task in tasks]
+        numbered = numbered[index * each : (index + 1) * each]
+    frames = _frames(context, sorted({task.frame for _, task in numbered}))
+    return [(number, task, frames[task.frame]) for number, task in numbered]
 
 
 def write_frame_places(frames: Path, path: Path) -> None:

@@ -18,6 +18,7 @@ from pfd_worker.label_budget import Cost, check_budget
 from pfd_worker.label_files import Failure, label_output, read_tasks, tasks_of
 from pfd_worker.labelers.base import LabelFailure, Verdict
 from pfd_worker.labelers.in_process import failed_by
+from pfd_worker.labelers.task import Task
 from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -36,8 +37,7 @@ def label_by_teacher(context: StageContext) -> StageOutput:
     What the teacher raises for a frame, or a value that is not finite, is a failed label of that frame.
     """
     started = time.monotonic()
-    tasks = tasks_of(context, context.index or 0)
-    check_budget(context, lambda: _costs(context))
+    tasks = _tasks_within_budget(context)
     frames = [atoms for _, _, atoms in tasks]
     verdicts = _verdicts(context, open_model(context, context.one(Input.PREPARE)), frames)
     key = _key(context, context.index or 0)
@@ -59,8 +59,14 @@ def _key(context: StageContext, index: int) -> str:
     return f"{context.spec.digest}-{index}"
 
 
-def _costs(context: StageContext) -> list[Cost]:
-    each, total = context.params(LabelParams).frames_per_pod, len(read_tasks(context))
+def _tasks_within_budget(context: StageContext) -> list[tuple[int, Task, Atoms]]:
+    tasks = read_tasks(context)
+    check_budget(context, tasks, lambda: _costs(context, len(tasks)))
+    return tasks_of(context, tasks, context.index or 0)
+
+
+def _costs(context: StageContext, total: int) -> list[Cost]:
+    each = context.params(LabelParams).frames_per_pod
     # asked for again, those that failed are of the same entry
     return [
         Cost((_key(context, index),), min(each, total - index * each), partial(_is_free, context, index))

@@ -12,7 +12,7 @@ from pfd_operator.contract.result import ExitCode, Reason
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.errors import StageError
 from pfd_worker.frames import frame_places, parse_frames, read_frames, write_frames
-from pfd_worker.label_files import tasks_of
+from pfd_worker.label_files import read_tasks, tasks_of
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.objects import DirectoryStore
 from tests.unit.worker.stages.label_tasks import crystals
@@ -65,7 +65,7 @@ def pod(loop: Loop, select: StageRef, index: int, each: int) -> tuple[StageConte
 def test_a_pod_fetches_its_own_frames_only(loop, select, index, each, runs):
     context, store = pod(loop, select, index, each)
     (lengths,) = {length for _, length, _ in loop.load_json(select, "frames.json")}
-    found = tasks_of(context, context.index or 0)
+    found = tasks_of(context, read_tasks(context), context.index or 0)
     assert store.parts == [count * lengths for count in runs]
     assert "frames.extxyz" not in store.downloads
     assert [number for number, _, _ in found] == list(range(len(ROWS)))[index * each : (index + 1) * each]
@@ -76,11 +76,11 @@ def test_a_pod_fetches_its_own_frames_only(loop, select, index, each, runs):
 def test_a_part_that_is_damaged_on_its_way_is_fetched_again(loop, select):
     context, store = pod(loop, select, 0, 2)
     store.damaged = 1
-    assert len(tasks_of(context, context.index or 0)) == 2
+    assert len(tasks_of(context, read_tasks(context), context.index or 0)) == 2
     again, store = pod(loop, select, 1, 2)
     store.damaged = 2
     with pytest.raises(StageError, match=r"frames\.extxyz is not what was stored there") as caught:
-        tasks_of(again, again.index or 0)
+        tasks_of(again, read_tasks(again), again.index or 0)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.OBJECT_CORRUPT)
 
 
@@ -88,7 +88,7 @@ def test_frames_that_are_gone_are_told_as_lost(loop, select):
     context, store = pod(loop, select, 0, 2)
     store.delete(loop.manifest(select).files["frames.extxyz"].key)
     with pytest.raises(StageError) as caught:
-        tasks_of(context, context.index or 0)
+        tasks_of(context, read_tasks(context), context.index or 0)
     assert caught.value.reason is Reason.ARTIFACT_LOST
 
 
@@ -96,7 +96,7 @@ def test_a_selection_of_an_earlier_version_is_fetched_as_a_whole(loop, select):
     files = {"frames.extxyz": crystals("Cu", "Cu"), "tasks.json": json.dumps([single_point(1).to_json()])}
     about = {"stage": "select", "purpose": "training", "frames": 1, "representativeFraction": 0}
     context, store = pod(loop, loop.committed(about, 3, files), 0, 2)
-    ((_, _, atoms),) = tasks_of(context, context.index or 0)
+    ((_, _, atoms),) = tasks_of(context, read_tasks(context), context.index or 0)
     np.testing.assert_allclose(atoms.positions, crystals("Cu", "Cu")[1].positions, atol=1e-8)
     assert store.parts == []
 

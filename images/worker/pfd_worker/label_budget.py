@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pfd_worker.errors import OverBudgetError
@@ -23,7 +23,9 @@ class Cost:
     """Whether another job has paid for it."""
 
 
-def check_budget(context: StageContext, tasks: Sequence[Task], costs: Callable[[], Sequence[Cost]]) -> None:
+def check_budget(
+    context: StageContext, tasks: Sequence[Task], costs: Callable[[Collection[str]], Sequence[Cost]]
+) -> None:
     """Count what all pods of the stage lack, and what the job has paid for.
 
     What one of them pays for meanwhile is in the ledger and lacks no longer, so the sum stays: if the first pod may
@@ -34,7 +36,7 @@ def check_budget(context: StageContext, tasks: Sequence[Task], costs: Callable[[
     tasks
         Of all pods of the stage.
     costs
-        Returns what they ask for.
+        Returns what they ask for, given keys that are paid for: what has one of these may be left out.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def check_budget(context: StageContext, tasks: Sequence[Task], costs: Callable[[
     if sum(task.labels for task in tasks) <= left:
         # most often, and without a look at the frames of other pods
         return
-    asked = {cost.keys[0]: cost for cost in costs()}
+    asked = {cost.keys[0]: cost for cost in costs(paid)}
     lacking = [cost for cost in asked.values() if paid.isdisjoint(cost.keys)]
     if sum(cost.labels for cost in lacking) > left:
         free = at_once(lambda cost: cost.is_free(), lacking)

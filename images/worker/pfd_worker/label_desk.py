@@ -77,12 +77,12 @@ class LabelDesk:
         todo = [entry for entry in claimed if entry is not None and entry.key not in self.records]
         return sorted(todo, key=lambda entry: (entry.key in self._cut_offs.counts, entry.number))
 
-    def _costs(self) -> list[Cost]:
-        entries = self._entries(None)
+    def _costs(self, paid: Collection[str]) -> list[Cost]:
+        entries = self._entries(None, paid)
         return [Cost((each.key, each.own_key), each.task.labels, partial(self._is_free, each)) for each in entries]
 
-    def _entries(self, index: int | None) -> list[Entry]:
-        return entries_of(self.context, self._engine, tasks_of(self.context, self._tasks, index))
+    def _entries(self, index: int | None, but: Collection[str] = ()) -> list[Entry]:
+        return entries_of(self.context, self._engine, tasks_of(self.context, self._tasks, index), but)
 
     def _is_free(self, entry: Entry) -> bool:
         if self.context.stopping.is_set():

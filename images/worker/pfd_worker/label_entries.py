@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ase import Atoms
@@ -17,7 +16,7 @@ from pfd_worker import stage_files
 from pfd_worker.labelers.task import Calculation, Task
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.at_once import at_once
-from pfd_worker.store.manifests import stored_manifest
+from pfd_worker.store.manifests import indexes_with_manifest, stored_manifest
 
 
 @dataclass(frozen=True)
@@ -35,27 +34,39 @@ class Entry:
     """Where a failure is kept that another stage, with more time or memory, or another time need not meet."""
 
 
-def entries_of(context: StageContext, engine: Engine, tasks: Sequence[tuple[int, Task, Atoms]]) -> list[Entry]:
-    """Return tasks with their keys, for an engine and for the tighter one of a noise check."""
+def entries_of(
+    context: StageContext, engine: Engine, tasks: Sequence[tuple[int, Task, Atoms]], but: Collection[str] = ()
+) -> list[Entry]:
+    """Return tasks with their keys, for an engine and for the tighter one of a noise check.
+
+    Parameters
+    ----------
+    but
+        Keys of labels that are not asked for.
+    """
     # the spec names pseudopotentials and programs; what they are is known only where they are
     content = {"content": context.engine_content}
     params = context.params(LabelParams)
     tighter = params.tighter or engine
     engines = {False: (engine, engine.to_json() | content), True: (tighter, tighter.to_json() | content)}
-    pods = sorted({number // params.frames_per_pod for number, _, _ in tasks})
-    final_for = dict(zip(pods, at_once(partial(_final_for, context), pods), strict=True))
-    entries = []
+    asked = []
     for number, task, frame in tasks:
         calculation = Calculation(frame, task.aimd)
         used, described = engines[task.purpose == NOISE]
         key = calculation.key(described)
-        own_key = digest_of([key, *final_for[number // params.frames_per_pod]])
-        entries.append(Entry(number, key, task, calculation, used, described, own_key))
-    return entries
+        if key not in but:
+            asked.append((number, key, task, calculation, used, described))
+    final_for = _final_for(context, {number // params.frames_per_pod for number, *_ in asked})
+    return [
+        Entry(number, key, task, calculation, used, described, digest_of([key, *own]))
+        for number, key, task, calculation, used, described in asked
+        for own in [final_for[number // params.frames_per_pod]]
+    ]
 
 
-def _final_for(context: StageContext, index: int) -> list[str]:
-    before = stored_manifest(context.store, context.digest, index)
-    if before is None or not before.again:
-        return [context.spec.digest]
-    return [context.spec.digest, before.files[stage_files.FAILURES].key]
+def _final_for(context: StageContext, indexes: Set[int]) -> dict[int, list[str]]:
+    """Return for what failures in each of these indexes are final: the stage, and which time it is tried."""
+    there = indexes & indexes_with_manifest(context.store, context.digest) if len(indexes) > 1 else indexes
+    found = at_once(lambda index: stored_manifest(context.store, context.digest, index), there)
+    again = {each.index: [each.files[stage_files.FAILURES].key] for each in found if each is not None and each.again}
+    return {index: [context.spec.digest, *again.get(index, [])] for index in indexes}

@@ -61,7 +61,7 @@ def _key(context: StageContext, index: int) -> str:
 
 def _tasks_within_budget(context: StageContext) -> list[tuple[int, Task, Atoms]]:
     tasks = read_tasks(context)
-    check_budget(context, tasks, lambda: _costs(context, len(tasks)))
+    check_budget(context, tasks, lambda _: _costs(context, len(tasks)))
     return tasks_of(context, tasks, context.index or 0)
 
 

@@ -102,6 +102,12 @@ def stored_manifest(store: ObjectStore, digest: str, index: int | None = None) -
     return None if content is None else Manifest.from_bytes(content)
 
 
+def indexes_with_manifest(store: ObjectStore, digest: str) -> set[int]:
+    """Return the indexes of a stage that have a manifest, one that does not stand, too: by one listing."""
+    start, end = f"{stage_folder(digest)}index-", "/manifest.json"
+    return {int(key.removeprefix(start).removesuffix(end)) for key in store.list(start) if key.endswith(end)}
+
+
 def read_manifest(store: ObjectStore, digest: str, index: int | None = None) -> Manifest | None:
     """Return a stage's manifest, None if it has not finished, or is to be computed again."""
     found = stored_manifest(store, digest, index)

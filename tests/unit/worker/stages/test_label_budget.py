@@ -106,6 +106,15 @@ def test_failures_that_are_tried_again_are_within_the_budget_and_others_cost_not
     assert counts(loop)["paid"] == 4 + lacks
 
 
+def test_failures_of_several_pods_that_are_tried_again_are_within_the_budget(copper, fails):
+    loop, selected = copper
+    fails(LabelFailure.TIMED_OUT)
+    manifests = [loop.manifest(label(loop, selected, 4, index), index) for index in range(2)]
+    for manifest in manifests:
+        mark(loop.store, manifest, again=True)
+    assert refused(loop, selected, 7) == (4, 4)
+
+
 def test_a_budget_that_holds_for_one_pod_holds_for_all_at_any_moment(copper):
     loop, selected = copper
 
@@ -169,6 +178,19 @@ def test_tasks_and_frames_of_all_pods_are_read_once(tmp_path, monkeypatch, frame
         label(loop, selected, frames, 1, framesPerPod=1)
     # frames of its own, and of all: however many pods there are
     assert (parsed.call_count / frames, parts.call_count) == (1, 2)
+
+
+@pytest.mark.parametrize("frames", [4, 12])
+def test_what_is_paid_for_is_counted_without_a_look_at_each_pods_manifest(tmp_path, monkeypatch, frames):
+    loop = Loop(tmp_path)
+    selected = select(loop, ("Cu",) * frames, trajectory=False)
+    for index in range(2, frames):
+        label(loop, selected, frames, index, framesPerPod=1)
+    asked = Mock(side_effect=type(loop.store).get)
+    monkeypatch.setattr(type(loop.store), "get", lambda *given: asked(*given))
+    label(loop, selected, frames, framesPerPod=1)
+    # the selection's, and its own: whether it is done, and whether it was done before
+    assert sum(call.args[1].endswith("manifest.json") for call in asked.call_args_list) == 3
 
 
 def test_a_pod_that_counts_stops_when_told_to(copper):

@@ -38,17 +38,18 @@ class OverBudgetError(StageError):
         What the job has paid for.
     left, lacks
         Labels.
+    digest
+        Where the stage would have committed: by other programs than the pods before it, it finds none of their labels.
     """
 
-    def __init__(self, counts: LabelCounts, left: int, lacks: int) -> None:
+    def __init__(self, counts: LabelCounts, left: int, lacks: int, digest: str) -> None:
         message = f"{lacks} labels are neither stored nor paid for, and {left} are left (spec.budget.maxLabels)"
         super().__init__(ExitCode.USER_ERROR, Reason.LABEL_BUDGET, message)
-        self._counts = counts
-        self._lacks = lacks
+        self._told = {"labels": counts, "lacks": lacks, "digest": digest}
 
     def result(self) -> StageResult:
         """Return what the operator is told of it, with the counts."""
-        return super().result().model_copy(update={"labels": self._counts, "lacks": self._lacks})
+        return super().result().model_copy(update=self._told)
 
 
 class AbsentError(StageError):

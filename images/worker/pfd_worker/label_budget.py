@@ -58,4 +58,4 @@ def check_budget(
         lacking = [cost for cost, is_free in zip(lacking, free, strict=True) if not is_free]
     lacks = sum(cost.labels for cost in lacking)
     if lacks > left:
-        raise OverBudgetError(counts, left, lacks)
+        raise OverBudgetError(counts, left, lacks, context.digest)

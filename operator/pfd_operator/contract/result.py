@@ -119,8 +119,9 @@ class StageResult(Message):
     version: int = 1
     ok: bool
     digest: str | None = None
-    """The digest the manifest was committed under; not the asked one if the stage knows more of its inputs: prepare
-    what it read, label what its engine is, others which indexes of another stage failed finally."""
+    """The digest the manifest was committed under, or would be by a label stage that the budget does not allow; not the
+    asked one if the stage knows more of its inputs: prepare what it read, label what its engine is, others which
+    indexes of another stage failed finally."""
     asked: str | None = None
     """The digest of the StageSpec, if it is another."""
     reused: bool = False

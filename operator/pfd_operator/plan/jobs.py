@@ -144,7 +144,7 @@ def _indexed(job: ObservedJob, completions: int, memory_limit: str | None, told:
         for pod in sorted(job.pods, key=_age_key)
         if pod.ended and pod.index not in (done if pod.phase == "Failed" else heard)
     ]
-    at_once = _decides_at_once(job, failures)
+    at_once = _decides_at_once(job, failures, told)
     if at_once is not None:
         return at_once
     if any(result.digest != told.digest for result in results):
@@ -175,17 +175,24 @@ def _last_words(failures: Sequence[tuple[ObservedPod, Failure]]) -> list[Failure
     return list(by_index.values())
 
 
-def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]]) -> Failure | None:
-    for _, failure in failures:
+def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]], told: Told) -> Failure | None:
+    for pod, failure in failures:
         # memory is decided at the end: one huge frame of many is a failed label, not a failed job
         if failure.remedy is Remedy.FAIL and failure.reason != Reason.OUT_OF_MEMORY:
             return failure
         if failure.remedy is Remedy.BUDGET:
-            return failure
+            # it counts what others have paid for as lacking
+            return disagreement(job.stage) if _finds_others(pod, told) else failure
     if not job.deadline_exceeded:
         return None
     words = f"Job {job.name} of the {job.stage.value} stage reached its deadline"
     return Failure(Remedy.BUDGET, OperatorReason.DEADLINE, words)
+
+
+def _finds_others(pod: ObservedPod, told: Told) -> bool:
+    """Say whether a pod that failed has found other files or programs than those that ended well."""
+    found = pod.result.digest if pod.result is not None else None
+    return bool(found and told.digest) and found != told.digest
 
 
 def _results_by_index(job: ObservedJob) -> dict[int, StageResult]:

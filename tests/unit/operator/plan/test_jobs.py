@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import ActiveState, Told
 from pfd_operator.contract.result import Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
@@ -100,6 +100,23 @@ def test_pods_that_found_other_files_than_those_gone_before_end_the_attempt_at_o
     assert "(InputsChanged)" in decision.events[0].message
     created(run.step(seconds=1000))
     assert run.status.active.told == Told()
+
+
+@pytest.mark.parametrize(("digest", "by_others"), [(EDITED, True), (FOUND, False), (None, False)])
+def test_a_pod_that_finds_no_label_of_the_others_by_other_programs_ends_the_attempt_and_not_the_job(
+    digest: str | None, by_others: bool
+) -> None:
+    run, planned = labelling()
+    lacking = said(Reason.LABEL_BUDGET).model_copy(update={"lacks": 1000, "digest": digest})
+    refused = failed_pod(64, name="pod-1", index=1, result=lacking)
+    first, *_ = succeeded(planned, found).pods
+    run.step(job_of(planned, first, refused, pod(name="pod-2", index=2), succeeded_indexes=1), seconds=1)
+    if not by_others:
+        assert run.status.phase is Phase.BUDGET_EXHAUSTED
+        return
+    assert run.status.active is not None and run.status.active.counted_failures == 1
+    assert "(InputsChanged)" in run.decision.events[0].message
+    created(run.step(seconds=1000))
 
 
 def test_a_pod_gone_unheard_among_others_is_asked_for_again_and_in_the_end_its_results_are_used() -> None:

@@ -41,6 +41,7 @@ def refused(loop: Loop, selected: StageRef, most: int, index: int = 0, **changes
     assert (code, result.reason) == (ExitCode.USER_ERROR, Reason.LABEL_BUDGET)
     assert (counts(loop), loop.store.list("claims/")) == (before, claims)
     assert result.labels == LabelCounts(**before)
+    assert result.digest is not None, "where it would have committed"
     return before["paid"], result.lacks
 
 

@@ -28,8 +28,8 @@ USUAL_CUTOFF = 6.0
 def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]) -> None:
     """Let as many frames give the mean and spread of neighbourhoods as fit into `STATISTICS_BYTES`.
 
-    They are drawn at random out of each folder. Which elements occur, and their energies, would come from the same few:
-    these are taken from all frames here.
+    They are drawn at random out of each folder. Energies of elements would come from the same few: these are taken from
+    all frames here. Which elements occur is seen by any frame of each folder (`deepmd_sets.write_deepmd_sets`).
 
     Parameters
     ----------
@@ -43,7 +43,6 @@ def bound_statistics(settings: MutableMapping[str, Any], frames: Sequence[Atoms]
     if batches >= model["data_stat_nbatch"]:
         return
     model["data_stat_nbatch"] = batches
-    model.setdefault("info", {"observed_type": sorted({symbol for atoms in frames for symbol in atoms.symbols})})
     # given energies are added once more where deepmd-kit is told to change those of the trained model
     if not training.get("change_bias_after_training"):
         symbols = [atoms.get_chemical_symbols() for atoms in frames]

@@ -66,9 +66,19 @@ def test_the_energy_of_each_element_is_that_of_all_frames_where_few_give_the_sta
     for number, element in enumerate(TYPE_MAP):
         energies = [a.get_potential_energy() / 4 for a in frames if a.symbols[0] == element]
         assert float(bias[number]) == pytest.approx(np.mean(energies), abs=1e-6)
-    said = inspect_checkpoint(tmp_path / "model.pt")
-    assert said.observed_elements == TYPE_MAP and "preset_out_bias" not in said.model_section
+    assert "preset_out_bias" not in inspect_checkpoint(tmp_path / "model.pt").model_section
     freeze(tmp_path / "model.pt", tmp_path / "frozen.pth")
+
+
+def test_elements_that_occur_are_those_of_all_frames_where_few_give_the_statistics(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.training.statistics.STATISTICS_BYTES", 1)
+    frames = [atoms for atoms in alloy_frames(20, seed=1) if atoms.symbols[0] == "Al"]
+    one = frames[7].copy()
+    one.symbols[0] = "Cu"
+    frames.append(labelled(one, 0.0, np.zeros((len(one), 3)), np.zeros((3, 3))))
+    section = SE_A | {"type_map": [*TYPE_MAP, "Ni"]}
+    student_run(tmp_path, section, steps=1, validation_fraction=0).run(frames, tmp_path / "model.pt")
+    assert sorted(inspect_checkpoint(tmp_path / "model.pt").observed_elements) == TYPE_MAP
 
 
 def test_what_compression_needs_is_stored_and_neighbours_have_room(first):

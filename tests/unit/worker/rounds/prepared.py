@@ -6,17 +6,19 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import StageResult
-from pfd_operator.contract.stage import StageRef
+from pfd_operator.contract.stage import StageRef, TrainParams
 from pfd_worker import stage_files
-from pfd_worker.families import DEEPMD
+from pfd_worker.families import DEEPMD, Family
 from pfd_worker.frames import Sampling
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.course import run_round
 from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.run import commit
@@ -42,11 +44,29 @@ FAMILY = dataclasses.replace(
 )
 
 
+Kind = TypeVar("Kind", bound=Round)
+
+
 class UntrainedRound(FineTuneRound):
     """The model stays what it is."""
 
     def train(self, dataset, output):
         shutil.copyfile(self.shifted, output)
+
+
+def round_of(
+    loop: Loop,
+    number: int,
+    inputs: dict[str, StageRef],
+    kind: type[Kind],
+    family: Family = FAMILY,
+    **changes: Any,
+) -> Kind:
+    """Return a round in a folder of its own, on committed stages."""
+    spec = loop.spec(TRAIN | changes, number, inputs)
+    context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
+    context.workdir.mkdir()
+    return kind(context, context.params(TrainParams), family)
 
 
 def prepared(loop: Loop, given: Sequence[Atoms] = ()) -> StageRef:
@@ -88,7 +108,6 @@ def iteration(
         {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
     )
     labels = loop.indexed(LABEL | {"tighter": TIGHTER}, number, {"select": ref(chosen)}, 1)
-    spec = loop.spec(TRAIN, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before})
-    context = StageContext(spec, loop.store, loop.folder / f"train-{number}")
-    context.workdir.mkdir()
-    return commit(context, run_round(kind(context, spec.params, FAMILY)), 0.0).result
+    inputs = {"prepare": prepare, "select": ref(chosen), "label": labels, **before}
+    begun = round_of(loop, number, inputs, kind)
+    return commit(begun.context, run_round(begun), 0.0).result

@@ -1,7 +1,6 @@
 """What a fine-tuning round looks at before it trains: of thousands of given frames a sample, of each source its own."""
 
-from types import SimpleNamespace
-from unittest.mock import Mock
+import dataclasses
 
 import numpy as np
 from ase import Atoms
@@ -11,6 +10,8 @@ from pfd_worker.evaluation.sources import COMPUTED, by_source
 from pfd_worker.frames import energy_of, labelled
 from pfd_worker.models.base import Prediction
 from pfd_worker.rounds.fine_tune import FineTuneRound
+from tests.unit.worker.rounds.prepared import FAMILY, prepared, round_of
+from tests.unit.worker.stages.loop import TRAIN, Loop
 
 
 def frames(count: int, stratum: str, trajectory: str) -> list[Atoms]:
@@ -24,7 +25,7 @@ def frames(count: int, stratum: str, trajectory: str) -> list[Atoms]:
     return made
 
 
-def test_thousands_of_frames_are_not_predicted_every_round():
+def test_thousands_of_frames_are_not_predicted_every_round(tmp_path):
     dataset = frames(1200, "data", "spec.data[0]") + frames(40, "salt/300K", "i001")
     shown: list[int] = []
 
@@ -36,16 +37,10 @@ def test_thousands_of_frames_are_not_predicted_every_round():
                 Prediction(energy_of(atoms) - 2.0 * len(atoms), np.ones((2, 3)), np.zeros((3, 3))) for atoms in asked
             ]
 
-    model, shift = Model(), Mock()
-    family = SimpleNamespace(model_file="model.pt", open=lambda source: model, kind=SimpleNamespace(suffix=".pt"))
-    family.shift_energy = shift
-    round_ = SimpleNamespace(
-        context=SimpleNamespace(spec=SimpleNamespace(seed=7), fetch=Mock()),
-        prepare=None, family=family, folder=Mock(__truediv__=Mock()), previous=object(),
-        measures=SimpleNamespace(reports={}),
-    )  # fmt: skip
-    round_._sample = lambda given: FineTuneRound._sample(round_, given)
-    FineTuneRound.begin(round_, dataset, [])
+    model, loop = Model(), Loop(tmp_path)
+    inputs = {"prepare": prepared(loop), "train": loop.committed(TRAIN, 0, {}, {"checkpoints": "none"})}
+    round_ = round_of(loop, 1, inputs, FineTuneRound, dataclasses.replace(FAMILY, open=lambda source: model))
+    round_.begin(dataset, [])
     assert shown == [MOST_FRAMES + 40]
     assert model.sources == {"spec.data[0]": MOST_FRAMES, COMPUTED: 40}
     np.testing.assert_allclose(list(round_.measures.reports["energyShiftsEv"].values()), 2.0)

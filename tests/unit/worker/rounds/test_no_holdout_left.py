@@ -5,17 +5,15 @@ import pytest
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.rounds.course import run_round
-from pfd_worker.stage_context import StageContext
-from tests.unit.worker.rounds.prepared import FAMILY, UntrainedRound, prepared, selected
-from tests.unit.worker.stages.loop import LABEL, TRAIN, Loop
+from tests.unit.worker.rounds.prepared import UntrainedRound, prepared, round_of, selected
+from tests.unit.worker.stages.loop import LABEL, Loop
 
 
 def test_no_holdout_label_left_is_told_to_the_user(tmp_path):
     loop = Loop(tmp_path)
     prepare, select = prepared(loop), selected(loop)
     label = loop.indexed(LABEL, 0, {"select": select}, 1)
-    spec = loop.spec(TRAIN, 0, {"prepare": prepare, "select": select, "label": label})
-    (tmp_path / "train").mkdir()
+    begun = round_of(loop, 0, {"prepare": prepare, "select": select, "label": label}, UntrainedRound)
     with pytest.raises(StageError, match=r"no hold-out frame has a label.*failures\.json") as caught:
-        run_round(UntrainedRound(StageContext(spec, loop.store, tmp_path / "train"), spec.params, FAMILY))
+        run_round(begun)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.LABELS_FAILED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
 
+from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
@@ -27,10 +27,9 @@ from pfd_worker.rounds.fine_tune import FineTuneRound
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.rounds.student import StudentRound
 from pfd_worker.run import commit
-from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import manifest_key
-from tests.unit.worker.rounds.prepared import prepared
-from tests.unit.worker.stages.loop import EXPLORATION, LABEL, TRAIN, Loop, explore_params, ref
+from tests.unit.worker.rounds.prepared import prepared, round_of
+from tests.unit.worker.stages.loop import EXPLORATION, LABEL, Loop, explore_params, ref
 
 
 class Exaggerates(EMT):
@@ -72,12 +71,9 @@ class Job:
     def round(self, factor: float, squares: dict[str, np.ndarray] | None = None) -> StageResult:
         """Run a round whose student exaggerates by a factor; `squares` of its errors are given instead, if at all."""
         self.rounds += 1
-        spec = self.loop.spec(TRAIN | {"limited": ["energy"]}, self.rounds, self.inputs)
-        context = StageContext(spec, self.loop.store, self.loop.folder / f"train-{self.rounds}")
-        context.workdir.mkdir()
-        trained = GivenRound(context, spec.params, FAMILY)
+        trained = round_of(self.loop, self.rounds, self.inputs, GivenRound, FAMILY, limited=["energy"])
         trained.factor, trained.given = factor, squares
-        result = commit(context, run_round(trained), 0.0).result
+        result = commit(trained.context, run_round(trained), 0.0).result
         self.inputs = {**self.inputs, "train": ref(result)}
         return result
 
@@ -141,13 +137,10 @@ def test_a_student_that_was_refused_is_no_measure_of_later_ones(job):
     ("kind", "iteration", "kept"),
     [(GivenRound, 2, False), (GivenRound, 4, True), (FineTuneRound, 0, False), (FineTuneRound, 2, True)],
 )
-def test_what_is_sure_of_one_comparison_is_not_of_three(kind, iteration, kept):
-    mine = object.__new__(kind)
-    mine.context, mine.previous = Mock(), None
-    mine.context.spec.iteration = iteration
-    mine.measures = Measures(
-        seed=0, metrics={name: Mock(force_rmse=n) for n, name in enumerate(("holdout", "shifted"))}
-    )
+def test_what_is_sure_of_one_comparison_is_not_of_three(job, kind, iteration, kept):
+    mine = round_of(job.loop, iteration, job.inputs, kind, FAMILY)
+    for name, force in (("holdout", 0.1), ("shifted", 0.2)):
+        mine.measures.metrics[name] = ErrorMetrics(frames=16, force_rmse=force)
     # Student's quantile of 3 degrees of freedom is 2.4 at 95 %, 3.7 at 98.3 %
     assert mine.replaces(ErrorRatio(3.0, 1.0, 4)) is kept
 
@@ -185,8 +178,7 @@ def new_frames():
     ids=["scratch", "last round", "fine-tuning", "features of an earlier version"],
 )
 def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_unit(job, kind, params, form, known):
-    spec = job.loop.spec(TRAIN | params, 2, job.inputs)
-    trained = kind(StageContext(spec, job.loop.store, job.loop.folder), spec.params, FAMILY)
+    trained = round_of(job.loop, 2, job.inputs, kind, FAMILY, **params)
     before = {"error_of_novelty": None, "feature_form": form}
     check, explorer = ExplorerCheck(trained.context), CalculatorModel(lambda: Exaggerates(0.1))
     check.measure(explorer, new_frames(), before, trained.keeps_descriptors, trained.measures)
@@ -195,7 +187,7 @@ def test_novelty_tells_an_error_only_if_the_next_model_measures_it_in_the_same_u
 
 
 def test_for_how_many_frames_the_bound_held_is_told_beside_it(job):
-    check = ExplorerCheck(StageContext(job.loop.spec(TRAIN, 2, job.inputs), job.loop.store, job.loop.folder))
+    check = ExplorerCheck(round_of(job.loop, 2, job.inputs, GivenRound, FAMILY).context)
     check.force_error_bound = {"p50": 0.2}
     explorer = CalculatorModel(lambda: Exaggerates(0.1))
     before = {"error_of_novelty": 0.01, "feature_form": FEATURE_FORM}

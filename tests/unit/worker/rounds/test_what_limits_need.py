@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
-
 import pytest
 from ase.calculators.emt import EMT
 
@@ -13,10 +11,9 @@ from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.frames import GIVEN, Sampling
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.rounds.course import measure_fit
-from pfd_worker.rounds.measures import Measures
 from pfd_worker.training.dataset import split_validation
 from pfd_worker.training.runner import Trained
-from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared
+from tests.unit.worker.rounds.prepared import UntrainedRound, iteration, prepared, round_of
 from tests.unit.worker.stages.label_tasks import crystals
 from tests.unit.worker.stages.loop import Loop, measured, ref
 
@@ -103,11 +100,10 @@ def test_a_round_that_finds_its_training_done_ends_without_a_curve(tmp_path):
     assert result.outcome.errors.training.frames == 3
 
 
-def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(monkeypatch):
-    monkeypatch.setattr("pfd_worker.rounds.course.FRAMES_OF_FIT", 4)
-    mine = object.__new__(UntrainedRound)
-    mine.context, mine.params, mine.measures = Mock(), Mock(), Measures(seed=0)
-    mine.context.spec.seed, mine.params.training.validation_fraction = 7, 0.2
+def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(tmp_path, monkeypatch):
+    loop = Loop(tmp_path)
+    training = {"steps": 1, "validationFraction": 0.2}
+    mine = round_of(loop, 0, {"prepare": prepared(loop)}, UntrainedRound, training=training)
     labelled = crystals(*["Cu"] * 12)
     for atoms in labelled:
         atoms.calc = EMT()
@@ -133,7 +129,7 @@ def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(mo
     measured_on.clear()
     measure_fit(mine, Model(), labelled)
     assert len(measured_on) == 2, "those of its own MD, where there are any"
-    mine.measures = Measures(seed=0)
+    mine.measures.metrics.clear()
     measure_fit(mine, Model(), labelled[:2])
     assert "training" not in mine.measures.metrics, "no even frame"
 
@@ -143,9 +139,8 @@ def errors(force):
 
 
 @pytest.mark.parametrize(("newest", "kept"), [(0.29, True), (0.3, False)])
-def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(newest, kept):
-    mine = object.__new__(UntrainedRound)
-    mine.context, mine.previous = Mock(), None
-    mine.context.spec.iteration = 0
-    mine.measures = Measures(seed=0, metrics={"shifted": errors(0.3), "holdout": errors(newest)})
+def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(tmp_path, newest, kept):
+    loop = Loop(tmp_path)
+    mine = round_of(loop, 0, {"prepare": prepared(loop)}, UntrainedRound)
+    mine.measures.metrics |= {"shifted": errors(0.3), "holdout": errors(newest)}
     assert mine.replaces(ErrorRatio(0.0, 0.0, 0)) is kept

@@ -46,7 +46,11 @@ def take_cautions(draft: Draft, stage: StageKind, results: Sequence[StageResult]
         *draft.recipe.cautions(draft.spec, draft.status),
         *made({CautionReason.IDLE_GPUS: gpus_idle(draft.spec, draft.settings)}),
     )
-    cautions |= {caution.reason.value: caution.message for caution in said}
+    told: dict[str, list[str]] = {}
+    for caution in said:
+        told.setdefault(caution.reason.value, []).append(caution.message)
+    # pods of one stage say the same, and of two files there may be two things to say
+    cautions |= {reason: "; ".join(dict.fromkeys(words)) for reason, words in told.items()}
     for reason, words in cautions.items():
         if known.get(reason) != words:
             draft.tell(CautionReason(reason), words, warning=True)

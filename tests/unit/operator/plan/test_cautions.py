@@ -66,6 +66,18 @@ def test_a_stage_may_remark_several_things() -> None:
     assert set(run.status.cautions) == {UNOBSERVED.reason, other.reason}
 
 
+def test_what_a_stage_remarks_of_two_files_is_told_of_both() -> None:
+    of_files = [
+        Caution(reason=CautionReason.ISOLATED_ATOMS, message=f"2 of {name}") for name in ("data", "holdout.data")
+    ]
+    run = cautious(forceRMSE=0.08)
+    run.answer = lambda spec, reused=False: good_result(spec, reused).model_copy(
+        update={"cautions": of_files if spec.stage is StageKind.PREPARE else []}
+    )
+    run.to_the_end()
+    assert run.status.cautions == {"IsolatedAtomsLeftOut": "2 of data; 2 of holdout.data"}
+
+
 def test_what_the_hold_out_lacks_stays_remarked_when_md_of_a_later_iteration_lacks_nothing() -> None:
     sparse = Caution(reason=CautionReason.HOLD_OUT_SPARSE, message="all MD of cu/3000K exploded")
     said = {(StageKind.SELECT, 0), (StageKind.TRAIN, 0), (StageKind.TRAIN, 1)}

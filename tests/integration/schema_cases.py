@@ -33,6 +33,7 @@ def noise(frames: int) -> Changes:
     return {"labeling": {"noiseCheck": {"frames": frames, "settings": {}}}}
 
 
+TEST_SET = {"data": [{"uri": "s3://pfd/test.extxyz"}]}
 FILE = {"name": "potcars", "key": "POTCAR.Si"}
 
 
@@ -123,6 +124,29 @@ CASES = [
         "labeling.noiseCheck.frames are frames of the hold-out, and more than holdout.frames",
         noise(4),
         (noise(5),),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "holdout.data is all of the hold-out, and nothing is labelled for it: leave holdout.frames out",
+        # no label of it counts
+        {"holdout": {"frames": None, **TEST_SET}, "budget": {"maxLabels": 2}},
+        ({"holdout": {"frames": 20, **TEST_SET}}, {"holdout": TEST_SET}),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "labeling.noiseCheck labels frames of the hold-out once more, and those of holdout.data are not the engine's: "
+        "give one of the two",
+        {"holdout": {"frames": None, **TEST_SET}},
+        ({"holdout": {"frames": None, **TEST_SET}, **noise(4)},),
+    ),
+    Case(
+        "FineTuneJob",
+        ".spec",
+        "holdout.data: system must be the name of one of systems",
+        {"holdout": {"frames": None, "data": [{**TEST_SET["data"][0], "system": "diamond"}]}},
+        ({"holdout": {"frames": None, "data": [{**TEST_SET["data"][0], "system": "tin"}]}},),
     ),
     Case(
         "FineTuneJob",

@@ -38,8 +38,8 @@ class Explored:
 
     @classmethod
     def of(cls, context: StageContext) -> Explored:
-        """Return all that explore gave."""
-        shards = context.input(Input.EXPLORE)
+        """Return all that explore gave; nothing if no MD was asked for."""
+        shards = context.input(Input.EXPLORE) if context.has(Input.EXPLORE) else []
         rows = [json.loads(path.read_text()) for path in context.fetch_all(shards, stage_files.CANDIDATE_ROWS)]
         parts = [np.load(path) for path in context.fetch_all(shards, stage_files.FEATURES)]
         given = [part for part in parts if len(part)]
@@ -91,6 +91,8 @@ class Explored:
 
     def counts(self, novel: int | None) -> ExplorationCounts:
         """Return what became of the MD, as far as it is known: sizes that limits of convergence are compared with."""
+        if not self.shards:
+            return ExplorationCounts()
         told = [found for shard in self.shards if (found := shard.result.found(ExploreOutcome)) is not None]
         if self.context.missing(Input.EXPLORE) or len(told) < len(self.shards):
             # what a pod that failed finally had run is not known

@@ -23,6 +23,9 @@ GIVEN = "data"
 OF_TRAJECTORY = "of_trajectory"
 """In the info of given labels: the trajectory that their file says they are of. `trajectory` is the file."""
 
+SOURCE = "source"
+"""In the info of given labels that are measured on: the file that they are of, as the spec has it."""
+
 
 class Sampling(StrEnum):
     """How a frame came to be labelled."""

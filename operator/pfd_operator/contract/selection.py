@@ -57,6 +57,11 @@ class HoldOut(Strict):
         "of each system's structures, if it has four, is used for nothing else. Default Trajectories.",
     )
 
+    @property
+    def labels(self) -> int:
+        """How many frames the job has labelled for it."""
+        return self.frames
+
 
 class NoveltyMeasure(StrEnum):
     """What makes a candidate frame new."""

@@ -17,7 +17,7 @@ from .location import StoreLocation
 from .model_source import ModelSource
 from .selection import Aimd, Apart, NoveltyMeasure, Purpose
 from .student import Student
-from .systems import LabelledData, Perturb
+from .systems import HoldOutData, LabelledData, Perturb
 from .training import Training
 
 STAGE_SPEC_MAX_BYTES = 16 * 1024
@@ -118,6 +118,8 @@ class PrepareParams(Params):
     starts: Uri | None = None
     """Manifest of a prepare stage whose start structures are taken, if no systems are given."""
     data: list[LabelledData] = []
+    holdout: list[HoldOutData] | None = None
+    """The hold-out, if the user gives it."""
     training: Training
     student: Student | None = None
     """The model that is trained, if it is not the one given."""
@@ -140,7 +142,7 @@ class ExploreParams(Params):
 
 
 class SelectParams(Params):
-    """Choose frames to label; inputs: `prepare`, `explore`, and after iteration 0 `train` (the last one)."""
+    """Choose frames to label; inputs: `prepare`, for frames of MD `explore`, after iteration 0 `train` (the last)."""
 
     stage: Literal[StageKind.SELECT] = StageKind.SELECT
     purpose: Purpose
@@ -181,8 +183,8 @@ class LabelParams(Params):
 class TrainParams(Params):
     """Train and evaluate; inputs: `prepare`, `label`, `select`, and after the first time `train` (the last one).
 
-    The hold-out is among the labels of `label`, or, if that is another stage, of `holdout`, with the tasks of
-    `holdout-select`.
+    The hold-out is of the user, in `prepare`, among the labels of `label`, or, if that is another stage, of `holdout`,
+    with the tasks of `holdout-select`. The first time there is no `label` and `select` if nothing is to be labelled.
     """
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN

@@ -98,3 +98,12 @@ class LabelledData(Strict):
         description="Extended XYZ in the object store: energy (eV), forces (eV/Å) and, if known, stress (eV/Å³) or "
         "virial (eV); or, ending in /, a folder with deepmd/npy data in it."
     )
+
+
+class HoldOutData(LabelledData):
+    """Labelled frames to measure models on."""
+
+    system: Name | None = Field(
+        None,
+        description="The system that its frames are of, by name. Default: what each says as system=, or the only one.",
+    )

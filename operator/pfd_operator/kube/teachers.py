@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.api.finetune import FineTuneHoldOut
 from pfd_operator.api.job import Artifacts
 from pfd_operator.api.status import JobStatus, TeacherRecord
 from pfd_operator.contract.labeling import Labeling
-from pfd_operator.contract.selection import HoldOut
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.contract.systems import System
 from pfd_operator.plan.conditions import find_condition
@@ -28,7 +28,7 @@ class _TeacherSpec(BaseModel):
 
     artifacts: Artifacts
     systems: list[System]
-    holdout: HoldOut = HoldOut()
+    holdout: FineTuneHoldOut = FineTuneHoldOut()
 
 
 async def teacher_of(api: KubeApi, store: ResourceStore, snapshot: Snapshot) -> ObservedTeacher | None:
@@ -101,7 +101,8 @@ def _reference(spec: dict[str, Any]) -> str | None:
         engine = Labeling.model_validate(spec.get("labeling")).engine
     except ValidationError:
         return None
-    return engine.in_words + (", and given data" if spec.get("data") else "")
+    given = spec.get("data") or spec.get("holdout", {}).get("data")
+    return engine.in_words + (", and given data" if given else "")
 
 
 def _end(status: JobStatus) -> str:

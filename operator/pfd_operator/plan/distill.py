@@ -7,6 +7,7 @@ The teacher explores in the first round, the student from then on: what it gets 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
@@ -36,7 +37,7 @@ from .observed import Observed
 from .outcome import found_by, take_training
 from .recipe import Ending, Hindrance, Images, Position, Recipe
 from .remarks import made, not_equilibrated, not_learned, structures_left_out
-from .rounds import after, explored, last_stages, prepared, selected, stopped, take_counts
+from .rounds import ITERATION, after, explored, last_stages, prepared, selected, stopped, take_counts
 from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
 from .types import Settings
@@ -95,15 +96,18 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
         last = Position(status.stages[-1].iteration, status.stages[-1].stage)
         if last.stage is StageKind.ACCEPT:
             return last
-        if last == Position(0, StageKind.LABEL):
-            # nothing to train on yet: the first round brings it
-            return Position(1, StageKind.EXPLORE)
         enough = last.stage is StageKind.TRAIN and self._enough(spec, status, last.iteration)
         # the budget may have been lowered since the round began
         in_vain = (
             last.stage is StageKind.EXPLORE and last.iteration > 1 and not labels_left(spec, status, last.iteration)
         )
-        return Position(last.iteration, StageKind.ACCEPT) if enough or in_vain else after(last)
+        if enough or in_vain:
+            return Position(last.iteration, StageKind.ACCEPT)
+        return after(last, partial(self.stages, spec))
+
+    def stages(self, spec: DistillJobSpec, iteration: int) -> Sequence[StageKind]:
+        """Return all of them; with the hold-out alone there is nothing to train on yet: the first round brings it."""
+        return ITERATION if iteration else ITERATION[: ITERATION.index(StageKind.TRAIN)]
 
     def params(self, spec: DistillJobSpec, status: DistillJobStatus, position: Position) -> StageParams:
         """Return what a stage is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
@@ -37,6 +38,7 @@ from .remarks import (
     structures_left_out,
 )
 from .rounds import (
+    ITERATION,
     after,
     explored,
     last_stages,
@@ -47,7 +49,14 @@ from .rounds import (
     take_counts,
     with_count,
 )
-from .strata import explorations_in, number_of_strata, strata_left_out, strata_of, too_few_for_the_holdout
+from .strata import (
+    explorations_in,
+    number_of_strata,
+    strata_left_out,
+    strata_of,
+    systems_of,
+    too_few_for_the_holdout,
+)
 from .types import Settings
 
 
@@ -61,19 +70,23 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
 
     def start_labels(self, spec: FineTuneJobSpec) -> int:
         """Return what the first iteration takes: AIMD, and the hold-out with those of it that are labelled twice."""
-        return spec.aimd.trajectories * spec.aimd.steps + spec.holdout.frames + _labelled_twice(spec)
+        return spec.aimd.trajectories * spec.aimd.steps + spec.holdout.labels + _labelled_twice(spec)
 
     def criteria(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Criteria:
         """Return the limits, and which strata that they ask for have no frame."""
-        asked = strata_of(spec, status.without_pressure)
-        left_out = strata_left_out(asked, status.holdout_strata, status.counts.get(HOLDOUT_STRATA))
-        return Criteria(spec.convergence, left_out=left_out)
+        return Criteria(spec.convergence, left_out=_left_out(spec, status))
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""
         if not status.stages:
             return Position(0, StageKind.PREPARE)
-        return after(Position(status.stages[-1].iteration, status.stages[-1].stage))
+        return after(Position(status.stages[-1].iteration, status.stages[-1].stage), partial(self.stages, spec))
+
+    def stages(self, spec: FineTuneJobSpec, iteration: int) -> Sequence[StageKind]:
+        """Return all of them; the first iteration makes a hold-out by MD if none is given, and labels by AIMD."""
+        if iteration or not spec.holdout.data:
+            return ITERATION
+        return ITERATION[ITERATION.index(StageKind.SELECT) :] if spec.aimd.trajectories else (StageKind.TRAIN,)
 
     def params(self, spec: FineTuneJobSpec, status: FineTuneJobStatus, position: Position) -> StageParams:
         """Return what a stage is told."""
@@ -83,6 +96,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
                     model=spec.model,
                     systems=[prepared(system) for system in spec.systems],
                     data=spec.data,
+                    holdout=spec.holdout.data or None,
                     training=spec.training,
                     engine=spec.labeling.engine,
                 )
@@ -120,7 +134,8 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
         names = [StageKind.PREPARE]
         names += [StageKind.EXPLORE] if position.stage is StageKind.SELECT else [StageKind.LABEL, StageKind.SELECT]
         names += [StageKind.TRAIN] if position.iteration else []
-        return last_stages(status.inputs, names)
+        # the first iteration may go without some
+        return last_stages(status.inputs, [name for name in names if name in status.inputs])
 
     def images(self, spec: FineTuneJobSpec, status: FineTuneJobStatus, settings: Settings, stage: StageKind) -> Images:
         """Return the images of the worker that has the model's program, and of an engine that has one of its own."""
@@ -182,6 +197,14 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
     )
 
 
+def _left_out(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> str:
+    """Say what of the exploration the hold-out has no frame of: of one that is given, which systems."""
+    held_out, number = status.holdout_strata, status.counts.get(HOLDOUT_STRATA)
+    if spec.holdout.data:
+        return strata_left_out(spec.system_names, systems_of(held_out), number, "spec.holdout.data has none of it")
+    return strata_left_out(strata_of(spec, status.without_pressure), held_out, number)
+
+
 def _labelled_twice(spec: FineTuneJobSpec) -> int:
     return 0 if spec.labeling.noise_check is None else spec.labeling.noise_check.frames
 
@@ -192,7 +215,7 @@ def _tighter(spec: FineTuneJobSpec, iteration: int) -> Engine | None:
 
 
 def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | None:
-    aimd, frames, most = spec.aimd, spec.holdout.frames, spec.budget.max_labels
+    aimd, frames, most = spec.aimd, spec.holdout.labels, spec.budget.max_labels
     noise = _labelled_twice(spec)
     if needed > most:
         once_more = f", {noise} of them once more (spec.labeling.noiseCheck)" if noise else ""
@@ -204,7 +227,7 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
     too_few = too_few_for_the_holdout(spec)
     if too_few:
         return too_few
-    if spec.convergence.every_stratum and frames < (strata := number_of_strata(spec)):
+    if spec.convergence.every_stratum and 0 < frames < (strata := number_of_strata(spec)):
         return (
             f"spec.convergence.everyStratum asks for the limits in each of {strata} systems, temperatures and "
             f"pressures, but the hold-out has only {frames} frames (spec.holdout.frames). Give each at least one, "

@@ -101,6 +101,10 @@ class Recipe(ABC, Generic[Spec, Status]):
         """Return the stage after the last finished one."""
 
     @abstractmethod
+    def stages(self, spec: Spec, iteration: int) -> Sequence[StageKind]:
+        """Return the stages of an iteration, one after another."""
+
+    @abstractmethod
     def params(self, spec: Spec, status: Status, position: Position) -> StageParams:
         """Return what a stage is told."""
 

@@ -97,7 +97,8 @@ def _is_found(draft: Draft, rewound: JobStatus, iteration: int) -> tuple[bool, b
         return others
     records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
     before = rewound.stages or iteration == 0
-    if not before or StageKind.SELECT not in records or StageKind.EXPLORE not in records:
+    stages = [stage for stage in draft.recipe.stages(draft.spec, iteration) if stage is not StageKind.TRAIN]
+    if not before or any(stage not in records for stage in stages if stage is not StageKind.LABEL):
         # too old to be on record, or never done
         return others if draft.spec_differs else (True, True)
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
@@ -108,7 +109,7 @@ def _is_found(draft: Draft, rewound: JobStatus, iteration: int) -> tuple[bool, b
         asked[draft.active.stage] = draft.active.digest
     # whether it ended, failed, is under way, or was not begun again yet
     labelling = draft.status.labelled.get(iteration)
-    for stage in (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL):
+    for stage in stages:
         status = rewound.model_copy(update={"inputs": inputs, "paid_when_first_begun": paid})
         planned = draft.planned(Position(iteration, stage), status)
         if stage is StageKind.LABEL and labelling is not None:

@@ -135,16 +135,20 @@ def not_equilibrated(explorations: Iterable[tuple[str, Exploration]]) -> str:
 
 def pressure_untrained(spec: JobSpec, status: JobStatus) -> str:
     """Say that MD at constant pressure rests on no label, since none has a virial; nothing if one has, or none need."""
-    holdout = status.iterations[-1].holdout if status.iterations else None
+    if not status.iterations:
+        return ""
+    last = status.iterations[-1]
+    # one that is given tells nothing of the engine's labels
+    which, labels = ("hold-out", last.holdout) if spec.holdout.labels else ("new", last.prequential)
     under_pressure = any(
         stage.ensemble is Ensemble.NPT
         for _, mine in explorations_in(spec, status.without_pressure)
         for stage in mine.stages
     )
-    if holdout is None or holdout.virial_rmse_per_atom is not None or not under_pressure:
+    if labels is None or labels.virial_rmse_per_atom is not None or not under_pressure:
         return ""
     return (
-        "no hold-out label has a virial, and spec.exploration runs NPT: the pressure that moves a cell is the "
+        f"no {which} label has a virial, and spec.exploration runs NPT: the pressure that moves a cell is the "
         "pre-trained model's, which no label corrects. Label with an engine that gives stress, or set ensemble NVT. "
         "Molecules and cells with an open direction run at constant volume in any case"
     )

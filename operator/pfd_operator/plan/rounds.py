@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
@@ -30,14 +30,19 @@ from .strata import holdout_exploration
 ITERATION = (StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN)
 
 
-def after(last: Position) -> Position:
-    """Return the stage that follows in the plain order: prepare, then iterations one after another."""
-    if last.stage is StageKind.PREPARE:
-        return Position(0, ITERATION[0])
-    place = ITERATION.index(last.stage) + 1
-    if place == len(ITERATION):
-        return Position(last.iteration + 1, ITERATION[0])
-    return Position(last.iteration, ITERATION[place])
+def after(last: Position, stages: Callable[[int], Sequence[StageKind]]) -> Position:
+    """Return the stage that follows in the plain order: prepare, then iterations one after another.
+
+    Parameters
+    ----------
+    stages
+        Those of an iteration.
+    """
+    mine = stages(last.iteration)
+    place = 0 if last.stage is StageKind.PREPARE else mine.index(last.stage) + 1
+    if place == len(mine):
+        return Position(last.iteration + 1, stages(last.iteration + 1)[0])
+    return Position(last.iteration, mine[place])
 
 
 def purpose_of(iteration: int) -> Purpose:
@@ -64,7 +69,7 @@ def selected(
     if iteration == 0:
         return SelectParams(
             purpose=purpose_of(iteration),
-            frames=spec.holdout.frames,
+            frames=spec.holdout.labels,
             representative_fraction=1.0,
             aimd=aimd,
             apart=spec.holdout.apart,

@@ -12,6 +12,7 @@ from pfd_operator.contract.text import first_of
 
 HOLDOUT_TRAJECTORIES = 8
 """At least, if it has as many frames: an interval over so many is about as good as one over independent frames."""
+_WHY_NONE = "either all MD exploded there at once, or spec.exploration was changed after the hold-out was made"
 
 
 def explorations_in(spec: JobSpec, without_pressure: Collection[str]) -> list[tuple[str, Exploration]]:
@@ -51,7 +52,7 @@ def too_few_for_the_holdout(spec: JobSpec) -> str:
     systems, slabs = spec.system_names, _slabs(spec)
     held_out = explorations_of(systems, holdout_exploration(spec, systems, slabs), slabs)
     most = sum(candidates_of_system(mine) for _, mine in held_out)
-    if most >= spec.holdout.frames:
+    if most >= spec.holdout.labels:
         return ""
     return (
         f"the hold-out asks for {spec.holdout.frames} frames (spec.holdout.frames), but all trajectories of the "
@@ -60,7 +61,12 @@ def too_few_for_the_holdout(spec: JobSpec) -> str:
     )
 
 
-def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int | None) -> str:
+def systems_of(strata: Sequence[str]) -> list[str]:
+    """Return the systems that strata are of."""
+    return sorted({stratum.partition("/")[0] for stratum in strata})
+
+
+def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int | None, why: str = _WHY_NONE) -> str:
     """Say of which strata of the exploration the hold-out has no frame; nothing if it has some of each.
 
     Parameters
@@ -71,6 +77,8 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
         Those of the hold-out; none if only their number is known.
     number
         How many those are; None if nothing is known.
+    why
+        It may be so.
     """
     if number is None:
         return "of which strata the hold-out has frames is not known: the worker did not report it"
@@ -83,7 +91,4 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
         where = f"{missing} of {len(asked)} strata" if missing > 0 else ""
     if not where:
         return ""
-    return (
-        f"the hold-out has no frame in {where}, so the error there is not known: either all MD exploded there at once, "
-        "or spec.exploration was changed after the hold-out was made"
-    )
+    return f"the hold-out has no frame in {where}, so the error there is not known: {why}"

@@ -1,4 +1,4 @@
-"""Where labels come from: the files of spec.data, and the labeler. They must place the zero of energy alike."""
+"""Where labels come from: the files of the user, and the labeler. They must place the zero of energy alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pfd_operator.contract.text import first_of
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.errors import FrameError
 from pfd_worker.evaluation.shift import apply_energy_shift, determined, fit_energy_shift
-from pfd_worker.frames import GIVEN
+from pfd_worker.frames import GIVEN, SOURCE, is_extreme
 
 COMPUTED = "the computed labels"
 LARGEST_OFFSET_EV = 1.0
@@ -21,22 +21,27 @@ between a molecule and a crystal, too."""
 
 
 def by_source(frames: Sequence[Atoms]) -> dict[str, list[int]]:
-    """Return the rows of each file of spec.data, and of all labels that were computed.
+    """Return the rows of each file of the user, and of all labels that were computed.
 
     Each has units of its own: together with right ones, a few wrong ones follow no model, and so say nothing.
     """
     sources: dict[str, list[int]] = {}
     for row, atoms in enumerate(frames):
-        source = str(atoms.info["trajectory"]) if atoms.info["stratum"] == GIVEN else COMPUTED
-        sources.setdefault(source, []).append(row)
+        sources.setdefault(source_of(atoms), []).append(row)
     return sources
+
+
+def source_of(atoms: Atoms) -> str:
+    """Return the file that a labelled frame is of; `COMPUTED` if of none."""
+    return str(atoms.info["trajectory"] if atoms.info["stratum"] == GIVEN else atoms.info.get(SOURCE, COMPUTED))
 
 
 def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:
     """Compare the energies of each source with those of the computed labels, or else of the largest file.
 
     A model shifted to the ones must not miss the others by a constant: with the zeros of two references in one
-    training, neither is learned. Only compositions are compared whose zero the ones determine.
+    training, neither is learned. Only compositions are compared whose zero the ones determine. What the model makes of
+    extreme frames tells of no zero.
 
     Parameters
     ----------
@@ -50,7 +55,11 @@ def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:
     StageError
         DataInvalid, naming the file and its offset.
     """
-    sources = by_source(frames)
+    sources = {
+        source: usual
+        for source, rows in by_source(frames).items()
+        if (usual := [row for row in rows if not is_extreme(frames[row])])
+    }
     if len(sources) < 2:
         return
     chosen = COMPUTED if COMPUTED in sources else max(sources, key=lambda name: len(sources[name]))

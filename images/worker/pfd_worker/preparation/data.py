@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -13,6 +13,7 @@ from ase import Atoms
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.selection import TRAINING
 from pfd_operator.contract.stage import PrepareParams
+from pfd_operator.contract.systems import LabelledData
 from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError, data_invalid
 from pfd_worker.evaluation.errors import FrameError, frame_errors
@@ -67,7 +68,7 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
     model
         The pre-trained one.
     frames
-        Of `given_data`.
+        As `labelled_frames` finds them, with where they are from.
     seed
         Decides which frames are tried.
 
@@ -91,10 +92,49 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
 def given_data(
     context: StageContext, params: PrepareParams, digests: dict[str, str], with_masses: set[str]
 ) -> tuple[list[Atoms], Caution | None]:
-    """Return the labelled frames the user gave, checked, and a remark if isolated atoms among them are left out.
+    """Return the frames to train on that the user gave, and as `labelled_frames` a remark.
 
     Parameters
     ----------
+    digests, with_masses
+        As of `labelled_frames`.
+
+    Raises
+    ------
+    StageError
+        As `labelled_frames`.
+    """
+    found, left_out = labelled_frames(context, params.data, "data", digests, with_masses)
+    for atoms, said, _, where in found:
+        about = {"system": "data", "stratum": GIVEN, "purpose": TRAINING, "trajectory": where}
+        atoms.info = {**about, **_kept(said, where), **atoms.info}
+    return [each.atoms for each in found], left_out
+
+
+class Given(NamedTuple):
+    """A labelled frame of the user."""
+
+    atoms: Atoms
+    """Checked, with its label, and nothing else that is known of it."""
+    said: Mapping[str, Any]
+    """The `info` that it has in its file."""
+    number: int
+    """Of its file, among those of its field."""
+    where: str
+    """That file, as the spec has it."""
+
+
+def labelled_frames(
+    context: StageContext, data: Sequence[LabelledData], field: str, digests: dict[str, str], with_masses: set[str]
+) -> tuple[list[Given], Caution | None]:
+    """Return the labelled frames of a field of the spec, and a remark if isolated atoms among them are left out.
+
+    Parameters
+    ----------
+    data
+        Where they are.
+    field
+        Its name.
     digests
         Takes the sha256 of every file read.
     with_masses
@@ -105,18 +145,18 @@ def given_data(
     StageError
         DataInvalid, naming file and frame.
     """
-    frames: list[Atoms] = []
+    frames: list[Given] = []
     isolated: Counter[str] = Counter()
-    for number, data in enumerate(params.data):
-        where = f"spec.data[{number}]"
-        digests[f"data/{number}"], found = _frames(context, data.uri, where)
+    for number, each in enumerate(data):
+        where = f"spec.{field}[{number}]"
+        digests[f"{field}/{number}"], found = _frames(context, each.uri, where)
         for frame, atoms in found:
             if has_masses_of_its_own(atoms):
                 with_masses.add(where)
             if len(atoms) == 1 and height(atoms) > ISOLATED_ANGSTROM:
                 isolated[where] += 1
             else:
-                frames.append(_checked_data(atoms, frame, where))
+                frames.append(Given(_checked(atoms, frame), atoms.info, number, where))
     return frames, _left_out(isolated)
 
 
@@ -165,7 +205,7 @@ def _read(path: Path, where: str) -> list[Atoms]:
     return frames
 
 
-def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
+def _checked(atoms: Atoms, frame: str) -> Atoms:
     frame = f"{frame} ({atoms.get_chemical_formula()})"
     if has_initial_moments(atoms):
         raise data_invalid(
@@ -184,8 +224,7 @@ def _checked_data(atoms: Atoms, frame: str, where: str) -> Atoms:
             "name them energy (eV) and forces (eV/Å)"
         )
     bare = right_handed(atoms.copy())
-    bare.info = {"system": "data", "stratum": GIVEN, "purpose": TRAINING, "trajectory": where}
-    bare.info |= _kept(atoms.info, where)
+    bare.info = {}
     return labelled(bare, energy_of(atoms), atoms.get_forces(), virial_of(atoms))
 
 
@@ -195,17 +234,28 @@ def _kept(info: Mapping[str, Any], where: str) -> dict[str, Any]:
     Without it a frame 2 fs from one that is trained on would be set aside to choose the checkpoint, which shows no
     overfitting, and frames of MD that exploded would count as usual ones.
     """
-    sampling = info.get("sampling")
-    if not isinstance(sampling, str) or sampling not in set(Sampling):
-        # not of a job: what others call a trajectory may be no MD, and what was given to a job is of none
+    if not is_of_a_job(info):
+        # what others call a trajectory may be no MD, and what was given to a job is of none
         return {}
-    kept: dict[str, Any] = {"sampling": sampling}
-    trajectory = info.get(OF_TRAJECTORY if info.get("stratum") == GIVEN else "trajectory")
-    if isinstance(trajectory, str):
-        kept[OF_TRAJECTORY] = f"{where} {trajectory}"[:_NAME_MAX]
+    kept: dict[str, Any] = {"sampling": info["sampling"]}
+    trajectory = said_trajectory(info, where)
+    if trajectory is not None:
+        kept[OF_TRAJECTORY] = trajectory
         if isinstance(info.get("step"), int | np.integer):
             kept["step"] = int(info["step"])
     return kept
+
+
+def is_of_a_job(info: Mapping[str, Any]) -> bool:
+    """Say whether a frame is one that a job has had labelled."""
+    sampling = info.get("sampling")
+    return isinstance(sampling, str) and sampling in set(Sampling)
+
+
+def said_trajectory(info: Mapping[str, Any], where: str) -> str | None:
+    """Return the trajectory that a frame's file says it is of, under a name no other file has; None if it does not."""
+    name = info.get(OF_TRAJECTORY if info.get("stratum") == GIVEN else "trajectory")
+    return f"{where} {name}"[:_NAME_MAX] if isinstance(name, str | int | np.integer) else None
 
 
 def _name_forces(atoms: Atoms, frame: str) -> None:

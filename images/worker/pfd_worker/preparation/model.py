@@ -18,6 +18,7 @@ from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.families import FAMILIES, Family
+from pfd_worker.frames import SOURCE
 from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.calculator import CalculatorModel
@@ -138,7 +139,7 @@ def _check_elements(info: CheckpointInfo, frames: list[Atoms], where: str) -> No
 
 def _source(atoms: Atoms) -> str:
     """Return the words of the spec for where a frame is from: given data say it, start structures have a system."""
-    return str(atoms.info.get("trajectory", f"system {atoms.info['system']}"))
+    return str(atoms.info.get(SOURCE) or atoms.info.get("trajectory", f"system {atoms.info['system']}"))
 
 
 def _check_model_runs(model: AtomisticModel, frames: list[Atoms], where: str) -> None:

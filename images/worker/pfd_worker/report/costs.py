@@ -74,10 +74,9 @@ def cost_of(context: StageContext, previous: Manifest | None) -> Cost:
     if previous is None:
         stages["prepare"] = _read(context, Input.PREPARE)
     times = {name: _time(manifests) for name, manifests in stages.items() if manifests}
-    if selects:
-        told = [manifest.told(SelectSummary) for manifest in selects]
-        seconds = round(sum(each["explore_seconds"] for each in told), 3)
-        times["explore"] = StageTime(sum(each["explore_pods"] for each in told), seconds)
+    told = [manifest.told(SelectSummary) for manifest in selects]
+    if pods := sum(each["explore_pods"] for each in told):
+        times["explore"] = StageTime(pods, round(sum(each["explore_seconds"] for each in told), 3))
     return Cost({name: times[name] for name in STAGES if name in times}, _label_cost(labels, context.spec.job.uid))
 
 

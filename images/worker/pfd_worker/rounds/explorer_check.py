@@ -26,9 +26,9 @@ class ExplorerCheck:
     """
 
     def __init__(self, context: StageContext) -> None:
-        selected = context.one(Input.SELECT).told(SelectSummary)
-        self.exploration = ExplorationCounts.model_validate(selected["exploration"])
-        self.force_error_bound = selected["force_error_bound"]
+        selected = context.one(Input.SELECT).told(SelectSummary) if context.has(Input.SELECT) else None
+        self.exploration = ExplorationCounts.model_validate(selected["exploration"] if selected else {})
+        self.force_error_bound = selected["force_error_bound"] if selected else None
         """Of the candidates, before they were labelled; once measured, with how often it held."""
         self.error_of_novelty: float | None = None
         """As `Prequential` has it; None as well where the next model's novelty is of another unit."""

@@ -39,25 +39,28 @@ def given_and_holdout(
     Returns
     -------
     given
-        Frames to train on that the user gave, without those of the hold-out.
+        Frames to train on that the user gave.
     holdout
-        Labelled.
+        Labelled: those that the user gave, or that were computed.
     cautions
-        Of the hold-out.
+        Of one that was computed.
 
     Raises
     ------
     StageError
         As `holdout_labels`.
     """
-    prepare, given = context.one(Input.PREPARE), []
-    if stage_files.GIVEN_DATA in prepare.files:
-        given = read_frames(context.fetch(prepare, stage_files.GIVEN_DATA))
+    prepare = context.one(Input.PREPARE)
+    given, holdout = (
+        read_frames(context.fetch(prepare, name)) if name in prepare.files else []
+        for name in (stage_files.GIVEN_DATA, stage_files.HOLD_OUT)
+    )
+    if holdout:
+        return given, holdout, []
     holdout = holdout_labels(context, labels, max_failed_fraction)
-    given, left_out = _without(given, holdout)
     said = context.one(_select(context)).result.cautions
     sparse = [each for each in said if each.reason is CautionReason.HOLD_OUT_SPARSE]
-    return given, holdout, [left_out, shrunk_holdout(context, holdout), *sparse]
+    return given, holdout, [shrunk_holdout(context, holdout), *sparse]
 
 
 def holdout_labels(context: StageContext, labels: list[Atoms], max_failed_fraction: float) -> list[Atoms]:
@@ -96,23 +99,26 @@ def shrunk_holdout(context: StageContext, holdout: Sequence[Atoms]) -> Caution |
     return Caution(reason=CautionReason.HOLD_OUT_SHRUNK, message=message)
 
 
-def _without(given: Sequence[Atoms], holdout: Sequence[Atoms]) -> tuple[list[Atoms], Caution | None]:
-    """Return the given frames that are not of the hold-out, and a remark if some are.
+def apart_from(holdout: Sequence[Atoms], frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms]]:
+    """Return frames that are not of the hold-out, and those that are."""
+    measured = {digest_of(structure_content(atoms)) for atoms in holdout}
+    parts: tuple[list[Atoms], list[Atoms]] = ([], [])
+    for atoms in frames:
+        parts[digest_of(structure_content(atoms)) in measured].append(atoms)
+    return parts
+
+
+def left_out_of_training(equal: Sequence[Atoms]) -> Caution | None:
+    """Return a remark on frames that would be trained on, were they not of the hold-out; nothing if there are none.
 
     A job that goes the way of an earlier one has its hold-out, and users may give the earlier one's files.
     """
-    measured = {digest_of(structure_content(atoms)) for atoms in holdout}
-    kept, equal = [], Counter[str]()
-    for atoms in given:
-        if digest_of(structure_content(atoms)) in measured:
-            equal[str(atoms.info["trajectory"])] += 1
-        else:
-            kept.append(atoms)
     if not equal:
-        return kept, None
-    named = first_of([f"{count} of {where}" for where, count in equal.items()])
+        return None
+    counts = Counter(str(atoms.info["trajectory"]) for atoms in equal)
+    named = first_of([f"{count} of {where}" for where, count in counts.items()])
     message = (
-        f"frames of data that are in this job's hold-out, too, are left out of training: {named}. A model that has "
-        "learned them would seem better than it is. Of another job give dataset.extxyz, and not its holdout.extxyz"
+        f"frames that are in this job's hold-out, too, are left out of training: {named}. A model that has learned "
+        "them would seem better than it is. As data give dataset.extxyz of another job, and not its holdout.extxyz"
     )
-    return kept, Caution(reason=CautionReason.HOLD_OUT_GIVEN, message=message)
+    return Caution(reason=CautionReason.HOLD_OUT_GIVEN, message=message)

@@ -139,6 +139,8 @@ def aimd_runs(context: StageContext, previous: Manifest | None, labels: list[Ato
 
 
 def _labelled_now(context: StageContext, labels: list[Atoms]) -> list[AimdRun]:
+    if not labels:
+        return []
     starts = read_frames(context.fetch(context.one(Input.SELECT), stage_files.FRAMES))
     found: dict[str, list[Atoms]] = {}
     for atoms in labels:

@@ -13,6 +13,7 @@ from pfd_worker.frames import write_frames
 from pfd_worker.md.cells import short_cells, without_pressure
 from pfd_worker.preparation.data import given_data
 from pfd_worker.preparation.engine import check_engine
+from pfd_worker.preparation.holdout import given_holdout
 from pfd_worker.preparation.model import PreparedModel, prepare_model
 from pfd_worker.preparation.starts import large_displacement, masses_not_taken, starts_of
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -33,11 +34,12 @@ def run(context: StageContext) -> StageOutput:
     with_masses: set[str] = set()
     structures, starts = starts_of(context, params, digests, with_masses)
     data, left_out = given_data(context, params, digests, with_masses)
+    holdout, left_out_of_holdout = given_holdout(context, params, digests, with_masses)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
     check_engine(params.engine, starts)
     context.progress(30, "structures read")
 
-    model = prepare_model(context, params, starts, data, digests)
+    model = prepare_model(context, params, starts, [*data, *holdout], digests)
     _check_training(params, model, elements)
     context.progress(80, "model and training input checked")
 
@@ -51,6 +53,9 @@ def run(context: StageContext) -> StageOutput:
     if params.data:
         files[stage_files.GIVEN_DATA] = context.workdir / stage_files.GIVEN_DATA
         write_frames(files[stage_files.GIVEN_DATA], data)
+    if holdout:
+        files[stage_files.HOLD_OUT] = context.workdir / stage_files.HOLD_OUT
+        write_frames(files[stage_files.HOLD_OUT], holdout)
     return StageOutput(
         files=files,
         summary=PrepareSummary(
@@ -63,6 +68,7 @@ def run(context: StageContext) -> StageOutput:
         cautions=[
             model.caution,
             left_out,
+            left_out_of_holdout,
             masses_not_taken(with_masses),
             large_displacement(params.systems, structures),
             short_cells(structures, model.cutoff),

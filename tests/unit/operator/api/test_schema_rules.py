@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pfd_operator.api.crd import rendered
 from pfd_operator.api.distill import Teacher
 from pfd_operator.api.finetune import FineTuneJobSpec
+from tests.job_specs import SPEC
 from tests.teachers import ONE, TEACHERS
 
 BY_PYDANTIC = {ONE: "exactly one of calculator, fineTuneJob, pretrained, uri is needed"}
@@ -55,4 +56,25 @@ def test_a_program_runs_no_md(aimd: dict[str, Any], fine: bool) -> None:
         FineTuneJobSpec.model_validate(spec)
         return
     with pytest.raises(ValidationError, match=r"aimd\.steps\n.*set aimd\.steps to 1"):
+        FineTuneJobSpec.model_validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("holdout", "labeling", "words"),
+    [
+        ({"frames": 16}, {}, ""),
+        ({"system": "diamond"}, {}, ""),
+        ({"frames": 20}, {}, r"holdout\.frames\n.*leave holdout\.frames out"),
+        ({}, {"noiseCheck": {"settings": {"accuracy": 0.01}}}, r"labeling\.noiseCheck\n.*give one of the two"),
+        ({"system": "tin"}, {}, r"holdout\.data\n.*the name of one of systems"),
+    ],
+)
+def test_a_given_hold_out_is_all_of_it(holdout: dict[str, Any], labeling: dict[str, Any], words: str) -> None:
+    data = {"uri": "s3://pfd/test.extxyz", **{key: value for key, value in holdout.items() if key == "system"}}
+    asked = {key: value for key, value in holdout.items() if key != "system"}
+    spec = SPEC | {"holdout": {"data": [data], **asked}, "labeling": SPEC["labeling"] | labeling}
+    if not words:
+        FineTuneJobSpec.model_validate(spec)
+        return
+    with pytest.raises(ValidationError, match=words):
         FineTuneJobSpec.model_validate(spec)

@@ -90,6 +90,11 @@ def test_one_that_has_ended_is_gone_on_with() -> None:
     assert teacher.record.systems == ["a"]
     assert (teacher.record.phase, teacher.record.iteration) == (Phase.CONVERGED, 2)
     assert teacher.record.reference is None
+    engine = {"labeling": {"engine": {"xtb": {}}}}
+    by_hold_out = seen(SPEC | engine | {"holdout": {"data": [{"uri": "s3://pfd/test.extxyz"}]}})
+    assert by_hold_out is not None
+    assert by_hold_out.record is not None
+    assert by_hold_out.record.reference == "GFN1-xTB, and given data"
     assert teacher.apart is Apart.TRAJECTORIES
     apart = seen(SPEC | {"holdout": {"apart": "Structures"}})
     assert apart is not None and apart.apart is Apart.STRUCTURES

@@ -69,7 +69,7 @@ def round_of(
     return kind(context, context.params(TrainParams), family)
 
 
-def prepared(loop: Loop, given: Sequence[Atoms] = ()) -> StageRef:
+def prepared(loop: Loop, given: Sequence[Atoms] = (), holdout: Sequence[Atoms] = ()) -> StageRef:
     """Commit a prepare stage with starts of copper, a model that is a calculator, and frames of the user."""
     starts = []
     for number in range(6):
@@ -79,6 +79,7 @@ def prepared(loop: Loop, given: Sequence[Atoms] = ()) -> StageRef:
         starts.append(atoms)
     files = {"starts.extxyz": starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"]), "model.pt": b"none"}
     files |= {stage_files.GIVEN_DATA: given} if given else {}
+    files |= {stage_files.HOLD_OUT: holdout} if holdout else {}
     params = {"stage": "prepare", "training": {"steps": 1}, "calculator": EMT_ENGINE["ase"]}
     return loop.committed(params, 0, files, {"elements": ["Cu"]})
 
@@ -108,6 +109,12 @@ def iteration(
         {"stage": "select", "purpose": purpose, **select}, number, {"prepare": prepare, "explore": explore, **before}
     )
     labels = loop.indexed(LABEL | {"tighter": TIGHTER}, number, {"select": ref(chosen)}, 1)
-    inputs = {"prepare": prepare, "select": ref(chosen), "label": labels, **before}
+    return trained(loop, number, {"prepare": prepare, "select": ref(chosen), "label": labels, **before}, kind)
+
+
+def trained(
+    loop: Loop, number: int, inputs: dict[str, StageRef], kind: type[FineTuneRound] = UntrainedRound
+) -> StageResult:
+    """Run the round of an iteration; return what it tells."""
     begun = round_of(loop, number, inputs, kind)
     return commit(begun.context, run_round(begun), 0.0).result

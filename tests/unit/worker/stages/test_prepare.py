@@ -60,6 +60,14 @@ CASES = {
     "element of data": (
         lambda f: {"data": [{"uri": f"file://{f}/pd.extxyz"}]}, Reason.UNKNOWN_ELEMENT, "spec.data[0] contains Pd",
     ),
+    "hold-out": (
+        lambda f: {"holdout": [{"uri": f"file://{f}/bare.extxyz"}]}, Reason.DATA_INVALID,
+        "spec.holdout.data[0], frame 0",
+    ),
+    "element of the hold-out": (
+        lambda f: {"holdout": [{"uri": f"file://{f}/pd.extxyz"}]}, Reason.UNKNOWN_ELEMENT,
+        "spec.holdout.data[0] contains Pd",
+    ),
     "data": (lambda f: {"data": [{"uri": f"file://{f}/bare.extxyz"}]}, Reason.DATA_INVALID, "spec.data[0], frame 0"),
 }  # fmt: skip
 
@@ -70,7 +78,7 @@ def test_mistakes_are_named(case, tmp_path, pretrained):
     (tmp_path / "p.pt").write_bytes(pretrained.read_bytes())
     (tmp_path / "text.pt").write_text("this is not a model")
     write(tmp_path / "bare.extxyz", bulk("Cu"))
-    write(tmp_path / "pd.extxyz", labelled(bulk("Pd"), -1.0, np.zeros((1, 3))))
+    write(tmp_path / "pd.extxyz", [labelled(bulk("Pd"), -1.0, np.zeros((1, 3)))] * 4)
     with pytest.raises(StageError) as caught:
         Loop(tmp_path).run(prepare_params(tmp_path, pretrained, **changes(tmp_path)))
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, reason)
@@ -121,6 +129,16 @@ def test_user_data_keep_their_labels(tmp_path, pretrained):
     result = loop.run(prepare_params(tmp_path, pretrained, data=[{"uri": f"file://{tmp_path / 'data.extxyz'}"}]))
     loop.store.download(loop.manifest(result).files[stage_files.GIVEN_DATA].key, tmp_path / "given.extxyz")
     assert [energy_of(frame) for frame in read_frames(tmp_path / "given.extxyz")] == [-1.0] * 3
+
+
+def test_a_hold_out_of_the_user_is_kept_beside_the_data(tmp_path, pretrained):
+    write(tmp_path / "test.extxyz", [labelled(bulk("Cu", cubic=True), -1.0, np.zeros((4, 3)), np.eye(3))] * 4)
+    loop, given = Loop(tmp_path), [{"uri": f"file://{tmp_path / 'test.extxyz'}"}]
+    result = loop.manifest(loop.run(prepare_params(tmp_path, pretrained, holdout=given)))
+    loop.store.download(result.files[stage_files.HOLD_OUT].key, tmp_path / "holdout.extxyz")
+    assert {atoms.info["stratum"] for atoms in read_frames(tmp_path / "holdout.extxyz")} == {"copper/holdout.data[0]"}
+    assert stage_files.GIVEN_DATA not in result.files
+    assert "holdout.data/0" in result.summary["inputs_sha256"]
 
 
 def test_jobs_that_are_trained_otherwise_share_what_was_prepared(tmp_path, pretrained):

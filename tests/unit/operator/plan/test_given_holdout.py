@@ -1,0 +1,129 @@
+"""A hold-out that the user gives: iteration 0 goes without what would make one, and it counts as no label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pfd_operator.api.conditions import ConditionType, Phase
+from pfd_operator.contract.outcome import TrainOutcome
+from pfd_operator.contract.result import LabelCounts, StageResult
+from pfd_operator.contract.stage import Input, PrepareParams, SelectParams, StageKind, StageSpec
+from pfd_operator.plan.spec_digest import spec_digest
+from tests.unit.operator.plan.plan_answers import good_result, talkative_result, with_errors, with_found
+from tests.unit.operator.plan.plan_samples import Run, condition, created, resource
+from tests.unit.operator.plan.redone_samples import budget, restart
+
+GIVEN: dict[str, Any] = {"holdout": {"data": [{"uri": "s3://pfd/test.extxyz"}]}}
+WITHOUT_AIMD: dict[str, Any] = {**GIVEN, "aimd": {"trajectories": 0}, "data": [{"uri": "s3://pfd/train.extxyz"}]}
+NO_VIRIAL = {"virial_rmse_per_atom": None}
+ROUND = [StageKind.EXPLORE, StageKind.SELECT, StageKind.LABEL, StageKind.TRAIN]
+
+
+def stages(run: Run, iteration: int) -> list[StageKind]:
+    return [record.stage for record in run.status.stages if record.iteration == iteration]
+
+
+def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+    """What a worker says that labels nothing in the first iteration of a job without AIMD."""
+    result = good_result(spec, reused)
+    return result.model_copy(update={"labels": LabelCounts(paid=3 * spec.iteration)}) if result.labels else result
+
+
+def test_the_first_iteration_labels_starts_of_aimd_and_explores_nothing() -> None:
+    run = Run(resource(**GIVEN))
+    prepare = run.until(0, StageKind.PREPARE).spec
+    assert isinstance(prepare.params, PrepareParams)
+    assert [data.uri for data in prepare.params.holdout or []] == ["s3://pfd/test.extxyz"]
+    select = run.until(0, StageKind.SELECT).spec
+    assert isinstance(select.params, SelectParams)
+    assert (select.params.frames, select.params.aimd is not None, set(select.inputs)) == (0, True, {Input.PREPARE})
+    assert set(run.until(0, StageKind.TRAIN).spec.inputs) == {Input.PREPARE, Input.SELECT, Input.LABEL}
+    assert run.to_the_end().phase is Phase.CONVERGED
+    assert [stages(run, number) for number in (0, 1)] == [[StageKind.PREPARE, *ROUND[1:]], ROUND]
+
+
+def test_without_aimd_the_first_iteration_only_trains() -> None:
+    run = Run(resource(**WITHOUT_AIMD))
+    run.answer = answer
+    assert set(run.until(0, StageKind.TRAIN).spec.inputs) == {Input.PREPARE}
+    assert run.to_the_end().phase is Phase.CONVERGED
+    assert [stages(run, number) for number in (0, 1)] == [[StageKind.PREPARE, StageKind.TRAIN], ROUND]
+
+
+def test_jobs_whose_hold_out_is_computed_are_told_the_same_as_ever() -> None:
+    assert "holdout" not in Run().until(0, StageKind.PREPARE).spec.params.to_json()
+    assert spec_digest(resource().spec) == spec_digest(resource(holdout={"frames": 4, "data": []}).spec)
+
+
+def test_its_frames_count_as_no_labels() -> None:
+    run = Run(resource(**GIVEN, budget={"maxLabels": 2}))
+    assert created(run.step()).spec.stage is StageKind.PREPARE
+    run = Run(resource(**GIVEN, budget={"maxLabels": 1}))
+    run.step()
+    assert "needs 2: 1 AIMD trajectories" in condition(run.status, ConditionType.READY).message
+
+
+@pytest.mark.parametrize("given", [GIVEN, WITHOUT_AIMD], ids=["aimd", "data only"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_restart_finds_what_it_had_whatever_is_left(given: dict[str, Any], first: int) -> None:
+    run = Run(resource(**given))
+    run.answer = answer if given is WITHOUT_AIMD else good_result
+    assert run.to_the_end().phase is Phase.CONVERGED
+    before = run.status
+    run.edit(**budget(before.labels.paid), **restart(first))
+    run.answer = lambda spec, reused=False: (answer if given is WITHOUT_AIMD else good_result)(spec, True)
+    run.step(seconds=1)
+    after = run.to_the_end()
+    assert (after.phase, after.labels.paid) == (Phase.CONVERGED, before.labels.paid)
+    assert [record.digest for record in after.stages] == [record.digest for record in before.stages]
+
+
+def test_a_restart_trained_otherwise_needs_no_new_labels_for_its_first_iteration() -> None:
+    run = Run(resource(**WITHOUT_AIMD))
+    run.answer = answer
+    run.to_the_end()
+    run.edit(**budget(run.status.labels.paid), **restart(0), training={"steps": 9000})
+    run.step(seconds=1)
+    assert condition(run.status, ConditionType.READY).reason == "NotConverged"
+    assert run.to_the_end().phase is Phase.BUDGET_EXHAUSTED, "the next one's MD is another, and no label is left"
+
+
+@pytest.mark.parametrize(("measured", "remarked"), [("holdout", False), ("prequential", True)])
+def test_labels_without_virial_are_told_by_those_that_are_computed(measured: str, remarked: bool) -> None:
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        trained = result.found(TrainOutcome)
+        found = trained and getattr(trained.errors, measured)
+        return with_errors(result, **{measured: found.model_copy(update=NO_VIRIAL)}) if found else result
+
+    stages = [{"temperaturesKelvin": [300], "pressuresBar": [1], "ensemble": "NPT"}]
+    run = Run(resource(**GIVEN, exploration={"stages": stages}))
+    run.answer = answer
+    run.to_the_end()
+    assert ("no new label has a virial" in run.status.cautions.get("LabelsWithoutVirial", "")) is remarked
+
+
+@pytest.mark.parametrize(
+    ("strata", "phase"),
+    [
+        (["bulk/holdout.data[0]", "surface/300K/1bar"], Phase.CONVERGED),
+        (["bulk/300K/1bar", "bulk/900K/1bar"], Phase.MAX_ITERATIONS),
+    ],
+)
+def test_each_system_must_be_in_it_where_each_stratum_is_judged(strata: list[str], phase: Phase) -> None:
+    systems = [{"name": name, "structures": {"uri": "s3://pfd/si.extxyz"}} for name in ("bulk", "surface")]
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = talkative_result(spec, reused)
+        if spec.stage is not StageKind.TRAIN:
+            return result
+        return with_found(result, holdout_strata=strata, holdout_strata_count=len(strata))
+
+    limits = {"forceRMSE": 0.08, "everyStratum": True}
+    run = Run(resource(**GIVEN, systems=systems, convergence=limits, budget={"maxIterations": 3, "maxLabels": 40}))
+    run.answer = answer
+    assert run.to_the_end().phase is phase
+    words = "the hold-out has no frame in surface, so the error there is not known: spec.holdout.data has none of it"
+    assert (words in run.status.iterations[-1].message) is (phase is Phase.MAX_ITERATIONS)

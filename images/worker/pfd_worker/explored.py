@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -66,6 +66,14 @@ class Explored:
         """Strata that MD was begun in, and that have no typical candidate."""
         begun = {record["stratum"] for record in self._trajectories}
         return begun - {candidate.stratum for candidate in self.candidates if candidate.typical}
+
+    @property
+    def asked_of_strata(self) -> dict[str, int]:
+        """Candidates of each stratum, had no trajectory exploded; of a pod that failed finally nothing is known."""
+        asked = Counter[str]()
+        for record in self._trajectories:
+            asked[record["stratum"]] += record["asked"]
+        return dict(asked)
 
     @property
     def feature_forms(self) -> set[int]:

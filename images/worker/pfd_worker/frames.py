@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 GIVEN = "data"
 """The stratum of labels that the user gave (spec.data); others have their condition in it."""
+WEIGHT = "weight"
+"""In the info of labels: how often training draws it, relative to the mean; none is 1."""
 OF_TRAJECTORY = "of_trajectory"
 """In the info of given labels: the trajectory that their file says they are of. `trajectory` is the file."""
 
@@ -49,6 +51,13 @@ class Sampling(StrEnum):
 def is_extreme(atoms: Atoms) -> bool:
     """Say whether a frame is one of pushed atoms or of MD that explodes: no measure of the others."""
     return atoms.info.get("sampling") in (Sampling.CLOSE_CONTACT, Sampling.BRINK, Sampling.HEATING)
+
+
+def is_of_exploration(atoms: Atoms) -> bool:
+    """Say whether a frame was chosen out of the job's own MD for what it is like: that MD has others like it."""
+    chosen = atoms.info.get("sampling") in (Sampling.REPRESENTATIVE, Sampling.FARTHEST, Sampling.LOW_ENERGY)
+    # a user's data may be those of a former job
+    return chosen and atoms.info.get("stratum") != GIVEN
 
 
 def is_drawn_evenly(atoms: Atoms) -> bool:

@@ -38,6 +38,8 @@ class TrajectorySummary(TypedDict):
     exploded_at_step: int | None
     reason: str | None
     frames: int
+    asked: int
+    """Frames, had it not exploded."""
     mean_kelvin: float | None
     mean_bar: float | None
 
@@ -57,6 +59,8 @@ class SelectSummary(TypedDict):
     """Percentile (`p90`) of the candidates → what the force RMSE of an MD frame should stay below, in eV/Å."""
     exploration: dict[str, Any]
     """`ExplorationCounts`."""
+    asked_of_strata: dict[str, int]
+    """Candidates that the MD would have given, had none of it exploded."""
     explore_pods: int
     explore_seconds: float
 

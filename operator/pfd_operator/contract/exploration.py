@@ -36,6 +36,11 @@ class Barostat(StrEnum):
     """Lengths and angles."""
 
 
+def candidate_frames(steps: int, sample_every: int, equilibration_steps: int) -> int:
+    """Return how many frames a trajectory gives after its equilibration."""
+    return steps // sample_every - equilibration_steps // sample_every
+
+
 class ExplorationStage(Strict):
     """One set of MD conditions; every combination of temperature and pressure is run for every system that has one."""
 
@@ -80,7 +85,7 @@ class ExplorationStage(Strict):
     @property
     def candidates(self) -> int:
         """Frames that each trajectory gives if it does not explode."""
-        return self.steps // self.sample_every - self.equilibration_steps // self.sample_every
+        return candidate_frames(self.steps, self.sample_every, self.equilibration_steps)
 
     @model_validator(mode="after")
     def _gives_a_candidate(self) -> ExplorationStage:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from .base import Strict
 from .digest import seed_of
-from .exploration import Barostat, Ensemble, Exploration, ExplorationStage
+from .exploration import Barostat, Ensemble, Exploration, ExplorationStage, candidate_frames
 
 _Task = TypeVar("_Task")
 """With or without what a pod notes of it."""
@@ -30,6 +30,11 @@ class MdTask(Strict):
     """Frames until then are no candidates, unless the trajectory explodes."""
     replica: int
     seed: int
+
+    @property
+    def candidates(self) -> int:
+        """Frames that it gives if it does not explode."""
+        return candidate_frames(self.steps, self.sample_every, self.equilibration_steps)
 
     @property
     def stratum(self) -> str:

@@ -73,5 +73,5 @@ METHODS: dict[str, tuple[Chooser, bool]] = {
     "ours": (partial(operator, measure=NoveltyMeasure.DISTANCE), True),
     "ours_uncertainty": (partial(operator, measure=NoveltyMeasure.UNCERTAINTY), True),
 }
-"""Name → chooser, and whether it sees the models trained so far. `scratch` trains on what chance chose, but from random
-parameters."""
+"""Name → chooser, and whether it is the operator's, which sees the models trained so far and weighs what it trains on.
+`scratch` trains on what chance chose, but from random parameters."""

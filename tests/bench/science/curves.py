@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,8 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.training import Training
-from pfd_worker.frames import read_frames
+from pfd_worker.frames import Sampling, read_frames
+from pfd_worker.training.weights import weigh
 from tests.bench.science.points import (
     ALL,
     FIRST_LABELS,
@@ -69,12 +71,16 @@ class Curves:
         return found
 
     def model(self, method: str, seed: int, chosen: Sequence[int]) -> Path:
-        """Return the model trained on these rows, trained now if its file is gone."""
+        """Return the model trained on these rows, trained now if its file is gone; weighed as the operator does."""
         from tests.bench.science.learner import train
 
         path = self.folder / "models" / f"{method}-{seed}-{len(chosen)}.pt"
         if not path.exists():
             frames = [self.pool[row] for row in chosen]
+            if _chooses_as_the_operator(method):
+                for atoms in frames:
+                    atoms.info["sampling"] = Sampling.REPRESENTATIVE
+                weigh(frames, Counter(atoms.info["stratum"] for atoms in self.pool))
             path.parent.mkdir(exist_ok=True)
             train(self.start, frames, TRAINING, path, seed, scratch=method == "scratch")
         return path
@@ -85,8 +91,8 @@ class Curves:
 
         target = target_of(self.points())
         known = {point.labels: point for point in self.points() if (point.method, point.seed) == (method, seed)}
-        chooser, sees_models = choosers.METHODS[method]
-        choose = chooser(self.pool, self.folder, seed)
+        choose = choosers.METHODS[method][0](self.pool, self.folder, seed)
+        sees_models = _chooses_as_the_operator(method)
         chosen: list[int] = []
         for count in schedule(len(self.pool))[:-1]:
             if count in known and known[count].added:
@@ -101,6 +107,12 @@ class Curves:
 
     def _frames(self, kind: str) -> list[Atoms]:
         return [atoms for path in sorted(self.folder.glob(f"{kind}-*.extxyz")) for atoms in read_frames(path)]
+
+
+def _chooses_as_the_operator(method: str) -> bool:
+    from tests.bench.science.choosers import METHODS
+
+    return method in METHODS and METHODS[method][1]
 
 
 def _errors(model: Path, test: Sequence[Atoms]) -> tuple[float, dict[str, float]]:

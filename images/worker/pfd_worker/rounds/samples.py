@@ -15,6 +15,8 @@ from pfd_worker.rounds.holdout import CAUTIONS_OF_HOLD_OUT, apart_from, given_an
 from pfd_worker.rounds.labels import collect_labels
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import Manifest
+from pfd_worker.summaries import SelectSummary
+from pfd_worker.training.weights import weigh
 
 
 @dataclass(frozen=True)
@@ -66,4 +68,6 @@ def samples_of(context: StageContext, previous: Manifest | None, max_failed_frac
         cautions = [each for each in previous.result.cautions if each.reason in CAUTIONS_OF_HOLD_OUT]
     new, also_equal = apart_from(holdout, [atoms for atoms in labels if atoms.info["purpose"] == TRAINING])
     cautions = [*cautions, left_out_of_training(equal + also_equal)]
+    if context.has(Input.SELECT):
+        weigh(before + new, context.one(Input.SELECT).told(SelectSummary)["asked_of_strata"])
     return Samples(labels, new, before + new, holdout, cautions)

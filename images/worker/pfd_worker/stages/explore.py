@@ -149,6 +149,7 @@ def _record(run: Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
         exploded_at_step=outcome.exploded_at_step,
         reason=outcome.reason,
         frames=len(outcome.frames),
+        asked=run.task.candidates,
         mean_kelvin=outcome.mean("measured_kelvin"),
         mean_bar=outcome.mean("measured_bar"),
     )

@@ -78,6 +78,7 @@ def run(context: StageContext) -> StageOutput:
         summary=SelectSummary(
             force_error_bound=_force_error_bound(context, choice.novelty),
             exploration=exploration.to_json(),
+            asked_of_strata=explored.asked_of_strata,
             explore_pods=len(explored.shards),
             explore_seconds=explored.seconds,
         ),

@@ -53,6 +53,13 @@ def give_todays_form(stage: str, files: dict[str, Any], summary: dict[str, Any])
     if stage == "prepare" and stage_files.STARTS in files:
         # what was given was not kept, and students were judged in a start
         files.setdefault(stage_files.STRUCTURES, files[stage_files.STARTS])
+    if stage == "explore":
+        for trajectory in summary.get("trajectories", ()):
+            # it told what it gave, not what was asked for
+            trajectory.setdefault("asked", trajectory["frames"])
+    if stage == "select":
+        # all frames weigh alike
+        summary.setdefault("asked_of_strata", {})
     if stage in ("explore", "train"):
         # the first form of features was not told
         summary.setdefault("feature_form", 1)

@@ -20,6 +20,7 @@ from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, c
 from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.session import attempt_seed, written_out
 from pfd_worker.training.statistics import bound_statistics
+from pfd_worker.training.weights import copies_in_training
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class DeepmdSession:
 
     def command(self, resumed: Path | None) -> list[str]:
         """Write data and input; return the command line."""
-        folders = write_deepmd_sets(self.frames, self.base_input["model"]["type_map"], self.folder / "data")
+        types, copies = self.base_input["model"]["type_map"], copies_in_training(self.frames)
+        folders = write_deepmd_sets(self.frames, types, self.folder / "data", copies)
         seed = attempt_seed(self.seed, self.step_of(resumed) if resumed else 0)
         settings = complete_input(self.base_input, folders, _force_rms(self.frames), seed)
         if self.purpose is Purpose.SCRATCH:

@@ -21,12 +21,14 @@ class DataFolder:
 
     path: Path
     frames: int
-    """How many."""
+    """How many, copies counted."""
     atoms: int
     """In each."""
 
 
-def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: Path) -> list[DataFolder]:
+def write_deepmd_sets(
+    frames: Sequence[Atoms], type_map: Sequence[str], folder: Path, copies: Sequence[int] | None = None
+) -> list[DataFolder]:
     """Write frames as deepmd/npy/mixed, one folder per number of atoms and elements, with energies, forces and virials.
 
     A batch is of one folder, so that frames of an alloy fill batches whatever their compositions. deepmd-kit has mixed
@@ -45,6 +47,8 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         Elements of the model, in its order.
     folder
         Where the folders go.
+    copies
+        How often each frame is there; once by default.
 
     Returns
     -------
@@ -52,7 +56,8 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         All of them.
     """
     alike: dict[tuple[str, int, str], list[dpdata.LabeledSystem]] = {}
-    for atoms in frames:
+    copies_of: dict[tuple[str, int, str], list[int]] = {}
+    for atoms, number in zip(frames, copies or [1] * len(frames), strict=True):
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
         # a frame of its own: dpdata would prefer a stale stress or a free energy it finds in the calculator
@@ -62,11 +67,14 @@ def write_deepmd_sets(frames: Sequence[Atoms], type_map: Sequence[str], folder: 
         bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
         system = dpdata.LabeledSystem(bare, fmt="ase/structure")
         system.convert_to_mixed_type(list(type_map))
-        alike.setdefault((kind, len(atoms), "".join(sorted(set(atoms.symbols)))), []).append(system)
+        group = (kind, len(atoms), "".join(sorted(set(atoms.symbols))))
+        alike.setdefault(group, []).append(system)
+        copies_of.setdefault(group, []).append(number)
     folders = []
-    for (kind, number, elements), systems in sorted(alike.items()):
-        written = DataFolder(folder / kind / f"{number}-{elements}", len(systems), number)
-        _joined(systems).to_deepmd_npy_mixed(str(written.path), set_size=10**9)
+    for (kind, size, elements), systems in sorted(alike.items()):
+        rows = np.repeat(np.arange(len(systems)), copies_of[kind, size, elements])
+        written = DataFolder(folder / kind / f"{size}-{elements}", len(rows), size)
+        _joined(systems).sub_system(rows).to_deepmd_npy_mixed(str(written.path), set_size=10**9)
         folders.append(written)
     return folders
 

@@ -68,6 +68,19 @@ def test_labels_tell_what_error_to_expect_of_the_next_frames_before_those_are_pa
     assert 0 <= bounds[3]["held"] <= bounds[3]["frames"] == 10
 
 
+def test_labels_weigh_by_the_md_asked_for_where_they_are_of(fine_tuned, tmp_path):
+    loop, _, _, _, refs1, train1 = fine_tuned
+    asked = loop.manifest(refs1["select"]).summary["asked_of_strata"]
+    assert asked.keys() == {"copper/300K", "copper/600K"} and len(set(asked.values())) == 1
+    of_md = Counter()
+    for atoms in frames_of(loop, train1, "dataset.extxyz", tmp_path):
+        if atoms.info["sampling"] in ("representative", "farthest"):
+            of_md[atoms.info["stratum"]] += atoms.info["weight"]
+        else:
+            assert "weight" not in atoms.info
+    assert of_md["copper/300K"] == pytest.approx(of_md["copper/600K"])
+
+
 def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(fine_tuned, tmp_path):
     loop, _, _, train0, _, train1 = fine_tuned
     before = frames_of(loop, train0, "holdout.extxyz", tmp_path)

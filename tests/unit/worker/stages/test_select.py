@@ -170,6 +170,12 @@ def test_all_that_is_to_be_labelled_keeps_the_cell_of_the_given_structure(explor
         np.testing.assert_allclose(reference_cell(atoms), GIVEN_CELL)
 
 
+def test_each_stratum_tells_how_much_md_was_asked_for(explored):
+    loop, inputs = explored
+    summary = loop.manifest(ref(loop.run(EVEN, 1, inputs))).summary
+    assert summary["asked_of_strata"] == {"copper/300K": 12, "copper/600K": 12}
+
+
 def test_a_frame_of_md_keeps_its_step(explored):
     loop, inputs = explored
     tasks = loop.load_json(ref(loop.run({**EVEN, "noiseFrames": 1, "aimd": {"steps": 2}}, 1, inputs)), "tasks.json")
@@ -276,6 +282,8 @@ def test_md_that_gives_no_candidate_is_told_to_the_user(explored, monkeypatch):
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
     monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: CalculatorModel(Explodes))
     empty = loop.indexed(explore_params("training"), 3, model, 2)
+    told = [loop.manifest(empty, index).summary["trajectories"] for index in range(2)]
+    assert [(each["frames"], each["asked"]) for mine in told for each in mine] == [(0, 12)] * 2
     with pytest.raises(StageError) as caught:
         loop.run(EVEN, 3, {**inputs, "explore": empty})
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.NO_CANDIDATES)

@@ -9,6 +9,7 @@ from pfd_operator.contract.outcome import PrepareOutcome
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
+from pfd_worker.store.left import give_todays_form
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import PrepareSummary, TrainSummary
 
@@ -34,6 +35,14 @@ def test_errors_of_the_whole_hold_out_are_no_squares_of_trajectories():
     told = earlier("train").told(TrainSummary)
     assert told["lowest"] == {} and told["feature_form"] == 1
     assert told["metrics"]["best"]["forceRmse"] == pytest.approx(0.0584, abs=1e-4)
+
+
+def test_md_of_an_earlier_version_asked_for_what_it_gave_and_its_labels_weigh_alike():
+    explore, select = {"trajectories": [{"frames": 5}, {"frames": 7, "asked": 9}]}, {}
+    give_todays_form("explore", {}, explore)
+    give_todays_form("select", {}, select)
+    assert [trajectory["asked"] for trajectory in explore["trajectories"]] == [5, 9]
+    assert select == {"asked_of_strata": {}}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ def test_frames_of_one_size_share_a_folder_whatever_their_composition(tmp_path):
     assert "virial" in data and "virial" not in loaded(without.path)
 
 
+def test_copies_are_of_the_frames_that_they_are_asked_for(tmp_path):
+    frames = [frame("Si3C", 1), frame("Si4", 2), frame("SiC3", 3)]
+    two, one = write_deepmd_sets(frames, ["C", "Si"], tmp_path, copies=[1, 2, 3])
+    assert (two.frames, one.frames) == (4, 2)
+    first, _, third = (energy_of(atoms) for atoms in frames)
+    data = loaded(two.path)
+    assert data["energy"].ravel().tolist() == pytest.approx([first, third, third, third])
+    assert data["real_atom_types"].tolist() == [[1, 1, 1, 0]] + [[1, 0, 0, 0]] * 3
+    assert data["force"][3].ravel() == pytest.approx(frames[2].get_forces().ravel())
+
+
 def test_a_rare_element_has_a_folder_of_its_own(tmp_path):
     """Of which every process of a training, and so the statistics of the first, has a frame."""
     frames = [frame("Si2C2", 1), frame("SiC2Ge", 2), frame("SiC3", 3)]

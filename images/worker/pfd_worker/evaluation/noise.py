@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
@@ -19,7 +18,13 @@ from pfd_worker.evaluation.errors import (
     frame_errors,
     virial_rmse_per_atom,
 )
-from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, independent_shifts, only_determined
+from pfd_worker.evaluation.shift import (
+    apply_energy_shift,
+    fit_energy_shift,
+    independent_shifts,
+    only_determined,
+    without_shift,
+)
 from pfd_worker.models.base import Prediction
 
 Difference = tuple[Atoms, FrameError]
@@ -43,9 +48,6 @@ def label_noise(holdout: Sequence[Difference]) -> list[FrameError]:
     """Return the errors of hold-out labels without a shift of the energy; empty if there are none.
 
     A constant shift of the energy of each element is left out: settings move the zero of energy, and models follow it.
-    The shifts are fitted to the same few frames, which makes what remains smaller than the noise: by (n − k)/n in the
-    mean square, for n frames and k shifts. Energies are scaled up accordingly; with no more frames than shifts nothing
-    remains, and they are not known.
 
     Parameters
     ----------
@@ -53,11 +55,7 @@ def label_noise(holdout: Sequence[Difference]) -> list[FrameError]:
         Its `differences`.
     """
     errors = [error for _, error in holdout]
-    frames, shifts = len(errors), independent_shifts(errors)
-    if frames <= shifts:
-        return [replace(error, energy_ev=None) for error in errors]
-    scale = math.sqrt(frames / (frames - shifts))
-    return [_scaled(error, scale) for error in apply_energy_shift(errors, fit_energy_shift(errors))]
+    return without_shift(errors, errors)
 
 
 def training_noise(dataset: Sequence[Difference], holdout: Sequence[Difference]) -> list[Difference]:
@@ -129,10 +127,6 @@ def _sizes(errors: Sequence[FrameError]) -> dict[str, float]:
         "virial": virial_rmse_per_atom(errors),
     }
     return {name: size for name, size in sizes.items() if size is not None}
-
-
-def _scaled(error: FrameError, scale: float) -> FrameError:
-    return replace(error, energy_ev=None if error.energy_ev is None else scale * error.energy_ev)
 
 
 def _place(atoms: Atoms) -> tuple[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -136,4 +137,26 @@ def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]
     return [
         e if e.energy_ev is None else replace(e, energy_ev=e.energy_ev + sum(shifts_ev.get(x, 0.0) for x in e.symbols))
         for e in errors
+    ]
+
+
+def without_shift(errors: Sequence[FrameError], reference: Sequence[FrameError]) -> list[FrameError]:
+    """Return errors without the energy of each element that takes one model to the labels, whose zero is another.
+
+    The shifts are fitted to the same few frames, which makes what remains smaller than it is: by (n − k)/n in the mean
+    square, for n frames and k shifts. Energies are scaled up accordingly; with no more frames than shifts nothing
+    remains, and they are not known.
+
+    Parameters
+    ----------
+    errors, reference
+        For the same frames, those of that model being the reference.
+    """
+    frames, shifts = len(reference), independent_shifts(reference)
+    if frames <= shifts:
+        return [replace(error, energy_ev=None) for error in errors]
+    scale = math.sqrt(frames / (frames - shifts))
+    return [
+        replace(error, energy_ev=None if error.energy_ev is None else scale * error.energy_ev)
+        for error in apply_energy_shift(errors, fit_energy_shift(reference))
     ]

@@ -48,7 +48,7 @@ def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:
     frames
         Labelled.
     errors
-        Of the pre-trained model, for the same frames.
+        Of the model that is given, for the same frames.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _refusal(source: str, reference: str, offset_ev: float) -> Exception:
         Reason.DATA_INVALID,
         f"{source}: its energies lie {abs(offset_ev):.1f} eV per atom {where} those of {reference}, which the "
         "difference of the structures does not explain: they are of another code, pseudopotential or functional, or "
-        "without the energies of the atoms. One model cannot learn both. Give energies of the same reference, or "
+        "without the energies of the atoms. No model can have both. Give energies of the same reference, or "
         "leave the file out.",
     )
 

@@ -50,7 +50,7 @@ def check_units(frames: Sequence[Atoms], predictions: Sequence[Prediction], sour
     frames
         Labelled.
     predictions
-        Of the pre-trained model, in eV and eV/Å.
+        Of the model that is given, in eV and eV/Å.
     source
         Where they come from, as `by_source` names it.
 
@@ -128,7 +128,7 @@ def _check_zeros_of_virials(frames: Sequence[Atoms], predictions: Sequence[Predi
     scale = float(np.sqrt(np.mean(model**2)))
     if np.abs(labels).max() < ZERO_VIRIAL and scale > LEAST_MODEL_VIRIAL:
         raise _OddLabels(
-            f"virials are all zero, though the pre-trained model's are {scale:.2g} eV per atom (RMS): nobody has "
+            f"virials are all zero, though the model's are {scale:.2g} eV per atom (RMS): nobody has "
             "computed a stress. Give none, or have it computed."
         )
 
@@ -143,7 +143,7 @@ def _check_sign(labels: NDArray[np.float64], model: NDArray[np.float64]) -> None
     correlation = _correlation(labels, model)
     if correlation <= -LEAST_CORRELATION:
         raise _OddLabels(
-            f"virials have the opposite sign of the pre-trained model's (correlation {correlation:.2f}), "
+            f"virials have the opposite sign of the model's (correlation {correlation:.2f}), "
             "though the forces agree: a virial is -V·stress, and a stress is negative under pressure (ASE's sign)."
         )
 
@@ -159,6 +159,6 @@ def _check(what: str, unit: str, labels: NDArray[np.float64], model: NDArray[np.
         return
     size = f"{1 / factor:.0f} times smaller than" if too_small else f"{factor:.0f} times as large as"
     raise _OddLabels(
-        f"{what} are {size} the pre-trained model's, and otherwise follow them (correlation {correlation:.2f}): is "
+        f"{what} are {size} the model's, and otherwise follow them (correlation {correlation:.2f}): is "
         f"their unit {unit}?"
     )

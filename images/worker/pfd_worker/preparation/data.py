@@ -12,7 +12,6 @@ from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.selection import TRAINING
-from pfd_operator.contract.stage import PrepareParams
 from pfd_operator.contract.systems import LabelledData
 from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError, data_invalid
@@ -66,7 +65,7 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
     Parameters
     ----------
     model
-        The pre-trained one.
+        The one that is given: pre-trained, or a teacher.
     frames
         As `labelled_frames` finds them, with where they are from.
     seed
@@ -90,13 +89,13 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
 
 
 def given_data(
-    context: StageContext, params: PrepareParams, digests: dict[str, str], with_masses: set[str]
+    context: StageContext, files: Sequence[LabelledData], field: str, digests: dict[str, str], with_masses: set[str]
 ) -> tuple[list[Atoms], Caution | None]:
-    """Return the frames to train on that the user gave, and as `labelled_frames` a remark.
+    """Return labelled frames that the user gave, of none of the job's systems, and as `labelled_frames` a remark.
 
     Parameters
     ----------
-    digests, with_masses
+    files, field, digests, with_masses
         As of `labelled_frames`.
 
     Raises
@@ -104,7 +103,7 @@ def given_data(
     StageError
         As `labelled_frames`.
     """
-    found, left_out = labelled_frames(context, params.data, "data", digests, with_masses)
+    found, left_out = labelled_frames(context, files, field, digests, with_masses)
     for atoms, said, _, where in found:
         about = {"system": "data", "stratum": GIVEN, "purpose": TRAINING, "trajectory": where}
         atoms.info = {**about, **_kept(said, where), **atoms.info}
@@ -125,13 +124,13 @@ class Given(NamedTuple):
 
 
 def labelled_frames(
-    context: StageContext, data: Sequence[LabelledData], field: str, digests: dict[str, str], with_masses: set[str]
+    context: StageContext, files: Sequence[LabelledData], field: str, digests: dict[str, str], with_masses: set[str]
 ) -> tuple[list[Given], Caution | None]:
     """Return the labelled frames of a field of the spec, and a remark if isolated atoms among them are left out.
 
     Parameters
     ----------
-    data
+    files
         Where they are.
     field
         Its name.
@@ -147,7 +146,7 @@ def labelled_frames(
     """
     frames: list[Given] = []
     isolated: Counter[str] = Counter()
-    for number, each in enumerate(data):
+    for number, each in enumerate(files):
         where = f"spec.{field}[{number}]"
         digests[f"{field}/{number}"], found = _frames(context, each.uri, where)
         for frame, atoms in found:

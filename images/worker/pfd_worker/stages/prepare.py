@@ -33,7 +33,7 @@ def run(context: StageContext) -> StageOutput:
     digests: dict[str, str] = {}
     with_masses: set[str] = set()
     structures, starts = starts_of(context, params, digests, with_masses)
-    data, left_out = given_data(context, params, digests, with_masses)
+    data, left_out = given_data(context, params.data, "data", digests, with_masses)
     holdout, left_out_of_holdout = given_holdout(context, params, digests, with_masses)
     elements = sorted({symbol for atoms in [*starts, *data] for symbol in atoms.get_chemical_symbols()})
     check_engine(params.engine, starts)

@@ -1,12 +1,20 @@
 """Energies of elements out of energies of frames: what the compositions determine, and what they leave open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfd_worker.evaluation.errors import FrameError
-from pfd_worker.evaluation.shift import determined, energies_of_elements, fit_energies_of_elements, only_determined
+from pfd_worker.evaluation.errors import FrameError, energy_rmse_per_atom
+from pfd_worker.evaluation.shift import (
+    determined,
+    energies_of_elements,
+    fit_energies_of_elements,
+    only_determined,
+    without_shift,
+)
 
 ELEMENTS = ["Cl", "Co", "Li", "O"]
 COUNTS = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
@@ -65,3 +73,16 @@ def test_energies_are_left_out_where_no_frame_tells_their_zero():
     assert [e.energy_ev for e in only_determined([salt, metal], [salt])] == [0.1, None]
     assert [e.energy_ev for e in only_determined([salt, metal], [])] == [None, None]
     assert only_determined([], []) == []
+
+
+def test_what_one_model_is_off_from_another_stays_where_the_others_zero_is_left_out():
+    rows = [symbols(counts) for counts in ([1, 0, 1, 0], [3, 0, 1, 0])] * 50
+    zeros, scatter = [-700.0, 0.0, 30.0, 0.0], 0.002 * np.random.default_rng(1).normal(size=100)
+    teacher = [
+        FrameError("s", tuple(row), len(row) * per_atom, np.zeros((len(row), 3)), None)
+        for row, per_atom in zip(rows, energies(rows, zeros) + scatter, strict=True)
+    ]
+    student = [replace(error, energy_ev=error.energy_ev + 0.01 * error.n_atoms) for error in teacher]
+    assert energy_rmse_per_atom(without_shift(teacher, teacher)) == pytest.approx(0.002, rel=0.2)
+    assert energy_rmse_per_atom(without_shift(student, teacher)) == pytest.approx(0.0102, rel=0.05)
+    assert [error.energy_ev for error in without_shift(student[:2], teacher[:2])] == [None, None]

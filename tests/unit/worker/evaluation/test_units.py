@@ -57,7 +57,7 @@ def test_other_units_are_named(changes, words):
 @pytest.mark.parametrize("count", [1, 10])
 def test_virials_that_nobody_has_computed_are_refused_where_the_models_are_none(count):
     frames, predictions = world(count=count, virial_scale=1e-12)
-    with pytest.raises(StageError, match=r"the labels' virials are all zero, though the pre-trained model's are") as no:
+    with pytest.raises(StageError, match=r"the labels' virials are all zero, though the model's are") as no:
         check_units(frames, predictions)
     assert no.value.reason is Reason.LABELS_FAILED
 

@@ -45,7 +45,7 @@ def given(folder: Path, uri: str, store: ObjectStore | None = None) -> tuple[lis
     params = {"stage": "prepare", "data": [{"uri": uri}], "training": TRAINING}
     context = StageContext(loop.spec(params, 0, {}), store or loop.store, folder / "work")
     digests: dict[str, str] = {}
-    return given_data(context, context.spec.params, digests, set())[0], digests
+    return given_data(context, context.spec.params.data, "data", digests, set())[0], digests
 
 
 def refused(folder: Path, systems: Path, store: ObjectStore | None = None) -> str:

@@ -44,7 +44,7 @@ def context_of(folder, path) -> StageContext:
 
 def read_by(folder, path) -> tuple[list[Atoms], Caution | None]:
     context = context_of(folder, path)
-    return given_data(context, context.spec.params, {}, set())
+    return given_data(context, context.spec.params.data, "data", {}, set())
 
 
 def refused(folder, *frames: Atoms) -> str:
@@ -78,7 +78,7 @@ def test_masses_of_isotopes_are_told_by_file_and_rounded_ones_are_not(tmp_path, 
     given_masses.set_masses(masses)
     write(tmp_path / "data.extxyz", [frame(dimer()), frame(given_masses)])
     context, with_masses = context_of(tmp_path, tmp_path / "data.extxyz"), set()
-    given_data(context, context.spec.params, {}, with_masses)
+    given_data(context, context.spec.params.data, "data", {}, with_masses)
     assert with_masses == told
 
 

@@ -20,7 +20,7 @@ def given_by(loop: Loop, *contents: bytes) -> list[Atoms]:
         path.write_bytes(content)
         addresses.append({"uri": f"file://{path}"})
     spec = loop.spec({"stage": "prepare", "data": addresses, "training": TRAINING}, 0, {})
-    return given_data(StageContext(spec, loop.store, loop.folder), spec.params, {}, set())[0]
+    return given_data(StageContext(spec, loop.store, loop.folder), spec.params.data, "data", {}, set())[0]
 
 
 def test_the_hold_out_of_an_equal_job_is_not_learned_when_its_files_are_given(tmp_path):

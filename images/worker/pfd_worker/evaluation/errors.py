@@ -14,7 +14,7 @@ from pfd_operator.contract.result import Reason
 from pfd_operator.contract.tasks import temperature_of
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.bootstrap import Floats, grouped, rmse_interval
-from pfd_worker.frames import energy_of, virial_of
+from pfd_worker.frames import OF_TRAJECTORY, energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
 FEWEST_FRAMES_OF_STRATUM = 4
@@ -63,7 +63,7 @@ def frame_errors(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> 
             energy_ev=energy,
             forces=predicted.forces - forces,
             virial=None if reference is None else predicted.virial - reference,
-            trajectory=str(atoms.info.get("trajectory", number)),
+            trajectory=str(atoms.info.get(OF_TRAJECTORY, atoms.info.get("trajectory", number))),
             label_forces=forces,
         )
         finite = np.isfinite(energy) and np.isfinite(error.forces).all()

@@ -13,7 +13,7 @@ from pfd_worker.evaluation.errors import (
 )
 from pfd_worker.evaluation.report import error_report
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
-from pfd_worker.frames import labelled
+from pfd_worker.frames import OF_TRAJECTORY, labelled
 from pfd_worker.models.base import Prediction
 
 
@@ -93,6 +93,14 @@ def test_errors_of_two_models_are_compared_by_trajectory_and_quantity():
     np.testing.assert_allclose(some["virial"], [0, 0])
     mixed = squares_of_trajectories(errors_of(pair(virial=False), pair(0.8, virial_error=0.8), trajectories=2))
     np.testing.assert_allclose(mixed["virial"], [0, 9 * 0.01])
+
+
+def test_frames_that_a_user_gave_are_of_the_trajectories_that_their_file_says():
+    frames = [pair()[0] for _ in range(3)]
+    for atoms, of in zip(frames, ("a", "b", None), strict=True):
+        atoms.info |= {"trajectory": "spec.data[0]"} | ({} if of is None else {OF_TRAJECTORY: of})
+    errors = frame_errors(frames, [pair()[1]] * 3)
+    assert [error.trajectory for error in errors] == ["a", "b", "spec.data[0]"]
 
 
 def test_energies_and_virials_have_an_upper_end_of_their_own():

@@ -208,8 +208,13 @@ CASES = [
     Case(
         "DistillJob",
         ".spec",
-        "acceptance.dftForceRatio needs a DFT hold-out, which only teacher.fineTuneJob brings",
-        {"acceptance": {"dftForceRatio": 1.5}},
+        "acceptance.dftForceRatio needs DFT frames: give acceptance.dftData, or a teacher.fineTuneJob, which has a "
+        "hold-out",
+        {
+            "acceptance": {"dftForceRatio": 1.5, "dftData": [{"uri": "s3://pfd/dft.extxyz"}]},
+            "teacher": {"fineTuneJob": None, **URI},
+            **system(),
+        },
         ({"acceptance": {"dftForceRatio": 1.5}, "teacher": {"fineTuneJob": None, **URI}, **system()},),
     ),
     Case(

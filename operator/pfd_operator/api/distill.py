@@ -124,8 +124,9 @@ RULES = (
         "which the first round needs",
     },
     {
-        "rule": "!has(self.acceptance.dftForceRatio) || has(self.teacher.fineTuneJob)",
-        "message": "acceptance.dftForceRatio needs a DFT hold-out, which only teacher.fineTuneJob brings",
+        "rule": "!has(self.acceptance.dftForceRatio) || has(self.acceptance.dftData) || has(self.teacher.fineTuneJob)",
+        "message": "acceptance.dftForceRatio needs DFT frames: give acceptance.dftData, or a teacher.fineTuneJob, "
+        "which has a hold-out",
     },
 )
 """What the API server checks across fields."""

@@ -247,4 +247,4 @@ class DistillJobStatus(JobStatus):
     # the atoms are those of the cell that was run, not the number asked for
     speedup: str = Field("", description="Over the teacher, e.g. 6.531× at 96 atoms.")
     acceptance: list[AcceptanceCheck] = Field([], description="What the student was measured by.")
-    dft: dict[str, Errors] = Field({}, description="teacher and student on the teacher's DFT hold-out.")
+    dft: dict[str, Errors] = Field({}, description="teacher and student against DFT.")

@@ -10,6 +10,7 @@ from pydantic import Field
 from .base import Count, Positive
 from .limits import ErrorLimits
 from .student import StudentTraining
+from .systems import LabelledData
 
 
 class StartFrom(StrEnum):
@@ -36,8 +37,16 @@ class Acceptance(ErrorLimits):
     consecutive: int = Field(1, ge=1, le=100, description="Rounds in a row in which these errors hold. Default 1.")
     dft_force_ratio: Positive | None = Field(
         None,
-        description="Largest force RMSE on the teacher's DFT hold-out, as a multiple of the teacher's own. "
-        "Needs teacher.fineTuneJob. Default: no limit.",
+        description="Largest force RMSE against DFT, as a multiple of the teacher's own. Needs dftData or "
+        "teacher.fineTuneJob. Default: no limit.",
+    )
+    # None and no empty list: what is absent is in no digest of a stage
+    dft_data: list[LabelledData] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="DFT frames that teacher and student are measured on, and that nothing is trained on. Default: the "
+        "hold-out of teacher.fineTuneJob.",
     )
     speedup: Positive | None = Field(
         None, description="Least speed-up over the teacher at the first of `sizes`. Default: no limit."

@@ -208,7 +208,7 @@ class AcceptanceErrors(Message):
     holdout: ErrorMetrics | None = None
     """Against the teacher."""
     dft: ErrorMetrics | None = None
-    """Against DFT, on the teacher's hold-out."""
+    """Against DFT."""
     teacher_dft: ErrorMetrics | None = None
     """The teacher's own on the same frames."""
 

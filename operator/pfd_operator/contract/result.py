@@ -86,6 +86,7 @@ class CautionReason(StrEnum):
     NO_VIRIALS = "LabelsWithoutVirial"
     MASSES = "MassesNotTaken"
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
+    DFT_FRAMES_LEFT_OUT = "DftFramesLeftOut"
     HOLD_OUT_GIVEN = "DataInHoldOut"
     HOLD_OUT_SHRUNK = "HoldOutShrunk"
     HOLD_OUT_SPARSE = "FewCandidatesOfHoldOut"
@@ -137,7 +138,7 @@ class StageResult(Message):
     model_uri: str | None = None
     """Of train: address of the best model so far. Of accept: of the exported one."""
     cautions: list[Caution] = []
-    """Of prepare, explore, select and train."""
+    """Of prepare, explore, select, train and accept."""
     seconds: float = 0.0
 
     def found(self, kind: type[_Kind]) -> _Kind | None:

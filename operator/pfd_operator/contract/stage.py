@@ -109,7 +109,7 @@ class Params(Strict):
 class PrepareParams(Params):
     """Check and resolve everything the user gave; write perturbed starts."""
 
-    checked_only: ClassVar[frozenset[str]] = frozenset({"training", "student", "engine"})
+    checked_only: ClassVar[frozenset[str]] = frozenset({"training", "student", "engine", "dft_data"})
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
     model: ModelSource | None = None
     calculator: AseEngine | None = None
@@ -120,6 +120,8 @@ class PrepareParams(Params):
     data: list[LabelledData] = []
     holdout: list[HoldOutData] | None = None
     """The hold-out, if the user gives it."""
+    dft_data: list[LabelledData] | None = None
+    """What a student will be measured on; accept reads it again."""
     training: Training
     student: Student | None = None
     """The model that is trained, if it is not the one given."""
@@ -207,7 +209,7 @@ class AcceptParams(Params):
     exploration: Exploration
     """Its hottest and extreme conditions are those of the MD that the student has to survive."""
     dft_holdout: Uri | None = None
-    """Manifest of a train stage that has the DFT hold-out."""
+    """Manifest of a train stage that has the DFT hold-out; None where `acceptance` names other DFT frames."""
     teacher: str | None = None
     """The FineTuneJob that made the teacher, if one did."""
     reference: str | None = None

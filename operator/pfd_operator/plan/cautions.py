@@ -15,20 +15,25 @@ from .draft import Draft
 from .remarks import gpus_idle, made
 
 _OF_STAGES = {
-    CautionReason.UNOBSERVED_ELEMENTS: StageKind.PREPARE,
-    CautionReason.MASSES: StageKind.PREPARE,
-    CautionReason.ISOLATED_ATOMS: StageKind.PREPARE,
-    CautionReason.LARGE_DISPLACEMENT: StageKind.PREPARE,
-    CautionReason.SHORT_CELLS: StageKind.PREPARE,
-    CautionReason.FEW_STARTS: StageKind.PREPARE,
-    CautionReason.LONG_TIMESTEP: StageKind.EXPLORE,
-    CautionReason.FEW_CANDIDATES: StageKind.SELECT,
-    CautionReason.SHORT_CELLS_OF_STUDENT: StageKind.TRAIN,
-    CautionReason.HOLD_OUT_GIVEN: StageKind.TRAIN,
-    CautionReason.HOLD_OUT_SHRUNK: StageKind.TRAIN,
-    CautionReason.HOLD_OUT_SPARSE: StageKind.TRAIN,
-    CautionReason.ZERO_OPEN: StageKind.TRAIN,
-    CautionReason.LABELS_NOT_CONVERGED: StageKind.TRAIN,
+    StageKind.PREPARE: {
+        CautionReason.UNOBSERVED_ELEMENTS,
+        CautionReason.MASSES,
+        CautionReason.ISOLATED_ATOMS,
+        CautionReason.LARGE_DISPLACEMENT,
+        CautionReason.SHORT_CELLS,
+        CautionReason.FEW_STARTS,
+    },
+    StageKind.EXPLORE: {CautionReason.LONG_TIMESTEP},
+    StageKind.SELECT: {CautionReason.FEW_CANDIDATES},
+    StageKind.TRAIN: {
+        CautionReason.SHORT_CELLS_OF_STUDENT,
+        CautionReason.HOLD_OUT_GIVEN,
+        CautionReason.HOLD_OUT_SHRUNK,
+        CautionReason.HOLD_OUT_SPARSE,
+        CautionReason.ZERO_OPEN,
+        CautionReason.LABELS_NOT_CONVERGED,
+    },
+    StageKind.ACCEPT: {CautionReason.ISOLATED_ATOMS, CautionReason.DFT_FRAMES_LEFT_OUT},
 }
 """Whose end takes a remark back that is not made again; all others are the recipe's.
 
@@ -39,8 +44,8 @@ Those on starts, which never change, are prepare's, whoever makes them.
 def take_cautions(draft: Draft, stage: StageKind, results: Sequence[StageResult]) -> None:
     """Take what a finished stage and the recipe remark in place of what they remarked before."""
     known = _known(draft.status)
-    others = (reason for reason, home in _OF_STAGES.items() if home is not stage)
-    cautions = {reason.value: known[reason] for reason in others if reason in known}
+    others = frozenset().union(*_OF_STAGES.values()) - _OF_STAGES.get(stage, set())
+    cautions = {reason: words for reason, words in known.items() if reason in others}
     said = (
         *(each for result in results for each in result.cautions),
         *draft.recipe.cautions(draft.spec, draft.status),

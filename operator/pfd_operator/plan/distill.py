@@ -120,6 +120,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     starts=status.teacher.starts_uri if status.teacher is not None and not spec.systems else None,
                     training=_training(spec),
                     student=spec.student,
+                    dft_data=spec.acceptance.dft_data,
                 )
             case StageKind.EXPLORE:
                 return explored(spec, status, _systems(spec, status), position.iteration)
@@ -144,7 +145,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     acceptance=spec.acceptance,
                     student=spec.student,
                     exploration=spec.exploration,
-                    dft_holdout=None if teacher is None else teacher.holdout_uri,
+                    dft_holdout=None if teacher is None or spec.acceptance.dft_data else teacher.holdout_uri,
                     teacher=None if teacher is None else teacher.name,
                     reference=None if teacher is None else teacher.reference,
                 )

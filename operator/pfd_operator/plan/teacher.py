@@ -102,10 +102,11 @@ def _server(s3: S3Location) -> str:
 
 
 def _no_common_system(spec: DistillJobSpec, name: str, known: Collection[str]) -> str:
-    mine = set(spec.system_names)
-    if spec.acceptance.dft_force_ratio is None or not mine or mine.intersection(known):
+    mine, acceptance = set(spec.system_names), spec.acceptance
+    if acceptance.dft_force_ratio is None or acceptance.dft_data or not mine or mine.intersection(known):
         return ""
     return (
         f"spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob {name}, whose systems are "
-        f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or leave the limit out"
+        f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or DFT frames as "
+        "spec.acceptance.dftData, or leave the limit out"
     )

@@ -23,7 +23,12 @@ from .labels import (
 )
 from .pod import pod_spec
 
-_ELSEWHERE = {"engine": "labeling.engine", "tighter": "labeling.noiseCheck", "calculator": "teacher.calculator"}
+_ELSEWHERE = {
+    "engine": "labeling.engine",
+    "tighter": "labeling.noiseCheck",
+    "calculator": "teacher.calculator",
+    "dftData": "acceptance.dftData",
+}
 """Parameters of stages that a job's spec has under another name than its own."""
 
 

@@ -13,6 +13,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.outcome import AcceptanceErrors
+from pfd_worker.acceptance.dft import NO_DFT, DftFrames
 from pfd_worker.acceptance.dynamics import SystemDynamics
 from pfd_worker.acceptance.results import Group, Results
 from pfd_worker.acceptance.speed import measure_speed
@@ -20,6 +21,7 @@ from pfd_worker.acceptance.timed_run import Role, SpeedRecord
 from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories, summarise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
+from pfd_worker.evaluation.shift import without_shift
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.pair_distances import shortest_distances
 
@@ -65,7 +67,7 @@ class Examination:
             next(iter(self.structures)),
         )
 
-    def run(self, holdout: Sequence[Atoms], dft: Sequence[Atoms], why_no_dft: str | None = None) -> Results:
+    def run(self, holdout: Sequence[Atoms], dft: DftFrames = NO_DFT) -> Results:
         """Measure everything and return what the verdict is made of.
 
         Parameters
@@ -73,9 +75,7 @@ class Examination:
         holdout
             Labelled by the teacher.
         dft
-            Labelled by the reference; none if there is no such hold-out.
-        why_no_dft
-            Why there is none, if there could be.
+            Labelled by DFT.
 
         Raises
         ------
@@ -92,6 +92,7 @@ class Examination:
         teachers = {system: each.overlap_of_teacher for system, each in dynamics.items()}
         return Results(
             errors=errors,
+            dft_files=dft.files,
             dft_force_ratio_error=None if ratio is None else ratio.error_of_rmse_ratio,
             speed=speed,
             speed_system=self.speed_system,
@@ -99,16 +100,20 @@ class Examination:
             stability={system: each.stability for system, each in dynamics.items() if each.stability},
             rdf_overlap={system: each.overlap for system, each in dynamics.items() if each.overlap},
             rdf_overlap_of_teacher={system: overlap for system, overlap in teachers.items() if overlap is not None},
-            missing=({} if why_no_dft is None else {Group.DFT: why_no_dft}) | self._missing(dynamics),
+            missing=({} if dft.why_none is None else {Group.DFT: dft.why_none}) | self._missing(dynamics),
         )
 
-    def _errors(self, holdout: Sequence[Atoms], dft: Sequence[Atoms]) -> tuple[AcceptanceErrors, ErrorRatio | None]:
-        """Return the errors, and how student and teacher compare against DFT, if there is such a hold-out."""
+    def _errors(self, holdout: Sequence[Atoms], dft: DftFrames) -> tuple[AcceptanceErrors, ErrorRatio | None]:
+        """Return the errors, and how student and teacher compare against DFT, if there are such frames."""
         seed = seed_of(self.seed, "bootstrap")
         against_teacher = summarise(frame_errors(holdout, self.student.predict(holdout)), seed)
-        if not dft:
+        if not dft.frames:
             return AcceptanceErrors(holdout=against_teacher), None
-        student, teacher = (frame_errors(dft, model.predict(dft)) for model in (self.student, self.teacher))
+        models = self.student, self.teacher
+        student, teacher = (frame_errors(dft.frames, model.predict(dft.frames)) for model in models)
+        if dft.files:
+            # by the teacher's shift both: what the student is off from its teacher is its own error
+            student, teacher = without_shift(student, teacher), without_shift(teacher, teacher)
         errors = AcceptanceErrors(
             holdout=against_teacher, dft=summarise(student, seed), teacher_dft=summarise(teacher, seed)
         )

@@ -26,6 +26,8 @@ class Results:
     """What was measured; None or empty is what could not be."""
 
     errors: AcceptanceErrors = field(default_factory=AcceptanceErrors)
+    dft_files: Mapping[str, str] = field(default_factory=dict)
+    """The user's own DFT frames, if the errors against DFT are on them: address → sha256."""
     dft_force_ratio_error: float | None = None
     """Standard error of the ratio of student's and teacher's force RMSE against DFT, over trajectories."""
     speed: Sequence[SpeedRecord] = ()

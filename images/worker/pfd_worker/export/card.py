@@ -101,7 +101,7 @@ class ModelCard:
             "againstDft": as_json(errors.dft),
             "teacherAgainstDft": as_json(errors.teacher_dft),
             "drift": measured["nveDrift"],
-            **{key: measured[key] for key in ("speed", "speedSystem", "stability", "rdfOverlap")},
+            **{key: measured[key] for key in ("dftFiles", "speed", "speedSystem", "stability", "rdfOverlap")},
         }
 
 

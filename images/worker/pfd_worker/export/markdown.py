@@ -93,6 +93,11 @@ def _errors(card: ModelCard) -> Iterator[str]:
     yield ""
     header = ("RMSE", "frames", "force, eV/Å (95 %)", "energy, meV/atom", "virial, meV/atom", "worst part, eV/Å")
     yield from _table(header, [_error_row(*row) for row in rows])
+    if files := card.results.dft_files:
+        named = ", ".join(f"{address} (sha256 `{digest}`)" for address, digest in files.items())
+        yield ""
+        yield f"DFT frames: {named}. Their energies are compared without a constant for each element, which takes the "
+        yield "teacher's zero of energy to theirs."
     teacher = errors.holdout
     if teacher is not None and teacher.force_share is not None:
         rough = ". **MD with it is rough**, whatever limits hold" if teacher.rough else ""

@@ -65,15 +65,18 @@ def prepare_model(
     """
     where = "spec.teacher" if params.student is not None else "spec.model"
     if params.calculator is not None:
-        return _prepare_calculator(context, params.calculator, [*starts, *data], where)
+        return _prepare_calculator(context, params.calculator, starts, data, where)
     if params.model is None:
         raise ValueError("prepare needs a model or a calculator")
     return _prepare_checkpoint(context, params.model, starts, data, digests, where)
 
 
-def _prepare_calculator(context: StageContext, settings: AseEngine, frames: list[Atoms], where: str) -> PreparedModel:
+def _prepare_calculator(
+    context: StageContext, settings: AseEngine, starts: list[Atoms], data: list[Atoms], where: str
+) -> PreparedModel:
     model = CalculatorModel.from_settings(settings, f"{where}.calculator")
-    _check_model_runs(model, frames, where)
+    _check_model_runs(model, [*starts, *data], where)
+    check_data(model, data, context.spec.seed)
     file = context.workdir / stage_files.CALCULATOR
     file.write_text(json.dumps(settings.to_json()))
     return PreparedModel(file, None, {}, {"calculator": _call(settings)}, model.cutoff)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.digest import seed_of
+from pfd_operator.contract.digest import digest_of, seed_of
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
 from pfd_operator.contract.stage import AcceptParams, Input
 from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker import stage_files
-from pfd_worker.acceptance.dft import frames_of_the_student
+from pfd_worker.acceptance.dft import NO_DFT, DftFrames, frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.results import Results
@@ -26,7 +26,10 @@ from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
 from pfd_worker.machine import machine
+from pfd_worker.models.base import AtomisticModel
 from pfd_worker.models.frozen import FrozenModel, compress, freeze
+from pfd_worker.preparation.data import check_data
+from pfd_worker.preparation.dft_data import given_dft_frames
 from pfd_worker.report.history import read_history
 from pfd_worker.report.writing import REPORT_FILES
 from pfd_worker.stage_context import StageContext, StageOutput
@@ -50,8 +53,10 @@ def run(context: StageContext) -> StageOutput:
     files = _frozen(context.fetch(train, DEEPMD.best_file), context.workdir, params.student.compress)
     model = next(reversed(files))
     context.progress(3, "the student is frozen" + (" and compressed" if params.student.compress else ""))
+    teacher = open_model(context, prepare)
+    dft = _dft_frames(context, params, prepare, teacher)
     examination = Examination(
-        teacher=open_model(context, prepare),
+        teacher=teacher,
         student=FrozenModel(files[model]),
         structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES))),
         acceptance=params.acceptance,
@@ -60,8 +65,7 @@ def run(context: StageContext) -> StageOutput:
         stopping=context.stopping,
         progress=context.progress,
     )
-    dft, why_no_dft = _dft_holdout(context, params, prepare)
-    results = examination.run(read_frames(context.fetch(train, stage_files.HOLD_OUT)), dft, why_no_dft)
+    results = examination.run(read_frames(context.fetch(train, stage_files.HOLD_OUT)), dft)
     checks = judge(params.acceptance, results)
     card = _card(context, params, prepare, train, examination, results, checks)
     exported = ModelFiles(
@@ -87,16 +91,29 @@ def run(context: StageContext) -> StageOutput:
             ],
         ),
         model=model,
+        cautions=dft.cautions,
+        # the next attempt may find another file at the same address
+        digest=digest_of([context.digest, dft.files]) if dft.files else None,
     )
 
 
-def _dft_holdout(context: StageContext, params: AcceptParams, prepare: Manifest) -> tuple[list[Atoms], str | None]:
-    """Return what of the teacher's DFT hold-out is of this job, and why nothing of it is."""
-    if params.dft_holdout is None:
-        return [], None
-    frames = read_frames(context.fetch_from(params.dft_holdout, stage_files.HOLD_OUT))
+def _dft_frames(context: StageContext, params: AcceptParams, prepare: Manifest, teacher: AtomisticModel) -> DftFrames:
+    """Return the DFT frames that are measured on: the user's own, or those of the teacher's hold-out that are of use.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, naming file and frame.
+    """
     told = prepare.told(PrepareSummary)
-    return frames_of_the_student(frames, told["elements"], told["systems"])
+    if params.acceptance.dft_data is not None:
+        dft = given_dft_frames(context, params.acceptance.dft_data, told["elements"])
+        check_data(teacher, dft.frames, context.spec.seed)
+        return dft
+    if params.dft_holdout is None:
+        return NO_DFT
+    frames = read_frames(context.fetch_from(params.dft_holdout, stage_files.HOLD_OUT))
+    return frames_of_the_student(frames, "the teacher's DFT hold-out", told["elements"], told["systems"])
 
 
 def _card(

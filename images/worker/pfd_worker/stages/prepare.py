@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+
+from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.outcome import PrepareOutcome
 from pfd_operator.contract.selection import Apart
 from pfd_operator.contract.stage import PrepareParams
 from pfd_worker import stage_files
+from pfd_worker.errors import data_invalid
 from pfd_worker.frames import write_frames
 from pfd_worker.md.cells import short_cells, without_pressure
 from pfd_worker.preparation.data import given_data
+from pfd_worker.preparation.dft_data import given_dft_frames
 from pfd_worker.preparation.engine import check_engine
 from pfd_worker.preparation.holdout import given_holdout
 from pfd_worker.preparation.model import PreparedModel, prepare_model
@@ -39,7 +44,8 @@ def run(context: StageContext) -> StageOutput:
     check_engine(params.engine, starts)
     context.progress(30, "structures read")
 
-    model = prepare_model(context, params, starts, [*data, *holdout], digests)
+    labelled = [*data, *holdout, *_dft_frames(context, params, elements)]
+    model = prepare_model(context, params, starts, labelled, digests)
     _check_training(params, model, elements)
     context.progress(80, "model and training input checked")
 
@@ -75,6 +81,22 @@ def run(context: StageContext) -> StageOutput:
         ],
         digest=digest_of([context.digest, digests]),
     )
+
+
+def _dft_frames(context: StageContext, params: PrepareParams, elements: list[str]) -> Sequence[Atoms]:
+    """Return what the student will be measured on, for a check: accept reads it again, as it may be changed till then.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, also if no frame is of use.
+    """
+    if params.dft_data is None:
+        return []
+    dft = given_dft_frames(context, params.dft_data, elements)
+    if dft.why_none is not None:
+        raise data_invalid(f"{dft.why_none}: the student could not be measured on any. Give others")
+    return dft.frames
 
 
 def _check_training(params: PrepareParams, model: PreparedModel, elements: list[str]) -> None:

@@ -131,6 +131,21 @@ def test_cells_that_are_no_longer_short_for_the_student_leave_what_is_said_of_th
     assert run.status.cautions == {of_teacher.reason: of_teacher.message}
 
 
+def test_dft_frames_that_are_no_longer_left_out_are_no_longer_remarked() -> None:
+    reasons = CautionReason.DFT_FRAMES_LEFT_OUT, CautionReason.ISOLATED_ATOMS
+    said = [Caution(reason=reason, message="2 of spec.acceptance.dftData[0]") for reason in reasons]
+    run = Run(distill_resource())
+    run.answer = lambda spec, reused=False: good_result(spec, reused).model_copy(
+        update={"cautions": said if spec.stage is StageKind.ACCEPT else []}
+    )
+    run.to_the_end()
+    assert set(run.status.cautions) == set(reasons)
+    said = []
+    run.edit(restart={"fromIteration": 2, "id": "again"})
+    run.to_the_end()
+    assert run.status.cautions == {}
+
+
 @pytest.mark.parametrize(
     ("own", "limit", "said"),
     [(0.304, 0.03, True), (0.304, 0.35, False), (0.02, 0.03, False)],

@@ -125,6 +125,39 @@ def test_what_the_stages_are_told() -> None:
     assert (accept.teacher, accept.reference) == ("silicon", TEACHER.record.reference)
 
 
+DFT_DATA = [{"uri": "s3://pfd/dft/test.extxyz"}]
+
+
+def test_dft_frames_of_the_user_take_the_place_of_the_teachers_hold_out() -> None:
+    run = Run(distill_resource(acceptance={"forceRMSE": 0.08, "dftData": DFT_DATA}))
+    prepare = run.until(0, StageKind.PREPARE).spec.params
+    assert isinstance(prepare, PrepareParams)
+    assert prepare.to_json()["dftData"] == DFT_DATA, "a look at them before anything is paid for"
+    accept = run.until(2, StageKind.ACCEPT).spec.params
+    assert isinstance(accept, AcceptParams)
+    assert accept.dft_holdout is None
+    assert accept.to_json()["acceptance"]["dftData"] == DFT_DATA
+
+
+def test_dft_frames_change_no_stage_but_the_last_and_without_them_no_stage_knows_of_any() -> None:
+    without, given = (
+        Run(distill_resource(acceptance={"forceRMSE": 0.08} | more)) for more in ({}, {"dftData": DFT_DATA})
+    )
+    for position in ((0, StageKind.PREPARE), (2, StageKind.TRAIN), (2, StageKind.ACCEPT)):
+        mine, other = (run.until(*position).spec for run in (without, given))
+        assert "dftData" not in str(mine.to_json())
+        assert (mine.digest == other.digest) is (position[1] is not StageKind.ACCEPT)
+
+
+def test_dft_frames_may_come_with_a_restart_of_the_last_round() -> None:
+    run = Run(distill_resource())
+    before = run.until(2, StageKind.ACCEPT)
+    run.to_the_end()
+    run.edit(acceptance={"forceRMSE": 0.08, "dftData": DFT_DATA}, restart={"fromIteration": 2, "id": "dft"})
+    again = run.until(2, StageKind.ACCEPT)
+    assert again.spec.inputs == before.spec.inputs and again.spec.digest != before.spec.digest
+
+
 def test_how_many_of_the_teachers_labels_may_fail_is_for_the_user_to_say() -> None:
     run = Run(distill_resource(labeling={"maxFailedFraction": 0.01}))
     train = run.until(1, StageKind.TRAIN).spec.params
@@ -198,10 +231,12 @@ def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
     said = condition(run.status, ConditionType.READY)
     assert said.reason == "SpecInvalid"
     assert "spec.acceptance.dftForceRatio is measured on the DFT hold-out of FineTuneJob silicon" in said.message
-    run = Run(distill_resource(acceptance=acceptance, systems=[given, given | {"name": TEACHER.record.systems[0]}]))
-    run.teacher = TEACHER
-    run.step()
-    assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
+    common = [given, given | {"name": TEACHER.record.systems[0]}]
+    for fine in ({"systems": common}, {"systems": [given], "acceptance": acceptance | {"dftData": DFT_DATA}}):
+        run = Run(distill_resource(**{"acceptance": acceptance} | fine))
+        run.teacher = TEACHER
+        run.step()
+        assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
 
 
 def test_a_teacher_that_has_not_converged_is_waited_for_where_that_is_asked() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pfd_operator.contract.containers import ENGINE_CONTAINERS
 from pfd_operator.contract.engine import AseEngine, Engine
 from pfd_operator.contract.stage import GPUS_VARIABLE, LabelParams, PrepareParams, StageParams
+from pfd_operator.contract.systems import LabelledData
 from pfd_operator.contract.training import Training
 from pfd_operator.plan.types import PlannedJob, Resource
 from pfd_operator.render import RenderError, config_map_manifest, job_manifest, service_manifest
@@ -228,6 +229,10 @@ HEAVY = {"calculator": "ase.calculators.emt:EMT", "parameters": {f"key{n}": "x" 
         (
             PrepareParams(calculator=AseEngine.model_validate(HEAVY), training=Training()),
             "teacher.calculator",
+        ),
+        (
+            PrepareParams(training=Training(), dft_data=[LabelledData(uri=f"s3://{'x' * 1000}/y")] * 20),
+            "acceptance.dftData",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_worker.acceptance.dft import NO_DFT, DftFrames
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.stability import measure_stability
@@ -103,11 +104,11 @@ def test_a_stop_in_the_last_measurement_is_no_verdict(words, asked):
             stopping.set()
 
     with pytest.raises(StageError) as caught:
-        examination(stopping, stop_in_it, **asked).run(holdout(), [])
+        examination(stopping, stop_in_it, **asked).run(holdout())
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
 
 
-def verdict(examined, dft=()):
+def verdict(examined, dft=NO_DFT):
     return checks_of(examined, examined.run(holdout(), dft))
 
 
@@ -124,7 +125,7 @@ def test_every_system_is_run_and_its_words_name_it():
     examined = examination(
         progress=lambda percent, words: told.append((percent, words)), structures=structures, **LIMITS
     )
-    results = examined.run(holdout(), [])
+    results = examined.run(holdout())
     checks = checks_of(examined, results)
     assert all(check.met for check in checks.values())
     assert "of 2 systems" in checks["StablePicoseconds"].message
@@ -136,7 +137,7 @@ def test_every_system_is_run_and_its_words_name_it():
     assert results.speed_system == "copper"
     # acceptance.json is this: programs read it by these names
     assert tuple(as_json(results)) == (
-        "errors", "dftForceRatioError", "speed", "speedSystem", "nveDrift", "stability", "rdfOverlap",
+        "errors", "dftFiles", "dftForceRatioError", "speed", "speedSystem", "nveDrift", "stability", "rdfOverlap",
         "rdfOverlapOfTeacher", "missing",
     )  # fmt: skip
     for measured in (results.stability, results.nve_drift, results.rdf_overlap):
@@ -156,7 +157,7 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
 def test_the_shortest_run_at_all_extreme_conditions_counts():
     stage = {"pressuresBar": [-60000, 1]}
     examined = examination(student=Expands, stage=stage, **LIMITS | {"stableMDPicoseconds": 2})
-    results = examined.run(holdout(), [])
+    results = examined.run(holdout())
     check = checks_of(examined, results)["StablePicoseconds"]
     runs = results.stability["copper"]
     assert [run.pressure_bar for run in runs] == [-60000, 1]
@@ -166,7 +167,7 @@ def test_the_shortest_run_at_all_extreme_conditions_counts():
     # a slab keeps its cell, whatever the pressure
     slab = crystal()
     slab.info["slab"] = True
-    results = examination(structures={"slab": slab}, stage=stage, **LIMITS).run(holdout(), [])
+    results = examination(structures={"slab": slab}, stage=stage, **LIMITS).run(holdout())
     assert [run.pressure_bar for run in results.stability["slab"]] == [None]
 
 
@@ -179,7 +180,7 @@ def test_drift_and_structure_are_measured_where_it_is_hot(monkeypatch):
 
     monkeypatch.setattr("pfd_worker.acceptance.dynamics.measure_stability", noted)
     stage = {"ensemble": "NVT", "temperaturesKelvin": [300, 900]}
-    results = examination(stage=stage, **LIMITS).run(holdout(), [])
+    results = examination(stage=stage, **LIMITS).run(holdout())
     assert 600 < results.nve_drift["copper"].mean_temperature_kelvin < 1100
     assert results.rdf_overlap and kelvin == [900, 900, 900]
 
@@ -188,7 +189,7 @@ def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():
     dense, ours = crystal(), holdout()
     dense.set_cell(0.8 * dense.cell.array, scale_atoms=True)
     examined = examination(student=Einstein, structures={"copper": dense}, stage={"ensemble": "NVT"}, **LIMITS)
-    checks = judge(examined.acceptance, examined.run(ours, []))
+    checks = judge(examined.acceptance, examined.run(ours))
     (stable,) = [check for check in checks if check.name == "StablePicoseconds"]
     assert not stable.met and "Cu-Cu are 1." in stable.message
 
@@ -205,8 +206,8 @@ def test_the_ratio_of_errors_against_dft_is_told_with_its_scatter():
         atoms.rattle(0.05, seed=number)
         atoms.info["trajectory"] = f"t{number}"
         frames.append(labelled(atoms, 0.0, np.full((4, 3), force), np.zeros((3, 3))))
-    message = verdict(examination(teacher=Softer, dftForceRatio=1.5), frames)["ForceRmseAgainstDftOverTeacher"].message
-    assert "; standard error over 3 trajectories 0." in message
+    checks = verdict(examination(teacher=Softer, dftForceRatio=1.5), DftFrames(frames))
+    assert "; standard error over 3 trajectories 0." in checks["ForceRmseAgainstDftOverTeacher"].message
 
 
 def test_speed_is_measured_on_a_crystal_if_there_is_one():

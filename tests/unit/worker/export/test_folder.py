@@ -194,6 +194,14 @@ def test_what_was_not_measured_is_not_hidden(tmp_path, model, alloy):
     assert "| student against DFT | not measured |" in text and text.count("Not measured.") == 2
 
 
+def test_dft_frames_of_the_users_are_named_with_what_their_energies_mean(tmp_path, model, alloy):
+    given = with_results(full_card(), dft_files={"s3://pfd/test.extxyz": "cd" * 32})
+    files = export_model(tmp_path, model, alloy, given)
+    text = files["card.md"].read_text()
+    assert f"DFT frames: s3://pfd/test.extxyz (sha256 `{'cd' * 32}`). Their energies" in text
+    assert json.loads(files["card.json"].read_text())["dftFiles"] == {"s3://pfd/test.extxyz": "cd" * 32}
+
+
 STUBS = {
     "torch/__init__.py": "class _C:\n    _jit_set_texpr_fuser_enabled = staticmethod(lambda on: None)\n",
     "deepmd/__init__.py": "",

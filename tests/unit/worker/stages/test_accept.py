@@ -20,7 +20,7 @@ from pfd_operator.contract.stage import StageRef
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import DEEPMD
-from pfd_worker.frames import labelled
+from pfd_worker.frames import labelled, write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.report.costs import Cost, LabelCost
 from pfd_worker.report.history import History, IterationRecord
@@ -138,7 +138,7 @@ def test_of_the_dft_hold_out_the_jobs_own_materials_count(tmp_path):
     ("element", "system", "words"),
     [
         ("Pt", "platinum", "no frame of the teacher's DFT hold-out is of this job's systems (copper)"),
-        ("Pt", "copper", "every frame of the teacher's DFT hold-out has elements besides the student's (Cu)"),
+        ("Pt", "copper", "no frame of the teacher's DFT hold-out is of the student's elements alone (Cu)"),
     ],
 )
 def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, system, words):
@@ -147,6 +147,70 @@ def test_a_dft_hold_out_of_other_materials_is_told_in_words(tmp_path, element, s
     check = {each.name: each for each in result.outcome.checks}["ForceRmseAgainstDftOverTeacher"]
     assert not check.met and words in check.message
     assert measured(result) == {"holdout"}
+
+
+OFFSET_EV = 1000.0
+"""Of each atom: the zero of another code."""
+
+
+def by_dft_data(loop: Loop, frames: list[Atoms], ratio: float | None = 1.5) -> dict[str, Any]:
+    """Return parameters that name these frames as the user's own."""
+    for atoms in frames:
+        atoms.calc.results["energy"] += OFFSET_EV * len(atoms)
+    path = loop.folder / "dft.extxyz"
+    write_frames(path, frames)
+    asked = {**ACCEPT["acceptance"], "dftForceRatio": ratio, "dftData": [{"uri": f"file://{path}"}]}
+    return {**ACCEPT, "acceptance": asked}
+
+
+def test_teacher_and_student_are_measured_on_dft_frames_of_the_user_whatever_their_zero(tmp_path):
+    loop = Loop(tmp_path)
+    frames = [dft_label("Cu", "anything", number) for number in range(4)]
+    for number, atoms in enumerate(frames):
+        atoms.calc.results["energy"] += 0.04 * (-1) ** number
+    params = by_dft_data(loop, [*frames, dft_label("Pt", "copper", 9)])
+    result = judged(loop, [crystal("Cu", "copper")], params)
+    of_student, of_teacher = result.outcome.errors.dft, result.outcome.errors.teacher_dft
+    assert of_student == of_teacher and of_student.frames == 4
+    assert of_student.force_rmse == pytest.approx(0.1)
+    # a degree of freedom is the shift's
+    assert of_student.energy_rmse_per_atom == pytest.approx(0.01 * np.sqrt(4 / 3))
+    assert of_student.virial_rmse_per_atom == pytest.approx(0, abs=1e-6)
+    assert {check.name: check.met for check in result.outcome.checks}["ForceRmseAgainstDftOverTeacher"]
+    (left_out,) = result.cautions
+    assert left_out.reason == "DftFramesLeftOut"
+    assert "1 of 5 frames of spec.acceptance.dftData are left out" in left_out.message
+
+
+def test_another_file_at_the_same_address_is_another_verdict(tmp_path):
+    loop = Loop(tmp_path)
+    params = by_dft_data(loop, [dft_label("Cu", "a", number) for number in range(2)])
+    first = judged(loop, [crystal("Cu", "copper")], params)
+    again = loop.run(params, 2, loop.inputs[first.asked])
+    by_dft_data(loop, [dft_label("Cu", "a", number) for number in range(3)])
+    other = loop.run(params, 2, loop.inputs[first.asked])
+    assert first.digest == again.digest != other.digest and first.asked == other.asked
+    assert other.outcome.errors.dft.frames == 3
+
+
+@pytest.mark.parametrize("ratio", [1.5, None])
+def test_dft_frames_of_the_user_with_other_elements_only_are_told_in_words(tmp_path, ratio):
+    loop = Loop(tmp_path)
+    result = judged(loop, [crystal("Cu", "copper")], by_dft_data(loop, [dft_label("Pt", "copper", 4)], ratio))
+    words = "no frame of spec.acceptance.dftData is of the student's elements alone (Cu)"
+    (check,) = [each for each in result.outcome.checks if "Dft" in each.name] or [None]
+    assert check is None or (not check.met and words in check.message)
+    assert "1 of 1 frames" in result.cautions[0].message
+    assert measured(result) == {"holdout"}
+
+
+def test_dft_frames_in_another_unit_are_no_measure(tmp_path):
+    loop, frames = Loop(tmp_path), [dft_label("Cu", "copper", number) for number in range(4)]
+    for atoms in frames:
+        atoms.calc.results["forces"] = (atoms.calc.results["forces"] - 0.1) / 51.42
+    with pytest.raises(StageError, match=r"spec\.acceptance\.dftData\[0\]: its forces are 51 times smaller") as caught:
+        judged(loop, [crystal("Cu", "copper")], by_dft_data(loop, frames))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
 
 
 def test_a_long_message_keeps_its_end_and_says_where_it_was_cut(tmp_path):

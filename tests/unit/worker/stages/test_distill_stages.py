@@ -2,21 +2,25 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
-from pfd_worker.frames import read_frames, virial_of
+from pfd_worker.frames import labelled, read_frames, virial_of, write_frames
+from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.models.frozen import FrozenModel
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.distilling import LABEL, STUDENT, TRAINING, manifest_uri, select
-from tests.unit.worker.stages.loop import Loop, explore_params, measured, prepare_params, ref
+from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, measured, prepare_params, ref
 
 pytestmark = pytest.mark.image
 
@@ -151,6 +155,52 @@ def test_a_calculator_can_teach(tmp_path):
     chosen = select(loop, 1, {"prepare": prepare, "explore": explore}, 4, "training")
     labels = loop.indexed(LABEL, 1, {"select": chosen, "prepare": prepare}, 1)
     assert loop.manifest(labels, 0).summary["labels"][0]["sound"] == 4
+
+
+def dft_data(folder, *frames):
+    write_frames(folder / "dft.extxyz", frames)
+    return [{"uri": f"file://{folder / 'dft.extxyz'}"}]
+
+
+def labelled_by_emt(atoms, scale=1.0):
+    found = []
+    for seed in range(4):
+        moved = atoms.copy()
+        moved.rattle(0.1, seed=seed)
+        (right,) = CalculatorModel(EMT).predict([moved])
+        found.append(labelled(moved, right.energy - 7000.0, scale * right.forces, right.virial))
+    return found
+
+
+@pytest.fixture
+def taught_by_emt(tmp_path):
+    return {
+        "stage": "prepare", "calculator": EMT_ENGINE["ase"], "training": TRAINING, "student": STUDENT,
+        "systems": prepare_params(tmp_path, tmp_path)["systems"],
+    }  # fmt: skip
+
+
+def test_dft_frames_of_the_user_are_looked_at_by_prepare_and_leave_no_trace(tmp_path, taught_by_emt):
+    loop = Loop(tmp_path)
+    frames = labelled_by_emt(bulk("Cu", cubic=True)) + labelled_by_emt(bulk("Al", cubic=True))
+    given = {**taught_by_emt, "dftData": dft_data(tmp_path, *frames)}
+    without, with_them = loop.run(taught_by_emt), loop.run(given)
+    assert without.digest == with_them.digest and without.asked == with_them.asked
+    assert loop.manifest(with_them).summary["elements"] == ["Cu"] and with_them.cautions == []
+
+
+@pytest.mark.parametrize(
+    ("element", "scale", "words"),
+    [
+        ("Al", 1.0, "no frame of spec.acceptance.dftData is of the student's elements alone (Cu)"),
+        ("Cu", 1 / 51.42, "spec.acceptance.dftData[0]: its forces are 51 times smaller than the model's"),
+    ],
+)
+def test_dft_frames_that_are_no_measure_are_refused_by_prepare(tmp_path, taught_by_emt, element, scale, words):
+    frames = labelled_by_emt(bulk(element, cubic=True), scale)
+    with pytest.raises(StageError, match=re.escape(words)) as caught:
+        Loop(tmp_path).run({**taught_by_emt, "dftData": dft_data(tmp_path, *frames)})
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
 
 
 def test_a_calculator_that_cannot_do_the_elements_is_refused_in_seconds(tmp_path):

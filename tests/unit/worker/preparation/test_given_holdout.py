@@ -104,7 +104,7 @@ def test_of_several_systems_frames_or_the_spec_say_which(tmp_path):
         "surface"
     }
     # as a student's job looks for them
-    assert len(frames_of_the_student(found, ["Cu"], ["surface"])[0]) == 2
+    assert len(frames_of_the_student(found, "the hold-out", ["Cu"], ["surface"]).frames) == 2
     for said in ({}, {"system": "other"}):
         words = r"spec\.holdout\.data\[0\]: nothing tells which of the systems \(bulk, surface\) its frame of Cu4 is of"
         with pytest.raises(StageError, match=words) as caught:

@@ -49,6 +49,14 @@ def explored(**stage: Any) -> Changes:
     return {"systems": both, "exploration": {"stages": [given, given]}}
 
 
+def explored_by(*names: list[str] | None) -> Changes:
+    """Two systems, and a stage for each of these lists of names."""
+    return {
+        "systems": [system(name)["systems"][0] for name in ("diamond", "tin")],
+        "exploration": {"stages": [{"temperaturesKelvin": [300], "systems": each} for each in names]},
+    }
+
+
 def inlined(systems: int) -> Changes:
     """Systems with as much inline text as each may have."""
     structures = {"inline": "°" * 65536}
@@ -94,7 +102,22 @@ def shared_cases(kind: str, stages: tuple[str, ...]) -> list[Case]:
             "exploration runs more than 100000 trajectories in an iteration: each stage has systems × temperatures × "
             "pressures (with NPT) × replicas of them. Ask for fewer replicas or conditions, or make several jobs of it",
             explored(),
-            (explored(replicas=41),),
+            (explored(replicas=41), explored(replicas=41, systems=["diamond", "tin"])),
+        ),
+        Case(
+            kind,
+            ".spec",
+            "exploration.stages has one whose systems are not all among spec.systems: correct the names",
+            explored_by(["diamond"], ["tin", "diamond"]),
+            (explored_by(["diamond"], ["tin", "tim"]), explored_by(None, ["tim"])),
+        ),
+        Case(
+            kind,
+            ".spec",
+            "exploration.stages has none that runs one of spec.systems: add it to systems of one, or give one without "
+            "systems, which runs all",
+            explored_by(["diamond"], None),
+            (explored_by(["diamond"]), explored_by(["tin"], ["tin"])),
         ),
         Case(
             kind,

@@ -13,7 +13,7 @@ from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.selection import HoldOut, Selection
 from pfd_operator.contract.systems import System
-from pfd_operator.contract.tasks import trajectories_of_system
+from pfd_operator.contract.tasks import trajectories_of
 
 from .pods import Pods
 
@@ -133,8 +133,11 @@ class JobSpec(Strict):
 
     @model_validator(mode="after")
     def _can_be_explored(self) -> JobSpec:
-        # a job without systems of its own has its teacher's, at least one
-        if max(1, len(self.systems)) * trajectories_of_system(self.exploration) > MOST_TRAJECTORIES:
+        if self.systems and (unfit := self.exploration.unfit_for(self.system_names)):
+            raise ValueError(unfit)
+        # a job without systems of its own has its teacher's: those that are named, at least one
+        named = {name for stage in self.exploration.stages for name in stage.systems or ()}
+        if trajectories_of(self.system_names or named or {"unnamed"}, self.exploration) > MOST_TRAJECTORIES:
             raise ValueError(_TOO_MANY_TRAJECTORIES)
         return self
 
@@ -145,10 +148,20 @@ def _inline_of(spec: str) -> str:
 
 RULES: tuple[dict[str, Any], ...] = (
     {
-        "rule": "(self.systems.size() == 0 ? 1 : self.systems.size()) * self.exploration.stages.map(s, "
-        "s.temperaturesKelvin.size() * (s.ensemble == 'NPT' ? s.pressuresBar.size() : 1) * s.replicas).sum() "
-        f"<= {MOST_TRAJECTORIES}",
+        "rule": "self.exploration.stages.map(s, (has(s.systems) ? s.systems.size() : self.systems.size() == 0 ? 1 : "
+        "self.systems.size()) * s.temperaturesKelvin.size() * (s.ensemble == 'NPT' ? s.pressuresBar.size() : 1) * "
+        f"s.replicas).sum() <= {MOST_TRAJECTORIES}",
         "message": _TOO_MANY_TRAJECTORIES,
+    },
+    {
+        "rule": "self.systems.size() == 0 || self.exploration.stages.all(s, !has(s.systems) || "
+        "s.systems.all(n, self.systems.exists(t, t.name == n)))",
+        "message": "exploration.stages has one whose systems are not all among spec.systems: correct the names",
+    },
+    {
+        "rule": "self.systems.all(t, self.exploration.stages.exists(s, !has(s.systems) || t.name in s.systems))",
+        "message": "exploration.stages has none that runs one of spec.systems: add it to systems of one, or give one "
+        "without systems, which runs all",
     },
     {
         # an older job may have more, and its systems are frozen: all that may still change would be refused, stop too

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Positive, Strict, invalid_at
+from .base import Name, Positive, Strict, invalid_at
+from .text import first_of
 
 MOST_TRAJECTORIES = 100_000
 """Of all systems together in one iteration."""
@@ -42,8 +44,11 @@ def candidate_frames(steps: int, sample_every: int, equilibration_steps: int) ->
 
 
 class ExplorationStage(Strict):
-    """One set of MD conditions; every combination of temperature and pressure is run for every system that has one."""
+    """One set of MD conditions: every combination of temperature and pressure, of every system that has one."""
 
+    systems: list[Name] | None = Field(
+        None, min_length=1, max_length=64, description="Names of the systems that are run. Default: all."
+    )
     ensemble: Ensemble = Field(Ensemble.NPT, description="NVE, NVT or NPT. Default NPT.")
     temperatures_kelvin: list[Annotated[float, Field(gt=0, le=20000)]] = Field(
         min_length=1, max_length=32, description="Temperatures, in K."
@@ -69,6 +74,10 @@ class ExplorationStage(Strict):
         le=64,
         description="Trajectories for each condition, each from another start and seed. Default 1.",
     )
+
+    def runs(self, system: str) -> bool:
+        """Say whether a system is run at these conditions."""
+        return self.systems is None or system in self.systems
 
     @property
     def femtoseconds(self) -> float:
@@ -101,9 +110,33 @@ class ExplorationStage(Strict):
             raise ValueError("the values must differ; to run one condition several times, set replicas")
         return values
 
+    @field_validator("systems")
+    @classmethod
+    def _named_once(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and len(set(names)) != len(names):
+            raise ValueError("names must differ; to run one condition several times, set replicas")
+        return names
+
 
 class Exploration(Strict):
     """MD with the current model: where new configurations come from. Every iteration runs all the stages given."""
 
     stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="Sets of MD conditions.")
     pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")
+
+    def unfit_for(self, systems: Sequence[str]) -> str:
+        """Say that a stage names what is none of a job's systems, or that none runs one; nothing if all fit."""
+        for number, stage in enumerate(self.stages):
+            unknown = [name for name in stage.systems or () if name not in systems]
+            if unknown:
+                return (
+                    f"exploration.stages[{number}].systems has {first_of(unknown)}, and the systems of this job are "
+                    f"{first_of(systems)}: correct the name"
+                )
+        idle = [name for name in systems if not any(stage.runs(name) for stage in self.stages)]
+        if not idle:
+            return ""
+        return (
+            f"exploration.stages has none that runs {first_of(idle)}: add it to systems of one, or give one without "
+            "systems, which runs all"
+        )

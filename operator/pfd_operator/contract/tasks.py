@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from .base import Strict
@@ -60,22 +60,28 @@ def pressure_of(stratum: str) -> float | None:
     return None if found is None else float(found[1])
 
 
-def explorations_of(
-    systems: Sequence[str], exploration: Exploration, without_pressure: Collection[str]
-) -> list[tuple[str, Exploration]]:
-    """Return each system with what is run of it: one that keeps its cell would do the very same at all pressures.
+def stages_of_systems(
+    systems: Iterable[str], exploration: Exploration, without_pressure: Collection[str] = ()
+) -> dict[str, dict[int, ExplorationStage]]:
+    """Return what is run of each system: stages by their place in the spec.
 
     Parameters
     ----------
     without_pressure
-        Systems that keep their cell.
+        Systems that keep their cell, and would do the very same at all pressures.
     """
-    stages = [
+    at_constant_volume = [
         stage.model_copy(update={"ensemble": Ensemble.NVT}) if stage.ensemble is Ensemble.NPT else stage
         for stage in exploration.stages
     ]
-    kept = exploration.model_copy(update={"stages": stages})
-    return [(system, kept if system in without_pressure else exploration) for system in systems]
+    return {
+        system: {
+            number: stage
+            for number, stage in enumerate(at_constant_volume if system in without_pressure else exploration.stages)
+            if stage.runs(system)
+        }
+        for system in systems
+    }
 
 
 def pressures_of(stage: ExplorationStage) -> Sequence[float | None]:
@@ -83,33 +89,30 @@ def pressures_of(stage: ExplorationStage) -> Sequence[float | None]:
     return stage.pressures_bar if stage.ensemble is Ensemble.NPT else (None,)
 
 
-def strata_of_system(system: str, exploration: Exploration) -> list[str]:
+def strata_of_system(system: str, stages: Iterable[ExplorationStage]) -> list[str]:
     """Return the strata of one system, each once."""
     conditions = (
         (temperature, pressure)
-        for stage in exploration.stages
+        for stage in stages
         for temperature in stage.temperatures_kelvin
         for pressure in pressures_of(stage)
     )
     return list(dict.fromkeys(stratum_of(system, *condition) for condition in conditions))
 
 
-def trajectories_of_system(exploration: Exploration) -> int:
-    """Return how many trajectories each system has in an iteration."""
-    return sum(_trajectories(stage) for stage in exploration.stages)
+def candidates_of_system(stages: Iterable[ExplorationStage]) -> int:
+    """Return how many candidate frames one system gives in an iteration if no trajectory explodes."""
+    return sum(_trajectories(stage) * stage.candidates for stage in stages)
 
 
-def candidates_of_system(exploration: Exploration) -> int:
-    """Return how many candidate frames they give if none explodes."""
-    return sum(_trajectories(stage) * stage.candidates for stage in exploration.stages)
-
-
-def trajectories_of(systems: Sequence[str], exploration: Exploration, without_pressure: Collection[str]) -> int:
+def trajectories_of(systems: Iterable[str], exploration: Exploration, without_pressure: Collection[str] = ()) -> int:
     """Return how many trajectories all systems have in an iteration."""
-    return sum(trajectories_of_system(mine) for _, mine in explorations_of(systems, exploration, without_pressure))
+    stages = stages_of_systems(systems, exploration, without_pressure)
+    return sum(_trajectories(stage) for mine in stages.values() for stage in mine.values())
 
 
 def _trajectories(stage: ExplorationStage) -> int:
+    """Return how many trajectories each system has in a stage."""
     return len(stage.temperatures_kelvin) * len(pressures_of(stage)) * stage.replicas
 
 
@@ -118,8 +121,8 @@ def md_tasks(
 ) -> list[MdTask]:
     """List every (system, stage, temperature, pressure, replica), each with a seed of its own."""
     tasks: list[MdTask] = []
-    for system, mine in explorations_of(systems, exploration, without_pressure):
-        for number, stage in enumerate(mine.stages):
+    for system, mine in stages_of_systems(systems, exploration, without_pressure).items():
+        for number, stage in mine.items():
             for temperature in stage.temperatures_kelvin:
                 for pressure in pressures_of(stage):
                     for replica in range(stage.replicas):

@@ -71,7 +71,8 @@ def _observed(teacher: Snapshot) -> ObservedTeacher:
         spec = _TeacherSpec.model_validate(given)
     except ValidationError as error:
         return ObservedTeacher(phase, f"its spec cannot be read ({in_words(error)})" if phase.terminal else "")
-    seen = ObservedTeacher(phase, s3=spec.artifacts.s3, apart=spec.holdout.apart)
+    systems = tuple(system.name for system in spec.systems)
+    seen = ObservedTeacher(phase, s3=spec.artifacts.s3, apart=spec.holdout.apart, systems=systems)
     if not phase.terminal:
         return seen
     return replace(seen, end=_end(status), record=_record(teacher.key.name, spec, status, _reference(given)))

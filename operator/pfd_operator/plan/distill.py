@@ -26,7 +26,7 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
-from pfd_operator.contract.tasks import explorations_of
+from pfd_operator.contract.tasks import stages_of_systems
 from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
@@ -80,6 +80,10 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
         record = observed.teacher.record if observed.teacher is not None else None
         return status.model_copy(update={"teacher": record})
 
+    def systems(self, spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:
+        """Return its own or, if it has none, those of the FineTuneJob that made the teacher."""
+        return spec.system_names if spec.systems or status.teacher is None else status.teacher.systems
+
     def criteria(self, spec: DistillJobSpec, status: DistillJobStatus) -> Criteria:
         """Return the error limits of acceptance, which the hold-out is compared with."""
         limits = spec.acceptance.model_dump(include=set(ErrorLimits.model_fields))
@@ -123,7 +127,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     dft_data=spec.acceptance.dft_data,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, status, _systems(spec, status), position.iteration)
+                return explored(spec, status, self.systems(spec, status), position.iteration)
             case StageKind.SELECT:
                 return selected(spec, status, position.iteration)
             case StageKind.LABEL:
@@ -198,7 +202,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                 CautionReason.NOT_LEARNED: not_learned(spec.acceptance, status),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.SHORT_MD: not_equilibrated(
-                    explorations_of(_systems(spec, status), spec.exploration, status.without_pressure)
+                    stages_of_systems(self.systems(spec, status), spec.exploration, status.without_pressure)
                 ),
             }
         )
@@ -220,10 +224,6 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
         # good on frames of the teacher's MD only says nothing about where the student itself goes
         good = converged(self.criteria(spec, status).limits, status) and iteration >= FIRST_ON_POLICY_ROUND
         return good or iteration >= spec.budget.max_iterations or labels_left(spec, status, iteration + 1) == 0
-
-
-def _systems(spec: DistillJobSpec, status: DistillJobStatus) -> list[str]:
-    return spec.system_names if spec.systems or status.teacher is None else status.teacher.systems
 
 
 def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None:

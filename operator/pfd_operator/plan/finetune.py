@@ -50,8 +50,8 @@ from .rounds import (
     with_count,
 )
 from .strata import (
-    explorations_in,
     number_of_strata,
+    stages_in,
     strata_left_out,
     strata_of,
     systems_of,
@@ -167,7 +167,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
                 CautionReason.BUDGET_BELOW_LIMITS: limits_out_of_budget(spec.convergence, spec.budget),
                 CautionReason.UNEXPLORED: structures_left_out(spec, status),
                 CautionReason.NO_VIRIALS: pressure_untrained(spec, status),
-                CautionReason.SHORT_MD: not_equilibrated(explorations_in(spec, status.without_pressure)),
+                CautionReason.SHORT_MD: not_equilibrated(stages_in(spec, status.without_pressure)),
             }
         )
 

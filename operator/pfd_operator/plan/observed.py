@@ -105,6 +105,8 @@ class ObservedTeacher:
     """Where it keeps its results, if that is known."""
     apart: Apart | None = None
     """What its hold-out shares with no training frame, if that is known."""
+    systems: tuple[str, ...] = ()
+    """Names of its systems, if they are known."""
 
 
 @dataclass(frozen=True)

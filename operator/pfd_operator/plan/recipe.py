@@ -84,6 +84,10 @@ class Recipe(ABC, Generic[Spec, Status]):
         """Return the status of a job that starts now, with what has to be remembered from outside, if anything."""
         return status
 
+    def systems(self, spec: Spec, status: Status) -> list[str]:
+        """Return the names of the systems of a job that has started."""
+        return spec.system_names
+
     @abstractmethod
     def criteria(self, spec: Spec, status: Status) -> Criteria:
         """Return what an iteration is judged by."""

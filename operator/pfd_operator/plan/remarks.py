@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from pfd_operator.api.job import Budget, JobSpec
 from pfd_operator.api.status import TRAINING_STRUCTURES, Errors, JobStatus
-from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, Exploration
+from pfd_operator.contract.exploration import BAROSTAT_FS, HEATED_FS, Ensemble, ExplorationStage
 from pfd_operator.contract.limits import ErrorLimits
 from pfd_operator.contract.result import Caution, CautionReason
 from pfd_operator.contract.stage import StageKind
-from pfd_operator.contract.tasks import trajectories_of_system
+from pfd_operator.contract.tasks import trajectories_of
 
 from .budget import gpus_per_pod
 from .convergence import QUANTITIES
-from .strata import explorations_in
+from .strata import stages_in
 from .types import Settings
 
 _BROUGHT_BY = {
@@ -102,7 +102,7 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
     if structures is None or not spec.systems:
         return ""
     # iterations go on through the structures of a system, each once before any comes again
-    each = sum(trajectories_of_system(mine) for _, mine in explorations_in(spec, status.without_pressure))
+    each = trajectories_of(spec.system_names, spec.exploration, status.without_pressure)
     iterations = spec.budget.max_iterations
     most = each * iterations
     if structures <= most:
@@ -114,15 +114,15 @@ def structures_left_out(spec: JobSpec, status: JobStatus) -> str:
     )
 
 
-def not_equilibrated(explorations: Iterable[tuple[str, Exploration]]) -> str:
+def not_equilibrated(stages: Mapping[str, Mapping[int, ExplorationStage]]) -> str:
     """Say that MD ends before thermostat or barostat have brought it where its strata say; nothing if it does not.
 
     Parameters
     ----------
-    explorations
-        Of each system.
+    stages
+        Of each system, by their place in the spec.
     """
-    for number, stage in (each for _, exploration in explorations for each in enumerate(exploration.stages)):
+    for number, stage in (each for mine in stages.values() for each in mine.items()):
         what, needed_fs = _BROUGHT_BY.get(stage.ensemble, ("", 0.0))
         if stage.femtoseconds < needed_fs:
             return (
@@ -142,8 +142,8 @@ def pressure_untrained(spec: JobSpec, status: JobStatus) -> str:
     which, labels = ("hold-out", last.holdout) if spec.holdout.labels else ("new", last.prequential)
     under_pressure = any(
         stage.ensemble is Ensemble.NPT
-        for _, mine in explorations_in(spec, status.without_pressure)
-        for stage in mine.stages
+        for mine in stages_in(spec, status.without_pressure).values()
+        for stage in mine.values()
     )
     if labels is None or labels.virial_rmse_per_atom is not None or not under_pressure:
         return ""

@@ -131,7 +131,9 @@ def _complaint(draft: Draft, proposed: JobStatus) -> str | None:
         The status with which it would begin.
     """
     if _can_begin(draft, proposed):
-        words = missing_labels(draft, proposed)
+        # those of a teacher the schema does not know
+        unfit = draft.spec.exploration.unfit_for(draft.recipe.systems(draft.spec, proposed))
+        words = f"spec.{unfit}" if unfit else missing_labels(draft, proposed)
         if words is None:
             return None
     else:

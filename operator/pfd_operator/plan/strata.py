@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Sequence
 
 from pfd_operator.api.job import JobSpec
-from pfd_operator.contract.exploration import Exploration
-from pfd_operator.contract.tasks import candidates_of_system, explorations_of, strata_of_system, trajectories_of
+from pfd_operator.contract.exploration import Exploration, ExplorationStage
+from pfd_operator.contract.tasks import candidates_of_system, stages_of_systems, strata_of_system, trajectories_of
 from pfd_operator.contract.text import first_of
 
 HOLDOUT_TRAJECTORIES = 8
@@ -15,19 +15,20 @@ HOLDOUT_TRAJECTORIES = 8
 _WHY_NONE = "either all MD exploded there at once, or spec.exploration was changed after the hold-out was made"
 
 
-def explorations_in(spec: JobSpec, without_pressure: Collection[str]) -> list[tuple[str, Exploration]]:
-    """Return the systems that a spec names, each with what is run of it."""
-    return explorations_of(spec.system_names, spec.exploration, without_pressure)
+def stages_in(spec: JobSpec, without_pressure: Collection[str]) -> dict[str, dict[int, ExplorationStage]]:
+    """Return what is run of each system that a spec names."""
+    return stages_of_systems(spec.system_names, spec.exploration, without_pressure)
 
 
 def strata_of(spec: JobSpec, without_pressure: Collection[str]) -> list[str]:
     """Return the strata of a job's exploration."""
-    return [stratum for each in explorations_in(spec, without_pressure) for stratum in strata_of_system(*each)]
+    stages = stages_in(spec, without_pressure)
+    return [stratum for system, mine in stages.items() for stratum in strata_of_system(system, mine.values())]
 
 
 def number_of_strata(spec: JobSpec) -> int:
     """Return how many strata those are, as far as it is known before prepare has looked at the structures."""
-    return sum(len(strata_of_system(*each)) for each in explorations_in(spec, _slabs(spec)))
+    return len(strata_of(spec, _slabs(spec)))
 
 
 def _slabs(spec: JobSpec) -> list[str]:
@@ -42,7 +43,9 @@ def holdout_exploration(spec: JobSpec, systems: Sequence[str], without_pressure:
     beside a label, and labels are not more for it.
     """
     wanted = min(spec.holdout.frames, HOLDOUT_TRAJECTORIES)
-    times = math.ceil(wanted / trajectories_of(systems, spec.exploration, without_pressure))
+    # a restart may name systems that there are not, before it is refused
+    there = max(1, trajectories_of(systems, spec.exploration, without_pressure))
+    times = math.ceil(wanted / there)
     stages = [each.model_copy(update={"replicas": times * each.replicas}) for each in spec.exploration.stages]
     return spec.exploration.model_copy(update={"stages": stages})
 
@@ -50,8 +53,8 @@ def holdout_exploration(spec: JobSpec, systems: Sequence[str], without_pressure:
 def too_few_for_the_holdout(spec: JobSpec) -> str:
     """Say why the hold-out cannot have as many frames as asked for; nothing if it can."""
     systems, slabs = spec.system_names, _slabs(spec)
-    held_out = explorations_of(systems, holdout_exploration(spec, systems, slabs), slabs)
-    most = sum(candidates_of_system(mine) for _, mine in held_out)
+    held_out = stages_of_systems(systems, holdout_exploration(spec, systems, slabs), slabs)
+    most = sum(candidates_of_system(mine.values()) for mine in held_out.values())
     if most >= spec.holdout.labels:
         return ""
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.distill import DistillJobSpec, FineTuneJobRef
@@ -23,8 +23,9 @@ def teacher_hindrance(spec: DistillJobSpec, asked: FineTuneJobRef, teacher: Obse
         return Hindrance(OperatorReason.TEACHER_PENDING, message)
     elsewhere = _other_server(asked.name, spec.artifacts.s3, teacher.s3)
     different = elsewhere or _other_starts(spec, asked.name, teacher.apart)
-    if different:
-        return Hindrance(OperatorReason.SPEC_INVALID, different)
+    invalid = different or _not_explored(spec, asked.name, teacher.systems)
+    if invalid:
+        return Hindrance(OperatorReason.SPEC_INVALID, invalid)
     unready = _unready(asked, teacher)
     if unready is not None or teacher.record is None:
         return unready
@@ -110,3 +111,8 @@ def _no_common_system(spec: DistillJobSpec, name: str, known: Collection[str]) -
         f"{first_of(sorted(known), 5)}: give one of spec.systems the name of one of them, or DFT frames as "
         "spec.acceptance.dftData, or leave the limit out"
     )
+
+
+def _not_explored(spec: DistillJobSpec, name: str, theirs: Sequence[str]) -> str:
+    unfit = "" if spec.systems or not theirs else spec.exploration.unfit_for(theirs)
+    return unfit and f"spec.{unfit}. This job has the systems of its teacher, FineTuneJob {name}"

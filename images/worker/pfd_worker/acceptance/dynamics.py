@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.exploration import ExplorationStage
 from pfd_worker.acceptance.results import Group
 from pfd_worker.acceptance.stability import StableRun, measure_stability
 from pfd_worker.acceptance.supercell import supercell_of_size
@@ -35,8 +35,9 @@ class SystemDynamics:
         The student as it is exported.
     start
         A start structure; a supercell of it is run.
-    exploration
-        Its hottest conditions are those of drift and structure, its extreme ones those of the stability.
+    stages
+        What is run of it. Their hottest conditions are those of drift and structure, their extreme ones those of the
+        stability.
     picoseconds
         Length of stability and drift.
     seed
@@ -48,7 +49,7 @@ class SystemDynamics:
     teacher: AtomisticModel
     student: AtomisticModel
     start: Atoms
-    exploration: Exploration
+    stages: Collection[ExplorationStage]
     picoseconds: float
     seed: int
     stopping: threading.Event
@@ -68,7 +69,7 @@ class SystemDynamics:
         """Run the student at the extreme conditions."""
         start = supercell_of_size(self.start, MD_ATOMS)
         # what keeps its cell has no pressure: then they may be the same
-        for conditions in dict.fromkeys(each.of(start) for each in extreme_conditions(self.exploration)):
+        for conditions in dict.fromkeys(each.of(start) for each in extreme_conditions(self.stages)):
             record = measure_stability(
                 start,
                 self.student.calculator(),
@@ -82,7 +83,7 @@ class SystemDynamics:
 
     def measure_drift(self) -> None:
         """Run the student at constant energy, where it is lost the fastest: hot."""
-        conditions = hottest_conditions(self.exploration)
+        conditions = hottest_conditions(self.stages)
         self.drift = measure_nve_drift(
             supercell_of_size(self.start, MD_ATOMS),
             self.student.calculator(),
@@ -97,7 +98,7 @@ class SystemDynamics:
 
     def measure_structure(self) -> None:
         """Run teacher and student under the same conditions, where a lattice breaks first: hot. Compare their g(r)."""
-        conditions = hottest_conditions(self.exploration)
+        conditions = hottest_conditions(self.stages)
         start = supercell_of_size(self.start, MD_ATOMS)
         frames: dict[Role, list[Atoms]] = {Role.TEACHER: [], Role.STUDENT: []}
         for name, model in ((Role.TEACHER, self.teacher), (Role.STUDENT, self.student)):

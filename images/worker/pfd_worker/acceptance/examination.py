@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.distill import Acceptance
-from pfd_operator.contract.exploration import Exploration
+from pfd_operator.contract.exploration import ExplorationStage
 from pfd_operator.contract.outcome import AcceptanceErrors
 from pfd_worker.acceptance.dft import NO_DFT, DftFrames
 from pfd_worker.acceptance.dynamics import SystemDynamics
@@ -41,8 +41,8 @@ class Examination:
         System → a structure; supercells of it are run. Speed is measured on `speed_system`.
     acceptance
         What is asked.
-    exploration
-        Its hottest conditions are those of drift and structure, its extreme ones those of the stability.
+    stages
+        System → what is run of it, by place in the spec: see `SystemDynamics`.
     progress
         Told percent and words.
     """
@@ -51,7 +51,7 @@ class Examination:
     student: AtomisticModel
     structures: Mapping[str, Atoms]
     acceptance: Acceptance
-    exploration: Exploration
+    stages: Mapping[str, Mapping[int, ExplorationStage]]
     seed: int
     stopping: threading.Event
     progress: Callable[[float, str], None]
@@ -139,7 +139,7 @@ class Examination:
             self.teacher,
             self.student,
             structure,
-            self.exploration,
+            self.stages[system].values(),
             picoseconds,
             seed_of(self.seed, "dynamics", system),
             self.stopping,

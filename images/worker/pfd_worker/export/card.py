@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.exploration import Barostat, Exploration
+from pfd_operator.contract.exploration import Barostat, ExplorationStage
+from pfd_operator.contract.tasks import pressure_of, temperature_of
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.verdict import Check
@@ -32,6 +33,21 @@ class Range:
 
 
 @dataclass(frozen=True)
+class MdRange:
+    """At what MD ran that frames come from."""
+
+    temperatures_kelvin: Range | None
+    """None if they come from elsewhere."""
+    pressures_bar: Range | None
+    """None if it kept its cell."""
+
+    @classmethod
+    def of(cls, strata: Collection[str]) -> MdRange:
+        """Return that of frames of these strata."""
+        return cls(Range.of(map(temperature_of, strata)), Range.of(map(pressure_of, strata)))
+
+
+@dataclass(frozen=True)
 class TrainingCard:
     """What the model was trained on."""
 
@@ -42,6 +58,8 @@ class TrainingCard:
     """What the teacher itself was fitted to: engine, functional, pseudopotentials."""
     frames: Mapping[str, int]
     """System → labelled frames in the training set."""
+    systems: Mapping[str, MdRange]
+    """System → at what it was run for them: not each has all that there is."""
     temperatures_kelvin: Range | None
     """Of the MD that the frames come from; None if they come from elsewhere."""
     pressures_bar: Range | None
@@ -66,9 +84,9 @@ class MdConditions:
     """None: constant volume."""
 
     @classmethod
-    def first_of(cls, exploration: Exploration, structure: Atoms, seed: int) -> MdConditions:
-        """Return the first conditions of an exploration, as it ran them."""
-        run = first_conditions(exploration).of(structure)
+    def first_of(cls, stages: Iterable[ExplorationStage], structure: Atoms, seed: int) -> MdConditions:
+        """Return the first conditions that a structure was explored at, as it was run."""
+        run = first_conditions(stages).of(structure)
         return cls(run.temperature_kelvin, run.pressure_bar, run.timestep_fs, seed, run.barostat)
 
 

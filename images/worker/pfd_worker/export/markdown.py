@@ -8,7 +8,7 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_worker.acceptance.speed import largest_cell
 from pfd_worker.acceptance.timed_run import Role
 from pfd_worker.acceptance.verdict import accepted
-from pfd_worker.export.card import ModelCard, Range
+from pfd_worker.export.card import MdRange, ModelCard, Range
 from pfd_worker.store.manifests import StoredFile
 
 _UNMEASURED = "–"
@@ -57,9 +57,16 @@ def _range(card: ModelCard) -> Iterator[str]:
     means = "" if measured is None else f"; means of MD at each condition: {measured.low:.0f} to {measured.high:.0f} K"
     yield f"- temperature: {_range_text(card.training.temperatures_kelvin, 'K', 'not recorded')}{means}"
     yield f"- pressure: {_range_text(card.training.pressures_bar, 'bar', 'none, MD kept its cell')}"
-    yield f"- systems: {', '.join(sorted(card.training.frames)) or 'none named'}"
+    systems = [_system_text(name, ran) for name, ran in sorted(card.training.systems.items())]
+    yield f"- systems: {', '.join(systems) or 'none named'}"
     yield ""
     yield "Outside this range the model was neither trained nor tested, and it gives no warning there."
+
+
+def _system_text(name: str, ran: MdRange) -> str:
+    known = ((ran.temperatures_kelvin, "K"), (ran.pressures_bar, "bar"))
+    parts = [_range_text(values, unit, "") for values, unit in known if values is not None]
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 def _range_text(values: Range | None, unit: str, nothing: str) -> str:

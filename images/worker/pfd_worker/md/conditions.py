@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ase import Atoms
 
 from pfd_operator.contract.exploration import Barostat, Ensemble, Exploration, ExplorationStage
 from pfd_operator.contract.result import Caution, CautionReason
-from pfd_operator.contract.tasks import MdTask, pressures_of
+from pfd_operator.contract.tasks import MdTask, pressures_of, stages_of_systems
 from pfd_worker.md.cells import keeps_its_cell
 
 FS_PER_PS = 1000.0
@@ -63,10 +63,17 @@ class Conditions:
         )
 
 
-def long_timestep(exploration: Exploration, elements: Collection[str]) -> Caution | None:
-    """Return a remark on steps too long for hydrogen: a bond of it vibrates in 9 to 11 fs, and asks for ten steps."""
-    longest = max(stage.timestep_fs for stage in exploration.stages)
-    if "H" not in elements or longest <= LONGEST_TIMESTEP_OF_HYDROGEN_FS:
+def long_timestep(exploration: Exploration, with_hydrogen: Iterable[str]) -> Caution | None:
+    """Return a remark on steps too long for hydrogen: a bond of it vibrates in 9 to 11 fs, and asks for ten steps.
+
+    Parameters
+    ----------
+    with_hydrogen
+        Systems that have some.
+    """
+    stages = stages_of_systems(with_hydrogen, exploration)
+    longest = max((stage.timestep_fs for mine in stages.values() for stage in mine.values()), default=0.0)
+    if longest <= LONGEST_TIMESTEP_OF_HYDROGEN_FS:
         return None
     return Caution(
         reason=CautionReason.LONG_TIMESTEP,
@@ -75,23 +82,23 @@ def long_timestep(exploration: Exploration, elements: Collection[str]) -> Cautio
     )
 
 
-def first_conditions(exploration: Exploration) -> Conditions:
+def first_conditions(stages: Iterable[ExplorationStage]) -> Conditions:
     """Return the first temperature and pressure of the first stage."""
-    stage = exploration.stages[0]
+    stage = next(iter(stages))
     return _of_stage(stage, stage.temperatures_kelvin[0], pressures_of(stage)[0])
 
 
-def hottest_conditions(exploration: Exploration) -> Conditions:
+def hottest_conditions(stages: Iterable[ExplorationStage]) -> Conditions:
     """Return the highest temperature of all stages, with ensemble and first pressure of the first stage that has it."""
-    stage = max(exploration.stages, key=lambda each: max(each.temperatures_kelvin))
+    stage = max(stages, key=lambda each: max(each.temperatures_kelvin))
     return _of_stage(stage, max(stage.temperatures_kelvin), pressures_of(stage)[0])
 
 
-def extreme_conditions(exploration: Exploration) -> list[Conditions]:
+def extreme_conditions(stages: Iterable[ExplorationStage]) -> list[Conditions]:
     """Return the hottest conditions, and the hottest of the lowest and of the highest pressure; each once."""
     every = [
         _of_stage(stage, max(stage.temperatures_kelvin), pressure)
-        for stage in exploration.stages
+        for stage in stages
         for pressure in pressures_of(stage)
     ]
     every.sort(key=lambda each: -each.temperature_kelvin)

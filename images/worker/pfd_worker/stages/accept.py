@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import digest_of, seed_of
 from pfd_operator.contract.outcome import AcceptanceCheck, AcceptOutcome, SpeedUp
 from pfd_operator.contract.stage import AcceptParams, Input
-from pfd_operator.contract.tasks import pressure_of, temperature_of
+from pfd_operator.contract.tasks import stages_of_systems
 from pfd_worker import stage_files
 from pfd_worker.acceptance.dft import NO_DFT, DftFrames, frames_of_the_student
 from pfd_worker.acceptance.examination import Examination
@@ -21,7 +21,15 @@ from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.verdict import Check, judge
 from pfd_worker.errors import preempted
-from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard, architecture_of, measured_kelvin
+from pfd_worker.export.card import (
+    MdConditions,
+    MdRange,
+    ModelCard,
+    Range,
+    TrainingCard,
+    architecture_of,
+    measured_kelvin,
+)
 from pfd_worker.export.folder import ModelFiles, export_model
 from pfd_worker.families import DEEPMD, open_model
 from pfd_worker.frames import read_frames
@@ -55,12 +63,13 @@ def run(context: StageContext) -> StageOutput:
     context.progress(3, "the student is frozen" + (" and compressed" if params.student.compress else ""))
     teacher = open_model(context, prepare)
     dft = _dft_frames(context, params, prepare, teacher)
+    structures = _structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES)))
     examination = Examination(
         teacher=teacher,
         student=FrozenModel(files[model]),
-        structures=_structures(read_frames(context.fetch(prepare, stage_files.STRUCTURES))),
+        structures=structures,
         acceptance=params.acceptance,
-        exploration=params.exploration,
+        stages=stages_of_systems(structures, params.exploration),
         seed=seed_of(context.spec.seed, "accept"),
         stopping=context.stopping,
         progress=context.progress,
@@ -128,6 +137,7 @@ def _card(
     """Return what is known of the student."""
     spec = context.spec
     elements = prepare.told(PrepareSummary)["elements"]
+    sample = examination.speed_system
     return ModelCard(
         name=f"{spec.job.namespace}/{spec.job.name}",
         created=datetime.now(UTC).date().isoformat(),
@@ -135,7 +145,7 @@ def _card(
         type_map=elements,
         training=_training_card(context, params, prepare, train),
         conditions=MdConditions.first_of(
-            params.exploration, examination.structures[examination.speed_system], spec.seed
+            examination.stages[sample].values(), examination.structures[sample], spec.seed
         ),
         results=results,
         machine=machine(),
@@ -151,14 +161,16 @@ def _training_card(context: StageContext, params: AcceptParams, prepare: Manifes
     # later rounds added to the end what the exported student has not seen
     record = read_history(context, train).record(best)
     mine = frames if record is None else frames[: record.training_labels]
-    strata = {str(atoms.info["stratum"]) for atoms in mine}
+    strata = {system: {str(atoms.info["stratum"]) for atoms in own} for system, own in by_system(mine).items()}
+    every = MdRange.of(set().union(*strata.values()))
     return TrainingCard(
         teacher=_teacher(params, prepare),
         teacher_sha256=prepare.told(PrepareSummary)["inputs_sha256"].get("model"),
         reference=params.reference,
         frames=dict(Counter(str(atoms.info["system"]) for atoms in mine)),
-        temperatures_kelvin=Range.of(map(temperature_of, strata)),
-        pressures_bar=Range.of(map(pressure_of, strata)),
+        systems={system: MdRange.of(own) for system, own in strata.items()},
+        temperatures_kelvin=every.temperatures_kelvin,
+        pressures_bar=every.pressures_bar,
         measured_kelvin=Range.of(measured_kelvin(mine)),
         rounds=best,
         seed=context.spec.seed,

@@ -47,7 +47,10 @@ def run(context: StageContext) -> StageOutput:
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
     output = _output(context.workdir, frames, trajectories, model, elements)
-    return replace(output, cautions=[long_timestep(params.exploration, elements)])
+    with_hydrogen = [
+        system for system, mine in by_system(starts).items() if any("H" in atoms.symbols for atoms in mine)
+    ]
+    return replace(output, cautions=[long_timestep(params.exploration, with_hydrogen)])
 
 
 @dataclass(frozen=True)

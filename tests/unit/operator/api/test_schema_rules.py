@@ -9,9 +9,10 @@ import yaml
 from pydantic import ValidationError
 
 from pfd_operator.api.crd import rendered
-from pfd_operator.api.distill import Teacher
+from pfd_operator.api.distill import DistillJobSpec, Teacher
 from pfd_operator.api.finetune import FineTuneJobSpec
-from tests.job_specs import SPEC
+from pfd_operator.api.job import JobSpec
+from tests.job_specs import DISTILL_SPEC, SPEC
 from tests.teachers import ONE, TEACHERS
 
 BY_PYDANTIC = {ONE: "exactly one of calculator, fineTuneJob, pretrained, uri is needed"}
@@ -78,3 +79,32 @@ def test_a_given_hold_out_is_all_of_it(holdout: dict[str, Any], labeling: dict[s
         return
     with pytest.raises(ValidationError, match=words):
         FineTuneJobSpec.model_validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([["melt"], ["slab", "melt"]], ""),
+        ([["melt"], None], ""),
+        (
+            [["melt"], ["slb"]],
+            r"exploration\.stages\[1\]\.systems has slb, and the systems of this job are melt, slab: c",
+        ),
+        (
+            [["melt"], ["melt"]],
+            r"exploration\.stages has none that runs slab: add it to systems of one, or give one without",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("kind", "sample"), [(FineTuneJobSpec, SPEC), (DistillJobSpec, DISTILL_SPEC)])
+def test_systems_and_stages_know_one_another(
+    kind: type[JobSpec], sample: dict[str, Any], names: list[Any], words: str
+) -> None:
+    systems = [{"name": name, "structures": {"uri": f"s3://pfd/{name}.extxyz"}} for name in ("melt", "slab")]
+    stages = [{"systems": each, "temperaturesKelvin": [300]} for each in names]
+    spec = sample | {"systems": systems, "exploration": {"stages": stages}}
+    if not words:
+        kind.model_validate(spec)
+        return
+    with pytest.raises(ValidationError, match=words):
+        kind.model_validate(spec)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.engine import AbinitEngine, AseEngine
-from pfd_operator.contract.exploration import ExplorationStage
+from pfd_operator.contract.exploration import Exploration, ExplorationStage
 from pfd_operator.contract.labeling import Labeling
 from pfd_operator.contract.selection import Selection
 from pfd_operator.contract.systems import Perturb, System
@@ -105,6 +106,19 @@ def test_each_stage_of_md_gives_a_frame() -> None:
     assert ExplorationStage.model_validate(stage).sample_every == 10
     with pytest.raises(ValidationError, match=r"sampleEvery\n.*with 8 steps no trajectory gives a frame"):
         ExplorationStage.model_validate(stage | {"steps": 8})
+
+
+def test_systems_of_a_stage_are_some_and_differ() -> None:
+    stage = {"temperaturesKelvin": [300], "systems": ["melt", "slab"]}
+    assert ExplorationStage.model_validate(stage).to_json()["systems"] == ["melt", "slab"]
+    for names, words in ((["melt", "slab", "melt"], r"systems\n.*names must differ"), ([], r"systems\n.*at least 1")):
+        with pytest.raises(ValidationError, match=words):
+            ExplorationStage.model_validate(stage | {"systems": names})
+
+
+def test_what_was_explored_without_named_systems_has_the_digest_it_had() -> None:
+    exploration = Exploration.model_validate({"stages": [{"temperaturesKelvin": [300]}]})
+    assert digest_of(exploration.to_json()).startswith("ea691f952d67fd62")
 
 
 @pytest.mark.parametrize("field", ["temperaturesKelvin", "pressuresBar"])

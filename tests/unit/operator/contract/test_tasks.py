@@ -1,5 +1,7 @@
 """The list of MD trajectories: what is run of which system, at which conditions."""
 
+from typing import Any
+
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.tasks import MdTask, md_tasks, temperature_of
 
@@ -33,3 +35,23 @@ def test_its_stratum_has_none_either() -> None:
 def test_seeds_differ_whatever_a_system_lacks() -> None:
     tasks = [task for mine in listed("slab").values() for task in mine]
     assert len({task.seed for task in tasks}) == len(tasks)
+
+
+def test_a_stage_is_run_of_the_systems_that_it_names() -> None:
+    stages: list[dict[str, Any]] = [
+        {"systems": ["melt"], "ensemble": "NVT", "temperaturesKelvin": [3000]},
+        {"temperaturesKelvin": [300], "replicas": 2},
+        {"systems": ["slab", "bulk"], "temperaturesKelvin": [600], "pressuresBar": [1, 5]},
+    ]
+    tasks = md_tasks(["bulk", "melt", "slab"], Exploration.model_validate({"stages": stages}), 7, ["slab"])
+    found: dict[str, list[tuple[int, str]]] = {}
+    for task in tasks:
+        found.setdefault(task.system, []).append((task.stage, task.stratum.partition("/")[2]))
+    assert found == {
+        "bulk": [(1, "300K/1bar"), (1, "300K/1bar"), (2, "600K/1bar"), (2, "600K/5bar")],
+        "melt": [(0, "3000K"), (1, "300K/1bar"), (1, "300K/1bar")],
+        "slab": [(1, "300K"), (1, "300K"), (2, "600K")],
+    }, "stages are counted as in the spec"
+    every = [{name: value for name, value in stage.items() if name != "systems"} for stage in stages]
+    theirs = md_tasks(["bulk", "melt", "slab"], Exploration.model_validate({"stages": every}), 7, ["slab"])
+    assert all(task in theirs for task in tasks), "and are run as if all systems ran them"

@@ -129,7 +129,7 @@ def test_a_student_that_is_to_begin_anew_reads_it_again(restart: dict[str, Any],
 
 def test_one_that_runs_is_waited_for() -> None:
     s3 = S3Artifacts(bucket="pfd", prefix="silicon")
-    assert seen(phase="Running") == ObservedTeacher(Phase.RUNNING, s3=s3, apart=Apart.TRAJECTORIES)
+    assert seen(phase="Running") == ObservedTeacher(Phase.RUNNING, s3=s3, apart=Apart.TRAJECTORIES, systems=("a",))
     assert seen({}, phase="Running") == ObservedTeacher(Phase.RUNNING)
     assert seen(phase="Unheard") == ObservedTeacher(Phase.PENDING)
 

@@ -350,6 +350,27 @@ def test_md_too_short_for_its_thermostat_or_barostat_is_told(stage: dict[str, An
         assert "spec.exploration.stages[1]" in words or not said
 
 
+def test_of_what_each_system_runs_too_short_md_is_told_by_its_place_in_the_spec() -> None:
+    systems = [GLASSES | {"name": name} for name in ("bulk", "melt")]
+    stages: list[dict[str, Any]] = [
+        {"systems": ["melt"], "temperaturesKelvin": [3000]},
+        {"systems": ["bulk"], "temperaturesKelvin": [300], "steps": 100},
+    ]
+    for made in (resource, distill_resource):
+        run = Run(made(systems=systems, exploration={"stages": stages}))
+        run.until(0, StageKind.SELECT)
+        assert "spec.exploration.stages[1] is 200 fs long" in run.status.cautions[CautionReason.SHORT_MD]
+
+
+def test_structures_are_held_against_the_trajectories_of_what_each_system_runs() -> None:
+    systems = [GLASSES | {"name": name} for name in ("bulk", "melt")]
+    stages = [THREE_TEMPERATURES["stages"][0] | {"systems": [name]} for name in ("bulk", "melt")]
+    run = Run(resource(systems=systems, exploration={"stages": stages}, budget={"maxIterations": 2}))
+    run.answer = starting_with(13)
+    run.until(0, StageKind.EXPLORE)
+    assert "at most 12 of them are starts of MD: 6 in each of 2" in run.status.cautions["StructuresNotExplored"]
+
+
 @pytest.mark.parametrize(("answer", "remarked"), [(of_a_molecule, False), (good_result, True)])
 def test_md_that_has_no_pressure_need_not_be_long_enough_for_a_barostat(answer: Answer, remarked: bool) -> None:
     for made in (resource, distill_resource):

@@ -25,7 +25,17 @@ from pfd_operator.contract.stage import (
 from pfd_operator.plan.observed import ObservedTeacher
 from pfd_operator.plan.types import CreateJob
 from tests.unit.operator.plan.plan_answers import good_result, refusing_result
-from tests.unit.operator.plan.plan_samples import START, TEACHER, Run, after, condition, distill_resource, succeeded
+from tests.unit.operator.plan.plan_samples import (
+    START,
+    TEACHER,
+    Run,
+    after,
+    condition,
+    distill_resource,
+    job_of,
+    pod,
+    succeeded,
+)
 
 
 def stages(status: DistillJobStatus) -> list[tuple[int, str]]:
@@ -237,6 +247,48 @@ def test_a_limit_against_dft_needs_a_system_of_the_teacher() -> None:
         run.teacher = TEACHER
         run.step()
         assert run.status.active is not None and run.status.active.stage is StageKind.PREPARE
+
+
+def explored_by(*names: str) -> dict[str, Any]:
+    return {"stages": [{"systems": [name], "temperaturesKelvin": [300]} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["diamnd"], "spec.exploration.stages[0].systems has diamnd, and the systems of this job are diamond, tin"),
+        (["diamond"], "spec.exploration.stages has none that runs tin: add it to systems of one"),
+    ],
+)
+def test_stages_name_systems_of_the_teacher_and_leave_none_out(names: list[str], words: str) -> None:
+    run = Run(distill_resource(exploration=explored_by(*names)))
+    assert TEACHER.record is not None
+    two = ["diamond", "tin"]
+    run.teacher = ObservedTeacher(Phase.RUNNING, systems=tuple(two))
+    run.step()
+    said = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, said.reason) == (Phase.PENDING, "SpecInvalid")
+    assert words in said.message and said.message.endswith("the systems of its teacher, FineTuneJob silicon")
+    run.edit(exploration=explored_by("tin", "diamond"))
+    run.teacher = replace(TEACHER, systems=tuple(two), record=TEACHER.record.model_copy(update={"systems": two}))
+    assert run.until(1, StageKind.EXPLORE).completions == 1
+    assert run.to_the_end().phase is Phase.CONVERGED
+
+
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_a_restart_with_stages_that_do_not_fit_the_teachers_systems_is_refused(iteration: int) -> None:
+    run = Run(distill_resource())
+    explore = run.until(1, StageKind.EXPLORE)
+    run.edit(exploration=explored_by("tin"), restart={"fromIteration": iteration, "id": "again"})
+    (refused,) = [each for each in run.step(job_of(explore, pod())).events if each.reason == "RestartRefused"]
+    assert refused.message.startswith("spec.exploration.stages[0].systems has tin, and the systems of this job are dia")
+    assert "restore it together with a new spec.restart.id" in refused.message
+    assert run.step(job_of(explore, pod()), seconds=60).actions == (), "what runs goes on"
+    run.edit(exploration=explored_by("diamond"), restart={"fromIteration": iteration, "id": "once more"})
+    for _ in range(2):
+        run.step(seconds=1)
+    params = run.until(iteration, StageKind.EXPLORE).spec.params
+    assert isinstance(params, ExploreParams) and params.exploration.stages[0].systems == ["diamond"]
 
 
 def test_a_teacher_that_has_not_converged_is_waited_for_where_that_is_asked() -> None:

@@ -15,7 +15,7 @@ from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import ExploreParams, StageKind, StageSpec
 from pfd_operator.contract.tasks import md_tasks
 from pfd_operator.plan.rounds import explored
-from pfd_operator.plan.strata import HOLDOUT_TRAJECTORIES
+from pfd_operator.plan.strata import HOLDOUT_TRAJECTORIES, number_of_strata, strata_left_out, strata_of
 from tests.unit.operator.plan.plan_answers import talkative_result, with_found
 from tests.unit.operator.plan.plan_samples import Run, condition, distill_resource, resource
 
@@ -80,15 +80,69 @@ def test_a_slab_that_is_cut_counts_once_before_anything_runs(slab: bool, changes
         assert words in condition(run.status, ConditionType.READY).message
 
 
+APART = {
+    "systems": [system("bulk"), system("melt")],
+    "exploration": {
+        "stages": [
+            {
+                "systems": ["melt"],
+                "ensemble": "NVT",
+                "temperaturesKelvin": [2000, 3000],
+                "steps": 20,
+                "sampleEvery": 20,
+            },
+            {"systems": ["bulk"], "temperaturesKelvin": [300], "pressuresBar": [1, 10000], "replicas": 2, "steps": 20},
+        ],
+        "pods": 9,
+    },
+}
+"""A melt is not run at what a crystal is, nor the other way round: 2 + 2 strata, 4 + 2 trajectories."""
+
+
+@pytest.mark.parametrize("distills", [False, True])
+def test_each_system_is_explored_at_conditions_of_its_own(distills: bool) -> None:
+    run = Run(distill_resource(**APART) if distills else resource(**APART))
+    assert run.until(1, StageKind.EXPLORE).completions == 6
+
+
+def test_strata_are_those_that_are_run() -> None:
+    names = ["bulk/300K/1bar", "bulk/300K/10000bar", "melt/2000K", "melt/3000K"]
+    spec = resource(**APART).spec
+    assert strata_of(spec, ()) == names and number_of_strata(spec) == 4
+    assert strata_left_out(strata_of(spec, ()), names, 4) == ""
+    limits = {"forceRMSE": 0.08, "everyStratum": True}
+    run = Run(resource(**APART, convergence=limits, holdout={"frames": 4}))
+    run.step()
+    assert run.status.phase is Phase.RUNNING, "a frame for each is enough"
+
+
+def test_frames_of_a_hold_out_are_counted_by_what_each_system_runs() -> None:
+    # of the melt 2 × 2 × 1, of the crystal 2 × 4 × 1: each trajectory twice, as 6 are fewer than 8
+    run = Run(resource(**APART, holdout={"frames": 13}))
+    run.step()
+    assert "together give 12" in condition(run.status, ConditionType.READY).message
+
+
 @given(
-    temperatures=st.integers(1, 12), replicas=st.integers(1, 20), systems=st.integers(1, 4), frames=st.integers(4, 40)
+    temperatures=st.integers(1, 12),
+    replicas=st.integers(1, 20),
+    systems=st.integers(1, 4),
+    molten=st.integers(0, 4),
+    frames=st.integers(4, 40),
 )
-def test_a_hold_out_is_of_as_many_trajectories_as_it_has_frames_or_of_eight(temperatures, replicas, systems, frames):
-    stage = {"temperaturesKelvin": list(range(300, 300 + temperatures)), "replicas": replicas}
-    spec = resource(exploration={"stages": [stage]}, holdout={"frames": frames}, budget={"maxLabels": 999}).spec
+def test_a_hold_out_is_of_as_many_trajectories_as_it_has_frames_or_of_eight(
+    temperatures, replicas, systems, molten, frames
+):
     names = [f"s{number}" for number in range(systems)]
+    stages: list[dict[str, Any]] = [
+        {"temperaturesKelvin": list(range(300, 300 + temperatures)), "replicas": replicas},
+        {"temperaturesKelvin": [3000], "replicas": replicas, "systems": names[:molten]},
+    ]
+    exploration = {"stages": stages if molten else stages[:1]}
+    given = {"systems": [system(name) for name in names], "budget": {"maxLabels": 999}}
+    spec = resource(**given, exploration=exploration, holdout={"frames": frames}).spec
     held_out, training = (md_tasks(names, explored(spec, FineTuneJobStatus(), names, n).exploration, 1) for n in (0, 1))
-    wanted, there = min(frames, HOLDOUT_TRAJECTORIES), temperatures * replicas * systems
+    wanted, there = min(frames, HOLDOUT_TRAJECTORIES), (temperatures * systems + min(molten, systems)) * replicas
     assert len(training) == there
     assert len(held_out) >= max(there, wanted)
     # as many in each stratum, and no more than that takes

@@ -10,6 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.tasks import stages_of_systems
 from pfd_worker.acceptance.dft import NO_DFT, DftFrames
 from pfd_worker.acceptance.examination import Examination
 from pfd_worker.acceptance.json_form import as_json
@@ -71,16 +72,16 @@ def holdout():
 
 def examination(
     stopping=None, progress=lambda percent, words: None, student=Einstein, teacher=Einstein, structures=None,
-    stage=None, **asked,
+    stages=({},), **asked,
 ):  # fmt: skip
+    structures = structures or {"copper": crystal()}
+    given = [{"temperaturesKelvin": [300], "timestepFs": 4} | stage for stage in stages]
     return Examination(
         teacher=CalculatorModel(teacher),
         student=CalculatorModel(student),
-        structures=structures or {"copper": crystal()},
+        structures=structures,
         acceptance=Acceptance.model_validate(ASKED | asked),
-        exploration=Exploration.model_validate(
-            {"stages": [{"temperaturesKelvin": [300], "timestepFs": 4} | (stage or {})]}
-        ),
+        stages=stages_of_systems(structures, Exploration.model_validate({"stages": given})),
         seed=5,
         stopping=stopping or threading.Event(),
         progress=progress,
@@ -144,6 +145,22 @@ def test_every_system_is_run_and_its_words_name_it():
         assert set(measured) == {"copper", "silver"}
 
 
+def test_every_system_is_run_at_its_own_conditions():
+    structures = {"copper": crystal(), "silver": crystal("Ag")}
+    stages = [
+        {"systems": ["silver"], "ensemble": "NVT", "temperaturesKelvin": [900], "timestepFs": 1},
+        {"systems": ["copper"]},
+    ]
+    results = examination(structures=structures, stages=stages, **LIMITS).run(holdout())
+    runs = {
+        system: [(run.temperature_kelvin, run.pressure_bar) for run in results.stability[system]]
+        for system in structures
+    }
+    assert runs == {"copper": [(300, 1)], "silver": [(900, None)]}
+    cold, hot = (results.nve_drift[system].mean_temperature_kelvin for system in structures)
+    assert cold < 500 and hot > 600
+
+
 def test_a_student_that_fails_in_its_second_system_is_refused():
     structures = {"copper": crystal(), "aluminium": crystal("Al")}
     checks = verdict(examination(student=Falls, structures=structures, **LIMITS))
@@ -156,7 +173,7 @@ def test_a_student_that_fails_in_its_second_system_is_refused():
 
 def test_the_shortest_run_at_all_extreme_conditions_counts():
     stage = {"pressuresBar": [-60000, 1]}
-    examined = examination(student=Expands, stage=stage, **LIMITS | {"stableMDPicoseconds": 2})
+    examined = examination(student=Expands, stages=[stage], **LIMITS | {"stableMDPicoseconds": 2})
     results = examined.run(holdout())
     check = checks_of(examined, results)["StablePicoseconds"]
     runs = results.stability["copper"]
@@ -167,7 +184,7 @@ def test_the_shortest_run_at_all_extreme_conditions_counts():
     # a slab keeps its cell, whatever the pressure
     slab = crystal()
     slab.info["slab"] = True
-    results = examination(structures={"slab": slab}, stage=stage, **LIMITS).run(holdout())
+    results = examination(structures={"slab": slab}, stages=[stage], **LIMITS).run(holdout())
     assert [run.pressure_bar for run in results.stability["slab"]] == [None]
 
 
@@ -180,7 +197,7 @@ def test_drift_and_structure_are_measured_where_it_is_hot(monkeypatch):
 
     monkeypatch.setattr("pfd_worker.acceptance.dynamics.measure_stability", noted)
     stage = {"ensemble": "NVT", "temperaturesKelvin": [300, 900]}
-    results = examination(stage=stage, **LIMITS).run(holdout())
+    results = examination(stages=[stage], **LIMITS).run(holdout())
     assert 600 < results.nve_drift["copper"].mean_temperature_kelvin < 1100
     assert results.rdf_overlap and kelvin == [900, 900, 900]
 
@@ -188,7 +205,7 @@ def test_drift_and_structure_are_measured_where_it_is_hot(monkeypatch):
 def test_pairs_closer_than_in_the_teachers_hold_out_end_what_is_stable():
     dense, ours = crystal(), holdout()
     dense.set_cell(0.8 * dense.cell.array, scale_atoms=True)
-    examined = examination(student=Einstein, structures={"copper": dense}, stage={"ensemble": "NVT"}, **LIMITS)
+    examined = examination(student=Einstein, structures={"copper": dense}, stages=[{"ensemble": "NVT"}], **LIMITS)
     checks = judge(examined.acceptance, examined.run(ours))
     (stable,) = [check for check in checks if check.name == "StablePicoseconds"]
     assert not stable.met and "Cu-Cu are 1." in stable.message
@@ -231,6 +248,6 @@ def test_structure_is_compared_where_there_is_a_density():
 )
 def test_md_of_the_acceptance_has_the_ensemble_of_the_exploration(stage):
     limits = LIMITS | {"stableMDPicoseconds": 2}
-    checks = verdict(examination(student=Expands, teacher=Expands, stage=stage, **limits))
+    checks = verdict(examination(student=Expands, teacher=Expands, stages=[stage], **limits))
     constant_volume = stage["ensemble"] != "NPT"
     assert checks["StablePicoseconds"].met == checks["RdfOverlap"].met == constant_volume

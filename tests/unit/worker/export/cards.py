@@ -7,7 +7,7 @@ from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import SpeedRecord
 from pfd_worker.acceptance.verdict import judge
-from pfd_worker.export.card import MdConditions, ModelCard, Range, TrainingCard
+from pfd_worker.export.card import MdConditions, MdRange, ModelCard, Range, TrainingCard
 from pfd_worker.md.drift import NveDrift
 
 
@@ -56,6 +56,7 @@ def full_card(force_limit=0.08, pressure_bar=1.0, barostat=Barostat.ISOTROPIC, t
             "ab" * 32,
             "ABINIT, PBE, 600 eV",
             {"alloy": 300, "nickel": 80},
+            {"alloy": MdRange(Range(300, 900), Range(1, 1)), "nickel": MdRange(Range(300, 300), None)},
             Range(300, 900),
             Range(1, 1),
             Range(296.4, 888.2),

@@ -150,6 +150,7 @@ def test_the_card_in_words(tmp_path, model, alloy):
         "# alloy-small\n",
         "**Accepted:** all 4 limits hold.",
         "- temperature: 300 to 900 K; means of MD at each condition: 296 to 888 K\n- pressure: 1 bar\n",
+        "- systems: alloy (300 to 900 K, 1 bar), nickel (300 K)\n",
         "380 frames with energies, forces and virials of the teacher, 3 rounds.",
         "| student against teacher | 16 | 0.0500 (0.0450 to 0.0550) | 2.10 | 13.00 | 0.0750 (alloy/900K/1bar) |",
         "Median of MD steps of alloy with energy",

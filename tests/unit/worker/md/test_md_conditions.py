@@ -9,17 +9,23 @@ from pfd_worker.md.conditions import long_timestep
 
 
 @pytest.mark.parametrize(
-    ("elements", "timesteps_fs", "told"),
+    ("with_hydrogen", "timesteps_fs", "told"),
     [
-        (["H", "O"], [0.5, 2.0], True),
-        (["H", "O"], [0.5, 1.0], False),
-        (["O", "Si"], [2.0], False),
-        (["He"], [2.0], False),
+        (["water", "ice"], {0.5: None, 2.0: None}, True),
+        (["water"], {0.5: None, 1.0: None}, False),
+        ([], {2.0: None}, False),
+        (["water"], {0.5: ["water"], 2.0: ["metal"]}, False),
+        (["water"], {0.5: ["metal"], 2.0: ["metal", "water"]}, True),
     ],
 )
-def test_steps_too_long_for_hydrogen_are_remarked(elements: list[str], timesteps_fs: list[float], told: bool) -> None:
-    stages = [{"temperaturesKelvin": [300], "timestepFs": timestep} for timestep in timesteps_fs]
-    remark = long_timestep(Exploration.model_validate({"stages": stages}), elements)
+def test_steps_too_long_for_hydrogen_are_remarked(
+    with_hydrogen: list[str], timesteps_fs: dict[float, list[str] | None], told: bool
+) -> None:
+    stages = [
+        {"temperaturesKelvin": [300], "timestepFs": timestep, "systems": systems}
+        for timestep, systems in timesteps_fs.items()
+    ]
+    remark = long_timestep(Exploration.model_validate({"stages": stages}), with_hydrogen)
     assert (remark is not None) is told
     if remark is not None:
         assert remark.message.startswith("spec.exploration has steps of 2 fs")

@@ -235,6 +235,23 @@ def test_lammps_runs_a_slab_at_constant_volume_and_repeats_no_vacuum(tmp_path, s
     assert ("replicate ${repeat} ${repeat} 1\n" in text) is slab
 
 
+def test_a_system_is_run_and_exported_at_the_conditions_that_it_was_explored_at(tmp_path):
+    loop, cluster = Loop(tmp_path), crystal("Ag", "cluster")
+    cluster.pbc = False
+    stages = [
+        {"systems": ["cluster"], "temperaturesKelvin": [900], "timestepFs": 1},
+        {"systems": ["copper"], "ensemble": "NVT", "temperaturesKelvin": [400], "timestepFs": 2},
+        {"temperaturesKelvin": [300], "timestepFs": 2},
+    ]
+    result = judged(loop, [cluster, crystal("Cu", "copper")], ACCEPT | {"exploration": {"stages": stages}})
+    files = loop.manifest(result).files
+    card = json.loads(loop.store.get(files["card.json"].key) or b"")
+    hottest = {system: max(run["temperatureKelvin"] for run in runs) for system, runs in card["stability"].items()}
+    assert hottest == {"cluster": 900, "copper": 400}
+    assert card["conditions"]["temperatureKelvin"] == 400, "the crystal is the sample"
+    assert "variable temperature index 400  # K" in (loop.store.get(files["in.lammps"].key) or b"").decode()
+
+
 def test_what_is_exported_and_run_is_the_first_structure_as_it_was_given(tmp_path):
     loop, given = Loop(tmp_path), [crystal("Cu", "copper", 1), crystal("Cu", "copper", 2)]
     files = loop.manifest(judged(loop, given)).files
@@ -323,3 +340,7 @@ def test_the_card_tells_the_conditions_of_the_students_own_frames(tmp_path):
     assert training["temperaturesKelvin"] == {"low": 400, "high": 1200}
     assert training["measuredKelvin"] == {"low": 300, "high": 790}, "means of what was drawn evenly"
     assert training["pressuresBar"] == {"low": -2000, "high": 10000}, "a slab has none"
+    assert training["systems"] == {
+        "copper": {"temperaturesKelvin": {"low": 400, "high": 900}, "pressuresBar": {"low": -2000, "high": 10000}},
+        "surface": {"temperaturesKelvin": {"low": 1200, "high": 1200}, "pressuresBar": None},
+    }

@@ -304,6 +304,30 @@ def test_what_keeps_its_cell_is_explored_once_for_all_pressures(explored):
     ]
 
 
+@pytest.mark.parametrize(("timestep_fs", "told"), [(0.5, []), (2, [CautionReason.LONG_TIMESTEP])])
+def test_each_system_is_explored_at_its_own_conditions(tmp_path, timestep_fs, told):
+    loop, starts = Loop(tmp_path), [bulk("Cu", cubic=True), bulk("CuH", "rocksalt", a=4.2, cubic=True)]
+    for number, (atoms, system) in enumerate(zip(starts, ("copper", "hydride"), strict=True)):
+        atoms.info = {"system": system, "start": number, "frame": 0, "variation": 0, "slab": False}
+        atoms.info["reference_cell"] = atoms.cell.array
+    files = {stage_files.STARTS: starts, stage_files.CALCULATOR: json.dumps(EMT_ENGINE["ase"])}
+    prepare = loop.committed(EVEN, 0, files, {"elements": ["Cu", "H"]})
+    common = {"ensemble": "NVT", "steps": 4, "sampleEvery": 2}
+    stages = [
+        {**common, "systems": ["hydride"], "temperaturesKelvin": [100], "timestepFs": timestep_fs},
+        {**common, "systems": ["copper"], "temperaturesKelvin": [300, 600], "timestepFs": 4},
+    ]
+    params = explore_params("training") | {"systems": ["copper", "hydride"], "exploration": {"stages": stages}}
+    result = loop.run(params, 1, dict.fromkeys(MODEL, prepare), 0)
+    assert [caution.reason for caution in result.cautions] == told, "copper has no hydrogen"
+    found = loop.manifest(result, 0).summary["trajectories"]
+    assert [(each["name"], each["stratum"], each["start"]) for each in found] == [
+        ("i001-training-copper-s1-300K-r0", "copper/300K", 0),
+        ("i001-training-copper-s1-600K-r0", "copper/600K", 0),
+        ("i001-training-hydride-s0-100K-r0", "hydride/100K", 1),
+    ]
+
+
 def test_explore_that_is_stopped_commits_nothing(explored):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}

@@ -98,11 +98,12 @@ def _is_found(draft: Draft, rewound: JobStatus, iteration: int) -> tuple[bool, b
     records = {record.stage: record for record in draft.status.stages if record.iteration == iteration}
     before = rewound.stages or iteration == 0
     stages = [stage for stage in draft.recipe.stages(draft.spec, iteration) if stage is not StageKind.TRAIN]
-    if not before or any(stage not in records for stage in stages if stage is not StageKind.LABEL):
+    prepare = draft.status.inputs.get(StageKind.PREPARE)
+    if not before or prepare is None or any(stage not in records for stage in stages if stage is not StageKind.LABEL):
         # too old to be on record, or never done
         return others if draft.spec_differs else (True, True)
     # an iteration 0 begins with prepare, which commits under the name it did if what follows is the same
-    inputs = rewound.inputs | {StageKind.PREPARE.value: draft.status.inputs[StageKind.PREPARE]}
+    inputs = rewound.inputs | {StageKind.PREPARE.value: prepare}
     paid = _paid_at_first(draft.status, iteration)
     asked = {stage: record.asked or record.digest for stage, record in records.items()}
     if draft.active is not None and draft.active.iteration == iteration:

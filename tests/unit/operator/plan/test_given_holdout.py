@@ -8,11 +8,11 @@ import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.contract.outcome import TrainOutcome
-from pfd_operator.contract.result import LabelCounts, StageResult
+from pfd_operator.contract.result import ExitCode, LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import Input, PrepareParams, SelectParams, StageKind, StageSpec
 from pfd_operator.plan.spec_digest import spec_digest
 from tests.unit.operator.plan.plan_answers import good_result, talkative_result, with_errors, with_found
-from tests.unit.operator.plan.plan_samples import Run, condition, created, resource
+from tests.unit.operator.plan.plan_samples import Run, condition, created, failed_pod, job_of, resource
 from tests.unit.operator.plan.redone_samples import budget, restart
 
 GIVEN: dict[str, Any] = {"holdout": {"data": [{"uri": "s3://pfd/test.extxyz"}]}}
@@ -78,6 +78,18 @@ def test_a_restart_finds_what_it_had_whatever_is_left(given: dict[str, Any], fir
     after = run.to_the_end()
     assert (after.phase, after.labels.paid) == (Phase.CONVERGED, before.labels.paid)
     assert [record.digest for record in after.stages] == [record.digest for record in before.stages]
+
+
+def test_a_job_whose_frames_were_refused_begins_anew_with_other_ones() -> None:
+    run = Run(resource(**WITHOUT_AIMD))
+    run.answer = answer
+    prepare = run.until(0, StageKind.PREPARE)
+    said = StageResult(ok=False, reason=Reason.DATA_INVALID, message="spec.holdout.data has 3 frames")
+    broken = job_of(prepare, failed_pod(ExitCode.USER_ERROR, result=said))
+    assert run.step(broken).status.phase is Phase.FAILED
+    run.edit(**restart(0))
+    assert created(run.step(broken, seconds=1)).spec.stage is StageKind.PREPARE
+    assert run.to_the_end().phase is Phase.CONVERGED
 
 
 def test_a_restart_trained_otherwise_needs_no_new_labels_for_its_first_iteration() -> None:

@@ -53,6 +53,8 @@ def given_holdout(
     for each, trajectory in zip(found, _trajectories(found), strict=True):
         system = _system(each, data[each.number], names)
         about = {"system": system, "stratum": _stratum(each, system), "purpose": HOLD_OUT, "trajectory": trajectory}
+        # those of a job stay known as such, to one that is given this job's hold-out, too
+        about |= {"sampling": each.said["sampling"]} if is_of_a_job(each.said) else {}
         each.atoms.info = {**about, SOURCE: each.where, **each.atoms.info}
     return [each.atoms for each in found], left_out
 

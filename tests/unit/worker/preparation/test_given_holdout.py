@@ -88,11 +88,15 @@ def test_what_a_former_job_says_of_its_hold_out_is_kept(tmp_path):
     assert Counter(column(found, "trajectory")) == {
         f"spec.holdout.data[{number}] {name}": 2 for number in (0, 1) for name in "ab"
     }
+    # this job's hold-out, given to the next one
+    again = given(tmp_path, found)
+    assert column(again, "stratum") == column(found, "stratum") and set(column(again, "sampling")) == {"representative"}
+    assert list(Counter(column(again, "trajectory")).values()) == [2] * 4
 
 
 def test_a_file_of_anyone_may_say_of_which_trajectory_its_frames_are(tmp_path):
-    found = given(tmp_path, frames(6, trajectory=[1, 1, 1, 2, 2, 2], stratum="hot"))
-    assert Counter(column(found, "trajectory")) == {"spec.holdout.data[0] 1": 3, "spec.holdout.data[0] 2": 3}
+    found = given(tmp_path, frames(6, trajectory=[1, 1, 2, 2, 2.5, 2.5], stratum="hot"))
+    assert Counter(column(found, "trajectory")) == {f"spec.holdout.data[0] {name}": 2 for name in ("1", "2", "2.5")}
     assert set(column(found, "stratum")) == {"copper/holdout.data[0]"}
 
 

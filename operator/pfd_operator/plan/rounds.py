@@ -36,13 +36,11 @@ def after(last: Position, stages: Callable[[int], Sequence[StageKind]]) -> Posit
     Parameters
     ----------
     stages
-        Those of an iteration.
+        Those of an iteration; the last one need not be among them, if the spec has changed since.
     """
-    mine = stages(last.iteration)
-    place = 0 if last.stage is StageKind.PREPARE else mine.index(last.stage) + 1
-    if place == len(mine):
-        return Position(last.iteration + 1, stages(last.iteration + 1)[0])
-    return Position(last.iteration, mine[place])
+    done = ITERATION[: ITERATION.index(last.stage) + 1] if last.stage in ITERATION else ()
+    left = [stage for stage in stages(last.iteration) if stage not in done]
+    return Position(last.iteration, left[0]) if left else Position(last.iteration + 1, stages(last.iteration + 1)[0])
 
 
 def purpose_of(iteration: int) -> Purpose:

@@ -139,3 +139,12 @@ def test_each_system_must_be_in_it_where_each_stratum_is_judged(strata: list[str
     assert run.to_the_end().phase is phase
     words = "the hold-out has no frame in surface, so the error there is not known: spec.holdout.data has none of it"
     assert (words in run.status.iterations[-1].message) is (phase is Phase.MAX_ITERATIONS)
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_change_that_the_api_server_let_through_refuses_a_restart_that_cannot_be(first: int) -> None:
+    run = Run(resource())
+    run.until(0, StageKind.LABEL)
+    run.edit(**WITHOUT_AIMD, **restart(first))
+    told = {event.reason: event.message for event in run.step(seconds=1).events}
+    assert "from 0 only" in told["RestartRefused"]

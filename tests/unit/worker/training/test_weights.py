@@ -47,6 +47,16 @@ def test_other_frames_have_the_mean_weight(other):
     assert copies_in_training([*counted, other]) == [5, 3, 4]
 
 
+@pytest.mark.parametrize(("labels", "asked"), [((1, 99), (100, 100)), ((4, 60, 60), (1600, 100, 100))])
+def test_a_few_labels_are_not_half_of_the_training(labels, asked):
+    """As of a stratum whose MD explodes at once, or that a restart has added."""
+    frames = [frame(stratum) for stratum, number in zip("abc", labels, strict=False) for _ in range(number)]
+    weights = weights_of(frames, dict(zip("abc", asked, strict=False)))
+    assert weights[0] == pytest.approx(4, rel=0.05)
+    assert sum(weights) == pytest.approx(len(frames))
+    assert len(set(weights[labels[0] :])) == 1
+
+
 def test_without_any_md_all_weigh_alike():
     assert weights_of([frame("a"), frame("b")], {}) == [None, None]
     assert copies_in_training([]) == []

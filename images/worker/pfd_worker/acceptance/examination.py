@@ -22,6 +22,7 @@ from pfd_worker.errors import preempted
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories, summarise
 from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
 from pfd_worker.evaluation.shift import without_shift
+from pfd_worker.evaluation.sources import predictions_of_given
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.selection.pair_distances import shortest_distances
 
@@ -110,7 +111,7 @@ class Examination:
         if not dft.frames:
             return AcceptanceErrors(holdout=against_teacher), None
         models = self.student, self.teacher
-        student, teacher = (frame_errors(dft.frames, model.predict(dft.frames)) for model in models)
+        student, teacher = (frame_errors(dft.frames, predictions_of_given(model, dft.frames)) for model in models)
         if dft.files:
             # by the teacher's shift both: what the student is off from its teacher is its own error
             student, teacher = without_shift(student, teacher), without_shift(teacher, teacher)

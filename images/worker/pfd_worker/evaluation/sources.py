@@ -9,10 +9,13 @@ from ase import Atoms
 
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_operator.contract.text import first_of
-from pfd_worker.errors import user_error
+from pfd_worker.errors import StageError, user_error
 from pfd_worker.evaluation.errors import FrameError
 from pfd_worker.evaluation.shift import apply_energy_shift, determined, fit_energy_shift
-from pfd_worker.frames import GIVEN, SOURCE, is_extreme
+from pfd_worker.frames import GIVEN, SOURCE, energy_of, is_extreme
+from pfd_worker.machine_faults import says_machine_fault
+from pfd_worker.models.base import AtomisticModel, Prediction
+from pfd_worker.out_of_memory import is_out_of_memory
 
 COMPUTED = "the computed labels"
 LARGEST_OFFSET_EV = 1.0
@@ -34,6 +37,30 @@ def by_source(frames: Sequence[Atoms]) -> dict[str, list[int]]:
 def source_of(atoms: Atoms) -> str:
     """Return the file that a labelled frame is of; `COMPUTED` if of none."""
     return str(atoms.info["trajectory"] if atoms.info["stratum"] == GIVEN else atoms.info.get(SOURCE, COMPUTED))
+
+
+def predictions_of_given(model: AtomisticModel, frames: Sequence[Atoms]) -> list[Prediction]:
+    """Return what a model makes of labelled frames that were given.
+
+    Raises
+    ------
+    StageError
+        DataInvalid, naming file and frame, if it cannot: no other attempt makes a calculator converge.
+    """
+    try:
+        return model.predict(frames)
+    except Exception as error:  # models of third parties raise whatever they like
+        if isinstance(error, StageError) or is_out_of_memory(error) or says_machine_fault(str(error)):
+            raise
+        if len(frames) > 1:
+            # to find the one
+            return [prediction for atoms in frames for prediction in predictions_of_given(model, [atoms])]
+        (atoms,) = frames
+        frame = f"its frame of {atoms.get_chemical_formula()} with energy {energy_of(atoms):.6f} eV"
+        why = f"{type(error).__name__}: {str(error)[:300]}"
+        raise user_error(
+            Reason.DATA_INVALID, f"{source_of(atoms)}: the model cannot predict {frame}: {why}. Leave the frame out."
+        ) from error
 
 
 def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:

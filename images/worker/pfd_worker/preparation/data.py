@@ -17,7 +17,7 @@ from pfd_operator.contract.text import first_of
 from pfd_worker.errors import StageError, data_invalid
 from pfd_worker.evaluation.errors import FrameError, frame_errors
 from pfd_worker.evaluation.sample import spread_over_compositions
-from pfd_worker.evaluation.sources import by_source, check_zeros
+from pfd_worker.evaluation.sources import by_source, check_zeros, predictions_of_given
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import (
     GIVEN,
@@ -81,7 +81,7 @@ def check_data(model: AtomisticModel, frames: Sequence[Atoms], seed: int) -> Non
     for source, rows in by_source(frames).items():
         given = [frames[row] for row in rows]
         tried = [given[place] for place in spread_over_compositions(given, FRAMES_TRIED, seed)]
-        predictions = model.predict(tried)
+        predictions = predictions_of_given(model, tried)
         check_units(tried, predictions, source)
         sample += tried
         errors += frame_errors(tried, predictions)

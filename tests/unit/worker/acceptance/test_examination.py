@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, SCFError, all_changes
 
 from pfd_operator.contract.distill import Acceptance
 from pfd_operator.contract.exploration import Exploration
@@ -225,6 +225,26 @@ def test_the_ratio_of_errors_against_dft_is_told_with_its_scatter():
         frames.append(labelled(atoms, 0.0, np.full((4, 3), force), np.zeros((3, 3))))
     checks = verdict(examination(teacher=Softer, dftForceRatio=1.5), DftFrames(frames))
     assert "; standard error over 3 trajectories 0." in checks["ForceRmseAgainstDftOverTeacher"].message
+
+
+def test_a_dft_frame_that_the_teacher_does_not_converge_for_is_named_and_not_tried_again():
+    class Fails(Einstein):
+        def calculate(self, atoms=None, *given, **named):
+            super().calculate(atoms, *given, **named)
+            if self.atoms.info.get("hard"):
+                raise SCFError("no convergence in 250 cycles")
+
+    frames = []
+    for number in range(4):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, seed=number)
+        atoms.info = {"stratum": "data", "trajectory": "spec.acceptance.dftData[0]", "hard": number == 2}
+        frames.append(labelled(atoms, float(number), np.zeros((4, 3))))
+    with pytest.raises(StageError) as caught:
+        verdict(examination(teacher=Fails), DftFrames(frames, files={"s3://pfd/dft.extxyz": "0"}))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
+    assert "spec.acceptance.dftData[0]: the model cannot predict" in caught.value.message
+    assert "Cu4 with energy 2.000000 eV: SCFError: no convergence in 250 cycles" in caught.value.message
 
 
 def test_speed_is_measured_on_a_crystal_if_there_is_one():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import SCFError
 from ase.calculators.emt import EMT
 from ase.io import read
 
@@ -21,7 +22,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import StageError
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled, write_frames
-from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.models.calculator import CalculatorModel, PlacedCalculator
 from pfd_worker.report.costs import Cost, LabelCost
 from pfd_worker.report.history import History, IterationRecord
 from pfd_worker.stages import accept
@@ -209,6 +210,22 @@ def test_dft_frames_in_another_unit_are_no_measure(tmp_path):
     for atoms in frames:
         atoms.calc.results["forces"] = (atoms.calc.results["forces"] - 0.1) / 51.42
     with pytest.raises(StageError, match=r"spec\.acceptance\.dftData\[0\]: its forces are 51 times smaller") as caught:
+        judged(loop, [crystal("Cu", "copper")], by_dft_data(loop, frames))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
+
+
+def test_a_dft_frame_that_the_teacher_does_not_converge_for_is_named_and_not_tried_again(tmp_path, monkeypatch):
+    loop, frames = Loop(tmp_path), [dft_label("Cu", "copper", number) for number in range(4)]
+    evaluated = PlacedCalculator.evaluated
+
+    def of_all_but_one(self, atoms, properties):
+        if np.allclose(atoms.positions, frames[2].positions):
+            raise SCFError("no convergence in 250 cycles")
+        return evaluated(self, atoms, properties)
+
+    monkeypatch.setattr(PlacedCalculator, "evaluated", of_all_but_one)
+    words = r"dftData\[0\]: the model cannot predict its frame of Cu4 .*: SCFError: no convergence in 250 cycles"
+    with pytest.raises(StageError, match=words) as caught:
         judged(loop, [crystal("Cu", "copper")], by_dft_data(loop, frames))
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
 

@@ -143,9 +143,10 @@ def apply_energy_shift(errors: Sequence[FrameError], shifts_ev: dict[str, float]
 def without_shift(errors: Sequence[FrameError], reference: Sequence[FrameError]) -> list[FrameError]:
     """Return errors without the energy of each element that takes one model to the labels, whose zero is another.
 
-    The shifts are fitted to the same few frames, which makes what remains smaller than it is: by (n − k)/n in the mean
-    square, for n frames and k shifts. Energies are scaled up accordingly; with no more frames than shifts nothing
-    remains, and they are not known.
+    The shifts are fitted to the same few frames, which makes what remains of that model's errors smaller than it is: by
+    (n − k)/n in the mean square, for n frames and k shifts. They are scaled up accordingly; with no more frames than
+    shifts nothing remains, and energies are not known. By how much other predictions differ from that model's is no
+    matter of the fit.
 
     Parameters
     ----------
@@ -156,7 +157,10 @@ def without_shift(errors: Sequence[FrameError], reference: Sequence[FrameError])
     if frames <= shifts:
         return [replace(error, energy_ev=None) for error in errors]
     scale = math.sqrt(frames / (frames - shifts))
+    shifted = apply_energy_shift(reference, fit_energy_shift(reference))
     return [
-        replace(error, energy_ev=None if error.energy_ev is None else scale * error.energy_ev)
-        for error in apply_energy_shift(errors, fit_energy_shift(reference))
+        replace(error, energy_ev=None)
+        if error.energy_ev is None or its.energy_ev is None or left.energy_ev is None
+        else replace(error, energy_ev=error.energy_ev - its.energy_ev + scale * left.energy_ev)
+        for error, its, left in zip(errors, reference, shifted, strict=True)
     ]

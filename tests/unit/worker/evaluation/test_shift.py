@@ -86,3 +86,14 @@ def test_what_one_model_is_off_from_another_stays_where_the_others_zero_is_left_
     assert energy_rmse_per_atom(without_shift(teacher, teacher)) == pytest.approx(0.002, rel=0.2)
     assert energy_rmse_per_atom(without_shift(student, teacher)) == pytest.approx(0.0102, rel=0.05)
     assert [error.energy_ev for error in without_shift(student[:2], teacher[:2])] == [None, None]
+
+
+def test_what_one_model_is_off_from_another_is_not_scaled_up_for_few_frames():
+    rows = [symbols(counts) for counts in ([1, 0, 1, 0], [3, 0, 1, 0], [1, 0, 1, 0])]
+    teacher = [
+        FrameError("s", tuple(row), float(energy) * len(row), np.zeros((len(row), 3)), None)
+        for row, energy in zip(rows, energies(rows, [-700.0, 0.0, 30.0, 0.0]), strict=True)
+    ]
+    student = [replace(error, energy_ev=error.energy_ev + 0.01 * error.n_atoms) for error in teacher]
+    assert energy_rmse_per_atom(without_shift(teacher, teacher)) == pytest.approx(0, abs=1e-6)
+    assert energy_rmse_per_atom(without_shift(student, teacher)) == pytest.approx(0.01)

@@ -151,8 +151,8 @@ def _complaint(draft: Draft, proposed: JobStatus) -> str | None:
             )
     if draft.spec_differs:
         words += (
-            ". What was changed together with it is frozen without a restart: restore it together with a new "
-            "spec.restart.id, or choose one of those iterations, with a new id"
+            ". What was changed together with it is frozen without a restart: restore it, or ask for what can be done, "
+            "together with a new spec.restart.id"
         )
     return words
 

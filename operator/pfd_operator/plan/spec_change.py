@@ -29,8 +29,8 @@ def note_spec_change(draft: Draft) -> None:
     )
     if draft.spec.restart is not None:
         message += (
-            ". What was changed with a restart that was refused (Event RestartRefused) is restored together with a new "
-            "spec.restart.id, or holds from an iteration on that the Event names, with a new id"
+            ". What was changed with a restart that was refused (Event RestartRefused) is restored, or corrected as "
+            "the Event says, together with a new spec.restart.id"
         )
     if not draft.was_held:
         draft.tell(OperatorReason.SPEC_CHANGED, message, warning=True)

@@ -282,8 +282,12 @@ def test_a_restart_with_stages_that_do_not_fit_the_teachers_systems_is_refused(i
     run.edit(exploration=explored_by("tin"), restart={"fromIteration": iteration, "id": "again"})
     (refused,) = [each for each in run.step(job_of(explore, pod())).events if each.reason == "RestartRefused"]
     assert refused.message.startswith("spec.exploration.stages[0].systems has tin, and the systems of this job are dia")
-    assert "restore it together with a new spec.restart.id" in refused.message
+    assert refused.message.endswith("restore it, or ask for what can be done, together with a new spec.restart.id")
     assert run.step(job_of(explore, pod()), seconds=60).actions == (), "what runs goes on"
+    run.edit(exploration=explored_by("diamond"))
+    run.step(job_of(explore, pod()), seconds=60)
+    held = condition(run.status, ConditionType.SPEC_CHANGED)
+    assert held.status == "True" and held.message.endswith("as the Event says, together with a new spec.restart.id")
     run.edit(exploration=explored_by("diamond"), restart={"fromIteration": iteration, "id": "once more"})
     for _ in range(2):
         run.step(seconds=1)

@@ -44,7 +44,7 @@ def candidate_frames(steps: int, sample_every: int, equilibration_steps: int) ->
 
 
 class ExplorationStage(Strict):
-    """One set of MD conditions: every combination of temperature and pressure, of every system that has one."""
+    """MD conditions: each temperature at each pressure; what has no pressure is run at each temperature once."""
 
     systems: list[Name] | None = Field(
         None, min_length=1, max_length=64, description="Names of the systems that are run. Default: all."

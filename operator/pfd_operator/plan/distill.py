@@ -60,7 +60,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                 f"{spec.holdout.frames} hold-out frames (spec.holdout.frames) and "
                 f"{spec.selection.frames_per_iteration} to train on (spec.selection.framesPerIteration)",
             )
-        # those of a teacher's job are not known before it has ended
+        # of those of a teacher's job only the names are known here
         too_few = too_few_for_the_holdout(spec) if spec.systems else ""
         if too_few:
             return Hindrance(OperatorReason.SPEC_INVALID, too_few)

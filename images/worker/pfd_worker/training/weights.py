@@ -17,10 +17,9 @@ POWER = 0.5
 LARGEST_WEIGHT = 4.0
 """About: of a stratum with one label to a hundred of another, as where MD explodes at once or is asked for anew, this
 one label would be half of the training."""
-MEAN_COPIES = 4
-"""Of a frame of weight 1."""
-MOST_FRAMES = 20_000
-"""With all copies, about: more frames have fewer of them."""
+MEAN_COPIES = 2
+"""Of a frame of weight 1: so weights of 0.75 to 1.25, which odd shares make, are none, and the least is ½. Before its
+first step deepmd-kit predicts all that is there, copies too, so that more of them cost more than they tell."""
 
 
 def weigh(frames: Sequence[Atoms], asked_of_strata: Mapping[str, int]) -> None:
@@ -54,7 +53,6 @@ def weigh(frames: Sequence[Atoms], asked_of_strata: Mapping[str, int]) -> None:
 
 def copies_in_training(frames: Sequence[Atoms]) -> list[int]:
     """Return how often each frame is to be there when one is drawn as often as another: once at least."""
-    mean_copies = max(1, min(MEAN_COPIES, MOST_FRAMES // max(1, len(frames))))
-    copies = [max(1, round(mean_copies * atoms.info.get(WEIGHT, 1.0))) for atoms in frames]
+    copies = [max(1, round(MEAN_COPIES * atoms.info.get(WEIGHT, 1.0))) for atoms in frames]
     least = math.gcd(*copies)
     return [number // least for number in copies]

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfd_worker.frames import GIVEN, Sampling
-from pfd_worker.training import weights
 from pfd_worker.training.weights import MEAN_COPIES, copies_in_training, weigh
 
 
@@ -44,7 +43,7 @@ def test_strata_of_as_much_md_and_as_many_labels_weigh_alike():
 def test_other_frames_have_the_mean_weight(other):
     counted = [frame("a"), frame("b")]
     assert weights_of([*counted, other], {"a": 400, "b": 100}) == pytest.approx([4 / 3, 2 / 3, None])
-    assert copies_in_training([*counted, other]) == [5, 3, 4]
+    assert copies_in_training([*counted, other]) == [3, 1, 2]
 
 
 @pytest.mark.parametrize(("labels", "asked"), [((1, 99), (100, 100)), ((4, 60, 60), (1600, 100, 100))])
@@ -62,11 +61,10 @@ def test_without_any_md_all_weigh_alike():
     assert copies_in_training([]) == []
 
 
-def test_many_frames_have_few_copies(monkeypatch):
-    monkeypatch.setattr(weights, "MOST_FRAMES", 4)
-    frames = [frame("a"), frame("b"), frame("b")]
-    weigh(frames, {"a": 900, "b": 100})
-    assert copies_in_training(frames) == [2, 1, 1]
+def test_odd_shares_of_equal_md_make_no_copies():
+    frames = [frame(stratum) for stratum in "aaaaabbbb"]
+    weigh(frames, {"a": 100, "b": 100})
+    assert copies_in_training(frames) == [1] * 9
 
 
 @given(
@@ -78,5 +76,5 @@ def test_every_label_is_trained_on_and_copies_are_bounded(labels, asked):
     weigh(frames, asked)
     copies = copies_in_training(frames)
     assert min(copies) >= 1
-    assert sum(copies) <= (MEAN_COPIES + 1.5) * len(frames)
+    assert sum(copies) <= (MEAN_COPIES + 1) * len(frames)
     assert sum(atoms.info.get("weight", 1.0) for atoms in frames) == pytest.approx(len(frames))

@@ -15,6 +15,7 @@ from pfd_worker.evaluation.shift import apply_energy_shift, determined, fit_ener
 from pfd_worker.frames import GIVEN, SOURCE, energy_of, is_extreme
 from pfd_worker.machine_faults import says_machine_fault
 from pfd_worker.models.base import AtomisticModel, Prediction
+from pfd_worker.models.one_by_one import predictions_or_errors
 from pfd_worker.out_of_memory import is_out_of_memory
 
 COMPUTED = "the computed labels"
@@ -47,20 +48,24 @@ def predictions_of_given(model: AtomisticModel, frames: Sequence[Atoms]) -> list
     StageError
         DataInvalid, naming file and frame, if it cannot: no other attempt makes a calculator converge.
     """
-    try:
-        return model.predict(frames)
-    except Exception as error:  # models of third parties raise whatever they like
-        if isinstance(error, StageError) or is_out_of_memory(error) or says_machine_fault(str(error)):
-            raise
-        if len(frames) > 1:
-            # to find the one
-            return [prediction for atoms in frames for prediction in predictions_of_given(model, [atoms])]
-        (atoms,) = frames
-        frame = f"its frame of {atoms.get_chemical_formula()} with energy {energy_of(atoms):.6f} eV"
-        why = f"{type(error).__name__}: {str(error)[:300]}"
-        raise user_error(
-            Reason.DATA_INVALID, f"{source_of(atoms)}: the model cannot predict {frame}: {why}. Leave the frame out."
-        ) from error
+    predictions = []
+    answers = predictions_or_errors(model, frames, model.predict, _raise_what_is_of_no_frame)
+    for atoms, found in zip(frames, answers, strict=True):
+        if isinstance(found, Exception):
+            _raise_what_is_of_no_frame(found)
+            frame = f"its frame of {atoms.get_chemical_formula()} with energy {energy_of(atoms):.6f} eV"
+            why = f"{type(found).__name__}: {str(found)[:300]}"
+            raise user_error(
+                Reason.DATA_INVALID,
+                f"{source_of(atoms)}: the model cannot predict {frame}: {why}. Leave the frame out.",
+            ) from found
+        predictions.append(found)
+    return predictions
+
+
+def _raise_what_is_of_no_frame(error: Exception) -> None:
+    if isinstance(error, StageError) or is_out_of_memory(error) or says_machine_fault(str(error)):
+        raise error
 
 
 def check_zeros(frames: Sequence[Atoms], errors: Sequence[FrameError]) -> None:

@@ -55,8 +55,7 @@ def write_deepmd_sets(
     list of DataFolder
         All of them.
     """
-    alike: dict[tuple[str, int, str], list[dpdata.LabeledSystem]] = {}
-    copies_of: dict[tuple[str, int, str], list[int]] = {}
+    alike: dict[tuple[str, int, str], list[tuple[dpdata.LabeledSystem, int]]] = {}
     for atoms, number in zip(frames, copies or [1] * len(frames), strict=True):
         virial = virial_of(atoms)
         kind = ("without-virial" if virial is None else "with-virial") + ("" if atoms.pbc.any() else "-without-cell")
@@ -67,14 +66,14 @@ def write_deepmd_sets(
         bare = labelled(bare, energy_of(atoms), atoms.get_forces(), virial)
         system = dpdata.LabeledSystem(bare, fmt="ase/structure")
         system.convert_to_mixed_type(list(type_map))
-        group = (kind, len(atoms), "".join(sorted(set(atoms.symbols))))
-        alike.setdefault(group, []).append(system)
-        copies_of.setdefault(group, []).append(number)
+        alike.setdefault((kind, len(atoms), "".join(sorted(set(atoms.symbols)))), []).append((system, number))
     folders = []
-    for (kind, size, elements), systems in sorted(alike.items()):
-        rows = np.repeat(np.arange(len(systems)), copies_of[kind, size, elements])
+    for (kind, size, elements), members in sorted(alike.items(), key=lambda group: group[0]):
+        rows = np.repeat(np.arange(len(members)), [number for _, number in members])
         written = DataFolder(folder / kind / f"{size}-{elements}", len(rows), size)
-        _joined(systems).sub_system(rows).to_deepmd_npy_mixed(str(written.path), set_size=10**9)
+        _joined([system for system, _ in members]).sub_system(rows).to_deepmd_npy_mixed(
+            str(written.path), set_size=10**9
+        )
         folders.append(written)
     return folders
 

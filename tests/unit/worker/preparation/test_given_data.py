@@ -234,6 +234,8 @@ def shaken(seed: int) -> Atoms:
 class Teacher:
     """EMT as a model."""
 
+    atoms_together = 0
+
     def __init__(self) -> None:
         self.asked = 0
 

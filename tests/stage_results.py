@@ -46,7 +46,6 @@ def training(iteration: int) -> TrainOutcome:
     first, later = {"pretrained": errors(0.5), "shifted": errors(0.4)}, {"prequential": error}
     return TrainOutcome(
         training_frames=2,
-        holdout_strata_count=2,
         errors=TrainingErrors(holdout=error, best=error, **(later if iteration else first)),
         best_iteration=iteration,
     )

@@ -193,7 +193,6 @@ class Worker:
         assert spec.store.s3 is not None
         trained = TrainOutcome(
             training_frames=4,
-            holdout_strata_count=2,
             errors=TrainingErrors(holdout=error, best=error, **others),
             best_iteration=spec.iteration,
         )

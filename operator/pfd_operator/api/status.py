@@ -25,8 +25,6 @@ TASKS = "tasks"
 """In `JobStatus.counts`: calculations of the newest selection."""
 TRAINING_STRUCTURES = "training_structures"
 """In `JobStatus.counts`: structures of all systems at which MD for training may begin."""
-HOLDOUT_STRATA = "holdout_strata"
-"""In `JobStatus.counts`: of how many strata the hold-out has frames, also where their names took too much room."""
 
 
 class Condition(Strict):

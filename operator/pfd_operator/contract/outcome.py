@@ -104,7 +104,7 @@ class Outcome(Message):
         return {"stage": self.stage.value, **handler(self)}
 
     def without_names(self) -> Self:
-        """Return it without names that take room and that others can do without."""
+        """Return it without names that take room; what follows from them is not known then."""
         return self
 
     def in_few_words(self, longest: int) -> Self:
@@ -186,8 +186,7 @@ class TrainOutcome(Outcome):
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
     training_frames: int
     holdout_strata: list[str] = []
-    """Those of which the hold-out has frames; none if they take more room than there is."""
-    holdout_strata_count: int
+    """Those of which the hold-out has frames, by `joined_names`; none if they take more room than there is."""
     resumed_from_step: int = 0
     """Where an attempt before had got to."""
     exploration: ExplorationCounts = ExplorationCounts()
@@ -198,7 +197,7 @@ class TrainOutcome(Outcome):
     """Whose model is the best on the hold-out so far; None while no training has beaten the shifted model."""
 
     def without_names(self) -> Self:
-        """Return it without the names of strata: their number says whether one is missing."""
+        """Return it without the names of strata: whether one is missing is not known then."""
         return self.model_copy(update={"holdout_strata": []})
 
 

@@ -16,6 +16,8 @@ from .text import shortened
 TERMINATION_MESSAGE_MAX_BYTES = 3584
 """Kubernetes keeps 4096 bytes and cuts the tail; a cut JSON is no JSON."""
 _WORDS_STEP = 64
+_FEW_WORDS = 128
+"""Characters that still say what is wrong."""
 _Kind = TypeVar("_Kind", bound=Outcome)
 
 
@@ -148,16 +150,15 @@ class StageResult(Message):
     def to_termination_message(self) -> str:
         """Return JSON that Kubernetes keeps whole.
 
-        The names of strata give way first, then words for people, in their middle, the longest first.
+        Words for people give way first, in their middle, the longest first, but to short ones only; then the names of
+        strata, which a verdict may need; then all words.
         """
-        text = self._as_text()
-        if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
-            return text
         bare = self.model_copy(update={"outcome": self.outcome and self.outcome.without_names()})
-        for longest in range(TERMINATION_MESSAGE_MAX_BYTES, -1, -_WORDS_STEP):
-            text = bare._in_few_words(longest)._as_text()
-            if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
-                break
+        for result, shortest in ((self, _FEW_WORDS), (bare, 0)):
+            for longest in range(TERMINATION_MESSAGE_MAX_BYTES, shortest - 1, -_WORDS_STEP):
+                text = result._in_few_words(longest)._as_text()
+                if len(text.encode()) <= TERMINATION_MESSAGE_MAX_BYTES:
+                    return text
         return text
 
     def _as_text(self) -> str:

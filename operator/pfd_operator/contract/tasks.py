@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from .base import Strict
 from .digest import seed_of
 from .exploration import Barostat, Ensemble, Exploration, ExplorationStage, candidate_frames
+from .strata import stratum_of
 
 _Task = TypeVar("_Task")
 """With or without what a pod notes of it."""
@@ -40,24 +40,6 @@ class MdTask(Strict):
     def stratum(self) -> str:
         """Name of the (system, temperature, pressure if there is one) group whose error is reported separately."""
         return stratum_of(self.system, self.temperature_kelvin, self.pressure_bar)
-
-
-def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | None) -> str:
-    """Return the name of the frames of one system at one temperature and pressure."""
-    pressure = "" if pressure_bar is None else f"/{pressure_bar:g}bar"
-    return f"{system}/{temperature_kelvin:g}K{pressure}"
-
-
-def temperature_of(stratum: str) -> float | None:
-    """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
-    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
-    return None if found is None else float(found[1])
-
-
-def pressure_of(stratum: str) -> float | None:
-    """Return the pressure that a stratum's name says, in bar; None if it says none."""
-    found = re.fullmatch(r"[^/]+/[^/]+/([-0-9.e+]+)bar", stratum)
-    return None if found is None else float(found[1])
 
 
 def stages_of_systems(

@@ -7,7 +7,7 @@ from functools import partial
 
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import HOLDOUT_STRATA, FineTuneJobStatus
+from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.engine import Engine
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.result import Caution, CautionReason, StageResult
@@ -20,6 +20,7 @@ from pfd_operator.contract.stage import (
     StageRef,
     TrainParams,
 )
+from pfd_operator.contract.strata import strata_in
 
 from .convergence import Criteria
 from .engines import IN_WORKER, without_image
@@ -47,7 +48,6 @@ from .rounds import (
     selected,
     stopped,
     take_counts,
-    with_count,
 )
 from .strata import (
     number_of_strata,
@@ -187,7 +187,6 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
     """Return the status with what is known of the hold-out: its strata, its noise, the errors before any training."""
     named = {"pretrained": errors_of(trained.errors.pretrained), "shifted": errors_of(trained.errors.shifted)}
     baselines = {name: errors for name, errors in named.items() if errors is not None}
-    status = with_count(status, HOLDOUT_STRATA, trained.holdout_strata_count)
     return status.model_copy(
         update={
             "baselines": status.baselines | baselines,
@@ -199,10 +198,10 @@ def _with_holdout(status: FineTuneJobStatus, trained: TrainOutcome) -> FineTuneJ
 
 def _left_out(spec: FineTuneJobSpec, status: FineTuneJobStatus) -> str:
     """Say what of the exploration the hold-out has no frame of: of one that is given, which systems."""
-    held_out, number = status.holdout_strata, status.counts.get(HOLDOUT_STRATA)
+    held_out = strata_in(status.holdout_strata)
     if spec.holdout.data:
-        return strata_left_out(spec.system_names, systems_of(held_out), number, "spec.holdout.data has none of it")
-    return strata_left_out(strata_of(spec, status.without_pressure), held_out, number)
+        return strata_left_out(spec.system_names, systems_of(held_out), "spec.holdout.data has none of it")
+    return strata_left_out(strata_of(spec, status.without_pressure), held_out)
 
 
 def _labelled_twice(spec: FineTuneJobSpec) -> int:

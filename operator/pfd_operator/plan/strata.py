@@ -69,7 +69,7 @@ def systems_of(strata: Sequence[str]) -> list[str]:
     return sorted({stratum.partition("/")[0] for stratum in strata})
 
 
-def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int | None, why: str = _WHY_NONE) -> str:
+def strata_left_out(asked: Sequence[str], held_out: Collection[str], why: str = _WHY_NONE) -> str:
     """Say of which strata of the exploration the hold-out has no frame; nothing if it has some of each.
 
     Parameters
@@ -77,21 +77,17 @@ def strata_left_out(asked: Sequence[str], held_out: Sequence[str], number: int |
     asked
         Those of the exploration.
     held_out
-        Those of the hold-out; none if only their number is known.
-    number
-        How many those are; None if nothing is known.
+        Those of the hold-out; none if they are not known.
     why
         It may be so.
     """
-    if number is None:
-        return "of which strata the hold-out has frames is not known: the worker did not report it"
-    if held_out:
-        there = set(held_out)
-        names = [stratum for stratum in asked if stratum not in there]
-        where = first_of(names, 3)
-    else:
-        missing = len(asked) - number
-        where = f"{missing} of {len(asked)} strata" if missing > 0 else ""
-    if not where:
+    if not held_out:
+        return (
+            "of which systems, temperatures and pressures the hold-out has frames is not known: they are too many for "
+            "the message of the train stage's pod. Leave spec.convergence.everyStratum out, or explore fewer and "
+            "restart from 0"
+        )
+    names = [stratum for stratum in asked if stratum not in held_out]
+    if not names:
         return ""
-    return f"the hold-out has no frame in {where}, so the error there is not known: {why}"
+    return f"the hold-out has no frame in {first_of(names, 3)}, so the error there is not known: {why}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.tasks import temperature_of
+from pfd_operator.contract.strata import temperature_of
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.bootstrap import Floats, grouped, rmse_interval
 from pfd_worker.frames import OF_TRAJECTORY, energy_of, virial_of

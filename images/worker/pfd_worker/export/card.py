@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.exploration import Barostat, ExplorationStage
-from pfd_operator.contract.tasks import pressure_of, temperature_of
+from pfd_operator.contract.strata import pressure_of, temperature_of
 from pfd_worker.acceptance.json_form import as_json
 from pfd_worker.acceptance.results import Results
 from pfd_worker.acceptance.verdict import Check

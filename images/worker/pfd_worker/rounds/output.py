@@ -9,6 +9,7 @@ import numpy as np
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import TrainOutcome
+from pfd_operator.contract.strata import joined_names
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
@@ -56,8 +57,7 @@ def round_output(
         summary=_summary(round_, best.contender, explorer_check.error_of_novelty),
         outcome=TrainOutcome(
             training_frames=len(samples.dataset),
-            holdout_strata=samples.strata,
-            holdout_strata_count=len(samples.strata),
+            holdout_strata=joined_names(samples.strata),
             resumed_from_step=0 if training is None else training.resumed_from_step,
             exploration=explorer_check.exploration,
             errors=round_.measures.errors,

@@ -3,7 +3,8 @@
 from typing import Any
 
 from pfd_operator.contract.exploration import Exploration
-from pfd_operator.contract.tasks import MdTask, md_tasks, temperature_of
+from pfd_operator.contract.strata import temperature_of
+from pfd_operator.contract.tasks import MdTask, md_tasks
 
 STAGES = [
     {"temperaturesKelvin": [300, 900], "pressuresBar": [1, 20000], "replicas": 2},

@@ -91,7 +91,6 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     trained = TrainOutcome(
         training_frames=10**6,
         holdout_strata=[f"{'s' * 40}/{kelvin}K" for kelvin in range(100)],
-        holdout_strata_count=100,
         resumed_from_step=10**6,
         exploration=ExplorationCounts(**dict.fromkeys(ExplorationCounts.model_fields, 10**6)),
         errors=TrainingErrors(**dict.fromkeys(measured, errors)),
@@ -115,13 +114,23 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
     assert back is not None
     told = back.found(TrainOutcome)
     assert told is not None
-    assert (told.holdout_strata, told.holdout_strata_count) == ([], 100), "their number is told all the same"
+    assert told.holdout_strata == []
     assert told.errors.holdout is not None
     assert told.errors.holdout.force_rmse == pytest.approx(0.123456789, rel=1e-5)
     known = {"errors", "worst_strata", "holdout_strata"}
     assert told.model_dump(exclude=known) == trained.model_dump(exclude=known)
     for mine, theirs in ((told.errors, trained.errors), (told.worst_strata, trained.worst_strata)):
         assert {name for name, each in mine if each} == {name for name, each in theirs if each}
+
+
+def test_words_give_way_before_the_names_of_strata_that_a_verdict_needs() -> None:
+    trained = TrainOutcome(training_frames=4, holdout_strata=[f"system-{number:02}/300K" for number in range(64)])
+    cautions = [Caution(reason=reason, message=f"begin {'c' * 308} end") for reason in list(CautionReason)[:6]]
+    result = StageResult(ok=True, message="m" * 2000, outcome=trained, cautions=cautions)
+    back = StageResult.from_termination_message(result.to_termination_message())
+    assert back is not None and back.outcome == trained
+    assert [each.reason for each in back.cautions] == [each.reason for each in cautions]
+    assert all(each.message.startswith("begin ") and each.message.endswith(" end") for each in back.cautions)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +142,7 @@ def test_the_longest_result_of_a_training_fits_with_all_its_figures(measured: tu
         ExploreOutcome(candidates=0, trajectories=0, exploded=0),
         SelectOutcome(tasks=0, labels=0),
         LabelOutcome(failed=0, reused=0),
-        TrainOutcome(training_frames=0, holdout_strata_count=0),
+        TrainOutcome(training_frames=0),
         AcceptOutcome(checks=CHECKS[:1]),
     ],
     ids=lambda outcome: str(outcome.stage.value),
@@ -172,7 +181,7 @@ def test_what_a_later_version_says_besides_is_passed_over() -> None:
         ('"stage":"prepare","starts":4,"data":0', PrepareOutcome()),
         (
             '"stage":"train","trainingFrames":2,"holdoutFrames":4,"holdoutStrataCount":1',
-            TrainOutcome(training_frames=2, holdout_strata_count=1),
+            TrainOutcome(training_frames=2),
         ),
     ],
 )

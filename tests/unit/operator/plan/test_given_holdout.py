@@ -122,6 +122,7 @@ def test_labels_without_virial_are_told_by_those_that_are_computed(measured: str
     [
         (["bulk/holdout.data[0]", "surface/300K/1bar"], Phase.CONVERGED),
         (["bulk/300K/1bar", "bulk/900K/1bar"], Phase.MAX_ITERATIONS),
+        (["bulk,surface/300K,900K"], Phase.CONVERGED),
     ],
 )
 def test_each_system_must_be_in_it_where_each_stratum_is_judged(strata: list[str], phase: Phase) -> None:
@@ -131,7 +132,7 @@ def test_each_system_must_be_in_it_where_each_stratum_is_judged(strata: list[str
         result = talkative_result(spec, reused)
         if spec.stage is not StageKind.TRAIN:
             return result
-        return with_found(result, holdout_strata=strata, holdout_strata_count=len(strata))
+        return with_found(result, holdout_strata=strata)
 
     limits = {"forceRMSE": 0.08, "everyStratum": True}
     run = Run(resource(**GIVEN, systems=systems, convergence=limits, budget={"maxIterations": 3, "maxLabels": 40}))

@@ -91,7 +91,7 @@ def test_the_status_counts_what_is_read_and_keeps_what_others_counted() -> None:
     run.answer = talkative_result
     run.status = run.status.model_copy(update={"counts": {"tasks": 9, "candidates": 7}})
     run.to_the_end()
-    read = {"tasks": 3, "labels_left": 31, "training_structures": 2, "holdout_strata": 2}
+    read = {"tasks": 3, "labels_left": 31, "training_structures": 2}
     assert run.status.counts == {"candidates": 7, **read}
 
 

@@ -13,6 +13,7 @@ from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import FineTuneJobStatus
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import ExploreParams, StageKind, StageSpec
+from pfd_operator.contract.strata import joined_names
 from pfd_operator.contract.tasks import md_tasks
 from pfd_operator.plan.rounds import explored
 from pfd_operator.plan.strata import HOLDOUT_TRAJECTORIES, number_of_strata, strata_left_out, strata_of
@@ -34,7 +35,7 @@ def answer(spec: StageSpec, reused: bool = False) -> StageResult:
     if spec.stage is not StageKind.TRAIN:
         return result
     strata = ["bulk/300K/1bar", "bulk/300K/10000bar", "bulk/300K/20000bar", "molecule/300K"]
-    return with_found(result, holdout_strata=strata, holdout_strata_count=len(strata))
+    return with_found(result, holdout_strata=strata)
 
 
 @pytest.mark.parametrize("distills", [False, True])
@@ -80,6 +81,37 @@ def test_a_slab_that_is_cut_counts_once_before_anything_runs(slab: bool, changes
         assert words in condition(run.status, ConditionType.READY).message
 
 
+GRID = [
+    {"temperaturesKelvin": list(range(300, 1100, 100)), "pressuresBar": list(range(0, 80000, 10000)), "steps": 20},
+]
+"""64 strata, whose names one by one would not fit into a message with all errors."""
+
+
+@pytest.mark.parametrize(
+    ("instead", "phase"),
+    [("bulk/1000K/70000bar", Phase.CONVERGED), ("bulk/1100K/1bar", Phase.MAX_ITERATIONS)],
+    ids=["all", "another instead of one"],
+)
+def test_the_one_stratum_of_many_that_the_hold_out_lacks_is_missed(instead: str, phase: Phase) -> None:
+    limits, budget = {"forceRMSE": 0.08, "everyStratum": True}, {"maxIterations": 4, "maxLabels": 400}
+    given = {"systems": [system("bulk")], "exploration": {"stages": GRID, "pods": 9}, "holdout": {"frames": 64}}
+    run = Run(resource(**given, convergence=limits, budget=budget))
+    held_out = joined_names([*strata_of(run.resource.spec, ())[:-1], instead])
+
+    def told(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = talkative_result(spec, reused)
+        if spec.stage is StageKind.TRAIN:
+            result = with_found(result, holdout_strata=held_out)
+        back = StageResult.from_termination_message(result.to_termination_message())
+        assert back is not None
+        return back
+
+    run.answer = told
+    assert run.to_the_end().phase is phase
+    words = "the hold-out has no frame in bulk/1000K/70000bar, so the error there is not known"
+    assert (words in run.status.iterations[-1].message) is (phase is Phase.MAX_ITERATIONS)
+
+
 APART = {
     "systems": [system("bulk"), system("melt")],
     "exploration": {
@@ -109,7 +141,7 @@ def test_strata_are_those_that_are_run() -> None:
     names = ["bulk/300K/1bar", "bulk/300K/10000bar", "melt/2000K", "melt/3000K"]
     spec = resource(**APART).spec
     assert strata_of(spec, ()) == names and number_of_strata(spec) == 4
-    assert strata_left_out(strata_of(spec, ()), names, 4) == ""
+    assert strata_left_out(strata_of(spec, ()), names) == ""
     limits = {"forceRMSE": 0.08, "everyStratum": True}
     run = Run(resource(**APART, convergence=limits, holdout={"frames": 4}))
     run.step()

@@ -55,8 +55,7 @@ def test_strata_upper_ends_novelty_and_explosions_are_told(rounds):
     # two trajectories of AIMD are too few to tell what is new to them
     assert found.exploration == ExplorationCounts(candidates=24, novel=None, trajectories=2, exploded=0)
     assert found.errors.holdout.energy_rmse_per_atom_high is not None
-    assert found.holdout_strata == ["copper/300K", "copper/600K"]
-    assert found.holdout_strata_count == 2
+    assert found.holdout_strata == ["copper/300K,600K"]
     worst = found.worst_strata.holdout
     assert worst.force.stratum in ("copper/300K", "copper/600K")
     assert worst.force.rmse == pytest.approx(found.errors.holdout.worst_stratum_force_rmse)

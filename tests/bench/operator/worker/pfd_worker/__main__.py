@@ -18,7 +18,7 @@ def result(spec: dict) -> dict:
         return {"ok": True, "outcome": {"stage": stage, "tasks": frames, "labels": frames}}
     if stage == "train":
         others = {"prequential": ERRORS} if iteration else {"pretrained": ERRORS, "shifted": ERRORS}
-        sizes = {"trainingFrames": 4, "holdoutFrames": 4, "holdoutStrataCount": 1}
+        sizes = {"trainingFrames": 4, "holdoutFrames": 4}
         errors = {"holdout": ERRORS, "best": ERRORS, **others}
         outcome = {"stage": stage, **sizes, "errors": errors, "bestIteration": iteration}
         return {"ok": True, "outcome": outcome, "modelUri": f"s3://bench/{iteration}.pt"}

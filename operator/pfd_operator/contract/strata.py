@@ -1,0 +1,42 @@
+"""Strata, each the frames of one system at one temperature and, if it has one, pressure: their names."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import product
+
+
+def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | None) -> str:
+    """Return the name of the frames of one system at one temperature and pressure."""
+    pressure = "" if pressure_bar is None else f"/{pressure_bar:g}bar"
+    return f"{system}/{temperature_kelvin:g}K{pressure}"
+
+
+def temperature_of(stratum: str) -> float | None:
+    """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
+    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
+    return None if found is None else float(found[1])
+
+
+def pressure_of(stratum: str) -> float | None:
+    """Return the pressure that a stratum's name says, in bar; None if it says none."""
+    found = re.fullmatch(r"[^/]+/[^/]+/([-0-9.e+]+)bar", stratum)
+    return None if found is None else float(found[1])
+
+
+def joined_names(strata: Iterable[str]) -> list[str]:
+    """Return names of strata in little room: those that differ in one part only as one, `bulk/300K,600K/1bar`."""
+    names = [tuple(stratum.split("/")) for stratum in strata]
+    for part in reversed(range(max(map(len, names), default=0))):
+        alike: defaultdict[tuple[int, tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+        for name in names:
+            alike[len(name), name[:part], name[part + 1 :]] += name[part : part + 1]
+        names = [(*before, ",".join(own), *after) if own else before for (_, before, after), own in alike.items()]
+    return ["/".join(name) for name in names]
+
+
+def strata_in(names: Iterable[str]) -> list[str]:
+    """Return the strata that such names stand for, each by its own."""
+    return ["/".join(parts) for name in names for parts in product(*(part.split(",") for part in name.split("/")))]

@@ -31,12 +31,20 @@ def ending_at(draft: Draft, status: JobStatus, position: Position, attempted: bo
         return ending
     message = (
         f"{left} of {draft.spec.budget.max_labels} labels (spec.budget.maxLabels) are left, but iteration "
-        f"{position.iteration} lacks {lacks}: they failed or were cut off and would be tried again, the engine's "
-        f"programs or files are others now, or the budget was lowered. Raise it to "
-        f"{status.labels.paid + lacks} to go on, or undo what changed and restart, which counts anew; the labels that "
-        "are there are found"
+        f"{position.iteration} lacks {lacks}: {_why_more(status)}. Raise it to {status.labels.paid + lacks} to go on, "
+        "or undo what changed and restart, which counts anew; the labels that are there are found"
     )
     return Ending(Phase.BUDGET_EXHAUSTED, OperatorReason.LABEL_BUDGET, message)
+
+
+def _why_more(status: JobStatus) -> str:
+    """Return why a label stage may lack more than its selection was allowed."""
+    changed = (
+        "the engine's program or a file of it is another now (its image, what is under the image's tag, a ConfigMap or "
+        "a Secret was changed), so that what the former one was paid for does not count, or the budget was lowered"
+    )
+    tried_again = status.labels.failed or status.labels.wasted
+    return f"some failed or were cut off and would be tried again, {changed}" if tried_again else changed
 
 
 def note_asked(draft: Draft, stage: StagePlan) -> None:

@@ -144,6 +144,25 @@ def test_what_ends_a_job_is_known_where_an_earlier_definition_prunes_its_attempt
     assert LABELS_LACKING not in run.status.counts
 
 
+@pytest.mark.parametrize("counts", [{}, {"failed": 1}, {"wasted": 1}])
+def test_a_program_that_changed_between_attempts_is_told_and_failures_only_where_there_are_some(
+    counts: dict[str, int],
+) -> None:
+    run = Run(resource(convergence=NEVER, **budget(12)))
+    label = run.until(2, StageKind.LABEL)
+    done = pod("Succeeded", name="pod-0", index=0, exit_code=0, finished_at=START, result=good_result(label.spec))
+    run.step(job_of(label, done, failed_pod(1, index=1), succeeded_indexes=1, failed_indexes=1, finished="Failed"))
+    again = created(run.step(seconds=600))
+    lacking = said(Reason.LABEL_BUDGET).model_copy(
+        update={"labels": LabelCounts(paid=12, **counts), "lacks": 3, "digest": "ef" * 32}
+    )
+    run.step(job_of(again, failed_pod(64, index=0, result=lacking), pod(name="pod-2", index=1)), seconds=1)
+    message = condition(run.status, ConditionType.READY).message
+    assert run.status.phase is Phase.BUDGET_EXHAUSTED
+    assert "program or a file of it is another now (its image," in message and "Raise it to 15 to go on" in message
+    assert ("would be tried again" in message) is bool(counts)
+
+
 def test_memory_that_changes_while_labels_wait_is_within_the_budget() -> None:
     run = Run(resource(convergence=NEVER, **budget(12)))
     label = run.until(2, StageKind.LABEL)

@@ -3,6 +3,7 @@ from contextlib import nullcontext
 import pytest
 
 from pfd_worker.labelers.base import LabelFailure
+from tests.unit.worker.stages.explored_copper import explored_copper
 from tests.unit.worker.stages.label_tasks import Fails
 from tests.unit.worker.stages.loop import labels_here
 
@@ -21,3 +22,8 @@ def fails(monkeypatch):
         return labeler
 
     return made
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory):
+    return explored_copper(tmp_path_factory.mktemp("explored"))

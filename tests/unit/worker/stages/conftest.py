@@ -1,4 +1,6 @@
+import os
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,16 @@ def fails(monkeypatch):
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory):
     return explored_copper(tmp_path_factory.mktemp("explored"))
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch) -> Path:
+    """What the engine's image holds: a pseudopotential and the program."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Cu.psp8").write_text("a pseudopotential")
+    (folder / "abinit").write_text("#!/bin/sh\n")
+    (folder / "abinit").chmod(0o755)
+    monkeypatch.setenv("ABI_PSPDIR", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder

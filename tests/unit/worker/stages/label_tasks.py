@@ -18,6 +18,10 @@ from pfd_worker.stage_context import StageContext
 from pfd_worker.store.ledger import Ledger
 from tests.unit.worker.stages.loop import LABEL, Loop, aimd, single_point
 
+ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
+"""An engine with an image of its own."""
+POD = LABEL | {"engine": ABINIT}
+
 
 def crystals(*elements: str) -> list[Atoms]:
     """Return crystals whose atoms are moved a little, each in another way."""

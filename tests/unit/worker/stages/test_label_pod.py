@@ -13,88 +13,12 @@ import pytest
 
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_operator.contract.stage import LabelParams, StageRef
 from pfd_worker import label_pod
-from pfd_worker.errors import StageError, transient
-from pfd_worker.labelers.fingerprint import fingerprint
+from pfd_worker.errors import StageError
 from pfd_worker.labelers.outputs import exit_code_of
-from pfd_worker.stage_context import StageContext
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelStore
-from pfd_worker.store.lease import Lease
-from pfd_worker.store.ledger import Ledger
-from tests.unit.worker.stages.label_tasks import context_of, counts, desk_of, held, select
-from tests.unit.worker.stages.loop import LABEL, Loop
-
-ABINIT = {"abinit": {"cutoffEv": 200, "kSpacing": 1, "pseudopotentials": {"Cu": "Cu.psp8"}}}
-POD = LABEL | {"engine": ABINIT}
-
-
-@pytest.fixture
-def image(tmp_path, monkeypatch) -> Path:
-    """What the engine's image holds: a pseudopotential and the program."""
-    folder = tmp_path / "image"
-    folder.mkdir()
-    (folder / "Cu.psp8").write_text("a pseudopotential")
-    (folder / "abinit").write_text("#!/bin/sh\n")
-    (folder / "abinit").chmod(0o755)
-    monkeypatch.setenv("ABI_PSPDIR", str(folder))
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return folder
-
-
-def keys(loop: Loop, selected: StageRef, name: str, *command: str) -> list[str]:
-    abinit = ABINIT["abinit"] | ({"command": list(command)} if command else {})
-    context = context_of(loop, selected, name, POD | {"engine": {"abinit": abinit}})
-    return [entry.key for entry in desk_of(context).entries]
-
-
-def test_another_pseudopotential_or_program_of_the_same_name_is_another_label(tmp_path, image):
-    loop = Loop(tmp_path)
-    selected = select(loop)
-    first = keys(loop, selected, "first")
-    assert keys(loop, selected, "same") == first
-    (image / "Cu.psp8").write_text("a better pseudopotential")
-    second = keys(loop, selected, "second")
-    (image / "abinit").write_text("#!/bin/sh\n# another version\n")
-    third = keys(loop, selected, "third")
-    assert not set(first) & set(second)
-    assert not set(second) & set(third)
-
-
-def test_another_number_of_processes_is_the_same_label_and_another_program_another(tmp_path, image):
-    for name in ("mpirun", "abinit-10"):
-        (image / name).write_text(f"#!/bin/sh\n# {name}\n")
-        (image / name).chmod(0o755)
-    loop = Loop(tmp_path)
-    selected = select(loop)
-    eight = keys(loop, selected, "eight", "mpirun", "-np", "8", "abinit")
-    assert keys(loop, selected, "sixteen", "mpirun", "-np", "16", "--bind-to", "core", "abinit") == eight
-    plain = keys(loop, selected, "plain")
-    assert keys(loop, selected, "named", "abinit") == plain
-    others = [
-        keys(loop, selected, "other", "mpirun", "-np", "8", "abinit-10"),
-        keys(loop, selected, "option", "mpirun", "-np", "8", "abinit", "--hybrid"),
-        # what the probe has not found may be anything
-        keys(loop, selected, "hidden-8", "sh", "-c", "mpirun -np 8 abinit $0"),
-        keys(loop, selected, "hidden-16", "sh", "-c", "mpirun -np 16 abinit $0"),
-    ]
-    assert len({key for found in [eight, plain, *others] for key in found}) == 6 * len(eight)
-
-
-def test_a_pseudopotential_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
-    (image / "Cu.psp8").unlink()
-    loop = Loop(tmp_path)
-    with pytest.raises(StageError, match=r"no readable file Cu\.psp8") as caught:
-        label_pod.stage_in(context_of(loop, select(loop), params=POD))
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.PSEUDOPOTENTIAL_MISSING)
-
-
-def test_a_program_that_the_image_lacks_is_told_before_anything_runs(tmp_path, image):
-    loop = Loop(tmp_path)
-    engine = {"abinit": {**ABINIT["abinit"], "command": ["abinitt"]}}
-    with pytest.raises(StageError, match="no program abinitt") as caught:
-        label_pod.stage_in(context_of(loop, select(loop), params=POD | {"engine": engine}))
-    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.ENGINE_MISSING)
+from tests.unit.worker.stages.label_tasks import POD, context_of, counts, desk_of, held, select
+from tests.unit.worker.stages.loop import Loop
 
 
 def run_script(shared: Path) -> None:
@@ -283,91 +207,6 @@ def test_what_a_lost_node_was_computing_is_wasted_and_no_other_claim_of_its_pod(
     assert counts(loop)["wasted"] == 1
 
 
-def away(answers: int, method):
-    """Return a method that finds the store away so many times."""
-    left = [answers]
-
-    def ask(*given, **named):
-        left[0] -= 1
-        if left[0] >= 0:
-            raise transient(Reason.STORE_UNAVAILABLE, "nobody answers")
-        return method(*given, **named)
-
-    return ask
-
-
-@pytest.mark.parametrize(("kind", "name"), [(LabelStore, "save"), (Ledger, "enter"), (LabelStore, "release")])
-def test_what_the_engine_has_finished_waits_for_the_store(tmp_path, image, monkeypatch, kind, name):
-    monkeypatch.setattr(label_pod, "_POLL_SECONDS", 0.0)
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, trajectory=False), params=POD)
-    label_pod.stage_in(context)
-    for folder in (context.workdir / "engine" / "tasks").iterdir():
-        (folder / "exit_code").write_text("3\n")
-    monkeypatch.setattr(kind, name, away(2, getattr(kind, name)))
-    assert label_pod.stage_out(context).outcome == LabelOutcome(failed=3, reused=0)
-    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
-    assert held(loop) == []
-
-
-def engine_that_has_ended(loop: Loop, selected: StageRef, name: str) -> StageContext:
-    """Return a pod whose results are not stored yet."""
-    context = context_of(loop, selected, name, POD)
-    label_pod.stage_in(context)
-    for folder in (context.workdir / "engine" / "tasks").iterdir():
-        (folder / "engine.out").touch()
-        (folder / "exit_code").write_text("3\n")
-    (context.workdir / "engine" / "done").touch()
-    return context
-
-
-def test_a_pod_whose_engine_has_ended_gives_up_when_the_store_has_been_away_for_long(tmp_path, image, monkeypatch):
-    """Nor does it ask that store to take each claim back: the next attempt has them by its name."""
-    loop = Loop(tmp_path)
-    selected = select(loop, trajectory=False)
-
-    def nobody(*_):
-        raise transient(Reason.STORE_UNAVAILABLE, "nobody answers")
-
-    for attempt in range(3):
-        context = engine_that_has_ended(loop, selected, f"lost-{attempt}")
-        with monkeypatch.context() as patch:
-            patch.setattr(LabelStore, "save", nobody)
-            patch.setattr(Lease, "give_up", nobody)
-            patch.setattr(LabelStore, "release", lambda *_: pytest.fail("the store is away"))
-            with pytest.raises(StageError, match="nobody answers"):
-                label_pod.stage_out(context)
-    assert label_pod.stage_out(engine_that_has_ended(loop, selected, "next")).outcome.failed == 3
-    assert counts(loop) == {"paid": 3, "reused": 0, "failed": 3, "wasted": 0}
-
-
-def test_what_had_finished_when_the_store_went_is_not_to_blame(tmp_path, image, monkeypatch):
-    loop = Loop(tmp_path)
-    selected = select(loop, trajectory=False)
-    for attempt in range(3):
-        context = engine_that_has_ended(loop, selected, f"lost-{attempt}")
-        with monkeypatch.context() as patch:
-            patch.setattr(LabelStore, "save", away(1, LabelStore.save))
-            with pytest.raises(StageError, match="nobody answers"):
-                label_pod.stage_out(context)
-        assert held(loop) == []
-    assert loop.store.list("claims/cut-off/") == []
-    assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 9}
-
-
-def test_what_ran_when_the_store_went_is_not_to_blame_if_that_can_be_said(tmp_path, image, monkeypatch):
-    loop = Loop(tmp_path)
-    selected = select(loop, trajectory=False)
-    context = engine_that_has_ended(loop, selected, "lost")
-    (context.workdir / "engine" / "tasks" / "000001" / "exit_code").unlink()
-    with monkeypatch.context() as patch:
-        patch.setattr(LabelStore, "save", away(1, LabelStore.save))
-        with pytest.raises(StageError, match="nobody answers"):
-            label_pod.stage_out(context)
-    label_pod.stage_in(context_of(loop, selected, "next", POD))
-    assert (loop.store.list("claims/cut-off/"), counts(loop)["wasted"]) == ([], 3)
-
-
 def test_a_calculation_took_from_the_end_of_the_one_before_to_its_own(tmp_path, image):
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
@@ -410,22 +249,3 @@ def test_a_number_that_our_script_does_not_write_is_no_exit_code(tmp_path):
     (tmp_path / "exit_code").write_text("0 and words")
     with pytest.raises(ValueError, match="exit_code holds no number"):
         exit_code_of(tmp_path)
-
-
-def test_what_the_probe_leaves_besides_its_answer_is_not_there_for_the_worker(tmp_path, image):
-    loop = Loop(tmp_path)
-    context = context_of(loop, select(loop, trajectory=False), params=POD)
-    shared = context.workdir / "engine"
-    shared.mkdir()
-    (shared / "engine-probe").write_text("aa program:abinit\nbb file:Cu.psp8\nno answer\n")
-    target = tmp_path / "of-the-worker"
-    target.mkdir()
-    (target / "run.sh").write_text("ours")
-    (shared / "tasks").symlink_to(target)
-    (shared / "run.sh").symlink_to(target / "run.sh")
-    label_pod.stage_in(context)
-    assert [path.name for path in target.iterdir()] == ["run.sh"]
-    assert (target / "run.sh").read_text() == "ours"
-    (shared / "engine-probe").write_text("forged program:abinit\nforged file:Cu.psp8\n")
-    found = fingerprint(context.params(LabelParams).engine, context.workdir)
-    assert found == {"program:abinit": "aa", "file:Cu.psp8": "bb", "answer": "no"}

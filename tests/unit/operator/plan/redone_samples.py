@@ -19,6 +19,14 @@ def restart(iteration: int, word: str = "again") -> dict[str, Any]:
     return {"restart": {"fromIteration": iteration, "id": word}}
 
 
+def reasons(run: Run) -> list[str]:
+    return [event.reason for event in run.decision.events]
+
+
+def numbers(status: JobStatus) -> list[int]:
+    return [record.iteration for record in status.iterations]
+
+
 def budget(labels: int, iterations: int = 4) -> dict[str, Any]:
     return {"budget": {"maxIterations": iterations, "maxLabels": labels}}
 

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pfd_operator.api.conditions import ConditionType, Phase
-from pfd_operator.api.finetune import FineTuneJobSpec
-from pfd_operator.api.status import KEPT_RECORDS, DistillJobStatus, JobStatus
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
-from pfd_operator.contract.selection import Apart
-from pfd_operator.contract.stage import ExploreParams, Input, PrepareParams, StageKind, TrainParams
-from pfd_operator.plan.observed import ObservedTeacher
+from pfd_operator.contract.stage import StageKind, TrainParams
 from pfd_operator.plan.types import CreateJob, DeleteJob
 from tests.unit.operator.plan.plan_samples import (
-    OTHER_TEACHER,
-    TEACHER,
     Run,
     after,
     condition,
     created,
-    distill_resource,
     failed_pod,
     job_of,
     pod,
     resource,
     succeeded,
 )
-
-
-def restart(iteration: int, word: str = "again") -> dict[str, Any]:
-    return {"restart": {"fromIteration": iteration, "id": word}}
-
-
-def reasons(run: Run) -> list[str]:
-    return [event.reason for event in run.decision.events]
-
-
-def numbers(status: JobStatus) -> list[int]:
-    return [record.iteration for record in status.iterations]
+from tests.unit.operator.plan.redone_samples import numbers, reasons, restart
 
 
 def test_a_converged_job_goes_on_for_a_tighter_limit() -> None:
@@ -177,91 +158,6 @@ def test_jobs_of_an_ended_job_that_are_being_swept_away_are_waited_for() -> None
     assert created(run.step(seconds=1)).spec.stage is StageKind.EXPLORE
 
 
-def test_a_judged_student_is_judged_again() -> None:
-    run = Run(distill_resource())
-    run.to_the_end()
-    run.edit(acceptance={"forceRMSE": 0.07, "speedup": 6}, **restart(1))
-    run.step()
-    status = run.status
-    assert isinstance(status, DistillJobStatus)
-    assert (status.acceptance, status.speedup) == ([], "")
-    status = run.to_the_end()
-    assert isinstance(status, DistillJobStatus)
-    assert status.phase is Phase.CONVERGED
-    assert status.acceptance
-
-
-@pytest.mark.parametrize(("iteration", "possible"), [(4, "from 0, 1, 2, 3 only"), (700, "from 0, 1, 2, 3 only")])
-def test_an_iteration_that_cannot_be_begun_is_refused_once(iteration: int, possible: str) -> None:
-    run = Run()
-    run.to_the_end()
-    run.edit(**restart(iteration))
-    decision = run.step()
-    assert reasons(run) == ["RestartRefused"]
-    assert possible in decision.events[0].message
-    assert decision.status.phase is Phase.CONVERGED
-    assert run.step().events == ()
-
-
-def test_settings_changed_with_a_refused_restart_say_how_to_get_out() -> None:
-    run = Run()
-    label = run.until(1, StageKind.LABEL)
-    assert isinstance(run.resource.spec, FineTuneJobSpec)
-    before = run.resource.spec.training.to_json()
-    run.edit(training={"steps": 9000}, **restart(3))
-    decision = run.step(succeeded(label))
-    (refused,) = [event for event in decision.events if event.reason == "RestartRefused"]
-    assert "from 0, 1 only:" in refused.message
-    changed = condition(run.status, ConditionType.SPEC_CHANGED)
-    for message in (refused.message, changed.message):
-        assert "restore" in message and "together with a new spec.restart.id" in message
-    assert decision.actions == ()
-    # one way out: as it was, with a new id, though the iteration still is impossible
-    stopped = run.resource, run.status
-    run.edit(training=before, **restart(3, "back"))
-    assert created(run.step()).spec.stage is StageKind.TRAIN
-    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
-    # the other: an iteration that is possible
-    run.resource, run.status = stopped
-    run.edit(**restart(1, "possible"))
-    assert created(run.step()).spec.iteration == 1
-    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
-
-
-@pytest.mark.parametrize(
-    ("own", "limits", "consecutive"),
-    [
-        ({"forceRMSE": 0.08, "consecutive": 2}, {"forceRMSE": 0.08, "consecutive": 1}, 1),
-        ({"forceRMSE": 0.05, "consecutive": 2}, {"forceRMSE": 0.08, "consecutive": 2}, 0),
-    ],
-    ids=["end", "verdict"],
-)
-def test_limits_of_a_refused_restart_end_nothing_and_are_no_verdict(
-    own: dict[str, Any], limits: dict[str, Any], consecutive: int
-) -> None:
-    run = Run(resource(convergence=own))
-    train = run.until(1, StageKind.TRAIN)
-    run.edit(convergence=limits, **restart(9))
-    assert run.step(succeeded(train), seconds=1).actions == ()
-    assert (run.status.phase, run.status.stages[-1].stage) == (Phase.RUNNING, StageKind.TRAIN)
-    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
-    run.edit(convergence=own, **restart(9, "back"))
-    assert created(run.step(seconds=1)).spec.iteration == 2
-    assert run.status.consecutive == consecutive
-
-
-def test_a_restart_that_is_possible_follows_one_that_was_not_while_a_job_is_refused() -> None:
-    """Nobody creates the Job of the stage any more, so nobody waits for it."""
-    run = Run()
-    run.until(1, StageKind.LABEL)
-    run.edit(training={"steps": 9000}, **restart(3))
-    run.step(refusal="the API server refused a child: exceeded quota: jobs")
-    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "True"
-    run.edit(**restart(1, "possible"))
-    assert created(run.step(seconds=1)).spec.iteration == 1
-    assert condition(run.status, ConditionType.SPEC_CHANGED).status == "False"
-
-
 def test_a_restart_is_the_way_out_of_a_stage_whose_job_is_refused() -> None:
     run = Run()
     explore = run.until(1, StageKind.EXPLORE)
@@ -273,36 +169,6 @@ def test_a_restart_is_the_way_out_of_a_stage_whose_job_is_refused() -> None:
     assert (again.parallelism, again.name != explore.name) == (1, True)
     assert (run.status.restart_id, reasons(run)) == ("again", ["Restarted"])
     assert condition(run.status, ConditionType.STUCK).status == "False", "that was another Job"
-
-
-def test_other_settings_from_the_next_iteration_on_wait_for_the_end_of_the_one_that_runs() -> None:
-    """The recipe in docs/api.md, by stop: AfterIteration; without it the refusal names it."""
-    run = Run()
-    label = run.until(1, StageKind.LABEL)
-    hotter = {"stages": [{"temperaturesKelvin": [300, 900, 1500]}], "pods": 2}
-    before = run.resource, run.status
-    run.edit(exploration=hotter, **restart(2))
-    (refused,) = [event for event in run.step(succeeded(label)).events if event.reason == "RestartRefused"]
-    assert "2 can be begun when iteration 1 has ended: spec.stop AfterIteration" in refused.message
-    run.resource, run.status = before
-    run.edit(stop="AfterIteration")
-    run.step(succeeded(label), seconds=1)
-    assert created(run.decision).spec.stage is StageKind.TRAIN, "the iteration that runs is finished"
-    status = run.to_the_end()
-    assert (status.phase, status.iteration, numbers(status)) == (Phase.CANCELLED, 1, [0, 1])
-    run.edit(exploration=hotter, stop=None, **restart(status.iteration + 1, "hot"))
-    explore = created(run.step(seconds=1))
-    assert (explore.spec.iteration, explore.spec.stage) == (2, StageKind.EXPLORE)
-    assert isinstance(explore.spec.params, ExploreParams)
-    assert explore.spec.params.exploration.stages[0].temperatures_kelvin == [300, 900, 1500]
-    assert run.to_the_end().phase is Phase.CONVERGED
-
-
-def test_a_refused_restart_without_a_change_has_nothing_to_restore() -> None:
-    run = Run()
-    run.until(1, StageKind.LABEL)
-    run.edit(**restart(3))
-    assert "restore" not in run.step().events[0].message
 
 
 def test_a_restart_happens_once_and_again_with_another_word() -> None:
@@ -347,66 +213,6 @@ def test_the_start_can_be_done_again() -> None:
     assert created(run.step()).spec.stage is StageKind.PREPARE
     status = run.to_the_end()
     assert (status.phase, numbers(status)) == (Phase.CONVERGED, [0, 1, 2])
-
-
-@pytest.mark.parametrize(
-    ("teacher", "taken", "named"),
-    [
-        (OTHER_TEACHER, OTHER_TEACHER, "with the model of iteration 2 of FineTuneJob silicon: it ended as Converged"),
-        (None, TEACHER, "keeps the teacher that it had, since a new job could not begin: waits for the teacher: there"),
-        (replace(OTHER_TEACHER, phase=Phase.RUNNING), TEACHER, "FineTuneJob silicon has not ended"),
-        (replace(OTHER_TEACHER, phase=Phase.CANCELLED), TEACHER, "FineTuneJob silicon was stopped before its end"),
-        (replace(OTHER_TEACHER, apart=Apart.STRUCTURES), TEACHER, "but that of the teacher, FineTuneJob silicon"),
-    ],
-    ids=["gone on", "deleted", "runs again", "stopped", "with other starts"],
-)
-def test_a_student_begins_anew_with_its_teacher_as_it_is_now_if_that_can_be_had(
-    teacher: ObservedTeacher | None, taken: ObservedTeacher, named: str
-) -> None:
-    run = Run(distill_resource())
-    run.to_the_end()
-    run.teacher = teacher
-    run.edit(**restart(1))
-    run.step()
-    assert isinstance(run.status, DistillJobStatus) and run.status.teacher == TEACHER.record
-    run.to_the_end()
-    run.edit(**restart(0, "anew"))
-    prepare = created(run.step()).spec.params
-    assert isinstance(prepare, PrepareParams) and prepare.model is not None and taken.record is not None
-    assert (run.status.teacher, prepare.model.uri) == (taken.record, taken.record.model_uri)
-    (told,) = [event for event in run.decision.events if event.reason == "Restarted"]
-    assert named in told.message and ("keeps the teacher" in told.message) is (taken is not teacher)
-    assert run.to_the_end().phase is Phase.CONVERGED
-
-
-def long_distillation() -> Run:
-    """A student whose fifth training has failed: more stages have ended than are kept."""
-    run = Run(distill_resource(acceptance={"forceRMSE": 1e-6}, budget={"maxIterations": 8, "maxLabels": 1000}))
-    train = run.until(5, StageKind.TRAIN)
-    refused = StageResult(ok=False, reason=Reason.TRAINING_FAILED, message="out of patience")
-    run.step(job_of(train, failed_pod(ExitCode.USER_ERROR, result=refused)), seconds=1)
-    assert run.status.phase is Phase.FAILED
-    return run
-
-
-def test_a_student_of_any_age_begins_its_rounds_again_with_the_hold_out_it_has() -> None:
-    run = long_distillation()
-    digests = {record.stage: record.digest for record in run.status.stages if record.iteration == 0}
-    run.edit(**restart(1))
-    run.step(seconds=1)
-    inputs = run.until(1, StageKind.TRAIN).spec.inputs
-    assert inputs[Input.HOLD_OUT].digest == digests[StageKind.LABEL]
-    assert inputs[Input.HOLD_OUT_SELECT].digest == digests[StageKind.SELECT]
-
-
-def test_a_student_whose_hold_out_is_on_record_no_longer_can_begin_with_another_one() -> None:
-    """As an earlier version left it."""
-    run = long_distillation()
-    run.status = run.status.model_copy(update={"stages": run.status.stages[-KEPT_RECORDS:]})
-    assert run.status.stages[0].iteration == 0
-    run.edit(**restart(1))
-    (told,) = run.step(seconds=1).events
-    assert told.reason == "RestartRefused" and "from 0, 2, 3, 4, 5 only" in told.message
 
 
 def test_a_suspended_job_stays_suspended() -> None:

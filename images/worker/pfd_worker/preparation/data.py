@@ -40,6 +40,8 @@ from pfd_worker.unsupported import has_initial_moments, has_masses_of_its_own, u
 _NAME_MAX = 200
 FRAMES_TRIED = 32
 """Of each file: enough to tell a unit, and seconds for a large model on a CPU."""
+MOST_MEASURED_ON = 10_000
+"""Every training predicts a hold-out several times, and each frame takes a large teacher a second on a CPU."""
 ISOLATED_ANGSTROM = 6.0
 """An atom farther from its own images is one by itself: of elements, no crystal is that open."""
 _CONVERT = "convert it to extended XYZ first: docs/api.md, section 'Data you have', shows how"

@@ -14,13 +14,11 @@ from pfd_operator.contract.systems import HoldOutData
 from pfd_operator.contract.text import first_of
 from pfd_worker.errors import data_invalid
 from pfd_worker.frames import GIVEN, SOURCE
-from pfd_worker.preparation.data import Given, is_of_a_job, labelled_frames, said_trajectory
+from pfd_worker.preparation.data import MOST_MEASURED_ON, Given, is_of_a_job, labelled_frames, said_trajectory
 from pfd_worker.stage_context import StageContext
 
 FEWEST_FRAMES = 4
 """As of a hold-out that is computed."""
-MOST_FRAMES = 10_000
-"""Every training predicts them several times."""
 TRAJECTORIES_OF_A_FILE = 8
 """If it does not say which frames are of which. Each is of successive frames, so that an interval over them is right if
 those are alike, as of MD, and if no two are; over so many it is about as good as one over independent frames."""
@@ -44,10 +42,10 @@ def given_holdout(
     """
     data = params.holdout or []
     found, left_out = labelled_frames(context, data, "holdout.data", digests, with_masses)
-    if data and not FEWEST_FRAMES <= len(found) <= MOST_FRAMES:
+    if data and not FEWEST_FRAMES <= len(found) <= MOST_MEASURED_ON:
         raise data_invalid(
-            f"spec.holdout.data has {len(found)} frames: give {FEWEST_FRAMES} to {MOST_FRAMES}. Fewer tell too little "
-            "of a model, and every training predicts all of them; some hundred tell as much as thousands"
+            f"spec.holdout.data has {len(found)} frames: give {FEWEST_FRAMES} to {MOST_MEASURED_ON}. Fewer tell too "
+            "little of a model, and every training predicts all of them; some hundred tell as much as thousands"
         )
     names = [system.name for system in params.systems]
     for each, trajectory in zip(found, _trajectories(found), strict=True):

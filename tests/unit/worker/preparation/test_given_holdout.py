@@ -130,6 +130,14 @@ def test_too_few_frames_and_frames_without_a_label_are_refused(tmp_path):
         given(tmp_path, [bulk("Cu", cubic=True)] * 4)
 
 
+def test_too_many_frames_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.preparation.holdout.MOST_MEASURED_ON", 5)
+    assert len(given(tmp_path, frames(5))) == 5
+    with pytest.raises(StageError, match=r"spec\.holdout\.data has 6 frames: give 4 to 5") as caught:
+        given(tmp_path, frames(4), frames(2))
+    assert caught.value.reason is Reason.DATA_INVALID
+
+
 def test_its_units_and_its_zero_of_energy_are_compared_with_those_of_data(tmp_path):
     model = CalculatorModel(EMT)
     data = frames(6)

@@ -214,6 +214,22 @@ def test_dft_frames_in_another_unit_are_no_measure(tmp_path):
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
 
 
+def test_dft_frames_that_would_take_days_are_refused_before_one_is_predicted(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.preparation.dft_data.MOST_MEASURED_ON", 2)
+    loop, copper = Loop(tmp_path), [crystal("Cu", "copper")]
+    frames = [dft_label("Cu", "copper", number) for number in range(2)]
+    # those of other elements are not predicted
+    taken = judged(loop, copper, by_dft_data(loop, [*frames, dft_label("Pt", "copper", 2)]))
+    assert taken.outcome.errors.dft.frames == 2
+    monkeypatch.setattr(accept, "check_data", lambda *given: pytest.fail("frames were predicted"))
+    words = r"spec\.acceptance\.dftData has 3 frames of the student's elements: give at most 2, such as an even sample"
+    with pytest.raises(StageError, match=words) as caught:
+        loop.run(
+            by_dft_data(loop, [dft_label("Cu", "copper", number) for number in range(3)]), 2, loop.inputs[taken.asked]
+        )
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
+
+
 def test_a_dft_frame_that_the_teacher_does_not_converge_for_is_named_and_not_tried_again(tmp_path, monkeypatch):
     loop, frames = Loop(tmp_path), [dft_label("Cu", "copper", number) for number in range(4)]
     evaluated = PlacedCalculator.evaluated

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import NormalDist
+from typing import NamedTuple
 
 from pfd_operator.api.status import IterationRecord
 from pfd_operator.contract.limits import Convergence
@@ -14,7 +15,17 @@ from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE
 
 from .measured import Measured, decimal, recorded
 
-MEASURES = {"prequential": "on the new labels", "holdout": "on the hold-out"}
+
+class Measure(NamedTuple):
+    """Labelled frames that errors are measured on."""
+
+    place: str
+    """How to say where."""
+    more_trajectories: str = "Ask for more replicas (spec.exploration) and at least as many frames"
+    """How to get frames of more trajectories, which intervals need."""
+
+
+MEASURES = {"prequential": Measure("on the new labels"), "holdout": Measure("on the hold-out")}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
 QUANTITIES = (
     ("force", "force_rmse", "force RMSE", "eV/Å"),
@@ -75,8 +86,8 @@ class Criteria:
 
     limits: Convergence
     """All that are given must hold."""
-    measures: Mapping[str, str] = field(default_factory=lambda: MEASURES)
-    """Names of the errors that count, and how to say where they were measured."""
+    measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
+    """Names of the errors that count, and what they are measured on."""
     left_out: str = ""
     """Which strata have no hold-out frame, as `strata_left_out` says it."""
 
@@ -103,27 +114,27 @@ class Criteria:
         return count
 
     def _errors(self, measured: Measured) -> Iterator[_Finding]:
-        for name, place in self.measures.items():
+        for name, measure in self.measures.items():
             metrics = measured.errors.get(name)
             if metrics is None:
-                yield _Unknown(f"there is no error {place} yet")
+                yield _Unknown(f"there is no error {measure.place} yet")
             else:
-                yield from self._errors_in(place, metrics)
+                yield from self._errors_in(measure, metrics)
 
-    def _errors_in(self, place: str, metrics: ErrorMetrics) -> Iterator[_Finding]:
+    def _errors_in(self, measure: Measure, metrics: ErrorMetrics) -> Iterator[_Finding]:
         confidence = self.limits.confidence
         for _, key, words, unit in QUANTITIES:
             limit, value, high = getattr(self.limits, key), getattr(metrics, key), getattr(metrics, f"{key}_high")
             if limit is None:
                 continue
-            what = f"the {words} {place}"
+            what = f"the {words} {measure.place}"
             if value is None:
                 yield _Unknown(f"{what} is not known, since no frame has a virial")
             elif confidence is None:
                 yield Check(what, value, limit, f"{unit}{_share(metrics) if key == 'force_rmse' else ''}")
             else:
                 what = f"the upper end of {what} at {100 * confidence:g} % confidence"
-                unknown = _Unknown(f"{what} is not known: {_why_no_interval(metrics)}")
+                unknown = _Unknown(f"{what} is not known: {_why_no_interval(metrics, measure)}")
                 yield unknown if high is None else Check(what, upper_end(value, high, confidence), limit, unit)
 
     def _strata(self, measured: Measured) -> Iterator[_Finding]:
@@ -137,7 +148,7 @@ class Criteria:
                 limit, error = getattr(self.limits, key), getattr(worst, quantity)
                 if limit is not None and error is not None:
                     where = f"in {error.stratum}" if error.stratum else "in the worst stratum"
-                    yield Check(f"the {words} {self.measures[name]} {where}", error.rmse, limit, unit)
+                    yield Check(f"the {words} {self.measures[name].place} {where}", error.rmse, limit, unit)
         if self.left_out:
             yield _Unknown(self.left_out)
 
@@ -169,14 +180,13 @@ def _share(metrics: ErrorMetrics) -> str:
     return "" if metrics.force_share is None else f" ({100 * metrics.force_share:.0f} % of the RMS force)"
 
 
-def _why_no_interval(metrics: ErrorMetrics) -> str:
+def _why_no_interval(metrics: ErrorMetrics, measure: Measure) -> str:
     few, frames, number = f"fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL}", metrics.frames, metrics.trajectories
     if number is None or number >= FEWEST_TRAJECTORIES_OF_INTERVAL:
         return f"{few} trajectories have one, or the worker did not report it"
     return (
         f"{frames} frame{'' if frames == 1 else 's'} of {number} "
-        f"trajector{'y' if number == 1 else 'ies'}, {few}, give no interval. Ask for more replicas "
-        "(spec.exploration) and at least as many frames"
+        f"trajector{'y' if number == 1 else 'ies'}, {few}, give no interval. {measure.more_trajectories}"
     )
 
 

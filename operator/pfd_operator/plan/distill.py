@@ -31,7 +31,7 @@ from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
-from .convergence import Criteria
+from .convergence import Criteria, Measure
 from .kept_model import converged
 from .observed import Observed
 from .outcome import found_by, take_training
@@ -42,7 +42,7 @@ from .strata import too_few_for_the_holdout
 from .teacher import teacher_hindrance
 from .types import Settings
 
-MEASURES = {"holdout": "against the teacher on the hold-out"}
+MEASURES = {"holdout": Measure("against the teacher on the hold-out")}
 FIRST_ON_POLICY_ROUND = 2
 LABEL_TIMEOUT_SECONDS = 3600
 

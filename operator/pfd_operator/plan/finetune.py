@@ -22,7 +22,7 @@ from pfd_operator.contract.stage import (
 )
 from pfd_operator.contract.strata import strata_in
 
-from .convergence import Criteria
+from .convergence import MEASURES, Criteria, Measure
 from .engines import IN_WORKER, without_image
 from .kept_model import converged
 from .measured import errors_of
@@ -59,6 +59,11 @@ from .strata import (
 )
 from .types import Settings
 
+_GIVEN_HOLDOUT = Measure(
+    "on the hold-out",
+    "Add frames of more trajectories to the files of spec.holdout.data, and restart from iteration 0",
+)
+
 
 class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
     """See the module."""
@@ -74,7 +79,8 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
 
     def criteria(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Criteria:
         """Return the limits, and which strata that they ask for have no frame."""
-        return Criteria(spec.convergence, left_out=_left_out(spec, status))
+        measures = MEASURES | {"holdout": _GIVEN_HOLDOUT} if spec.holdout.data else MEASURES
+        return Criteria(spec.convergence, measures, _left_out(spec, status))
 
     def next(self, spec: FineTuneJobSpec, status: FineTuneJobStatus) -> Position:
         """Return the stage after the last finished one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pfd_operator.api.status import IterationRecord, JobStatus, ModelRecord
 from pfd_operator.contract.limits import Convergence
 
-from .convergence import QUANTITIES, Check, Criteria
+from .convergence import QUANTITIES, Check, Criteria, Measure
 from .measured import recorded
 
 
@@ -34,7 +34,7 @@ def kept_model_misses(limits: Convergence, model: ModelRecord | None, iterations
     if record is not None and record.holdout is not None:
         # the exploration is not the model's own
         errors_only = limits.model_copy(update={"novel_fraction": None, "exploded_fraction": None})
-        verdict = Criteria(errors_only, {"holdout": place}).judge(recorded(record))
+        verdict = Criteria(errors_only, {"holdout": Measure(place)}).judge(recorded(record))
         return "" if verdict.met else verdict.message
     checks = [
         Check(f"the {words} {place}", float(value), limit, unit)

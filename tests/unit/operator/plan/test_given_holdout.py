@@ -118,6 +118,31 @@ def test_labels_without_virial_are_told_by_those_that_are_computed(measured: str
 
 
 @pytest.mark.parametrize(
+    ("given", "measured", "advice"),
+    [
+        (GIVEN, "holdout", "Add frames of more trajectories to the files of spec.holdout.data, and restart"),
+        (GIVEN, "prequential", "Ask for more replicas (spec.exploration)"),
+        ({}, "holdout", "Ask for more replicas (spec.exploration)"),
+    ],
+)
+def test_what_gives_an_interval_is_asked_of_files_or_of_md(given: dict[str, Any], measured: str, advice: str) -> None:
+    few = {"frames": 5, "trajectories": 2, "force_rmse_low": None, "force_rmse_high": None}
+
+    def answer(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = talkative_result(spec, reused)
+        trained = result.found(TrainOutcome)
+        found = trained and getattr(trained.errors, measured)
+        return with_errors(result, **{measured: found.model_copy(update=few)}) if found else result
+
+    limits = {"forceRMSE": 0.08, "confidence": 0.9}
+    run = Run(resource(**given, convergence=limits, budget={"maxIterations": 1, "maxLabels": 40}))
+    run.answer = answer
+    message = run.to_the_end().iterations[-1].message
+    assert message.count("5 frames of 2 trajectories, fewer than 4, give no interval. ") == 1, message
+    assert f"give no interval. {advice}" in message
+
+
+@pytest.mark.parametrize(
     ("strata", "phase"),
     [
         (["bulk/holdout.data[0]", "surface/300K/1bar"], Phase.CONVERGED),

@@ -136,8 +136,8 @@ CASES = [
     Case(
         "FineTuneJob",
         ".spec",
-        "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames + labeling.noiseCheck.frames, "
-        "which the first iteration needs",
+        "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames (none with holdout.data) + "
+        "labeling.noiseCheck.frames, which the first iteration needs",
         {"budget": {"maxLabels": 8}, **noise(2)},
         ({"budget": {"maxLabels": 7}, **noise(2)}, {"budget": {"maxLabels": 5}}),
     ),

@@ -80,8 +80,8 @@ RULES = (
         "rule": "self.aimd.trajectories * self.aimd.steps + "
         "(self.holdout.data.size() > 0 ? 0 : self.holdout.frames) + "
         "(has(self.labeling.noiseCheck) ? self.labeling.noiseCheck.frames : 0) <= self.budget.maxLabels",
-        "message": "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames + "
-        "labeling.noiseCheck.frames, which the first iteration needs",
+        "message": "budget.maxLabels is less than aimd.trajectories × aimd.steps + holdout.frames (none with "
+        "holdout.data) + labeling.noiseCheck.frames, which the first iteration needs",
     },
     {
         "rule": "!has(self.labeling.noiseCheck) || self.labeling.noiseCheck.frames <= self.holdout.frames",

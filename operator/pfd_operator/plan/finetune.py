@@ -224,10 +224,13 @@ def _complaint(spec: FineTuneJobSpec, needed: int, settings: Settings) -> str | 
     noise = _labelled_twice(spec)
     if needed > most:
         once_more = f", {noise} of them once more (spec.labeling.noiseCheck)" if noise else ""
+        parts = {
+            f"{aimd.trajectories} AIMD trajectories (spec.aimd) of {aimd.steps} steps": aimd.trajectories,
+            f"{frames} hold-out frames (spec.holdout.frames){once_more}": frames,
+        }
         return (
-            f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: {aimd.trajectories} AIMD "
-            f"trajectories (spec.aimd) of {aimd.steps} steps, and {frames} hold-out frames (spec.holdout.frames)"
-            f"{once_more}. Raise the budget, or ask for less"
+            f"spec.budget.maxLabels is {most}, but the start alone needs {needed}: "
+            f"{', and '.join(words for words, number in parts.items() if number)}. Raise the budget, or ask for less"
         )
     too_few = too_few_for_the_holdout(spec)
     if too_few:

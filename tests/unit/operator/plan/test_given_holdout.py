@@ -62,7 +62,15 @@ def test_its_frames_count_as_no_labels() -> None:
     assert created(run.step()).spec.stage is StageKind.PREPARE
     run = Run(resource(**GIVEN, budget={"maxLabels": 1}))
     run.step()
-    assert "needs 2: 1 AIMD trajectories" in condition(run.status, ConditionType.READY).message
+    message = condition(run.status, ConditionType.READY).message
+    assert "needs 2: 1 AIMD trajectories (spec.aimd) of 2 steps. Raise the budget" in message
+
+
+def test_without_aimd_too_few_labels_are_those_of_the_hold_out() -> None:
+    run = Run(resource(aimd={"trajectories": 0}, data=WITHOUT_AIMD["data"], budget={"maxLabels": 3}))
+    run.step()
+    message = condition(run.status, ConditionType.READY).message
+    assert "needs 4: 4 hold-out frames (spec.holdout.frames). Raise the budget" in message
 
 
 @pytest.mark.parametrize("given", [GIVEN, WITHOUT_AIMD], ids=["aimd", "data only"])

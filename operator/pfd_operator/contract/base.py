@@ -25,6 +25,9 @@ Positive = Annotated[float, Field(gt=0)]
 
 Count = Annotated[int, Field(ge=1)]
 
+Tally = Annotated[int, Field(ge=0, le=2**53)]
+"""How many, which may be none; no more than any reader of JSON takes for a whole number."""
+
 
 class Strict(BaseModel):
     """A frozen model that refuses unknown fields, so that a typing error is an error and not a default."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A sha256, as `digest_of` gives it."""
 
 
 def canonical_json(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
-from .base import Message
+from .base import Message, Tally
 from .selection import Apart
 from .stage import StageKind
 from .text import shortened
@@ -21,8 +21,8 @@ LARGE_FORCE_SHARE = 0.2
 class ErrorMetrics(Message):
     """Errors of a model on labelled frames."""
 
-    frames: int
-    trajectories: int | None = None
+    frames: Tally
+    trajectories: Tally | None = None
     """That the frames are of."""
     label_force_rms: float | None = None
     """Of the labels' force components, in eV/Å: the error of a model that has no forces at all."""
@@ -84,12 +84,12 @@ class AcceptanceCheck(Message):
 class ExplorationCounts(Message):
     """What became of the MD of an iteration; None is what is not known."""
 
-    candidates: int | None = None
+    candidates: Tally | None = None
     """Frames that could be chosen."""
-    trajectories: int | None = None
-    exploded: int | None = None
+    trajectories: Tally | None = None
+    exploded: Tally | None = None
     """Of the trajectories, those that ended early; both are unknown if a pod that explored failed finally."""
-    novel: int | None = None
+    novel: Tally | None = None
     """Of the candidates, those new to the training set; unknown while that has too few trajectories to compare with."""
 
 
@@ -116,7 +116,7 @@ class PrepareOutcome(Outcome):
     """Of prepare: what there is to begin with."""
 
     stage: Literal[StageKind.PREPARE] = StageKind.PREPARE
-    training_structures: dict[Apart, int] = {}
+    training_structures: dict[Apart, Tally] = {}
     """Structures of all systems at which MD for training may begin, by what is kept for the hold-out."""
     without_pressure: list[str] = []
     """Systems whose MD has none, since every start keeps its cell: slabs and molecules."""
@@ -126,18 +126,18 @@ class ExploreOutcome(Outcome):
     """Of one index of explore: its MD."""
 
     stage: Literal[StageKind.EXPLORE] = StageKind.EXPLORE
-    candidates: int
-    trajectories: int
-    exploded: int
+    candidates: Tally
+    trajectories: Tally
+    exploded: Tally
 
 
 class SelectOutcome(Outcome):
     """Of select: what is asked of label."""
 
     stage: Literal[StageKind.SELECT] = StageKind.SELECT
-    tasks: int
+    tasks: Tally
     """Calculations."""
-    labels: int
+    labels: Tally
     """What they give if none fails: each step of AIMD is one."""
     exploration: ExplorationCounts = ExplorationCounts()
 
@@ -146,9 +146,9 @@ class LabelOutcome(Outcome):
     """Of one index of label."""
 
     stage: Literal[StageKind.LABEL] = StageKind.LABEL
-    failed: int
+    failed: Tally
     """Tasks without a label, or with fewer than asked for."""
-    reused: int
+    reused: Tally
     """Labels that were found in the store."""
 
 
@@ -184,16 +184,16 @@ class TrainOutcome(Outcome):
     """Of train: what was trained on, and how good the models are."""
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
-    training_frames: int
+    training_frames: Tally
     holdout_strata: list[str] = []
     """Those of which the hold-out has frames, by `joined_names`; none if they take more room than there is."""
-    resumed_from_step: int = 0
+    resumed_from_step: Tally = 0
     """Where an attempt before had got to."""
     exploration: ExplorationCounts = ExplorationCounts()
     """What select told of it."""
     errors: TrainingErrors = TrainingErrors()
     worst_strata: TrainingStrata = TrainingStrata()
-    best_iteration: int | None = None
+    best_iteration: Tally | None = None
     """Whose model is the best on the hold-out so far; None while no training has beaten the shifted model."""
 
     def without_names(self) -> Self:
@@ -215,8 +215,8 @@ class AcceptanceErrors(Message):
 class SpeedUp(Message):
     """How many times faster than the teacher the student is in a cell of some size."""
 
-    atoms_asked: int
-    atoms: int
+    atoms_asked: Tally
+    atoms: Tally
     """Of the cell that was run for that size."""
     factor: float
 

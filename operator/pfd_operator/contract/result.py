@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from .base import Message
+from .base import Message, Tally
+from .digest import Digest
 from .outcome import Outcome, StageOutcome
 from .text import shortened
 
@@ -106,13 +107,13 @@ class Caution(Message):
 class LabelCounts(Message):
     """The job's labels, counted in the store's ledger."""
 
-    paid: int = 0
+    paid: Tally = 0
     """Calculations done for this job, failed ones included."""
-    reused: int = 0
+    reused: Tally = 0
     """Found in the store: paid before, by this or another job."""
-    failed: int = 0
+    failed: Tally = 0
     """Of the paid ones, those without a usable result."""
-    wasted: int = 0
+    wasted: Tally = 0
     """Calculations a kill cut off, so that they were started again."""
 
 
@@ -121,11 +122,11 @@ class StageResult(Message):
 
     version: int = 1
     ok: bool
-    digest: str | None = None
+    digest: Digest | None = None
     """The digest the manifest was committed under, or would be by a label stage that the budget does not allow; not the
     asked one if the stage knows more of its inputs: prepare what it read, label what its engine is, others which
     indexes of another stage failed finally."""
-    asked: str | None = None
+    asked: Digest | None = None
     """The digest of the StageSpec, if it is another."""
     reused: bool = False
     """True if the manifest was there already and nothing was computed."""
@@ -133,7 +134,7 @@ class StageResult(Message):
     message: str = ""
     """For people: what, where, why, what to do."""
     labels: LabelCounts | None = None
-    lacks: int | None = None
+    lacks: Tally | None = None
     """Labels that a label stage, which the budget does not allow, would pay for."""
     outcome: StageOutcome | None = None
     """What the stage found. None if it failed, and of pods that work on a result with the one that tells it."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from .base import Name, Strict, Uri
-from .digest import digest_of
+from .digest import Digest, digest_of
 from .distill import Acceptance, StartFrom
 from .engine import AseEngine, Engine
 from .exploration import Exploration
@@ -67,7 +67,7 @@ class StageRef(Strict):
     `stages/<digest>/index-<i, 5 digits>/manifest.json` for i in 0 … completions - 1.
     """
 
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    digest: Digest
     completions: int | None = None
 
 

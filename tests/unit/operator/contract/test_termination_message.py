@@ -189,3 +189,19 @@ def test_what_an_earlier_version_says_besides_is_passed_over(besides: str, outco
     assert StageResult.from_termination_message(f'{{"ok":true,"outcome":{{{besides}}}}}') == StageResult(
         ok=True, outcome=outcome
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"digest":"stages/ab12"',
+        '"asked":"ab12"',
+        '"labels":{"paid":-1}',
+        '"labels":{"paid":10000000000000000000000000}',
+        '"outcome":{"stage":"select","tasks":10000000000000000000000000,"labels":3}',
+        '"outcome":{"stage":"train","trainingFrames":2,"holdoutStrataCount":1,"exploration":{"trajectories":-1}}',
+    ],
+)
+def test_what_no_stage_can_be_planned_or_recorded_by_is_no_result(said: str) -> None:
+    """An image of the user's may say anything: the job must not hang on it, deaf to spec.stop."""
+    assert StageResult.from_termination_message(f'{{"ok":true,{said}}}') is None

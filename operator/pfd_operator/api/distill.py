@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pfd_operator.contract.base import Strict
+from pfd_operator.contract.base import LongObjectName, Strict
 from pfd_operator.contract.distill import Acceptance, RoundTraining
 from pfd_operator.contract.engine import AseEngine
 from pfd_operator.contract.labeling import LabelPods
@@ -21,12 +21,7 @@ from .pods import PodOverrides, Pods
 class FineTuneJobRef(Strict):
     """A FineTuneJob of the same namespace."""
 
-    name: str = Field(
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        min_length=1,
-        max_length=253,
-        description="Its name; waited for if it does not exist yet.",
-    )
+    name: LongObjectName = Field(description="Its name; waited for if it does not exist yet.")
     require_converged: bool = Field(False, description="Keep waiting if it ends unconverged. Default false.")
 
 

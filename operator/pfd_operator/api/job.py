@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from pfd_operator.contract.base import ObjectName, Strict
+from pfd_operator.contract.base import LongObjectName, ObjectName, Strict
 from pfd_operator.contract.exploration import MOST_TRAJECTORIES, Exploration
 from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.location import S3Location
@@ -71,15 +71,13 @@ class Restart(Strict):
 class S3Artifacts(S3Location):
     """S3 with its credentials."""
 
-    credentials_secret: str | None = Field(
+    credentials_secret: LongObjectName | None = Field(
         None,
-        max_length=253,
         description="Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, of temporary keys, AWS_SESSION_TOKEN. "
         "Default: boto3's chain, e.g. the identity of the pods' ServiceAccount.",
     )
-    ca_bundle_config_map: str | None = Field(
+    ca_bundle_config_map: LongObjectName | None = Field(
         None,
-        max_length=253,
         description="ConfigMap whose key ca.crt holds the CA bundle of the endpoint. Default: the image's.",
     )
 

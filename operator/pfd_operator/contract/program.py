@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from .base import ExactlyOne, Strict
+from .base import ExactlyOne, LongObjectName, Strict
 
 MOUNTED_FILES_DIRECTORY = "/etc/pfd-files"
 """Where files out of ConfigMaps and Secrets are in the engine's containers: copies, as they were when the pod began."""
@@ -56,7 +56,7 @@ class ProgramOutput(Strict):
 class ObjectKey(Strict):
     """A key of an object in the job's namespace."""
 
-    name: str = Field(max_length=253, description="Name of the object.")
+    name: LongObjectName = Field(description="Name of the object.")
     key: str = Field(max_length=100, pattern=_FILE_NAME, description="Key in it, and name of the file.")
 
 

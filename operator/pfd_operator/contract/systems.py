@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Count, ExactlyOne, Name, Positive, Strict, Uri, invalid_at
+from .base import Count, ExactlyOne, LongObjectName, Name, Positive, Strict, Uri, invalid_at
 
 _Element = Annotated[str, Field(pattern=r"^[A-Z][a-z]?$", max_length=2)]
 _NO_PLANE = "[0, 0, 0] is no plane"
@@ -16,10 +16,10 @@ _NO_PLANE = "[0, 0, 0] is no plane"
 class ConfigMapKey(Strict):
     """One key of a ConfigMap in the job's namespace."""
 
-    name: str = Field(max_length=253, description="Name of the ConfigMap.")
+    name: LongObjectName = Field(description="Name of the ConfigMap.")
     key: str = Field(
         max_length=253,
-        pattern=r"^[-._a-zA-Z0-9]+$",
+        pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
         description="Key in the ConfigMap; its name tells the format as ASE knows it: POSCAR, x.vasp, x.cif, x.extxyz.",
     )
 

@@ -108,3 +108,45 @@ def test_systems_and_stages_know_one_another(
         return
     with pytest.raises(ValidationError, match=words):
         kind.model_validate(spec)
+
+
+def from_config_map(**changes: str) -> dict[str, Any]:
+    structures = {"configMap": {"name": "si", "key": "POSCAR"} | changes}
+    return {"systems": [{"name": "diamond", "structures": structures}]}
+
+
+def with_s3(**changes: str) -> dict[str, Any]:
+    return {"artifacts": {"s3": SPEC["artifacts"]["s3"] | changes}}
+
+
+def with_file(**changes: str) -> dict[str, Any]:
+    program = {"command": ["vasp"], "filesFrom": [{"secret": {"name": "potcars", "key": "POTCAR"} | changes}]}
+    return {"labeling": {"engine": {"program": program}, "image": "vasp:6"}, "aimd": {"steps": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        *[(with_s3(credentialsSecret=name), "credentialsSecret") for name in ("", "../../other/secrets/keys", "Keys")],
+        (with_s3(caBundleConfigMap="s3/ca"), "caBundleConfigMap"),
+        (from_config_map(name="../si"), "name"),
+        *[(from_config_map(key=key), "key") for key in (".", "..", "..data", "a/b", "")],
+        (with_file(name=""), "name"),
+    ],
+)
+def test_what_no_object_and_no_key_is_called(changes: dict[str, Any], field: str) -> None:
+    """A pod cannot be made of it, and who reads objects by such names reads others."""
+    with pytest.raises(ValidationError, match=rf"\.{field}\n"):
+        FineTuneJobSpec.model_validate(SPEC | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        with_s3(credentialsSecret="s" * 253, caBundleConfigMap="my.ca-1"),
+        *[from_config_map(name="si.structures", key=key) for key in (".hidden", "_x", "-x", "x..y", "a.")],
+        with_file(name="lab.potcars"),
+    ],
+)
+def test_what_objects_and_keys_may_be_called(changes: dict[str, Any]) -> None:
+    FineTuneJobSpec.model_validate(SPEC | changes)

@@ -110,6 +110,13 @@ async def test_temporary_keys_have_a_token_and_a_ca_bundle_is_the_jobs() -> None
     assert results.ca_bundle == "PEM"
 
 
+@pytest.mark.parametrize("field", ["credentialsSecret", "caBundleConfigMap"])
+async def test_no_object_of_another_namespace_is_read(field: str) -> None:
+    """Who fetches may read more than who wrote the job."""
+    with pytest.raises(CannotShow, match=rf"^spec\.artifacts\.s3\.{field}: "):
+        await found(s3={**S3, field: "../../vault/secrets/keys"}, has={"secrets/keys": {"data": encoded(KEYS)}})
+
+
 async def test_a_secret_without_keys_is_named() -> None:
     with pytest.raises(CannotShow, match="Secret pfd-s3 in namespace lab has no AWS_ACCESS_KEY_ID and no AWS_SECRET"):
         await found(has={"secrets/pfd-s3": {}})

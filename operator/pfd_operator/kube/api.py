@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -27,6 +29,10 @@ PAGE_SIZE = 20
 """Of all lists: any object may have more than a megabyte, and a page is in memory as bytes, as text and as objects."""
 USER_KUBECONFIG = "~/.kube/config"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+TOKEN = "BearerToken"  # noqa: S105 - where it is in a configuration
+_UNREADABLE = (config.ConfigException, OSError, yaml.YAMLError, ValueError)
+_NO_KUBECONFIG = (AttributeError, KeyError, TypeError)
+"""The library takes for granted that it reads a mapping of lists."""
 
 
 class ApiError(Exception):
@@ -50,11 +56,27 @@ class ApiError(Exception):
 
 
 class KubeApi:
-    """Requests to one API server; JSON in, JSON out."""
+    """Requests to one API server; JSON in, JSON out.
 
-    def __init__(self, api_client: client.ApiClient, default_namespace: str | None = None) -> None:
+    Parameters
+    ----------
+    api_client
+        What is configured to speak to the server.
+    default_namespace
+        That of the configuration, if it names one.
+    renew
+        Reads the configuration again, into the one that `api_client` has; None where that is kept current.
+    """
+
+    def __init__(
+        self,
+        api_client: client.ApiClient,
+        default_namespace: str | None = None,
+        renew: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self._client = api_client
         self.default_namespace = default_namespace
+        self._renew = renew
         self._clock = ServerClock()
         # one quiet watch per informer must never keep requests waiting for a connection
         self._client.rest_client.maxsize = 0
@@ -75,20 +97,19 @@ class KubeApi:
         configuration = client.Configuration()
         given = str(kubeconfig or os.environ.get("KUBECONFIG") or "")
         path = given or USER_KUBECONFIG
-        namespace = None
         try:
             if not given and context is None and SERVICE_ACCOUNT.exists():
                 path = str(SERVICE_ACCOUNT)
                 config.load_incluster_config(client_configuration=configuration)
-            else:
-                loader = await config.load_kube_config(path, context, configuration)
-                namespace = loader.current_context["context"].get("namespace")
-            return cls(client.ApiClient(configuration), namespace)
-        except (config.ConfigException, OSError, yaml.YAMLError, ValueError) as error:
+                return cls(client.ApiClient(configuration))
+            load = partial(config.load_kube_config, path, context, configuration)
+            loader = await load()
+            namespace = loader.current_context["context"].get("namespace")
+            return cls(client.ApiClient(configuration), namespace, load)
+        except _UNREADABLE as error:
             said = " ".join(str(error).split())
             raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes by {path}: {said}") from error
-        except (AttributeError, KeyError, TypeError) as error:
-            # the library takes for granted that it reads a mapping of lists
+        except _NO_KUBECONFIG as error:
             message = f"cannot connect to Kubernetes by {path}: it is empty, or no kubeconfig"
             raise ApiError(0, "NoConfiguration", message) from error
 
@@ -201,7 +222,23 @@ class KubeApi:
             raise _refusal(response.status, payload)
         return payload
 
-    async def _send(
+    async def _send(self, *request: Any) -> aiohttp.ClientResponse:
+        """Send a request; once more if the server takes the token for none, and another is to be had."""
+        answer = await self._send_once(*request)
+        if answer.status == 401 and await self._renewed():
+            answer.release()
+            answer = await self._send_once(*request)
+        return answer
+
+    async def _renewed(self) -> bool:
+        """Read the configuration again: those of clouds give tokens that last for minutes. False if it has no other."""
+        before = self.configuration.api_key.get(TOKEN)
+        if self._renew is not None:
+            with contextlib.suppress(*_UNREADABLE, *_NO_KUBECONFIG):
+                await self._renew()
+        return bool(self.configuration.api_key.get(TOKEN) != before)
+
+    async def _send_once(
         self,
         method: str,
         path: str,
@@ -215,7 +252,7 @@ class KubeApi:
             method,
             path,
             header_params={"Accept": accept, "Accept-Encoding": NOT_PACKED, "Content-Type": content_type},
-            auth_settings=["BearerToken"],
+            auth_settings=[TOKEN],
         )
         method, url, headers, _, _ = serialized
         response = await self._client.call_api(

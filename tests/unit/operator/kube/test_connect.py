@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from pfd_operator.kube import api as api_module
 from pfd_operator.kube.api import ApiError, KubeApi
@@ -76,3 +78,76 @@ async def test_in_a_pod_the_variable_comes_before_the_service_account(
     monkeypatch.setenv("KUBECONFIG", "")
     with pytest.raises(ApiError, match="Service host/port is not set"):
         await namespace_of(None)
+
+
+class Cluster:
+    """An API server that takes one token at a time, and a kubeconfig whose program prints what there is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.good = ""
+        self.asked = 0
+        self.printed, self.kubeconfig = folder / "token", folder / "kubeconfig"
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+        status = json.dumps({**credential, "status": {"token": "%s"}})
+        script = f"""[ -s '{self.printed}' ] && printf '{status}' "$(cat '{self.printed}')\""""
+        self.command = {"apiVersion": credential["apiVersion"], "command": "sh", "args": ["-c", script]}
+
+    def serve(self, address: str) -> None:
+        server = {"server": address}
+        users = [{"name": "u", "user": {"exec": self.command}}]
+        self.kubeconfig.write_text(kubeconfig(users=users, clusters=[{"name": "c", "cluster": server}]))
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if request.headers.get("Authorization") != f"Bearer {self.good}":
+            return web.json_response({"reason": "Unauthorized", "message": "Unauthorized"}, status=401)
+        return web.json_response({"kind": "Status"})
+
+    def issue(self, token: str) -> None:
+        self.printed.write_text(token)
+
+    def renew(self, token: str) -> None:
+        self.issue(token)
+        self.good = token
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    cluster = Cluster(tmp_path)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", cluster.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    cluster.serve(f"http://{host}:{port}")
+    yield cluster
+    await runner.cleanup()
+
+
+async def test_a_token_that_expires_is_replaced_by_the_one_that_there_is_then(cluster: Cluster) -> None:
+    cluster.renew("first")
+    api = await KubeApi.connect(cluster.kubeconfig)
+    try:
+        await api.request("GET", "/api")
+        cluster.renew("second")
+        assert await api.request("GET", "/api") == {"kind": "Status"}
+        cluster.renew("third")
+        assert [line async for line in api.lines("/api", {}, 10)] == [b""]
+        assert cluster.asked == 5, "two requests are sent twice"
+    finally:
+        await api.close()
+
+
+@pytest.mark.parametrize("then", ["first", "second", ""], ids=["the same", "another", "none"])
+async def test_who_is_unknown_with_what_there_is_hears_so(cluster: Cluster, then: str) -> None:
+    cluster.issue("first")
+    api = await KubeApi.connect(cluster.kubeconfig)
+    try:
+        cluster.issue(then)
+        with pytest.raises(ApiError, match="Unauthorized") as refused:
+            await api.request("GET", "/api")
+        assert refused.value.status == 401
+        assert cluster.asked == (2 if then == "second" else 1)
+    finally:
+        await api.close()

@@ -112,7 +112,8 @@ def _planner_settings(read: _Reader) -> Settings:
         raise SettingsError(f'{PREFIX}ENGINE_IMAGES must be JSON such as {{"abinit": "…"}}: {error}') from None
     return Settings(
         worker_image=read.required("WORKER_IMAGE"),
-        engine_images={str(engine): str(image) for engine, image in engine_images.items()},
+        # an empty one is none: else a job would start, and its label stage have nothing to run
+        engine_images={str(engine): str(image) for engine, image in engine_images.items() if image},
         calculator_image=read.text("CALCULATOR_IMAGE", "") or None,
         progress_url=read.text("PROGRESS_URL", "") or None,
         stage_pods=_stage_pods(read),

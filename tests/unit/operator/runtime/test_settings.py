@@ -27,6 +27,12 @@ def test_settings_from_the_environment() -> None:
     assert settings.namespaces == ("lab", "group")
 
 
+def test_an_engine_whose_image_was_taken_away_has_none() -> None:
+    """A job that labels by it says so before it starts."""
+    settings = settings_from({"PFD_WORKER_IMAGE": "worker:1", "PFD_ENGINE_IMAGES": '{"abinit": "", "program": null}'})
+    assert settings.planner.engine_images == {}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

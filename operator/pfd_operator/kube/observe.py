@@ -31,6 +31,8 @@ OURS = KIND_LABEL
 """Label selector of everything the operator creates."""
 
 Object = Mapping[str, Any]
+Identity = tuple[int, StageKind, int]
+"""Iteration, stage and attempt of a Job, by its labels."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ class CachedPod:
 
 
 def parse_job(job: Object) -> CachedJob | None:
-    """Return what is kept of a Job; None if its labels are not ours."""
+    """Return what is kept of a Job; None if its labels are not ours, or it is somebody's copy of one of ours."""
     metadata = job["metadata"]
     owner = _controller(metadata)
     identity = _identity(metadata.get("labels", {}))
-    if owner is None or identity is None:
+    if owner is None or identity is None or _is_copy(metadata["name"], owner["uid"], identity):
         return None
     iteration, stage, attempt = identity
     status = job.get("status", {})
@@ -209,13 +211,18 @@ def _job_of_orphan(pod: Object) -> ObservedJob | None:
     """Return a Job that is gone as its pod knows it; None if that is somebody's copy of ours, with all our labels."""
     labels = pod["metadata"].get("labels", {})
     owner, identity = _controller(pod["metadata"]), _identity(labels)
-    if owner is None or identity is None or not owner["name"].endswith(job_suffix(labels[UID_LABEL], *identity)):
+    if owner is None or identity is None or _is_copy(owner["name"], labels[UID_LABEL], identity):
         return None
     iteration, stage, attempt = identity
     return ObservedJob(owner["name"], owner["uid"], iteration, stage, attempt, deleting=True)
 
 
-def _identity(labels: Mapping[str, str]) -> tuple[int, StageKind, int] | None:
+def _is_copy(name: str, uid: str, identity: Identity) -> bool:
+    """Say whether a Job is one that somebody made of ours, to look for a fault: it has all but the name."""
+    return not name.endswith(job_suffix(uid, *identity))
+
+
+def _identity(labels: Mapping[str, str]) -> Identity | None:
     try:
         return int(labels[ITERATION_LABEL]), StageKind(labels[STAGE_LABEL]), int(labels[ATTEMPT_LABEL])
     except (KeyError, ValueError):

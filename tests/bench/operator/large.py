@@ -7,8 +7,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.api import MERGE_PATCH
 from pfd_operator.kube.resources import collection_path
+from pfd_operator.plan.names import job_suffix
 from tests.pod_statuses import now
 
 from . import audit
@@ -107,7 +109,8 @@ def _job(name: str, uid: str, like: dict[str, Any]) -> dict[str, Any]:
     metadata = {"labels": labels, "annotations": template["metadata"]["annotations"]}
     return {
         "metadata": {
-            "name": f"{name}-last",
+            # with another one it would be somebody's copy, which the operator does not hold
+            "name": name + _suffix(labels),
             "labels": labels,
             "annotations": like["metadata"]["annotations"],
             "ownerReferences": [owner],
@@ -120,6 +123,11 @@ def _job(name: str, uid: str, like: dict[str, Any]) -> dict[str, Any]:
             "template": {"metadata": metadata, "spec": template["spec"]},
         },
     }
+
+
+def _suffix(labels: dict[str, str]) -> str:
+    iteration, stage, attempt = (labels[f"pfd.dev/{name}"] for name in ("iteration", "stage", "attempt"))
+    return job_suffix(labels["pfd.dev/uid"], int(iteration), StageKind(stage), int(attempt))
 
 
 def _pod(job: dict[str, Any]) -> dict[str, Any]:

@@ -241,7 +241,18 @@ def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     assert (len(present.pods), present.deleting) == (2, False)
 
 
-@pytest.mark.parametrize("name", ["debug", f"{JOB_NAME}-debug", JOB_NAME.replace("a1", "a2")])
+COPIES = ["debug", f"{JOB_NAME}-debug", JOB_NAME.replace("a1", "a2")]
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_job_is_its_makers_also_where_it_names_our_resource_as_its_owner(name: str) -> None:
+    """The planner would stop it as a Job that nobody wants."""
+    copied = job()
+    copied["metadata"]["name"] = name
+    assert parse_job(copied) is None
+
+
+@pytest.mark.parametrize("name", COPIES)
 def test_a_copy_of_a_job_that_somebody_else_runs_is_none_of_ours_that_is_gone(name: str) -> None:
     copied = [{"kind": "Job", "name": name, "uid": "job-9", "controller": True}]
     read = read_pod(pod({"phase": "Running"}, ownerReferences=copied))

@@ -73,7 +73,9 @@ def _fetch(results: Results, options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-n", "--namespace", help="namespace; default: that of the kubeconfig's context")
+    common.add_argument(
+        "-n", "--namespace", help="namespace; default: that of the kubeconfig's context, or of the pod it runs in"
+    )
     common.add_argument(
         "--kubeconfig",
         type=Path,

@@ -63,7 +63,7 @@ class KubeApi:
     api_client
         What is configured to speak to the server.
     default_namespace
-        That of the configuration, if it names one.
+        That of the configuration, if it names one; in a pod its own, as kubectl takes it.
     renew
         Reads the configuration again, into the one that `api_client` has; None where that is kept current.
     """
@@ -101,7 +101,8 @@ class KubeApi:
             if not given and context is None and SERVICE_ACCOUNT.exists():
                 path = str(SERVICE_ACCOUNT)
                 config.load_incluster_config(client_configuration=configuration)
-                return cls(client.ApiClient(configuration))
+                own = SERVICE_ACCOUNT / "namespace"
+                return cls(client.ApiClient(configuration), own.read_text().strip() if own.exists() else None)
             load = partial(config.load_kube_config, path, context, configuration)
             loader = await load()
             namespace = loader.current_context["context"].get("namespace")

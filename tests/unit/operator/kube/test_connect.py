@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes.aio.config
 import pytest
 from aiohttp import web
 
@@ -78,6 +79,18 @@ async def test_in_a_pod_the_variable_comes_before_the_service_account(
     monkeypatch.setenv("KUBECONFIG", "")
     with pytest.raises(ApiError, match="Service host/port is not set"):
         await namespace_of(None)
+
+
+@pytest.mark.parametrize(("files", "namespace"), [({"namespace": "lab\n"}, "lab"), ({}, None)])
+async def test_in_a_pod_its_own_namespace_is_meant(
+    files: dict[str, str], namespace: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(api_module, "SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(kubernetes.aio.config, "load_incluster_config", lambda client_configuration: None)
+    assert await namespace_of(None) == namespace
 
 
 class Cluster:

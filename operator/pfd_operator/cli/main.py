@@ -84,24 +84,39 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--context", help="context of the kubeconfig")
     parser = argparse.ArgumentParser(
         prog="kubectl pfd",
-        description="See of fine-tuning and distilling jobs what runs, what it cost, how good the model is; fetch it.",
+        description="Shows how far FineTuneJobs and DistillJobs are and how good their models are, and fetches models.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    status = commands.add_parser("status", parents=[common], help="stages, seconds, errors and labels of one job")
+    status = commands.add_parser(
+        "status",
+        parents=[common],
+        help="labels, errors, stages and conditions of one job",
+        description="Shows one job: labels paid, errors of each iteration, time of each stage, conditions.",
+    )
     status.add_argument("name", metavar="NAME", help="name of the job, or KIND/NAME where both kinds have one of it")
     status.add_argument("-w", "--watch", action="store_true", help="follow the job until it ends")
-    models = commands.add_parser("models", parents=[common], help="the best model of every job")
-    models.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    models = commands.add_parser(
+        "models",
+        parents=[common],
+        help="the best model of every job",
+        description="Shows the best model of every job. Errors are on the hold-out, of forces in eV/Å, of energies in "
+        "eV per atom; AGAINST says whether against the reference (DFT) or the teacher.",
+    )
+    models.add_argument("-A", "--all-namespaces", action="store_true", help="jobs of all namespaces")
     fetch = commands.add_parser(
-        "fetch", parents=[common], help="a job's model, with its report, labels and all that lies beside it"
+        "fetch",
+        parents=[common],
+        help="a job's model, with its report, labels and all that lies beside it",
+        description="Fetches a job's best model and the files beside it. Files that are there already are left; others "
+        "of the same names are replaced.",
     )
     fetch.add_argument("name", metavar="NAME", help="name of the job, or KIND/NAME where both kinds have one of it")
-    fetch.add_argument("directory", metavar="DIRECTORY", nargs="?", type=Path, help="where to; default: NAME")
-    fetch.add_argument("--reports", action="store_true", help="of the files only the report")
-    fetch.add_argument("--labels", action="store_true", help="of the files only the labelled frames")
-    fetch.add_argument("--endpoint-url", metavar="URL", help="address of the store in place of the job's")
+    fetch.add_argument("directory", metavar="DIRECTORY", nargs="?", type=Path, help="folder to write to; default: NAME")
+    fetch.add_argument("--reports", action="store_true", help="fetch the report only")
+    fetch.add_argument("--labels", action="store_true", help="fetch the labelled frames only")
+    fetch.add_argument("--endpoint-url", metavar="URL", help="address of the object store, in place of the job's")
     return parser
 
 

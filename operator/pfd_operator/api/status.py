@@ -59,7 +59,7 @@ class Told(Message):
 class ActiveStage(Strict):
     """The stage that runs now: the write-ahead record of its Job."""
 
-    iteration: int
+    iteration: int = Field(description="The iteration that it is of.")
     stage: StageKind
     attempt: int = Field(1, description="Number in the Job's name; every new Job of the stage has a new one.")
     counted_failures: int = Field(
@@ -68,7 +68,7 @@ class ActiveStage(Strict):
         "those that found no object store.",
     )
     furthest: int = Field(0, description="How far the furthest of them came: percent, or pods with results.")
-    job_name: str
+    job_name: str = Field(description="Name of its Job.")
     digest: str = Field(description="Where its results go: stages/<digest>/.")
     drawn_from: str = Field("", description="Digest of what its Job was drawn from, as far as that may change.")
     completions: int | None = Field(None, description="Pods of an indexed stage.")
@@ -111,7 +111,7 @@ class StageRecord(Strict):
     digest: str = Field(description="Where its manifest is: stages/<digest>/.")
     asked: str | None = Field(None, description="Digest it was planned with, if another.")
     completions: int | None = Field(None, description="Pods of an indexed stage.")
-    attempts: int
+    attempts: int = Field(description="Attempts since the last restart, however they ended.")
     seconds: int = Field(description="Wall time from intent to outcome, in s.")
     reused: bool = Field(False, description="Its results were in the store already.")
 
@@ -167,7 +167,7 @@ class ModelRecord(Strict):
     """The best model so far, by the frozen hold-out."""
 
     uri: str = Field(description="Its file in the object store.")
-    iteration: int
+    iteration: int = Field(description="The iteration that trained it.")
     fine_tuned: bool = Field(
         True, description="False: this is the pre-trained one with shifted energy bias, which none beat."
     )
@@ -186,12 +186,12 @@ class JobStatus(Strict):
     first_attempt: int = Field(1, description="First attempt since the last restart.")
     conditions: list[Condition] = Field([], description="What holds now, each with its reason.")
     cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: datetime | None = Field(None, description="When it first started.")
+    finished_at: datetime | None = Field(None, description="When it ended; absent while it has not.")
     suspended_at: datetime | None = Field(None, description="Since when it is suspended.")
     suspended_seconds: int = Field(0, description="Suspended before, which the deadline does not count, in s.")
     gpu_seconds: int = Field(0, description="GPU time of attempts that ended, in s.")
-    iteration: int = 0
+    iteration: int = Field(0, description="The iteration, or round, that runs or was the last; counted from 0.")
     stage: str = Field("", description="The stage that runs.")
     progress: str = Field("", description="How far it is, e.g. 3/12 or 45 %.")
     active: ActiveStage | None = None

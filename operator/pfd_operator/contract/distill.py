@@ -62,7 +62,8 @@ class Acceptance(ErrorLimits):
         alias="stableMDPicoseconds",
         gt=0,
         le=100000,
-        description="Sound MD of every system at its extreme conditions, each at its temperature, in ps. Default 5.",
+        description="Least time of MD without an explosion and at its temperature, for every system at its extreme "
+        "conditions, in ps. Default 5.",
     )
     nve_drift_mev_per_atom_ps: Positive | None = Field(
         None,

@@ -78,7 +78,11 @@ class AcceptanceCheck(Message):
 
     name: Annotated[str, Field(max_length=48, description="What was measured, e.g. SpeedUpAt108Atoms.")]
     met: Annotated[bool, Field(description="The limit holds.")]
-    message: Annotated[str, BeforeValidator(partial(shortened, length=200)), Field(max_length=200)]
+    message: Annotated[
+        str,
+        BeforeValidator(partial(shortened, length=200)),
+        Field(max_length=200, description="What was measured and what was asked for, or why it was not measured."),
+    ]
 
 
 class ExplorationCounts(Message):

@@ -40,7 +40,7 @@ class Slab(Strict):
         json_schema_extra={"x-kubernetes-validations": [{"rule": "self.exists(i, i != 0)", "message": _NO_PLANE}]},
     )
     layers: int = Field(3, ge=1, le=20, description="Equivalent layers. Default 3.")
-    vacuum: Positive = Field(10.0, le=100, description="Vacuum on both sides, in Å. Default 10.")
+    vacuum: Positive = Field(10.0, le=100, description="Vacuum on each side, in Å. Default 10.")
 
     @field_validator("miller")
     @classmethod

@@ -195,7 +195,7 @@ def is_labelled(atoms: Atoms) -> bool:
     if results.get("energy") is None or results.get("forces") is None:
         return False
     virial = virial_of(atoms)
-    finite = bool(np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all())
+    finite = bool(np.isfinite(energy_of(atoms)) and np.isfinite(results["forces"]).all())
     return finite and (virial is None or bool(np.isfinite(virial).all()))
 
 

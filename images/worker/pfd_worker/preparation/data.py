@@ -32,7 +32,7 @@ from pfd_worker.frames import (
 from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.preparation.deepmd_folder import deepmd_frames
-from pfd_worker.preparation.structures import right_handed
+from pfd_worker.preparation.structures import right_handed, unsound
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.manifests import sha256_of
 from pfd_worker.unsupported import has_initial_moments, has_masses_of_its_own, unsupported
@@ -154,11 +154,15 @@ def labelled_frames(
         for frame, atoms in found:
             if has_masses_of_its_own(atoms):
                 with_masses.add(where)
-            if len(atoms) == 1 and height(atoms) > ISOLATED_ANGSTROM:
+            if _is_isolated(atoms):
                 isolated[where] += 1
             else:
                 frames.append(Given(_checked(atoms, frame), atoms.info, number, where))
     return frames, _left_out(isolated)
+
+
+def _is_isolated(atoms: Atoms) -> bool:
+    return len(atoms) == 1 and bool(np.isfinite(atoms.cell.array).all()) and height(atoms) > ISOLATED_ANGSTROM
 
 
 def _left_out(isolated: Counter[str]) -> Caution | None:
@@ -214,9 +218,9 @@ def _checked(atoms: Atoms, frame: str) -> Atoms:
             "from the engine's own moments. If both lead to the same magnetic state, remove initial_magmoms from the "
             "file; otherwise leave the frame out"
         )
-    dropped = unsupported(atoms)
-    if dropped is not None:
-        raise data_invalid(f"{frame} cannot be used: {dropped}")
+    why = unsound(atoms) or unsupported(atoms)
+    if why is not None:
+        raise data_invalid(f"{frame} cannot be used: {why}")
     _name_forces(atoms, frame)
     _name_virial(atoms, frame)
     if not is_labelled(atoms):

@@ -59,19 +59,9 @@ def _unreadable(where: str, why: str) -> StageError:
 def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
     if len(atoms) == 0:
         raise user_error(Reason.STRUCTURE_EMPTY, f"{where}, frame {number}: no atoms.")
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
-        raise _unreadable(f"{where}, frame {number}", "positions or cell are not finite numbers")
-    if (atoms.numbers < 1).any():
-        raise _unreadable(f"{where}, frame {number}", "some atoms are of no element (X)")
-    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-3) < atoms.pbc.sum():
-        raise user_error(
-            Reason.STRUCTURE_UNREADABLE,
-            f"{where}, frame {number}: where it is periodic (pbc {atoms.pbc.tolist()}), its cell vectors are zero or "
-            "parallel. Give it a cell, or pbc F where it has no periods.",
-        )
-    dropped = unsupported(atoms)
-    if dropped is not None:
-        raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where}, frame {number} cannot be used: {dropped}.")
+    why = unsound(atoms) or unsupported(atoms)
+    if why is not None:
+        raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where}, frame {number} cannot be used: {why}.")
     # ASE's builders of surfaces leave the vector out along which there are no periods
     cell = periodic_cell(atoms) if atoms.pbc.any() and atoms.cell.rank < 3 else atoms.cell
     bare = Atoms(atoms.numbers, positions=atoms.positions, cell=cell, pbc=atoms.pbc)
@@ -84,6 +74,22 @@ def _checked(atoms: Atoms, number: int, where: str) -> Atoms:
         )
     bare.info = {"frame": number, "own_masses": has_masses_of_its_own(atoms)}
     return right_handed(bare)
+
+
+def unsound(atoms: Atoms) -> str | None:
+    """Return why nothing can be computed of what a file holds, None if something can."""
+    if len(atoms) == 0:
+        return "it has no atoms"
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        return "its positions or its cell are not finite numbers"
+    if (atoms.numbers < 1).any():
+        return "some of its atoms are of no element (X)"
+    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc], tol=1e-3) < atoms.pbc.sum():
+        return (
+            f"where it is periodic (pbc {atoms.pbc.tolist()}), its cell vectors are zero or parallel. Give it a cell, "
+            "or pbc F where it has no periods (of deepmd/npy data a file nopbc)"
+        )
+    return None
 
 
 def right_handed(atoms: Atoms) -> Atoms:

@@ -110,6 +110,12 @@ def test_labels_of_spins_are_refused(tmp_path, systems):
     assert f"{CRYSTALS}/ has spin.npy" in refused(tmp_path, systems)
 
 
+def test_boxes_of_zeros_are_no_cell(tmp_path, systems):
+    np.save(systems / CRYSTALS / "set.000" / "box.npy", np.zeros((2, 9)))
+    said = refused(tmp_path, systems)
+    assert f"{CRYSTALS}/ (Cu4) cannot be used: where it is periodic" in said and "a file nopbc" in said
+
+
 def test_a_frame_that_is_not_finite_is_named_with_its_system(tmp_path, systems):
     path = systems / CRYSTALS / "set.000" / "energy.npy"
     np.save(path, np.array([-3.0, np.nan]))

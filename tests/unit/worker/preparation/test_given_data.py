@@ -169,6 +169,37 @@ def test_values_that_are_not_finite_are_refused_by_frame(tmp_path):
     assert "frame 0 (Cu4): energy and forces" in refused(tmp_path, frame(info={"virial": np.nan * np.eye(3)}))
 
 
+def test_a_free_energy_that_is_not_finite_is_refused_too(tmp_path):
+    assert "frame 0 (Cu4): energy and forces" in refused(tmp_path, frame(free_energy=np.nan))
+
+
+def text(lattice: str = "4 0 0 0 4 0 0 0 4", place: str = "0", symbol: str = "Cu") -> str:
+    return f"""1
+energy=-1.5 pbc="T T T" Lattice="{lattice}" Properties=species:S:1:pos:R:3:forces:R:3
+{symbol} {place} 0 0 0.0 0.0 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"place": "nan"}, "(Cu) cannot be used: its positions or its cell are not finite"),
+        ({"place": "inf"}, "(Cu) cannot be used: its positions or its cell are not finite"),
+        ({"lattice": "nan 0 0 0 4 0 0 0 4"}, "(Cu) cannot be used: its positions or its cell are not finite"),
+        ({"lattice": "4 0 0 8 0 0 0 0 4"}, "(Cu) cannot be used: where it is periodic (pbc [True, True, True]), its"),
+        ({"symbol": "X"}, "(X) cannot be used: some of its atoms are of no element"),
+    ],
+)
+def test_what_nothing_can_be_computed_of_is_refused_by_frame(tmp_path, changed, words):
+    (tmp_path / "data.extxyz").write_text(text() + text(**changed))
+    assert refused_of(tmp_path, tmp_path / "data.extxyz").startswith(f"spec.data[0], frame 1 {words}")
+
+
+def test_a_frame_without_atoms_is_refused(tmp_path):
+    (tmp_path / "data.extxyz").write_text("0\nenergy=-1.0 Properties=species:S:1:pos:R:3:forces:R:3\n")
+    assert "spec.data[0], frame 0 () cannot be used: it has no atoms" in refused_of(tmp_path, tmp_path / "data.extxyz")
+
+
 @pytest.mark.parametrize(
     ("moment", "charges", "words"),
     [

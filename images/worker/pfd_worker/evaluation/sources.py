@@ -53,14 +53,18 @@ def predictions_of_given(model: AtomisticModel, frames: Sequence[Atoms]) -> list
     for atoms, found in zip(frames, answers, strict=True):
         if isinstance(found, Exception):
             _raise_what_is_of_no_frame(found)
-            frame = f"its frame of {atoms.get_chemical_formula()} with energy {energy_of(atoms):.6f} eV"
-            why = f"{type(found).__name__}: {str(found)[:300]}"
-            raise user_error(
-                Reason.DATA_INVALID,
-                f"{source_of(atoms)}: the model cannot predict {frame}: {why}. Leave the frame out.",
-            ) from found
+            raise _beyond_the_model(atoms, f"{type(found).__name__}: {str(found)[:300]}") from found
+        if not found.is_finite:
+            raise _beyond_the_model(atoms, "it gives values that are not numbers")
         predictions.append(found)
     return predictions
+
+
+def _beyond_the_model(atoms: Atoms, why: str) -> StageError:
+    frame = f"its frame of {atoms.get_chemical_formula()} with energy {energy_of(atoms):.6f} eV"
+    return user_error(
+        Reason.DATA_INVALID, f"{source_of(atoms)}: the model cannot predict {frame}: {why}. Leave the frame out."
+    )
 
 
 def _raise_what_is_of_no_frame(error: Exception) -> None:

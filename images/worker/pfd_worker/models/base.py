@@ -29,6 +29,11 @@ class Prediction:
     virial: NDArray[np.float64]
     """(3, 3), in eV: -V*stress; zeros for a frame that has none (`has_virial`)."""
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of it is numbers."""
+        return bool(np.isfinite(self.energy) and np.isfinite(self.forces).all() and np.isfinite(self.virial).all())
+
     @classmethod
     def of_label(cls, atoms: Atoms) -> Prediction:
         """Return what a labelled frame says of itself."""

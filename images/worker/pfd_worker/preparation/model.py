@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.engine import AseEngine
@@ -155,7 +154,7 @@ def _check_model_runs(model: AtomisticModel, frames: list[Atoms], where: str) ->
             if is_out_of_memory(error) or says_machine_fault(str(error)):
                 raise
             raise _not_usable(f"{type(error).__name__}: {error}", atoms, where) from error
-        if not np.isfinite(prediction.energy) or not np.isfinite(prediction.forces).all():
+        if not prediction.is_finite:
             raise _not_usable("it gives values that are not numbers", atoms, where)
 
 

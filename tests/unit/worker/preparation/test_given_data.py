@@ -1,5 +1,7 @@
 """Labelled frames of the user: what of them is kept, and what is refused by file and frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -303,6 +305,19 @@ def test_a_file_of_other_units_or_another_zero_is_refused_before_anything_is_pai
     with pytest.raises(StageError, match=words) as caught:
         check_data(Teacher(), set_of(0, 12) + set_of(1, 8, **wrong), seed=1)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.DATA_INVALID)
+
+
+@pytest.mark.parametrize("number", ["energy", "virial"])
+def test_a_frame_that_the_model_gives_no_numbers_for_is_named_by_its_file(number):
+    class Fails(Teacher):
+        def predict(self, frames):
+            (found,) = super().predict(frames)
+            hard = frames[0].info["trajectory"] == "spec.data[1]"
+            return [replace(found, **{number: np.nan * getattr(found, number)}) if hard else found]
+
+    with pytest.raises(StageError, match=r"spec.data\[1\]: the model cannot predict its frame of Cu4") as caught:
+        check_data(Fails(), set_of(0, 12) + set_of(1, 8), seed=1)
+    assert caught.value.reason is Reason.DATA_INVALID and "values that are not numbers" in caught.value.message
 
 
 def test_frames_that_a_job_has_trained_on_are_data_of_another_as_they_are(tmp_path):

@@ -67,10 +67,19 @@ def error_ratio(squares: Squares, others: Squares, quantities: Collection[str]) 
     if not pairs:
         return ErrorRatio(0.0, 0.0, 0)
     n = len(pairs[0][0])
-    samples = np.vstack([np.ones(n), 1 - np.eye(n)])
-    logs = np.sum([np.log(samples @ mine) - np.log(samples @ theirs) for mine, theirs in pairs], axis=0)
+    log = sum(np.log(mine.sum()) - np.log(theirs.sum()) for mine, theirs in pairs)
+    without_one = np.sum([np.log(_of_others(mine)) - np.log(_of_others(theirs)) for mine, theirs in pairs], axis=0)
     fewest = min(np.count_nonzero(mine) for mine, _ in pairs)
-    return ErrorRatio(float(logs[0]), float(np.sqrt(n - 1) * np.std(logs[1:])), int(fewest))
+    return ErrorRatio(float(log), float(np.sqrt(n - 1) * np.std(without_one)), int(fewest))
+
+
+def _of_others(sums: Floats) -> Floats:
+    """Return what all but each add up to, (n,)."""
+    # not the total minus each, which leaves nothing of small ones beside a large one
+    before, after = np.zeros(len(sums)), np.zeros(len(sums))
+    before[1:], after[:-1] = np.cumsum(sums[:-1]), np.cumsum(sums[:0:-1])[::-1]
+    found: Floats = before + after
+    return found
 
 
 def _known(mine: Floats, theirs: Floats) -> tuple[Floats, Floats]:

@@ -1,11 +1,14 @@
 """Comparisons of two models' errors on the same trajectories."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfd_worker.evaluation.ratio import error_ratio
+from pfd_worker.preparation.holdout import MOST_FRAMES
 
 FORCES, ALL = ("force",), ("force", "energy", "virial")
 
@@ -52,6 +55,22 @@ def test_a_model_that_is_much_worse_is_found_out_by_few_trajectories(trajectorie
         squares = hard_and_easy(rng, trajectories)
         found += surely_larger(factor**2 * by_chance(rng, squares), by_chance(rng, squares), others=4)
     assert found / 200 > 0.9
+
+
+def test_the_deviation_is_that_of_leaving_out_each_trajectory_once():
+    rng = np.random.default_rng(2)
+    # one that outweighs all others beyond the precision of a sum
+    mine, theirs = (np.append(hard_and_easy(rng, 5), 1e20) for _ in range(2))
+    logs = [np.log(np.delete(mine, row).sum() / np.delete(theirs, row).sum()) for row in range(6)]
+    assert error_ratio({"force": mine}, {"force": theirs}, FORCES).deviation == pytest.approx(np.sqrt(5) * np.std(logs))
+
+
+def test_as_many_trajectories_as_a_given_holdout_may_have_take_little_memory_to_compare():
+    squares = {"force": hard_and_easy(np.random.default_rng(3), MOST_FRAMES)}
+    tracemalloc.start()
+    error_ratio(squares, squares, FORCES)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 def test_of_one_trajectory_nothing_is_sure():

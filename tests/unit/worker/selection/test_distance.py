@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -33,3 +35,19 @@ def test_distances_do_not_depend_on_how_many_are_held_at_a_time(at_a_time, monke
     own[trajectories[:, None] == trajectories] = np.inf
     training = TrainingSet(reference, trajectories, np.ones(6, dtype=bool))
     assert own_distances(training) == pytest.approx(own.min(axis=1))
+
+
+def test_a_frame_that_is_in_the_set_is_at_no_distance_and_near_ones_are_told_apart():
+    reference = 1000 + cloud(50, 1)
+    points = np.concatenate([reference[:3], reference[:3] + np.float32(1e-3)])
+    between = np.linalg.norm(points.astype(float) - np.tile(reference[:3], (2, 1)), axis=1)
+    assert distances_to_set(points, reference).tolist() == pytest.approx(between.tolist(), rel=1e-12, abs=0)
+
+
+def test_memory_does_not_grow_with_the_labels(monkeypatch):
+    monkeypatch.setattr(distance, "NUMBERS_AT_A_TIME", 10_000)
+    points, reference = cloud(10, 1), cloud(100_000, 2)
+    tracemalloc.start()
+    distances_to_set(points, reference)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()

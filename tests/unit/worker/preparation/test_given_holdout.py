@@ -17,7 +17,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.acceptance.dft import frames_of_the_student
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.sources import by_source
-from pfd_worker.frames import labelled
+from pfd_worker.frames import energy_of, labelled, read_frames, write_frames
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import check_data
 from pfd_worker.preparation.holdout import given_holdout
@@ -65,6 +65,17 @@ def read(
 
 def column(found: Sequence[Atoms], name: str) -> list[str]:
     return [atoms.info[name] for atoms in found]
+
+
+@pytest.mark.parametrize("name", [r"C:\\md\\", r"_JSON \"a\\nb\""])
+def test_no_name_of_theirs_makes_our_files_unreadable(tmp_path, name):
+    path = tmp_path / "test.extxyz"
+    write(path, frames(4, trajectory="NAME", stratum="a/NAME", sampling="representative"))
+    path.write_text(path.read_text().replace("=NAME", f'="{name}"').replace("=a/NAME", f'="a/{name}"'))
+    found, _ = read(tmp_path, [f"file://{path}"])
+    write_frames(tmp_path / "holdout.extxyz", found)
+    for before, after in zip(found, read_frames(tmp_path / "holdout.extxyz"), strict=True):
+        assert after.info == before.info and energy_of(after) == pytest.approx(energy_of(before))
 
 
 def test_frames_of_the_only_system_are_a_stratum_for_each_file_and_its_parts_are_trajectories(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfd_worker.evaluation.ratio import error_ratio
-from pfd_worker.preparation.holdout import MOST_FRAMES
+from pfd_worker.preparation.data import MOST_MEASURED_ON
 
 FORCES, ALL = ("force",), ("force", "energy", "virial")
 
@@ -66,7 +66,7 @@ def test_the_deviation_is_that_of_leaving_out_each_trajectory_once():
 
 
 def test_as_many_trajectories_as_a_given_holdout_may_have_take_little_memory_to_compare():
-    squares = {"force": hard_and_easy(np.random.default_rng(3), MOST_FRAMES)}
+    squares = {"force": hard_and_easy(np.random.default_rng(3), MOST_MEASURED_ON)}
     tracemalloc.start()
     error_ratio(squares, squares, FORCES)
     assert tracemalloc.get_traced_memory()[1] < 2**23

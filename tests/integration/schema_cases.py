@@ -231,6 +231,13 @@ CASES = [
     Case(
         "DistillJob",
         ".spec",
+        "exploration.studentStepsFactor makes a trajectory of the student longer than 100000000 steps: ask for less",
+        {"exploration": {"studentStepsFactor": 50}},
+        ({"exploration": {"studentStepsFactor": 100_000_000}},),
+    ),
+    Case(
+        "DistillJob",
+        ".spec",
         "acceptance.dftForceRatio needs DFT frames: give acceptance.dftData, or a teacher.fineTuneJob, which has a "
         "hold-out",
         {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pfd_operator.contract.base import LongObjectName, Strict
+from pfd_operator.contract.base import LongObjectName, Strict, invalid_at
 from pfd_operator.contract.distill import Acceptance, RoundTraining
 from pfd_operator.contract.engine import AseEngine
+from pfd_operator.contract.exploration import MOST_STEPS, Exploration
 from pfd_operator.contract.labeling import LabelPods
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.selection import HoldOut, Selection
@@ -44,6 +45,34 @@ class Teacher(ModelSource):
     def union_members(cls) -> tuple[str, ...]:
         """Whatever can label."""
         return (*super().union_members(), "fine_tune_job", "calculator")
+
+
+_TOO_LONG = (
+    f"exploration.studentStepsFactor makes a trajectory of the student longer than {MOST_STEPS} steps: ask for less"
+)
+
+
+class DistillExploration(Exploration):
+    """MD that finds new configurations: by the teacher for hold-out and first round, by the student from then on."""
+
+    student_steps_factor: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_STEPS,
+        description="The student's MD has so many times the steps, as it is so much faster, and frames as many "
+        "(sampleEvery, too, times this). Default 1.",
+    )
+
+    @model_validator(mode="after")
+    def _ends(self) -> DistillExploration:
+        if (self.student_steps_factor or 1) * max(stage.steps for stage in self.stages) > MOST_STEPS:
+            raise invalid_at(("studentStepsFactor",), _TOO_LONG, self.student_steps_factor)
+        return self
+
+    @property
+    def of_student(self) -> Exploration:
+        """What the student runs."""
+        return self.lengthened(self.student_steps_factor or 1)
 
 
 class TeacherLabeling(LabelPods):
@@ -97,6 +126,7 @@ class DistillJobSpec(JobSpec):
     )
     student: Student = Field(Student(preset=Preset.SMALL), description="The light model. Default: preset small.")
     holdout: DistillHoldOut = Field(DistillHoldOut(), description="The frozen hold-out, labelled by the teacher.")
+    exploration: DistillExploration = Field(description="MD that finds new configurations.")
     selection: DistillSelection = Field(DistillSelection(), description="Which configurations are labelled.")
     labeling: TeacherLabeling = Field(TeacherLabeling(), description="How the teacher labels.")
     training: RoundTraining = Field(RoundTraining(), description="Training of the student.")
@@ -117,6 +147,11 @@ RULES = (
         "rule": "self.holdout.frames + self.selection.framesPerIteration <= self.budget.maxLabels",
         "message": "budget.maxLabels is less than holdout.frames + selection.framesPerIteration, "
         "which the first round needs",
+    },
+    {
+        "rule": "!has(self.exploration.studentStepsFactor) || self.exploration.stages.all(s, "
+        f"s.steps * self.exploration.studentStepsFactor <= {MOST_STEPS})",
+        "message": _TOO_LONG,
     },
     {
         "rule": "!has(self.acceptance.dftForceRatio) || has(self.acceptance.dftData) || has(self.teacher.fineTuneJob)",

@@ -13,6 +13,8 @@ from .text import first_of
 
 MOST_TRAJECTORIES = 100_000
 """Of all systems together in one iteration."""
+MOST_STEPS = 100_000_000
+"""Of a trajectory."""
 THERMOSTAT_FS = 100.0
 BAROSTAT_FS = 1000.0
 """Time constants of MD's thermostat and barostat."""
@@ -61,7 +63,7 @@ class ExplorationStage(Strict):
         description="What NPT moves: the volume, or with Flexible the whole cell. Default Isotropic.",
     )
     timestep_fs: Positive = Field(2.0, le=20, description="Timestep, in fs. Default 2.")
-    steps: int = Field(1000, ge=1, le=100_000_000, description="MD steps of each trajectory. Default 1000.")
+    steps: int = Field(1000, ge=1, le=MOST_STEPS, description="MD steps of each trajectory. Default 1000.")
     sample_every: int = Field(
         10,
         ge=1,
@@ -123,6 +125,14 @@ class Exploration(Strict):
 
     stages: list[ExplorationStage] = Field(min_length=1, max_length=16, description="Sets of MD conditions.")
     pods: int = Field(1, ge=1, le=1000, description="Pods the trajectories are spread over. Default 1.")
+
+    def lengthened(self, factor: int) -> Exploration:
+        """Return the same MD with so many times the steps, and as many frames of them."""
+        stages = [
+            stage.model_copy(update={"steps": factor * stage.steps, "sample_every": factor * stage.sample_every})
+            for stage in self.stages
+        ]
+        return Exploration(stages=stages, pods=self.pods)
 
     def unfit_for(self, systems: Sequence[str]) -> str:
         """Say that a stage names what is none of a job's systems, or that none runs one; nothing if all fit."""

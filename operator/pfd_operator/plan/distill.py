@@ -127,7 +127,9 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     dft_data=spec.acceptance.dft_data,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, status, self.systems(spec, status), position.iteration)
+                by_student = position.iteration >= FIRST_ON_POLICY_ROUND
+                exploration = spec.exploration.of_student if by_student else spec.exploration
+                return explored(spec, status, self.systems(spec, status), position.iteration, exploration)
             case StageKind.SELECT:
                 return selected(spec, status, position.iteration)
             case StageKind.LABEL:

@@ -107,7 +107,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
                     engine=spec.labeling.engine,
                 )
             case StageKind.EXPLORE:
-                return explored(spec, status, spec.system_names, position.iteration)
+                return explored(spec, status, spec.system_names, position.iteration, spec.exploration)
             case StageKind.SELECT:
                 aimd = spec.aimd if spec.aimd.trajectories else None
                 return selected(spec, status, position.iteration, aimd, spec.labeling.noise_check)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.job import JobSpec, Stop
 from pfd_operator.api.status import TASKS, TRAINING_STRUCTURES, JobStatus
+from pfd_operator.contract.exploration import Exploration
 from pfd_operator.contract.labeling import NoiseCheck
 from pfd_operator.contract.outcome import PrepareOutcome, SelectOutcome
 from pfd_operator.contract.result import StageResult
@@ -48,12 +49,14 @@ def purpose_of(iteration: int) -> Purpose:
     return TRAINING if iteration else HOLD_OUT
 
 
-def explored(spec: JobSpec, status: JobStatus, systems: Sequence[str], iteration: int) -> ExploreParams:
-    """Return what explore is told."""
+def explored(
+    spec: JobSpec, status: JobStatus, systems: Sequence[str], iteration: int, exploration: Exploration
+) -> ExploreParams:
+    """Return what explore is told; `exploration` is that of what is trained on."""
     return ExploreParams(
         purpose=purpose_of(iteration),
         systems=list(systems),
-        exploration=spec.exploration if iteration else holdout_exploration(spec, systems, status.without_pressure),
+        exploration=exploration if iteration else holdout_exploration(spec, systems, status.without_pressure),
         without_pressure=status.without_pressure or None,
         min_distance_factor=spec.selection.min_distance_factor,
         apart=spec.holdout.apart,

@@ -66,6 +66,23 @@ def test_the_teacher_explores_first_then_the_student() -> None:
     assert second.params.systems == ["diamond"], "the systems of the FineTuneJob"
 
 
+def test_the_students_md_may_be_longer_than_the_teachers() -> None:
+    stage = {"temperaturesKelvin": [300.0], "steps": 24, "sampleEvery": 2}
+    runs = [
+        Run(distill_resource(exploration={"stages": [stage], "pods": 2, **factor}))
+        for factor in ({}, {"studentStepsFactor": 40})
+    ]
+    for position in ((0, StageKind.EXPLORE), (1, StageKind.EXPLORE), (2, StageKind.EXPLORE)):
+        plain, longer = (run.until(*position).spec.params for run in runs)
+        assert isinstance(longer, ExploreParams)
+        if position[0] < 2:
+            assert longer.to_json() == plain.to_json(), "the teacher's"
+    (stage_of_student,) = longer.exploration.stages
+    assert (stage_of_student.steps, stage_of_student.sample_every, longer.exploration.pods) == (960, 80, 2)
+    accepted, with_factor = (run.until(2, StageKind.ACCEPT).spec.params.to_json() for run in runs)
+    assert accepted == with_factor
+
+
 def test_all_stages_that_choose_starts_are_told_what_keeps_the_hold_out_apart() -> None:
     run = Run(distill_resource(holdout={"frames": 4, "apart": "Structures"}))
     for position in ((0, StageKind.EXPLORE), (0, StageKind.SELECT), (1, StageKind.EXPLORE)):

@@ -173,7 +173,9 @@ def test_a_hold_out_is_of_as_many_trajectories_as_it_has_frames_or_of_eight(
     exploration = {"stages": stages if molten else stages[:1]}
     given = {"systems": [system(name) for name in names], "budget": {"maxLabels": 999}}
     spec = resource(**given, exploration=exploration, holdout={"frames": frames}).spec
-    held_out, training = (md_tasks(names, explored(spec, FineTuneJobStatus(), names, n).exploration, 1) for n in (0, 1))
+    held_out, training = (
+        md_tasks(names, explored(spec, FineTuneJobStatus(), names, n, spec.exploration).exploration, 1) for n in (0, 1)
+    )
     wanted, there = min(frames, HOLDOUT_TRAJECTORIES), (temperatures * systems + min(molten, systems)) * replicas
     assert len(training) == there
     assert len(held_out) >= max(there, wanted)

@@ -103,10 +103,10 @@ class KubeApi:
                 config.load_incluster_config(client_configuration=configuration)
                 own = SERVICE_ACCOUNT / "namespace"
                 return cls(client.ApiClient(configuration), own.read_text().strip() if own.exists() else None)
-            load = partial(config.load_kube_config, path, context, configuration)
-            loader = await load()
-            namespace = loader.current_context["context"].get("namespace")
-            return cls(client.ApiClient(configuration), namespace, load)
+            chosen = (await config.load_kube_config(path, context, configuration)).current_context
+            # whoever makes another context the current one meanwhile does not mean what runs already
+            renew = partial(config.load_kube_config, path, chosen["name"], configuration)
+            return cls(client.ApiClient(configuration), chosen["context"].get("namespace"), renew)
         except _UNREADABLE as error:
             said = " ".join(str(error).split())
             raise ApiError(0, "NoConfiguration", f"cannot connect to Kubernetes by {path}: {said}") from error
@@ -225,19 +225,27 @@ class KubeApi:
 
     async def _send(self, *request: Any) -> aiohttp.ClientResponse:
         """Send a request; once more if the server takes the token for none, and another is to be had."""
+        sent = self._token
         answer = await self._send_once(*request)
-        if answer.status == 401 and await self._renewed():
+        if answer.status == 401 and await self._renewed(sent):
             answer.release()
             answer = await self._send_once(*request)
         return answer
 
-    async def _renewed(self) -> bool:
+    async def _renewed(self, refused: str | None) -> bool:
         """Read the configuration again: those of clouds give tokens that last for minutes. False if it has no other."""
-        before = self.configuration.api_key.get(TOKEN)
-        if self._renew is not None:
+        if self._renew is None:
+            return False
+        # another request may have had it renewed while this one was on its way
+        if self._token == refused:
             with contextlib.suppress(*_UNREADABLE, *_NO_KUBECONFIG):
                 await self._renew()
-        return bool(self.configuration.api_key.get(TOKEN) != before)
+        return self._token != refused
+
+    @property
+    def _token(self) -> str | None:
+        token: str | None = self.configuration.api_key.get(TOKEN)
+        return token
 
     async def _send_once(
         self,

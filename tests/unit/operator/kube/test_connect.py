@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -99,19 +100,28 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.good = ""
         self.asked = 0
+        self.address = ""
+        self.held, self.free = asyncio.Event(), asyncio.Event()
+        """When /slow is asked for, and until when it has no answer."""
         self.printed, self.kubeconfig = folder / "token", folder / "kubeconfig"
         credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
         status = json.dumps({**credential, "status": {"token": "%s"}})
         script = f"""[ -s '{self.printed}' ] && printf '{status}' "$(cat '{self.printed}')\""""
         self.command = {"apiVersion": credential["apiVersion"], "command": "sh", "args": ["-c", script]}
 
-    def serve(self, address: str) -> None:
-        server = {"server": address}
+    def choose(self, context: str) -> None:
         users = [{"name": "u", "user": {"exec": self.command}}]
-        self.kubeconfig.write_text(kubeconfig(users=users, clusters=[{"name": "c", "cluster": server}]))
+        addresses = {"lab": self.address, "other": "http://127.0.0.1:1"}
+        clusters = [{"name": name, "cluster": {"server": address}} for name, address in addresses.items()]
+        contexts = [{"name": name, "context": {"cluster": name, "user": "u"}} for name in addresses]
+        changes = {"users": users, "clusters": clusters, "contexts": contexts, "current-context": context}
+        self.kubeconfig.write_text(kubeconfig(**changes))
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        if request.path == "/slow":
+            self.held.set()
+            await self.free.wait()
         if request.headers.get("Authorization") != f"Bearer {self.good}":
             return web.json_response({"reason": "Unauthorized", "message": "Unauthorized"}, status=401)
         return web.json_response({"kind": "Status"})
@@ -133,7 +143,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
-    cluster.serve(f"http://{host}:{port}")
+    cluster.address = f"http://{host}:{port}"
+    cluster.choose("lab")
     yield cluster
     await runner.cleanup()
 
@@ -148,6 +159,31 @@ async def test_a_token_that_expires_is_replaced_by_the_one_that_there_is_then(cl
         cluster.renew("third")
         assert [line async for line in api.lines("/api", {}, 10)] == [b""]
         assert cluster.asked == 5, "two requests are sent twice"
+    finally:
+        await api.close()
+
+
+async def test_a_token_that_another_request_had_renewed_meanwhile_is_taken(cluster: Cluster) -> None:
+    cluster.renew("first")
+    api = await KubeApi.connect(cluster.kubeconfig)
+    try:
+        slow = asyncio.create_task(api.request("GET", "/slow"))
+        await cluster.held.wait()
+        cluster.renew("second")
+        await api.request("GET", "/api")
+        cluster.free.set()
+        assert await slow == {"kind": "Status"}
+    finally:
+        await api.close()
+
+
+async def test_a_token_is_renewed_of_the_cluster_it_began_with(cluster: Cluster) -> None:
+    cluster.renew("first")
+    api = await KubeApi.connect(cluster.kubeconfig)
+    try:
+        cluster.renew("second")
+        cluster.choose("other")
+        assert await api.request("GET", "/api") == {"kind": "Status"}
     finally:
         await api.close()
 

@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import product
 
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[-+][0-9]{2})?"
+"""As `stratum_of` writes one, without its sign."""
+
 
 def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | None) -> str:
     """Return the name of the frames of one system at one temperature and pressure."""
@@ -16,14 +19,20 @@ def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | Non
 
 def temperature_of(stratum: str) -> float | None:
     """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
-    found = re.fullmatch(r"[^/]+/([0-9.e+]+)K(/.*)?", stratum)
+    found = re.fullmatch(rf"[^/]+/({_NUMBER})K(/.*)?", stratum)
     return None if found is None else float(found[1])
 
 
 def pressure_of(stratum: str) -> float | None:
     """Return the pressure that a stratum's name says, in bar; None if it says none."""
-    found = re.fullmatch(r"[^/]+/[^/]+/([-0-9.e+]+)bar", stratum)
+    found = re.fullmatch(rf"[^/]+/[^/]+/(-?{_NUMBER})bar", stratum)
     return None if found is None else float(found[1])
+
+
+def conditions_of(stratum: str) -> str | None:
+    """Return what a stratum's name says but its system; None if its frames are of no MD."""
+    found = re.fullmatch(rf"[^/]+/({_NUMBER}K(?:/(?:-?{_NUMBER}bar|aimd))?)", stratum)
+    return None if found is None else found[1]
 
 
 def joined_names(strata: Iterable[str]) -> list[str]:

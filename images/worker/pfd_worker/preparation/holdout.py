@@ -10,11 +10,12 @@ from ase import Atoms
 from pfd_operator.contract.result import Caution
 from pfd_operator.contract.selection import HOLD_OUT
 from pfd_operator.contract.stage import PrepareParams
+from pfd_operator.contract.strata import conditions_of
 from pfd_operator.contract.systems import HoldOutData
 from pfd_operator.contract.text import first_of
 from pfd_worker.errors import data_invalid
 from pfd_worker.frames import GIVEN, SOURCE
-from pfd_worker.preparation.data import MOST_MEASURED_ON, Given, is_of_a_job, labelled_frames, plain, said_trajectory
+from pfd_worker.preparation.data import MOST_MEASURED_ON, Given, is_of_a_job, labelled_frames, said_trajectory
 from pfd_worker.stage_context import StageContext
 
 FEWEST_FRAMES = 4
@@ -74,8 +75,7 @@ def _system(frame: Given, data: HoldOutData, names: Sequence[str]) -> str:
 
 def _stratum(frame: Given, system: str) -> str:
     """Return the conditions that a frame of a former job was found at; of others, the file."""
-    said = plain(str(frame.said.get("stratum", GIVEN)))
-    _, _, conditions = said.partition("/") if is_of_a_job(frame.said) else ("", "", "")
+    conditions = conditions_of(str(frame.said.get("stratum", GIVEN))) if is_of_a_job(frame.said) else None
     return f"{system}/{conditions or frame.where.removeprefix('spec.')}"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfd_operator.contract.strata import joined_names, strata_in, stratum_of
+from pfd_operator.contract.strata import conditions_of, joined_names, pressure_of, strata_in, stratum_of, temperature_of
 
 NAMES = st.builds(
     stratum_of,
@@ -42,3 +42,19 @@ def test_joined_names_are_of_the_same_strata(strata: set[str]) -> None:
 )
 def test_names_that_differ_in_one_part_are_joined(strata: list[str], names: list[str]) -> None:
     assert sorted(joined_names(strata)) == sorted(names)
+
+
+@given(
+    st.floats(min_value=1e-3, max_value=20_000),
+    st.none() | st.sampled_from([0.0, 1e-5, -1e-5, 0.0001234567, 1.0, -1234.5678, 1e8, -1e8]),
+)
+def test_a_name_says_its_conditions(kelvin: float, bar: float | None) -> None:
+    name = stratum_of("bulk", kelvin, bar)
+    assert f"bulk/{conditions_of(name)}" == name
+    assert temperature_of(name) == pytest.approx(kelvin, rel=1e-5)
+    assert pressure_of(name) == (None if bar is None else pytest.approx(bar, rel=1e-5))
+
+
+@pytest.mark.parametrize("name", ["", "data", "bulk/", "bulk/holdout.data[0]", "bulk/e+K", "bulk/1.2.3K", "/300K"])
+def test_other_names_say_none(name: str) -> None:
+    assert (conditions_of(name), temperature_of(name), pressure_of(name)) == (None, None, None)

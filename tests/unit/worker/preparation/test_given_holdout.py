@@ -92,7 +92,7 @@ def test_frames_of_the_only_system_are_a_stratum_for_each_file_and_its_parts_are
 
 
 def test_what_a_former_job_says_of_its_hold_out_is_kept(tmp_path):
-    strata = ["si/300K/1bar"] * 2 + ["si/900K/1bar"] * 2
+    strata = ["si/300K/1bar", "si/1200.5K/-1e+07bar", "si/900K", "si/900K/aimd"]
     said = {"sampling": "representative", "system": "si", "stratum": strata, "trajectory": ["a", "a", "b", "b"]}
     found = given(tmp_path, frames(4, **said), frames(4, **said))
     assert column(found[:4], "stratum") == [stratum.replace("si", "copper") for stratum in strata]
@@ -103,6 +103,12 @@ def test_what_a_former_job_says_of_its_hold_out_is_kept(tmp_path):
     again = given(tmp_path, found)
     assert column(again, "stratum") == column(found, "stratum") and set(column(again, "sampling")) == {"representative"}
     assert list(Counter(column(again, "trajectory")).values()) == [2] * 4
+
+
+@pytest.mark.parametrize("conditions", ["x" * 300, "e+K", "300K,600K/1bar", "300K/1bar/more", "12" * 150 + "K"])
+def test_what_is_no_condition_of_a_job_is_a_stratum_by_its_file(tmp_path, conditions):
+    found = given(tmp_path, frames(4, sampling="representative", stratum=f"copper/{conditions}"))
+    assert set(column(found, "stratum")) == {"copper/holdout.data[0]"}
 
 
 def test_a_file_of_anyone_may_say_of_which_trajectory_its_frames_are(tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import product
+
+from .exploration import MOST_TRAJECTORIES
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[-+][0-9]{2})?"
 """As `stratum_of` writes one, without its sign."""
@@ -47,5 +50,9 @@ def joined_names(strata: Iterable[str]) -> list[str]:
 
 
 def strata_in(names: Iterable[str]) -> list[str]:
-    """Return the strata that such names stand for, each by its own."""
-    return ["/".join(parts) for name in names for parts in product(*(part.split(",") for part in name.split("/")))]
+    """Return the strata that such names stand for, each by its own; none if no exploration has so many."""
+    parts = [[part.split(",") for part in name.split("/")] for name in names]
+    # a line of commas, which a pod may send, stands for more than there is memory for
+    if sum(math.prod(map(len, each)) for each in parts) > MOST_TRAJECTORIES:
+        return []
+    return ["/".join(chosen) for each in parts for chosen in product(*each)]

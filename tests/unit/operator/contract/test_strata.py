@@ -44,6 +44,13 @@ def test_names_that_differ_in_one_part_are_joined(strata: list[str], names: list
     assert sorted(joined_names(strata)) == sorted(names)
 
 
+@pytest.mark.parametrize(
+    "name", ["/".join([","] * 1700), "a/" + ",/" * 40, ",".join("a" * 900) + "/" + ",".join("b" * 900)]
+)
+def test_names_of_more_strata_than_any_job_has_stand_for_none(name: str) -> None:
+    assert strata_in(["bulk/300K", name]) == []
+
+
 @given(
     st.floats(min_value=1e-3, max_value=20_000),
     st.none() | st.sampled_from([0.0, 1e-5, -1e-5, 0.0001234567, 1.0, -1234.5678, 1e8, -1e8]),

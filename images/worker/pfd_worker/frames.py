@@ -195,7 +195,11 @@ def is_labelled(atoms: Atoms) -> bool:
     if results.get("energy") is None or results.get("forces") is None:
         return False
     virial = virial_of(atoms)
-    finite = bool(np.isfinite(energy_of(atoms)) and np.isfinite(results["forces"]).all())
+    try:
+        finite = bool(np.isfinite(energy_of(atoms)) and np.isfinite(results["forces"]).all())
+    except (TypeError, ValueError):
+        # a file may have any text in their place, such as what Python prints for no value
+        return False
     return finite and (virial is None or bool(np.isfinite(virial).all()))
 
 

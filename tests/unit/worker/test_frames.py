@@ -112,3 +112,10 @@ def test_what_counts_as_labelled():
     assert not is_labelled(bare)
     good.calc.results["forces"][0, 0] = np.nan
     assert not is_labelled(good)
+
+
+@pytest.mark.parametrize("name", ["energy", "free_energy", "forces"])
+def test_words_are_no_label(name):
+    told = frame()
+    told.calc.results[name] = np.full((len(told), 3), "None") if name == "forces" else "None"
+    assert not is_labelled(told)

@@ -69,7 +69,7 @@ def systems_of(strata: Sequence[str]) -> list[str]:
     return sorted({stratum.partition("/")[0] for stratum in strata})
 
 
-def strata_left_out(asked: Sequence[str], held_out: Collection[str], why: str = _WHY_NONE) -> str:
+def strata_left_out(asked: Sequence[str], held_out: Sequence[str], why: str = _WHY_NONE) -> str:
     """Say of which strata of the exploration the hold-out has no frame; nothing if it has some of each.
 
     Parameters
@@ -87,7 +87,8 @@ def strata_left_out(asked: Sequence[str], held_out: Collection[str], why: str = 
             "the message of the train stage's pod. Leave spec.convergence.everyStratum out, or explore fewer and "
             "restart from 0"
         )
-    names = [stratum for stratum in asked if stratum not in held_out]
+    there = set(held_out)
+    names = [stratum for stratum in asked if stratum not in there]
     if not names:
         return ""
     return f"the hold-out has no frame in {first_of(names, 3)}, so the error there is not known: {why}"

@@ -260,10 +260,10 @@ def is_of_a_job(info: Mapping[str, Any]) -> bool:
 def said_trajectory(info: Mapping[str, Any], where: str) -> str | None:
     """Return the trajectory that a frame's file says it is of, under a name no other file has; None if it does not."""
     name = info.get(OF_TRAJECTORY if info.get("stratum") == GIVEN else "trajectory")
-    return plain(f"{where} {name}")[:_NAME_MAX] if isinstance(name, str | int | float | np.integer) else None
+    return _plain(f"{where} {name}")[:_NAME_MAX] if isinstance(name, str | int | float | np.integer) else None
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """Return text of a file in which no other file is misread: ASE writes backslashes and line ends as they are."""
     return "".join(letter if letter.isprintable() and letter != "\\" else "_" for letter in text)
 

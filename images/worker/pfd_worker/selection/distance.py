@@ -90,5 +90,6 @@ class Distance:
     def take(self, row: int) -> None:
         """See `Novelty.take`."""
         taken = self._features[row : row + 1]
+        # not `distances_to_set`, which looks for the nearest first: of one it takes three times as long
         for rows in _blocks(self._features):
             np.minimum(self.scores[rows], cdist(self._features[rows], taken)[:, 0], out=self.scores[rows])

@@ -149,43 +149,40 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     await runner.cleanup()
 
 
-async def test_a_token_that_expires_is_replaced_by_the_one_that_there_is_then(cluster: Cluster) -> None:
+@pytest.fixture
+async def connected(cluster: Cluster) -> AsyncIterator[KubeApi]:
     cluster.renew("first")
     api = await KubeApi.connect(cluster.kubeconfig)
-    try:
-        await api.request("GET", "/api")
-        cluster.renew("second")
-        assert await api.request("GET", "/api") == {"kind": "Status"}
-        cluster.renew("third")
-        assert [line async for line in api.lines("/api", {}, 10)] == [b""]
-        assert cluster.asked == 5, "two requests are sent twice"
-    finally:
-        await api.close()
+    yield api
+    await api.close()
 
 
-async def test_a_token_that_another_request_had_renewed_meanwhile_is_taken(cluster: Cluster) -> None:
-    cluster.renew("first")
-    api = await KubeApi.connect(cluster.kubeconfig)
-    try:
-        slow = asyncio.create_task(api.request("GET", "/slow"))
-        await cluster.held.wait()
-        cluster.renew("second")
-        await api.request("GET", "/api")
-        cluster.free.set()
-        assert await slow == {"kind": "Status"}
-    finally:
-        await api.close()
+async def test_a_token_that_expires_is_replaced_by_the_one_that_there_is_then(
+    cluster: Cluster, connected: KubeApi
+) -> None:
+    await connected.request("GET", "/api")
+    cluster.renew("second")
+    assert await connected.request("GET", "/api") == {"kind": "Status"}
+    cluster.renew("third")
+    assert [line async for line in connected.lines("/api", {}, 10)] == [b""]
+    assert cluster.asked == 5, "two requests are sent twice"
 
 
-async def test_a_token_is_renewed_of_the_cluster_it_began_with(cluster: Cluster) -> None:
-    cluster.renew("first")
-    api = await KubeApi.connect(cluster.kubeconfig)
-    try:
-        cluster.renew("second")
-        cluster.choose("other")
-        assert await api.request("GET", "/api") == {"kind": "Status"}
-    finally:
-        await api.close()
+async def test_a_token_that_another_request_had_renewed_meanwhile_is_taken(
+    cluster: Cluster, connected: KubeApi
+) -> None:
+    slow = asyncio.create_task(connected.request("GET", "/slow"))
+    await cluster.held.wait()
+    cluster.renew("second")
+    await connected.request("GET", "/api")
+    cluster.free.set()
+    assert await slow == {"kind": "Status"}
+
+
+async def test_a_token_is_renewed_of_the_cluster_it_began_with(cluster: Cluster, connected: KubeApi) -> None:
+    cluster.renew("second")
+    cluster.choose("other")
+    assert await connected.request("GET", "/api") == {"kind": "Status"}
 
 
 @pytest.mark.parametrize("then", ["first", "second", ""], ids=["the same", "another", "none"])

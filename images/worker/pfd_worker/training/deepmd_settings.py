@@ -17,6 +17,11 @@ LONGEST_STEPS_BETWEEN_CHECKPOINTS = 2000
 CHECKPOINT_PREFIX = "model.ckpt"
 CURVE_FILE = "lcurve.out"
 
+LINEAR: Mapping[str, Any] = {"type": "wsd", "decay_phase_ratio": 1.0, "decay_type": "linear"}
+"""The learning rate falls by the same each step: half of the steps are of more than half of the first rate, where an
+exponential one is down to its geometric mean with the last (Defazio et al., arXiv:2310.07831; measured: docs/models.md).
+deepmd-kit has it as a `wsd` whose stable phase is empty. Prefactors of the loss follow the learning rate."""
+
 OWNED_KEYS: dict[tuple[str, ...], str] = {
     ("training", "training_data"): "spec.data and the labels decide it",
     ("training", "validation_data"): "set spec.training.validationFraction instead",
@@ -60,10 +65,9 @@ def base_input(
     ours: dict[str, Any] = {
         "model": model,
         "learning_rate": {
-            "type": "exp",
+            **_schedule(training.template),
             "start_lr": first_rate,
             "stop_lr": min(training.learning_rate_stop, first_rate),
-            "decay_steps": max(1, training.steps // 100),
         },
         # prefactors mean something together only: a loss in the template is all of it
         "loss": {} if "loss" in training.template else dict(LOSS),
@@ -79,6 +83,12 @@ def base_input(
     }
     refuse_owned_keys(training.template, OWNED_KEYS)
     return merged(ours, training.template)
+
+
+def _schedule(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return our schedule of the learning rate, none of it if the template names another: their keys do not mix."""
+    given = template.get("learning_rate")
+    return {} if isinstance(given, Mapping) and "type" in given else LINEAR
 
 
 def check_input(settings: Mapping[str, Any]) -> None:

@@ -15,12 +15,17 @@ MODEL = {"type_map": ["Si"], "descriptor": {"type": "dpa2"}, "fitting_net": {}, 
 
 
 def test_template_is_laid_over_ours_key_by_key():
-    settings = base_input(
-        Training(steps=400, template={"learning_rate": {"decay_steps": 7}, "training": {"gradient_max_norm": 5}}), MODEL
-    )
-    assert settings["learning_rate"]["decay_steps"] == 7 and settings["learning_rate"]["type"] == "exp"
+    template = {"learning_rate": {"decay_type": "cosine"}, "training": {"gradient_max_norm": 5}}
+    settings = base_input(Training(steps=400, template=template), MODEL)
+    assert settings["learning_rate"]["decay_type"] == "cosine" and settings["learning_rate"]["type"] == "wsd"
     assert settings["training"]["gradient_max_norm"] == 5 and settings["training"]["numb_steps"] == 400
     assert settings["training"]["save_freq"] == 10 and "info" not in settings["model"]
+
+
+def test_another_schedule_of_the_template_keeps_the_rates_and_nothing_of_ours():
+    exponential = {"type": "exp", "decay_steps": 7}
+    rates = base_input(Training(template={"learning_rate": exponential}), MODEL)["learning_rate"]
+    assert rates == {**exponential, "start_lr": 2e-4, "stop_lr": 1e-6}
 
 
 @pytest.mark.parametrize("path", sorted(OWNED_KEYS))

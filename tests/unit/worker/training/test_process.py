@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from pfd_operator.contract.result import ExitCode, Reason
@@ -12,7 +13,7 @@ from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.deepmd_session import DeepmdSession
-from pfd_worker.training.deepmd_settings import base_input
+from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.process import TrainingProcess
 from pfd_worker.training.recipe import Purpose
 from tests.unit.worker.tiny_pretrained import emt_frames
@@ -81,6 +82,19 @@ def test_fine_tuning_starts_from_what_the_branch_knows(tmp_path, single):
     after = session.open(session.checkpoint(1)).predict(frames)
     for old, new in zip(before, after, strict=True):
         assert abs(old.forces - new.forces).max() < 1e-6
+
+
+EXPONENTIAL = {"learning_rate": {"type": "exp", "decay_steps": 1}}
+
+
+@pytest.mark.parametrize(("template", "half_way"), [({}, 0.505), (EXPONENTIAL, 0.1)], ids=["ours", "exponential"])
+def test_the_learning_rate_falls_by_the_same_each_step_unless_the_template_has_another_schedule(
+    tmp_path, single, template, half_way
+):
+    training = Training(steps=20, learning_rate_start=1e-4, learning_rate_stop=1e-6, template=template)
+    check_input(base_input(training, single[1].model_section))
+    curve = np.genfromtxt(tmp_path / run(tmp_path, single, training).curve_file, names=True)
+    assert curve["lr"][curve["step"] == 10] == pytest.approx(half_way * 1e-4, rel=1e-2)
 
 
 def test_a_checkpoint_that_is_being_written_does_not_count(tmp_path, single):

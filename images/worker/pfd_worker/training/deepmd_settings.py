@@ -18,9 +18,9 @@ CHECKPOINT_PREFIX = "model.ckpt"
 CURVE_FILE = "lcurve.out"
 
 LINEAR: Mapping[str, Any] = {"type": "wsd", "decay_phase_ratio": 1.0, "decay_type": "linear"}
-"""The learning rate falls by the same each step: half of the steps are of more than half of the first rate, where an
-exponential one is down to its geometric mean with the last (Defazio et al., arXiv:2310.07831; measured: docs/models.md).
-deepmd-kit has it as a `wsd` whose stable phase is empty. Prefactors of the loss follow the learning rate."""
+"""The learning rate falls by the same each step (Defazio et al., arXiv:2310.07831): after half of the steps it is half
+of the first one, where an exponential one has fallen to the geometric mean of first and last (docs/models.md).
+deepmd-kit has it as a `wsd` without a stable phase. Prefactors of the loss follow the learning rate."""
 
 OWNED_KEYS: dict[tuple[str, ...], str] = {
     ("training", "training_data"): "spec.data and the labels decide it",

@@ -87,14 +87,15 @@ def test_fine_tuning_starts_from_what_the_branch_knows(tmp_path, single):
 EXPONENTIAL = {"learning_rate": {"type": "exp", "decay_steps": 1}}
 
 
-@pytest.mark.parametrize(("template", "half_way"), [({}, 0.505), (EXPONENTIAL, 0.1)], ids=["ours", "exponential"])
+@pytest.mark.parametrize(("template", "after_nine"), [({}, 0.55), (EXPONENTIAL, 0.126)], ids=["ours", "exponential"])
 def test_the_learning_rate_falls_by_the_same_each_step_unless_the_template_has_another_schedule(
-    tmp_path, single, template, half_way
+    tmp_path, single, template, after_nine
 ):
     training = Training(steps=20, learning_rate_start=1e-4, learning_rate_stop=1e-6, template=template)
     check_input(base_input(training, single[1].model_section))
+    # its rows tell the rate that the step itself was taken with
     curve = np.genfromtxt(tmp_path / run(tmp_path, single, training).curve_file, names=True)
-    assert curve["lr"][curve["step"] == 10] == pytest.approx(half_way * 1e-4, rel=1e-2)
+    assert curve["lr"][curve["step"] == 10] == pytest.approx(after_nine * 1e-4, rel=0.05)
 
 
 def test_a_checkpoint_that_is_being_written_does_not_count(tmp_path, single):

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.science.committed import unpack
-from tests.bench.science.points import read_points
+from tests.bench.science.conditions import conditions
+from tests.bench.science.points import ALL, read_points
 from tests.bench.science.summary import needed, ratio, summary
 from tests.bench.science.throughput import measure
 
@@ -52,8 +53,11 @@ def find_points(pools: tuple[str, ...], seeds: int, results: Path, quests_python
 
 def labels(pools: tuple[str, ...], results: Path) -> dict[str, Any]:
     """Return the part of science.json that is about labels."""
-    points = {name: read_points(results / f"{name}.jsonl") for name in pools}
-    whole = {name: max(point.labels for point in found) for name, found in points.items() if found}
+    points = {name: read_points(results / f"{name}.jsonl", conditions()) for name in pools}
+    # a pool is measured from where its targets are known
+    whole = {
+        name: max(p.labels for p in found) for name, found in points.items() if any(p.method == ALL for p in found)
+    }
     found = {name: needed(points[name], whole[name]) for name in whole}
     compared = {
         criterion: {peer: ratio([of[criterion] for of in found.values()], "ours", peer) for peer in PEERS}
@@ -71,16 +75,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = COMMITTED if options.full else ROOT / "build/science/subset"
     pools, seeds = (POOLS, SEEDS) if options.full else ((SUBSET_POOL,), 1)
-    found: dict[str, Any] = {"pools": list(pools), "seeds": seeds}
+    found: dict[str, Any] = {"conditions": conditions(), "seeds": seeds}
     if options.only != "throughput":
         results.mkdir(parents=True, exist_ok=True)
         find_points(pools, seeds, results, options.quests_python)
         found |= labels(pools, results)
     if options.only != "labels":
         found |= measure(CANDIDATES)
-    text = json.dumps(found, indent=1)
-    (ROOT / "build/bench").mkdir(parents=True, exist_ok=True)
-    (ROOT / "build/bench/science.json").write_text(text)
+    path = ROOT / "build/bench/science.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # one part leaves what the file says of the other
+    before = json.loads(path.read_text()) if options.only and path.exists() else {}
+    text = json.dumps(before | found, indent=1)
+    path.write_text(text)
     print(text)
     return 0
 

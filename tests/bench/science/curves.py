@@ -1,8 +1,9 @@
 """Train on what each method chose until the targets hold. Runs in the worker's test image; goes on where it stopped.
 
 Every point (pool, method, seed, number of labels) is a line of RESULTS/POOL.jsonl: force errors of the test set,
-overall and by stratum. All methods go up from the fewest labels until both targets hold, so that chance helps none
-more than another; where a model has a part in the choice, it is the one trained on the choices before.
+overall and by stratum. Only points found under the same conditions count. All methods go up from the fewest labels
+until both targets hold, so that chance helps none more than another; where a model has a part in the choice, it is the
+one trained on the choices before.
 
     curves.py --folder build/science --results docs/benchmarks/science --processes 2 salt alloy oxide
 """
@@ -23,22 +24,20 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from pfd_operator.contract.training import Training
 from pfd_worker.frames import Sampling, read_frames
 from pfd_worker.training.weights import weigh
+from tests.bench.science.conditions import TRAINING, conditions
 from tests.bench.science.points import (
     ALL,
     FIRST_LABELS,
+    METHODS,
     Point,
     read_points,
     schedule,
     target_of,
 )
 
-TRAINING = Training(steps=2000, batch_size=4, learning_rate_start=5e-3)
-"""The same for every number of labels: were more labels learned in more steps, the steps would be measured, too."""
 SEEDS_OF_THE_TARGET = 2
-METHODS = ("random", "quests", "ours", "ours_uncertainty", "scratch")
 
 
 class Curves:
@@ -51,8 +50,8 @@ class Curves:
         self.pool, self.test = (self._frames(kind) for kind in ("pool", "test"))
 
     def points(self) -> list[Point]:
-        """Return all that were found, by any process."""
-        return read_points(self.results)
+        """Return all that were found under these conditions, by any process."""
+        return read_points(self.results, conditions())
 
     def point(self, method: str, seed: int, chosen: Sequence[int], added: Sequence[int] = ()) -> Point:
         """Return a point, trained now if it was not before."""
@@ -62,7 +61,7 @@ class Curves:
         begun = time.monotonic()
         model = self.model(method, seed, chosen)
         overall, strata = _errors(model, self.test)
-        found = Point(method, seed, len(chosen), overall, strata, round(time.monotonic() - begun), added)
+        found = Point(method, seed, len(chosen), overall, strata, round(time.monotonic() - begun), added, conditions())
         with self.results.open("a") as results:
             results.write(json.dumps(asdict(found)) + "\n")
         worst = max(strata, key=lambda name: strata[name])
@@ -74,14 +73,14 @@ class Curves:
         """Return the model trained on these rows, trained now if its file is gone; weighed as the operator does."""
         from tests.bench.science.learner import train
 
-        path = self.folder / "models" / f"{method}-{seed}-{len(chosen)}.pt"
+        path = self.folder / "models" / conditions() / f"{method}-{seed}-{len(chosen)}.pt"
         if not path.exists():
             frames = [self.pool[row] for row in chosen]
             if _chooses_as_the_operator(method):
                 for atoms in frames:
                     atoms.info["sampling"] = Sampling.REPRESENTATIVE
                 weigh(frames, Counter(atoms.info["stratum"] for atoms in self.pool))
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             train(self.start, frames, TRAINING, path, seed, scratch=method == "scratch")
         return path
 

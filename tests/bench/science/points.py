@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+METHODS = ("random", "quests", "ours", "ours_uncertainty", "scratch")
 FIRST_LABELS = 4
 GROWTH = 2
 ALL = "all"
@@ -30,6 +31,8 @@ class Point:
     """Wall time, pauses included."""
     added: Sequence[int] = field(default=())
     """Rows chosen since the point before, where a model had a part in it."""
+    conditions: str = ""
+    """See `conditions`; empty for points from before they were told."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,10 @@ class Target:
         return {"overall": point.overall / self.overall, "every_stratum": strata}
 
 
-def read_points(path: Path) -> list[Point]:
-    """Return the points of a file, one a line; none if it is not there."""
+def read_points(path: Path, conditions: str) -> list[Point]:
+    """Return the points of a file, one a line, that were found under these conditions; none if it is not there."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [Point(**json.loads(line)) for line in lines]
+    return [point for point in (Point(**json.loads(line)) for line in lines) if point.conditions == conditions]
 
 
 def schedule(frames: int) -> list[int]:

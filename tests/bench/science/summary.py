@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.science.points import ALL, FIRST_LABELS, Point, Target, schedule, target_of
+from tests.bench.science.points import ALL, FIRST_LABELS, METHODS, Point, Target, schedule, target_of
 
 RESAMPLINGS = 10_000
 SEED = 7
 
 
-def labels_needed(excess: Mapping[int, float], whole: int) -> int | None:
+@dataclass(frozen=True)
+class Needed:
+    """Labels that a target takes, with one method and seed."""
+
+    labels: int
+    """If the search has not ended: the most that were tried."""
+    ended: bool = True
+
+
+def labels_needed(excess: Mapping[int, float], whole: int) -> Needed:
     """Return the fewest labels with which a target holds; the whole pool if it holds with no number of the schedule.
 
     Between the number before, which misses it, and this one, the logarithm of the error is taken to be linear in that
-    of the number of labels, as learning curves are. None if it was not searched to the end.
+    of the number of labels, as learning curves are.
 
     Parameters
     ----------
@@ -31,16 +41,16 @@ def labels_needed(excess: Mapping[int, float], whole: int) -> int | None:
     counts = sorted(excess)
     place = next((place for place, count in enumerate(counts) if excess[count] <= 1.0), None)
     if place is None:
-        return whole if counts[-1] == schedule(whole)[-2] else None
+        return Needed(whole) if counts[-1] == schedule(whole)[-2] else Needed(counts[-1], ended=False)
     if place == 0:
-        return counts[0]
+        return Needed(counts[0])
     low, high = counts[place - 1], counts[place]
     drop = math.log(excess[low]) - math.log(excess[high])
-    return round(low * (high / low) ** (math.log(excess[low]) / drop))
+    return Needed(round(low * (high / low) ** (math.log(excess[low]) / drop)))
 
 
-def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int, int]]]:
-    """Return criterion → method → seed → labels needed."""
+def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int, Needed]]]:
+    """Return criterion → method → seed → labels needed, also of searches that have not ended."""
     target = target_of(points)
     excess: dict[str, dict[str, dict[int, dict[int, float]]]] = {}
     for point in points:
@@ -50,9 +60,7 @@ def needed(points: Sequence[Point], whole: int) -> dict[str, dict[str, dict[int,
                 of_seed[point.labels] = value
     return {
         criterion: {
-            method: {
-                seed: labels for seed, of in sorted(seeds.items()) if (labels := labels_needed(of, whole)) is not None
-            }
+            method: {seed: labels_needed(of, whole) for seed, of in sorted(seeds.items())}
             for method, seeds in methods.items()
         }
         for criterion, methods in excess.items()
@@ -64,19 +72,25 @@ def summary(points: Sequence[Point], whole: int) -> dict[str, Any]:
     target = target_of(points)
     fewest = [point.overall for point in points if point.method == "random" and point.labels == FIRST_LABELS]
     everything = target.overall / Target.FACTOR
+    found = needed(points, whole)
     return {
         "frames": whole,
         "error_with_all_labels": everything,
         "error_with_fewest_over_all": float(np.mean(fewest)) / everything if fewest else None,
         "labels_to_target": {
-            criterion: {method: _with_interval(list(seeds.values())) for method, seeds in methods.items() if seeds}
-            for criterion, methods in needed(points, whole).items()
+            criterion: {
+                method: _with_interval(list(found.get(criterion, {}).get(method, {}).values())) for method in METHODS
+            }
+            for criterion in Target.CRITERIA
         },
     }
 
 
-def ratio(pools: Sequence[Mapping[str, Mapping[int, int]]], method: str, peer: str) -> dict[str, Any] | None:
+def ratio(pools: Sequence[Mapping[str, Mapping[int, Needed]]], method: str, peer: str) -> dict[str, Any] | None:
     """Return the labels of a method over those of a peer, averaged over pools, by a paired bootstrap over seeds.
+
+    None if a search by the method has not ended: the seeds that have are those that took few. A peer's counts as the
+    most labels that it was given, so that the ratio is at most as said.
 
     Parameters
     ----------
@@ -84,11 +98,14 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, int]]], method: str, peer: s
         Method → seed → labels needed, for each pool.
     """
     of_pools: list[NDArray[np.float64]] = []
+    at_most = False
     for methods in pools:
         seeds = sorted(set(methods.get(method, {})) & set(methods.get(peer, {})))
-        if not seeds:
+        if not seeds or not all(methods[method][seed].ended for seed in seeds):
             return None
-        of_pools.append(np.array([[methods[method][seed], methods[peer][seed]] for seed in seeds], dtype=float))
+        at_most |= not all(methods[peer][seed].ended for seed in seeds)
+        pairs = [[methods[method][seed].labels, methods[peer][seed].labels] for seed in seeds]
+        of_pools.append(np.array(pairs, dtype=float))
     rng = np.random.default_rng(SEED)
     means = [
         np.array([pairs[rng.integers(len(pairs), size=len(pairs))].mean(axis=0) for _ in range(RESAMPLINGS)])
@@ -97,15 +114,17 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, int]]], method: str, peer: s
     ratios = np.mean([resampled[:, 0] / resampled[:, 1] for resampled in means], axis=0)
     mean = float(np.mean([pairs[:, 0].mean() / pairs[:, 1].mean() for pairs in of_pools]))
     several = min(map(len, of_pools)) > 1
-    return {"mean": mean, "ci95": np.quantile(ratios, [0.025, 0.975]).tolist() if several else None}
+    interval = np.quantile(ratios, [0.025, 0.975]).tolist() if several else None
+    return {"mean": mean, "ci95": interval, "at_most": at_most}
 
 
-def _with_interval(values: Sequence[int]) -> dict[str, Any]:
-    array = np.array(values, dtype=float)
-    draws = np.random.default_rng(SEED).integers(len(array), size=(RESAMPLINGS, len(array)))
+def _with_interval(found: Sequence[Needed]) -> dict[str, Any]:
+    array = np.array([each.labels for each in found], dtype=float)
+    draws = np.random.default_rng(SEED).integers(len(array), size=(RESAMPLINGS, len(array))) if found else None
     return {
-        "mean": float(array.mean()),
+        "mean": float(array.mean()) if found else None,
         # one seed says nothing of another
         "ci95": np.quantile(array[draws].mean(axis=1), [0.025, 0.975]).tolist() if len(array) > 1 else None,
         "seeds": len(array),
+        "at_least": not all(each.ended for each in found),
     }

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
+from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, absent, preempted, transient, user_error
 
-FAILURES = (ClientError, BotoCoreError, Boto3Error)
-"""What boto3 raises of a request."""
+_REPLACED = (S3DownloadFailedError, S3ValidationError)
+FAILURES = (ClientError, BotoCoreError, Boto3Error, *_REPLACED)
+"""What boto3 raises of a request, or of a transfer of several."""
 # 409 is not among them: another put of the same key was on its way and may fail, so S3 wants this one repeated
 TAKEN = frozenset({"PreconditionFailed", "412"})
 """Codes of a conditional put that say that there is an object already."""
@@ -73,11 +75,6 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
     is_head = isinstance(error, ClientError) and error.operation_name == "HeadObject"
     if code in _ABSENT or (code == "404" and is_head):
         return absent(f"{address}: there is no such object")
-    if code == "NoSuchBucket":
-        return user_error(
-            Reason.BUCKET_NOT_FOUND,
-            f"spec.artifacts.s3: there is no bucket at {where}. Create it or correct bucket and endpoint.",
-        )
     if code in _DENIED | _EXPIRED or isinstance(error, NoCredentialsError | PartialCredentialsError):
         return _denied(error, code, where, address, has_answered)
     bundle = os.environ.get("AWS_CA_BUNDLE")
@@ -89,6 +86,12 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
         )
     if isinstance(error, ClientError):
         return _refused(error, where, address)
+    if isinstance(error, _REPLACED):
+        return transient(
+            Reason.STORE_UNAVAILABLE,
+            f"{address} was replaced while it was read, so that its parts are of different objects ({error}). Let it "
+            "be until it is read, or give what changes another name.",
+        )
     return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {code}: {error}")
 
 
@@ -106,6 +109,11 @@ def _denied(error: Exception, code: str, where: str, address: str, has_answered:
 def _refused(error: ClientError, where: str, address: str) -> StageError:
     """Explain an answer whose code has no meaning of its own above."""
     code = code_of(error)
+    if code == "NoSuchBucket":
+        return user_error(
+            Reason.BUCKET_NOT_FOUND,
+            f"spec.artifacts.s3: there is no bucket at {where}. Create it or correct bucket and endpoint.",
+        )
     if code == "NotImplemented":
         return user_error(
             Reason.STORE_UNSUITABLE,

@@ -18,6 +18,8 @@ from tests.chaos.faults import Book, Fault, Weather
 from tests.chaos.storage import StorageProxy
 
 BODY = bytes(range(256)) * 64
+PARTS = 5 * 1024**2
+"""Of four bytes each, an object that is downloaded in several requests."""
 FAULTS = [fault for fault in Fault if fault.name.startswith("STORE_") and fault is not Fault.STORE_DOWN]
 
 
@@ -165,3 +167,35 @@ def test_an_outage_is_waited_for(way, monkeypatch):
     assert way.store.get("a") == BODY
     assert time.monotonic() - started >= 0.3
     assert waits and waits == [2.0**number for number in range(len(waits))]
+
+
+def replaced_in_the_middle(store: S3Store, content: bytes) -> None:
+    """Have an object replaced, once, between the first part of a download and the next."""
+    left = [content]
+
+    def replace(params, **_):
+        if "IfMatch" in params and left:
+            store.put("a", left.pop())
+
+    store._client.meta.events.register("provide-client-params.s3.GetObject", replace)
+
+
+@pytest.mark.parametrize("length", [1.0, 0.3])
+def test_an_object_that_is_replaced_while_it_is_read_is_read_anew(s3_location, tmp_path, monkeypatch, length):
+    waits = []
+    monkeypatch.setattr(s3, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
+    store, new = S3Store(s3_location), b"new " * int(length * PARTS)
+    store.put("a", b"old " * PARTS)
+    replaced_in_the_middle(store, new)
+    store.download("a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == new
+    assert waits == [1.0]
+
+
+def test_an_object_that_is_replaced_whenever_it_is_read_is_told_in_words(s3_location, tmp_path):
+    store = S3Store(s3_location, patience_seconds=0)
+    store.put("a", b"old " * PARTS)
+    replaced_in_the_middle(store, b"new ")
+    with pytest.raises(StageError, match=r"s3://.*/a was replaced while it was read") as caught:
+        store.download("a", tmp_path / "a")
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)

@@ -38,7 +38,7 @@ class CheckpointStore:
     def _found(self, kind: str) -> dict[int, str]:
         found = {}
         for key in self._objects.list(self._prefix):
-            match = re.fullmatch(rf"{kind}-(\d{{8}})\.pt", key.removeprefix(self._prefix))
+            match = re.fullmatch(rf"{kind}-(\d{{8,}})\.pt", key.removeprefix(self._prefix))
             if match:
                 found[int(match[1])] = key
         return found

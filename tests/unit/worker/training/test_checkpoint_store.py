@@ -39,3 +39,18 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(tmp_path, t
         return
     path = mine.fetch_newest(lambda step: tmp_path / f"mine-{step}.pt")
     assert path is not None and path.read_text() == str(found)
+
+
+def test_the_last_checkpoints_of_the_longest_training_are_found_and_dropped_like_others(tmp_path):
+    checkpoints = CheckpointStore(DirectoryStore(tmp_path / "store"), "0" * 64)
+    steps, path = [999, 99_999_000, 100_000_000], tmp_path / "checkpoint.pt"
+    for step in steps:
+        path.write_text(str(step))
+        checkpoints.save(path, step)
+        checkpoints.save_model(path, step)
+    newest = checkpoints.fetch_newest(lambda step: tmp_path / f"{step}.pt")
+    assert newest is not None and newest.read_text() == "100000000"
+    checkpoints.fetch_models(lambda step: tmp_path / f"model-{step}.pt", below=steps[-1] + 1)
+    assert all((tmp_path / f"model-{step}.pt").read_text() == str(step) for step in steps)
+    checkpoints.clear()
+    assert DirectoryStore(tmp_path / "store").list("stages/") == []

@@ -14,6 +14,7 @@ from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
 from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
+from pfd_worker.models.features import features_of
 from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
@@ -81,9 +82,7 @@ def _data(round_: Round, samples: Samples, explorer: AtomisticModel) -> dict[str
     write_frames(files[stage_files.DATASET], samples.dataset)
     write_frames(files[stage_files.HOLD_OUT], samples.holdout)
     elements = round_.prepare.told(PrepareSummary)["elements"]
-    nothing = np.zeros((0, 0), dtype=np.float32)
-    features = explorer.features(samples.dataset, elements) if samples.dataset else nothing
-    np.save(files[stage_files.DATASET_FEATURES], features)
+    np.save(files[stage_files.DATASET_FEATURES], features_of(explorer, samples.dataset, elements))
     return files
 
 

@@ -13,6 +13,9 @@ from pfd_worker.selection.training_set import TrainingSet
 NUMBERS_AT_A_TIME = 1_000_000
 """Features or distances: bounds the memory of a search (some 8 MB each), however many candidates and labels there
 are."""
+_TOLERANCE = 1e-3
+"""Part of a squared distance that rounding may make of it before the nearest one is looked for without."""
+_EPSILON = np.finfo(np.float64).eps
 
 
 def distances_to_set(points: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -42,7 +45,8 @@ def _nearest(
     """Return the distance of every point to the nearest one of a set that is of another kind; infinite without one.
 
     Which one is the nearest, a matrix product tells: by differences, 4000 frames among themselves take eight times as
-    long. How far it is, the product would tell of near-duplicates by what rounding leaves.
+    long. How far it is, the product would tell of near-duplicates by what rounding leaves. Where rounding is larger
+    than that, as with a reference far from all others, differences tell both.
     """
     centre = reference.mean(axis=0, dtype=np.float64) if len(reference) else 0.0
     distances = np.full(len(points), np.inf)
@@ -61,6 +65,27 @@ def _nearest(
         there = np.isfinite(least)
         between = points[rows][there].astype(np.float64) - reference[nearest[there]]
         distances[rows][there] = np.linalg.norm(between, axis=1)
+        # of what may be nearer than what was found, too: others are so far that rounding does not bring them near
+        lengths = np.linalg.norm(block, axis=1)
+        rounding = _EPSILON * points.shape[1] * (2 * lengths + distances[rows]) ** 2
+        told = (distances[rows] == 0) | ~there | (rounding < _TOLERANCE * distances[rows] ** 2)
+        unsure = rows.start + np.flatnonzero(~told)
+        distances[unsure] = _by_differences(points[unsure], reference, kinds[unsure], kinds_of_reference)
+    return distances
+
+
+def _by_differences(
+    points: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    kinds: NDArray[np.intp],
+    kinds_of_reference: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Return what `_nearest` does, by the difference of each point and each of the set."""
+    distances = np.full(len(points), np.inf)
+    for columns in _blocks(reference):
+        between = cdist(points, reference[columns])
+        between[kinds[:, None] == kinds_of_reference[columns]] = np.inf
+        np.minimum(distances, between.min(axis=1), out=distances)
     return distances
 
 

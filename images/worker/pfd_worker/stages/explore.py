@@ -27,6 +27,7 @@ from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
 from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
+from pfd_worker.models.features import features_of
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
@@ -163,10 +164,7 @@ def _output(
 ) -> StageOutput:
     files = {name: folder / name for name in (stage_files.CANDIDATES, stage_files.FEATURES, stage_files.CANDIDATE_ROWS)}
     write_frames(files[stage_files.CANDIDATES], frames)
-    # features of no frames still say how many columns there are not: select stacks what all indexes give
-    np.save(
-        files[stage_files.FEATURES], model.features(frames, elements) if frames else np.zeros((0, 0), dtype=np.float32)
-    )
+    np.save(files[stage_files.FEATURES], features_of(model, frames, elements))
     files[stage_files.CANDIDATE_ROWS].write_text(json.dumps([asdict(Candidate.of(atoms)) for atoms in frames]))
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(

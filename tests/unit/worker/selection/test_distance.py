@@ -44,6 +44,16 @@ def test_a_frame_that_is_in_the_set_is_at_no_distance_and_near_ones_are_told_apa
     assert distances_to_set(points, reference).tolist() == pytest.approx(between.tolist(), rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize("far", [1e6, 1e8, 1e12])
+def test_references_far_away_do_not_decide_which_of_the_others_is_nearest(far):
+    points, near = cloud(20, 1), cloud(30, 2)
+    between = np.linalg.norm(points[:, None].astype(float) - near[None], axis=2).min(axis=1)
+    one_far = np.concatenate([near, np.full((1, 3), far, np.float32)])
+    half_far = np.concatenate([near, near + np.float32(far)])
+    for reference in (one_far, half_far):
+        assert distances_to_set(points, reference) == pytest.approx(between, rel=1e-3)
+
+
 def test_memory_does_not_grow_with_the_labels(monkeypatch):
     monkeypatch.setattr(distance, "NUMBERS_AT_A_TIME", 10_000)
     points, reference = cloud(10, 1), cloud(100_000, 2)

@@ -9,6 +9,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.selection import Aimd, Apart
+from pfd_operator.contract.strata import exact_number
 from pfd_worker.cells import reference_cell
 from pfd_worker.labelers.task import AimdSettings
 from pfd_worker.selection.compositions import composition_of, independent
@@ -31,7 +32,7 @@ def aimd_starts(starts: Sequence[Atoms], aimd: Aimd, apart: Apart, seed: int) ->
         pool = pools[system]
         for number in range(count):
             atoms = pool[number % len(pool)]
-            stratum = f"{system}/{aimd.temperature_kelvin:g}K/aimd"
+            stratum = f"{system}/{exact_number(aimd.temperature_kelvin)}K/aimd"
             drawn = seed_of(seed, "aimd", system, number)
             settings = AimdSettings(aimd.steps, aimd.temperature_kelvin, aimd.timestep_fs, drawn)
             result.append((_with_origin(atoms, system, stratum, f"aimd-{system}-{number:03d}"), settings))

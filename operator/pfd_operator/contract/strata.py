@@ -10,14 +10,20 @@ from itertools import product
 
 from .exploration import MOST_TRAJECTORIES
 
-_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[-+][0-9]{2})?"
-"""As `stratum_of` writes one, without its sign."""
+_NUMBER = r"(?![-+.0-9e]{24})[0-9]{1,16}(?:\.[0-9]{1,20})?(?:e[-+][0-9]{2,3})?"
+"""As `exact_number` writes one, without its sign: the longest have 23 characters."""
+
+
+def exact_number(value: float) -> str:
+    """Return a number for a name: as `g` writes it where that is all of it, else so that no other one has its name."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value)).removesuffix(".0")
 
 
 def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | None) -> str:
     """Return the name of the frames of one system at one temperature and pressure."""
-    pressure = "" if pressure_bar is None else f"/{pressure_bar:g}bar"
-    return f"{system}/{temperature_kelvin:g}K{pressure}"
+    pressure = "" if pressure_bar is None else f"/{exact_number(pressure_bar)}bar"
+    return f"{system}/{exact_number(temperature_kelvin)}K{pressure}"
 
 
 def temperature_of(stratum: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pfd_operator.contract.strata import exact_number
 from pfd_worker.evaluation.errors import (
     FrameError,
     by_stratum,
@@ -28,6 +29,8 @@ def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
         **summarise(errors, seed).to_json(),
         "energyRmsePerAtomShiftRemoved": energy_rmse_per_atom(remaining),
         "strata": {name: summarise(members, seed).to_json() for name, members in by_stratum(errors).items()},
-        "temperatures": {f"{t:g}": summarise(members, seed).to_json() for t, members in by_temperature(errors).items()},
+        "temperatures": {
+            exact_number(t): summarise(members, seed).to_json() for t, members in by_temperature(errors).items()
+        },
         "elements": {element: {"forceRmse": force_rmse(errors, element)} for element in elements},
     }

@@ -18,6 +18,7 @@ from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExploreOutcome
 from pfd_operator.contract.selection import HOLD_OUT, Purpose
 from pfd_operator.contract.stage import ExploreParams, Input
+from pfd_operator.contract.strata import exact_number
 from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
@@ -138,10 +139,9 @@ def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, l
 
 
 def _name(iteration: int, purpose: Purpose, task: MdTask) -> str:
-    pressure = "" if task.pressure_bar is None else f"-{task.pressure_bar:g}bar"
-    return (
-        f"i{iteration:03d}-{purpose}-{task.system}-s{task.stage}-{task.temperature_kelvin:g}K{pressure}-r{task.replica}"
-    )
+    pressure = "" if task.pressure_bar is None else f"-{exact_number(task.pressure_bar)}bar"
+    temperature = exact_number(task.temperature_kelvin)
+    return f"i{iteration:03d}-{purpose}-{task.system}-s{task.stage}-{temperature}K{pressure}-r{task.replica}"
 
 
 def _record(run: Run, outcome: TrajectoryOutcome) -> TrajectorySummary:

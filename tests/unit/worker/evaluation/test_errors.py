@@ -52,6 +52,12 @@ def test_worst_stratum_is_found_and_strata_are_reported_apart():
     assert report["elements"]["Si"]["forceRmse"] == pytest.approx(metrics.force_rmse)
 
 
+def test_temperatures_that_hardly_differ_are_reported_apart():
+    near = [pair(force_error=0.1, stratum="si/300K"), pair(force_error=0.5, stratum="si/300.0001K")]
+    found = error_report(errors_of(*near), seed=1)["temperatures"]
+    assert {name: error["forceRmse"] for name, error in found.items()} == pytest.approx({"300": 0.1, "300.0001": 0.5})
+
+
 def test_frames_without_virial_are_left_out_of_the_virial_error_only():
     assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom is None
     mixed = summarise(errors_of(pair(virial=False), pair(virial_error=0.8)), seed=1)

@@ -90,6 +90,16 @@ def test_what_keeps_its_cell_is_explored_once_for_all_pressures(explored):
     ]
 
 
+def test_conditions_that_hardly_differ_are_told_apart(explored):
+    loop, inputs = explored
+    stages = [{"temperaturesKelvin": [300], "pressuresBar": [1234567, 1234568], "steps": 10, "sampleEvery": 5}]
+    params = explore_params("training") | {"exploration": {"stages": stages}}
+    told = loop.manifest(loop.run(params, 1, dict.fromkeys(MODEL, inputs["prepare"]), 0), 0).summary["trajectories"]
+    assert [(each["name"], each["stratum"]) for each in told] == [
+        (f"i001-training-copper-s0-300K-{bar}bar-r0", f"copper/300K/{bar}bar") for bar in (1234567, 1234568)
+    ]
+
+
 @pytest.mark.parametrize(("timestep_fs", "told"), [(0.5, []), (2, [CautionReason.LONG_TIMESTEP])])
 def test_each_system_is_explored_at_its_own_conditions(tmp_path, timestep_fs, told):
     loop, starts = Loop(tmp_path), [bulk("Cu", cubic=True), bulk("CuH", "rocksalt", a=4.2, cubic=True)]

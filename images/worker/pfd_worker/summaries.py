@@ -88,3 +88,5 @@ class TrainSummary(TypedDict):
     """Force RMSE over novelty, below which 90 % of the new frames were; None if it could not be told."""
     feature_form: int
     """`FEATURE_FORM` of the features of its dataset, and of that novelty."""
+    dynamics: str | None
+    """`dynamics_digest` of the MD in its report; None if there is none in it."""

@@ -7,22 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.strata import joined_names
 from pfd_worker import stage_files
 from pfd_worker.frames import write_frames
-from pfd_worker.md.replay import AimdRun, write_aimd
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.models.features import features_of
-from pfd_worker.report.dynamics import Dynamics, measure_dynamics
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.base import Round
+from pfd_worker.rounds.best_dynamics import BestDynamics, dynamics_of_best
 from pfd_worker.rounds.contender import Contender, Opened
 from pfd_worker.rounds.explorer_check import ExplorerCheck
 from pfd_worker.rounds.label_check import LabelCheck
-from pfd_worker.rounds.labels import aimd_runs
 from pfd_worker.rounds.samples import Samples
 from pfd_worker.stage_context import StageOutput
 from pfd_worker.summaries import PrepareSummary, TrainSummary
@@ -52,10 +49,11 @@ def round_output(
         The model that explores next.
     """
     data = _data(round_, samples, explorer) | _evaluation(round_, training)
-    report = _report(round_, samples, best, explorer_check)
+    dynamics = dynamics_of_best(round_, samples.labels, best.model)
+    report = _report(round_, samples, best, explorer_check, dynamics)
     return StageOutput(
         files=report | label_check.write(round_.folder) | data,
-        summary=_summary(round_, best.contender, explorer_check.error_of_novelty),
+        summary=_summary(round_, best.contender, explorer_check.error_of_novelty, dynamics.digest),
         outcome=TrainOutcome(
             training_frames=len(samples.dataset),
             holdout_strata=joined_names(samples.strata),
@@ -98,9 +96,10 @@ def _evaluation(round_: Round, training: Trained | None) -> dict[str, Path]:
     return files
 
 
-def _report(round_: Round, samples: Samples, best: Opened, explorer_check: ExplorerCheck) -> dict[str, Path]:
-    """Write the report, and the AIMD that its MD is compared with."""
-    aimd = aimd_runs(round_.context, round_.previous, samples.labels)
+def _report(
+    round_: Round, samples: Samples, best: Opened, explorer_check: ExplorerCheck, dynamics: BestDynamics
+) -> dict[str, Path]:
+    """Write the report; return it with the AIMD that its MD is compared with."""
     result = RoundResult(
         reports=round_.measures.reports,
         force_error_bound=explorer_check.force_error_bound,
@@ -108,23 +107,16 @@ def _report(round_: Round, samples: Samples, best: Opened, explorer_check: Explo
         holdout=samples.holdout,
         best_predictions=best.predictions,
         best_iteration=best.contender.iteration,
-        dynamics=_dynamics(round_, best.model, aimd),
+        dynamics=dynamics.measured,
         training_labels=len(samples.dataset),
         error_seed=round_.measures.seed,
     )
-    files = write_report(round_.context, round_.previous, result)
-    files[stage_files.AIMD] = round_.folder / stage_files.AIMD
-    write_aimd(files[stage_files.AIMD], aimd)
-    return files
+    return {**write_report(round_.context, round_.previous, result), stage_files.AIMD: dynamics.aimd}
 
 
-def _dynamics(round_: Round, model: AtomisticModel, aimd: list[AimdRun]) -> Dynamics | None:
-    round_.context.progress(99, "MD with the best model, for the report")
-    seed = seed_of(round_.context.spec.seed, "dynamics")
-    return measure_dynamics(model, aimd, round_.params.training.steps, seed, round_.context.stopping)
-
-
-def _summary(round_: Round, best: Contender, error_of_novelty: float | None) -> TrainSummary:
+def _summary(
+    round_: Round, best: Contender, error_of_novelty: float | None, dynamics_digest: str | None
+) -> TrainSummary:
     before = {} if round_.previous is None else round_.previous.told(TrainSummary)["metrics"]
     baselines = {name: before[name] for name in BASELINES if name in before}
     return TrainSummary(
@@ -134,4 +126,5 @@ def _summary(round_: Round, best: Contender, error_of_novelty: float | None) -> 
         metrics={**baselines, **round_.measures.errors.to_json()},
         error_of_novelty=error_of_novelty,
         feature_form=FEATURE_FORM,
+        dynamics=dynamics_digest,
     )

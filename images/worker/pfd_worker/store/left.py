@@ -63,6 +63,9 @@ def give_todays_form(stage: str, files: dict[str, Any], summary: dict[str, Any])
     if stage in ("explore", "train"):
         # the first form of features was not told
         summary.setdefault("feature_form", 1)
+    if stage == "train":
+        # what its report's MD was run with was not told: it is run again
+        summary.setdefault("dynamics", None)
     if stage == "train" and "forceRmse" in summary.get("lowest", {}):
         # errors of the whole hold-out: those of its trajectories are not to be had from them
         summary["lowest"] = {}

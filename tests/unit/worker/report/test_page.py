@@ -13,6 +13,7 @@ from pfd_worker.models.base import Prediction
 from pfd_worker.report import cells, plots, sections, sections_of_iterations, sections_of_md
 from pfd_worker.report.comparison import compare
 from pfd_worker.report.data import ReportData
+from pfd_worker.report.dynamics import Dynamics
 from pfd_worker.report.history import History
 from pfd_worker.report.page import render_page
 from tests.unit.worker.report.parsed import ParsedPage
@@ -250,6 +251,17 @@ def test_elements_that_move_differently_have_a_figure_and_lie_in_the_json(report
     assert ">L<" in drawn and ">Cl<" not in drawn
     (content,) = dynamics.to_json()["replays"]
     assert content["msdOfElements"]["Cl"] == {"aimd": [0, 0.1, 0.2, 0.3, 0.4], "model": [0, 0.1, 0.2, 0.3, 0.4]}
+
+
+def test_md_that_was_measured_before_is_shown_as_it_was_then(report):
+    content = json.loads(json.dumps(report.dynamics.to_json()))
+    again = Dynamics.from_json(content)
+    assert again.to_json() == content and again.drift == report.dynamics.drift
+    pages = [sections_of_md.dynamics(dataclasses.replace(report, dynamics=each)) for each in (report.dynamics, again)]
+    assert ParsedPage(pages[0]).rows == ParsedPage(pages[1]).rows
+    bare = dataclasses.replace(report.dynamics.replays[0], rdf_reference=None, rdf_model=None, overlap={}, note="short")
+    content = dataclasses.replace(report.dynamics, replays=(bare,)).to_json()
+    assert Dynamics.from_json(content).to_json() == content
 
 
 def test_aimd_of_one_step_leaves_the_energy_drift(report):

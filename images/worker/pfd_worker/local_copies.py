@@ -8,6 +8,7 @@ from pathlib import Path
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import AbsentError, StageError, transient, user_error
+from pfd_worker.input_limits import InputLimits, TooLargeError
 from pfd_worker.store.at_once import at_once
 from pfd_worker.store.left import files_lost
 from pfd_worker.store.manifests import Manifest, StoredFile, fetch_file, fetch_parts, mark, sha256_of
@@ -66,7 +67,13 @@ class LocalCopies:
         paths = dict(zip(different, fetched, strict=True))
         return [paths[manifest.files[name].sha256] for manifest in manifests]
 
-    def fetch_uri(self, uri: str, field: str | None = None, absent: Reason = Reason.MODEL_NOT_FOUND) -> Path:
+    def fetch_uri(
+        self,
+        uri: str,
+        field: str | None = None,
+        absent: Reason = Reason.MODEL_NOT_FOUND,
+        limits: InputLimits | None = None,
+    ) -> Path:
         """Return a local copy of what a user's address points to.
 
         Parameters
@@ -76,13 +83,19 @@ class LocalCopies:
         field
             Where the spec names it, for messages.
         absent
-            The reason if there is nothing.
+            The reason if there is nothing, or too much.
+        limits
+            What is too large is not downloaded.
         """
         path = self.workdir / "inputs" / digest_of(uri)[:16] / uri.rpartition("/")[2]
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
+                if limits is not None:
+                    limits.check_bytes(self.store.size_of(uri))
                 self.store.download_uri(uri, path)
+            except TooLargeError as error:
+                raise user_error(absent, f"{field}: {uri} {error}.") from error
             except StageError as error:
                 if field is None or error.reason is not Reason.MODEL_NOT_FOUND:
                     raise

@@ -29,6 +29,7 @@ from pfd_worker.frames import (
     read_frames,
     virial_of,
 )
+from pfd_worker.input_limits import LABELLED, TooLargeError
 from pfd_worker.md.cells import height
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.preparation.deepmd_folder import deepmd_frames
@@ -186,7 +187,7 @@ def _frames(context: StageContext, uri: str, where: str) -> tuple[str, Iterable[
 
 def _fetched(context: StageContext, uri: str, where: str) -> Path:
     try:
-        return context.fetch_uri(uri, where, Reason.DATA_INVALID)
+        return context.fetch_uri(uri, where, Reason.DATA_INVALID, LABELLED)
     except StageError as error:
         if error.reason is not Reason.DATA_INVALID or PurePosixPath(uri).suffix:
             raise
@@ -200,7 +201,11 @@ def _read(path: Path, where: str) -> list[Atoms]:
         if beginning.startswith(magic):
             raise data_invalid(f"{where}: {path.name} is {words}, not extended XYZ: {_CONVERT}")
     try:
+        LABELLED.check_file(path)
+        LABELLED.check_extended_xyz(path)
         frames = read_frames(path)
+    except TooLargeError as error:
+        raise data_invalid(f"{where}: {path.name} {error}") from error
     except UnicodeDecodeError as error:
         raise data_invalid(f"{where}: {path.name} is a binary file, not extended XYZ: {_CONVERT}") from error
     except Exception as error:  # ASE's reader raises whatever the text leads it to

@@ -11,6 +11,7 @@ from ase import Atoms
 
 from pfd_operator.contract.digest import digest_of
 from pfd_worker.errors import data_invalid
+from pfd_worker.input_limits import LABELLED, TooLargeError
 from pfd_worker.labelers.outputs import LARGEST_BYTES
 from pfd_worker.stage_context import StageContext
 from pfd_worker.store.at_once import at_once
@@ -114,7 +115,9 @@ def _check_complete(files: list[re.Match[str]], where: str) -> None:
 def _read(folders: dict[str, Path], uri: str, where: str) -> Iterator[tuple[str, Atoms]]:
     for system, folder in folders.items():
         try:
-            frames = read_deepmd_set(folder)
+            frames = list(LABELLED.counted(read_deepmd_set(folder)))
+        except TooLargeError as error:
+            raise data_invalid(f"{where}: {uri}{system} {error}") from error
         except Exception as error:  # dpdata and NumPy raise whatever the content leads them to
             raise data_invalid(f"{where}: {uri}{system} is not deepmd/npy that dpdata reads: {error}") from error
         for row, atoms in enumerate(frames):

@@ -14,6 +14,7 @@ from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.errors import user_error
 from pfd_worker.frames import read_frames
+from pfd_worker.input_limits import STRUCTURES
 from pfd_worker.preparation.structures import read_structures
 from pfd_worker.preparation.variations import perturbed, unvaried
 from pfd_worker.stage_context import StageContext
@@ -86,7 +87,7 @@ def large_displacement(systems: Sequence[PreparedSystem], structures: Sequence[A
 def _structure_file(context: StageContext, system: PreparedSystem) -> Path:
     if not system.structures.startswith("/"):
         return context.fetch_uri(
-            system.structures, f"system {system.name}, structures.uri", Reason.STRUCTURE_UNREADABLE
+            system.structures, f"system {system.name}, structures.uri", Reason.STRUCTURE_UNREADABLE, STRUCTURES
         )
     path = Path(system.structures)
     if not path.is_file():

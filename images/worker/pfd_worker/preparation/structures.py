@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
-from ase.io.formats import UnknownFileTypeError
+from ase.io import iread
+from ase.io.formats import UnknownFileTypeError, filetype
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.cells import periodic_cell
 from pfd_worker.errors import StageError, user_error
+from pfd_worker.input_limits import STRUCTURES, TooLargeError
 from pfd_worker.selection.overlaps import closest_overlap
 from pfd_worker.unsupported import has_masses_of_its_own, unsupported
 
@@ -35,10 +37,10 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
         StructureUnreadable, StructureEmpty or AtomsOverlap, naming system, frame and pair.
     """
     where = f"system {system}: {path.name}"
-    # which ASE knows in capitals only
-    known_as = "vasp" if path.name in ("poscar", "contcar") else None
     try:
-        structures = list(read(path, index=":", format=known_as))
+        structures = list(_read(path))
+    except TooLargeError as error:
+        raise user_error(Reason.STRUCTURE_UNREADABLE, f"{where} {error}.") from error
     except (UnknownFileTypeError, StopIteration) as error:
         raise _unreadable(where, f"ASE does not know the format of this file ({error})") from error
     except Exception as error:  # ASE's readers raise whatever the text leads them to
@@ -46,6 +48,15 @@ def read_structures(path: Path, system: str) -> list[Atoms]:
     if not structures:
         raise user_error(Reason.STRUCTURE_EMPTY, f"{where} holds no structure.")
     return [_checked(atoms, number, where) for number, atoms in enumerate(structures)]
+
+
+def _read(path: Path) -> Iterator[Atoms]:
+    # which ASE knows in capitals only
+    known_as = "vasp" if path.name in ("poscar", "contcar") else filetype(str(path))
+    STRUCTURES.check_file(path)
+    if known_as == "extxyz":
+        STRUCTURES.check_extended_xyz(path)
+    return STRUCTURES.counted(iread(path, index=":", format=known_as))
 
 
 def _unreadable(where: str, why: str) -> StageError:

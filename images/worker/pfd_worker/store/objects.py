@@ -68,6 +68,16 @@ class ObjectStore(Protocol):
         """Fetch any address the user gave, also outside the store's root."""
         ...
 
+    def size_of(self, uri: str) -> int:
+        """Return the bytes of what such an address points to.
+
+        Raises
+        ------
+        AbsentError
+            If there is nothing.
+        """
+        ...
+
     def sizes_below(self, uri: str, most: int) -> dict[str, int]:
         """Return the bytes of each object below an address the user gave, which ends in /, by its name from there on.
 
@@ -151,10 +161,11 @@ class DirectoryStore:
 
     def download_uri(self, uri: str, path: Path) -> None:
         """Fetch a file:// address."""
-        scheme, place = scheme_and_place(uri)
-        if scheme != "file" or not Path(place).is_file():
-            raise absent(f"{uri}: no such file (a store in a folder reads file:// only)")
-        shutil.copyfile(place, path)
+        shutil.copyfile(_file_of(uri), path)
+
+    def size_of(self, uri: str) -> int:
+        """Return the bytes of a file:// address."""
+        return _file_of(uri).stat().st_size
 
     def sizes_below(self, uri: str, most: int) -> dict[str, int]:
         """Return the bytes of each file in a folder and those in it, of at most so many, by its path from there on."""
@@ -173,3 +184,10 @@ class DirectoryStore:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
         return Path(name)
+
+
+def _file_of(uri: str) -> Path:
+    scheme, place = scheme_and_place(uri)
+    if scheme != "file" or not Path(place).is_file():
+        raise absent(f"{uri}: no such file (a store in a folder reads file:// only)")
+    return Path(place)

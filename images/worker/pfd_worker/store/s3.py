@@ -151,6 +151,19 @@ class S3Store:
         """Fetch an s3:// address at the same endpoint, with the same credentials."""
         self._download(*_bucket_and_key(uri), path)
 
+    def size_of(self, uri: str) -> int:
+        """Return the bytes of an s3:// address."""
+        bucket, key = _bucket_and_key(uri)
+
+        def size() -> int:
+            # a HEAD's answer has no words, see `WORDLESS`
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer["Body"].close()
+            length: int = answer["ContentLength"]
+            return length
+
+        return self._ask(f"s3://{bucket}/{key}", size)
+
     def sizes_below(self, uri: str, most: int) -> dict[str, int]:
         """Return the bytes of each object below an s3:// address, of at most so many, by its name from there on."""
         bucket, start = _bucket_and_key(uri)

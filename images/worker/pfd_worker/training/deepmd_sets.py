@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _joined(systems: list[dpdata.LabeledSystem]) -> dpdata.LabeledSystem:
     return systems[0]
 
 
-def read_deepmd_set(folder: Path) -> list[Atoms]:
+def read_deepmd_set(folder: Path) -> Iterator[Atoms]:
     """Read the labelled frames of one folder of deepmd/npy, of one composition or mixed; without pickles.
 
     Raises
@@ -108,9 +108,9 @@ def read_deepmd_set(folder: Path) -> list[Atoms]:
         raise ValueError(f"type_map.raw names {min(unknown)}, which is no element")
     periodic = not system.get("nopbc", False)
     virials = system.get("virials", [None] * len(positions))
-    return [
+    return (
         labelled(Atoms([names[kind] for kind in kinds], places, cell=cell, pbc=periodic), energy, forces, virial)
         for kinds, places, cell, energy, forces, virial in zip(
             types, positions, system["cells"], system["energies"], system["forces"], virials, strict=True
         )
-    ]
+    )

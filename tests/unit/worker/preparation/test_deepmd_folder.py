@@ -11,6 +11,7 @@ from ase.build import bulk
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import energy_of, labelled, virial_of
+from pfd_worker.input_limits import InputLimits
 from pfd_worker.preparation import deepmd_folder
 from pfd_worker.preparation.data import given_data
 from pfd_worker.stage_context import StageContext
@@ -198,3 +199,15 @@ def test_a_folder_in_s3_is_listed_page_after_page(tmp_path, systems, s3_store):
     assert len(s3_store.sizes_below(f"s3://{bucket}/of mine/data/", 1030)) == 1030
     with pytest.raises(StageError, match="there are no deepmd/npy data at or below s3://"):
         given(tmp_path, f"s3://{bucket}/of/", s3_store)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (InputLimits(10**6, atoms=3), "with-virial/4-Cu/ has 4 atoms in frame 0"),
+        (InputLimits(10**6, frames=1), "with-virial/4-Cu/ has more than 1 frames"),
+    ],
+)
+def test_frames_that_are_too_many_or_too_large_are_refused(tmp_path, systems, monkeypatch, limits, words):
+    monkeypatch.setattr(deepmd_folder, "LABELLED", limits)
+    assert words in refused(tmp_path, systems)

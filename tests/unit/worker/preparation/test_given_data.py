@@ -13,6 +13,7 @@ from ase.io import write
 from pfd_operator.contract.result import Caution, ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.frames import OF_TRAJECTORY, energy_of, labelled, virial_of, write_frames
+from pfd_worker.input_limits import InputLimits
 from pfd_worker.models.calculator import CalculatorModel
 from pfd_worker.preparation.data import FRAMES_TRIED, check_data, given_data
 from pfd_worker.stage_context import StageContext
@@ -372,3 +373,24 @@ def test_frames_that_were_given_to_a_former_job_are_of_no_trajectory(tmp_path):
 )
 def test_what_a_file_of_others_calls_so_is_not_taken(tmp_path, info):
     assert given(tmp_path, frame(dimer(), info))[0].info.keys().isdisjoint({"sampling", OF_TRAJECTORY, "step"})
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (InputLimits(10**6, atoms=3), "spec.data[0]: data.extxyz has 4 atoms in frame 0, and a frame has at most 3"),
+        (InputLimits(10**6, frames=1), "spec.data[0]: data.extxyz has more than 1 frames"),
+    ],
+)
+def test_more_than_is_read_is_refused_before_it_is_read(tmp_path, monkeypatch, limits, words):
+    monkeypatch.setattr("pfd_worker.preparation.data.LABELLED", limits)
+    monkeypatch.setattr("pfd_worker.preparation.data.read_frames", None)
+    assert words in refused(tmp_path, frame(), frame())
+
+
+def test_a_file_that_is_too_large_is_not_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfd_worker.preparation.data.LABELLED", InputLimits(file_bytes=2**20))
+    path = tmp_path / "data.extxyz"
+    path.write_bytes(b" " * 3 * 2**20)
+    assert f"spec.data[0].uri: file://{path} has 3 MiB, and at most 1 MiB of a file" in refused_of(tmp_path, path)
+    assert not list((tmp_path / "inputs").rglob("*.extxyz"))

@@ -5,6 +5,7 @@ from ase.io import write
 
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.systems import Perturb
+from pfd_worker.input_limits import InputLimits
 from pfd_worker.preparation.structures import read_structures
 from pfd_worker.preparation.variations import perturbed, unvaried
 from tests.unit.worker.preparation.refused import refused
@@ -104,3 +105,31 @@ def test_a_sheet_as_ase_builds_it_gets_a_third_vector_and_a_crystal_without_one_
     perturb = Perturb(count=2, displacement=0.05)
     (start, *_) = perturbed(unvaried([read], perturb, "graphene"), perturb, "graphene", 1)
     assert len(start) == 8
+
+
+def write_each(folder):
+    """Write two crystals of two atoms as each kind of file."""
+    crystals = [bulk("Si"), bulk("Si", a=5.5)]
+    for name in ("si.extxyz", "si.xyz", "si.traj"):
+        write(folder / name, crystals, format="extxyz" if name == "si.xyz" else None)
+    write(folder / "si.extxyz.gz", crystals, format="extxyz")
+    write(folder / "POSCAR", crystals[0])
+    return ("si.extxyz", "si.xyz", "si.traj", "si.extxyz.gz", "POSCAR")
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (InputLimits(file_bytes=50), "MiB, and at most 0 MiB of a file are read"),
+        (InputLimits(10**6, atoms=1), "has 2 atoms in frame 0, and a frame has at most 1"),
+        (InputLimits(10**6, frames=1), "has more than 1 frames, and no more of a file are read"),
+    ],
+)
+def test_what_is_too_large_is_refused_by_name(tmp_path, monkeypatch, limits, words):
+    names = write_each(tmp_path)
+    monkeypatch.setattr("pfd_worker.preparation.structures.STRUCTURES", limits)
+    for name in names:
+        if limits.frames > 1 or name != "POSCAR":
+            error = refused(lambda name=name: read_structures(tmp_path / name, "diamond"))
+            assert error.reason is Reason.STRUCTURE_UNREADABLE
+            assert f"system diamond: {name} has " in str(error) and words in str(error)

@@ -159,3 +159,12 @@ def test_a_part_of_an_object(store):
     assert store.get_part("frames", 0, 10) == b"0123456789"
     assert store.get_part("nothing", 0, 4) is None
     assert (store.get_part("frames", 8, 4), store.get_part("frames", 12, 4)) == (b"89", b"")
+
+
+def test_the_size_of_what_a_user_names_is_known_before_it_is_fetched(store):
+    store.put("a", 3 * b"abc")
+    assert store.size_of(store.uri("a")) == 9
+    with pytest.raises(StageError) as caught:
+        store.size_of(store.uri("b"))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.MODEL_NOT_FOUND)
+    assert store.uri("b") in caught.value.message

@@ -89,7 +89,7 @@ def test_what_does_not_depend_on_orientation_is_kept_exactly(tmp_path):
 
 def test_what_is_read_back_is_what_was_written_but_for_its_orientation(tmp_path):
     frames = [frame("Si4", 1), frame("Si4", 2)]
-    back = read_deepmd_set(write_deepmd_sets(frames, ["C", "Si"], tmp_path)[0].path)
+    back = list(read_deepmd_set(write_deepmd_sets(frames, ["C", "Si"], tmp_path)[0].path))
     for before, after in zip(frames, back, strict=True):
         assert (energy_of(after), after.symbols.get_chemical_formula()) == (pytest.approx(energy_of(before)), "Si4")
         assert np.trace(virial_of(after)) == pytest.approx(np.trace(virial_of(before)))

@@ -33,6 +33,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
 from pfd_worker.families import FAMILIES, Family
 from pfd_worker.frames import read_frames
+from pfd_worker.training.launch import CHILD
 from pfd_worker.training.loss import LOSS
 from pfd_worker.training.session import TrainingSession
 
@@ -75,7 +76,7 @@ def fine_tune(
 
 def run(session: TrainingSession, folder: Path, program: Sequence[str] = ()) -> Path:
     """Train in a folder, with a log in it, and return the last checkpoint; `program` stands for the session's own."""
-    own, *arguments = session.command(None)
+    own, *arguments = session.command(None)[len(CHILD) :]
     with (folder / "log").open("w") as log:
         # data-loader processes cost more than they bring for small frames
         environment = {**os.environ, "NUM_WORKERS": "0"}

@@ -17,6 +17,8 @@ from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.training.curve import CurvePoint, last_row
 from pfd_worker.training.deepmd_sets import write_deepmd_sets
 from pfd_worker.training.deepmd_settings import CHECKPOINT_PREFIX, CURVE_FILE, complete_input
+from pfd_worker.training.launch import CHILD
+from pfd_worker.training.on_request import requested, requested_step
 from pfd_worker.training.recipe import RECIPES, Purpose
 from pfd_worker.training.session import attempt_seed, written_out
 from pfd_worker.training.statistics import bound_statistics
@@ -60,7 +62,7 @@ class DeepmdSession:
         if self.purpose is Purpose.SCRATCH:
             bound_statistics(settings, self.frames)
         (self.folder / "input.json").write_text(json.dumps(settings, indent=1))
-        return train_command(self.purpose, self._start_from(resumed))
+        return [*CHILD, *train_command(self.purpose, self._start_from(resumed))]
 
     def _start_from(self, resumed: Path | None) -> list[str]:
         if resumed is not None:
@@ -82,17 +84,19 @@ class DeepmdSession:
         return CurvePoint(int(numbers["step"]), numbers.get("rmse_trn", 0.0), numbers.get("rmse_f_trn"))
 
     def checkpoints(self) -> list[Path]:
-        """Return the complete checkpoints, oldest first."""
+        """Return the complete checkpoints that the best is chosen of, oldest first."""
         files = (path for path in self.folder.glob(f"{CHECKPOINT_PREFIX}-*.pt") if not path.is_symlink())
         return written_out(sorted(files, key=self.step_of))
 
     def checkpoint(self, step: int) -> Path:
         """Return where the checkpoint of a step is."""
+        if step % int(self.base_input["training"]["save_freq"]) and step != self.steps:
+            return requested(self.folder, step)
         return self.folder / f"{CHECKPOINT_PREFIX}-{step}.pt"
 
     def step_of(self, checkpoint: Path) -> int:
-        """Return the step in the name of a checkpoint, model.ckpt-<step>.pt."""
-        return int(checkpoint.stem.removeprefix(f"{CHECKPOINT_PREFIX}-"))
+        """Return the step in the name of a checkpoint, model.ckpt-<step>.pt, or of one that was asked for."""
+        return requested_step(checkpoint) or int(checkpoint.stem.removeprefix(f"{CHECKPOINT_PREFIX}-"))
 
     def open(self, checkpoint: Path) -> DeepmdModel:
         """Load a checkpoint for prediction."""

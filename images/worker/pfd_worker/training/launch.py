@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from pfd_worker.team import Team
 
+CHILD = (sys.executable, "-m", "pfd_worker.training.child")
+"""Before the command line of a training program: it then saves when it is asked to."""
 PORT = 29500
 PATIENCE_SECONDS = 3600
 """How long a node waits for the first: that one may have to pull its image still, and measures before it trains."""
@@ -50,4 +53,4 @@ def _on_processors(command: Sequence[str], team: Team) -> list[str]:
         f"MASTER_PORT={PORT}",
         "USE_LIBUV=0",
     ]
-    return ["env", *variables, "python", "-m", "pfd_worker.training.on_processors", *command]
+    return ["env", *variables, *command]

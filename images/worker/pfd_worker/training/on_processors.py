@@ -1,4 +1,4 @@
-"""python -m pfd_worker.training.on_processors PROGRAM …: a program of torch's, its processes joined by gloo.
+"""Processes of a training program of torch's on processors: joined by gloo.
 
 deepmd-kit takes for granted that each of several processes has a GPU: it asks for NCCL, chooses its device, and names
 it to torch's data parallelism. The three places are torch's, and are changed for this process here.
@@ -6,17 +6,14 @@ it to torch's data parallelism. The three places are torch's, and are changed fo
 
 from __future__ import annotations
 
-import runpy
-import shutil
-import sys
 from datetime import timedelta
 from typing import Any
 
 from pfd_worker.training.launch import PATIENCE_SECONDS
 
 
-def main(arguments: list[str]) -> None:
-    """Run a program of this environment as Python would."""
+def join_by_gloo() -> None:
+    """Change the three places."""
     import torch.distributed
     from torch.nn import Module, parallel
 
@@ -31,12 +28,3 @@ def main(arguments: list[str]) -> None:
     torch.distributed.init_process_group = lambda *_, **__: begin("gloo", timeout=timeout)
     torch.cuda.set_device = lambda device: None
     parallel.DistributedDataParallel = DataParallel
-    script = shutil.which(arguments[0])
-    if script is None:
-        raise SystemExit(f"there is no program {arguments[0]}")
-    sys.argv = [script, *arguments[1:]]
-    runpy.run_path(script, run_name="__main__")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -22,15 +23,15 @@ from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
 from pfd_worker.training.launch import launched
+from pfd_worker.training.on_request import all_requested, ask, drop_requested, is_asked
 from pfd_worker.training.session import TrainingSession
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
+ANSWER_SECONDS = 20.0
+"""How long a program that is to stop may take to save: a step and a file. Storing it follows, in the pod's grace."""
 LOG_FILE = "train.log"
 _log = logging.getLogger(__name__)
-
-_Checkpoint = tuple[Path, int]
-"""With its step."""
 
 _PROCESS_SIGNALLED = re.compile(r"exitcode\s*: -\d+")
 """In the table that torchrun prints when one of its processes dies; it itself ends with code 1 then."""
@@ -43,12 +44,15 @@ class Watcher(Protocol):
         """A new line of the learning curve is there."""
 
     def on_checkpoint(self, path: Path, step: int) -> None:
-        """A checkpoint is complete and should be taken to safety."""
+        """A checkpoint is complete that training can go on from, and should be taken to safety."""
+
+    def on_candidate(self, path: Path, step: int) -> None:
+        """One that the best is chosen of is complete; the one to go on from, of this step or later, is safe."""
 
 
 @dataclass
 class TrainingProcess:
-    """What runs and how long its checkpoints may wait."""
+    """What runs and how often a checkpoint is asked of it."""
 
     session: TrainingSession
     checkpoint_seconds: float
@@ -69,7 +73,7 @@ class TrainingProcess:
             Where another attempt follows, the newest checkpoint is handed over first.
         """
         _free_gpu_memory()
-        kills_before, begun = kernel_kills(), self._newest()
+        kills_before, begun = kernel_kills(), self._newest_step()
         command = self.session.command(resumed)
         if self.session.distributed:
             command = launched(command, _gpus(), self.team)
@@ -88,24 +92,20 @@ class TrainingProcess:
                 _end(child)
         killed = kernel_kills() > kills_before
         failure = None if child.returncode == 0 else self._failure(child.returncode, killed)
-        newest = self._newest()
         # what comes after the training takes its time, too
-        goes_on = failure is None or failure.exit_code is ExitCode.TRANSIENT
-        if goes_on and newest is not None and newest != saved:
+        if failure is None:
+            self._hand_over(watcher, saved, must_succeed=True, candidates=1)
+            return
+        if failure.exit_code is ExitCode.TRANSIENT:
             try:
-                _handed_over(watcher, newest, must_succeed=failure is None)
+                self._hand_over(watcher, saved)
             except Exception:
-                if failure is None:
-                    raise
-                _log.exception("the checkpoint of step %d is not handed over", newest[1])
-        if failure is not None:
-            raise failure
+                _log.exception("what was trained since step %d is not handed over", saved)
+        raise failure
 
-    def _watch(
-        self, child: subprocess.Popen[bytes], saved: _Checkpoint | None, watcher: Watcher, stopping: threading.Event
-    ) -> _Checkpoint | None:
-        """Return the last checkpoint that is safe, at first what the training began with, when it ends by itself."""
-        seen_step, saved_at = -1, time.monotonic()
+    def _watch(self, child: subprocess.Popen[bytes], saved: int, watcher: Watcher, stopping: threading.Event) -> int:
+        """Return the last step that is safe, at first that of what the training began with, when it ends by itself."""
+        seen_step, asked_at, waits = -1, time.monotonic(), False
         while child.poll() is None:
             stopped = stopping.wait(POLL_SECONDS)
             point = self.session.last_point()
@@ -114,22 +114,55 @@ class TrainingProcess:
                 if point.diverged:
                     raise _diverged(point)
                 watcher.on_point(point)
-            newest = self._newest()
-            due = stopped or time.monotonic() - saved_at >= self.checkpoint_seconds
-            if due and newest is not None and newest != saved:
-                if stopped:
-                    _end(child)
-                if _handed_over(watcher, newest, must_succeed=stopped):
-                    saved = newest
-                saved_at = time.monotonic()
             if stopped:
-                at = f"step {saved[1]}" if saved else "the start"
-                raise preempted(f"stopped; training goes on from {at}.")
+                self._await_answer(child)
+                _end(child)
+                saved = self._hand_over(watcher, saved, must_succeed=True)
+                raise preempted(f"stopped; training goes on from {f'step {saved}' if saved else 'the start'}.")
+            if waits and not is_asked(self.session.folder):
+                saved, waits = self._hand_over(watcher, saved), False
+            if not waits and time.monotonic() - asked_at >= self.checkpoint_seconds:
+                ask(self.session.folder)
+                asked_at, waits = time.monotonic(), True
         return saved
 
-    def _newest(self) -> _Checkpoint | None:
-        found = self.session.checkpoints()
-        return (found[-1], self.session.step_of(found[-1])) if found else None
+    def _await_answer(self, child: subprocess.Popen[bytes]) -> None:
+        """Have the program save before it is ended; on several nodes the first does, which takes all of them."""
+        ask(self.session.folder)
+        until = time.monotonic() + ANSWER_SECONDS
+        while child.poll() is None and is_asked(self.session.folder) and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def _hand_over(
+        self, watcher: Watcher, saved: int, must_succeed: bool = False, candidates: int | None = None
+    ) -> int:
+        """Hand over what is newer than a step, candidates too, or only so many; return the step that is safe then."""
+        session = self.session
+        newest, to_choose = self._newest_step(), session.checkpoints()
+        if newest <= saved:
+            return saved
+        every = {session.step_of(path): path for path in [*all_requested(session.folder), *to_choose]}
+        fresh = [path for path in to_choose if saved < session.step_of(path) <= newest]
+        try:
+            watcher.on_checkpoint(every[newest], newest)
+            for path in fresh if candidates is None else fresh[-candidates:]:
+                # a fast program drops its oldest meanwhile
+                with contextlib.suppress(FileNotFoundError):
+                    watcher.on_candidate(path, session.step_of(path))
+        except StageError as error:
+            # a training that needs no store to go on does not end because there is none
+            if must_succeed or error.exit_code is not ExitCode.TRANSIENT:
+                raise
+            _log.warning("the checkpoint of step %d is not in the store yet: %s", newest, error.message)
+            return saved
+        finally:
+            drop_requested(session.folder, below=newest)
+        return newest
+
+    def _newest_step(self) -> int:
+        """Return the step of the newest checkpoint, 0 if there is none."""
+        found = [*all_requested(self.session.folder), *self.session.checkpoints()]
+        return max(map(self.session.step_of, found), default=0)
 
     def _failure(self, code: int, kernel_killed: bool) -> StageError:
         tail = (self.session.folder / LOG_FILE).read_text(errors="replace").splitlines()[-12:]
@@ -144,24 +177,12 @@ class TrainingProcess:
             or _PROCESS_SIGNALLED.search(text) is not None
             or says_machine_fault(text)
             # settings and data have worked up to here, and the next attempt goes on from it
-            or self._newest() is not None
+            or self._newest_step() > 0
             # of pods that train together the end of one is the end of all: whose fault it was cannot be told
             or self.team.nodes > 1
         )
         message = f"`{self.session.program}` ended with code {code}:\n{text}"
         return (transient if may_pass else user_error)(Reason.TRAINING_FAILED, message)
-
-
-def _handed_over(watcher: Watcher, checkpoint: _Checkpoint, must_succeed: bool) -> bool:
-    """Say whether a checkpoint is safe; a training that needs no store to go on does not end because there is none."""
-    try:
-        watcher.on_checkpoint(*checkpoint)
-    except StageError as error:
-        if must_succeed or error.exit_code is not ExitCode.TRANSIENT:
-            raise
-        _log.warning("the checkpoint of step %d is not in the store yet: %s", checkpoint[1], error.message)
-        return False
-    return True
 
 
 def _gpus() -> int:
@@ -187,7 +208,7 @@ def _diverged(point: CurvePoint) -> StageError:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child with all its processes: it saves nothing on SIGTERM, so waiting for it gains nothing."""
+    """End the child with all its processes: of itself it saves nothing on SIGTERM, so waiting for it gains nothing."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGTERM)
         try:

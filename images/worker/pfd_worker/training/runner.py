@@ -117,6 +117,8 @@ class _Watcher:
 
     def on_checkpoint(self, path: Path, step: int) -> None:
         self._checkpoints.save(path, step)
+
+    def on_candidate(self, path: Path, step: int) -> None:
         if self._choice:
             model = path.with_name("model-alone.pt")
             self._session.strip(path, model)

@@ -55,11 +55,14 @@ class TrainingSession(Protocol):
         ...
 
     def checkpoints(self) -> list[Path]:
-        """Return the complete checkpoints in the folder, oldest first; they stay complete."""
+        """Return the complete checkpoints that the best is chosen of, oldest first; they stay complete.
+
+        They are those of certain steps; checkpoints that were asked for (`on_request`) are none of them.
+        """
         ...
 
     def checkpoint(self, step: int) -> Path:
-        """Return where the program looks for the checkpoint of a step."""
+        """Return where the checkpoint of a step belongs: among those to choose of, or those that were asked for."""
         ...
 
     def step_of(self, checkpoint: Path) -> int:

@@ -18,6 +18,8 @@ from pfd_worker.frames import energy_of, virial_of
 from pfd_worker.models.sevennet import SevennetModel
 from pfd_worker.models.sevennet_checkpoint import strip_checkpoint
 from pfd_worker.training.curve import CurvePoint, last_row
+from pfd_worker.training.launch import CHILD
+from pfd_worker.training.on_request import requested, requested_step
 from pfd_worker.training.session import attempt_seed, written_out
 from pfd_worker.training.sevennet_settings import CHECKPOINTS_PER_TRAINING, complete_input
 
@@ -72,7 +74,7 @@ class SevennetSession:
             self.base_input, self._epochs, self._checkpoint_epochs, seed, start, resumed is not None
         )
         (self.folder / "input.yaml").write_text(yaml.safe_dump(settings))
-        return ["sevenn", "train", "input.yaml", "--screen"]
+        return [*CHILD, "sevenn", "train", "input.yaml", "--screen"]
 
     def last_point(self) -> CurvePoint | None:
         """Return the end of lc.csv, whose rows are epochs."""
@@ -85,17 +87,19 @@ class SevennetSession:
         return CurvePoint(int(values["epoch"]) * self._steps_per_epoch, loss, force)
 
     def checkpoints(self) -> list[Path]:
-        """Return the complete checkpoints, oldest first; number 0 is what training started from."""
+        """Return the complete ones that the best is chosen of, oldest first; number 0 is what training started from."""
         files = (path for path in self.folder.glob(f"{_CHECKPOINT_PREFIX}*.pth") if self._epoch_of(path) > 0)
         return written_out(sorted(files, key=self.step_of))
 
     def checkpoint(self, step: int) -> Path:
         """Return where the checkpoint of a step is."""
+        if step % (self._checkpoint_epochs * self._steps_per_epoch):
+            return requested(self.folder, step)
         return self.folder / f"{_CHECKPOINT_PREFIX}{step // self._steps_per_epoch}.pth"
 
     def step_of(self, checkpoint: Path) -> int:
-        """Return the step of a checkpoint, checkpoint_<epoch>.pth."""
-        return self._epoch_of(checkpoint) * self._steps_per_epoch
+        """Return the step of a checkpoint, checkpoint_<epoch>.pth, or of one that was asked for."""
+        return requested_step(checkpoint) or self._epoch_of(checkpoint) * self._steps_per_epoch
 
     def _epoch_of(self, checkpoint: Path) -> int:
         number = checkpoint.stem.removeprefix(_CHECKPOINT_PREFIX)

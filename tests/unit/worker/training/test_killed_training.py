@@ -52,6 +52,9 @@ class Keeper:
             raise transient(Reason.STORE_UNAVAILABLE, "no answer")
         self.kept.append(step)
 
+    def on_candidate(self, path, step):
+        pass
+
 
 @pytest.mark.parametrize(
     ("line", "kernel_kills", "team", "reason", "exit_code"),
@@ -106,8 +109,7 @@ def test_a_training_that_fails_leaves_its_newest_checkpoint_to_the_next_attempt(
 
 def test_a_full_disk_is_told_though_the_model_beside_the_checkpoint_does_not_fit_either(tmp_path):
     class Full(Keeper):
-        def on_checkpoint(self, path, step):
-            super().on_checkpoint(path, step)
+        def on_candidate(self, path, step):
             raise OSError(28, "No space left on device", "model-alone.pt")
 
     keeper = Full()

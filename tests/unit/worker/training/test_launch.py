@@ -1,9 +1,9 @@
 import pytest
 
 from pfd_worker.team import ALONE, Team
-from pfd_worker.training.launch import PATIENCE_SECONDS, PORT, launched
+from pfd_worker.training.launch import CHILD, PATIENCE_SECONDS, PORT, launched
 
-PROGRAM = ["dp", "--pt", "train", "input.json"]
+PROGRAM = [*CHILD, "dp", "--pt", "train", "input.json"]
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
@@ -29,4 +29,4 @@ def test_nodes_meet_at_the_first(gpus):
 def test_without_gpus_one_process_each_by_gloo():
     command = launched(PROGRAM, 0, THIRD)
     assert {"RANK=2", "WORLD_SIZE=3", "MASTER_ADDR=job-0.pfd-silicon-5f0c"} < set(command)
-    assert command[-len(PROGRAM) - 3 :] == ["python", "-m", "pfd_worker.training.on_processors", *PROGRAM]
+    assert command[0] == "env" and command[-len(PROGRAM) :] == PROGRAM

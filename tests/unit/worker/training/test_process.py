@@ -1,5 +1,6 @@
 """Real `dp train` children that end badly, and what is said of them."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,8 +13,10 @@ from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.team import ALONE, Team
+from pfd_worker.training import deepmd_settings
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input, check_input
+from pfd_worker.training.on_request import requested_step
 from pfd_worker.training.process import TrainingProcess
 from pfd_worker.training.recipe import Purpose
 from tests.unit.worker.tiny_pretrained import emt_frames
@@ -28,6 +31,9 @@ class Silent:
     def on_checkpoint(self, path, step):
         pass
 
+    def on_candidate(self, path, step):
+        pass
+
 
 @pytest.fixture(scope="module")
 def single(pretrained, tmp_path_factory):
@@ -36,25 +42,89 @@ def single(pretrained, tmp_path_factory):
     return folder / "single.pt", info
 
 
-def run(folder, single, training, frames=None, team=ALONE):
+def session_in(folder, single, training, frames=None):
     path, info = single
     frames = frames or emt_frames("Cu", 8, 0.1, seed=1)
     settings = base_input(training, info.model_section)
-    session = DeepmdSession(folder, settings, Purpose.FINE_TUNING, path, frames, seed=1)
-    TrainingProcess(session, 60, team).run(None, Silent(), threading.Event())
+    return DeepmdSession(folder, settings, Purpose.FINE_TUNING, path, frames, seed=1)
+
+
+def run(folder, single, training, frames=None, team=ALONE, checkpoint_seconds=60, watcher=None):
+    session = session_in(folder, single, training, frames)
+    TrainingProcess(session, checkpoint_seconds, team).run(None, watcher or Silent(), threading.Event())
     return session
 
 
-def test_two_nodes_train_one_model(tmp_path, single):
+class Keeps(Silent):
+    """Remembers the steps of checkpoints by the clock."""
+
+    def __init__(self):
+        self.asked = []
+
+    def on_checkpoint(self, path, step):
+        self.asked += filter(None, [requested_step(path)])
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1], ids=["whole", "a part of the optimizer each"])
+def test_two_nodes_train_one_model(tmp_path, single, monkeypatch, zero_stage):
+    monkeypatch.setattr(deepmd_settings, "CHECKPOINTS_PER_TRAINING", 1)
+    training, keeper = Training(steps=200, template={"training": {"zero_stage": zero_stage}}), Keeps()
     folders = [tmp_path / str(rank) for rank in range(2)]
     for folder in folders:
         folder.mkdir()
     with ThreadPoolExecutor(2) as nodes:
-        together = nodes.map(lambda rank: run(folders[rank], single, Training(steps=20), team=Team(2, rank)), range(2))
+        together = nodes.map(
+            lambda rank: run(folders[rank], single, training, team=Team(2, rank), checkpoint_seconds=0, watcher=keeper),
+            range(2),
+        )
         first, second = together
-    assert first.last_point().step == 20
+    assert first.last_point().step == 200 and keeper.asked
     # the first one keeps the checkpoints and tells how it goes
     assert first.checkpoints() and not second.checkpoints() and second.last_point() is None
+
+
+def test_checkpoints_by_the_clock_change_neither_the_training_nor_what_is_chosen_of(tmp_path, single, monkeypatch):
+    import torch
+
+    # what was asked for goes on unless one to choose of is newer by then
+    monkeypatch.setattr(deepmd_settings, "CHECKPOINTS_PER_TRAINING", 2)
+    sessions, keeper = [], Keeps()
+    for name, seconds in (("without", 3600), ("with", 0)):
+        (tmp_path / name).mkdir()
+        training = Training(steps=200)
+        sessions.append(run(tmp_path / name, single, training, checkpoint_seconds=seconds, watcher=keeper))
+    without, clocked = sessions
+    assert keeper.asked, "nothing was saved by the clock"
+    assert [path.name for path in clocked.checkpoints()] == [path.name for path in without.checkpoints()]
+    first, second = (torch.load(each.checkpoint(200), weights_only=True)["model"] for each in sessions)
+    assert all(torch.equal(first[key], second[key]) for key in first if key != "_extra_state")
+
+
+class StopsSoon(Silent):
+    """At the first checkpoint."""
+
+    def __init__(self):
+        self.stopping = threading.Event()
+
+    def on_checkpoint(self, path, step):
+        self.newest = path
+        self.stopping.set()
+
+
+def test_a_training_that_is_stopped_before_its_first_candidate_goes_on_from_there(tmp_path, single):
+    training = Training(steps=100_000)
+    step, saved = 0, None
+    for attempt in range(2):
+        folder, watcher = tmp_path / str(attempt), StopsSoon()
+        folder.mkdir()
+        session = session_in(folder, single, training)
+        resumed = shutil.copyfile(saved, session.checkpoint(step)) if saved else None
+        with pytest.raises(StageError, match="goes on from step") as caught:
+            TrainingProcess(session, 1).run(resumed, watcher, watcher.stopping)
+        saved = watcher.newest
+        before, step = step, session.step_of(saved)
+        assert caught.value.reason is Reason.PREEMPTED and before < step < 2000
+        assert session.checkpoints() == []
 
 
 def test_a_diverging_training_is_ended_at_once(tmp_path, single):

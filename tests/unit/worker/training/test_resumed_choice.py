@@ -16,8 +16,9 @@ from pfd_worker.frames import labelled
 from pfd_worker.models.base import Prediction
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.team import ALONE
-from pfd_worker.training import checkpoints
+from pfd_worker.training import checkpoints, process
 from pfd_worker.training.checkpoints import CheckpointStore
+from pfd_worker.training.on_request import REQUEST
 from pfd_worker.training.runner import Trained, TrainingRun
 
 FRAMES = [labelled(Atoms("H", info={"sampling": "farthest"}), 0.0, np.zeros((1, 3))) for _ in range(20)]
@@ -46,7 +47,8 @@ class Session:
     def command(self, resumed):
         # the next checkpoint is there when this one was taken to the store, or has not been for 10 s
         store = self.folder.parent / "store/stages" / ("0" * 64) / "checkpoints"
-        taken = f"for i in $(seq 100); do ls {store}/step-*%d.pt >/dev/null 2>&1 && break; sleep 0.1; done"
+        waits = f"for i in $(seq 100); do rm -f {REQUEST}; ls {store}/step-*%d.pt >/dev/null 2>&1 && break"
+        taken = f"{waits}; sleep 0.1; done"
         lines = [f"echo {error} > part; mv part {step}.pt; {taken % step}" for step, error in self.errors.items()]
         return ["sh", "-c", "\n".join([*lines, self.ending])]
 
@@ -67,6 +69,12 @@ class Session:
 
     def strip(self, checkpoint, output):
         shutil.copyfile(checkpoint, output)
+
+
+@pytest.fixture(autouse=True)
+def no_last_checkpoint(monkeypatch):
+    """A program that sleeps answers no request."""
+    monkeypatch.setattr(process, "ANSWER_SECONDS", 0)
 
 
 def attempt(

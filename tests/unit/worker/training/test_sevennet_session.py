@@ -10,6 +10,9 @@ from pfd_operator.contract.training import Training
 from pfd_worker.errors import StageError
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
 from pfd_worker.families import SEVENNET
+from pfd_worker.team import ALONE
+from pfd_worker.training import sevennet_session
+from pfd_worker.training.process import TrainingProcess
 from tests.unit.worker.tiny_pretrained import emt_frames
 from tests.unit.worker.training_runs import run_in
 
@@ -75,6 +78,55 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(model, tmp_path):
     shutil.rmtree(tmp_path / "training")
     outcome = training_run(tmp_path, model, **long).run(frames, tmp_path / "model.pth")
     assert 0 < outcome.resumed_from_step < 400 <= outcome.validation[-1]["step"]
+
+
+def attempt(folder, model, resumed, watcher, stopping):
+    import torch
+
+    path, section = model
+    folder.mkdir()
+    training = Training(steps=360, batch_size=1, learning_rate_start=0.02)
+    frames = emt_frames("Cu", 12, 0.1, seed=3)
+    session = SEVENNET.fine_tune(folder, SEVENNET.base_input(training, section), path, frames, 1)
+    start = shutil.copyfile(resumed, session.checkpoint(step_of(resumed))) if resumed else None
+    TrainingProcess(session, 0, ALONE).run(start, watcher, stopping)
+    return torch.load(session.checkpoint(360), weights_only=True)["model_state_dict"]
+
+
+def step_of(checkpoint):
+    return int(checkpoint.stem.rpartition("-")[2])
+
+
+def test_a_training_that_is_stopped_within_an_epoch_ends_as_one_that_is_not(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sevennet_session, "CHECKPOINTS_PER_TRAINING", 1)
+
+    class Watcher:
+        def __init__(self, stopping):
+            self.stopping = stopping
+            self.newest = None
+
+        def on_point(self, point):
+            pass
+
+        def on_checkpoint(self, path, step):
+            self.newest = path
+            if step % 12 and stops < 2:
+                self.stopping.set()
+
+        def on_candidate(self, path, step):
+            pass
+
+    stops, resumed, watcher = 2, None, Watcher(threading.Event())
+    at_once = attempt(tmp_path / "at once", model, None, watcher, watcher.stopping)
+    for stops in range(2):
+        watcher = Watcher(threading.Event())
+        with pytest.raises(StageError, match="goes on from step") as caught:
+            attempt(tmp_path / str(stops), model, resumed, watcher, watcher.stopping)
+        assert caught.value.reason is Reason.PREEMPTED
+        resumed = watcher.newest
+    stops, watcher = 2, Watcher(threading.Event())
+    in_parts = attempt(tmp_path / "last", model, resumed, watcher, watcher.stopping)
+    assert all((at_once[key] == in_parts[key]).all() for key in at_once)
 
 
 def test_a_failing_training_is_reported_with_its_last_lines(model, tmp_path):

@@ -90,6 +90,7 @@ class CautionReason(StrEnum):
     MASSES = "MassesNotTaken"
     ISOLATED_ATOMS = "IsolatedAtomsLeftOut"
     DFT_FRAMES_LEFT_OUT = "DftFramesLeftOut"
+    FEW_TIMED_STEPS = "FewTimedSteps"
     HOLD_OUT_GIVEN = "DataInHoldOut"
     HOLD_OUT_SHRUNK = "HoldOutShrunk"
     HOLD_OUT_SPARSE = "FewCandidatesOfHoldOut"

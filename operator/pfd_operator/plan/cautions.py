@@ -33,7 +33,11 @@ _OF_STAGES = {
         CautionReason.ZERO_OPEN,
         CautionReason.LABELS_NOT_CONVERGED,
     },
-    StageKind.ACCEPT: {CautionReason.ISOLATED_ATOMS, CautionReason.DFT_FRAMES_LEFT_OUT},
+    StageKind.ACCEPT: {
+        CautionReason.ISOLATED_ATOMS,
+        CautionReason.DFT_FRAMES_LEFT_OUT,
+        CautionReason.FEW_TIMED_STEPS,
+    },
 }
 """Whose end takes a remark back that is not made again; all others are the recipe's.
 

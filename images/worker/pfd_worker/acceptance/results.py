@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pfd_operator.contract.outcome import AcceptanceErrors
-from pfd_worker.acceptance.speed import cell_sizes, speed_ups
+from pfd_operator.contract.result import Caution, CautionReason
+from pfd_worker.acceptance.speed import cell_sizes, fewer_steps, speed_ups
 from pfd_worker.acceptance.stability import StableRun
 from pfd_worker.acceptance.timed_run import Role, SpeedRecord
 from pfd_worker.md.drift import NveDrift
@@ -55,6 +57,10 @@ class Results:
         """Atoms asked for → atoms of the cell that was really run."""
         return cell_sizes(self.speed)
 
+    def fewer_steps(self, asked_atoms: int) -> str:
+        """Return in words of which models fewer steps were timed at a size than meant; empty if of none."""
+        return fewer_steps(self.speed, asked_atoms)
+
     @property
     def shortest_runs(self) -> dict[str, StableRun]:
         """System → the run that ended first."""
@@ -64,3 +70,18 @@ class Results:
     def drift(self) -> dict[str, float]:
         """System → drift of the total energy, in meV/atom/ps."""
         return {system: run.drift for system, run in self.nve_drift.items() if run.drift is not None}
+
+    @property
+    def largest_drift(self) -> float | None:
+        """Of all systems, in meV/atom/ps; None if one was not measured or is no number."""
+        drifts = [abs(drift) for drift in self.drift.values()]
+        whole = drifts and len(drifts) == len(self.nve_drift) and all(map(math.isfinite, drifts))
+        return round(max(drifts), 6) if whole else None
+
+    @property
+    def cautions(self) -> list[Caution]:
+        """What a reader of the speed-ups should know."""
+        few = {self.cell_sizes[asked]: self.fewer_steps(asked) for asked in self.speed_up}
+        words = [f"at {atoms} atoms {each}" for atoms, each in few.items() if each]
+        message = f"the speed-up is measured {'; '.join(words)}: a model has a minute at each size"
+        return [Caution(reason=CautionReason.FEW_TIMED_STEPS, message=message)] if words else []

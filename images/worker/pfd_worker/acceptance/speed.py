@@ -12,6 +12,8 @@ from pfd_worker.acceptance.memory import MemoryForecast, memory_limit
 from pfd_worker.acceptance.supercell import supercell_of_size
 from pfd_worker.acceptance.timed_run import SpeedRecord, TimedRun, properties_of_a_step
 
+TIMED_STEPS = 20
+"""Of which the median is taken, where there is time for them."""
 TURN_STEPS = 5
 """Steps a model runs in one turn. Not 1: the step after another model's finds the processor's caches emptied by it."""
 
@@ -20,7 +22,7 @@ def measure_speed(
     models: Mapping[str, Calculator],
     base: Atoms,
     sizes: Sequence[int] = (108, 500, 4000),
-    steps: int = 20,
+    steps: int = TIMED_STEPS,
     warmup: int = 3,
     seed: int = 0,
     limit_seconds: float = 60.0,
@@ -124,6 +126,16 @@ def speed_ups(records: Sequence[SpeedRecord], model: str, over: str) -> dict[int
         if fast and slow:
             factors[size] = slow / fast
     return factors
+
+
+def fewer_steps(records: Sequence[SpeedRecord], asked_atoms: int) -> str:
+    """Return in words of which models fewer steps were timed at a size than meant; empty if of none."""
+    few = [
+        f"{record.steps} timed steps of the {record.model}"
+        for record in records
+        if record.asked_atoms == asked_atoms and record.median_ms_per_step and record.steps < TIMED_STEPS
+    ]
+    return f"by {' and '.join(few)}, not {TIMED_STEPS}" if few else ""
 
 
 def cell_sizes(records: Sequence[SpeedRecord]) -> dict[int, int]:

@@ -112,7 +112,9 @@ def _speed(acceptance: Acceptance, results: Results) -> Iterator[Check]:
     factor, why = results.speed_up.get(asked), f"not both models were timed at {atoms} atoms"
     if not asked / OTHER_SIZE_FACTOR <= atoms <= asked * OTHER_SIZE_FACTOR:
         factor, why = None, f"no cell of this structure is near {asked} atoms, the first of sizes"
-    yield _compared(f"SpeedUpAt{asked}Atoms", what, factor, limit, "×", why, at_least=True)
+    few = results.fewer_steps(asked)
+    beside = f" ({few})" if few else ""
+    yield _compared(f"SpeedUpAt{asked}Atoms", what, factor, limit, "×", why, beside, at_least=True)
 
 
 def _dynamics(acceptance: Acceptance, results: Results) -> Iterator[Check]:

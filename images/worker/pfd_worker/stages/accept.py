@@ -100,7 +100,7 @@ def run(context: StageContext) -> StageOutput:
             ],
         ),
         model=model,
-        cautions=dft.cautions,
+        cautions=[*dft.cautions, *results.cautions],
         # the next attempt may find another file at the same address
         digest=digest_of([context.digest, dft.files]) if dft.files else None,
     )

@@ -116,8 +116,8 @@ def test_cells_that_are_no_longer_short_for_the_student_leave_what_is_said_of_th
     assert run.status.cautions == {of_teacher.reason: of_teacher.message}
 
 
-def test_dft_frames_that_are_no_longer_left_out_are_no_longer_remarked() -> None:
-    reasons = CautionReason.DFT_FRAMES_LEFT_OUT, CautionReason.ISOLATED_ATOMS
+def test_what_accept_no_longer_remarks_is_taken_back() -> None:
+    reasons = CautionReason.DFT_FRAMES_LEFT_OUT, CautionReason.ISOLATED_ATOMS, CautionReason.FEW_TIMED_STEPS
     said = [Caution(reason=reason, message="2 of spec.acceptance.dftData[0]") for reason in reasons]
     run = Run(distill_resource())
     run.answer = lambda spec, reused=False: good_result(spec, reused).model_copy(

@@ -127,6 +127,13 @@ def test_virials_that_no_frame_has_cannot_be_met():
     assert not check.met and "no frame of the hold-out has a virial" in check.message
 
 
+@pytest.mark.parametrize(
+    ("values", "largest"), [({"bulk": 0.1, "slab": -0.8}, 0.8), ({"bulk": None, "slab": 0.1}, None), ({}, None)]
+)
+def test_the_largest_drift_is_told_if_every_system_has_one(values, largest):
+    assert Results(nve_drift=drifts(values)).largest_drift == largest
+
+
 def test_drift_counts_with_either_sign():
     for drift, met in ((0.4, True), (-0.4, True), (0.6, False), (-0.6, False)):
         check = by_name(Results(nve_drift=drifts({"bulk": drift})))["NveDrift"]
@@ -177,6 +184,17 @@ def test_the_worst_system_decides_and_is_named():
         "(two parts of the teacher's own MD overlap by 0.6)",
     )
     assert messages["SpeedUpAt108Atoms"][1].startswith("speed-up over the teacher at 108 atoms of bulk is 7×")
+
+
+def test_a_speed_up_of_few_steps_says_of_how_many():
+    speed = speeds({108: 7.5, 500: 60.0}, 96)
+    assert replace(GOOD, speed=speed).cautions == []
+    assert "timed" not in by_name(replace(GOOD, speed=speed))["SpeedUpAt108Atoms"].message
+    few = replace(GOOD, speed=[replace(each, steps=3) if each.model == "teacher" else each for each in speed])
+    message = by_name(few)["SpeedUpAt108Atoms"].message
+    assert message.endswith("at least the 6× asked for (by 3 timed steps of the teacher, not 20)")
+    (caution,) = few.cautions
+    assert caution.reason == "FewTimedSteps" and "at 96 atoms by 3 timed steps of the teacher" in caution.message
 
 
 @pytest.mark.parametrize(("atoms", "measured"), [(96, True), (54, True), (216, True), (512, False), (3, False)])

@@ -153,7 +153,7 @@ def test_the_card_in_words(tmp_path, model, alloy):
         "- systems: alloy (300 to 900 K, 1 bar), nickel (300 K)\n",
         "380 frames with energies, forces and virials of the teacher, 3 rounds.",
         "| student against teacher | 16 | 0.0500 (0.0450 to 0.0550) | 2.10 | 13.00 | 0.0750 (alloy/900K/1bar) |",
-        "Median of MD steps of alloy with energy",
+        "Median of 20 MD steps of alloy with energy",
         "| 108 | 12.5 | 100 | 8.0× |",
         "| 4000 | 500 | – | – |",
         "- teacher, 4000 atoms: out of memory: CUDA out of memory",
@@ -186,6 +186,14 @@ def test_a_refused_student_says_so_first_and_why(tmp_path, model, alloy):
     assert "**Refused:** 1 of 4 limits do not hold." in text
     first = next(line for line in text.splitlines() if line.startswith("- "))
     assert first == "- ✗ force RMSE against the teacher is 0.05 eV/Å, more than the 0.04 eV/Å asked for"
+
+
+def test_the_card_says_where_a_median_is_of_few_steps():
+    card = full_card()
+    speed = [replace(each, steps=3, note="3 steps instead of 20 in 61.0 s") for each in card.results.speed]
+    assert "Of fewer steps" not in card_markdown(card, {}, {})
+    text = card_markdown(with_results(card, speed=speed), {}, {})
+    assert "**Of fewer steps where it is said below**" in text and "- teacher, 108 atoms: 3 steps instead of 20" in text
 
 
 def test_what_was_not_measured_is_not_hidden(tmp_path, model, alloy):

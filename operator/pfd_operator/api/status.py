@@ -245,4 +245,5 @@ class DistillJobStatus(JobStatus):
     # the atoms are those of the cell that was run, not the number asked for
     speedup: str = Field("", description="Over the teacher, e.g. 6.531× at 96 atoms.")
     acceptance: list[AcceptanceCheck] = Field([], description="What the student was measured by.")
+    measured: list[str] = Field([], description="Beside: other sizes, drift.")
     dft: dict[str, Errors] = Field({}, description="teacher and student against DFT.")

@@ -233,6 +233,8 @@ class AcceptOutcome(Outcome):
     checks: Annotated[list[AcceptanceCheck], Field(min_length=1, max_length=12)]
     speed_ups: list[SpeedUp] = []
     """By size, of those at which both were timed."""
+    nve_drift: float | None = None
+    """Largest of all systems, in meV/atom/ps, with or without a limit."""
 
     def in_few_words(self, longest: int) -> Self:
         """Return it with shorter words about the checks; their verdicts stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pfd_operator.api.conditions import OperatorReason, Phase
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus, ModelRecord
-from pfd_operator.contract.outcome import AcceptOutcome
+from pfd_operator.contract.outcome import AcceptOutcome, SpeedUp
 
 from .measured import decimal, errors_of
 from .recipe import Ending
@@ -26,11 +26,24 @@ def take_acceptance(
     return status.model_copy(
         update={
             "acceptance": judged.checks,
-            "speedup": f"{decimal(speed_up.factor)}× at {speed_up.atoms} atoms" if speed_up is not None else "",
+            "speedup": _words(speed_up) if speed_up is not None else "",
+            "measured": _beside(judged, asked),
             "model": model or best,
             "dft": {name: errors for name, errors in dft.items() if errors is not None},
         }
     )
+
+
+def _beside(judged: AcceptOutcome, asked: int) -> list[str]:
+    """Return what was measured and is no limit's: a reader of the status sees it without the card."""
+    found = [f"speed-up {_words(each)}" for each in judged.speed_ups if each.atoms_asked != asked]
+    if judged.nve_drift is not None:
+        found.append(f"energy drift {decimal(judged.nve_drift)} meV/atom/ps")
+    return found
+
+
+def _words(speed_up: SpeedUp) -> str:
+    return f"{decimal(speed_up.factor)}× at {speed_up.atoms} atoms"
 
 
 def verdict(status: DistillJobStatus) -> Ending:

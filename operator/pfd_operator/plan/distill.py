@@ -91,7 +91,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
 
     def rewound(self, spec: DistillJobSpec, status: DistillJobStatus) -> DistillJobStatus:
         """Judge what is left; the verdict was on another student."""
-        return self.judged(spec, status).model_copy(update={"acceptance": [], "speedup": "", "dft": {}})
+        return self.judged(spec, status).model_copy(update={"acceptance": [], "measured": [], "speedup": "", "dft": {}})
 
     def next(self, spec: DistillJobSpec, status: DistillJobStatus) -> Position:
         """Return the stage after the last finished one; accept after the last round, or when no label is left."""

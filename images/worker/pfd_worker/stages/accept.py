@@ -98,6 +98,7 @@ def run(context: StageContext) -> StageOutput:
                 SpeedUp(atoms_asked=asked, atoms=results.cell_sizes[asked], factor=round(factor, 3))
                 for asked, factor in results.speed_up.items()
             ],
+            nve_drift=results.largest_drift,
         ),
         model=model,
         cautions=[*dft.cautions, *results.cautions],

@@ -41,6 +41,7 @@ def test_the_student_is_accepted_after_a_round_it_explored_itself() -> None:
         (2, "accept"),
     ]
     assert status.speedup == "9.5× at 108 atoms"
+    assert status.measured == ["speed-up 60.04× at 512 atoms", "energy drift 0.00012 meV/atom/ps"]
     assert status.model is not None
     assert status.model.uri.endswith("model.pth")
     assert condition(status, ConditionType.READY).reason == "Accepted"

@@ -31,7 +31,7 @@ def test_a_judged_student_is_judged_again() -> None:
     run.step()
     status = run.status
     assert isinstance(status, DistillJobStatus)
-    assert (status.acceptance, status.speedup) == ([], "")
+    assert (status.acceptance, status.speedup, status.measured) == ([], "", [])
     status = run.to_the_end()
     assert isinstance(status, DistillJobStatus)
     assert status.phase is Phase.CONVERGED

@@ -24,6 +24,8 @@ CLOSING_SECONDS = 2.0
 LONGEST_HOLD_SECONDS = 10.0
 """An Event waits no longer than this for the work that goes before it."""
 _REMEMBERED = 4096
+_BEGINNING = 220
+"""Of the resource's name, in an Event's: that may have 253 characters, and the time takes 17 of them."""
 
 
 class EventRecorder:
@@ -100,7 +102,7 @@ class EventRecorder:
     async def _create(self, key: Key, uid: str, event: Event, at: datetime) -> str:
         kind, namespace, name = key
         body: dict[str, Any] = {
-            "metadata": {"name": f"{name[:220]}.{self._api.now().timestamp() * 1e6:.0f}", "namespace": namespace},
+            "metadata": {"name": _name(name, self._api.now()), "namespace": namespace},
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
                 "kind": kind,
@@ -120,6 +122,11 @@ class EventRecorder:
         }
         created = await self._api.request("POST", _path(namespace), body)
         return str(created["metadata"]["name"])
+
+
+def _name(resource: str, now: datetime) -> str:
+    # what is cut off in the middle may end with what no part of a name ends with
+    return f"{resource[:_BEGINNING].rstrip('-.')}.{now.timestamp() * 1e6:.0f}"
 
 
 def _path(namespace: str) -> str:

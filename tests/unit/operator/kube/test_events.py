@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
+
+import pytest
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.events import LONGEST_HOLD_SECONDS, EventRecorder
@@ -13,6 +16,8 @@ from pfd_operator.kube.resources import Snapshot
 from pfd_operator.plan.types import Event
 from tests.jumping_loop import in_no_time
 
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""What the API server takes for a name."""
 SILICON = Snapshot({"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": "silicon", "uid": "u"}})
 
 
@@ -21,6 +26,7 @@ class Written:
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.names: list[str] = []
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -28,6 +34,7 @@ class Written:
     async def request(self, method: str, path: str, body: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         await asyncio.sleep(0)
         self.messages.append(body["message"])
+        self.names.append(body["metadata"]["name"])
         return dict(body)
 
 
@@ -65,3 +72,15 @@ async def test_of_a_long_message_the_end_is_kept() -> None:
     await recorder.close()
     assert len(written.messages[0]) <= 1024
     assert written.messages[0].endswith(": create the Secret")
+
+
+@pytest.mark.parametrize("middle", ["a", "-", ".", "b-", "c."])
+async def test_the_longest_names_of_resources_have_events(middle: str) -> None:
+    name = ("a" * 219 + middle).ljust(253, "z")
+    resource = Snapshot({"kind": "FineTuneJob", "metadata": {"namespace": "lab", "name": name, "uid": "u"}})
+    written = Written()
+    recorder = EventRecorder(cast(KubeApi, written), "test")
+    recorder.emit(resource, Event("Started", "starts"))
+    await recorder.close()
+    (found,) = written.names
+    assert SUBDOMAIN.fullmatch(found) and len(found) <= 253

@@ -22,6 +22,7 @@ from .observe import (
     observed_jobs,
     parse_job,
     parse_pod,
+    read_job,
     read_pod,
     with_pods,
 )
@@ -105,8 +106,13 @@ class Children:
         """Return what is known of the children of a resource."""
         return Observed((*map(self._with_pods, self.jobs_of(owner)), *self._departed.of(owner)), progress)
 
-    async def asked(self, owner: Owner, observed: Observed) -> Observed:
+    async def asked(self, name: str, owner: Owner, observed: Observed) -> Observed:
         """Return what is known of a resource's children, its Jobs and pods by asking the server instead of the caches.
+
+        Parameters
+        ----------
+        name
+            Of the resource.
 
         Raises
         ------
@@ -114,9 +120,9 @@ class Children:
             If it does not answer.
         """
         # Jobs first: a pod that comes in between is seen
-        jobs = await self._listed(owner, JOBS, parse_job)
+        jobs = await self._listed(owner, JOBS, read_job)
         pods = await self._listed(owner, PODS, read_pod)
-        found = observed_jobs(jobs, pods)
+        found = observed_jobs(name, owner.uid, jobs, pods)
         return replace(
             observed, jobs=tuple(self._with_gone_pods(job, Owner(owner.namespace, job.uid)) for job in found)
         )

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.indexes import read_indexes
-from pfd_operator.plan.names import job_suffix
+from pfd_operator.plan.names import job_name
 from pfd_operator.plan.observed import ENDED_PHASES, JobEnd, ObservedJob, ObservedPod
 from pfd_operator.render.labels import (
     ATTEMPT_LABEL,
@@ -69,7 +69,8 @@ def parse_job(job: Object) -> CachedJob | None:
     metadata = job["metadata"]
     owner = _controller(metadata)
     identity = _identity(metadata.get("labels", {}))
-    if owner is None or identity is None or _is_copy(metadata["name"], owner["uid"], identity):
+    # a copy that somebody made, to look for a fault, may have all of ours but the name
+    if owner is None or identity is None or metadata["name"] != job_name(owner["name"], owner["uid"], *identity):
         return None
     iteration, stage, attempt = identity
     status = job.get("status", {})
@@ -128,12 +129,26 @@ def with_pods(job: CachedJob, pods: Iterable[CachedPod]) -> ObservedJob:
 
 
 @dataclass(frozen=True)
+class ReadJob:
+    """A Job as it was read from the server."""
+
+    as_owner: Owner
+    job: CachedJob | None
+    """None if it is somebody's copy of one of ours."""
+
+
+@dataclass(frozen=True)
 class ReadPod:
     """A pod as it was read from the server, without the rest of its kilobytes."""
 
     pod: CachedPod
     job: ObservedJob | None
     """What a pod that has not ended says of its Job, should that be gone."""
+
+
+def read_job(job: Object) -> ReadJob:
+    """Return what is kept of a Job that was read."""
+    return ReadJob(Owner(job["metadata"]["namespace"], job["metadata"]["uid"]), parse_job(job))
 
 
 def read_pod(pod: Object) -> ReadPod | None:
@@ -144,14 +159,22 @@ def read_pod(pod: Object) -> ReadPod | None:
     return ReadPod(kept, None if kept.observed.ended else _job_of_orphan(pod))
 
 
-def observed_jobs(jobs: Iterable[CachedJob], pods: Iterable[ReadPod]) -> tuple[ObservedJob, ...]:
-    """Join the Jobs and pods of a resource, all of its namespace; of a Job that is gone, what its live pods say."""
+def observed_jobs(resource: str, uid: str, jobs: Iterable[ReadJob], pods: Iterable[ReadPod]) -> tuple[ObservedJob, ...]:
+    """Join the Jobs and pods of a resource, all of its namespace; of a Job that is gone, what its live pods say.
+
+    Parameters
+    ----------
+    resource, uid
+        Name and uid of the resource.
+    """
     by_job: dict[Owner, list[ReadPod]] = defaultdict(list)
     for read in pods:
         by_job[read.pod.owner].append(read)
-    present = [with_pods(job, [read.pod for read in by_job.pop(job.as_owner, ())]) for job in jobs]
+    there = [(read.job, by_job.pop(read.as_owner, [])) for read in jobs]
+    present = [with_pods(job, [read.pod for read in reads]) for job, reads in there if job is not None]
     # deleted in the background, a Job is gone before its pods
-    gone = [job for reads in by_job.values() if (job := _of_orphans(reads)) is not None]
+    orphans = [job for reads in by_job.values() if (job := _of_orphans(reads)) is not None]
+    gone = [job for job in orphans if job.name == job_name(resource, uid, job.iteration, job.stage, job.attempt)]
     return (*present, *gone)
 
 
@@ -208,18 +231,12 @@ def _controller(metadata: Object) -> Mapping[str, str] | None:
 
 
 def _job_of_orphan(pod: Object) -> ObservedJob | None:
-    """Return a Job that is gone as its pod knows it; None if that is somebody's copy of ours, with all our labels."""
-    labels = pod["metadata"].get("labels", {})
-    owner, identity = _controller(pod["metadata"]), _identity(labels)
-    if owner is None or identity is None or _is_copy(owner["name"], labels[UID_LABEL], identity):
+    """Return a Job that is gone as its pod knows it; None if that does not say which one it was."""
+    owner, identity = _controller(pod["metadata"]), _identity(pod["metadata"].get("labels", {}))
+    if owner is None or identity is None:
         return None
     iteration, stage, attempt = identity
     return ObservedJob(owner["name"], owner["uid"], iteration, stage, attempt, deleting=True)
-
-
-def _is_copy(name: str, uid: str, identity: Identity) -> bool:
-    """Say whether a Job is one that somebody made of ours, to look for a fault: it has all but the name."""
-    return not name.endswith(job_suffix(uid, *identity))
 
 
 def _identity(labels: Mapping[str, str]) -> Identity | None:

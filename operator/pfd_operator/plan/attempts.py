@@ -51,7 +51,7 @@ def _intend(draft: Draft, position: Position, attempt: int) -> None:
         attempt=attempt,
         counted_failures=0 if before is None else before.counted_failures,
         furthest=0 if before is None else before.furthest,
-        job_name=job_name(draft.resource, position.iteration, position.stage, attempt),
+        job_name=job_name(draft.resource.name, draft.resource.uid, position.iteration, position.stage, attempt),
         digest=stage.digest,
         drawn_from=stage.drawn_from(draft.spec, draft.settings),
         completions=stage.completions,

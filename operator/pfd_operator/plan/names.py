@@ -16,15 +16,16 @@ _UID_DIGITS = 4
 _DIGEST_DIGITS = 5
 
 
-def job_name(resource: Resource, iteration: int, stage: StageKind, attempt: int) -> str:
-    """Return the Job name of one attempt, e.g. silicon-5f0c-i003-train-a1; at most 52 characters."""
-    suffix = job_suffix(resource.uid, iteration, stage, attempt)
-    return _shortened(resource.name, JOB_NAME_MAX - len(suffix)) + suffix
+def job_name(resource: str, uid: str, iteration: int, stage: StageKind, attempt: int) -> str:
+    """Return the Job name of one attempt, e.g. silicon-5f0c-i003-train-a1; at most 52 characters.
 
-
-def job_suffix(uid: str, iteration: int, stage: StageKind, attempt: int) -> str:
-    """Return what that name ends with, by the uid of the resource: a Job that is a copy of one has another name."""
-    return f"-{uid[:_UID_DIGITS]}-i{iteration:03d}-{stage.value}-a{attempt}"
+    Parameters
+    ----------
+    resource, uid
+        Name and uid of the resource. A Job that is a copy of one of its Jobs has another name than this.
+    """
+    suffix = f"-{uid[:_UID_DIGITS]}-i{iteration:03d}-{stage.value}-a{attempt}"
+    return _shortened(resource, JOB_NAME_MAX - len(suffix)) + suffix
 
 
 def service_name(resource: Resource) -> str:

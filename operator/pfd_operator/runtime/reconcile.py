@@ -69,7 +69,7 @@ class Reconciler:
             observed = await self._gather(snapshot, status)
             decision = plan(resource, status, observed, self.settings, self.api.now())
             if decision.unseen:
-                observed = await self.children.asked(snapshot.as_owner, observed)
+                observed = await self.children.asked(key.name, snapshot.as_owner, observed)
                 decision = plan(resource, status, observed, self.settings, self.api.now())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:

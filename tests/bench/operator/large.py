@@ -10,7 +10,7 @@ from typing import Any
 from pfd_operator.contract.stage import StageKind
 from pfd_operator.kube.api import MERGE_PATCH
 from pfd_operator.kube.resources import collection_path
-from pfd_operator.plan.names import job_suffix
+from pfd_operator.plan.names import job_name
 from tests.pod_statuses import now
 
 from . import audit
@@ -110,7 +110,7 @@ def _job(name: str, uid: str, like: dict[str, Any]) -> dict[str, Any]:
     return {
         "metadata": {
             # with another one it would be somebody's copy, which the operator does not hold
-            "name": name + _suffix(labels),
+            "name": _name(name, labels),
             "labels": labels,
             "annotations": like["metadata"]["annotations"],
             "ownerReferences": [owner],
@@ -125,9 +125,9 @@ def _job(name: str, uid: str, like: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _suffix(labels: dict[str, str]) -> str:
+def _name(resource: str, labels: dict[str, str]) -> str:
     iteration, stage, attempt = (labels[f"pfd.dev/{name}"] for name in ("iteration", "stage", "attempt"))
-    return job_suffix(labels["pfd.dev/uid"], int(iteration), StageKind(stage), int(attempt))
+    return job_name(resource, labels["pfd.dev/uid"], int(iteration), StageKind(stage), int(attempt))
 
 
 def _pod(job: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ LABELS = {
 
 
 def owned(name: str, namespace: str, kind: str, owner: str, **parts: Any) -> dict[str, Any]:
-    reference = {"kind": kind, "name": "of-it", "uid": owner, "controller": True}
+    reference = {"kind": kind, "name": "silicon", "uid": owner, "controller": True}
     metadata = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "labels": LABELS}
     return {"metadata": metadata | {"ownerReferences": [reference], "resourceVersion": "5"}, **parts}
 
@@ -112,7 +112,7 @@ async def test_the_time_of_gone_pods_outlives_the_operator() -> None:
     for kept in (3600, 7200):
         second.children.go_on_from(OWNER, "silicon-uid--i001-train-a1", kept)
         assert second.children.observed(OWNER, None).jobs[0].gone_pods_seconds == kept
-        (asked,) = (await second.children.asked(OWNER, Observed())).jobs
+        (asked,) = (await second.children.asked("silicon", OWNER, Observed())).jobs
         assert asked.gone_pods_seconds == kept
         await second.list(pods=[])
 
@@ -169,9 +169,25 @@ async def test_a_job_made_again_under_its_name_while_the_watch_was_cut_has_gone_
 async def test_what_cannot_be_read_is_ignored_when_the_server_is_asked(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever may create Jobs in a namespace may write our labels into them."""
     odd_job = owned("odd-uid--i001-train-a1", "lab", "FineTuneJob", "uid-1", spec={"backoffLimitPerIndex": 1})
+    odd_job["metadata"]["ownerReferences"][0]["name"] = "odd"
     odd_pod = owned("odd-pod", "lab", "Job", "job-1", status={"conditions": [{}]})
     cluster = Cluster(jobs=[odd_job, job("lab")], pods=[odd_pod, pod("lab")])
-    (asked,) = (await cluster.children.asked(OWNER, Observed())).jobs
+    (asked,) = (await cluster.children.asked("silicon", OWNER, Observed())).jobs
     assert (asked.uid, [each.name for each in asked.pods]) == ("job-1", ["silicon-train-x"])
     for named in ("lab/odd-uid--i001-train-a1 of /apis/batch/v1", "lab/odd-pod of /api/v1"):
         assert re.search(f"{named}/namespaces/lab/[a-z]+ cannot be read and is ignored", caplog.text)
+
+
+async def test_a_copy_of_a_job_is_neither_seen_nor_asked_for() -> None:
+    """Somebody else's Job is not to be deleted, and what it finds is no result."""
+    copied, its_pod = job("lab", "job-9"), pod("lab", "debug-x")
+    copied["metadata"]["name"] = "debug-silicon-uid--i001-train-a1"
+    its_pod["metadata"]["ownerReferences"][0] |= {"uid": "job-9", "name": copied["metadata"]["name"]}
+    cluster = Cluster(jobs=[copied, job("lab")], pods=[its_pod, pod("lab")])
+    await cluster.list()
+    asked = await cluster.children.asked("silicon", OWNER, Observed())
+    for seen in (cluster.children.observed(OWNER, None), asked):
+        assert [(each.uid, [one.name for one in each.pods]) for each in seen.jobs] == [
+            ("job-1", ["silicon-train-x"]),
+        ]
+    assert cluster.children.job("lab", copied["metadata"]["name"]) is None

@@ -14,6 +14,7 @@ from pfd_operator.kube.observe import (
     observed_pod,
     parse_job,
     parse_pod,
+    read_job,
     read_pod,
     with_pods,
 )
@@ -229,19 +230,17 @@ def test_why_kubernetes_ended_a_pod() -> None:
 def test_a_job_that_is_gone_lives_on_in_its_pods() -> None:
     running, done = pod({"phase": "Running"}), pod({"phase": "Succeeded"}, name="silicon-y")
     reads = [read for each in (running, done) if (read := read_pod(each)) is not None]
-    (gone,) = observed_jobs([], reads)
+    (gone,) = observed_jobs("silicon", "uid-1", [], reads)
     told = (gone.name, gone.iteration, gone.stage, gone.attempt, gone.deleting)
     assert told == (JOB_NAME, 2, StageKind.LABEL, 1, True)
     # how many indexes there were is not known any more: what one of them said must not end the stage
     assert [each.phase for each in gone.pods] == ["Running"]
-    assert observed_jobs([], reads[1:]) == ()
-    there = parse_job(job())
-    assert there is not None
-    (present,) = observed_jobs([there], reads)
+    assert observed_jobs("silicon", "uid-1", [], reads[1:]) == ()
+    (present,) = observed_jobs("silicon", "uid-1", [read_job(job())], reads)
     assert (len(present.pods), present.deleting) == (2, False)
 
 
-COPIES = ["debug", f"{JOB_NAME}-debug", JOB_NAME.replace("a1", "a2")]
+COPIES = ["debug", f"{JOB_NAME}-debug", f"debug-{JOB_NAME}", JOB_NAME.replace("a1", "a2")]
 
 
 @pytest.mark.parametrize("name", COPIES)
@@ -252,9 +251,24 @@ def test_a_copy_of_a_job_is_its_makers_also_where_it_names_our_resource_as_its_o
     assert parse_job(copied) is None
 
 
+def test_a_job_without_our_resource_as_its_controller_is_its_makers_whatever_its_name() -> None:
+    for owners in ([], [{**OWNER, "controller": False}], [{**OWNER, "name": "silver"}], [{**OWNER, "uid": "other"}]):
+        copied = job()
+        copied["metadata"]["ownerReferences"] = owners
+        assert parse_job(copied) is None
+
+
 @pytest.mark.parametrize("name", COPIES)
 def test_a_copy_of_a_job_that_somebody_else_runs_is_none_of_ours_that_is_gone(name: str) -> None:
     copied = [{"kind": "Job", "name": name, "uid": "job-9", "controller": True}]
     read = read_pod(pod({"phase": "Running"}, ownerReferences=copied))
     assert read is not None
-    assert observed_jobs([], [read]) == ()
+    assert observed_jobs("silicon", "uid-1", [], [read]) == ()
+
+
+def test_pods_of_a_job_that_somebody_made_under_the_name_of_ours_are_none_of_one_that_is_gone() -> None:
+    copied = job()
+    del copied["metadata"]["ownerReferences"]
+    read = read_pod(pod({"phase": "Running"}))
+    assert read is not None
+    assert observed_jobs("silicon", "uid-1", [read_job(copied)], [read]) == ()

@@ -274,12 +274,10 @@ def test_few_status_writes_per_stage() -> None:
 
 @pytest.mark.parametrize("name", ["si", "a" * 200, "silicon.with.dots", "x" * 36])
 def test_job_names_fit_pods_and_differ(name: str) -> None:
-    owner = replace(resource(), name=name)
-    names = {job_name(owner, i, stage, a) for i in (0, 999) for stage in StageKind for a in (1, 12)}
+    names = {job_name(name, "uid-1", i, stage, a) for i in (0, 999) for stage in StageKind for a in (1, 12)}
     assert len(names) == 2 * 2 * len(StageKind)
     assert all(len(item) <= JOB_NAME_MAX and "." not in item for item in names)
-    other = replace(owner, name=f"{name}-2")
-    assert job_name(owner, 0, StageKind.TRAIN, 1) != job_name(other, 0, StageKind.TRAIN, 1)
+    assert job_name(name, "uid-1", 0, StageKind.TRAIN, 1) != job_name(f"{name}-2", "uid-1", 0, StageKind.TRAIN, 1)
 
 
 def test_a_finished_job_does_nothing() -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pfd_operator.api.kinds import KINDS
+from pfd_operator.render.labels import JOB_LABEL
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -107,3 +108,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             dead.append(link)
     assert not dead
+
+
+def test_a_selector_for_any_job_is_one_that_finds_any() -> None:
+    """The label with its name has another value where that is longer than labels may be."""
+    told = [*PAGES, *(ROOT / "charts").rglob("*.txt"), *(ROOT / "operator" / "pfd_operator").rglob("*.py")]
+    assert [page_name(text) for text in told if re.search(rf"{JOB_LABEL}=(?![a-z])", text.read_text())] == []

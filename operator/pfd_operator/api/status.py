@@ -60,7 +60,7 @@ class ActiveStage(Strict):
     """The stage that runs now: the write-ahead record of its Job."""
 
     iteration: int = Field(description="The iteration that it is of.")
-    stage: StageKind
+    stage: StageKind = Field(description="Which stage.")
     attempt: int = Field(1, description="Number in the Job's name; every new Job of the stage has a new one.")
     counted_failures: int = Field(
         0,
@@ -106,8 +106,8 @@ class JudgedErrors(Errors):
 class StageRecord(Strict):
     """A finished stage."""
 
-    iteration: int
-    stage: StageKind
+    iteration: int = Field(description="The iteration that it is of.")
+    stage: StageKind = Field(description="Which stage.")
     digest: str = Field(description="Where its manifest is: stages/<digest>/.")
     asked: str | None = Field(None, description="Digest it was planned with, if another.")
     completions: int | None = Field(None, description="Pods of an indexed stage.")
@@ -127,7 +127,7 @@ class Labelling(Message):
 class IterationRecord(Strict):
     """One iteration: what it cost and how good the model became."""
 
-    iteration: int
+    iteration: int = Field(description="Which one, counted from 0.")
     labels: int = Field(description="Labels paid in all when it first ended.")
     training_frames: int | None = Field(None, description="Labelled frames it trained on, paid for or not.")
     prequential: JudgedErrors | None = Field(None, description="The exploring model on labels it had never seen.")

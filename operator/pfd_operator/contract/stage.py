@@ -67,8 +67,8 @@ class StageRef(Strict):
     `stages/<digest>/index-<i, 5 digits>/manifest.json` for i in 0 … completions - 1.
     """
 
-    digest: Digest
-    completions: int | None = None
+    digest: Digest = Field(description="Where its results are: stages/<digest>/.")
+    completions: int | None = Field(None, description="Pods of an indexed stage.")
 
 
 class JobIdentity(Strict):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from .api import ApiError, KubeApi
+from .history import check_goes_on
 from .nesting import read_json
 from .owner import Owner
 from .reading import kept_of, name_of
@@ -122,18 +123,27 @@ class Informer(Generic[T]):
         return time.monotonic() - self.heard_at
 
     async def run(self) -> None:
-        """Follow the API server until cancelled."""
+        """Follow the API server until cancelled.
+
+        Raises
+        ------
+        StorageRestored
+            If the server's storage was restored from a backup.
+        """
         failures = 0
         while True:
             opened_at = time.monotonic()
             try:
                 if not self._version:
                     await self._list()
+                begun_at = self._version
                 await self._watch()
                 self.denied = False
                 if time.monotonic() - opened_at < SHORTEST_WATCH_SECONDS:
                     raise ApiError(0, _ENDED, f"watch {self.path}: ended by the server as soon as it was opened")
                 failures = 0
+                if self._version == begun_at:
+                    await self._check_goes_on()
             except ApiError as error:
                 self.denied = error.status == 403
                 if error.status == 410:
@@ -144,6 +154,12 @@ class Informer(Generic[T]):
                 delay = min(LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
                 log.warning("%s; again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
+
+    async def _check_goes_on(self) -> None:
+        # a watch from a version that the server has not reached tells nothing until it has, not even that it waits
+        query = {"labelSelector": self._watched.label_selector, "limit": "1"}
+        page = await self._api.request("GET", self.path, query=query)
+        check_goes_on(self.path, int(self._version), int(page["metadata"]["resourceVersion"]))
 
     async def _list(self) -> None:
         listed: dict[tuple[str, str], T] = {}

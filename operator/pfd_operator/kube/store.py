@@ -81,6 +81,11 @@ class ResourceStore:
         held = self._held.get(key)
         return None if held is None else held.uid
 
+    def version_of(self, key: Key) -> int:
+        """Return the version of the resource that is held under a key; 0 if there is none."""
+        held = self._held.get(key)
+        return 0 if held is None else held.version
+
     def key_of(self, owner: Owner) -> Key | None:
         """Return the key of the resource that an object belongs to."""
         key = self._keys.get(owner.uid)

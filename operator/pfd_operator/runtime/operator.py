@@ -206,6 +206,7 @@ class Operator:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a part of the operator died", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a part of the operator died: %s", error, exc_info=error)
             self._lost()

@@ -10,7 +10,8 @@ from prometheus_client import Histogram
 
 from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.apply import NameTaken
-from pfd_operator.kube.resources import Key, resource_path
+from pfd_operator.kube.history import check_goes_on
+from pfd_operator.kube.resources import Key, Snapshot, resource_path
 from pfd_operator.kube.urgency import SOON_SECONDS
 
 from .logs import about
@@ -44,7 +45,7 @@ class Work:
         """The newest version that the watch brought of each resource while it is worked on; 0: none."""
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; raises `StorageRestored` as `reconcile` does."""
         while True:
             key = await self._queue.get()
             started = time.monotonic()
@@ -69,13 +70,19 @@ class Work:
         return True
 
     async def reconcile(self, key: Key) -> Outcome:
-        """Reconcile one resource, ask for the next look at it, and return the outcome for the metric."""
-        uid = self._store.uid_of(key)
+        """Reconcile one resource, ask for the next look at it, and return the outcome for the metric.
+
+        Raises
+        ------
+        StorageRestored
+            If the API server's storage was restored from a backup.
+        """
+        uid, version = self._store.uid_of(key), self._store.version_of(key)
         try:
             again = await self._reconciler.reconcile(key)
         except ApiError as error:
             if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
-                return await self._refresh(key, uid, error)
+                return await self._refresh(key, uid, version, error)
             return self._refused(key, error)
         except NameTaken as error:
             return self._refused(key, error)
@@ -88,7 +95,7 @@ class Work:
             self._queue.add_after(key, again)
         return "ok"
 
-    async def _refresh(self, key: Key, uid: str | None, error: ApiError) -> Outcome:
+    async def _refresh(self, key: Key, uid: str | None, version: int, error: ApiError) -> Outcome:
         """Read a resource anew that is not as the watch says: it changed, or it was deleted while the watch was cut.
 
         Parameters
@@ -96,6 +103,13 @@ class Work:
         uid
             Of the one that was reconciled. Before the answer is here, the watch may have told that it is gone, and
             have brought another of its name: that one stays as it is.
+        version
+            Of the same.
+
+        Raises
+        ------
+        StorageRestored
+            If the server has an older one.
         """
         try:
             newest = await self._reconciler.api.request("GET", resource_path(key))
@@ -107,10 +121,12 @@ class Work:
                 self._queue.succeeded(key)
                 return "gone"
             return self._refused(key, reading)
+        read = Snapshot(newest).version
+        check_goes_on("/".join(key), version, read)
         if self._store.uid_of(key) == uid:
             self._store.keep(newest)
-        if error.status == 404:
-            # not the resource, but something of it, such as a child's namespace
+        if error.status == 404 or read == version:
+            # not the resource, but something of it, such as a child's namespace or its quota
             return self._refused(key, error)
         log.info("decided on an old version, deciding again: %s", error.message)
         self._queue.add(key)

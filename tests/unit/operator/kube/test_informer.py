@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from pfd_operator.kube.api import KubeApi
+from pfd_operator.kube.history import StorageRestored
 from pfd_operator.kube.informer import LONGEST_BACKOFF_SECONDS, Informer, Watched
 
 EXPIRED = b'{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}'
@@ -18,9 +19,10 @@ class Server:
 
     def __init__(self, last: bytes) -> None:
         self.last = last
+        self.version = "1"
 
     async def pages(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
-        yield {"metadata": {"resourceVersion": "1"}, "items": []}
+        yield {"metadata": {"resourceVersion": self.version}, "items": []}
 
     async def lines(self, *_: Any) -> AsyncIterator[bytes]:
         yield b""
@@ -50,3 +52,32 @@ async def test_a_watch_that_ends_at_once_is_opened_anew_after_ever_longer_waits(
     assert waits[:4] == [0.2, 0.4, 0.8, 1.6]
     assert waits[-1] == LONGEST_BACKOFF_SECONDS
     assert (informer.relists > 1) == (last == EXPIRED)
+
+
+class Restored(Server):
+    """Watches of it are silent; what it says of its version when it is asked."""
+
+    def __init__(self, *versions: str) -> None:
+        super().__init__(b"")
+        self.versions = iter(versions)
+
+    async def request(self, method: str, path: str, query: dict[str, str]) -> dict[str, Any]:
+        assert (method, path, query["limit"]) == ("GET", "/x", "1")
+        version = next(self.versions, None)
+        if version is None:
+            raise EnoughError
+        return {"metadata": {"resourceVersion": version}, "items": []}
+
+
+@pytest.mark.parametrize(("versions", "end"), [(("101", "99"), StorageRestored), (("100", "101"), EnoughError)])
+async def test_a_silent_watch_tells_whether_the_server_has_gone_back(
+    monkeypatch: pytest.MonkeyPatch, versions: tuple[str, ...], end: type[Exception]
+) -> None:
+    """Of one that has, a watch from what was seen brings nothing for hours."""
+    monkeypatch.setattr("pfd_operator.kube.informer.SHORTEST_WATCH_SECONDS", 0)
+    server = Restored(*versions)
+    server.version = "100"
+    informer = Informer(cast(KubeApi, server), Watched("/x", "", lambda item: None), lambda item, before: None)
+    with pytest.raises(end):
+        await informer.run()
+    assert informer.relists == 1

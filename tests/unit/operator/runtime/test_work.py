@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.apply import NameTaken
+from pfd_operator.kube.history import StorageRestored
 from pfd_operator.kube.resources import Key, resource_path
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.queue import KeyedQueue
@@ -115,6 +116,24 @@ async def test_after_a_conflict_it_is_decided_on_the_newest_version(worked: Work
     held = worked.reconciler.store.get(SILICON)
     assert held is not None and held.version == 7
     assert await worked.queue.get() == SILICON
+
+
+async def test_what_conflicts_on_the_newest_version_waits_ever_longer(worked: Worked) -> None:
+    """It is something else that conflicts, such as a quota that many draw from at once."""
+    worked.reconciler.ends[SILICON] = ApiError(409, "Conflict", "Operation cannot be fulfilled on resourcequotas")
+    worked.reconciler.newest = body("silicon")
+    assert [await worked.work.reconcile(SILICON) for _ in range(2)] == ["refused", "refused"]
+    assert (worked.queue.retries, len(worked.queue)) == (2, 0)
+
+
+async def test_a_server_that_has_gone_back_ends_the_worker_and_so_the_operator(worked: Worked) -> None:
+    """Whatever it writes would conflict: what it holds is of later than all that the server has."""
+    worked.reconciler.store.keep(worked.reconciler.newest)
+    worked.reconciler.newest = body("silicon")
+    worked.reconciler.ends[SILICON] = CONFLICT
+    worked.queue.add(SILICON)
+    with pytest.raises(StorageRestored, match="FineTuneJob/lab/silicon was at resourceVersion 7, and is at 1"):
+        await asyncio.wait_for(worked.work.run(), 5)
 
 
 @pytest.mark.parametrize("reading", [ABSENT, None])

@@ -66,6 +66,7 @@ class OperatorReason(StrEnum):
     RESTARTED = "Restarted"
     RESTART_REFUSED = "RestartRefused"
     SPEC_INVALID = "SpecInvalid"
+    STATUS_UNREADABLE = "StatusUnreadable"
     SPEC_CHANGED = "SpecChanged"
     SPEC_UNCHANGED = "SpecUnchanged"
     IMAGE_PULL = "ImageCannotBePulled"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pydantic import ValidationError
-
 from pfd_operator.api.job import GROUP, VERSION
 from pfd_operator.api.kinds import KINDS, Kind
 from pfd_operator.api.status import DistillJobStatus, JobStatus
 from pfd_operator.kube.api import ApiError, KubeApi
-from pfd_operator.kube.resources import Key, Snapshot, resource_path
+from pfd_operator.kube.resources import Key, Snapshot, StatusUnreadable, resource_path
 
 REFERENCE = "reference"
 TEACHER = "teacher"
@@ -105,8 +103,6 @@ def status_of(snapshot: Snapshot) -> JobStatus:
     """
     try:
         return snapshot.status()
-    except ValidationError as error:
-        path = ".".join(str(step) for step in ("status", *error.errors()[0]["loc"]))
-        raise CannotShow(
-            f"{path} of {snapshot.key.kind} {snapshot.key.name} was written by a newer operator: upgrade kubectl-pfd"
-        ) from error
+    except StatusUnreadable as error:
+        where = f"{error.field} of {snapshot.key.kind} {snapshot.key.name}"
+        raise CannotShow(f"{where} was written by a newer operator: upgrade kubectl-pfd") from error

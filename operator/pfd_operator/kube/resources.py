@@ -31,6 +31,23 @@ class SpecInvalid(ValueError):  # noqa: N818 - a state of the resource, named as
     """The spec is not one; the message names every wrong field."""
 
 
+class StatusUnreadable(ValueError):  # noqa: N818 - as above
+    """The status has a field or a value that this version does not know.
+
+    Parameters
+    ----------
+    field
+        Which, as users write it.
+    """
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            f"{field} cannot be read: a newer operator wrote it, or somebody by hand. Nothing is done for the job, and "
+            "what runs of it goes on, until the operator is one that knows it: upgrade it again"
+        )
+        self.field = field
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A custom resource as last read or written."""
@@ -135,8 +152,18 @@ class Snapshot:
         )
 
     def status(self) -> JobStatus:
-        """Parse the status."""
-        return self.kind.status.model_validate(self.raw_status)
+        """Parse the status.
+
+        Raises
+        ------
+        StatusUnreadable
+            With the path of the first field that cannot be read.
+        """
+        try:
+            return self.kind.status.model_validate(self.raw_status)
+        except ValidationError as error:
+            path = ".".join(str(step) for step in ("status", *error.errors()[0]["loc"]))
+            raise StatusUnreadable(path) from error
 
 
 def in_words(error: ValidationError) -> str:

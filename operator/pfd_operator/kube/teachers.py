@@ -19,7 +19,7 @@ from pfd_operator.plan.observed import ObservedTeacher
 
 from .api import ApiError, KubeApi
 from .kept import kept
-from .resources import Key, Snapshot, in_words, resource_path
+from .resources import Key, Snapshot, StatusUnreadable, in_words, resource_path
 from .store import ResourceStore
 
 
@@ -63,7 +63,7 @@ async def _asked(api: KubeApi, key: Key) -> Snapshot | None:
 def _observed(teacher: Snapshot) -> ObservedTeacher:
     try:
         status = teacher.status()
-    except ValidationError:
+    except StatusUnreadable:
         return ObservedTeacher(Phase.PENDING)
     phase = status.phase
     given = teacher.body.get("spec", {})

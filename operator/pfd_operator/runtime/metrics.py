@@ -32,8 +32,8 @@ class Metrics:
         self.reconciles = Histogram(
             "pfd_reconcile_seconds",
             "Time a worker takes for one reconcile, in seconds, by outcome: ok, conflict (decided again on a newer "
-            "version), gone (deleted meanwhile), refused (by the API server, or because a child's name is taken; "
-            "retried), error (a bug; retried)",
+            "version), gone (deleted meanwhile), refused (by the API server, or because a child's name is taken, "
+            "or the status cannot be read; retried), error (a bug; retried)",
             ["outcome"],
             buckets=SHORT_SECONDS,
             registry=self.registry,

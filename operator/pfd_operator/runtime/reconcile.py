@@ -12,7 +12,7 @@ from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.apply import ChildRefused, NameTaken, apply
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
-from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, write_status
+from pfd_operator.kube.resources import Key, Snapshot, SpecInvalid, StatusUnreadable, write_status
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.kube.teachers import teacher_of
 from pfd_operator.plan.invalid_spec import how_to_stop, invalid_status
@@ -58,14 +58,16 @@ class Reconciler:
         ------
         ApiError
             409 if the resource changed meanwhile; others if the server refuses or is away.
+        StatusUnreadable
+            If it has a status that this version cannot go on with.
         """
         snapshot = self.store.get(key)
         if snapshot is None:
             self.forget(key)
             return None
+        status = self._status_of(snapshot)
         try:
             resource = snapshot.resource()
-            status = snapshot.status()
             observed = await self._gather(snapshot, status)
             decision = plan(resource, status, observed, self.settings, self.api.now())
             if decision.unseen:
@@ -73,7 +75,7 @@ class Reconciler:
                 decision = plan(resource, status, observed, self.settings, self.api.now())
             await self._apply(snapshot, resource, decision)
         except (SpecInvalid, RenderError) as error:
-            await self._say_invalid(snapshot, str(error))
+            await self._say_invalid(snapshot, status, str(error))
             return None
         if self.refused_jobs.pop(key, None) is not None:
             # conditions that spoke of it are out of date
@@ -87,6 +89,14 @@ class Reconciler:
         """Forget what is remembered of a resource that is gone."""
         self.refused_jobs.pop(key, None)
         self.progress.forget(key)
+
+    def _status_of(self, snapshot: Snapshot) -> JobStatus:
+        try:
+            return snapshot.status()
+        except StatusUnreadable as error:
+            # by an Event only: what cannot be read must not be written over
+            self.recorder.emit(snapshot, Event(OperatorReason.STATUS_UNREADABLE, str(error), warning=True))
+            raise
 
     async def _gather(self, snapshot: Snapshot, status: JobStatus) -> Observed:
         teacher = await teacher_of(self.api, self.store, snapshot)
@@ -126,8 +136,7 @@ class Reconciler:
             self.refused_jobs[snapshot.key] = RefusedJob(active.job_name, why)
         self.recorder.emit(snapshot, Event(reason, why, warning=True))
 
-    async def _say_invalid(self, snapshot: Snapshot, message: str) -> None:
-        status = snapshot.status()
+    async def _say_invalid(self, snapshot: Snapshot, status: JobStatus, message: str) -> None:
         message = how_to_stop(status, message)
         status = invalid_status(status, message, snapshot.generation, self.api.now())
         after = await write_status(self.api, snapshot, status)

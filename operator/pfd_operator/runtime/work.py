@@ -11,7 +11,7 @@ from prometheus_client import Histogram
 from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.history import check_goes_on
-from pfd_operator.kube.resources import Key, Snapshot, resource_path
+from pfd_operator.kube.resources import Key, Snapshot, StatusUnreadable, resource_path
 from pfd_operator.kube.urgency import SOON_SECONDS
 
 from .logs import about
@@ -84,7 +84,7 @@ class Work:
             if (error.status == 409 and error.reason == "Conflict") or error.status == 404:
                 return await self._refresh(key, uid, version, error)
             return self._refused(key, error)
-        except NameTaken as error:
+        except (NameTaken, StatusUnreadable) as error:
             return self._refused(key, error)
         except Exception:
             # one resource must never stop the others

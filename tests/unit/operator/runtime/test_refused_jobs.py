@@ -12,7 +12,7 @@ from pfd_operator.contract.result import Progress
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.children import Children
 from pfd_operator.kube.events import EventRecorder
-from pfd_operator.kube.resources import Key
+from pfd_operator.kube.resources import Key, StatusUnreadable
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.plan.types import Settings
 from pfd_operator.runtime.progress import INTERVAL_SECONDS, ProgressBoard
@@ -201,3 +201,17 @@ async def test_a_spec_that_is_refused_while_a_job_runs_says_how_to_stop_it(
     assert f"`kubectl delete job {name}` stops it" in message
     await reconciler.recorder.close()
     assert server.events.count("SpecInvalid") == 1
+
+
+@pytest.mark.parametrize("spec", [SPEC, SPEC | {"seed": -1}], ids=["spec that can be read", "spec that cannot"])
+async def test_a_status_of_a_newer_operator_is_told_and_left_as_it_is(
+    server: Server, reconciler: Reconciler, spec: dict[str, Any]
+) -> None:
+    server.resource |= {"spec": spec, "status": {"phase": "Running", "active": {"stage": "polish"}}}
+    server.resource["metadata"] |= {"resourceVersion": "9"}
+    reconciler.store.keep(server.resource)
+    before = server.resource
+    with pytest.raises(StatusUnreadable, match=r"^status\.active\.\w+ cannot be read: a newer operator wrote it"):
+        await reconciler.reconcile(KEY)
+    await reconciler.recorder.close()
+    assert (server.events, server.resource) == (["StatusUnreadable"], before)

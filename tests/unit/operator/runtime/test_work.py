@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from pfd_operator.kube.api import ApiError
 from pfd_operator.kube.apply import NameTaken
 from pfd_operator.kube.history import StorageRestored
-from pfd_operator.kube.resources import Key, resource_path
+from pfd_operator.kube.resources import Key, StatusUnreadable, resource_path
 from pfd_operator.kube.store import ResourceStore
 from pfd_operator.runtime.queue import KeyedQueue
 from pfd_operator.runtime.reconcile import Reconciler
@@ -94,6 +94,7 @@ async def worked() -> AsyncIterator[Worked]:
         (ApiError(403, "Forbidden", "exceeded quota"), None, "refused", 1, 0),
         (AWAY, None, "refused", 1, 0),
         (NameTaken("Job x exists and belongs to somebody else"), None, "refused", 1, 0),
+        (StatusUnreadable("status.active.stage"), None, "refused", 1, 0),
         (KeyError("iteration"), None, "error", 1, 0),
     ],
 )

@@ -130,20 +130,24 @@ class Informer(Generic[T]):
         StorageRestored
             If the server's storage was restored from a backup.
         """
-        failures = 0
+        failures, cut = 0, False
         while True:
             opened_at = time.monotonic()
+            # ended by the server at different times, so that informers do not reconnect in step
+            asked_seconds = random.randint(240, 480)
             try:
                 if not self._version:
                     await self._list()
-                begun_at = self._version
-                await self._watch()
+                elif cut:
+                    await self._check_goes_on()
+                cut = True
+                await self._watch(asked_seconds)
                 self.denied = False
-                if time.monotonic() - opened_at < SHORTEST_WATCH_SECONDS:
+                lasted_seconds = time.monotonic() - opened_at
+                cut = lasted_seconds < asked_seconds - 1
+                if lasted_seconds < SHORTEST_WATCH_SECONDS:
                     raise ApiError(0, _ENDED, f"watch {self.path}: ended by the server as soon as it was opened")
                 failures = 0
-                if self._version == begun_at:
-                    await self._check_goes_on()
             except ApiError as error:
                 self.denied = error.status == 403
                 if error.status == 410:
@@ -156,9 +160,9 @@ class Informer(Generic[T]):
                 await asyncio.sleep(delay)
 
     async def _check_goes_on(self) -> None:
-        # a watch from a version that the server has not reached tells nothing until it has, not even that it waits
-        query = {"labelSelector": self._watched.label_selector, "limit": "1"}
-        page = await self._api.request("GET", self.path, query=query)
+        # a watch from a version that the server has not reached tells nothing until it has, not even that it waits;
+        # no selector: for the one object that is ours, or none, the server might read all there are
+        page = await self._api.request("GET", self.path, query={"limit": "1"})
         check_goes_on(self.path, int(self._version), int(page["metadata"]["resourceVersion"]))
 
     async def _list(self) -> None:
@@ -178,14 +182,13 @@ class Informer(Generic[T]):
         if self.relists > 1:
             self._relisted()
 
-    async def _watch(self) -> None:
+    async def _watch(self, seconds: int) -> None:
         query = {
             "watch": "true",
             "labelSelector": self._watched.label_selector,
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
-            # ended by the server at different times, so that informers do not reconnect in step
-            "timeoutSeconds": str(random.randint(240, 480)),
+            "timeoutSeconds": str(seconds),
         }
         async for line in self._api.lines(self._watched.path, query, self._silence_seconds):
             self.heard_at = time.monotonic()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.history import StorageRestored
 from pfd_operator.kube.informer import LONGEST_BACKOFF_SECONDS, Informer, Watched
+from tests.jumping_loop import in_no_time
 
 EXPIRED = b'{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}'
 
@@ -20,6 +23,9 @@ class Server:
     def __init__(self, last: bytes) -> None:
         self.last = last
         self.version = "1"
+
+    async def request(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"metadata": {"resourceVersion": self.version}, "items": []}
 
     async def pages(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
         yield {"metadata": {"resourceVersion": self.version}, "items": []}
@@ -55,14 +61,15 @@ async def test_a_watch_that_ends_at_once_is_opened_anew_after_ever_longer_waits(
 
 
 class Restored(Server):
-    """Watches of it are silent; what it says of its version when it is asked."""
+    """Its watches are cut; says these versions of itself when it is asked, after the first list."""
 
     def __init__(self, *versions: str) -> None:
         super().__init__(b"")
+        self.version = "100"
         self.versions = iter(versions)
 
     async def request(self, method: str, path: str, query: dict[str, str]) -> dict[str, Any]:
-        assert (method, path, query["limit"]) == ("GET", "/x", "1")
+        assert (method, path, query) == ("GET", "/x", {"limit": "1"})
         version = next(self.versions, None)
         if version is None:
             raise EnoughError
@@ -70,14 +77,33 @@ class Restored(Server):
 
 
 @pytest.mark.parametrize(("versions", "end"), [(("101", "99"), StorageRestored), (("100", "101"), EnoughError)])
-async def test_a_silent_watch_tells_whether_the_server_has_gone_back(
+async def test_after_a_watch_was_cut_it_is_asked_whether_the_server_has_gone_back(
     monkeypatch: pytest.MonkeyPatch, versions: tuple[str, ...], end: type[Exception]
 ) -> None:
-    """Of one that has, a watch from what was seen brings nothing for hours."""
+    """Of one that has, a watch from what was seen brings nothing for hours, and nobody notices."""
     monkeypatch.setattr("pfd_operator.kube.informer.SHORTEST_WATCH_SECONDS", 0)
-    server = Restored(*versions)
-    server.version = "100"
-    informer = Informer(cast(KubeApi, server), Watched("/x", "", lambda item: None), lambda item, before: None)
+    server = cast(KubeApi, Restored(*versions))
+    informer = Informer(server, Watched("/x", "", lambda item: None), lambda item, before: None)
     with pytest.raises(end):
         await informer.run()
     assert informer.relists == 1
+
+
+@in_no_time
+async def test_a_watch_that_ends_when_it_should_is_opened_anew_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the steady state there are watches, and no requests."""
+    monkeypatch.setattr("pfd_operator.kube.informer.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+    opened: list[str] = []
+
+    class Steady(Restored):
+        async def lines(self, path: str, query: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
+            opened.append(query["resourceVersion"])
+            yield b""
+            await asyncio.sleep(int(query["timeoutSeconds"]))
+
+    server = cast(KubeApi, Steady())
+    informer = Informer(server, Watched("/x", "", lambda item: None), lambda item, before: None)
+    running = asyncio.create_task(informer.run())
+    await asyncio.sleep(3600)
+    assert not running.done() and len(opened) > 5
+    running.cancel()

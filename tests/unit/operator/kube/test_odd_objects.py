@@ -55,7 +55,7 @@ async def followed(server: Server) -> tuple[Informer[Seen], list[tuple[Seen, See
     api = cast(KubeApi, server)
     informer = Informer(api, Watched("/things", "ours", parse), lambda item, before: told.append((item, before)))
     await informer._list()
-    await informer._watch()
+    await informer._watch(300)
     return informer, told
 
 

@@ -75,6 +75,7 @@ def parse_job(job: Object) -> CachedJob | None:
     iteration, stage, attempt = identity
     status = job.get("status", {})
     conditions = status.get("conditions", ())
+    finished = _finished(conditions)
     succeeded = read_indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
@@ -93,10 +94,11 @@ def parse_job(job: Object) -> CachedJob | None:
             deleting="deletionTimestamp" in metadata,
             suspended=job["spec"].get("suspend", False),
             released_at=timestamp(status.get("startTime")),
-            finished=_finished(conditions),
+            finished=finished,
+            finished_at=_since(conditions, finished),
             deadline_exceeded=any(item.get("reason") == "DeadlineExceeded" for item in conditions),
             completions=job["spec"]["completions"] if indexed else None,
-            nodes=1 if indexed else job["spec"].get("parallelism", 1),
+            parallelism=job["spec"].get("parallelism", 1),
             gpus=_number(of_pods.get(GPUS_ANNOTATION, "")),
             succeeded_indexes=len(succeeded),
             failed_indexes=len(read_indexes(status.get("failedIndexes", ""))),
@@ -250,3 +252,9 @@ def _finished(conditions: Sequence[Object]) -> JobEnd | None:
     given = {item["type"] for item in conditions if item["status"] == "True"}
     ends: tuple[JobEnd, ...] = get_args(JobEnd)
     return next((end for end in ends if end in given), None)
+
+
+def _since(conditions: Sequence[Object], kind: str | None) -> datetime | None:
+    """Return since when a condition of this type holds; None if it does not."""
+    held = (item for item in conditions if item["type"] == kind and item["status"] == "True")
+    return timestamp(next(held, {}).get("lastTransitionTime"))

@@ -18,6 +18,8 @@ from .types import Settings
 DEADLINE_TOLERANCE_SECONDS = 60
 """A pod's deadline counts from its start, ours from its container's: so much apart they mean the same. So an attempt
 that would leave each pod no more than this is none."""
+UNWATCHED_AFTER_SECONDS = 60
+"""A Job that reached its deadline is looked at within seconds, or else no operator ran."""
 LONGEST_DEADLINE_SECONDS = 2**31 - 1
 """Kubernetes takes no longer one of a pod."""
 
@@ -35,8 +37,20 @@ def gpus_of(spec: JobSpec, job: ObservedJob, settings: Settings) -> int:
 
 
 def container_seconds(job: ObservedJob, now: datetime) -> float:
-    """Return the time of a Job's pods so far, from container start to end, in s."""
-    return job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
+    """Return the time of a Job's pods so far, from container start to end, in s.
+
+    A Job that reaches its deadline deletes the pods that still run. Where nobody saw them go, each is taken to have run
+    for as long as the Job might have pods: never less than it did.
+    """
+    seen = job.gone_pods_seconds + sum(pod.seconds_until(now) for pod in job.pods)
+    begun, ended = job.released_at, job.finished_at
+    if not job.deadline_exceeded or begun is None or ended is None or not all(pod.ended for pod in job.pods):
+        return seen
+    if (now - ended).total_seconds() <= UNWATCHED_AFTER_SECONDS:
+        return seen
+    whole = max(0.0, (ended - begun).total_seconds())
+    undone = max(0, (job.completions or 1) - job.succeeded_indexes - job.failed_indexes)
+    return max(seen, min(seen + min(job.parallelism, undone) * whole, job.parallelism * whole))
 
 
 def gpu_seconds(spec: JobSpec, job: ObservedJob, settings: Settings, now: datetime) -> float:
@@ -114,8 +128,10 @@ def time_exhausted(spec: JobSpec, status: JobStatus, now: datetime, running_gpu_
     return None
 
 
-def pod_deadline_seconds(spec: JobSpec, status: JobStatus, gpus: int, now: datetime) -> int | None:
-    """Return how long each pod of a stage may run, so that the budget holds with no operator alive, in s.
+def deadline_seconds(spec: JobSpec, status: JobStatus, gpus: int, now: datetime) -> int | None:
+    """Return how long a stage's pods may run, so that the budget holds with no operator alive, in s; None: for ever.
+
+    For so long may each of them run, and also all of them, one after another.
 
     Parameters
     ----------
@@ -125,13 +141,4 @@ def pod_deadline_seconds(spec: JobSpec, status: JobStatus, gpus: int, now: datet
     left = deadline_left(spec, status, now)
     if gpus:
         left = min(left, gpu_seconds_left(spec, status) / gpus)
-    return _whole_seconds(left)
-
-
-def job_deadline_seconds(spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
-    """Return how long a Job may take with no operator alive, in s: it replaces pods that reached their deadline."""
-    return _whole_seconds(deadline_left(spec, status, now))
-
-
-def _whole_seconds(left: float) -> int | None:
     return None if math.isinf(left) else min(LONGEST_DEADLINE_SECONDS, max(1, math.ceil(left)))

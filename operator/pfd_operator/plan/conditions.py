@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pfd_operator.api.conditions import ConditionType
+from pfd_operator.api.conditions import ConditionType, OperatorReason
 from pfd_operator.api.status import Condition, JobStatus
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.text import shortened
+
+PATIENT = frozenset[str](
+    {OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING, Reason.STORE_UNAVAILABLE}
+)
+"""Reasons of Stuck that may pass by themselves: there is room when others have ended."""
 
 
 def find_condition(status: JobStatus, kind: ConditionType) -> Condition | None:

@@ -77,12 +77,13 @@ class ObservedJob:
     released_at: datetime | None = None
     """When it last began, or began again, to have pods."""
     finished: JobEnd | None = None
+    finished_at: datetime | None = None
     deadline_exceeded: bool = False
     """It failed since it took as long as it might."""
     completions: int | None = None
     """Indexes, each with a result of its own; None for a stage with one result."""
-    nodes: int = 1
-    """Pods that work on one result together."""
+    parallelism: int = 1
+    """Pods at a time."""
     gpus: int | None = None
     """GPUs of each pod, as its Job was made; None if they are not known."""
     succeeded_indexes: int = 0
@@ -90,6 +91,11 @@ class ObservedJob:
     pods: tuple[ObservedPod, ...] = ()
     gone_pods_seconds: float = 0.0
     """Time of containers whose pods were deleted (evicted, preempted, by hand), in s."""
+
+    @property
+    def nodes(self) -> int:
+        """Pods that work on one result together."""
+        return self.parallelism if self.completions is None else 1
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pfd_operator.contract.location import S3Location, StoreLocation
 from pfd_operator.contract.stage import BudgetSoFar, JobIdentity, StageKind, StageSpec
 
-from .budget import job_deadline_seconds
 from .draft import Draft
 from .names import service_name, structures_key, structures_name
 from .stages import StagePlan
@@ -41,7 +40,6 @@ def ask_for_job(draft: Draft, stage: StagePlan) -> None:
         parallelism=stage.parallelism,
         gpus=stage.gpus,
         active_deadline_seconds=stage.pod_seconds(draft.spec, draft.status, draft.now),
-        deadline_seconds=job_deadline_seconds(draft.spec, draft.status, draft.now),
     )
     if job.together:
         draft.actions.append(CreateService(service_name(resource)))

@@ -18,7 +18,7 @@ from .budget import (
     time_exhausted,
     time_left,
 )
-from .conditions import find_true
+from .conditions import PATIENT, find_true
 from .draft import Draft
 from .failures import Failure, Remedy
 from .observed import ObservedJob
@@ -92,8 +92,9 @@ def _retry_free(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     An outage is waited for whatever was done before it: what it ended is lost again if it lasts.
     """
     uncounted = active.attempt - draft.status.first_attempt + 1 - active.counted_failures
-    # by the clock of its node, which may be ahead
-    started = min(active.started_at or draft.now, draft.now)
+    job = draft.active_job
+    # by the clock of its node, which may be ahead; one that waited for room for long is no loop either
+    started = min(active.started_at or (job and job.released_at) or draft.now, draft.now)
     since = draft.now if failure.remedy is Remedy.OUTAGE else started
     not_before = since + timedelta(seconds=_backoff_seconds(draft, uncounted))
     waits = not_before > draft.now
@@ -151,8 +152,7 @@ def _out_of_time(draft: Draft, active: ActiveStage, failure: Failure) -> None:
     elif few is not None:
         _end_by_budget(draft, replace(few, message=f"{failure.message}, and {few.message}"))
     elif round(container_seconds(draft.running_job, draft.now)) == 0:
-        # it cost nothing, so nothing but the number of attempts would ever end this
-        _retry(draft, active, _never_ran(draft, failure))
+        _begin_anew(draft, active, failure)
     elif math.isinf(_next_share(draft, draft.status, position_of(active))):
         _retry_free(draft, active, replace(failure, message=f"{failure.message}, which spec.budget did not set"))
     else:
@@ -167,13 +167,20 @@ def _end_by_budget(draft: Draft, ending: Ending) -> None:
     draft.end(ending.phase, ending.reason, ending.message)
 
 
-def _never_ran(draft: Draft, failure: Failure) -> Failure:
-    """Return a failure with what kept its pods from starting, if that was seen."""
+def _begin_anew(draft: Draft, active: ActiveStage, failure: Failure) -> None:
+    """Try again what reached its deadline before any container had run, and say what kept its pods from starting."""
     stuck = find_true(draft.status, ConditionType.STUCK)
     message = f"{failure.message} before any container had run"
     if stuck is None:
-        return replace(failure, reason=OperatorReason.POD_PENDING, message=message)
-    return replace(failure, reason=stuck.reason, message=f"{message}: {stuck.message}")
+        _retry(draft, active, replace(failure, reason=OperatorReason.POD_PENDING, message=message))
+        return
+    failure = replace(failure, reason=stuck.reason, message=f"{message}: {stuck.message}")
+    if draft.running_job.deadline_exceeded and stuck.reason in PATIENT:
+        # the deadline of a Job, unlike that of a pod, begins while it waits for room
+        _retry_free(draft, active, failure)
+    else:
+        # it cost nothing, so nothing but the number of attempts would ever end this
+        _retry(draft, active, failure)
 
 
 def close_attempt(draft: Draft, job: ObservedJob | None) -> None:

@@ -21,7 +21,7 @@ from pfd_operator.contract.stage import (
 )
 from pfd_operator.contract.tasks import trajectories_of
 
-from .budget import gpus_per_pod, pod_deadline_seconds
+from .budget import deadline_seconds, gpus_per_pod
 from .recipe import AnyRecipe, Images, Position
 from .types import Settings
 
@@ -56,9 +56,9 @@ class StagePlan:
         return active.succeeded_indexes if active is not None and active.digest == self.digest else 0
 
     def pod_seconds(self, spec: JobSpec, status: JobStatus, now: datetime) -> int | None:
-        """Return how long each pod of the next attempt may run, so that the budget holds, in s; None: for ever."""
+        """Return how long pods of the next attempt may run, so that the budget holds, in s; None: for ever."""
         pods = self.pods_at_a_time(self.done_before(status.active))
-        return pod_deadline_seconds(spec, status, self.gpus * pods, now)
+        return deadline_seconds(spec, status, self.gpus * pods, now)
 
     def drawn_from(self, spec: JobSpec, settings: Settings) -> str:
         """Name all that the stage's Job is drawn from and that may change before it starts."""

@@ -11,7 +11,7 @@ from pfd_operator.api.status import ActiveStage, ActiveState, Condition
 from pfd_operator.contract.result import Reason
 
 from .attempts import halt
-from .conditions import find_condition, find_true
+from .conditions import PATIENT, find_condition, find_true
 from .draft import Draft
 from .observed import ObservedJob, ObservedPod
 from .recipe import position_of
@@ -32,10 +32,6 @@ SLOW_AFTER_SECONDS = 900.0
 """A pod that is made ready for this long says so: images of many GB take minutes."""
 STORE_REACHED_AFTER_SECONDS = 300.0
 """A pod that works for this long has put an object into the store: one that cannot has given up by then."""
-PATIENT = frozenset[str](
-    {OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING, Reason.STORE_UNAVAILABLE}
-)
-"""Reasons that may pass by themselves: there is room when others have ended."""
 
 
 @dataclass(frozen=True)

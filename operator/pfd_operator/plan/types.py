@@ -71,9 +71,7 @@ class PlannedJob:
     gpus: int = 0
     """GPUs of each pod."""
     active_deadline_seconds: int | None = None
-    """Of each pod."""
-    deadline_seconds: int | None = None
-    """Of all pods, one after another."""
+    """Of each pod, and of a Job that replaces its pods."""
 
     @property
     def together(self) -> bool:

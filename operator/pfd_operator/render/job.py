@@ -113,7 +113,9 @@ def _retry_policy(job: PlannedJob, settings: Settings) -> dict[str, Any]:
         # together
         indexed = {"completionMode": "Indexed"} if job.together else {}
         return {"backoffLimit": 0, "completions": job.parallelism, "parallelism": job.parallelism, **indexed}
-    deadline = {} if job.deadline_seconds is None else {"activeDeadlineSeconds": job.deadline_seconds}
+    # that of each pod bounds neither those that follow one another nor replacements
+    seconds = job.active_deadline_seconds
+    deadline = {} if seconds is None else {"activeDeadlineSeconds": seconds}
     return {
         **deadline,
         "completionMode": "Indexed",

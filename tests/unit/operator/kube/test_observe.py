@@ -72,9 +72,12 @@ def test_job_counts_its_indexes() -> None:
 
 @pytest.mark.parametrize(("reason", "exceeded"), [("DeadlineExceeded", True), ("BackoffLimitExceeded", False)])
 def test_a_job_that_took_too_long_says_so(reason: str, exceeded: bool) -> None:
-    cached = parse_job(job(conditions=[{"type": "Failed", "status": "True", "reason": reason}]))
+    ended = {"type": "Failed", "status": "True", "reason": reason, "lastTransitionTime": "2026-01-01T02:00:00Z"}
+    cached = parse_job(job(conditions=[{"type": "Suspended", "status": "False"}, ended]))
     assert cached is not None
     assert (cached.observed.finished, cached.observed.deadline_exceeded) == ("Failed", exceeded)
+    assert cached.observed.finished_at == datetime(2026, 1, 1, 2, tzinfo=UTC)
+    assert (cached.observed.parallelism, cached.observed.nodes) == (4, 1)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def job_of(planned: PlannedJob, *pods: ObservedPod, **changes: Any) -> ObservedJ
         spec.attempt,
         created_at=START,
         completions=planned.completions,
+        parallelism=planned.parallelism,
         pods=pods,
     )
     return replace(job, **changes)

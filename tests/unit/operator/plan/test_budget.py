@@ -15,7 +15,7 @@ from pfd_operator.plan.budget import gpus_per_pod
 from pfd_operator.plan.invalid_spec import invalid_status
 from pfd_operator.plan.observed import ObservedPod
 from pfd_operator.plan.types import PlannedJob
-from tests.unit.operator.plan.plan_answers import good_result
+from tests.unit.operator.plan.budget_samples import FOUR_PODS, done_pods
 from tests.unit.operator.plan.plan_samples import (
     GPU,
     NEVER,
@@ -160,18 +160,6 @@ def test_a_spec_refused_meanwhile_does_not_reopen_a_job() -> None:
 def test_a_large_budget_gives_a_deadline_that_kubernetes_takes(budget: dict[str, float]) -> None:
     run = Run(resource(pods={"prepare": GPU}, budget=budget))
     assert run.until(0, StageKind.PREPARE).active_deadline_seconds == 2**31 - 1
-
-
-FOUR_PODS = {
-    "exploration": {"stages": [{"temperaturesKelvin": [300, 600, 900, 1200]}], "pods": 4},
-    "pods": {"explore": GPU, "label": GPU},
-    "budget": {"maxIterations": 4, "maxLabels": 40, "gpuHours": 4},
-}
-
-
-def done_pods(planned: PlannedJob, count: int, seconds: float) -> list[ObservedPod]:
-    ended = {"exit_code": 0, "started_at": after(0), "finished_at": after(seconds), "result": good_result(planned.spec)}
-    return [pod("Succeeded", name=f"done-{index}", index=index, **ended) for index in range(count)]
 
 
 def test_what_others_did_not_use_is_for_the_pod_that_needs_it() -> None:

@@ -37,7 +37,7 @@ def training(**changes: object) -> tuple[Run, PlannedJob]:
 
 def together(planned: PlannedJob, pods: Sequence[ObservedPod], **changes: object) -> ObservedJob:
     indexed = [replace(each, index=number, name=f"pod-{number}") for number, each in enumerate(pods)]
-    return job_of(planned, *indexed, nodes=2, completions=None, **changes)
+    return job_of(planned, *indexed, parallelism=2, completions=None, **changes)
 
 
 def test_one_job_of_all_nodes_with_a_service_and_one_result() -> None:
@@ -59,7 +59,7 @@ def test_one_job_of_all_nodes_with_a_service_and_one_result() -> None:
 def test_a_node_that_is_done_says_nothing_while_the_first_is_not_seen() -> None:
     _, planned = training()
     done = pod("Succeeded", exit_code=0, result=StageResult(ok=True), index=1)
-    assert end_as_seen(job_of(planned, done, nodes=2, completions=None)) is None
+    assert end_as_seen(job_of(planned, done, parallelism=2, completions=None)) is None
 
 
 PREEMPTED = failed_pod(int(ExitCode.PREEMPTED), result=said(Reason.PREEMPTED))

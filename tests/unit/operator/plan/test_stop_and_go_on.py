@@ -149,7 +149,7 @@ def test_time_is_kept_with_and_without_an_operator(budget: dict[str, Any], reaso
 def test_a_job_of_many_pods_that_outlived_its_deadline_with_no_operator_is_no_success() -> None:
     run = Run(resource(budget={"deadlineHours": 1}))
     label = run.until(0, StageKind.LABEL)
-    assert label.deadline_seconds == math.ceil(3600 - run.seconds)
+    assert label.active_deadline_seconds == math.ceil(3600 - run.seconds)
     ended = job_of(label, succeeded_indexes=1, finished="Failed", deadline_exceeded=True)
     run.step(ended, seconds=4000)
     assert run.status.phase is Phase.BUDGET_EXHAUSTED

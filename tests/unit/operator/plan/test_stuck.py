@@ -126,7 +126,7 @@ def test_of_pods_that_work_together_each_has_to_start(nodes: int, stuck: str) ->
     run = Run()
     planned = run.until(0, StageKind.TRAIN)
     waiting = pod("Pending", name="pod-1", index=1, started_at=None, waiting_reason="Unschedulable")
-    run.step(replace(job_of(planned, pod(name="pod-0", index=0), waiting), nodes=nodes))
+    run.step(replace(job_of(planned, pod(name="pod-0", index=0), waiting), parallelism=nodes))
     assert condition(run.status, ConditionType.STUCK).status == stuck
 
 

@@ -258,5 +258,5 @@ def test_long_names_become_label_values_that_differ() -> None:
 
 @pytest.mark.parametrize("seconds", [None, 7200])
 def test_a_job_that_replaces_its_pods_has_a_deadline_of_its_own(seconds: int | None) -> None:
-    job = replace(label_job(resource()), deadline_seconds=seconds)
+    job = replace(label_job(resource()), active_deadline_seconds=seconds)
     assert job_manifest(job, SETTINGS, "token")["spec"].get("activeDeadlineSeconds") == seconds

@@ -55,7 +55,7 @@ class Budget(Strict):
     deadline_hours: float | None = Field(
         None,
         gt=0,
-        description="Wall time since the first start, without suspended time, in h. Default: no limit.",
+        description="Wall time since the first start, without time suspended or in a queue, in h. Default: no limit.",
     )
 
 

@@ -188,8 +188,12 @@ class JobStatus(Strict):
     cautions: dict[str, str] = Field({}, description="What condition Caution says, by reason.")
     started_at: datetime | None = Field(None, description="When it first started.")
     finished_at: datetime | None = Field(None, description="When it ended; absent while it has not.")
-    suspended_at: datetime | None = Field(None, description="Since when it is suspended.")
-    suspended_seconds: int = Field(0, description="Suspended before, which the deadline does not count, in s.")
+    suspended_at: datetime | None = Field(
+        None, description="Since when it is suspended, or the stage's Job waits in a queue."
+    )
+    suspended_seconds: int = Field(
+        0, description="Suspended, queued or ended before, which the deadline does not count, in s."
+    )
     gpu_seconds: int = Field(0, description="GPU time of attempts that ended, in s.")
     iteration: int = Field(0, description="The iteration, or round, that runs or was the last; counted from 0.")
     stage: str = Field("", description="The stage that runs.")

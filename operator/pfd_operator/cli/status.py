@@ -103,7 +103,7 @@ def _time(status: JobStatus, start: datetime, end: datetime) -> str:
     """Say how much time the deadline counts, and how much it does not."""
     counted = elapsed_seconds(status, end)
     line, rest = f"time: {duration(counted)}", (end - start).total_seconds() - counted
-    return f"{line}, not counted (suspended or ended): {duration(rest)}" if round(rest) > 0 else line
+    return f"{line}, not counted (suspended, queued or ended): {duration(rest)}" if round(rest) > 0 else line
 
 
 def _origin(model: ModelRecord) -> str:

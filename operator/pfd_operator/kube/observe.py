@@ -75,7 +75,7 @@ def parse_job(job: Object) -> CachedJob | None:
     iteration, stage, attempt = identity
     status = job.get("status", {})
     conditions = status.get("conditions", ())
-    finished = _finished(conditions)
+    finished, suspended = _finished(conditions), job["spec"].get("suspend", False)
     succeeded = read_indexes(status.get("completedIndexes", ""))
     # without retries of its own an index is one of several pods that work on one result
     indexed = "backoffLimitPerIndex" in job["spec"]
@@ -92,7 +92,8 @@ def parse_job(job: Object) -> CachedJob | None:
             attempt=attempt,
             created_at=timestamp(metadata.get("creationTimestamp")),
             deleting="deletionTimestamp" in metadata,
-            suspended=job["spec"].get("suspend", False),
+            suspended=suspended,
+            suspended_at=_suspended_since(metadata, conditions) if suspended else None,
             released_at=timestamp(status.get("startTime")),
             finished=finished,
             finished_at=_since(conditions, finished),
@@ -258,3 +259,10 @@ def _since(conditions: Sequence[Object], kind: str | None) -> datetime | None:
     """Return since when a condition of this type holds; None if it does not."""
     held = (item for item in conditions if item["type"] == kind and item["status"] == "True")
     return timestamp(next(held, {}).get("lastTransitionTime"))
+
+
+def _suspended_since(metadata: Object, conditions: Sequence[Object]) -> datetime | None:
+    """Return since when a Job is suspended: from its beginning, unless it says that it was not, before."""
+    if any(item["type"] == "Suspended" for item in conditions):
+        return _since(conditions, "Suspended")
+    return timestamp(metadata.get("creationTimestamp"))

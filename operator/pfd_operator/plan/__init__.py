@@ -9,5 +9,5 @@ To be read in this order:
 5. recipe: what a workflow declares. finetune and distill: the two there are. rounds: what they share.
 6. outcome and measured: what a stage found, into the status. convergence and kept_model: whether it is good enough.
 7. restart and redone: iterations done again.
-8. stuck, outdated, tidy, spec_change, progressing, cautions: one thing each that is looked at beside.
+8. queueing, stuck, outdated, tidy, spec_change, progressing, cautions: one thing each that is looked at beside.
 """

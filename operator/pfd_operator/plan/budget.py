@@ -59,7 +59,7 @@ def gpu_seconds(spec: JobSpec, job: ObservedJob, settings: Settings, now: dateti
 
 
 def elapsed_seconds(status: JobStatus, now: datetime) -> float:
-    """Return the wall time since the first start, without suspended time, in s."""
+    """Return the wall time since the first start, without time suspended or in a queue, in s."""
     if status.started_at is None:
         return 0.0
     elapsed = (now - status.started_at).total_seconds() - status.suspended_seconds

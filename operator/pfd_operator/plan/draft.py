@@ -144,11 +144,17 @@ class Draft:
         if 0 < seconds < math.inf:
             self._wakes.append(max(SOONEST_LOOK_SECONDS, seconds))
 
-    def finish_suspension(self) -> None:
-        """Count the time since the job was suspended, if it is, as time that the deadline does not count."""
+    def finish_suspension(self, at: datetime | None = None) -> None:
+        """Count the time for which the job was suspended, if it was, as time that the deadline does not count.
+
+        Parameters
+        ----------
+        at
+            When that ended; None for now.
+        """
         since = self.status.suspended_at
         if since is not None:
-            seconds = int((self.now - since).total_seconds())
+            seconds = max(0, int(((at or self.now) - since).total_seconds()))
             self.set(suspended_at=None, suspended_seconds=self.status.suspended_seconds + seconds)
 
     def end(self, phase: Phase, reason: str, message: str, ready: bool = False) -> None:

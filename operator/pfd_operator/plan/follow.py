@@ -16,6 +16,7 @@ from .jobs import Success, end_of, first_start, hung_since, with_pods_seen
 from .labelling import note_labelled
 from .observed import ObservedJob
 from .outcome import add_record, take_labels
+from .queueing import note_queueing
 from .recipe import position_of
 from .redone import asks_too_much, select_anew
 from .retry import close_attempt, fail, failures_with
@@ -34,6 +35,7 @@ def follow(draft: Draft) -> None:
         # its last pods go without a word that would wake us
         draft.wake(DELETION_LOOK_SECONDS)
     known_before = draft.status.labels.paid
+    note_queueing(draft, job)
     _note_job(draft, job)
     ended = end_of(job, draft.spec.pods.of(active.stage).resources.memory_limit, draft.running.told)
     if ended is None and _hangs(draft, job):

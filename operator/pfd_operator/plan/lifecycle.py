@@ -152,8 +152,8 @@ def _keep_time(draft: Draft) -> None:
         halt(draft)
         draft.end(over.phase, over.reason, over.message)
         return
-    left = deadline_left(draft.spec, draft.status, draft.now)
-    draft.wake(left)
+    if draft.status.suspended_at is None:
+        draft.wake(deadline_left(draft.spec, draft.status, draft.now))
     job = draft.active_job
     if job is not None and draft.spec.budget.gpu_hours is not None:
         gpus = gpus_of(draft.spec, job, draft.settings) * sum(pod.phase == "Running" for pod in job.pods)

@@ -74,6 +74,8 @@ class ObservedJob:
     deleting: bool = False
     suspended: bool = False
     """It waits in a queue, before its pods start or after they were preempted."""
+    suspended_at: datetime | None = None
+    """Since when, if it does and that is known."""
     released_at: datetime | None = None
     """When it last began, or began again, to have pods."""
     finished: JobEnd | None = None

@@ -22,6 +22,7 @@ from .conditions import PATIENT, find_true
 from .draft import Draft
 from .failures import Failure, Remedy
 from .observed import ObservedJob
+from .queueing import end_queueing
 from .recipe import Ending, Position, position_of
 
 BACKOFF_MAX_SECONDS = 300
@@ -185,6 +186,7 @@ def _begin_anew(draft: Draft, active: ActiveStage, failure: Failure) -> None:
 
 def close_attempt(draft: Draft, job: ObservedJob | None) -> None:
     """Account for what the attempt cost; of a Job that is gone, as far as the status holds it."""
+    end_queueing(draft)
     if job is not None:
         cost = round(gpu_seconds(draft.spec, job, draft.settings, draft.now))
     else:

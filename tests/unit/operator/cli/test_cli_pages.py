@@ -94,16 +94,16 @@ def hours_ago(hours: float) -> datetime:
     ("fields", "said"),
     [
         ({}, "time: 10 h 00 min"),
-        ({"suspended_seconds": 7200}, "time: 8 h 00 min, not counted (suspended or ended): 2 h 00 min"),
+        ({"suspended_seconds": 7200}, "time: 8 h 00 min, not counted (suspended, queued or ended): 2 h 00 min"),
         # what goes on now is in no sum yet
-        ({"suspended_at": hours_ago(3)}, "time: 7 h 00 min, not counted (suspended or ended): 3 h 00 min"),
+        ({"suspended_at": hours_ago(3)}, "time: 7 h 00 min, not counted (suspended, queued or ended): 3 h 00 min"),
         (
             {"suspended_at": hours_ago(3), "suspended_seconds": 7200},
-            "time: 5 h 00 min, not counted (suspended or ended): 5 h 00 min",
+            "time: 5 h 00 min, not counted (suspended, queued or ended): 5 h 00 min",
         ),
         (
             {"finished_at": hours_ago(4), "suspended_seconds": 7200},
-            "time: 4 h 00 min, not counted (suspended or ended): 2 h 00 min",
+            "time: 4 h 00 min, not counted (suspended, queued or ended): 2 h 00 min",
         ),
         ({"finished_at": hours_ago(4)}, "time: 6 h 00 min"),
     ],

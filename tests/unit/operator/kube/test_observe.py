@@ -16,6 +16,7 @@ from pfd_operator.kube.observe import (
     parse_pod,
     read_job,
     read_pod,
+    timestamp,
     with_pods,
 )
 from pfd_operator.kube.owner import Owner
@@ -78,6 +79,28 @@ def test_a_job_that_took_too_long_says_so(reason: str, exceeded: bool) -> None:
     assert (cached.observed.finished, cached.observed.deadline_exceeded) == ("Failed", exceeded)
     assert cached.observed.finished_at == datetime(2026, 1, 1, 2, tzinfo=UTC)
     assert (cached.observed.parallelism, cached.observed.nodes) == (4, 1)
+
+
+SUSPENDED = {"type": "Suspended", "status": "True", "lastTransitionTime": "2026-01-01T03:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("suspended", "conditions", "since"),
+    [
+        (True, [], "2026-01-01T00:00:00Z"),
+        (True, [SUSPENDED], "2026-01-01T03:00:00Z"),
+        # suspended anew, which its condition says a little later
+        (True, [SUSPENDED | {"status": "False"}], None),
+        (False, [SUSPENDED | {"status": "False"}], None),
+    ],
+)
+def test_a_job_says_since_when_it_waits(suspended: bool, conditions: list[dict[str, str]], since: str | None) -> None:
+    body = job(conditions=conditions)
+    body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    body["spec"]["suspend"] = suspended
+    cached = parse_job(body)
+    assert cached is not None
+    assert cached.observed.suspended_at == timestamp(since)
 
 
 @pytest.mark.parametrize(

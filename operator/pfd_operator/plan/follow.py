@@ -41,7 +41,6 @@ def follow(draft: Draft) -> None:
     if ended is None and _hangs(draft, job):
         ended = lost(active.stage, f"Job {job.name}")
     if isinstance(ended, Success) and asks_too_much(draft, ended):
-        close_attempt(draft, job)
         select_anew(draft, known_before)
     elif isinstance(ended, Success) and (failure := _incomplete(draft, ended.lacking)) is not None:
         fail(draft, failure)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import ActiveState, JobStatus
 from pfd_operator.contract.outcome import SelectOutcome
+from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import StageKind, StageRef
 
 from .budget import labels_left
 from .draft import Draft
+from .failures import Failure, Remedy
 from .jobs import Success
 from .labelling import is_same, made_alike
 from .outcome import found_by
 from .recipe import Position, position_of
+from .retry import close_attempt, fail
 
 
 def paid_when_first_begun(draft: Draft, rewound: JobStatus, iteration: int) -> dict[int, int]:
@@ -63,7 +66,9 @@ def asks_too_much(draft: Draft, success: Success) -> bool:
 
 
 def select_anew(draft: Draft, known_before: int) -> None:
-    """Let the selection be made again by what is left now; nothing of it was labelled yet.
+    """End the attempt at a selection, and let it be made again by what is left now; nothing of it was labelled yet.
+
+    One that would be asked the same again may answer the same: that is a failure, and counts.
 
     Parameters
     ----------
@@ -71,11 +76,17 @@ def select_anew(draft: Draft, known_before: int) -> None:
         Labels that were known to be paid for before the selection told its count.
     """
     draft.set(paid_when_first_begun={})
-    draft.set_active(state=ActiveState.BACKOFF, not_before=None)
+    position, most = position_of(draft.running), draft.spec.budget.max_labels
     counted = draft.status.labels.paid
+    if draft.planned(position).digest == draft.running.digest:
+        words = f"it asks for more labels than are left ({counted} of {most} are paid for); raise spec.budget.maxLabels"
+        fail(draft, Failure(Remedy.RETRY, Reason.LABEL_BUDGET, words))
+        return
+    close_attempt(draft, draft.active_job)
+    draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     why = f"{counted} are paid for, not {known_before}" if counted > known_before else "the budget was lowered since"
     words = f"asked for more labels than are left ({why})"
-    draft.tell(OperatorReason.STAGE_RETRIED, f"{position_of(draft.running)} {words}", warning=True)
+    draft.tell(OperatorReason.STAGE_RETRIED, f"{position} {words}", warning=True)
 
 
 def _paid_at_first(status: JobStatus, iteration: int) -> dict[int, int]:

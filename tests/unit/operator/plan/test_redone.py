@@ -11,6 +11,7 @@ import pytest
 from pfd_operator.api.conditions import ConditionType, Phase
 from pfd_operator.api.status import KEPT_RECORDS, JobStatus
 from pfd_operator.contract.digest import digest_of
+from pfd_operator.contract.outcome import SelectOutcome
 from pfd_operator.contract.result import LabelCounts, Reason, StageResult
 from pfd_operator.contract.stage import StageKind, StageSpec
 from pfd_operator.plan.types import CreateJob
@@ -18,6 +19,7 @@ from tests.stage_results import labels_after
 from tests.unit.operator.plan.plan_answers import good_result
 from tests.unit.operator.plan.plan_samples import (
     NEVER,
+    SETTINGS,
     START,
     Run,
     condition,
@@ -199,6 +201,29 @@ def test_labels_that_no_pod_told_of_are_counted_by_the_selection_that_follows_a_
     (told,) = run.decision.events
     assert told.message.endswith("asked for more labels than are left (12 are paid for, not 9)")
     assert run.until(2, StageKind.LABEL).spec.inputs["select"].digest == again.spec.digest
+
+
+def test_a_selection_that_asks_for_too_much_again_and_again_fails() -> None:
+    def greedy(spec: StageSpec, reused: bool = False) -> StageResult:
+        result = good_result(spec, reused)
+        if not isinstance(result.outcome, SelectOutcome):
+            return result
+        return result.model_copy(update={"outcome": result.outcome.model_copy(update={"labels": 99})})
+
+    run = Run(resource(**budget(12)))
+    select = run.until(2, StageKind.SELECT)
+    for failures in range(1, SETTINGS.max_counted_failures):
+        decision = run.step(succeeded(select, greedy), seconds=1)
+        assert not [action for action in decision.actions if isinstance(action, CreateJob)]
+        assert run.status.active is not None and run.status.active.counted_failures == failures
+        assert "it asks for more labels than are left (9 of 12 are paid for)" in decision.events[0].message
+        again = created(run.step(seconds=300))
+        assert again.spec.digest == select.spec.digest
+        select = again
+    run.step(succeeded(select, greedy), seconds=1)
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "AttemptsExhausted")
+    assert "raise spec.budget.maxLabels" in ready.message
 
 
 def test_labels_are_counted_while_they_are_computed_and_asked_for_no_more_when_they_failed() -> None:

@@ -55,11 +55,16 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     memory_limit
         Memory limit of the stage's main container as the user wrote it; None if there is none.
     """
-    reported = pod.result.reason if pod.result is not None else None
-    words = pod.result.message if pod.result is not None else ""
+    filled = _has_filled_its_storage(pod)
+    # of why it was stopped, its own words know nothing
+    result = None if filled else pod.result
+    reported = result.reason if result is not None else None
+    words = result.message if result is not None else ""
     exit_code = None if pod.container in ENGINE_CONTAINERS else pod.exit_code
     if reported is Reason.OUT_OF_MEMORY or pod.container_reason == "OOMKilled":
-        return Failure(Remedy.FAIL, Reason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
+        # of a pod that was disrupted, nobody knows whether it lacked memory by itself; one that does ends for it soon
+        remedy = Remedy.RETRY if pod.disrupted else Remedy.FAIL
+        return Failure(remedy, Reason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
     if exit_code == ExitCode.USER_ERROR:
         lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
         lacks = pod.result.lacks if pod.result is not None else None
@@ -69,7 +74,7 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         message = f"pod {pod.name} of the {stage.value} stage reached its deadline"
         return Failure(Remedy.BUDGET, OperatorReason.GPU_BUDGET, message)
     stopped = exit_code == ExitCode.PREEMPTED or reported is Reason.PREEMPTED or pod.disrupted or pod.grace_ends_at
-    if stopped or pod.refused:
+    if (stopped or pod.refused) and not filled:
         how, why = ("stopped from outside", words) if stopped else ("not admitted by its node", pod.container_reason)
         said = "; ".join(filter(None, (why, pod.message))) or "no message"
         message = f"pod {pod.name} of the {stage.value} stage was {how}: {said}"
@@ -78,6 +83,11 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
         return Failure(Remedy.RETRY, Reason.INTERNAL_ERROR, _without_outcome(pod, stage))
     remedy = Remedy.OUTAGE if reported is Reason.STORE_UNAVAILABLE else Remedy.RETRY
     return Failure(remedy, reported or Reason.INTERNAL_ERROR, words or _unknown(pod, stage))
+
+
+def _has_filled_its_storage(pod: ObservedPod) -> bool:
+    """Say whether a pod was evicted for storage above its own limits: of all evictions, that alone is no disruption."""
+    return pod.container_reason == "Evicted" and not pod.disrupted
 
 
 def _without_outcome(pod: ObservedPod, stage: StageKind) -> str:
@@ -120,6 +130,8 @@ def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None,
             # the stage's own words, which may be of either
             remedy += " (if it was the GPU's: give it a larger GPU)"
     said = f" It said: {words}" if words else ""
+    if pod.disrupted:
+        said += f" Kubernetes stopped pod {pod.name} at that time" + (f": {pod.message}" if pod.message else "")
     return f"{where} needs more memory than {limit}: {remedy}, or use smaller frames.{said}"
 
 

@@ -50,6 +50,11 @@ from tests.unit.operator.plan.plan_samples import (
         (failed_pod(137), Remedy.RETRY, "InternalError"),
         (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
         (failed_pod(64, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(137, container_reason="OOMKilled", grace_ends_at=START), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(137, container_reason="OOMKilled", disrupted=True), Remedy.RETRY, "OutOfMemory"),
+        (failed_pod(64, result=said(Reason.OUT_OF_MEMORY), disrupted=True), Remedy.RETRY, "OutOfMemory"),
+        (failed_pod(137, container_reason="Evicted", disrupted=True), Remedy.RETRY_FREE, "PodLost"),
+        (failed_pod(85, container_reason="Evicted", result=said(Reason.PREEMPTED)), Remedy.RETRY, "InternalError"),
         (failed_pod(85, container_reason="DeadlineExceeded"), Remedy.BUDGET, "GpuBudgetExhausted"),
         (failed_pod(1), Remedy.RETRY, "InternalError"),
         (failed_pod(None), Remedy.RETRY, "InternalError"),
@@ -77,6 +82,20 @@ def test_why_kubernetes_ended_a_pod_is_told(ended: ObservedPod) -> None:
     assert message.endswith(why)
     assert (ended.container_reason or "") in message
     assert why not in classify(ended, StageKind.TRAIN, None).message
+
+
+def test_memory_that_is_lacking_whenever_a_pod_is_disrupted_ends_the_job_in_the_end() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    killed = failed_pod(137, container_reason="OOMKilled", disrupted=True, message="Preempted by pod urgent")
+    for _ in range(SETTINGS.max_counted_failures - 1):
+        run.step(job_of(planned, killed))
+        planned = created(run.step(seconds=300))
+    run.step(job_of(planned, killed))
+    ready = condition(run.status, ConditionType.READY)
+    assert (run.status.phase, ready.reason) == (Phase.FAILED, "AttemptsExhausted")
+    assert "spec.pods.prepare.resources.limits.memory" in ready.message
+    assert ready.message.endswith("Kubernetes stopped pod pod-1 at that time: Preempted by pod urgent")
 
 
 def test_out_of_memory_says_which_stage_and_limit() -> None:

@@ -118,6 +118,14 @@ def _time_ended_it(draft: Draft) -> bool:
     return ready is not None and ready.reason in (OperatorReason.DEADLINE, OperatorReason.GPU_BUDGET)
 
 
+def leave(draft: Draft) -> None:
+    """Stop what is being deleted: for as long as somebody's finalizer holds it, its Jobs are not deleted with it."""
+    halt(draft)
+    if not draft.status.phase.terminal:
+        words = "deleted; it is there until nothing in metadata.finalizers holds it, and its Jobs are stopped"
+        draft.end(Phase.CANCELLED, OperatorReason.CANCELLED, words)
+
+
 def obey(draft: Draft) -> None:
     """Do what the user asks for at once, stop and suspend, and keep within the time that may be spent."""
     status, spec = draft.status, draft.spec

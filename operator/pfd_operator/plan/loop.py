@@ -14,7 +14,7 @@ from .draft import Draft
 from .finetune import FINE_TUNE
 from .follow import follow
 from .labelling import ending_at
-from .lifecycle import begin, obey, reopen
+from .lifecycle import begin, leave, obey, reopen
 from .observed import Observed
 from .outdated import replace_outdated
 from .progressing import show_progressing
@@ -53,6 +53,8 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
     resource = with_defaults(resource, settings.stage_pods.defaults)
     draft = Draft(RECIPES[resource.kind], resource, status, observed, settings, now)
     if resource.deleting:
+        leave(draft)
+        tidy(draft)
         return draft.decision()
     draft.set(
         observed_generation=resource.generation,

@@ -252,15 +252,6 @@ def test_a_long_job_keeps_a_small_status() -> None:
     assert [kept is not None and bool(kept.strata) for kept in errors[-8:]] == [False, *[True] * 7]
 
 
-def test_nothing_is_done_to_what_is_being_deleted() -> None:
-    run = Run()
-    planned = run.until(0, StageKind.PREPARE)
-    run.resource = replace(run.resource, deleting=True)
-    before = run.status
-    decision = run.step(job_of(planned, pod()))
-    assert (decision.actions, decision.status) == ((), before)
-
-
 def test_few_status_writes_per_stage() -> None:
     run = Run()
     planned = run.until(0, StageKind.EXPLORE)

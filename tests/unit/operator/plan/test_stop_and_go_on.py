@@ -157,3 +157,33 @@ def test_a_job_of_many_pods_that_outlived_its_deadline_with_no_operator_is_no_su
     run.edit(budget={"deadlineHours": 2})
     again = created(run.step(ended, seconds=1))
     assert (again.spec.stage, again.spec.attempt) == (StageKind.LABEL, 2)
+
+
+def test_what_is_being_deleted_and_held_by_a_finalizer_is_stopped() -> None:
+    run = Run(resource(pods={"prepare": GPU}))
+    running = job_of(run.until(0, StageKind.PREPARE), pod())
+    run.step(running, seconds=100)
+    run.resource = replace(run.resource, deleting=True)
+    assert run.step(running, seconds=100).actions == (DeleteJob(running.name, running.uid),)
+    assert (run.status.phase, run.status.gpu_seconds) == (Phase.CANCELLED, 200)
+    assert "metadata.finalizers" in condition(run.status, ConditionType.PROGRESSING).message
+    before = run.status
+    decision = run.step(seconds=1000)
+    assert (decision.actions, decision.events, decision.status) == ((), (), before)
+    assert decision.requeue_after_seconds is None
+
+
+def test_a_job_seen_only_when_its_owner_is_being_deleted_is_stopped() -> None:
+    run = Run()
+    planned = run.until(0, StageKind.PREPARE)
+    run.resource = replace(run.resource, deleting=True)
+    assert run.step().actions == ()
+    made = job_of(planned)
+    assert run.step(made, seconds=1).actions == (DeleteJob(made.name, made.uid),)
+
+
+def test_what_had_ended_before_it_is_deleted_keeps_its_end() -> None:
+    run = Run()
+    ended = run.to_the_end().phase
+    run.resource = replace(run.resource, deleting=True)
+    assert (run.step().status.phase, ended) == (Phase.CONVERGED, Phase.CONVERGED)

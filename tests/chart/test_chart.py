@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,17 @@ def test_keys_out_of_a_secret_of_ones_own() -> None:
         assert "s3.existingSecret holds the keys" in refusal(
             "--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}"
         )
+
+
+def test_the_log_of_the_bucket_has_no_key_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = of_kind(render("--set", "s3.enabled=true,s3.existingSecret=mine"), "Job")
+    _, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE\n")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-printed")
+    ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Secret mine: AWS_ACCESS_KEY_ID may have no line break: write it again")
+    assert "AKIA" not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("image", ["operator", "worker", "s3"])

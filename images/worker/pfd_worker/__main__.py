@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code of the contract."""
     options = _parser().parse_args(arguments)
+    # what goes wrong before anything is known of the stage is told without keys, too
+    log.configure()
     try:
         context = make_context(options)
         log.configure(

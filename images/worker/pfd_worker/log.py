@@ -1,12 +1,15 @@
-"""Logs: one JSON object a line on stderr, each with the job, iteration, stage and index it belongs to."""
+"""Logs: one JSON object a line on stderr, each with the job, iteration, stage and index it belongs to, and no keys."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from typing import Any
+
+from pfd_operator.contract.s3_keys import without_keys
 
 
 class _JsonLines(logging.Formatter):
@@ -16,9 +19,11 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        line = {"time": stamp, "level": record.levelname, **self._context, "message": record.getMessage()}
+        line = {"time": stamp, "level": record.levelname, **self._context}
+        # before json.dumps, which writes some characters otherwise
+        line["message"] = without_keys(record.getMessage(), os.environ)
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_keys(self.formatException(record.exc_info), os.environ)
         return json.dumps(line, ensure_ascii=False)
 
 

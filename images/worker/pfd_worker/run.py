@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfd_operator.contract.result import ExitCode, Reason, StageResult
+from pfd_operator.contract.s3_keys import without_keys
 from pfd_operator.contract.stage import GPUS_VARIABLE, ExploreParams, Input, LabelParams, PrepareParams, StageKind
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, out_of_memory, transient
@@ -132,12 +133,17 @@ def _described(context: StageContext, manifest: Manifest, reused: bool, seconds:
 
 
 def failure_of(error: BaseException) -> tuple[ExitCode, StageResult]:
-    """Put whatever ended a stage into the contract's words."""
+    """Put whatever ended a stage into the contract's words, without the keys to the store."""
+    code, result = _in_words(error)
+    return code, result.model_copy(update={"message": without_keys(result.message, os.environ)})
+
+
+def _in_words(error: BaseException) -> tuple[ExitCode, StageResult]:
     if isinstance(error, StageError):
         return error.exit_code, error.result()
     if is_out_of_memory(error):
         message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
-        return failure_of(out_of_memory(message))
+        return _in_words(out_of_memory(message))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
     message = f"{type(error).__name__}: {error}{where}"

@@ -6,6 +6,7 @@ The only module of the operator's package that speaks to an object store; it run
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Annotated, Any, TextIO
 
 import boto3.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from pydantic import BaseModel, Field, NonNegativeInt, StringConstraints, ValidationError
+
+from pfd_operator.contract.s3_keys import unusable_key
 
 from .forwarding import reachable
 from .reading import CannotShow
@@ -133,7 +136,9 @@ class _Store:
                 yield chunk
         except (BotoCoreError, ClientError) as error:
             again = "" if isinstance(error, ClientError) else _AGAIN
-            raise CannotShow(f"{self.uri(key)} cannot be read at {self._where}: {error}{again}") from error
+            # the text of one of these may quote the headers of the request, and with them the keys
+            said = type(error).__name__ if isinstance(error, HTTPClientError) else error
+            raise CannotShow(f"{self.uri(key)} cannot be read at {self._where}: {said}{again}") from error
 
     def uri(self, key: str) -> str:
         """Return an object's address for people."""
@@ -145,6 +150,8 @@ class _Store:
 
 @contextmanager
 def _store(results: Results, endpoint: str | None, kubectl: Sequence[str]) -> Iterator[_Store]:
+    if not results.keys:
+        _check_own_keys()
     with reachable(endpoint, kubectl) as url, _as_file(results.ca_bundle) as bundle:
         config = Config(
             retries={"mode": "standard", "max_attempts": 3},
@@ -162,6 +169,12 @@ def _store(results: Results, endpoint: str | None, kubectl: Sequence[str]) -> It
         except BotoCoreError as error:
             raise CannotShow(f"{results.whose_keys} cannot be used: {error}") from error
         yield _Store(results, endpoint, client)
+
+
+def _check_own_keys() -> None:
+    fault = unusable_key(os.environ)
+    if fault is not None:
+        raise CannotShow(f"your own AWS environment: {fault}")
 
 
 @contextmanager

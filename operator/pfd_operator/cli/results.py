@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ValidationError
 
 from pfd_operator.api.job import Artifacts, S3Artifacts
+from pfd_operator.contract.s3_keys import S3_KEYS, unusable_key
 from pfd_operator.kube.api import ApiError, KubeApi
 from pfd_operator.kube.resources import Key, Snapshot, in_words
 
 from .reading import CannotShow, read_job, status_of
 from .tables import printable
-
-_SECRET_KEYS = {"AWS_ACCESS_KEY_ID": True, "AWS_SECRET_ACCESS_KEY": True, "AWS_SESSION_TOKEN": False}
-"""What a job's Secret holds, and whether it must; in small letters these are boto3's parameters."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,16 @@ async def _keys(api: KubeApi, namespace: str, secret: str | None) -> dict[str, s
             raise
         _say(f"Secret {secret} with the job's keys is not read, but your own AWS environment: {error.message}")
         return {}
-    missing = [name for name, required in _SECRET_KEYS.items() if required and name not in data]
+    missing = [name for name, required in S3_KEYS.items() if required and name not in data]
     if missing:
         raise CannotShow(f"Secret {secret} in namespace {namespace} has no {' and no '.join(missing)}")
-    return {name.lower(): b64decode(data[name]).decode() for name in _SECRET_KEYS if name in data}
+    # what is no text, as of a shell that writes UTF-16, is no key either
+    keys = {name: b64decode(data[name]).decode(errors="surrogateescape") for name in S3_KEYS if name in data}
+    fault = unusable_key(keys)
+    if fault is not None:
+        raise CannotShow(f"Secret {secret} in namespace {namespace}: {fault}")
+    # boto3's parameters have the same names in small letters
+    return {name.lower(): value for name, value in keys.items()}
 
 
 async def _ca_bundle(api: KubeApi, namespace: str, config_map: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from pfd_operator.api.pods import PodOverrides, ResourceClaim, Resources
 from pfd_operator.contract.containers import RUN_SCRIPT, Container, Side
 from pfd_operator.contract.probe import PROBE_SCRIPT, probe_arguments
+from pfd_operator.contract.s3_keys import S3_KEYS
 from pfd_operator.contract.stage import (
     FIRST_NODE_VARIABLE,
     GPUS_VARIABLE,
@@ -166,13 +167,9 @@ def _store_environment(job: PlannedJob) -> list[dict[str, Any]]:
     s3 = job.owner.spec.artifacts.s3
     environment: list[dict[str, Any]] = []
     if s3.credentials_secret is not None:
-        environment += [
-            {"name": key, "valueFrom": {"secretKeyRef": {"name": s3.credentials_secret, "key": key}}}
-            for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        ]
-        # only temporary keys have a token
-        token = {"name": s3.credentials_secret, "key": "AWS_SESSION_TOKEN", "optional": True}
-        environment.append({"name": "AWS_SESSION_TOKEN", "valueFrom": {"secretKeyRef": token}})
+        for name, required in S3_KEYS.items():
+            source = {"name": s3.credentials_secret, "key": name, **({} if required else {"optional": True})}
+            environment.append({"name": name, "valueFrom": {"secretKeyRef": source}})
     if s3.ca_bundle_config_map is not None:
         environment.append({"name": "AWS_CA_BUNDLE", "value": CA_FILE})
     return environment

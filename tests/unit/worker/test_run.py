@@ -192,6 +192,40 @@ def test_whatever_ends_a_stage_is_put_into_the_contracts_words(error, code, reas
     assert result.message
 
 
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCY",
+    "AWS_SESSION_TOKEN": "FwoGZXIvYXdzTOKEN",
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "", "\u00e9"])
+@pytest.mark.parametrize("before_the_stage_is_known", [True, False])
+def test_no_key_gets_into_the_termination_message_or_the_log(loop, monkeypatch, end, before_the_stage_is_known):
+    keys = {name: value + end for name, value in KEYS.items()}
+
+    def refused(*_: object) -> None:
+        logging.getLogger("any").warning("asked with %s", list(keys.values()))
+        try:
+            raise ValueError(f"Invalid header value {keys['AWS_SESSION_TOKEN'].encode()}")
+        except ValueError as error:
+            raise RuntimeError(f"no answer: {' '.join(keys.values())}") from error
+
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    place = "pfd_worker.__main__.open_store" if before_the_stage_is_known else "pfd_worker.stages.label.run"
+    spec = loop.spec(LABEL, 1, {"select": select(loop)})
+    monkeypatch.setattr(place, refused)
+    code, result, lines = start(loop.folder, spec)
+    assert result is not None
+    assert (code, result.reason) == (ExitCode.TRANSIENT, Reason.INTERNAL_ERROR)
+    assert "RuntimeError: no answer: [AWS_ACCESS_KEY_ID]" in result.message
+    assert "[AWS_SESSION_TOKEN]" in str(lines[-1]["traceback"])
+    said = result.message + json.dumps(lines)
+    assert not [value for value in KEYS.values() if value in said]
+    assert not before_the_stage_is_known or "job" not in lines[-1]
+
+
 PREPARE = {"stage": "prepare", "training": {"steps": 1}}
 TEACHER = LABEL | {"engine": None}
 SELECT = {"stage": "select", "purpose": "training", "frames": 1, "representativeFraction": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from pfd_operator.contract.location import S3Location
 from pfd_operator.contract.result import ExitCode, Reason
+from pfd_operator.contract.s3_keys import unusable_key
 from pfd_worker.errors import AbsentError, user_error
 from pfd_worker.store.objects import scheme_and_place
 from pfd_worker.store.s3_errors import BEYOND_END, FAILURES, TAKEN, WORDLESS, cause_of, code_of, explained
@@ -47,6 +49,11 @@ class S3Store:
         Where it is.
     patience_seconds
         How long a request is repeated that gets no answer.
+
+    Raises
+    ------
+    StageError
+        If a key in the environment cannot be sent.
     """
 
     def __init__(self, location: S3Location, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -54,7 +61,9 @@ class S3Store:
         self._has_answered = False
         self._bucket = location.bucket
         self._prefix = location.prefix.strip("/")
-        self._where = f"s3://{location.bucket}" + (f" at {location.endpoint}" if location.endpoint else "")
+        fault = unusable_key(os.environ)
+        if fault is not None:
+            raise user_error(Reason.STORE_DENIED, f"spec.artifacts.s3.credentialsSecret: {fault}.")
         self._client: Any = boto3.session.Session().client(
             "s3",
             endpoint_url=location.endpoint,
@@ -71,6 +80,7 @@ class S3Store:
                 response_checksum_validation="when_required",
             ),
         )
+        self._where = f"s3://{location.bucket} at {self._client.meta.endpoint_url}"
 
     def get(self, key: str) -> bytes | None:
         """Return an object's content, None if there is none."""

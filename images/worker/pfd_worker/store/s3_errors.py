@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 
 from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSLError,
+)
 from s3transfer.exceptions import S3DownloadFailedError, S3ValidationError
 
 from pfd_operator.contract.result import Reason
@@ -92,7 +99,17 @@ def explained(error: Exception, where: str, address: str, has_answered: bool) ->
             f"{address} was replaced while it was read, so that its parts are of different objects ({error}). Let it "
             "be until it is read, or give what changes another name.",
         )
-    return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {code}: {error}")
+    return transient(Reason.STORE_UNAVAILABLE, f"{where} does not answer for {address}: {_kind_of(error)}")
+
+
+def _kind_of(error: Exception) -> str:
+    """Return what happened to a request that got no answer."""
+    kind = type(error).__name__
+    if not isinstance(error, HTTPClientError):
+        return f"{kind}: {error}"
+    # its text may quote the headers of the request, and with them the keys
+    inner = error.kwargs.get("error")
+    return f"{kind} ({type(inner).__name__})" if isinstance(inner, Exception) else kind
 
 
 def _denied(error: Exception, code: str, where: str, address: str, has_answered: bool) -> StageError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from pfd_operator.api.job import S3Artifacts
 from pfd_operator.cli.fetch import LABELS, REPORT, fetch
@@ -168,6 +169,18 @@ def test_a_store_that_refuses_is_quoted_without_the_keys(place: S3Location, tmp_
     assert f"cannot be read at {place.endpoint} with the keys of Secret pfd-s3: " in said
     assert "No user exists with the provided access key ID" in said
     assert "never-printed" not in said + repr(results(place, wrong))
+
+
+def test_a_request_that_cannot_be_sent_is_not_quoted(
+    place: S3Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(*_: object) -> None:
+        raise HTTPClientError(error=ValueError("Invalid header value b'never-printed'"))
+
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", send)
+    with pytest.raises(CannotShow, match=rf"cannot be read at {place.endpoint} with .*: HTTPClientError\.") as caught:
+        fetched(place, tmp_path)
+    assert "never-printed" not in str(caught.value)
 
 
 def test_a_model_that_was_deleted_is_said_to_be_gone(place: S3Location, tmp_path: Path) -> None:

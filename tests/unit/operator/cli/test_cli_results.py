@@ -122,6 +122,20 @@ async def test_a_secret_without_keys_is_named() -> None:
         await found(has={"secrets/pfd-s3": {}})
 
 
+async def test_a_secret_with_a_key_that_cannot_be_sent_is_named() -> None:
+    keys = {**KEYS, "AWS_SESSION_TOKEN": "never-printed\n"}
+    said = "^Secret pfd-s3 in namespace lab: AWS_SESSION_TOKEN ends in a line break"
+    with pytest.raises(CannotShow, match=said) as caught:
+        await found(has={"secrets/pfd-s3": {"data": encoded(keys)}})
+    assert "never-printed" not in str(caught.value)
+
+
+async def test_a_secret_of_a_shell_that_writes_utf_16_is_named() -> None:
+    data = encoded(KEYS) | {"AWS_SECRET_ACCESS_KEY": b64encode("never-printed".encode("utf-16")).decode()}
+    with pytest.raises(CannotShow, match="AWS_SECRET_ACCESS_KEY has a character in it that cannot be printed"):
+        await found(has={"secrets/pfd-s3": {"data": data}})
+
+
 async def test_a_config_map_without_a_bundle_is_named() -> None:
     with pytest.raises(CannotShow, match=r"ConfigMap s3-ca in namespace lab has no ca\.crt"):
         await found(

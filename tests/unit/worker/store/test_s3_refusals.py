@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from botocore.exceptions import HTTPClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
@@ -201,6 +202,32 @@ def test_an_object_that_the_store_says_is_not_there_is_not_waited_for(scripted, 
     refuse(answers, 404, code, "get_object", OBJECT)
     assert store.get("k") is None
     assert waits == []
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_a_key_with_a_line_break_is_the_users_error_before_anything_is_sent(credentials, monkeypatch, name):
+    monkeypatch.setenv(name, "FwoGZXIvYXdzTOKEN\n")
+    monkeypatch.setattr("boto3.session.Session", lambda: pytest.fail("no client is to be made"))
+    said = rf"^spec\.artifacts\.s3\.credentialsSecret: {name} ends in a line break .* Write it again"
+    with pytest.raises(StageError, match=said) as caught:
+        S3Store(S3Location(bucket="pfd", endpoint="http://s3:9000"))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.STORE_DENIED)
+    assert "FwoG" not in caught.value.message
+
+
+@pytest.mark.parametrize("endpoint", ["http://s3:9000", None])
+def test_a_request_that_cannot_be_sent_is_not_quoted(credentials, waits, monkeypatch, endpoint):
+    def fail(**_):
+        raise HTTPClientError(error=ValueError("Invalid header value b'AWS4-HMAC-SHA256 Credential=tester/...'"))
+
+    monkeypatch.setattr(s3, "FIRST_PATIENCE_SECONDS", 0.0)
+    store = S3Store(S3Location(bucket="pfd", endpoint=endpoint, region="eu-west-1"))
+    store._client.meta.events.register("before-send.s3", fail)
+    with pytest.raises(StageError) as caught:
+        store.get("k")
+    where = endpoint or "https://s3.eu-west-1.amazonaws.com"
+    assert caught.value.message == f"s3://pfd at {where} does not answer for s3://pfd/k: HTTPClientError (ValueError)"
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TRANSIENT, Reason.STORE_UNAVAILABLE)
 
 
 PART = OBJECT | {"Range": "bytes=3-6"}

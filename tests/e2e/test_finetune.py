@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -94,12 +96,50 @@ def test_user_errors_say_what_and_where(
     submit: Callable[..., str], change: Callable[[dict[str, Any]], None], reason: str, names: str
 ) -> None:
     name = submit(reason.lower(), change)
+    _assert_it_fails(name, reason, names)
+
+
+def _assert_it_fails(name: str, reason: str, names: str) -> None:
     status = drive.wait_for_phase(name, NAMESPACE, drive.TERMINAL, 240)["status"]
     progressing = next(each for each in status["conditions"] if each["type"] == "Progressing")
     assert status["phase"] == "Failed"
     assert progressing["reason"] == reason, progressing
     assert names in progressing["message"]
     assert status["labels"]["paid"] == 0
+
+
+@pytest.mark.timeout(1500)
+def test_no_key_to_the_store_stands_anywhere_but_in_its_secret(
+    submit: Callable[..., str], short_status: dict[str, Any]
+) -> None:
+    """Neither of a job that went well nor of one whose keys cannot be sent."""
+    assert short_status["phase"] == "Converged"
+    keys = {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE\n",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        "AWS_SESSION_TOKEN": "FwoGZXIvYXdzEXAMPLETOKEN\n",
+    }
+    drive.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "line-break"}, "stringData": keys}, NAMESPACE
+    )
+    name = submit("line-break", lambda spec: spec["artifacts"]["s3"].update(credentialsSecret="line-break"))
+    _assert_it_fails(name, "StoreDenied", "AWS_ACCESS_KEY_ID ends in a line break")
+
+    secret = json.loads(drive.kubectl("get", "secret", "pfd-s3", "--namespace", NAMESPACE, "-o", "json"))
+    theirs = {f"{key} of pfd-s3": base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    assert len(theirs) == 2 and min(map(len, theirs.values())) >= 16, "too short to be looked for"
+    kinds = "finetunejobs,distilljobs,jobs,pods,configmaps,services,events"
+    said = {kinds: drive.kubectl("get", kinds, "--namespace", NAMESPACE, "-o", "json")}
+    for pod in drive.kubectl("get", "pods", "--namespace", NAMESPACE, "-o", "name").split():
+        # one that never started has no log
+        said[pod] = drive.kubectl("logs", pod, "--namespace", NAMESPACE, "--all-containers", "--tail=-1", check=False)
+    operator = ("--selector", "app.kubernetes.io/name=pfd-operator", "--namespace", drive.SYSTEM_NAMESPACE)
+    said["operator"] = drive.kubectl("logs", *operator, "--tail=-1")
+    assert name in said[kinds] and len(said) > 3
+    # not the values in the assertion itself, which is printed when it fails
+    values = {key: value.strip() for key, value in (keys | theirs).items()}
+    found = [f"{key} in {place}" for place, text in said.items() for key, value in values.items() if value in text]
+    assert not found
 
 
 @pytest.mark.timeout(300)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,7 @@ def fetch(
     out
         Gets a line for each file, and of a terminal how far it is.
     endpoint
-        URL of the store in place of the job's.
+        URL of the store in place of the job's. Without the job's keys it must be given, unless the store is AWS's.
     kubectl
         Options of kubectl, for a store that is reached through it.
 
@@ -79,6 +80,8 @@ def fetch(
     CannotShow
         If the store does not give them, or other ones, or they cannot be written.
     """
+    if not results.keys:
+        _check_own_keys(results, endpoint)
     try:
         with _store(results, endpoint or results.s3.endpoint, kubectl) as store:
             files = store.manifest().files
@@ -92,6 +95,19 @@ def fetch(
     except OSError as error:
         place = error.filename2 or error.filename or directory
         raise CannotShow(f"{place} cannot be written: {error.strerror}") from error
+
+
+def _check_own_keys(results: Results, endpoint: str | None) -> None:
+    named = results.s3.endpoint
+    if named is not None and endpoint is None:
+        # a request shows its receiver the id of the key and the token it is signed with
+        raise CannotShow(
+            f"without keys of the job's, {results.whose_keys} would sign requests to the address that whoever wrote "
+            f"the job chose. If you trust it with that, give it yourself: --endpoint-url {shlex.quote(named)}"
+        )
+    fault = unusable_key(os.environ)
+    if fault is not None:
+        raise CannotShow(f"{results.whose_keys}: {fault}")
 
 
 def _check_all_are_there(results: Results, wanted: Sequence[str], files: Container[str]) -> None:
@@ -150,8 +166,6 @@ class _Store:
 
 @contextmanager
 def _store(results: Results, endpoint: str | None, kubectl: Sequence[str]) -> Iterator[_Store]:
-    if not results.keys:
-        _check_own_keys()
     with reachable(endpoint, kubectl) as url, _as_file(results.ca_bundle) as bundle:
         config = Config(
             retries={"mode": "standard", "max_attempts": 3},
@@ -169,12 +183,6 @@ def _store(results: Results, endpoint: str | None, kubectl: Sequence[str]) -> It
         except BotoCoreError as error:
             raise CannotShow(f"{results.whose_keys} cannot be used: {error}") from error
         yield _Store(results, endpoint, client)
-
-
-def _check_own_keys() -> None:
-    fault = unusable_key(os.environ)
-    if fault is not None:
-        raise CannotShow(f"your own AWS environment: {fault}")
 
 
 @contextmanager

@@ -116,7 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("directory", metavar="DIRECTORY", nargs="?", type=Path, help="folder to write to; default: NAME")
     fetch.add_argument("--reports", action="store_true", help="fetch the report only")
     fetch.add_argument("--labels", action="store_true", help="fetch the labelled frames only")
-    fetch.add_argument("--endpoint-url", metavar="URL", help="address of the object store, in place of the job's")
+    fetch.add_argument(
+        "--endpoint-url",
+        metavar="URL",
+        help="address of the object store, in place of the job's; your own AWS keys are used there and at AWS only",
+    )
     return parser
 
 

@@ -6,11 +6,13 @@ import io
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import HTTPClientError
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import EndpointConnectionError, HTTPClientError
 
 from pfd_operator.api.job import S3Artifacts
 from pfd_operator.cli.fetch import LABELS, REPORT, fetch
@@ -159,6 +161,45 @@ def test_what_is_no_manifest_is_said_to_be_none(place: S3Location, tmp_path: Pat
     S3Store(place, patience_seconds=0).put("stages/abc/manifest.json", content)
     with pytest.raises(CannotShow, match=r"manifest\.json is no manifest"):
         fetched(place, tmp_path / "new")
+
+
+def own(place: S3Location) -> Results:
+    return replace(results(place, {}), whose_keys="your own AWS environment")
+
+
+def test_own_keys_are_sent_nowhere_that_only_the_job_names(
+    place: S3Location, store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(*_: object) -> None:
+        pytest.fail("nothing is to be sent")
+
+    said = rf"your own AWS environment would sign .*: --endpoint-url {place.endpoint}$"
+    with monkeypatch.context() as patch, pytest.raises(CannotShow, match=said):
+        patch.setattr("botocore.httpsession.URLLib3Session.send", send)
+        fetch(own(place), tmp_path / "silicon", [], io.StringIO())
+    assert not (tmp_path / "silicon").exists()
+    fetch(own(place), tmp_path / "silicon", [], io.StringIO(), endpoint=place.endpoint)
+    assert contents(tmp_path / "silicon") == FILES | FRAMES
+
+
+def test_own_keys_are_sent_to_aws(place: S3Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_: object, request: AWSPreparedRequest) -> None:
+        raise EndpointConnectionError(endpoint_url=request.url)
+
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", send)
+    with pytest.raises(CannotShow, match=r"at AWS with your own AWS environment: .*amazonaws"):
+        fetch(own(place.model_copy(update={"endpoint": None})), tmp_path, [], io.StringIO())
+
+
+def test_an_own_key_that_cannot_be_sent_is_named(
+    place: S3Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "never-printed\n")
+    with pytest.raises(
+        CannotShow, match=r"^your own AWS environment: AWS_SESSION_TOKEN ends in a line break"
+    ) as caught:
+        fetch(own(place), tmp_path, [], io.StringIO(), endpoint=place.endpoint)
+    assert "never-printed" not in str(caught.value)
 
 
 def test_a_store_that_refuses_is_quoted_without_the_keys(place: S3Location, tmp_path: Path) -> None:

@@ -160,6 +160,23 @@ def test_defaults_of_the_chart_are_those_of_the_operator() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ("batch.kubernetes.io/job-name", "Kubernetes itself sets it on Jobs and their pods, and refuses others"),
+        ("job-name", "Kubernetes itself sets it on Jobs and their pods, and refuses others"),
+        ("controller-uid", "Kubernetes itself sets it on Jobs and their pods, and refuses others"),
+        ("kueue.x-k8s.io/queue-name", "jobs name their queue in spec.queue"),
+        ("pfd.dev/stage", "the operator finds its Jobs and pods by labels of its own"),
+    ],
+)
+def test_a_label_that_belongs_to_another_is_refused_with_the_reason(label: str, why: str) -> None:
+    place = f"at '/stages/labels/{label.replace('/', '~1')}'"
+    assert f"{place}: value must be 'left out: {why}'" in refusal("--set-json", f'stages.labels={{"{label}": "x"}}')
+    with pytest.raises(SettingsError, match=rf"PFD_STAGE_PODS\.labels: {label} .* leave it out: {why}$"):
+        settings_from(environment() | {"PFD_STAGE_PODS": json.dumps({"labels": {label: "x"}})})
+
+
+@pytest.mark.parametrize(
     "stages",
     [
         {"smallContainerResources": {"limits": {"cpu": 0.5}}},

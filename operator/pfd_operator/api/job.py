@@ -18,6 +18,7 @@ from pfd_operator.contract.tasks import trajectories_of
 from .pods import Pods
 
 GROUP = "pfd.dev"
+KUEUE = "kueue.x-k8s.io"
 VERSION = "v1alpha1"
 _TOO_MANY_TRAJECTORIES = (
     f"exploration runs more than {MOST_TRAJECTORIES} trajectories in an iteration: each stage has systems × "

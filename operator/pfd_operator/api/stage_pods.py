@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pfd_operator.contract.base import Strict, invalid_at
 from pfd_operator.contract.stage import StageKind
 
+from .job import GROUP, KUEUE
 from .pods import PodOverrides, PodToleration, Quantities, Resources, gpus_in
 
 _PART = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
@@ -19,6 +20,17 @@ MetadataKey = Annotated[str, Field(pattern=rf"^({_DOMAIN}/)?{_PART}$")]
 """Name of a label or an annotation."""
 LabelValue = Annotated[str, Field(pattern=rf"^({_PART})?$")]
 VariableName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+
+_BY_JOB_CONTROLLER = "Kubernetes itself sets it on Jobs and their pods, and refuses others"
+_OTHERS_LABELS = {
+    "batch.kubernetes.io/": _BY_JOB_CONTROLLER,
+    "job-name": _BY_JOB_CONTROLLER,
+    "controller-uid": _BY_JOB_CONTROLLER,
+    # a Job that is not born suspended would start before Kueue admits it
+    f"{KUEUE}/": "jobs name their queue in spec.queue",
+    f"{GROUP}/": "the operator finds its Jobs and pods by labels of its own",
+}
+"""Labels, or with a slash all of a domain, that are not the administrator's to give, and why."""
 
 
 class StageDefaults(Strict):
@@ -74,6 +86,16 @@ class StagePods(Strict):
     )
 
     defaults: StageDefaults = Field(StageDefaults(), description="Where a job says nothing else in spec.pods.")
+
+    @field_validator("labels")
+    @classmethod
+    def _nobody_elses(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            domain = name[: name.find("/") + 1]
+            why = _OTHERS_LABELS.get(domain or name)
+            if why is not None:
+                raise ValueError(f"{name} is not for you to give, leave it out: {why}")
+        return labels
 
     @model_validator(mode="after")
     def _no_gpus_that_idle(self) -> Self:

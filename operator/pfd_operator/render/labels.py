@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pfd_operator.api.job import GROUP, VERSION, Queue
+from pfd_operator.api.job import GROUP, KUEUE, VERSION, Queue
 from pfd_operator.contract.digest import digest_of
 from pfd_operator.plan.types import Resource
 
@@ -17,7 +17,6 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 TOKEN_ANNOTATION = f"{GROUP}/progress-token"
 GPUS_ANNOTATION = f"{GROUP}/gpus"
 """Of a pod: how many GPUs it counts for. In a Job's template, where it stays as it was made."""
-KUEUE = "kueue.x-k8s.io"
 
 LABEL_VALUE_MAX = 63
 

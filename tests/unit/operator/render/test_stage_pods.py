@@ -22,7 +22,7 @@ GIVEN: dict[str, Any] = {
     "smallContainerResources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
 }
 OURS: dict[str, Any] = {
-    "labels": {"pfd.dev/uid": "0", "pfd.dev/stage": "select", "kueue.x-k8s.io/queue-name": "theirs"},
+    "labels": {"app.kubernetes.io/managed-by": "somebody"},
     "annotations": {"pfd.dev/progress-token": "guessed", "pfd.dev/stage-spec": "{}"},
     "environment": {
         "HOME": "/",

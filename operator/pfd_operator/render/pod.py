@@ -31,7 +31,7 @@ def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[s
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": main_containers,
-        "volumes": volumes(job),
+        "volumes": volumes(job, overrides.resources),
         **_scheduling(overrides),
     }
     if settings.stage_pods.service_account_name is not None:

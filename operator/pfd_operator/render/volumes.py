@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from pfd_operator.api.pods import Resources
 from pfd_operator.contract.containers import ENGINE_FOLDER, WORK_DIRECTORY
 from pfd_operator.contract.program import LIVE_FILES_DIRECTORY, MOUNTED_FILES_DIRECTORY, MountedFile
 from pfd_operator.contract.stage import (
@@ -58,14 +59,17 @@ def probe_mounts(job: PlannedJob) -> list[dict[str, Any]]:
     return [*_ENGINE_MOUNTS, live, {"name": "files", "mountPath": MOUNTED_FILES_DIRECTORY}]
 
 
-def volumes(job: PlannedJob) -> list[dict[str, Any]]:
-    """Return the volumes of a stage's pod."""
+def volumes(job: PlannedJob, resources: Resources) -> list[dict[str, Any]]:
+    """Return the volumes of a stage's pod; scratch space is as large as the disk that its resources allow."""
+    disk = resources.limits.get("ephemeral-storage")
+    # Kubernetes counts them all together against the limit; of one that is too large its own size tells which it was
+    scratch_space = {} if disk is None else {"sizeLimit": disk}
     files = [_source(each) for each in _mounted_files(job)]
     scratch = [mount for mount in WORKER_MOUNTS if mount != STAGE_MOUNT]
     if job.engine_image is not None:
         scratch += _ENGINE_MOUNTS
     return [
-        *({"name": mount["name"], "emptyDir": {}} for mount in scratch),
+        *({"name": mount["name"], "emptyDir": {**scratch_space}} for mount in scratch),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
         {"name": "stage", "projected": {"sources": _sources(job)}},
         *(_given(files) if files else []),

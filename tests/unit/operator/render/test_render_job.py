@@ -105,6 +105,21 @@ def test_every_mount_has_a_volume(name: str) -> None:
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
+@pytest.mark.parametrize(("make", "stage"), [(train_job, "train"), (label_job, "label")])
+def test_scratch_space_is_as_large_as_the_disk_that_a_stage_may_use(
+    make: Callable[[Resource], PlannedJob], stage: str
+) -> None:
+    def disks(pods: dict[str, Any]) -> list[dict[str, Any]]:
+        volumes = job_manifest(make(resource(pods=pods)), SETTINGS, "token")["spec"]["template"]["spec"]["volumes"]
+        found = [volume["emptyDir"] for volume in volumes if "emptyDir" in volume]
+        return [each for each in found if each.get("medium") != "Memory"]
+
+    limits = {"ephemeral-storage": "20Gi", "memory": "4Gi"}
+    plain = disks({stage: {"resources": {"limits": {"memory": "4Gi"}}}})
+    assert len(plain) >= 3 and not any(plain)
+    assert disks({stage: {"resources": {"limits": limits}}}) == [{"sizeLimit": "20Gi"}] * len(plain)
+
+
 def test_the_engine_sees_no_credentials() -> None:
     engine = next(item for item in all_containers(draw("label-abinit")) if item["name"] == "engine")
     assert [variable["name"] for variable in engine["env"]] == ["HOME"]

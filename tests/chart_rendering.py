@@ -18,9 +18,9 @@ HELM = PROGRAMS / "helm"
 IMAGES = ",".join(f"images.{name}=registry.test/pfd/{name}:1" for name in ("operator", "worker", "s3"))
 
 
-def helm_template(*arguments: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
+def helm_template(*arguments: str, chart: Path = CHART, release: str = "pfd") -> subprocess.CompletedProcess[str]:
     place = ["--namespace", "pfd-system", "--kube-version", "1.34.0"]
-    command = [str(HELM), "template", "pfd", str(chart), *place, "--set", IMAGES, *arguments]
+    command = [str(HELM), "template", release, str(chart), *place, "--set", IMAGES, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -30,8 +30,8 @@ def render(*arguments: str, chart: Path = CHART) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def refusal(*arguments: str, chart: Path = CHART) -> str:
-    done = helm_template(*arguments, chart=chart)
+def refusal(*arguments: str, chart: Path = CHART, release: str = "pfd") -> str:
+    done = helm_template(*arguments, chart=chart, release=release)
     assert done.returncode != 0, "the chart accepts this"
     return done.stderr
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,30 +164,6 @@ def test_the_operators_pod_has_what_is_asked_for_and_keeps_its_own_labels() -> N
     assert template["spec"]["nodeSelector"] == {"disk": "ssd"}
 
 
-def test_both_pods_of_s3_go_where_they_are_asked_to() -> None:
-    toleration, affinity = {"key": "storage", "operator": "Exists"}, {"nodeAffinity": {}}
-    resources = {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}}
-    values = {"nodeSelector": {"disk": "ssd"}, "tolerations": [toleration], "affinity": affinity}
-    given = {**values, "enabled": True, "bucketJob": {"resources": resources}}
-    documents = render("--set-json", f"s3={json.dumps(given)}")
-    (bucket,) = of_kind(documents, "Job")
-    (server,) = (each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "pfd-s3")
-    for each in (bucket, server):
-        pod = each["spec"]["template"]["spec"]
-        assert {name: pod[name] for name in values} == values
-    (container,) = bucket["spec"]["template"]["spec"]["containers"]
-    assert container["resources"]["limits"] == resources["limits"]
-    assert container["resources"]["requests"] == {"cpu": "100m", "memory": "128Mi"}
-    assert server["spec"]["template"]["spec"]["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
-
-
-@pytest.mark.parametrize("name", ["pfd", "2026", "1e3", "2024.10"])
-def test_a_bucket_may_have_a_name_that_yaml_reads_as_a_number(name: str) -> None:
-    (bucket,) = of_kind(render("--set", "s3.enabled=true", "--set-string", f"s3.bucket={name}"), "Job")
-    (container,) = bucket["spec"]["template"]["spec"]["containers"]
-    assert container["args"][-1] == name
-
-
 def test_no_service_beside_it_sets_variables_of_a_pod() -> None:
     documents = render("--set", "s3.enabled=true")
     pods = [each["spec"]["template"]["spec"] for each in of_kind(documents, "Deployment") + of_kind(documents, "Job")]
@@ -204,42 +177,9 @@ def test_every_pod_of_the_release_gets_the_pull_secrets() -> None:
     assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods)
 
 
-def s3_server(*arguments: str) -> dict[str, Any]:
-    documents = of_kind(render("--set", "s3.enabled=true", *arguments), "Deployment")
-    return dict(next(each for each in documents if each["metadata"]["name"] == "pfd-s3")["spec"]["template"])
-
-
-def test_other_keys_restart_the_s3_server() -> None:
-    keys = "s3.accessKey=a,s3.secretKey="
-    assert s3_server("--set", f"{keys}b") == s3_server("--set", f"{keys}b")
-    annotations = s3_server("--set", f"{keys}b")["metadata"]["annotations"]
-    assert annotations != s3_server("--set", f"{keys}c")["metadata"]["annotations"]
-    # a key that a person thought of must not be found by trying
-    assert max(len(value) for value in annotations.values()) < 8
-
-
-def test_keys_out_of_a_secret_of_ones_own() -> None:
-    documents = render("--set", "s3.enabled=true,s3.existingSecret=mine")
-    assert not of_kind(documents, "Secret")
-    (job,) = of_kind(documents, "Job")
-    assert job["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "mine"}}]
-    environment = s3_server("--set", "s3.existingSecret=mine")["spec"]["containers"][0]["env"]
-    assert {each["valueFrom"]["secretKeyRef"]["name"] for each in environment} == {"mine"}
-    for other in ("secretNamespaces={lab}", "accessKey=a", "secretKey=b"):
-        assert "s3.existingSecret holds the keys" in refusal(
-            "--set", f"s3.enabled=true,s3.existingSecret=mine,s3.{other}"
-        )
-
-
-def test_the_log_of_the_bucket_has_no_key_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    (job,) = of_kind(render("--set", "s3.enabled=true,s3.existingSecret=mine"), "Job")
-    _, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE\n")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-printed")
-    ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Secret mine: AWS_ACCESS_KEY_ID may have no line break: write it again")
-    assert "AKIA" not in ended.stdout + ended.stderr
+@pytest.mark.parametrize("release", ["2pfd", "pfd.lab"])
+def test_a_release_whose_service_kubernetes_would_refuse_is_refused_in_words(release: str) -> None:
+    assert f"the release is named {release}, and so would be its Service" in refusal(release=release)
 
 
 @pytest.mark.parametrize("image", ["operator", "worker", "s3"])

@@ -82,6 +82,8 @@ class TrainSummary(TypedDict):
     lowest: dict[str, list[float]]
     """Quantity → squares of errors on the hold-out, the lowest of the models that were preferred so far; empty if a
     worker of an earlier version has trained them."""
+    baseline: dict[str, list[float]]
+    """The same of the model that none may be worse than; empty without one, and of an earlier version."""
     metrics: dict[str, dict[str, Any]]
     """`ErrorMetrics` by their names in `TrainingErrors`, those of before any training included."""
     error_of_novelty: float | None

@@ -12,6 +12,9 @@ from pfd_worker.evaluation.bootstrap import Floats
 
 CERTAINTY = 0.95
 """With which a model is called worse than others."""
+TOLERATED_LOSS = 1.2
+"""In the RMSE of one quantity, for what is won in another: energies ten times better are not thrown away for forces
+that are worse by a few percent on every trajectory, but what converges in both must be good in both."""
 
 Squares = Mapping[str, Floats]
 """Of errors, as `squares_of_trajectories` gives them."""
@@ -33,18 +36,22 @@ class ErrorRatio:
         """Standard error of the ratio of the root mean squares; None of fewer than two trajectories."""
         return float(np.exp(self.log / 2) * self.deviation / 2) if self.trajectories > 1 else None
 
-    def surely_above_one(self, others: int) -> bool:
+    def surely_above(self, factor: float, comparisons: int) -> bool:
         """Say whether chance would not make it so; of fewer than two trajectories that is never said.
 
         Parameters
         ----------
-        others
-            Models of which the other one is the best, at the most. The best of many that are equally good is chance's
-            choice, and so the certainty is that of all comparisons together (Dunn, J. Am. Stat. Assoc. 56, 52 (1961)).
+        factor
+            Of the root mean squares.
+        comparisons
+            Of which this is one: as many as there are models of which the other one is the best, at the most, times the
+            quantities looked at. The best of many that are equally good is chance's choice, and so the certainty is
+            that of all comparisons together (Dunn, J. Am. Stat. Assoc. 56, 52 (1961)).
         """
         if self.trajectories < 2:
             return False
-        return bool(self.log > stdtrit(self.trajectories - 1, 1 - (1 - CERTAINTY) / others) * self.deviation)
+        margin = stdtrit(self.trajectories - 1, 1 - (1 - CERTAINTY) / comparisons) * self.deviation
+        return bool(self.log > 2 * np.log(factor) + margin)
 
 
 def error_ratio(squares: Squares, others: Squares, quantities: Collection[str]) -> ErrorRatio:
@@ -71,6 +78,39 @@ def error_ratio(squares: Squares, others: Squares, quantities: Collection[str]) 
     without_one = np.sum([np.log(_of_others(mine)) - np.log(_of_others(theirs)) for mine, theirs in pairs], axis=0)
     fewest = min(np.count_nonzero(mine) for mine, _ in pairs)
     return ErrorRatio(float(log), float(np.sqrt(n - 1) * np.std(without_one)), int(fewest))
+
+
+def surely_worse(squares: Squares, lowest: Squares, asked: Collection[str], models: int) -> bool:
+    """Say whether a model is not to be preferred to earlier ones.
+
+    Its errors are surely larger: those that are asked for taken together, or one of them by more than
+    `TOLERATED_LOSS`, whatever the others do.
+
+    Parameters
+    ----------
+    squares, lowest
+        Of the model, and the lowest of the earlier ones, each quantity's by itself.
+    asked
+        Quantities that count.
+    models
+        How many earlier ones there are, at the most.
+    """
+    # of each quantity the lowest is chance's choice by itself, also where they are taken together
+    comparisons = models * len(asked)
+    if error_ratio(squares, lowest, asked).surely_above(1.0, comparisons):
+        return True
+    each = [error_ratio(squares, lowest, [quantity]) for quantity in asked]
+    return any(ratio.surely_above(TOLERATED_LOSS, comparisons) for ratio in each)
+
+
+def lowest_of(squares: Squares, others: Squares) -> Squares:
+    """Return the lower squares of two models, each quantity's by itself; the first one's if nothing compares them."""
+    found = {**others, **squares}
+    for quantity in squares.keys() & others.keys():
+        ratio = error_ratio(squares, others, [quantity])
+        if ratio.trajectories and ratio.log > 0:
+            found[quantity] = others[quantity]
+    return found
 
 
 def _of_others(sums: Floats) -> Floats:

@@ -12,7 +12,7 @@ from ase import Atoms
 from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.result import Caution
 from pfd_operator.contract.stage import Input, TrainParams
-from pfd_worker.evaluation.ratio import ErrorRatio, error_ratio
+from pfd_worker.evaluation.ratio import Squares, lowest_of, surely_worse
 from pfd_worker.families import Family
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.contender import Contender
@@ -49,31 +49,35 @@ class Round(ABC):
         """Train on the dataset and write the model; None if there was nothing to train on."""
 
     @property
+    def baseline(self) -> Squares:
+        """Of the model that none may be worse than; empty without one."""
+        return {}
+
+    @property
     @abstractmethod
     def earlier_models(self) -> int:
         """Return how many models there are that the one trained here may have to beat."""
 
-    def replaces(self, ratio: ErrorRatio) -> bool:
-        """Prefer the later model, unless its errors are surely larger than the lowest of those preferred before it.
+    def replaces(self, newest: Contender, so_far: Contender) -> bool:
+        """Prefer the later model, unless it is surely worse than those preferred before it.
 
         It has seen more labels, and a job ends when the newest models meet their limits. Compared with the last one
-        that was preferred instead of the lowest, models could become worse from round to round.
-
-        Parameters
-        ----------
-        ratio
-            Of its errors on the hold-out to the lowest.
+        that was preferred instead of the lowest errors, models could become worse from round to round.
         """
-        return not ratio.surely_above_one(self.earlier_models)
+        return not surely_worse(newest.lowest, so_far.lowest, self.asked, self.earlier_models)
+
+    @property
+    def asked(self) -> list[str]:
+        """Quantities whose errors count: forces, and what has a limit."""
+        return ["force", *(self.params.limited or ())]
 
     def better(self, so_far: Contender | None, newest: Contender) -> Contender:
         """Return the best model: the one so far, if there is one, or the newest."""
         if so_far is None:
             return newest
-        ratio = error_ratio(newest.lowest, so_far.lowest, ["force", *(self.params.limited or ())])
-        if not self.replaces(ratio):
+        if not self.replaces(newest, so_far):
             return so_far
-        return newest if ratio.log < 0 else replace(newest, lowest=so_far.lowest)
+        return replace(newest, lowest=lowest_of(newest.lowest, so_far.lowest))
 
     @property
     def keeps_descriptors(self) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
+from pfd_worker.evaluation.errors import frame_errors
 from pfd_worker.frames import GIVEN, is_drawn_evenly
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.base import Round
-from pfd_worker.rounds.contender import Contender, Opened, best_of
+from pfd_worker.rounds.contender import Contender, Opened, best_of, squares_of
 from pfd_worker.rounds.explorer_check import ExplorerCheck
 from pfd_worker.rounds.label_check import LabelCheck
 from pfd_worker.rounds.output import round_output
@@ -62,7 +62,7 @@ def _measured(round_: Round, holdout: Sequence[Atoms]) -> Opened:
     errors = frame_errors(holdout, predictions)
     # drawn evenly over the strata: each is judged, by what it got
     round_.measures.take("holdout", errors, fewest_of_stratum=1)
-    metrics, squares = round_.measures.metrics["holdout"], squares_of_trajectories(errors)
+    metrics, squares = round_.measures.metrics["holdout"], squares_of(errors)
     return Opened(Contender(round_.trained, metrics, round_.context.spec.iteration, squares), model, predictions)
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from pfd_operator.contract.digest import seed_of
-from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import Caution
 from pfd_worker import stage_files
 from pfd_worker.evaluation.errors import frame_errors, squares_of_trajectories
-from pfd_worker.evaluation.ratio import ErrorRatio
+from pfd_worker.evaluation.ratio import Squares, error_ratio
 from pfd_worker.evaluation.sample import MOST_FRAMES, spread_over_compositions
 from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, only_determined
 from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
@@ -22,13 +23,15 @@ from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import SOURCE
 from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.base import Round
-from pfd_worker.rounds.contender import Contender
+from pfd_worker.rounds.contender import RELATIVE_ENERGY, Contender, squares_of
 from pfd_worker.summaries import TrainSummary
 from pfd_worker.training.runner import Trained
 
 
 class FineTuneRound(Round):
     """See the module."""
+
+    _baseline: Squares | None = None
 
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> Contender | None:
         """Shift the energy; at first, measure what is there before any training.
@@ -49,10 +52,11 @@ class FineTuneRound(Round):
         self.family.shift_energy(source, shifts, self.shifted)
         given = any(SOURCE in atoms.info for atoms in holdout)
         # without AIMD, a job whose hold-out is given has its first computed labels in iteration 1
-        if self.previous is not None and not (given and self.context.spec.iteration == 1):
+        if self.baseline and not (given and self.context.spec.iteration == 1):
             return None
         held_out = frame_errors(holdout, pretrained.predict(holdout))
         check_zeros([*sample, *holdout], [*errors, *held_out])
+        self._baseline = squares_of(held_out)
         if self.previous is not None:
             return None
         self.measures.take("pretrained", held_out)
@@ -60,6 +64,14 @@ class FineTuneRound(Round):
         shifted = only_determined(apply_energy_shift(held_out, shifts), errors)
         self.measures.take("shifted", shifted)
         return Contender(self.shifted, self.measures.metrics["shifted"], None, squares_of_trajectories(shifted))
+
+    @property
+    def baseline(self) -> Squares:
+        """Of the pre-trained model, whose forces and relative energies no shift changes."""
+        if self._baseline is None:
+            told = {} if self.previous is None else self.previous.told(TrainSummary)["baseline"]
+            self._baseline = {quantity: np.array(squares) for quantity, squares in told.items()}
+        return self._baseline
 
     def _sample(self, dataset: list[Atoms]) -> list[Atoms]:
         """Return at most `MOST_FRAMES` of each source: all that a user has given would be predicted in every round."""
@@ -82,16 +94,21 @@ class FineTuneRound(Round):
         )
         return run.run(dataset, output)
 
-    def replaces(self, ratio: ErrorRatio) -> bool:
+    def replaces(self, newest: Contender, so_far: Contender) -> bool:
         """As all rounds do, but a model that is not better than the shifted one is never kept."""
-        shifted = self.measures.metrics.get("shifted") or self._shifted_before()
-        return self.measures.metrics["holdout"].force_rmse < shifted.force_rmse and super().replaces(ratio)
+        return self._beats_baseline(newest.lowest) and super().replaces(newest, so_far)
 
-    def _shifted_before(self) -> ErrorMetrics:
-        previous = self.previous
-        if previous is None:
-            raise RuntimeError("the first round has measured the shifted model")
-        return ErrorMetrics.model_validate(previous.told(TrainSummary)["metrics"]["shifted"])
+    def _beats_baseline(self, squares: Squares) -> bool:
+        """Say whether what is asked for is better, taken together, and neither forces nor energies are surely worse.
+
+        Energies count in both models without their own shift: where the zero lies, the labels may not have told.
+        """
+        asked = [RELATIVE_ENERGY if quantity == "energy" else quantity for quantity in self.asked]
+        known = [quantity for quantity in asked if self.baseline[quantity].any()]
+        mine, its = (math.prod(float(each[name].sum()) for name in known) for each in (squares, self.baseline))
+        never_worse = ["force", RELATIVE_ENERGY]
+        ratios = [error_ratio(squares, self.baseline, [quantity]) for quantity in never_worse]
+        return mine < its and not any(ratio.surely_above(1.0, len(ratios)) for ratio in ratios)
 
     def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name what has no zero of energy yet."""

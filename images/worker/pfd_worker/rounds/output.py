@@ -123,6 +123,7 @@ def _summary(
         checkpoints=round_.context.work_digest,
         best_iteration=best.iteration,
         lowest={quantity: squares.tolist() for quantity, squares in best.lowest.items()},
+        baseline={quantity: squares.tolist() for quantity, squares in round_.baseline.items()},
         metrics={**baselines, **round_.measures.errors.to_json()},
         error_of_novelty=error_of_novelty,
         feature_form=FEATURE_FORM,

@@ -24,7 +24,7 @@ def by_chance(rng, squares, scatter=0.3):
 
 
 def surely_larger(mine, theirs, others=1):
-    return error_ratio({"force": mine}, {"force": theirs}, FORCES).surely_above_one(others)
+    return error_ratio({"force": mine}, {"force": theirs}, FORCES).surely_above(1.0, others)
 
 
 @given(
@@ -92,7 +92,7 @@ def test_what_is_lost_in_one_quantity_is_weighed_against_what_is_won_in_another(
     before = {"force": hard_and_easy(rng, 8), "energy": hard_and_easy(rng, 8)}
     after = {"force": force**2 * by_chance(rng, before["force"], 0.05), "energy": energy**2 * before["energy"]}
     ratio = error_ratio(after, before, counting)
-    assert ratio.surely_above_one(4) == worse == (ratio.log > 0)
+    assert ratio.surely_above(1.0, 4) == worse == (ratio.log > 0)
 
 
 def test_a_quantity_counts_by_the_trajectories_that_have_it_for_both_models():

@@ -38,7 +38,8 @@ def test_thousands_of_frames_are_not_predicted_every_round(tmp_path):
             ]
 
     model, loop = Model(), Loop(tmp_path)
-    inputs = {"prepare": prepared(loop), "train": loop.committed(TRAIN, 0, {}, {"checkpoints": "none"})}
+    before = {"checkpoints": "none", "baseline": {"force": [1.0]}}
+    inputs = {"prepare": prepared(loop), "train": loop.committed(TRAIN, 0, {}, before)}
     round_ = round_of(loop, 1, inputs, FineTuneRound, dataclasses.replace(FAMILY, open=lambda source: model))
     round_.begin(dataset, [])
     assert shown == [MOST_FRAMES + 40]

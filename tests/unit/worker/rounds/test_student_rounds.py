@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from pfd_operator.contract.outcome import ErrorMetrics
 from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageRef
 from pfd_worker.evaluation.errors import force_rmse, frame_errors
-from pfd_worker.evaluation.ratio import ErrorRatio
 from pfd_worker.families import DEEPMD
 from pfd_worker.frames import labelled
 from pfd_worker.models.base import FEATURE_FORM
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.contender import RELATIVE_ENERGY, Contender
 from pfd_worker.rounds.course import run_round
 from pfd_worker.rounds.explorer_check import ExplorerCheck
 from pfd_worker.rounds.fine_tune import FineTuneRound
@@ -129,8 +130,18 @@ def test_the_error_that_later_students_are_compared_with_does_not_rise_with_them
     assert given_rounds(job, (1.0, 1.0), (0.9, 0.9), (1.08, 1.08), (0.7, 0.7), (0.65, 0.65)) == [1, 2, 2, 4, 5]
 
 
+def test_forces_much_worse_are_not_made_up_for_by_energies_and_a_little_worse_are(job):
+    # the energies of the last two are eleven times better
+    assert given_rounds(job, (1.0, 1.0), (2.5, 0.09), (1.1, 0.09)) == [1, 1, 3]
+
+
+def test_what_is_given_up_in_one_quantity_does_not_add_up_from_round_to_round(job):
+    falling = [(1.15**number, 0.5**number) for number in range(7)]
+    assert given_rounds(job, *falling)[-1] < 5
+
+
 def test_a_student_that_was_refused_is_no_measure_of_later_ones(job):
-    assert given_rounds(job, (1.0, 1.0), (0.8, 10.0), (0.8, 10.0), (0.3, 1.2)) == [1, 1, 1, 4]
+    assert given_rounds(job, (1.0, 1.0), (0.8, 10.0), (0.8, 10.0), (0.3, 1.1)) == [1, 1, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -139,10 +150,14 @@ def test_a_student_that_was_refused_is_no_measure_of_later_ones(job):
 )
 def test_what_is_sure_of_one_comparison_is_not_of_three(job, kind, iteration, kept):
     mine = round_of(job.loop, iteration, job.inputs, kind, FAMILY)
-    for name, force in (("holdout", 0.1), ("shifted", 0.2)):
-        mine.measures.metrics[name] = ErrorMetrics(frames=16, force_rmse=force)
-    # Student's quantile of 3 degrees of freedom is 2.4 at 95 %, 3.7 at 98.3 %
-    assert mine.replaces(ErrorRatio(3.0, 1.0, 4)) is kept
+    mine._baseline = {"force": np.full(4, 100.0), RELATIVE_ENERGY: np.ones(4)}
+    metrics = ErrorMetrics(frames=16, force_rmse=0.1)
+    newest, so_far = (
+        Contender(Path("model"), metrics, None, {"force": np.array(squares), RELATIVE_ENERGY: np.ones(4)})
+        for squares in ([1.0, 2.0, 3.0, 5.0], [1.0, 1.0, 1.0, 1.0])
+    )
+    # 3.1 standard errors; Student's quantile of 3 degrees of freedom is 2.4 at 95 %, 3.7 at 98.3 %
+    assert mine.replaces(newest, so_far) is kept
 
 
 @pytest.mark.parametrize(("factor", "preferred"), [(0.2, 1), (0.05, 2)], ids=["worse", "better"])

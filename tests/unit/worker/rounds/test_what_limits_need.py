@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
-from pfd_operator.contract.outcome import ErrorMetrics, ExplorationCounts
+from pfd_operator.contract.outcome import ExplorationCounts
 from pfd_operator.contract.result import CautionReason
-from pfd_worker.evaluation.ratio import ErrorRatio
+from pfd_worker.evaluation.errors import FrameError, summarise
 from pfd_worker.frames import GIVEN, Sampling
 from pfd_worker.models.calculator import CalculatorModel
+from pfd_worker.rounds.contender import RELATIVE_ENERGY, Contender, squares_of
 from pfd_worker.rounds.course import measure_fit
 from pfd_worker.training.dataset import split_validation
 from pfd_worker.training.runner import Trained
@@ -133,13 +137,38 @@ def test_a_model_is_measured_on_a_sample_of_the_even_frames_it_was_trained_on(tm
     assert "training" not in mine.measures.metrics, "no even frame"
 
 
-def errors(force):
-    return ErrorMetrics(frames=16, force_rmse=force)
+def contender(force, energy, zero=0.0):
+    """Return a model with errors on 16 frames of 8 trajectories, and energies that are off by a constant besides."""
+    rng = np.random.default_rng(1)
+    errors = []
+    for number in range(16):
+        about, forces = 8 * (energy * rng.normal() + zero), force * rng.normal(size=(8, 3))
+        errors.append(FrameError("copper/300K", ("Cu",) * 8, about, forces, None, f"{number // 2}"))
+    return Contender(Path("model"), summarise(errors, 0), None, squares_of(errors))
 
 
-@pytest.mark.parametrize(("newest", "kept"), [(0.29, True), (0.3, False)])
-def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(tmp_path, newest, kept):
+@pytest.mark.parametrize(
+    ("newest", "limited", "kept"),
+    [
+        (contender(0.29, 0.001), [], True),
+        (contender(0.3, 0.001), [], False),
+        (contender(0.29, 0.1), [], False),
+        (contender(0.1, 0.1), ["energy"], False),
+        (contender(0.301, 0.0001), [], False),
+        (contender(0.31, 0.0001), ["energy"], False),
+        (contender(0.29, 0.001, zero=0.3), [], True),
+    ],
+    ids=["better", "equal", "energies lost", "much won for it", "not asked for", "forces lost", "another zero"],
+)
+def test_a_model_that_is_no_better_than_the_shifted_one_is_never_kept(tmp_path, newest, limited, kept):
     loop = Loop(tmp_path)
-    mine = round_of(loop, 0, {"prepare": prepared(loop)}, UntrainedRound)
-    mine.measures.metrics |= {"shifted": errors(0.3), "holdout": errors(newest)}
-    assert mine.replaces(ErrorRatio(0.0, 0.0, 0)) is kept
+    mine = round_of(loop, 0, {"prepare": prepared(loop)}, UntrainedRound, limited=limited or None)
+    shifted = contender(0.3, 0.001, zero=0.2)
+    mine._baseline = shifted.lowest
+    assert mine.replaces(newest, shifted) is kept
+
+
+def test_later_rounds_know_the_errors_of_the_shifted_model(rounds):
+    loop, first, second, _ = rounds
+    told = [loop.manifest(ref(result)).summary["baseline"] for result in (first, second)]
+    assert told[0] == told[1] and set(told[0]) >= {"force", RELATIVE_ENERGY}

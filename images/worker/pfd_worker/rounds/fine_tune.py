@@ -21,7 +21,7 @@ from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift, on
 from pfd_worker.evaluation.sources import by_source, check_zeros, zero_open
 from pfd_worker.evaluation.units import check_units
 from pfd_worker.frames import SOURCE
-from pfd_worker.models.base import AtomisticModel
+from pfd_worker.models.base import AtomisticModel, Prediction
 from pfd_worker.rounds.base import Round
 from pfd_worker.rounds.contender import RELATIVE_ENERGY, Contender, squares_of
 from pfd_worker.summaries import TrainSummary
@@ -42,8 +42,7 @@ class FineTuneRound(Round):
         pretrained = self.family.open(source)
         sample = self._sample(dataset)
         predictions = pretrained.predict(sample)
-        for origin, rows in by_source(sample).items():
-            check_units([sample[row] for row in rows], [predictions[row] for row in rows], origin)
+        _check_units_of_sources(sample, predictions)
         errors = frame_errors(sample, predictions)
         self.zero_open = zero_open(sample, holdout)
         shifts = fit_energy_shift(errors)
@@ -54,7 +53,9 @@ class FineTuneRound(Round):
         # without AIMD, a job whose hold-out is given has its first computed labels in iteration 1
         if self.baseline and not (given and self.context.spec.iteration == 1):
             return None
-        held_out = frame_errors(holdout, pretrained.predict(holdout))
+        predicted = pretrained.predict(holdout)
+        _check_units_of_sources(holdout, predicted)
+        held_out = frame_errors(holdout, predicted)
         check_zeros([*sample, *holdout], [*errors, *held_out])
         self._baseline = squares_of(held_out)
         if self.previous is not None:
@@ -118,3 +119,8 @@ class FineTuneRound(Round):
     def earlier_models(self) -> int:
         """The shifted one, and one of each iteration from 0 on."""
         return 1 + self.context.spec.iteration
+
+
+def _check_units_of_sources(frames: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:
+    for origin, rows in by_source(frames).items():
+        check_units([frames[row] for row in rows], [predictions[row] for row in rows], origin)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
@@ -88,8 +88,70 @@ def test_a_model_that_knows_nothing_of_the_material_is_no_measure():
     check_units(*world(noise=100.0, energy_scale=1.0, force_scale=1.0))
 
 
+HARTREE, BOHR = 1 / units.Hartree, 1 / (units.Hartree / units.Bohr)
+
+
+@pytest.mark.parametrize("noise", [0.9, 1.5])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"force_scale": BOHR, "energy_scale": HARTREE}, "forces are .* times smaller"),
+        ({"force_scale": 51.4, "energy_scale": 27.2}, "forces are .* times as large"),
+    ],
+)
+def test_other_units_are_told_from_a_mediocre_model_too(noise, changes, words):
+    frames, predictions = world(count=20, noise=noise, **changes)
+    with pytest.raises(StageError, match=words):
+        check_units(frames, predictions)
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0, 100.0])
+def test_forces_that_no_atoms_have_are_refused_whatever_the_model(noise):
+    with pytest.raises(StageError, match=r"forces are .* eV/Å in half of the frames"):
+        check_units(*world(noise=noise, force_scale=1000))
+
+
+def test_energies_that_no_atoms_have_are_refused_whatever_the_model():
+    with pytest.raises(StageError, match=r"energies scatter by .* eV per atom"):
+        check_units(*world(noise=100.0, energy_scale=1000))
+
+
+def test_five_energies_in_hartree_are_told_where_the_forces_are_right():
+    with pytest.raises(StageError, match=r"energies are .* times smaller"):
+        check_units(*world(count=5, energy_scale=1 / units.Hartree))
+
+
 def test_few_energies_say_nothing():
-    check_units(*world(count=FEWEST_VALUES - 1, energy_scale=1 / units.Hartree))
+    check_units(*world(count=3, energy_scale=1 / units.Hartree))
+
+
+def test_close_contacts_that_a_model_overrates_are_no_other_unit():
+    frames, predictions = world(count=12)
+    for row in range(3):
+        close = bulk("Cu", cubic=True).repeat((2, 1, 1))
+        close.positions[1] = close.positions[0] + [1.2, 0.0, 0.0]
+        force = np.zeros((8, 3))
+        force[:2, 0] = -150.0, 150.0
+        frames[row] = labelled(close, 60.0, force)
+        predictions[row] = Prediction(3000.0, 40 * force, np.zeros((3, 3)))
+    check_units(frames, predictions)
+
+
+@pytest.mark.parametrize("distance", [0.6, 1.0, 2.0, 3.5])
+def test_dimers_at_any_distance_are_sound(distance):
+    frames, predictions = [], []
+    for stretched in np.linspace(0.95, 1.05, 12):
+        dimer = Atoms("Cu2", [[0, 0, 0], [distance * stretched, 0, 0]])
+        force = 200.0 * np.exp(-2 * distance * stretched) * np.array([[-1.0, 0, 0], [1.0, 0, 0]])
+        frames.append(labelled(dimer, 100 * np.exp(-2 * distance * stretched), 5 * force))
+        predictions.append(Prediction(30 * np.exp(-2 * distance * stretched), 3 * force, np.zeros((3, 3))))
+    check_units(frames, predictions)
+
+
+@pytest.mark.parametrize("scale", [15.0, 50.0])
+def test_hot_atoms_of_which_the_model_knows_nothing_are_sound(scale):
+    frames, predictions = world(noise=100.0, force_scale=scale)
+    check_units(frames, predictions)
 
 
 def test_pressures_of_opposite_sign_are_those_of_two_lattice_constants():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
@@ -133,3 +133,12 @@ def test_another_zero_of_energy_than_that_of_the_first_computed_labels_is_refuse
         assert not aimd, "its own labels tell it at once"
         iteration(loop, 1, prepare, LATER, ref(first))
     assert caught.value.reason is Reason.DATA_INVALID
+
+
+def test_a_hold_out_in_another_unit_is_refused_before_anything_is_trained_on(tmp_path):
+    loop, wrong = Loop(tmp_path), []
+    for atoms in holdout():
+        wrong.append(labelled(atoms, atoms.get_potential_energy() / units.Hartree, atoms.get_forces() / 51.4))
+    with pytest.raises(StageError, match=r"^spec.holdout.data\[0\]: its forces are 5[12] times smaller") as refused:
+        first_round(loop, prepared(loop, data(), wrong))
+    assert refused.value.reason is Reason.DATA_INVALID

@@ -13,6 +13,7 @@ from ase import Atoms
 from pfd_operator.contract.outcome import ExplorationCounts, ExploreOutcome
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.stage import Input
+from pfd_operator.contract.text import first_of
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, user_error
 from pfd_worker.frames import read_rows
@@ -35,6 +36,8 @@ class Explored:
     """Shard of each candidate, and row in it."""
     features: Features
     """(n, d) of the candidates."""
+    left_out: Sequence[Candidate] = ()
+    """Those that nothing can be told of: the model's descriptors are not numbers."""
 
     @classmethod
     def of(cls, context: StageContext) -> Explored:
@@ -43,22 +46,41 @@ class Explored:
         rows = [json.loads(path.read_text()) for path in context.fetch_all(shards, stage_files.CANDIDATE_ROWS)]
         parts = [np.load(path) for path in context.fetch_all(shards, stage_files.FEATURES)]
         given = [part for part in parts if len(part)]
-        return cls(
+        found = cls(
             context,
             shards,
             candidates=[Candidate(**row) for mine in rows for row in mine],
             places=[(shard, number) for shard, mine in enumerate(rows) for number in range(len(mine))],
             features=np.concatenate(given) if given else np.zeros((0, 0), dtype=np.float32),
         )
+        sound = np.isfinite(found.features).all(axis=1)
+        if sound.all():
+            return found
+        left_out = [found.candidates[number] for number in np.flatnonzero(~sound)]
+        return replace(found._only(np.flatnonzero(sound).tolist()), left_out=left_out)
 
     def typical(self) -> Explored:
         """Return the same without candidates of MD that was about to explode, or had not its conditions."""
-        kept = [number for number, candidate in enumerate(self.candidates) if candidate.typical]
+        return self._only([number for number, candidate in enumerate(self.candidates) if candidate.typical])
+
+    def _only(self, kept: Sequence[int]) -> Explored:
         return replace(
             self,
             candidates=[self.candidates[number] for number in kept],
             places=[self.places[number] for number in kept],
             features=self.features[kept],
+        )
+
+    @property
+    def why_left_out(self) -> str | None:
+        """What is left out, and why; None if nothing is."""
+        if not self.left_out:
+            return None
+        # the name of a trajectory has its system in it
+        named = first_of([f"{each.trajectory} at step {each.step}" for each in self.left_out], 2)
+        return (
+            f"{len(self.left_out)} candidates are left out, of which the model's descriptors are not numbers ({named}): "
+            "the training may have diverged, or MD has left what the model knows"
         )
 
     @property
@@ -114,6 +136,8 @@ class Explored:
 
     def no_candidates(self) -> StageError:
         """Return the error that there is none, with the ends of the first trajectories."""
+        if self.left_out:
+            return user_error(Reason.NO_CANDIDATES, f"MD gave no frame that can be selected: {self.why_left_out}.")
         records = self._trajectories
         ends = "; ".join(
             f"{record['name']} at step {record['exploded_at_step']}: {record['reason']}"

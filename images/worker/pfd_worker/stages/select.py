@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def run(context: StageContext) -> StageOutput:
     if params.frames and not explored.candidates:
         raise explored.no_candidates()
     choice, asked = _out_of_md(context, params, explored, training)
-    cautions = [_few_candidates(params, len(explored.candidates), explored.unsampled)]
+    cautions = [_few_candidates(params, explored)]
     if params.aimd is not None:
         starts = _starts_of_aimd(context, params.aimd, params.apart)
         cautions.append(_few_starts(params.aimd, len(starts)))
@@ -121,8 +121,9 @@ def _written(folder: Path, frames: Sequence[Atoms], tasks: Sequence[Task], drawn
     return files
 
 
-def _few_candidates(params: SelectParams, candidates: int, unsampled: Collection[str]) -> Caution | None:
-    messages = []
+def _few_candidates(params: SelectParams, explored: Explored) -> Caution | None:
+    messages = [] if explored.why_left_out is None else [explored.why_left_out]
+    candidates, unsampled = len(explored.candidates), explored.unsampled
     of_holdout = params.purpose == HOLD_OUT
     if unsampled:
         named = ", ".join(sorted(unsampled)[:_MOST_NAMED]) + (", …" if len(unsampled) > _MOST_NAMED else "")

@@ -32,6 +32,33 @@ def test_fewer_candidates_than_frames_are_told(explored, frames, told):
     assert result.outcome.tasks == min(frames, 24)
 
 
+@pytest.mark.parametrize("novelty", ["Distance", "Uncertainty"])
+def test_a_candidate_whose_descriptors_are_no_numbers_is_left_out_and_named(explored, monkeypatch, novelty):
+    loop, inputs = explored
+    read = np.load
+
+    def with_a_gap(path, *args, **kwargs):
+        features = read(path, *args, **kwargs)
+        if len(features) > 3:
+            features[3, 0] = np.nan
+        return features
+
+    monkeypatch.setattr(select_stage.np, "load", with_a_gap)
+    result = loop.run({**EVEN, "frames": 10, "representativeFraction": 0, "novelty": novelty}, 1, inputs)
+    assert result.outcome.tasks == 10
+    tasks = loop.load_json(ref(result), "tasks.json")
+    files = [loop.manifest(inputs["explore"], index).files[stage_files.CANDIDATE_ROWS].key for index in (0, 1)]
+    shards = [json.loads(loop.store.get(key)) for key in files]
+    gone = [rows[3] for rows in shards]
+    assert not {(each["trajectory"], each["step"]) for each in gone} & {
+        (task["trajectory"], task["step"]) for task in tasks
+    }
+    (caution,) = result.cautions
+    assert "2 candidates are left out, of which the model's descriptors are not numbers (" in caution.message
+    for each in gone:
+        assert f"{each['trajectory']} at step {each['step']}" in caution.message
+
+
 def exploded(monkeypatch: pytest.MonkeyPatch, mark: str, is_so=lambda row: True) -> None:
     """Let rows of explore be of MD that explodes: on its brink, or heating."""
     read = json.loads

@@ -38,28 +38,30 @@ class RadialDistribution:
 
 
 def radial_distribution(
-    frames: Sequence[Atoms], r_max: float = R_MAX_ANGSTROM, bin_width: float = BIN_WIDTH_ANGSTROM
+    frames: Sequence[Atoms], r_max: float | None = None, bin_width: float = BIN_WIDTH_ANGSTROM
 ) -> RadialDistribution:
     """Average g(r) of every pair of elements over frames of the same atoms.
 
     g_ab(r) is the number of b atoms between r and r + dr around an a atom, over the number that N_b atoms (N_a − 1 for
-    a = b) spread evenly over the cell would have there: an ideal gas gives 1 in cells of any size.
+    a = b) spread evenly over the cell and its images would have there: an ideal gas gives 1 in cells of any size. An
+    atom is no partner of its own images, which move with it.
 
     Parameters
     ----------
     frames
         With three periodic directions; the cell may change between them.
     r_max
-        Largest distance, in Å; cut to half of the shortest distance between opposite cell faces in any frame, beyond
-        which an atom would meet its own images.
+        Largest distance, in Å; cut to the shortest distance between opposite cell faces in any frame, beyond which an
+        atom would meet its own images. By default half of that, since beyond it an atom may meet two images of another
+        one, and no more than `R_MAX_ANGSTROM`.
     bin_width
         In Å.
 
     Raises
     ------
     ValueError
-        If there is no frame, one is not periodic in all directions, the elements differ, or the cell is thinner than
-        two bins.
+        If there is no frame, one is not periodic in all directions, the elements differ, there is only one atom, or
+        the cell is thinner than its bins.
     """
     if not frames:
         raise ValueError("no frames: a radial distribution function needs at least one")
@@ -69,10 +71,13 @@ def radial_distribution(
             raise ValueError(f"frame {number} is not periodic in all directions: it has no density to compare with")
         if not np.array_equal(symbols, atoms.get_chemical_symbols()):
             raise ValueError(f"frame {number} ({atoms.get_chemical_formula()}) has other atoms than frame 0")
-    reach = min(r_max, min(float(cell_heights(atoms).min()) for atoms in frames) / 2)
+    if len(symbols) < 2:
+        raise ValueError("a cell of one atom has no pairs: take a larger cell")
+    height = min(float(cell_heights(atoms).min()) for atoms in frames)
+    reach = min(R_MAX_ANGSTROM, height / 2) if r_max is None else min(r_max, height)
     n_bins = int(reach / bin_width + 1e-9)
     if n_bins < 1:
-        raise ValueError(f"half the shortest cell height, {reach:.3f} Å, is below the bin width of {bin_width:g} Å")
+        raise ValueError(f"a reach of {reach:.3f} Å, by the shortest cell height, is below the bin of {bin_width:g} Å")
     totals: dict[Pair, NDArray[np.float64]] = {}
     for atoms in frames:
         for pair, values in _one_frame(atoms, symbols, bin_width, n_bins).items():
@@ -93,7 +98,8 @@ def _one_frame(
         partners = n_a * (n_a - 1 if a == b else n_b)
         if not partners:
             continue
-        chosen = (symbols[first] == a) & (symbols[second] == b)
+        # by rounding, an atom's own image may be as far as the last bin reaches
+        chosen = (symbols[first] == a) & (symbols[second] == b) & (first != second)
         counts = np.bincount(bins[chosen], minlength=n_bins)
         found[(str(a), str(b))] = counts * atoms.get_volume() / (partners * shells)
     return found
@@ -128,7 +134,7 @@ def overlaps(one: RadialDistribution, other: RadialDistribution) -> dict[Pair, f
 
 
 def self_overlaps(
-    frames: Sequence[Atoms], r_max: float = R_MAX_ANGSTROM, bin_width: float = BIN_WIDTH_ANGSTROM
+    frames: Sequence[Atoms], r_max: float | None = None, bin_width: float = BIN_WIDTH_ANGSTROM
 ) -> dict[Pair, float]:
     """Return the overlap of the first half of a trajectory with its second: what its length lets any model reach.
 

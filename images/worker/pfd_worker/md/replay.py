@@ -7,7 +7,6 @@ start, they can differ by the model's forces only, and a few steps of both can b
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,6 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from pfd_operator.contract.exploration import Ensemble
-from pfd_worker.cells import cell_heights
 from pfd_worker.frames import bare, read_frames, write_frames
 from pfd_worker.md.cells import height
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
@@ -68,7 +66,7 @@ class Replay:
     distance: Floats
     """(n_steps + 1,), RMS distance between an atom of the model's and the same one of the reference's, in Å."""
     rdf_reference: RadialDistribution | None
-    """Of all frames but the starts, small cells repeated; None, see `note`."""
+    """Of all frames but the starts; None, see `note`."""
     rdf_model: RadialDistribution | None
     msd_of_elements: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     """By element, of the reference and of the model, as above: an ion that moves among others that do not."""
@@ -175,7 +173,7 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
     distributions: list[RadialDistribution | None] = [None, None]
     overlap: dict[Pair, float] = {}
     try:
-        one, other = (radial_distribution([_repeated(each, reach) for each in frames], reach) for frames in later)
+        one, other = (radial_distribution(frames, reach) for frames in later)
         overlap = overlaps(one, other)
         distributions = [one, other]
     except ValueError as error:
@@ -193,13 +191,6 @@ def _compared(system: str, timestep_fs: float, pairs: Sequence[tuple[list[Atoms]
         overlap=overlap,
         note=note,
     )
-
-
-def _repeated(atoms: Atoms, reach: float) -> Atoms:
-    """Return a cell so often that distances up to `reach`, in Å, are within half of its heights."""
-    if not atoms.pbc.all():
-        return atoms
-    return atoms.repeat([math.ceil(2 * reach / each) for each in cell_heights(atoms)])
 
 
 def _displacements(frames: Sequence[Atoms]) -> Floats:

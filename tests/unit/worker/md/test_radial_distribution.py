@@ -22,6 +22,23 @@ def test_an_ideal_gas_has_one_everywhere_also_with_few_atoms():
         np.testing.assert_allclose(values[4:], 1.0, atol=0.2)
 
 
+@pytest.mark.parametrize("atoms", [2, 8, 32])
+def test_an_ideal_gas_has_one_also_where_a_cell_is_no_larger_than_the_distances(atoms):
+    gas = radial_distribution(ideal_gas(["Ar"] * atoms, 4000 // atoms, edge=5.0), r_max=5.0)
+    assert len(gas.r) == 100
+    assert np.average(gas.g[("Ar", "Ar")], weights=gas.r**2) == pytest.approx(1.0, abs=0.02)
+
+
+def test_an_atom_is_no_partner_of_its_own_images():
+    lone = Atoms(["Ar", "Ne"], [[0, 0, 0], [2, 2, 2]], cell=[5.65] * 3, pbc=True)
+    found = radial_distribution([lone], r_max=5.65)
+    assert set(found.g) == {("Ar", "Ne")}
+    pair = Atoms(["Ar"] * 2, lone.positions, cell=lone.cell, pbc=True)
+    assert radial_distribution([pair], r_max=99).g[("Ar", "Ar")][-1] == 0, "the images, 5.65 Å away, are in that bin"
+    with pytest.raises(ValueError, match="a cell of one atom has no pairs"):
+        radial_distribution([bulk("Cu")])
+
+
 def test_perfect_fcc_has_its_shells_at_the_right_distances_with_the_right_numbers():
     a = 4.0
     crystal = bulk("Cu", a=a, cubic=True).repeat(4)
@@ -46,14 +63,15 @@ def test_the_order_of_elements_does_not_matter_and_unlike_pairs_are_not_counted_
     assert found.g[("Na", "Na")].sum() == 0
 
 
-def test_reach_ends_at_half_the_shortest_height_of_any_frame():
+def test_reach_ends_at_half_the_shortest_height_of_any_frame_and_the_whole_if_asked_for():
     large, small = bulk("Cu", cubic=True).repeat(2), bulk("Cu", cubic=True).repeat(2)
     small.set_cell(small.cell * 0.9, scale_atoms=True)
-    found = radial_distribution([large, small], r_max=99, bin_width=0.05)
+    found = radial_distribution([large, small])
     assert found.r[-1] + 0.025 == pytest.approx(3.61 * 0.9, abs=0.05)
     assert found.r[-1] + 0.025 <= 3.61 * 0.9
     skewed = bulk("Cu", a=4.0).repeat(4)  # edges 11.3 Å, heights 9.24 Å
-    assert radial_distribution([skewed], r_max=99).r[-1] == pytest.approx(4.6, abs=0.03)
+    assert radial_distribution([skewed]).r[-1] == pytest.approx(4.6, abs=0.03)
+    assert radial_distribution([skewed], r_max=99).r[-1] == pytest.approx(9.2, abs=0.03)
 
 
 @pytest.mark.parametrize(

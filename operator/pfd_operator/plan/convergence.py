@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pfd_operator.api.status import IterationRecord
 from pfd_operator.contract.limits import Convergence
-from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE_FORCE_SHARE, ErrorMetrics
+from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE_FORCE_SHARE, ErrorMetrics, WorstStrata
 
 from .measured import Measured, decimal, recorded
 
@@ -23,9 +23,14 @@ class Measure(NamedTuple):
     """How to say where."""
     more_trajectories: str = "Ask for more replicas (spec.exploration) and at least as many frames"
     """How to get frames of more trajectories, which intervals need."""
+    strata_may_lack: bool = False
+    """There may be no stratum with frames enough to be judged by itself: then the other measure alone decides."""
 
 
-MEASURES = {"prequential": Measure("on the new labels"), "holdout": Measure("on the hold-out")}
+MEASURES = {
+    "prequential": Measure("on the new labels", strata_may_lack=True),
+    "holdout": Measure("on the hold-out"),
+}
 """Both must hold: what the exploring model did not know, and the frozen frames nobody trains on."""
 QUANTITIES = (
     ("force", "force_rmse", "force RMSE", "eV/Å"),
@@ -80,6 +85,16 @@ class _Unknown:
 _Finding = Check | _Unknown
 
 
+class _Asked(NamedTuple):
+    """A quantity with a limit."""
+
+    name: str
+    key: str
+    words: str
+    unit: str
+    limit: float
+
+
 @dataclass(frozen=True)
 class Criteria:
     """What an iteration is judged by."""
@@ -102,6 +117,7 @@ class Criteria:
         more = len(exceeded) - _TOLD_AT_ONCE
         if more > 0:
             told = [*told[:-more], f"{more} more {'limit does' if more == 1 else 'limits do'} not hold"]
+        told += self._left_to_others(measured)
         return Verdict(bool(checks) and not unknown and not exceeded, "; ".join(told))
 
     def held_at_last(self, iterations: Sequence[IterationRecord]) -> int:
@@ -123,10 +139,8 @@ class Criteria:
 
     def _errors_in(self, measure: Measure, metrics: ErrorMetrics) -> Iterator[_Finding]:
         confidence = self.limits.confidence
-        for _, key, words, unit in QUANTITIES:
-            limit, value, high = getattr(self.limits, key), getattr(metrics, key), getattr(metrics, f"{key}_high")
-            if limit is None:
-                continue
+        for _, key, words, unit, limit in self._asked:
+            value, high = getattr(metrics, key), getattr(metrics, f"{key}_high")
             what = f"the {words} {measure.place}"
             if value is None:
                 yield _Unknown(f"{what} is not known, since no frame has a virial")
@@ -137,20 +151,41 @@ class Criteria:
                 unknown = _Unknown(f"{what} is not known: {_why_no_interval(metrics, measure)}")
                 yield unknown if high is None else Check(what, upper_end(value, high, confidence), limit, unit)
 
+    @property
+    def _asked(self) -> list[_Asked]:
+        limits = [(quantity, getattr(self.limits, quantity[1])) for quantity in QUANTITIES]
+        return [_Asked(*quantity, limit) for quantity, limit in limits if limit is not None]
+
     def _strata(self, measured: Measured) -> Iterator[_Finding]:
         if not self.limits.every_stratum:
             return
-        known = {name: measured.strata[name] for name in self.measures if name in measured.strata}
-        if not any(worst.force is not None for worst in known.values()):
-            yield _Unknown("the errors of each stratum are not known: the worker did not report them")
-        for name, worst in known.items():
-            for quantity, key, words, unit in QUANTITIES:
-                limit, error = getattr(self.limits, key), getattr(worst, quantity)
-                if limit is not None and error is not None:
+        for name, measure in self.measures.items():
+            worst = measured.strata.get(name, WorstStrata())
+            for asked in self._asked:
+                error = getattr(worst, asked.name)
+                if error is not None:
                     where = f"in {error.stratum}" if error.stratum else "in the worst stratum"
-                    yield Check(f"the {words} {self.measures[name].place} {where}", error.rmse, limit, unit)
+                    yield Check(f"the {asked.words} {measure.place} {where}", error.rmse, asked.limit, asked.unit)
+                elif not measure.strata_may_lack:
+                    yield _Unknown(
+                        f"the {asked.words} {measure.place} is not known of any stratum: no frame has one, or the "
+                        "worker did not report it"
+                    )
         if self.left_out:
             yield _Unknown(self.left_out)
+
+    def _left_to_others(self, measured: Measured) -> Iterator[str]:
+        """Say what is judged by stratum on other frames only, since too few of these are of one stratum."""
+        if not self.limits.every_stratum:
+            return
+        for name, measure in self.measures.items():
+            worst = measured.strata.get(name, WorstStrata())
+            lacking = [asked.words for asked in self._asked if getattr(worst, asked.name) is None]
+            if measure.strata_may_lack and lacking:
+                yield (
+                    f"no stratum has frames enough {measure.place} to judge its {' and '.join(lacking)}, "
+                    "so of strata the hold-out alone decides"
+                )
 
     def _exploration(self, measured: Measured) -> Iterator[_Finding]:
         for limit, part, words, why in (

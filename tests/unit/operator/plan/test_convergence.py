@@ -138,7 +138,26 @@ CASES = [
         False,
         "the virial RMSE per atom on the new labels in si/300K is 0.03 eV, 50 % above the limit of 0.02",
     ),
-    ({"everyStratum": True}, {"strata": {}}, False, "the errors of each stratum are not known"),
+    (
+        {"everyStratum": True},
+        {"strata": {}},
+        False,
+        "the force RMSE on the hold-out is not known of any stratum",
+    ),
+    (
+        {"everyStratum": True, "virialRMSEPerAtom": 0.02},
+        {"strata": {"prequential": worst(), "holdout": worst().model_copy(update={"virial": None})}},
+        False,
+        "the virial RMSE per atom on the hold-out is not known of any stratum: no frame has one",
+    ),
+    # ten new frames of four strata are never four of one
+    (
+        {"everyStratum": True, "energyRMSEPerAtom": 0.02},
+        {},
+        True,
+        "within the limit of 0.1; no stratum has frames enough on the new labels to judge its force RMSE and energy RMSE "
+        "per atom, so of strata the hold-out alone decides",
+    ),
     (
         {"novelFraction": 0.1},
         {"exploration": {"candidates": 120, "novel": 18}},

@@ -14,17 +14,19 @@ from pfd_worker.evaluation.errors import (
     force_rmse,
     summarise,
 )
-from pfd_worker.evaluation.shift import apply_energy_shift, fit_energy_shift
+from pfd_worker.evaluation.shift import without_shift
 
 
 def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
     """Return metrics of the whole set, of each stratum, temperature (in K) and element, as JSON.
 
     `energyRmsePerAtomShiftRemoved` is the energy error that remains after the best shift per element *on this very
-    set*: the part of the error that relative energies see. It is a diagnosis, not a score.
+    set*, which has taken its part of them: the error that relative energies see. None with no more frames than the
+    shifts that they determine. It is a diagnosis, not a score, and none of the noise of labels, from whose energies the
+    shift is taken before.
     """
     elements = sorted({symbol for error in errors for symbol in error.symbols})
-    remaining = apply_energy_shift(errors, fit_energy_shift(errors))
+    remaining = without_shift(errors, errors)
     return {
         **summarise(errors, seed).to_json(),
         "energyRmsePerAtomShiftRemoved": energy_rmse_per_atom(remaining),

@@ -153,7 +153,8 @@ def without_shift(errors: Sequence[FrameError], reference: Sequence[FrameError])
     errors, reference
         For the same frames, those of that model being the reference.
     """
-    frames, shifts = len(reference), independent_shifts(reference)
+    known = [error for error in reference if error.energy_ev is not None]
+    frames, shifts = len(known), independent_shifts(known)
     if frames <= shifts:
         return [replace(error, energy_ev=None) for error in errors]
     scale = math.sqrt(frames / (frames - shifts))

@@ -58,6 +58,20 @@ def test_temperatures_that_hardly_differ_are_reported_apart():
     assert {name: error["forceRmse"] for name, error in found.items()} == pytest.approx({"300": 0.1, "300.0001": 0.5})
 
 
+@pytest.mark.parametrize("unknown", [0, 3])
+def test_the_energy_error_without_its_shift_counts_what_the_fit_has_taken(unknown):
+    rng, squares = np.random.default_rng(1), []
+    symbols = [("Na",) * n + ("Cl",) * (8 - n) for n in (2, 4, 2, 4)]
+    for _ in range(200):
+        energies = [*(8 * (0.3 + rng.normal(0, 0.01, 4))), *[None] * unknown]
+        errors = [
+            FrameError("s/300K", symbols[n % 4], energy, np.zeros((8, 3)), None) for n, energy in enumerate(energies)
+        ]
+        squares.append(error_report(errors, seed=1)["energyRmsePerAtomShiftRemoved"] ** 2)
+    assert np.sqrt(np.mean(squares)) == pytest.approx(0.01, rel=0.1)
+    assert error_report(errors[:2], seed=1)["energyRmsePerAtomShiftRemoved"] is None, "two shifts fit two frames"
+
+
 def test_frames_without_virial_are_left_out_of_the_virial_error_only():
     assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom is None
     mixed = summarise(errors_of(pair(virial=False), pair(virial_error=0.8)), seed=1)

@@ -139,7 +139,7 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
         drawn = []
         for number, row in enumerate(rows):
             error = groups[row]
-            drawn.append(error["forceRmse"])
+            drawn += [error["forceRmse"], *_ends(error)]
             axes.plot(_ends(error), (number, number), color=PALETTE[0], linewidth=2, alpha=0.5)
             if row in before:
                 drawn.append(before[row]["forceRmse"])

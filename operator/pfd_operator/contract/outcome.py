@@ -189,6 +189,8 @@ class TrainOutcome(Outcome):
 
     stage: Literal[StageKind.TRAIN] = StageKind.TRAIN
     training_frames: Tally
+    given_frames: Tally = 0
+    """Of those, frames of the user's own files."""
     holdout_strata: list[str] = []
     """Those of which the hold-out has frames, by `joined_names`; none if they take more room than there is."""
     resumed_from_step: Tally = 0

@@ -93,7 +93,7 @@ def take_training(
             "consecutive": consecutive,
             "iterations": iterations,
             "training_errors": errors_of(trained.errors.training),
-            "estimate": labels_needed(limits, iterations),
+            "estimate": labels_needed(limits, iterations, trained.given_frames),
             "model": model,
         }
     )

@@ -26,8 +26,10 @@ class JobName:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Hold-out force RMSE against labels, and what follows from it."""
+    """Hold-out force RMSE against labels beside the given ones, and what follows from it."""
 
+    given: int
+    """Labels trained on that were there from the start."""
     law: PowerLaw
     halving: LabelEstimate | None
     """Labels for half of the error that the law gives at the newest iteration; None if out of reach."""
@@ -70,18 +72,27 @@ class ReportData:
         }
 
 
-def learning_curve(history: History) -> LearningCurve | None:
-    """Fit the hold-out force RMSE of all iterations; None if `fit_power_law` has too little."""
-    labels = [record.training_labels for record in history.iterations]
+def learning_curve(history: History, given: int) -> LearningCurve | None:
+    """Fit the hold-out force RMSE of all iterations; None if `fit_power_law` has too little.
+
+    Parameters
+    ----------
+    history
+        With the newest iteration.
+    given
+        Labels trained on that were there from the start: they do not vary.
+    """
+    labels = [record.training_labels - given for record in history.iterations]
     law = fit_power_law(labels, [record.errors["holdout"]["forceRmse"] for record in history.iterations])
     if law is None:
         return None
-    return LearningCurve(law, law.labels_for(law.error_at(max(labels)) / 2))
+    return LearningCurve(given, law, law.labels_for(law.error_at(max(labels)) / 2))
 
 
 def _curve_json(curve: LearningCurve) -> dict[str, Any]:
     law = curve.law
     return {
+        "givenLabels": curve.given,
         "referenceLabels": law.reference_labels,
         "referenceError": law.reference_error,
         "exponent": law.exponent,

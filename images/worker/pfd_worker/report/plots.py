@@ -49,8 +49,8 @@ def errors_by_iteration(history: History) -> str:
 def learning_curve(history: History, curve: LearningCurve) -> str:
     """Hold-out force RMSE against labels, with the fitted power law."""
     with drawing() as (figure, axes):
-        records = [record for record in history.iterations if record.training_labels]
-        labels = [record.training_labels for record in records]
+        records = [record for record in history.iterations if record.training_labels > curve.given]
+        labels = [record.training_labels - curve.given for record in records]
         errors = [record.errors["holdout"] for record in records]
         last = max(labels) * 2.0
         if curve.halving is not None and curve.halving.labels < 10 * max(labels):
@@ -67,7 +67,7 @@ def learning_curve(history: History, curve: LearningCurve) -> str:
         # The band of a loose fit reaches beyond anything worth seeing
         axes.set_ylim(0.7 * min(value for value in shown if value > 0), 1.4 * max(shown))
         _plain_log_ticks(axes)
-        axes.set_xlabel("labels in the training set")
+        axes.set_xlabel(f"labels in the training set{' beside the given ones' if curve.given else ''}")
         axes.set_ylabel(FORCE_RMSE)
         figure.legend(loc="outside upper right", ncols=3)
         return to_svg(figure, "learning", "learning curve")

@@ -40,7 +40,7 @@ def progress(data: ReportData) -> str:
     curve = data.learning_curve
     if curve is None:
         text = (
-            "A learning curve needs iterations with three different numbers of labels, the largest "
+            "A learning curve needs iterations with three different numbers of labels beside given ones, the largest "
             f"{MIN_SPAN:g} times the smallest."
         )
         return section("progress", "Progress", figures(*parts), paragraph(text, quiet=True), _iterations(data))
@@ -97,8 +97,9 @@ def _expected(record: IterationRecord) -> list[Cell | str]:
 
 def _curve_caption(curve: LearningCurve) -> str:
     low, high = curve.law.exponent_interval
+    beside = f" beside the {curve.given} given ones" if curve.given else ""
     text = (
-        f"Hold-out force RMSE in eV/Å against labels, with the power law fitted to {curve.law.points} iterations: "
+        f"Hold-out force RMSE in eV/Å against labels{beside}, with the power law fitted to {curve.law.points} iterations: "
         f"{number(curve.law.reference_error)} eV/Å at {curve.law.reference_labels:.0f} labels, falling as labels to "
         f"the power of −b with b = {curve.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})."
     )

@@ -51,6 +51,8 @@ class RoundResult:
     """MD with that model."""
     training_labels: int
     """Labelled frames in the training set."""
+    given_labels: int
+    """Of those, the user's own."""
     error_seed: int
     """Of the bootstrap of the reports."""
 
@@ -79,7 +81,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         comparison=compare(trained.holdout, trained.best_predictions, seed),
         dynamics=trained.dynamics,
         features=_map_of_selection(context),
-        learning_curve=learning_curve(history),
+        learning_curve=learning_curve(history, trained.given_labels),
         spending=spending_of(context),
         provenance=provenance_of(context),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from pfd_operator.contract.outcome import TrainOutcome
 from pfd_operator.contract.strata import joined_names
 from pfd_worker import stage_files
-from pfd_worker.frames import write_frames
+from pfd_worker.frames import GIVEN, write_frames
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.models.features import features_of
 from pfd_worker.report.history import BASELINES
@@ -56,6 +56,7 @@ def round_output(
         summary=_summary(round_, best.contender, explorer_check.error_of_novelty, dynamics.digest),
         outcome=TrainOutcome(
             training_frames=len(samples.dataset),
+            given_frames=_given(samples),
             holdout_strata=joined_names(samples.strata),
             resumed_from_step=0 if training is None else training.resumed_from_step,
             exploration=explorer_check.exploration,
@@ -70,6 +71,11 @@ def round_output(
             *samples.cautions,
         ],
     )
+
+
+def _given(samples: Samples) -> int:
+    """Return how many frames to train on are of the user's own files."""
+    return sum(atoms.info.get("stratum") == GIVEN for atoms in samples.dataset)
 
 
 def _data(round_: Round, samples: Samples, explorer: AtomisticModel) -> dict[str, Path]:
@@ -109,6 +115,7 @@ def _report(
         best_iteration=best.contender.iteration,
         dynamics=dynamics.measured,
         training_labels=len(samples.dataset),
+        given_labels=_given(samples),
         error_seed=round_.measures.seed,
     )
     return {**write_report(round_.context, round_.previous, result), stage_files.AIMD: dynamics.aimd}

@@ -162,7 +162,7 @@ def sample_report(
         comparison=compare(frames, predictions, seed=2),
         dynamics=sample_dynamics(),
         features=sample_map(200, history.last.training_labels),
-        learning_curve=learning_curve(history),
+        learning_curve=learning_curve(history, given=0),
         spending=Spending(
             LabelCounts(paid=112, reused=7, failed=2, wasted=1),
             BudgetSoFar(max_labels=120, max_iterations=8, gpu_hours_used=1.25),

@@ -41,6 +41,7 @@ def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
         best_iteration=best,
         dynamics=None,
         training_labels=10 + new * iteration,
+        given_labels=2,
         error_seed=1,
     )
     files = write_report(context, previous, trained)
@@ -79,7 +80,10 @@ def test_the_report_is_of_this_job_and_names_what_it_read(three):
     report = load(context, third, "report.json")
     assert report["job"] == {"namespace": "team", "kind": "FineTuneJob", "name": "copper"}
     assert report["best"]["forceRmse"] == report["history"]["iterations"][2]["errors"]["holdout"]["forceRmse"]
-    assert report["learningCurve"]["exponent"] > 0
+    curve = report["learningCurve"]
+    assert curve["exponent"] > 0 and curve["givenLabels"] == 2
+    added = [record["trainingLabels"] - 2 for record in report["history"]["iterations"]]
+    assert curve["referenceLabels"] == pytest.approx(np.exp(np.mean(np.log(added))))
     second = context.input("train")[0]
     read = {file["name"]: file["sha256"] for file in report["provenance"]["inputs"]}
     assert read == {name: file.sha256 for name, file in second.files.items()}

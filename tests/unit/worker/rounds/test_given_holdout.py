@@ -86,7 +86,8 @@ def test_without_aimd_it_begins_with_the_data_alone(tmp_path):
     first = first_round(loop, prepare)
     assert (first.outcome.training_frames, first.outcome.errors.holdout.frames) == (3, 6)
     assert loop.load_json(ref(first), "history.json")["iterations"][0]["cost"]["labels"]["computed"] == 0
-    assert iteration(loop, 1, prepare, LATER, ref(first)).outcome.training_frames == 7
+    second = iteration(loop, 1, prepare, LATER, ref(first))
+    assert (second.outcome.training_frames, second.outcome.given_frames) == (7, 3)
 
 
 def test_frames_of_data_that_are_in_it_are_not_learned(tmp_path):

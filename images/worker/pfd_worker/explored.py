@@ -56,7 +56,7 @@ class Explored:
         sound = np.isfinite(found.features).all(axis=1)
         if sound.all():
             return found
-        left_out = [found.candidates[number] for number in np.flatnonzero(~sound)]
+        left_out = [found.candidates[number] for number in np.flatnonzero(~sound).tolist()]
         return replace(found._only(np.flatnonzero(sound).tolist()), left_out=left_out)
 
     def typical(self) -> Explored:
@@ -79,8 +79,8 @@ class Explored:
         # the name of a trajectory has its system in it
         named = first_of([f"{each.trajectory} at step {each.step}" for each in self.left_out], 2)
         return (
-            f"{len(self.left_out)} candidates are left out, of which the model's descriptors are not numbers ({named}): "
-            "the training may have diverged, or MD has left what the model knows"
+            f"{len(self.left_out)} candidates are left out, of which the model's descriptors are not numbers "
+            f"({named}): the training may have diverged, or MD has left what the model knows"
         )
 
     @property

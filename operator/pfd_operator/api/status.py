@@ -141,7 +141,9 @@ class IterationRecord(Strict):
 class LabelsNeeded(Strict):
     """What the learning curve says about the way to the limit: an extrapolation, with its 95 % interval."""
 
-    training_frames: int | None = Field(None, description="Frames to train on, given ones left out. Absent if the fit does not tell.")
+    training_frames: int | None = Field(
+        None, description="Frames to train on, given ones left out. Absent if the fit does not tell."
+    )
     low: int | None = Field(None, description="Lower end of the interval.")
     high: int | None = Field(None, description="Upper end; absent if the fit leaves it open.")
     message: str = Field(description="The same in words.")
@@ -213,7 +215,9 @@ class JobStatus(Strict):
     training_errors: Errors | None = Field(
         None, description="Of the newest model, on a sample of the frames that it was trained on."
     )
-    estimate: LabelsNeeded | None = Field(None, description="Labels needed for the limit that the hold-out misses by most.")
+    estimate: LabelsNeeded | None = Field(
+        None, description="Labels needed for the limit that the hold-out misses by most."
+    )
     model: ModelRecord | None = None
 
 

@@ -99,9 +99,9 @@ def _curve_caption(curve: LearningCurve) -> str:
     low, high = curve.law.exponent_interval
     beside = f" beside the {curve.given} given ones" if curve.given else ""
     text = (
-        f"Hold-out force RMSE in eV/Å against labels{beside}, with the power law fitted to {curve.law.points} iterations: "
-        f"{number(curve.law.reference_error)} eV/Å at {curve.law.reference_labels:.0f} labels, falling as labels to "
-        f"the power of −b with b = {curve.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})."
+        f"Hold-out force RMSE in eV/Å against labels{beside}, with the power law fitted to {curve.law.points} "
+        f"iterations: {number(curve.law.reference_error)} eV/Å at {curve.law.reference_labels:.0f} labels, falling as "
+        f"labels to the power of −b with b = {curve.law.exponent:.2f} (95 % interval {low:.2f} to {high:.2f})."
     )
     if curve.halving is None:
         return f"{text} By this fit, more labels of this kind will not halve the error."

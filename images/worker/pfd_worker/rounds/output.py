@@ -12,7 +12,7 @@ from pfd_operator.contract.strata import joined_names
 from pfd_worker import stage_files
 from pfd_worker.frames import GIVEN, write_frames
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
-from pfd_worker.models.features import features_of
+from pfd_worker.models.features import features_of_labelled
 from pfd_worker.report.history import BASELINES
 from pfd_worker.report.writing import RoundResult, write_report
 from pfd_worker.rounds.base import Round
@@ -86,7 +86,7 @@ def _data(round_: Round, samples: Samples, explorer: AtomisticModel) -> dict[str
     write_frames(files[stage_files.DATASET], samples.dataset)
     write_frames(files[stage_files.HOLD_OUT], samples.holdout)
     elements = round_.prepare.told(PrepareSummary)["elements"]
-    np.save(files[stage_files.DATASET_FEATURES], features_of(explorer, samples.dataset, elements))
+    np.save(files[stage_files.DATASET_FEATURES], features_of_labelled(explorer, samples.dataset, elements))
     return files
 
 

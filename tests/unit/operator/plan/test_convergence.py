@@ -155,8 +155,8 @@ CASES = [
         {"everyStratum": True, "energyRMSEPerAtom": 0.02},
         {},
         True,
-        "within the limit of 0.1; no stratum has frames enough on the new labels to judge its force RMSE and energy RMSE "
-        "per atom, so of strata the hold-out alone decides",
+        "within the limit of 0.1; no stratum has frames enough on the new labels to judge its force RMSE and energy "
+        "RMSE per atom, so of strata the hold-out alone decides",
     ),
     (
         {"novelFraction": 0.1},

@@ -126,7 +126,7 @@ def test_a_budget_that_ends_first_says_how_many_labels_the_limit_would_take(
     ready = condition(status, ConditionType.READY)
     assert (status.phase, ready.status) == (phase, "False")
     # 2, 5, 8 and 11 frames with 0.2, 0.067, 0.04 and 0.029 eV/Å
-    assert "the limit of 0.02 eV/Å for the force RMSE on the hold-out takes about 15 frames to train on" in ready.message
+    assert "the limit of 0.02 eV/Å for the force RMSE on the hold-out takes about 15 frames" in ready.message
     assert "11 are there, about 4 more are needed" in ready.message
 
 

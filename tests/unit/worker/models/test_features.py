@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError
 from pfd_worker.models.base import species_features
-from pfd_worker.models.features import features_of
+from pfd_worker.models.features import features_of, features_of_labelled
 
 
 def test_exchanging_two_species_changes_the_features_though_the_mean_over_all_atoms_stays():
@@ -80,12 +80,14 @@ class Described:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e40])
-def test_features_that_are_not_numbers_are_an_error_that_names_the_frame(value):
+def test_features_of_labelled_frames_that_are_not_numbers_are_an_error_that_names_the_frame(value):
     frames = [bulk("Cu") for _ in range(3)]
     frames[1].info["trajectory"] = "i001-training-copper-s0-300K-r0"
     model = Described(np.array([[[0.0]], [[value]], [[value]]]))
-    with pytest.raises(StageError, match=r"2 of 3 frames.*frame 1 \(Cu, i001-training-copper") as caught:
-        features_of(model, frames, ["Cu"])
+    with pytest.raises(StageError, match=r"2 of 3 labelled frames.*frame 1 \(Cu, i001-training-copper") as caught:
+        features_of_labelled(model, frames, ["Cu"])
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USER_ERROR, Reason.NOT_A_NUMBER)
-    assert features_of(Described(np.zeros((3, 1, 1))), frames, ["Cu"]).shape == (3, 2)
-    assert features_of(model, [], ["Cu"]).shape == (0, 0)
+    assert features_of_labelled(Described(np.zeros((3, 1, 1))), frames, ["Cu"]).shape == (3, 2)
+    assert features_of_labelled(model, [], ["Cu"]).shape == (0, 0)
+    # of candidates selection leaves such out
+    assert np.isfinite(features_of(model, frames, ["Cu"])).all(axis=1).tolist() == [True, False, False]

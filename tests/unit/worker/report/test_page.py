@@ -296,7 +296,12 @@ def test_two_thousand_holdout_frames_fit_two_megabytes(report):
 
 def test_intervals_of_strata_are_within_their_figure(monkeypatch):
     limits = []
-    monkeypatch.setattr(plots, "to_svg", lambda figure, name, title: limits.append(figure.axes[0].get_xlim()) or "")
+
+    def drawn(figure, name, title):
+        limits.append(figure.axes[0].get_xlim())
+        return ""
+
+    monkeypatch.setattr(plots, "to_svg", drawn)
     error = {"forceRmse": 0.1, "forceRmseLow": 0.05, "forceRmseHigh": 0.2}
     plots.error_by_group({"strata": {"si/300K": error}}, None, "strata", "strata", "stratum")
     assert limits[0][0] < 0.05 and limits[0][1] > 0.2

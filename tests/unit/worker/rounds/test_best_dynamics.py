@@ -22,7 +22,7 @@ class RoundWithAnotherModel(UntrainedRound):
     def train(self, dataset, output):
         output.write_bytes(b"another")
 
-    def replaces(self, ratio):
+    def replaces(self, newest, so_far):
         return True
 
 

@@ -60,9 +60,10 @@ class Lease:
             if await self.try_once():
                 # counted from the question: what was written is not younger
                 renewed, wait = asked, RENEW_SECONDS
-            elif self._lease.get("spec", {}).get("holderIdentity") not in (self._identity, "", None):
-                break
-        log.error("the lease %s is lost", self._name)
+            elif (holder := self._lease.get("spec", {}).get("holderIdentity")) not in (self._identity, "", None):
+                log.error("the lease %s is lost: %s holds it", self._name, holder)
+                return
+        log.error("the lease %s is lost: it was not renewed for %.0f s", self._name, time.monotonic() - renewed)
 
     async def release(self) -> None:
         """Give the lease back."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -187,14 +186,18 @@ class Operator:
         """Wait until the CustomResourceDefinitions are there, which Helm may install a moment later."""
         namespace = self.namespaces[0] if self.namespaces else None
         waiting = list(KINDS)
-        for attempt in itertools.count():
+        said: set[str] = set()
+        while True:
             for kind in list(waiting):
                 try:
                     await self.api.request("GET", collection_path(kind, namespace), query={"limit": "1"})
                     waiting.remove(kind)
                 except ApiError as error:
-                    if attempt == 0:
-                        log.warning("waiting for the API server to serve %s in %s: %s", kind, GROUP, error)
+                    # once each: at first a server may be away that refuses later
+                    words = f"waiting for the API server to serve {kind} in {GROUP}: {error}"
+                    if words not in said:
+                        log.warning("%s", words)
+                        said.add(words)
             if not waiting:
                 return
             await asyncio.sleep(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -72,13 +73,14 @@ async def test_one_request_without_an_answer_does_not_cost_the_lease() -> None:
 
 
 @in_no_time
-async def test_a_silent_server_costs_the_lease_before_it_expires() -> None:
+async def test_a_silent_server_costs_the_lease_before_it_expires(caplog: pytest.LogCaptureFixture) -> None:
     server = Server(lambda number: number > 2)
     lease = lease_of(server)
     await lease.acquire()
     async with asyncio.timeout(module.DURATION_SECONDS):
         await lease.keep()
     assert len(server.asked) > 3, "it is tried again while there is time"
+    assert re.search(r"the lease operator is lost: it was not renewed for 1\d s$", caplog.text, re.M)
 
 
 @in_no_time
@@ -99,10 +101,11 @@ async def test_a_holder_that_died_is_succeeded_once_its_lease_has_expired() -> N
 
 
 @in_no_time
-async def test_one_that_lost_its_lease_to_another_knows_at_its_next_renewal() -> None:
+async def test_one_that_lost_its_lease_to_another_knows_at_its_next_renewal(caplog: pytest.LogCaptureFixture) -> None:
     server = Server()
     lease = lease_of(server)
     await lease.acquire()
     server.give_to("pod-2")
     async with asyncio.timeout(module.RENEW_SECONDS + 0.1):
         await lease.keep()
+    assert "the lease operator is lost: pod-2 holds it" in caplog.text

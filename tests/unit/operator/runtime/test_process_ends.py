@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from pfd_operator import __main__ as process
+from pfd_operator.api.kinds import KINDS
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.lease import Lease
 from pfd_operator.runtime.operator import Operator
@@ -45,6 +46,26 @@ async def test_it_waits_for_definitions_that_come_later_and_says_so(server: Empt
     finally:
         starting.cancel()
         await operator.stop()
+
+
+async def test_each_reason_for_which_it_waits_is_said_once(
+    server: EmptyServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.away = True
+    operator = await operator_of(server, tmp_path, asyncio.Event())
+    starting = asyncio.create_task(operator.start())
+    try:
+        await until(lambda: server.asked > 4)
+        server.away, server.defined = False, False
+        asked = server.asked
+        await until(lambda: server.asked > asked + 4)
+    finally:
+        starting.cancel()
+        await operator.stop()
+    said = [message for message in caplog.messages if message.startswith("waiting for the API server to serve")]
+    assert [(kind, code) for code in ("503", "404") for kind in KINDS] == [
+        (message.split()[7], message.split(": ")[1][:3]) for message in said
+    ]
 
 
 async def test_a_part_that_dies_ends_the_process(

@@ -43,6 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
         _log.exception("the stage failed")
         code, result = failure_of(error)
         tell(result)
+        if options.side == Side.LABEL_OUT:
+            from pfd_worker import label_pod
+
+            # also where not even the store could be opened
+            label_pod.end_engine(Path(options.workdir))
         return int(code)
     if result is not None:
         tell(result)

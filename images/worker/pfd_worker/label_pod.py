@@ -115,13 +115,13 @@ def stage_out(context: StageContext) -> StageResult:
     StageError
         EngineLost (transient) if the engine's container died; what it had finished is stored.
     """
-    try:
-        return run_stage(context, _settled)
-    except BaseException:
-        # the engine would go on for nobody, and the pod would not end before it has
-        with contextlib.suppress(OSError):
-            (_shared(context.workdir) / _STOP).mkdir()
-        raise
+    return run_stage(context, _settled)
+
+
+def end_engine(workdir: Path) -> None:
+    """End the engine's container when stage-out fails: it would go on for nobody, and the pod not end before it has."""
+    with contextlib.suppress(OSError):
+        (_shared(workdir) / _STOP).mkdir()
 
 
 def _settled(context: StageContext) -> StageOutput:

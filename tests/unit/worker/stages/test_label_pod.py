@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pfd_operator.contract.containers import Side
 from pfd_operator.contract.outcome import LabelOutcome
 from pfd_operator.contract.result import ExitCode, Reason
-from pfd_worker import label_pod
+from pfd_worker import __main__, label_pod
 from pfd_worker.errors import StageError
 from pfd_worker.labelers.outputs import exit_code_of
 from pfd_worker.store.labels import CLAIM_SECONDS, LabelStore
@@ -119,7 +120,8 @@ def test_a_label_pod_that_is_stopped_wastes_only_what_had_begun(tmp_path, image)
     assert counts(loop) == {"paid": 0, "reused": 0, "failed": 0, "wasted": 1}
 
 
-def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch):
+@pytest.mark.parametrize("store_opens", [True, False])
+def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, image, monkeypatch, store_opens):
     """Else it computes on for nobody, and the pod does not end before it has."""
     loop = Loop(tmp_path)
     context = context_of(loop, select(loop, trajectory=False), params=POD)
@@ -131,8 +133,13 @@ def test_the_engine_ends_with_the_container_that_stores_its_labels(tmp_path, ima
         raise StageError(ExitCode.USER_ERROR, Reason.STORE_DENIED, "the keys were changed")
 
     monkeypatch.setattr(label_pod.LabelDesk, "begin", denied)
-    with pytest.raises(StageError, match="keys were changed"):
-        label_pod.stage_out(context)
+    monkeypatch.setattr(__main__, "make_context", (lambda _: context) if store_opens else denied)
+    # what a process of its own would not leave behind
+    monkeypatch.setattr(__main__.log, "configure", lambda **_: None)
+    monkeypatch.setattr(__main__.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("PFD_TERMINATION_LOG", str(tmp_path / "told"))
+    assert __main__.main([Side.LABEL_OUT, "--workdir", str(context.workdir)]) == ExitCode.USER_ERROR
+    assert "keys were changed" in (tmp_path / "told").read_text()
     run_script(context.workdir / "engine")
     assert not (context.workdir / "engine" / "done").exists()
 

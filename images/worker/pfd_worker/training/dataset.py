@@ -14,7 +14,8 @@ from pfd_worker.frames import GIVEN, OF_TRAJECTORY, is_extreme
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALLEST_SET_TO_SPLIT = 8
-"""Below this, every frame is needed for training, and the last checkpoint is as good a guess as any."""
+"""Below this, every frame is needed for training, and the last checkpoint is as good a guess as any. So what may have
+been such a set, at the beginning of a larger one, has been trained on."""
 STRETCHES_STEPS = (100, 50, 25)
 """Of a trajectory, that are set aside together: of frames that follow closely only the first and last have neighbours
 that are trained on. The longest whose frames are not too many; in shorter ones more would be lost to `GAP_STEPS` than
@@ -84,8 +85,9 @@ def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:
 def _parts(places: Sequence[tuple[Hashable, int]], fraction: float) -> NDArray[np.int64]:
     """Return the number of each frame's part, as they come; -1 is what is never set aside.
 
-    That is a trajectory of which even the shortest stretch was too large when it came, compared with what was to be set
-    aside by then: whatever comes later, it is trained on.
+    That is what the first frames are of, which may have been too few to split. And it is a trajectory of which even the
+    shortest stretch was too large when it came, compared with what was to be set aside by then: whatever comes later,
+    it is trained on.
 
     Parameters
     ----------
@@ -100,13 +102,10 @@ def _parts(places: Sequence[tuple[Hashable, int]], fraction: float) -> NDArray[n
         steps.setdefault(trajectory, []).append(step)
         ends[trajectory] = end
     lengths = {name: _stretch(mine, LARGEST_EXCESS * fraction * ends[name]) for name, mine in steps.items()}
+    stretches = [None if (length := lengths[name]) is None else (name, step // length) for name, step in places]
+    trained = {None, *stretches[: SMALLEST_SET_TO_SPLIT - 1]}
     first: dict[Hashable, int] = {}
-    return np.array(
-        [
-            -1 if (length := lengths[name]) is None else first.setdefault((name, step // length), len(first))
-            for name, step in places
-        ]
-    )
+    return np.array([-1 if each in trained else first.setdefault(each, len(first)) for each in stretches])
 
 
 def _stretch(steps: Sequence[int], most: float) -> int | None:

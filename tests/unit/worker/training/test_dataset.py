@@ -25,11 +25,24 @@ def test_validation_frames_stay_the_same_and_are_never_trained_on():
 def test_a_frame_keeps_its_part_when_others_are_added(count, fraction, more):
     frames = [Atoms("H", info={"number": number}) for number in range(count + more)]
     validation = [atoms.info["number"] for atoms in split_validation(frames[:count], fraction)[1]]
-    expected = min(MOST_VALIDATION_FRAMES, fraction * count)
+    # a set of up to 7 frames was trained on whole
+    expected = min(MOST_VALIDATION_FRAMES, fraction * (count - 7))
     assert abs(len(validation) - expected) <= 4 and (validation or expected < 1)
     later = [atoms.info["number"] for atoms in split_validation(frames, fraction)[1]]
     if len(validation) > 1 and fraction * len(frames) < MOST_VALIDATION_FRAMES:
         assert [number for number in later if number < count] == validation
+
+
+@given(counts=st.lists(st.integers(1, 12), min_size=2, max_size=5), fraction=st.floats(0.01, 0.5))
+@settings(max_examples=50, deadline=None)
+def test_of_a_set_that_was_too_small_to_split_none_is_set_aside_later(counts, fraction):
+    frames, trained = [], set()
+    for iteration, count in enumerate(counts):
+        frames += [atoms for n in range(count) for atoms in trajectory(f"i{iteration}-{n}", [100])]
+        training, validation = split_validation(frames, fraction)
+        assert not trained & {id(atoms) for atoms in validation}
+        assert validation or len(frames) < 8 or fraction * len(frames) < 1
+        trained |= {id(atoms) for atoms in training}
 
 
 @given(counts=st.lists(st.integers(60, 3000), min_size=2, max_size=4), fraction=st.floats(0.01, 0.5))

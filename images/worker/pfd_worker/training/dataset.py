@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -26,6 +27,13 @@ timesteps are chosen by the fastest one."""
 LARGEST_EXCESS = 2.0
 """How many times what is to be set aside of the frames up to its end a part may be: labels are paid for to be trained
 on."""
+STEPS_OF_GIVEN_FRAME = 10
+"""That a frame of a user's file counts for where the file says no trajectory: MD is seldom written more often. Of what
+is no MD, few frames are lost as neighbours of a stretch."""
+FEWEST_OF_SEQUENCE = 12
+"""Frames of one formula in such a file, to be taken in stretches: the shortest are then a quarter of them."""
+LARGEST_PART_OF_SEQUENCE = 0.25
+"""Of them, that goes together: those that are trained on must have each formula, too."""
 MOST_VALIDATION_FRAMES = 100
 """About. Each of up to 40 checkpoints predicts them all; an RMSE over so many is known to a twentieth."""
 
@@ -34,8 +42,8 @@ def split_validation(frames: Sequence[Atoms], fraction: float) -> tuple[list[Ato
     """Split frames into those trained on and those that pick the best checkpoint, which are spread over all.
 
     Of a trajectory a stretch of steps goes as a whole, and the frames next to it are in neither set: one 2 fs from a
-    frame that is trained on shows no overfitting. Frames that the user gave go one by one, since what they are of is
-    not known.
+    frame that is trained on shows no overfitting. Frames of a user's file that say no trajectory may be of MD: those of
+    one formula count as a sequence in the order of the file, and go one by one only where they are few.
 
     Extreme frames are never set aside: errors of theirs are ten times those of MD, and would alone decide. When frames
     are added at the end, none that was trained on is set aside: a training that goes on from the last round's model
@@ -70,16 +78,33 @@ def _places(frames: Sequence[Atoms]) -> list[tuple[Hashable, int]]:
 
     AIMD says no steps, nor did MD of an earlier version: frames of such trajectories count as successive ones.
     """
-    so_far: Counter[str] = Counter()
+    names = [_trajectory(atoms) for atoms in frames]
+    counts, so_far = Counter(names), Counter[Hashable]()
     places: list[tuple[Hashable, int]] = []
-    for number, atoms in enumerate(frames):
-        name = atoms.info.get(OF_TRAJECTORY if atoms.info.get("stratum") == GIVEN else "trajectory")
-        if name is None:
+    for number, (atoms, name) in enumerate(zip(frames, names, strict=True)):
+        if name is None or (isinstance(name, _Sequence) and counts[name] < FEWEST_OF_SEQUENCE):
             places.append((number, 0))
-            continue
-        places.append((name, int(atoms.info.get("step", so_far[name]))))
+        elif isinstance(name, _Sequence):
+            places.append((name, STEPS_OF_GIVEN_FRAME * so_far[name]))
+        else:
+            places.append((name, int(atoms.info.get("step", so_far[name]))))
         so_far[name] += 1
     return places
+
+
+class _Sequence(NamedTuple):
+    """Frames of a user's file that do not say what they are of."""
+
+    file: str
+    formula: str
+
+
+def _trajectory(atoms: Atoms) -> Hashable:
+    """Return what a frame's neighbours in time have in common with it; None if there is no such thing."""
+    if atoms.info.get("stratum") != GIVEN:
+        return atoms.info.get("trajectory")
+    said = atoms.info.get(OF_TRAJECTORY)
+    return _Sequence(str(atoms.info.get("trajectory")), atoms.get_chemical_formula()) if said is None else said
 
 
 def _parts(places: Sequence[tuple[Hashable, int]], fraction: float) -> NDArray[np.int64]:
@@ -101,7 +126,13 @@ def _parts(places: Sequence[tuple[Hashable, int]], fraction: float) -> NDArray[n
     for end, (trajectory, step) in enumerate(places, 1):
         steps.setdefault(trajectory, []).append(step)
         ends[trajectory] = end
-    lengths = {name: _stretch(mine, LARGEST_EXCESS * fraction * ends[name]) for name, mine in steps.items()}
+    most = {name: LARGEST_EXCESS * fraction * ends[name] for name in steps}
+    most |= {
+        name: min(most[name], LARGEST_PART_OF_SEQUENCE * len(steps[name]))
+        for name in steps
+        if isinstance(name, _Sequence)
+    }
+    lengths = {name: _stretch(mine, most[name]) for name, mine in steps.items()}
     stretches = [None if (length := lengths[name]) is None else (name, step // length) for name, step in places]
     trained = {None, *stretches[: SMALLEST_SET_TO_SPLIT - 1]}
     first: dict[Hashable, int] = {}

@@ -168,6 +168,34 @@ def test_pushed_copies_of_what_is_set_aside_are_not_trained_on():
     assert sum("sampling" in atoms.info for atoms in training) >= 0.8 * len(pushed)
 
 
-def test_given_frames_are_set_aside_one_by_one():
-    frames = [Atoms("H", info={"trajectory": "spec.data[0]", "stratum": "data"}) for _ in range(40)]
-    assert 3 <= len(split_validation(frames, 0.1)[1]) <= 5
+def of_file(formulas, name="spec.data[0]"):
+    """Return frames of a user's file that says no trajectories."""
+    about = {"trajectory": name, "stratum": "data"}
+    return [Atoms(formula, info=about | {"number": number}) for number, formula in enumerate(formulas)]
+
+
+@pytest.mark.parametrize("count", [40, 200, 1000])
+def test_of_a_file_that_may_be_of_md_none_is_set_aside_beside_one_that_is_trained_on(count):
+    training, validation = split_validation(of_file(["H"] * count), 0.1)
+    trained = {atoms.info["number"] for atoms in training}
+    assert 0.08 * count <= len(validation) <= 0.15 * count
+    assert len(training) >= 0.8 * count
+    for atoms in validation:
+        assert not trained & {atoms.info["number"] - 1, atoms.info["number"] + 1}
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.3, 0.5])
+@pytest.mark.parametrize("frames_of_each", [5, 12, 16, 60])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_of_a_file_of_many_formulas_each_is_trained_on(fraction, frames_of_each, mixed):
+    formulas = [f"H{number}" for number in range(1, 21)]
+    given = formulas * frames_of_each if mixed else [each for each in formulas for _ in range(frames_of_each)]
+    training, validation = split_validation(of_file(given), fraction)
+    expected = min(MOST_VALIDATION_FRAMES, fraction * len(given))
+    assert 0.4 * expected <= len(validation) <= 1.6 * expected
+    assert {str(atoms.symbols) for atoms in training} == {str(atoms.symbols) for atoms in of_file(formulas)}
+
+
+def test_few_given_frames_are_set_aside_one_by_one():
+    training, validation = split_validation(of_file([f"H{1 + number // 2}" for number in range(40)]), 0.1)
+    assert 3 <= len(validation) <= 5 and len(training) + len(validation) == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 from pathlib import Path
@@ -139,3 +140,15 @@ def test_a_training_goes_on_while_the_store_is_away(tmp_path):
     assert trained is not None and trained.step == 10
     with pytest.raises(StageError, match="away"):
         attempt(tmp_path / "other" / "1", {40: 0.1}, "exit 0", away_at=40)
+
+
+def test_a_checkpoint_that_gives_no_numbers_is_left_out_and_named(tmp_path, caplog):
+    trained = attempt(tmp_path / "1", {10: 0.4, 20: 0.3, 30: math.nan, 40: math.nan}, "exit 0")
+    assert trained.step == 20 and [each["step"] for each in trained.validation] == [10, 20]
+    assert "the checkpoint of step 40 is left out" in caplog.text and "learningRateStart" in caplog.text
+
+
+def test_a_training_without_a_sound_checkpoint_ends_in_the_users_words(tmp_path):
+    with pytest.raises(StageError) as caught:
+        attempt(tmp_path / "1", dict.fromkeys((10, 20, 30, 40), math.nan), "exit 0")
+    assert caught.value.reason is Reason.NOT_A_NUMBER

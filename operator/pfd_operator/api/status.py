@@ -98,6 +98,7 @@ class Errors(Strict):
 class JudgedErrors(Errors):
     """Errors of a model, as decimal strings, with all that limits are compared with."""
 
+    trajectories: int | None = Field(None, description="That the frames are of.")
     energy_high: str | None = Field(None, description="Upper end of the energy's 95 % interval, in eV.")
     virial_high: str | None = Field(None, description="Upper end of the virial's 95 % interval, in eV.")
     strata: dict[str, str] = Field({}, description="Largest force, energy, virial RMSE of a stratum, in eV/Å, eV, eV.")

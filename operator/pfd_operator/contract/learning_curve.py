@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .student_t import student_t
+
 MIN_POINTS = 3
 MIN_SPAN = 1.5
 """Largest number of labels over the smallest: a slope over less is noise."""
@@ -16,9 +18,6 @@ MOST_LABELS = 1e7
 """A prediction beyond this is a statement about the fit, not about the material."""
 _LARGEST_LOG = 600.0
 """Its exponential is still a number, and so are a thousand times that."""
-_STUDENT_T_975 = (12.706, 4.303, 3.182, 2.776)
-"""For 1 to 4 degrees of freedom, below which the expansion is too coarse."""
-_NORMAL_975 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class PowerLaw:
 
     @property
     def _quantile(self) -> float:
-        return _student_t_975(self.points - 2)
+        return student_t(0.975, self.points - 2)
 
     def _distance(self, labels: float) -> float:
         return math.log(labels / self.reference_labels)
@@ -158,14 +157,3 @@ def _positive(value: float) -> bool:
 
 def _exponential(log: float) -> float:
     return math.exp(min(max(log, -_LARGEST_LOG), _LARGEST_LOG))
-
-
-def _student_t_975(degrees: int) -> float:
-    """Return the 0.975 quantile of Student's t (Abramowitz and Stegun, 26.7.5), within 0.2 %."""
-    if degrees <= len(_STUDENT_T_975):
-        return _STUDENT_T_975[degrees - 1]
-    z = _NORMAL_975
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees + second / degrees**2 + third / degrees**3

@@ -13,7 +13,7 @@ from .stage import StageKind
 from .text import shortened
 
 FEWEST_TRAJECTORIES_OF_INTERVAL = 4
-"""With fewer, resampling them says nothing of what others would have given; frames of one trajectory are alike."""
+"""With fewer, an interval is so wide that it says nothing; frames of one trajectory are alike."""
 LARGE_FORCE_SHARE = 0.2
 """Of the RMS force: an error beyond it is remarked, whatever limit it meets."""
 
@@ -29,7 +29,8 @@ class ErrorMetrics(Message):
     force_rmse: float
     """Over all force components, in eV/Å."""
     force_rmse_low: float | None = None
-    """Lower end of the 95 % bootstrap interval, in eV/Å; none of fewer than `FEWEST_TRAJECTORIES_OF_INTERVAL`."""
+    """Lower end of the 95 % interval, by the jackknife over trajectories with Student's t, in eV/Å; none of fewer than
+    `FEWEST_TRAJECTORIES_OF_INTERVAL`."""
     force_rmse_high: float | None = None
     """Upper end of it, in eV/Å."""
     energy_rmse_per_atom: float | None = None

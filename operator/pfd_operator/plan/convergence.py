@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from statistics import NormalDist
 from typing import NamedTuple
 
 from pfd_operator.api.status import IterationRecord
 from pfd_operator.contract.limits import Convergence
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE_FORCE_SHARE, ErrorMetrics, WorstStrata
+from pfd_operator.contract.student_t import student_t
 
 from .measured import Measured, decimal, recorded
 
@@ -38,6 +38,8 @@ QUANTITIES = (
     ("virial", "virial_rmse_per_atom", "virial RMSE per atom", "eV"),
 )
 _TOLD_AT_ONCE = 2
+_MANY = 1000
+"""Degrees of freedom with which Student's t is as good as normal."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,10 @@ class Criteria:
                 yield Check(what, value, limit, f"{unit}{_share(metrics) if key == 'force_rmse' else ''}")
             else:
                 what = f"the upper end of {what} at {100 * confidence:g} % confidence"
-                unknown = _Unknown(f"{what} is not known: {_why_no_interval(metrics, measure)}")
-                yield unknown if high is None else Check(what, upper_end(value, high, confidence), limit, unit)
+                if high is None:
+                    yield _Unknown(f"{what} is not known: {_why_no_interval(metrics, measure)}")
+                else:
+                    yield Check(what, upper_end(value, high, confidence, metrics.trajectories), limit, unit)
 
     @property
     def _asked(self) -> list[_Asked]:
@@ -225,7 +229,7 @@ def _why_no_interval(metrics: ErrorMetrics, measure: Measure) -> str:
     )
 
 
-def upper_end(value: float, high: float, confidence: float) -> float:
+def upper_end(value: float, high: float, confidence: float, trajectories: int | None) -> float:
     """Return what an RMSE stays below with a probability: the upper end of a one-sided interval.
 
     Parameters
@@ -233,15 +237,17 @@ def upper_end(value: float, high: float, confidence: float) -> float:
     value
         The RMSE.
     high
-        Upper end of its two-sided 95 % interval, which is the one-sided one of 97.5 %; others follow from it as for a
-        log-normal distribution.
+        Upper end of its two-sided 95 % interval, which is the one-sided one of 97.5 %; the logarithms of others are as
+        far from the RMSE's as quantiles of Student's t are from zero.
     confidence
         The probability, 0.5 or more.
+    trajectories
+        That the RMSE is of; None: an earlier version did not tell it, and its intervals were as of many.
     """
     if value <= 0 or high <= value:
         return max(value, high)
-    normal = NormalDist()
-    return value * math.exp(math.log(high / value) * normal.inv_cdf(confidence) / normal.inv_cdf(0.975))
+    degrees = _MANY if trajectories is None else max(1, trajectories - 1)
+    return value * math.exp(math.log(high / value) * student_t(confidence, degrees) / student_t(0.975, degrees))
 
 
 def roughness(measured: Measured) -> str:

@@ -71,6 +71,7 @@ def _metrics_of(errors: JudgedErrors) -> ErrorMetrics:
     return ErrorMetrics.model_validate(
         {
             "frames": errors.frames,
+            "trajectories": errors.trajectories,
             "force_rmse": float(errors.force_rmse),
             "force_rmse_low": _float(low),
             "force_rmse_high": _float(high),
@@ -114,6 +115,7 @@ def judged_errors(measured: Measured, name: str) -> JudgedErrors | None:
     strata = measured.strata.get(name, WorstStrata())
     return JudgedErrors(
         **errors.model_dump(),
+        trajectories=metrics.trajectories,
         energy_high=_decimal(metrics.energy_rmse_per_atom_high),
         virial_high=_decimal(metrics.virial_rmse_per_atom_high),
         strata={name: decimal(worst.rmse) for name, worst in strata if worst is not None},

@@ -106,8 +106,7 @@ class Examination:
 
     def _errors(self, holdout: Sequence[Atoms], dft: DftFrames) -> tuple[AcceptanceErrors, ErrorRatio | None]:
         """Return the errors, and how student and teacher compare against DFT, if there are such frames."""
-        seed = seed_of(self.seed, "bootstrap")
-        against_teacher = summarise(frame_errors(holdout, self.student.predict(holdout)), seed)
+        against_teacher = summarise(frame_errors(holdout, self.student.predict(holdout)))
         if not dft.frames:
             return AcceptanceErrors(holdout=against_teacher), None
         models = self.student, self.teacher
@@ -115,9 +114,7 @@ class Examination:
         if dft.files:
             # by the teacher's shift both: what the student is off from its teacher is its own error
             student, teacher = without_shift(student, teacher), without_shift(teacher, teacher)
-        errors = AcceptanceErrors(
-            holdout=against_teacher, dft=summarise(student, seed), teacher_dft=summarise(teacher, seed)
-        )
+        errors = AcceptanceErrors(holdout=against_teacher, dft=summarise(student), teacher_dft=summarise(teacher))
         return errors, error_ratio(squares_of_trajectories(student), squares_of_trajectories(teacher), ["force"])
 
     def _speed(self) -> list[SpeedRecord]:

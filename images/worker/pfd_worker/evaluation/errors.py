@@ -13,7 +13,7 @@ from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, Error
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.strata import temperature_of
 from pfd_worker.errors import user_error
-from pfd_worker.evaluation.bootstrap import Floats, grouped, rmse_interval
+from pfd_worker.evaluation.jackknife import Floats, grouped, rmse_interval
 from pfd_worker.frames import OF_TRAJECTORY, energy_of, virial_of
 from pfd_worker.models.base import Prediction
 
@@ -35,7 +35,7 @@ class FrameError:
     virial: NDArray[np.float64] | None
     """(3, 3), in eV."""
     trajectory: str = ""
-    """Frames of one are alike, and are resampled together."""
+    """Frames of one are alike, and are left out together."""
     label_forces: NDArray[np.float64] | None = None
     """(n_atoms, 3), in eV/Å; None if they are not known."""
 
@@ -157,22 +157,20 @@ def _sums(parts: Sequence[_Part]) -> Floats:
     return grouped([name for name, _ in parts], [float(np.sum(part**2)) for _, part in parts])
 
 
-def _interval(parts: Sequence[_Part], seed: int) -> tuple[float, float] | tuple[None, None]:
+def _interval(parts: Sequence[_Part]) -> tuple[float, float] | tuple[None, None]:
     names = [name for name, _ in parts]
     if len(set(names)) < FEWEST_TRAJECTORIES_OF_INTERVAL:
         return None, None
-    return rmse_interval(_sums(parts), grouped(names, [part.size for _, part in parts]), seed)
+    return rmse_interval(_sums(parts), grouped(names, [part.size for _, part in parts])) or (None, None)
 
 
-def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
+def summarise(errors: Sequence[FrameError]) -> ErrorMetrics:
     """Add up errors to the metrics an outcome carries.
 
     Parameters
     ----------
     errors
         At least one frame.
-    seed
-        Of the bootstrap.
 
     Raises
     ------
@@ -182,7 +180,7 @@ def summarise(errors: Sequence[FrameError], seed: int) -> ErrorMetrics:
     if not errors:
         raise user_error(Reason.NOT_A_NUMBER, "there is no labelled frame to evaluate on: no error can be told")
     worst = worst_strata(errors).force
-    (low, high), (_, energy_high), (_, virial_high) = (_interval(parts, seed) for parts in _parts(errors).values())
+    (low, high), (_, energy_high), (_, virial_high) = (_interval(parts) for parts in _parts(errors).values())
     return ErrorMetrics(
         frames=len(errors),
         trajectories=len({e.trajectory for e in errors}),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from pfd_worker.evaluation.bootstrap import Floats
+from pfd_worker.evaluation.jackknife import Floats, deviation, of_others
 
 CERTAINTY = 0.95
 """With which a model is called worse than others."""
@@ -27,8 +27,7 @@ class ErrorRatio:
     log: float
     deviation: float
     """Standard error of `log`, by leaving out each trajectory once: what makes a trajectory hard makes it so for both
-    models, and does not count. On average the jackknife does not take it for too small (Efron and Stein, Ann. Stat. 9,
-    586 (1981)); that few tell it badly, Student's distribution reckons with (Miller, Biometrika 61, 1 (1974))."""
+    models, and does not count."""
     trajectories: int
 
     @property
@@ -73,11 +72,10 @@ def error_ratio(squares: Squares, others: Squares, quantities: Collection[str]) 
     pairs = [(mine, theirs) for mine, theirs in pairs if np.count_nonzero(mine) > 1]
     if not pairs:
         return ErrorRatio(0.0, 0.0, 0)
-    n = len(pairs[0][0])
     log = sum(np.log(mine.sum()) - np.log(theirs.sum()) for mine, theirs in pairs)
-    without_one = np.sum([np.log(_of_others(mine)) - np.log(_of_others(theirs)) for mine, theirs in pairs], axis=0)
+    without_one = np.sum([np.log(of_others(mine)) - np.log(of_others(theirs)) for mine, theirs in pairs], axis=0)
     fewest = min(np.count_nonzero(mine) for mine, _ in pairs)
-    return ErrorRatio(float(log), float(np.sqrt(n - 1) * np.std(without_one)), int(fewest))
+    return ErrorRatio(float(log), deviation(without_one), int(fewest))
 
 
 def surely_worse(squares: Squares, lowest: Squares, asked: Collection[str], models: int) -> bool:
@@ -110,15 +108,6 @@ def lowest_of(squares: Squares, others: Squares) -> Squares:
         ratio = error_ratio(squares, others, [quantity])
         if ratio.trajectories and ratio.log > 0:
             found[quantity] = others[quantity]
-    return found
-
-
-def _of_others(sums: Floats) -> Floats:
-    """Return what all but each add up to, (n,)."""
-    # not the total minus each, which leaves nothing of small ones beside a large one
-    before, after = np.zeros(len(sums)), np.zeros(len(sums))
-    before[1:], after[:-1] = np.cumsum(sums[:-1]), np.cumsum(sums[:0:-1])[::-1]
-    found: Floats = before + after
     return found
 
 

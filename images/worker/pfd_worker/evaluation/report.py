@@ -17,7 +17,7 @@ from pfd_worker.evaluation.errors import (
 from pfd_worker.evaluation.shift import without_shift
 
 
-def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
+def error_report(errors: Sequence[FrameError]) -> dict[str, Any]:
     """Return metrics of the whole set, of each stratum, temperature (in K) and element, as JSON.
 
     `energyRmsePerAtomShiftRemoved` is the energy error that remains after the best shift per element *on this very
@@ -28,11 +28,11 @@ def error_report(errors: Sequence[FrameError], seed: int) -> dict[str, Any]:
     elements = sorted({symbol for error in errors for symbol in error.symbols})
     remaining = without_shift(errors, errors)
     return {
-        **summarise(errors, seed).to_json(),
+        **summarise(errors).to_json(),
         "energyRmsePerAtomShiftRemoved": energy_rmse_per_atom(remaining),
-        "strata": {name: summarise(members, seed).to_json() for name, members in by_stratum(errors).items()},
+        "strata": {name: summarise(members).to_json() for name, members in by_stratum(errors).items()},
         "temperatures": {
-            exact_number(t): summarise(members, seed).to_json() for t, members in by_temperature(errors).items()
+            exact_number(t): summarise(members).to_json() for t, members in by_temperature(errors).items()
         },
         "elements": {element: {"forceRmse": force_rmse(errors, element)} for element in elements},
     }

@@ -177,7 +177,7 @@ def _with_intervals(
 ) -> None:
     values = np.array([error["forceRmse"] for error in errors])
     low, high = np.array([_ends(error) for error in errors]).T
-    # A percentile interval need not hold its estimate
+    # Intervals of earlier versions need not hold their estimate
     spread = np.clip([values - low, high - values], 0, None)
     style = "o-" if line else "o"
     axes.errorbar(x, values, yerr=spread, fmt=style, color=color, markersize=5, capsize=3, linewidth=1.2, label=label)

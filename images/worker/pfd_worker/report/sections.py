@@ -46,9 +46,9 @@ def summary(data: ReportData) -> str:
         "Errors on the hold-out",
         table(["model", *ERROR_COLUMNS, LABELS_COLUMN], rows, best),
         paragraph(
-            f"Root-mean-square errors on {frames_in_words(data.best)} that no training saw, with the 95 % bootstrap "
-            f"interval of the force error over trajectories; fewer than {FEWEST_TRAJECTORIES_OF_INTERVAL} of them give "
-            "none."
+            f"Root-mean-square errors on {frames_in_words(data.best)} that no training saw, with the 95 % interval "
+            "of the force error for other trajectories, by the jackknife; fewer than "
+            f"{FEWEST_TRAJECTORIES_OF_INTERVAL} of them give none."
             f"{_share(data)}",
             quiet=True,
         ),

@@ -53,8 +53,6 @@ class RoundResult:
     """Labelled frames in the training set."""
     given_labels: int
     """Of those, the user's own."""
-    error_seed: int
-    """Of the bootstrap of the reports."""
 
 
 def write_report(context: StageContext, previous: Manifest | None, trained: RoundResult) -> dict[str, Path]:
@@ -77,7 +75,7 @@ def write_report(context: StageContext, previous: Manifest | None, trained: Roun
         job=JobName(spec.job.namespace, spec.job.kind, spec.job.name),
         history=history,
         best_iteration=trained.best_iteration,
-        best=error_report(errors, trained.error_seed),
+        best=error_report(errors),
         comparison=compare(trained.holdout, trained.best_predictions, seed),
         dynamics=trained.dynamics,
         features=_map_of_selection(context),

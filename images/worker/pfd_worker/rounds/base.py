@@ -35,7 +35,7 @@ class Round(ABC):
         self.prepare = context.one(Input.PREPARE)
         self.previous: Manifest | None = context.one(Input.TRAIN) if context.has(Input.TRAIN) else None
         self.folder = context.workdir
-        self.measures = Measures(seed_of(context.spec.seed, "bootstrap"))
+        self.measures = Measures()
         if self.previous is not None:
             # the previous stage has its manifest: nobody will go on from its checkpoints
             CheckpointStore(context.store, self.previous.told(TrainSummary)["checkpoints"]).clear()

@@ -13,15 +13,8 @@ from pfd_worker.evaluation.report import error_report
 
 @dataclass
 class Measures:
-    """By the names that `TrainingErrors` has in JSON.
+    """By the names that `TrainingErrors` has in JSON."""
 
-    Parameters
-    ----------
-    seed
-        Of the bootstrap.
-    """
-
-    seed: int
     metrics: dict[str, ErrorMetrics] = field(default_factory=dict)
     reports: dict[str, Any] = field(default_factory=dict)
     """JSON: see `error_report`."""
@@ -39,8 +32,8 @@ class Measures:
         fewest_of_stratum
             Frames that a stratum needs to be judged by itself; None: strata are not judged.
         """
-        report = error_report(errors, self.seed)
-        # the report begins with them, and their bootstrap takes its time
+        report = error_report(errors)
+        # the report begins with them
         self.metrics[name] = ErrorMetrics.model_validate(report)
         self.reports[name] = report
         if fewest_of_stratum is not None:

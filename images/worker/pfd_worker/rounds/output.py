@@ -116,7 +116,6 @@ def _report(
         dynamics=dynamics.measured,
         training_labels=len(samples.dataset),
         given_labels=_given(samples),
-        error_seed=round_.measures.seed,
     )
     return {**write_report(round_.context, round_.previous, result), stage_files.AIMD: dynamics.aimd}
 

@@ -110,7 +110,7 @@ CASES = [
         {"confidence": 0.95, "energyRMSEPerAtom": 0.006},
         {},
         False,
-        "the upper end of the energy RMSE per atom on the new labels at 95 % confidence is 0.006232 eV, 4 % above",
+        "the upper end of the energy RMSE per atom on the new labels at 95 % confidence is 0.006231 eV, 4 % above",
     ),
     (
         {"confidence": 0.9},
@@ -365,11 +365,29 @@ def test_records_of_an_older_operator_are_judged_by_what_they_have() -> None:
     assert Criteria(limits(novelFraction=0.1)).held_at_last([record]) == 0
 
 
-@pytest.mark.parametrize(("confidence", "end"), [(0.5, 0.1), (0.975, 0.12), (0.9, 0.1127), (0.999, 0.1333)])
-def test_upper_ends_of_other_levels_follow_from_the_reported_one(confidence: float, end: float) -> None:
-    assert upper_end(0.1, 0.12, confidence) == pytest.approx(end, rel=1e-3)
+@pytest.mark.parametrize(
+    ("confidence", "trajectories", "end"),
+    [
+        (0.5, 4, 0.1),
+        (0.975, 4, 0.12),
+        # of few trajectories Student's t: 1.638/3.182 and 10.21/3.182 of the logarithm of 1.2
+        (0.9, 4, 0.1098),
+        (0.999, 4, 0.1795),
+        (0.9, None, 0.1127),
+        (0.999, None, 0.1333),
+    ],
+)
+def test_upper_ends_of_other_levels_follow_from_the_reported_one(
+    confidence: float, trajectories: int | None, end: float
+) -> None:
+    assert upper_end(0.1, 0.12, confidence, trajectories) == pytest.approx(end, rel=1e-3)
+
+
+def test_how_many_trajectories_an_end_is_of_is_kept_in_the_status() -> None:
+    reported = outcome(holdout={"trajectories": 4})
+    assert recorded(record_of(reported)).errors["holdout"].trajectories == 4
 
 
 def test_an_interval_without_width_or_without_error_has_its_value_as_upper_end() -> None:
-    assert upper_end(0.1, 0.1, 0.95) == 0.1
-    assert upper_end(0.0, 0.0, 0.95) == 0.0
+    assert upper_end(0.1, 0.1, 0.95, 8) == 0.1
+    assert upper_end(0.0, 0.0, 0.95, 8) == 0.0

@@ -34,7 +34,7 @@ def errors_of(*pairs, trajectories=None):
 
 
 def test_metrics_are_what_their_names_say():
-    metrics = summarise(errors_of(pair(0.8, 0.1, 0.4), pair(-0.8, 0.1, 0.4)), seed=1)
+    metrics = summarise(errors_of(pair(0.8, 0.1, 0.4), pair(-0.8, 0.1, 0.4)))
     assert metrics.frames == 2
     assert metrics.force_rmse == pytest.approx(0.1)
     assert metrics.energy_rmse_per_atom == pytest.approx(0.1)
@@ -45,9 +45,9 @@ def test_metrics_are_what_their_names_say():
 
 def test_worst_stratum_is_found_and_strata_are_reported_apart():
     errors = errors_of(pair(force_error=0.1), pair(force_error=0.5, stratum="si/900K"))
-    metrics = summarise(errors, seed=1)
+    metrics = summarise(errors)
     assert (metrics.worst_stratum, metrics.worst_stratum_force_rmse) == ("si/900K", pytest.approx(0.5))
-    report = error_report(errors, seed=1)
+    report = error_report(errors)
     assert report["strata"]["si/300K"]["forceRmse"] == pytest.approx(0.1)
     assert report["elements"]["Si"]["forceRmse"] == pytest.approx(metrics.force_rmse)
 
@@ -67,14 +67,14 @@ def test_the_energy_error_without_its_shift_counts_what_the_fit_has_taken(unknow
         errors = [
             FrameError("s/300K", symbols[n % 4], energy, np.zeros((8, 3)), None) for n, energy in enumerate(energies)
         ]
-        squares.append(error_report(errors, seed=1)["energyRmsePerAtomShiftRemoved"] ** 2)
+        squares.append(error_report(errors)["energyRmsePerAtomShiftRemoved"] ** 2)
     assert np.sqrt(np.mean(squares)) == pytest.approx(0.01, rel=0.1)
-    assert error_report(errors[:2], seed=1)["energyRmsePerAtomShiftRemoved"] is None, "two shifts fit two frames"
+    assert error_report(errors[:2])["energyRmsePerAtomShiftRemoved"] is None, "two shifts fit two frames"
 
 
 def test_frames_without_virial_are_left_out_of_the_virial_error_only():
-    assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom is None
-    mixed = summarise(errors_of(pair(virial=False), pair(virial_error=0.8)), seed=1)
+    assert summarise(errors_of(pair(virial=False))).virial_rmse_per_atom is None
+    mixed = summarise(errors_of(pair(virial=False), pair(virial_error=0.8)))
     assert mixed.virial_rmse_per_atom == pytest.approx(0.1)
 
 
@@ -90,13 +90,13 @@ def test_not_a_number_is_an_error_never_a_number(bad):
 
 def test_an_empty_set_is_an_error_never_a_number():
     with pytest.raises(StageError) as caught:
-        summarise([], seed=1)
+        summarise([])
     assert caught.value.reason is Reason.NOT_A_NUMBER
 
 
 @pytest.mark.parametrize(("trajectories", "known"), [(3, False), (4, True), (16, True)])
 def test_frames_give_an_interval_if_they_are_of_enough_trajectories(trajectories, known):
-    metrics = summarise(errors_of(*[pair(0.1 * n, 0.1 * n, 0.1) for n in range(16)], trajectories=trajectories), seed=1)
+    metrics = summarise(errors_of(*[pair(0.1 * n, 0.1 * n, 0.1) for n in range(16)], trajectories=trajectories))
     assert (metrics.frames, metrics.trajectories) == (16, trajectories)
     ends = (metrics.force_rmse_low, metrics.energy_rmse_per_atom_high, metrics.virial_rmse_per_atom_high)
     assert [end is not None for end in ends] == [known] * 3
@@ -124,17 +124,17 @@ def test_frames_that_a_user_gave_are_of_the_trajectories_that_their_file_says():
 
 
 def test_energies_and_virials_have_an_upper_end_of_their_own():
-    metrics = summarise(errors_of(*[pair(n * 0.8, 0.1, n * 0.4) for n in range(8)]), seed=1)
+    metrics = summarise(errors_of(*[pair(n * 0.8, 0.1, n * 0.4) for n in range(8)]))
     assert metrics.energy_rmse_per_atom < metrics.energy_rmse_per_atom_high < 0.7
     assert metrics.virial_rmse_per_atom < metrics.virial_rmse_per_atom_high < 0.35
-    equal = summarise(errors_of(*[pair(0.8, virial=False), pair(-0.8, virial_error=0.4)] * 4), seed=1)
+    equal = summarise(errors_of(*[pair(0.8, virial=False), pair(-0.8, virial_error=0.4)] * 4))
     assert equal.energy_rmse_per_atom_high == pytest.approx(0.1)
     assert equal.virial_rmse_per_atom_high == pytest.approx(0.05)
-    few = summarise(errors_of(*[pair(0.8, virial=False)], *[pair(-0.8, virial_error=0.4)] * 3), seed=1)
+    few = summarise(errors_of(*[pair(0.8, virial=False)], *[pair(-0.8, virial_error=0.4)] * 3))
     assert few.virial_rmse_per_atom == pytest.approx(0.05)
     assert few.energy_rmse_per_atom_high == pytest.approx(0.1)
-    assert few.virial_rmse_per_atom_high is None, "three trajectories have a virial: resampling them says nothing"
-    assert summarise(errors_of(pair(virial=False)), seed=1).virial_rmse_per_atom_high is None
+    assert few.virial_rmse_per_atom_high is None, "three trajectories have a virial: they say nothing"
+    assert summarise(errors_of(pair(virial=False))).virial_rmse_per_atom_high is None
 
 
 def test_each_quantity_has_a_worst_stratum_among_those_with_enough_frames():
@@ -158,6 +158,6 @@ def test_energy_shift_is_found_per_element_and_leaves_forces_alone():
     shifts = fit_energy_shift(errors)
     assert shifts == pytest.approx({"Si": -2.0, "C": 3.0})
     shifted = apply_energy_shift(errors, shifts)
-    assert summarise(shifted, 1).energy_rmse_per_atom == pytest.approx(0, abs=1e-9)
-    assert summarise(shifted, 1).force_rmse == summarise(errors, 1).force_rmse
+    assert summarise(shifted).energy_rmse_per_atom == pytest.approx(0, abs=1e-9)
+    assert summarise(shifted).force_rmse == summarise(errors).force_rmse
     assert fit_energy_shift([]) == {}

@@ -68,7 +68,7 @@ def predictions_for(frames: Sequence[Atoms], force_error: float, seed: int = 4) 
 
 def errors_of(frames: Sequence[Atoms], force_error: float) -> dict[str, Any]:
     """The report of such predictions."""
-    return error_report(frame_errors(frames, predictions_for(frames, force_error)), seed=1)
+    return error_report(frame_errors(frames, predictions_for(frames, force_error)))
 
 
 def force_error_after(iteration: int) -> float:
@@ -158,7 +158,7 @@ def sample_report(
         job=JobName("default", "FineTuneJob", job),
         history=history,
         best_iteration=best,
-        best=error_report(frame_errors(frames, predictions), seed=1),
+        best=error_report(frame_errors(frames, predictions)),
         comparison=compare(frames, predictions, seed=2),
         dynamics=sample_dynamics(),
         features=sample_map(200, history.last.training_labels),

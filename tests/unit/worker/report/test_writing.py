@@ -42,7 +42,6 @@ def train(folder, iteration, previous=None, force_error=0.1, best=0, new=10):
         dynamics=None,
         training_labels=10 + new * iteration,
         given_labels=2,
-        error_seed=1,
     )
     files = write_report(context, previous, trained)
     return context, commit(context, StageOutput(files=files), seconds=1.0)

@@ -97,7 +97,8 @@ def test_a_failed_request_fails_the_stage_in_its_words(context):
 
 
 def test_a_manifest_of_a_later_version_is_read(context):
-    made = commit(context, StageOutput(summary={"frames": 3, "feature_form": 4, "dynamics": None}), 0.0)
+    told = {"frames": 3, "feature_form": 4, "dynamics": None, "baseline": {}}
+    made = commit(context, StageOutput(summary=told), 0.0)
     later = json.loads(made.to_bytes())
     later |= {"later": 1, "result": later["result"] | {"later": 2}}
     assert Manifest.from_bytes(json.dumps(later).encode()) == made

@@ -102,8 +102,9 @@ class _Sequence(NamedTuple):
 def _trajectory(atoms: Atoms) -> Hashable:
     """Return what a frame's neighbours in time have in common with it; None if there is no such thing."""
     if atoms.info.get("stratum") != GIVEN:
-        return atoms.info.get("trajectory")
-    said = atoms.info.get(OF_TRAJECTORY)
+        told: Hashable = atoms.info.get("trajectory")
+        return told
+    said: Hashable = atoms.info.get(OF_TRAJECTORY)
     return _Sequence(str(atoms.info.get("trajectory")), atoms.get_chemical_formula()) if said is None else said
 
 

@@ -144,7 +144,7 @@ def contender(force, energy, zero=0.0):
     for number in range(16):
         about, forces = 8 * (energy * rng.normal() + zero), force * rng.normal(size=(8, 3))
         errors.append(FrameError("copper/300K", ("Cu",) * 8, about, forces, None, f"{number // 2}"))
-    return Contender(Path("model"), summarise(errors, 0), None, squares_of(errors))
+    return Contender(Path("model"), summarise(errors), None, squares_of(errors))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def labels_needed(
         What was measured.
     given_frames
         Of those trained on, frames that were there from the start: an error falls with what is added. If they are like
-        what is added, it falls sooner than told, never later.
+        what is added, it falls sooner than told.
     """
     curves = [curve for curve in _curves(limits, iterations, given_frames) if curve.points and curve.excess > 1]
     if not curves:

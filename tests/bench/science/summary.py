@@ -90,7 +90,8 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, Needed]]], method: str, peer
     """Return the labels of a method over those of a peer, averaged over pools, by a paired bootstrap over seeds.
 
     None if a search by the method has not ended: the seeds that have are those that took few. A peer's counts as the
-    most labels that it was given, so that the ratio is at most as said.
+    most labels that it was given, so that the ratio is at most as said; one that was given fewer than the method took
+    has only begun, and says nothing.
 
     Parameters
     ----------
@@ -100,11 +101,13 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, Needed]]], method: str, peer
     of_pools: list[NDArray[np.float64]] = []
     at_most = False
     for methods in pools:
-        seeds = sorted(set(methods.get(method, {})) & set(methods.get(peer, {})))
-        if not seeds or not all(methods[method][seed].ended for seed in seeds):
+        mine, theirs = methods.get(method, {}), methods.get(peer, {})
+        both = sorted(set(mine) & set(theirs))
+        seeds = [seed for seed in both if theirs[seed].ended or theirs[seed].labels >= mine[seed].labels]
+        if not seeds or not all(found.ended for found in mine.values()):
             return None
-        at_most |= not all(methods[peer][seed].ended for seed in seeds)
-        pairs = [[methods[method][seed].labels, methods[peer][seed].labels] for seed in seeds]
+        at_most |= not all(theirs[seed].ended for seed in seeds)
+        pairs = [[mine[seed].labels, theirs[seed].labels] for seed in seeds]
         of_pools.append(np.array(pairs, dtype=float))
     rng = np.random.default_rng(SEED)
     means = [

@@ -75,6 +75,8 @@ def test_a_search_that_has_not_ended_flatters_nobody():
     assert ratio([{"ours": ended(16), "quests": begun}], "ours", "quests") == {
         "mean": 0.25, "ci95": None, "at_most": True,
     }  # fmt: skip
+    only_begun = {0: Needed(400), 1: Needed(8, ended=False)}
+    assert ratio([{"ours": ended(16, 20), "quests": only_begun}], "ours", "quests")["mean"] == pytest.approx(0.04)
 
 
 def test_points_come_back_from_a_file(tmp_path):

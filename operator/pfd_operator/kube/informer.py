@@ -144,7 +144,8 @@ class Informer(Generic[T]):
                 await self._watch(asked_seconds)
                 self.denied = False
                 lasted_seconds = time.monotonic() - opened_at
-                cut = lasted_seconds < asked_seconds - 1
+                # a silent one was not cut: on an idle cluster it is one of many, and to ask each time would be requests
+                cut = lasted_seconds < asked_seconds - 1 and self.silent_for() < self._silence_seconds
                 if lasted_seconds < SHORTEST_WATCH_SECONDS:
                     raise ApiError(0, _ENDED, f"watch {self.path}: ended by the server as soon as it was opened")
                 failures = 0

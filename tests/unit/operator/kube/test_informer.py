@@ -11,7 +11,7 @@ import pytest
 
 from pfd_operator.kube.api import KubeApi
 from pfd_operator.kube.history import StorageRestored
-from pfd_operator.kube.informer import LONGEST_BACKOFF_SECONDS, Informer, Watched
+from pfd_operator.kube.informer import LONGEST_BACKOFF_SECONDS, SILENCE_SECONDS, Informer, Watched
 from tests.jumping_loop import in_no_time
 
 EXPIRED = b'{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}'
@@ -90,7 +90,10 @@ async def test_after_a_watch_was_cut_it_is_asked_whether_the_server_has_gone_bac
 
 
 @in_no_time
-async def test_a_watch_that_ends_when_it_should_is_opened_anew_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lasting_seconds", [500, SILENCE_SECONDS], ids=["ended as asked", "silent"])
+async def test_a_watch_that_was_not_cut_is_opened_anew_without_asking(
+    monkeypatch: pytest.MonkeyPatch, lasting_seconds: float
+) -> None:
     """In the steady state there are watches, and no requests."""
     monkeypatch.setattr("pfd_operator.kube.informer.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
     opened: list[str] = []
@@ -99,7 +102,7 @@ async def test_a_watch_that_ends_when_it_should_is_opened_anew_without_asking(mo
         async def lines(self, path: str, query: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
             opened.append(query["resourceVersion"])
             yield b""
-            await asyncio.sleep(int(query["timeoutSeconds"]))
+            await asyncio.sleep(min(lasting_seconds, int(query["timeoutSeconds"])))
 
     server = cast(KubeApi, Steady())
     informer = Informer(server, Watched("/x", "", lambda item: None), lambda item, before: None)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 
+from pfd_operator.kube.api import ApiError
 from pfd_operator.runtime.handlers import run
 from pfd_operator.runtime.logs import configure
 from pfd_operator.runtime.settings import SettingsError, settings_from
@@ -20,7 +21,11 @@ def main() -> int:
         return 2
     configure(settings.log_level)
     _collect_less()
-    return 0 if asyncio.run(run(settings)) else 1
+    try:
+        return 0 if asyncio.run(run(settings)) else 1
+    except ApiError as error:
+        sys.stderr.write(f"pfd-operator: {error}\n")
+        return 1
 
 
 def _collect_less() -> None:

@@ -119,6 +119,20 @@ def test_a_wrong_setting_is_named_by_the_process_that_ends_of_it(
     assert "PFD_WORKER_IMAGE is not set" in capsys.readouterr().err
 
 
+def test_a_cluster_that_is_not_found_is_named_by_the_process_that_ends_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PFD_WORKER_IMAGE", "worker")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    for name in ("configure", "gc"):
+        monkeypatch.setattr(process, name, Mock())
+    assert process.main() == 1
+    said = capsys.readouterr().err
+    assert (
+        said.startswith(f"pfd-operator: cannot connect to Kubernetes by {tmp_path}/absent: ") and said.count("\n") == 1
+    )
+
+
 @pytest.mark.parametrize(("told_to", "status"), [(True, 0), (False, 1)])
 def test_an_operator_that_stops_by_itself_has_failed(
     monkeypatch: pytest.MonkeyPatch, told_to: bool, status: int

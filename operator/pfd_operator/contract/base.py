@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
 """A DNS label: it becomes part of object names and S3 keys."""
 
 _OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
-ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME, min_length=1, max_length=63)]
+ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME, max_length=63)]
 """Name of an object of Kubernetes that also has to fit into a label."""
 
-LongObjectName = Annotated[str, Field(pattern=_OBJECT_NAME, min_length=1, max_length=253)]
+LongObjectName = Annotated[str, Field(pattern=_OBJECT_NAME, max_length=253)]
 """Name of any other object: also a part of a path by which it is read, so it leads nowhere else."""
 
 Uri = Annotated[

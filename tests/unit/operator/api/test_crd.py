@@ -22,6 +22,22 @@ def test_a_definition_is_small(definition_files: dict[str, str]) -> None:
     assert not {name: size for name, size in sizes.items() if size > LARGEST_BYTES}
 
 
+def texts(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield the schema of every text that has a pattern."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema
+        for inner in schema.values():
+            yield from texts(inner)
+
+
+def test_a_pattern_that_takes_no_empty_text_says_so_once(spec_schemas: dict[str, dict[str, Any]]) -> None:
+    """Names are there by the dozen, once for each stage."""
+    found = [text for schema in spec_schemas.values() for text in texts(schema)]
+    assert len(found) > 50
+    assert not [text for text in found if text.get("minLength") == 1 and not re.search(text["pattern"], "")]
+
+
 def fields(schema: dict[str, Any], *path: str) -> dict[str, Any]:
     for step in path:
         schema = schema["properties"][step]

@@ -99,7 +99,7 @@ def fetch(
 
 def _check_own_keys(results: Results, endpoint: str | None) -> None:
     named = results.s3.endpoint
-    if named is not None and endpoint is None:
+    if named is not None and not endpoint:
         # a request shows its receiver the id of the key and the token it is signed with
         raise CannotShow(
             f"without keys of the job's, {results.whose_keys} would sign requests to the address that whoever wrote "

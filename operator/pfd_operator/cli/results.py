@@ -98,7 +98,8 @@ async def _keys(api: KubeApi, namespace: str, secret: str | None) -> dict[str, s
             raise
         _say(f"Secret {secret} with the job's keys is not read, but your own AWS environment: {error.message}")
         return {}
-    missing = [name for name, required in S3_KEYS.items() if required and name not in data]
+    # of empty ones boto3 makes none, and takes those of the environment
+    missing = [name for name, required in S3_KEYS.items() if required and not data.get(name)]
     if missing:
         raise CannotShow(f"Secret {secret} in namespace {namespace} has no {' and no '.join(missing)}")
     # what is no text, as of a shell that writes UTF-16, is no key either

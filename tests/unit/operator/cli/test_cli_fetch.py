@@ -167,8 +167,9 @@ def own(place: S3Location) -> Results:
     return replace(results(place, {}), whose_keys="your own AWS environment")
 
 
+@pytest.mark.parametrize("given", [None, ""])
 def test_own_keys_are_sent_nowhere_that_only_the_job_names(
-    place: S3Location, store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: S3Location, store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
     def send(*_: object) -> None:
         pytest.fail("nothing is to be sent")
@@ -176,7 +177,7 @@ def test_own_keys_are_sent_nowhere_that_only_the_job_names(
     said = rf"your own AWS environment would sign .*: --endpoint-url {place.endpoint}$"
     with monkeypatch.context() as patch, pytest.raises(CannotShow, match=said):
         patch.setattr("botocore.httpsession.URLLib3Session.send", send)
-        fetch(own(place), tmp_path / "silicon", [], io.StringIO())
+        fetch(own(place), tmp_path / "silicon", [], io.StringIO(), endpoint=given)
     assert not (tmp_path / "silicon").exists()
     fetch(own(place), tmp_path / "silicon", [], io.StringIO(), endpoint=place.endpoint)
     assert contents(tmp_path / "silicon") == FILES | FRAMES

@@ -117,9 +117,10 @@ async def test_no_object_of_another_namespace_is_read(field: str) -> None:
         await found(s3={**S3, field: "../../vault/secrets/keys"}, has={"secrets/keys": {"data": encoded(KEYS)}})
 
 
-async def test_a_secret_without_keys_is_named() -> None:
+@pytest.mark.parametrize("secret", [{}, {"data": encoded(dict.fromkeys(KEYS, ""))}], ids=["none", "empty"])
+async def test_a_secret_without_keys_is_named(secret: dict[str, Any]) -> None:
     with pytest.raises(CannotShow, match="Secret pfd-s3 in namespace lab has no AWS_ACCESS_KEY_ID and no AWS_SECRET"):
-        await found(has={"secrets/pfd-s3": {}})
+        await found(has={"secrets/pfd-s3": secret})
 
 
 async def test_a_secret_with_a_key_that_cannot_be_sent_is_named() -> None:

@@ -73,6 +73,7 @@ def halt(draft: Draft) -> None:
     if draft.active is None or draft.active.state is ActiveState.BACKOFF or job is None:
         return
     close_attempt(draft, job)
+    draft.wait_no_longer()
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
 
 

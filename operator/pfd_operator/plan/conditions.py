@@ -13,6 +13,8 @@ PATIENT = frozenset[str](
     {OperatorReason.JOB_REFUSED, OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING, Reason.STORE_UNAVAILABLE}
 )
 """Reasons of Stuck that may pass by themselves: there is room when others have ended."""
+ROOM = frozenset[str]({OperatorReason.UNSCHEDULABLE, OperatorReason.POD_PENDING})
+"""Those for which a Job may wait until its deadline, and the next one waits on."""
 
 
 def find_condition(status: JobStatus, kind: ConditionType) -> Condition | None:

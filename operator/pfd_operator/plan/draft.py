@@ -11,7 +11,7 @@ from pfd_operator.api.conditions import ConditionType, OperatorReason, Phase
 from pfd_operator.api.job import JobSpec
 from pfd_operator.api.status import ActiveStage, Condition, JobStatus
 
-from .conditions import find_true, with_condition
+from .conditions import ROOM, find_true, with_condition
 from .observed import Observed, ObservedJob
 from .outcome import fitted
 from .recipe import AnyRecipe, Position
@@ -124,6 +124,12 @@ class Draft:
     def show_nothing_stuck(self) -> None:
         """Say that nothing keeps the running stage from its work."""
         self.condition(ConditionType.STUCK, False, OperatorReason.NOT_STUCK, "")
+
+    def wait_no_longer(self) -> None:
+        """Say so of an attempt that ends while it waits for room, unless the next one is to wait on."""
+        stuck = find_true(self.status, ConditionType.STUCK)
+        if stuck is not None and stuck.reason in ROOM:
+            self.show_nothing_stuck()
 
     def tell(self, reason: str, message: str, warning: bool = False) -> None:
         """Emit an Event."""

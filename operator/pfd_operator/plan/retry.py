@@ -43,6 +43,7 @@ def fail(draft: Draft, failure: Failure) -> None:
         case Remedy.BUDGET:
             _out_of_time(draft, active, failure)
         case Remedy.RETRY_FREE:
+            draft.wait_no_longer()
             _retry_free(draft, active, failure)
         case Remedy.RETRY:
             _retry(draft, active, failure)

@@ -11,7 +11,7 @@ from pfd_operator.api.status import ActiveStage, ActiveState, Condition
 from pfd_operator.contract.result import Reason
 
 from .attempts import halt
-from .conditions import PATIENT, find_condition, find_true
+from .conditions import PATIENT, ROOM, find_condition, find_true
 from .draft import Draft
 from .observed import ObservedJob, ObservedPod
 from .recipe import position_of
@@ -104,6 +104,9 @@ def _show_refusal(draft: Draft, active: ActiveStage) -> None:
 def _show_nothing(draft: Draft, job: ObservedJob | None = None) -> None:
     """Say that pods start; an outage that ended attempts before lasts until one works for long enough."""
     stuck = find_true(draft.status, ConditionType.STUCK)
+    if stuck is not None and stuck.reason in ROOM and not _has_got_room(job):
+        # a Job that waited until its deadline is followed by another that waits on
+        return
     if stuck is None or stuck.reason != Reason.STORE_UNAVAILABLE:
         draft.show_nothing_stuck()
         return
@@ -112,6 +115,10 @@ def _show_nothing(draft: Draft, job: ObservedJob | None = None) -> None:
     draft.wake(left if running else math.inf)
     if left <= 0:
         draft.show_nothing_stuck()
+
+
+def _has_got_room(job: ObservedJob | None) -> bool:
+    return job is not None and any(pod.scheduled_at or pod.started_at for pod in job.pods)
 
 
 def stuck_pods(job: ObservedJob, since: datetime, now: datetime) -> Stuck | None:

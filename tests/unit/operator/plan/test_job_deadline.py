@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,3 +76,17 @@ def test_a_job_that_waited_for_room_until_its_deadline_waits_on(waiting: str, co
         planned = created(run.step(seconds=300 if counts else 0))
     assert (run.status.phase is Phase.FAILED) is counts
     assert run.status.gpu_seconds == 0
+
+
+def test_a_stage_that_never_finds_room_fails_though_each_of_its_jobs_ends_sooner_than_that() -> None:
+    budget = {"maxIterations": 4, "maxLabels": 40, "gpuHours": 0.25}
+    run = Run(resource(**FOUR_PODS | {"budget": budget}), replace(SETTINGS, pending_after_seconds=3600))
+    planned = run.until(0, StageKind.LABEL)
+    waiting = pod("Pending", started_at=None, waiting_reason="Unschedulable")
+    while run.status.phase is Phase.RUNNING and run.seconds < 7200:
+        run.step(job_of(planned, waiting, released_at=after(run.seconds)), seconds=60)
+        run.step(ended_by_deadline(run, planned, late=5))
+        if run.status.phase is Phase.RUNNING:
+            planned = created(run.decision)
+    assert (run.status.phase, run.status.gpu_seconds) == (Phase.FAILED, 0)
+    assert run.seconds > 3600

@@ -42,12 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:  # the termination message is the only way anybody learns of it
         _log.exception("the stage failed")
         code, result = failure_of(error)
-        tell(result)
-        if options.side == Side.LABEL_OUT:
-            from pfd_worker import label_pod
+        try:
+            tell(result)
+        finally:
+            if options.side == Side.LABEL_OUT:
+                from pfd_worker import label_pod
 
-            # also where not even the store could be opened
-            label_pod.end_engine(Path(options.workdir))
+                # also where not even the store could be opened
+                label_pod.end_engine(Path(options.workdir))
         return int(code)
     if result is not None:
         tell(result)

@@ -85,9 +85,9 @@ class Explored:
 
     @property
     def unsampled(self) -> Collection[str]:
-        """Strata that MD was begun in, and that have no typical candidate."""
+        """Strata that MD was begun in, and that have no typical candidate, not even one that is left out."""
         begun = {record["stratum"] for record in self._trajectories}
-        return begun - {candidate.stratum for candidate in self.candidates if candidate.typical}
+        return begun - {each.stratum for each in (*self.candidates, *self.left_out) if each.typical}
 
     @property
     def asked_of_strata(self) -> dict[str, int]:
@@ -136,8 +136,6 @@ class Explored:
 
     def no_candidates(self) -> StageError:
         """Return the error that there is none, with the ends of the first trajectories."""
-        if self.left_out:
-            return user_error(Reason.NO_CANDIDATES, f"MD gave no frame that can be selected: {self.why_left_out}.")
         records = self._trajectories
         ends = "; ".join(
             f"{record['name']} at step {record['exploded_at_step']}: {record['reason']}"
@@ -148,7 +146,7 @@ class Explored:
             Reason.NO_CANDIDATES,
             f"MD gave no candidate frame in {len(records)} trajectories ({ends or 'shorter than sampleEvery'}). "
             "Lower the temperatures, timestepFs or selection.minDistanceFactor, check the model's branch, or make "
-            "sampleEvery smaller than steps.",
+            "sampleEvery smaller than steps." + (f" Besides, {self.why_left_out}." if self.left_out else ""),
         )
 
     @property

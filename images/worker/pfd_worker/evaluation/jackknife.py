@@ -37,7 +37,7 @@ def deviation(without_one: Floats) -> float:
 
 
 def rmse_interval(squares: Floats, counts: Floats) -> tuple[float, float] | None:
-    """Return the 95 % interval of an RMSE; None where all errors are of one trajectory.
+    """Return the 95 % interval of an RMSE; None where all errors are of one trajectory, or it has no end.
 
     Frames of one trajectory are alike: sixteen of two trajectories tell little more than two frames would. It is one
     of the logarithm, which is more nearly normal and has no negative end.
@@ -56,4 +56,6 @@ def rmse_interval(squares: Floats, counts: Floats) -> tuple[float, float] | None
         return None
     log = np.log(squares.sum() / counts.sum()) / 2
     reach = student_t(0.975, len(squares) - 1) * deviation(np.log(others / of_others(counts)) / 2)
-    return float(np.exp(log - reach)), float(np.exp(log + reach))
+    with np.errstate(over="ignore"):
+        low, high = float(np.exp(log - reach)), float(np.exp(log + reach))
+    return (low, high) if np.isfinite(high) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ MAX_ROWS = 24
 """Strata drawn at most; report.json has all."""
 FORCE_RMSE = "force RMSE (eV/Å)"
 _LOG_FROM_RATIO = 5.0
+LARGEST_INTERVAL = 3.0
+"""Times the largest error, that a figure shows of the ends of intervals: those of four trajectories, of which one is
+bad, may reach a thousand times as far."""
 
 
 def errors_by_iteration(history: History) -> str:
@@ -58,7 +62,8 @@ def learning_curve(history: History, curve: LearningCurve) -> str:
         grid = np.geomspace(min(labels), last, 60)
         low, high = zip(*(curve.law.band(labels) for labels in grid), strict=True)
         fitted = [curve.law.error_at(labels) for labels in grid]
-        shown = [*fitted, *(end for error in errors for end in _ends(error))]
+        top = _top([error["forceRmse"] for error in errors], [_ends(error)[1] for error in errors])
+        shown = [*fitted, *(error["forceRmse"] for error in errors), top]
         axes.fill_between(grid, low, high, color=PALETTE[0], alpha=0.15, linewidth=0, label="95 % interval")
         axes.plot(grid, fitted, color=PALETTE[0], linestyle="--", linewidth=1, label="fit")
         _with_intervals(axes, labels, errors, "hold-out", PALETTE[0], line=False)
@@ -136,10 +141,11 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
     rows = sorted(groups, key=lambda row: -groups[row]["forceRmse"])[:MAX_ROWS]
     with drawing(5.0, 1.5 + 0.26 * len(rows)) as (figure, axes):
         before = {} if baseline is None else baseline.get(group, {})
-        drawn = []
+        drawn, ends = [], []
         for number, row in enumerate(rows):
             error = groups[row]
-            drawn += [error["forceRmse"], *_ends(error)]
+            drawn.append(error["forceRmse"])
+            ends.append(_ends(error)[1])
             axes.plot(_ends(error), (number, number), color=PALETTE[0], linewidth=2, alpha=0.5)
             if row in before:
                 drawn.append(before[row]["forceRmse"])
@@ -149,7 +155,7 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
         axes.plot([groups[r]["forceRmse"] for r in rows], range(len(rows)), "o", color=PALETTE[0], label="best model")
         axes.set_yticks(range(len(rows)), rows)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 1.08 * max(drawn) or 1)
+        axes.set_xlim(0, 1.08 * _top(drawn, ends) or 1)
         axes.set_xlabel(FORCE_RMSE)
         axes.grid(axis="y", linewidth=0.4, alpha=0.4, color=INK)
         figure.legend(loc="outside upper right", ncols=2)
@@ -188,8 +194,15 @@ def _ends(error: dict[str, Any]) -> tuple[float, float]:
     return error.get("forceRmseLow", error["forceRmse"]), error.get("forceRmseHigh", error["forceRmse"])
 
 
+def _top(errors: Sequence[float], ends: Sequence[float]) -> float:
+    """Return what a figure of errors reaches to: the ends of intervals, where these leave the errors to be seen."""
+    return max(*errors, min(max(ends), LARGEST_INTERVAL * max(errors)))
+
+
 def _error_scale(axes: Axes, values: list[float]) -> None:
     positive = [value for value in values if value > 0]
+    if positive:
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.08 * LARGEST_INTERVAL * max(positive)))
     if positive and max(positive) > _LOG_FROM_RATIO * min(positive):
         axes.set_yscale("log")
         _plain_log_ticks(axes)

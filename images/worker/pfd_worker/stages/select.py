@@ -133,8 +133,9 @@ def _few_candidates(params: SelectParams, explored: Explored) -> Caution | None:
     if candidates < params.frames:
         asked = "holdout.frames" if of_holdout else "selection.framesPerIteration"
         messages.append(
-            f"the MD gave {candidates} candidate frames where {params.frames} were to be chosen (spec.{asked}): all "
-            "are labelled, and nothing was selected. More steps or replicas, a smaller sampleEvery, or fewer frames "
+            f"the MD gave {candidates} candidate frames {'that can be compared ' if explored.left_out else ''}where "
+            f"{params.frames} were to be chosen (spec.{asked}): all are labelled, and nothing was selected. More steps "
+            "or replicas, a smaller sampleEvery, or fewer frames "
             "would do"
         )
     reason = CautionReason.HOLD_OUT_SPARSE if of_holdout else CautionReason.FEW_CANDIDATES

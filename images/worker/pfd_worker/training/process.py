@@ -115,7 +115,8 @@ class TrainingProcess:
                     raise _diverged(point)
                 watcher.on_point(point)
             if stopped:
-                self._await_answer(child)
+                if self.team.leads:
+                    self._await_answer(child)
                 _end(child)
                 saved = self._hand_over(watcher, saved, must_succeed=True)
                 raise preempted(f"stopped; training goes on from {f'step {saved}' if saved else 'the start'}.")

@@ -60,7 +60,7 @@ def labels(pools: tuple[str, ...], results: Path) -> dict[str, Any]:
     }
     found = {name: needed(points[name], whole[name]) for name in whole}
     compared = {
-        criterion: {peer: ratio([of[criterion] for of in found.values()], "ours", peer) for peer in PEERS}
+        criterion: {peer: ratio([of.get(criterion, {}) for of in found.values()], "ours", peer) for peer in PEERS}
         for criterion in ("overall", "every_stratum")
     }
     return {"pools": {name: summary(points[name], whole[name]) for name in whole}, "ours_over": compared}
@@ -75,8 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = COMMITTED if options.full else ROOT / "build/science/subset"
     pools, seeds = (POOLS, SEEDS) if options.full else ((SUBSET_POOL,), 1)
-    found: dict[str, Any] = {"conditions": conditions(), "seeds": seeds}
+    found: dict[str, Any] = {}
     if options.only != "throughput":
+        found |= {"conditions": conditions(), "seeds": seeds}
         results.mkdir(parents=True, exist_ok=True)
         find_points(pools, seeds, results, options.quests_python)
         found |= labels(pools, results)

@@ -100,6 +100,8 @@ def ratio(pools: Sequence[Mapping[str, Mapping[int, Needed]]], method: str, peer
     """
     of_pools: list[NDArray[np.float64]] = []
     at_most = False
+    if not pools:
+        return None
     for methods in pools:
         mine, theirs = methods.get(method, {}), methods.get(peer, {})
         both = sorted(set(mine) & set(theirs))

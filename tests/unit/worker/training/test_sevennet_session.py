@@ -44,13 +44,12 @@ def error_of(path, frames):
 
 def test_it_learns_and_keeps_the_best_by_validation(model, tmp_path):
     seen = []
-    run = training_run(
-        tmp_path, model, lambda percent, message: seen.append(message), steps=300, learning_rate_start=0.02
-    )
+    given = {"steps": 300, "learning_rate_start": 0.02, "batch_size": 9}
+    run = training_run(tmp_path, model, lambda percent, message: seen.append(message), **given)
     outcome = run.run(emt_frames("Cu", 10, 0.1, seed=3), tmp_path / "model.pth")
     frames = emt_frames("Cu", 4, 0.1, seed=9)
     assert error_of(tmp_path / "model.pth", frames) < 0.5 * error_of(model[0], frames)
-    assert (outcome.training_frames, outcome.validation_frames) == (8, 2)
+    assert (outcome.training_frames, outcome.validation_frames) == (9, 1)
     assert len(outcome.validation) == 20 and outcome.validation[-1]["step"] == 300
     assert outcome.step in {point["step"] for point in outcome.validation}
     assert outcome.curve.read_text().startswith("epoch,lr,trainset_")

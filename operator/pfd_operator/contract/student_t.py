@@ -6,7 +6,7 @@ import math
 
 _HALVINGS = 60
 """Of an interval of angles: to the last digit."""
-_MANY = 1000
+MANY_DEGREES = 1000
 """Degrees of freedom beyond which the quantile is that of the normal distribution, within a thousandth."""
 
 
@@ -20,7 +20,7 @@ def student_t(probability: float, degrees: int) -> float:
     degrees
         Of freedom, 1 or more.
     """
-    degrees = min(degrees, _MANY)
+    degrees = min(degrees, MANY_DEGREES)
     low, high = 0.0, math.pi / 2
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pfd_operator.api.status import IterationRecord
 from pfd_operator.contract.limits import Convergence
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, LARGE_FORCE_SHARE, ErrorMetrics, WorstStrata
-from pfd_operator.contract.student_t import student_t
+from pfd_operator.contract.student_t import MANY_DEGREES, student_t
 
 from .measured import Measured, decimal, recorded
 
@@ -38,8 +38,6 @@ QUANTITIES = (
     ("virial", "virial_rmse_per_atom", "virial RMSE per atom", "eV"),
 )
 _TOLD_AT_ONCE = 2
-_MANY = 1000
-"""Degrees of freedom with which Student's t is as good as normal."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,7 @@ def upper_end(value: float, high: float, confidence: float, trajectories: int | 
     """
     if value <= 0 or high <= value:
         return max(value, high)
-    degrees = _MANY if trajectories is None else max(1, trajectories - 1)
+    degrees = MANY_DEGREES if trajectories is None else max(1, trajectories - 1)
     return value * math.exp(math.log(high / value) * student_t(confidence, degrees) / student_t(0.975, degrees))
 
 

@@ -128,12 +128,17 @@ def speed_ups(records: Sequence[SpeedRecord], model: str, over: str) -> dict[int
     return factors
 
 
+def has_few_steps(record: SpeedRecord) -> bool:
+    """Tell whether a model was timed, by fewer steps than meant."""
+    return record.median_ms_per_step is not None and record.steps < TIMED_STEPS
+
+
 def fewer_steps(records: Sequence[SpeedRecord], asked_atoms: int) -> str:
     """Return in words of which models fewer steps were timed at a size than meant; empty if of none."""
     few = [
         f"{record.steps} timed steps of the {record.model}"
         for record in records
-        if record.asked_atoms == asked_atoms and record.median_ms_per_step and record.steps < TIMED_STEPS
+        if record.asked_atoms == asked_atoms and has_few_steps(record)
     ]
     return f"by {' and '.join(few)}, not {TIMED_STEPS}" if few else ""
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
+from pfd_operator.contract.student_t import student_t
 from pfd_worker.evaluation.jackknife import Floats, deviation, of_others
 
 CERTAINTY = 0.95
@@ -49,7 +49,7 @@ class ErrorRatio:
         """
         if self.trajectories < 2:
             return False
-        margin = stdtrit(self.trajectories - 1, 1 - (1 - CERTAINTY) / comparisons) * self.deviation
+        margin = student_t(1 - (1 - CERTAINTY) / comparisons, self.trajectories - 1) * self.deviation
         return bool(self.log > 2 * np.log(factor) + margin)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pfd_operator.contract.outcome import ErrorMetrics
-from pfd_worker.acceptance.speed import TIMED_STEPS, largest_cell
+from pfd_worker.acceptance.speed import TIMED_STEPS, has_few_steps, largest_cell
 from pfd_worker.acceptance.timed_run import Role
 from pfd_worker.acceptance.verdict import accepted
 from pfd_worker.export.card import MdRange, ModelCard, Range
@@ -139,9 +139,8 @@ def _speed(card: ModelCard) -> Iterator[str]:
         return
     machine = f" on {card.machine}" if card.machine else ""
     system = f" of {results.speed_system}" if results.speed_system else ""
-    fewer = any(record.median_ms_per_step and record.steps < TIMED_STEPS for record in results.speed)
     yield f"Median of {TIMED_STEPS} MD steps{system} with energy, forces and stress, both models in one run{machine}."
-    if fewer:
+    if any(map(has_few_steps, results.speed)):
         yield "**Of fewer steps where it is said below**: a model has a minute at each size."
     yield ""
     factors = results.speed_up

@@ -201,9 +201,11 @@ def _top(errors: Sequence[float], ends: Sequence[float]) -> float:
 
 def _error_scale(axes: Axes, values: list[float]) -> None:
     positive = [value for value in values if value > 0]
-    if positive:
-        axes.set_ylim(top=min(axes.get_ylim()[1], 1.08 * LARGEST_INTERVAL * max(positive)))
-    if positive and max(positive) > _LOG_FROM_RATIO * min(positive):
+    if not positive:
+        axes.set_ylim(bottom=0)
+        return
+    axes.set_ylim(top=min(axes.get_ylim()[1], 1.08 * LARGEST_INTERVAL * max(positive)))
+    if max(positive) > _LOG_FROM_RATIO * min(positive):
         axes.set_yscale("log")
         _plain_log_ticks(axes)
     else:

@@ -135,8 +135,7 @@ def _few_candidates(params: SelectParams, explored: Explored) -> Caution | None:
         messages.append(
             f"the MD gave {candidates} candidate frames {'that can be compared ' if explored.left_out else ''}where "
             f"{params.frames} were to be chosen (spec.{asked}): all are labelled, and nothing was selected. More steps "
-            "or replicas, a smaller sampleEvery, or fewer frames "
-            "would do"
+            "or replicas, a smaller sampleEvery, or fewer frames would do"
         )
     reason = CautionReason.HOLD_OUT_SPARSE if of_holdout else CautionReason.FEW_CANDIDATES
     return Caution(reason=reason, message="; ".join(messages)) if messages else None

@@ -29,7 +29,7 @@ browser-tests: venv ## the report's page in headless Chromium, which this instal
 
 image-tests: ## torch, in the worker's image
 	hack/images/build.sh worker-test-deps
-	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5
+	$(RUN_IN) python -m pytest -p no:cacheprovider tests/unit/worker -m image -q --durations=5 --timeout-method=thread
 
 engine-tests: venv ## ABINIT in its image: its labels against finite differences
 	hack/images/build.sh abinit

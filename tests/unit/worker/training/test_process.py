@@ -13,12 +13,13 @@ from pfd_worker.errors import StageError
 from pfd_worker.models.checkpoint import extract_branch
 from pfd_worker.models.deepmd import DeepmdModel
 from pfd_worker.team import ALONE, Team
-from pfd_worker.training import deepmd_settings
+from pfd_worker.training import deepmd_settings, launch
 from pfd_worker.training.deepmd_session import DeepmdSession
 from pfd_worker.training.deepmd_settings import base_input, check_input
 from pfd_worker.training.on_request import requested_step
 from pfd_worker.training.process import TrainingProcess
 from pfd_worker.training.recipe import Purpose
+from tests.free_ports import free_port
 from tests.unit.worker.tiny_pretrained import emt_frames
 
 pytestmark = pytest.mark.image
@@ -68,6 +69,7 @@ class Keeps(Silent):
 @pytest.mark.parametrize("zero_stage", [0, 1], ids=["whole", "a part of the optimizer each"])
 def test_two_nodes_train_one_model(tmp_path, single, monkeypatch, zero_stage):
     monkeypatch.setattr(deepmd_settings, "CHECKPOINTS_PER_TRAINING", 1)
+    monkeypatch.setattr(launch, "PORT", free_port())
     training, keeper = Training(steps=200, template={"training": {"zero_stage": zero_stage}}), Keeps()
     folders = [tmp_path / str(rank) for rank in range(2)]
     for folder in folders:

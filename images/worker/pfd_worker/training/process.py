@@ -115,8 +115,7 @@ class TrainingProcess:
                     raise _diverged(point)
                 watcher.on_point(point)
             if stopped:
-                if self.team.leads:
-                    self._await_answer(child)
+                self._await_answer(child)
                 _end(child)
                 saved = self._hand_over(watcher, saved, must_succeed=True)
                 raise preempted(f"stopped; training goes on from {f'step {saved}' if saved else 'the start'}.")
@@ -128,7 +127,11 @@ class TrainingProcess:
         return saved
 
     def _await_answer(self, child: subprocess.Popen[bytes]) -> None:
-        """Have the program save before it is ended; on several nodes the first does, which takes all of them."""
+        """Have the program save before it is ended; on several nodes the first does.
+
+        That takes all of them: nodes of one drain are stopped at the same time, and the others train on until the
+        first has ended its program, which ends theirs.
+        """
         ask(self.session.folder)
         until = time.monotonic() + ANSWER_SECONDS
         while child.poll() is None and is_asked(self.session.folder) and time.monotonic() < until:

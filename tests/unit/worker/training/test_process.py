@@ -85,6 +85,34 @@ def test_two_nodes_train_one_model(tmp_path, single, monkeypatch, zero_stage):
     assert first.checkpoints() and not second.checkpoints() and second.last_point() is None
 
 
+class StopsAll(Silent):
+    """At the first point of the curve, as the drain of all nodes of a training does."""
+
+    def __init__(self):
+        self.stopping = threading.Event()
+
+    def on_point(self, point):
+        self.stopping.set()
+
+
+def test_two_nodes_that_are_stopped_at_once_save_what_they_did(tmp_path, single, monkeypatch):
+    monkeypatch.setattr(launch, "PORT", free_port())
+    watcher = StopsAll()
+
+    def stopped(rank):
+        folder = tmp_path / str(rank)
+        folder.mkdir()
+        training = TrainingProcess(session_in(folder, single, Training(steps=100_000)), 3600, Team(2, rank))
+        with pytest.raises(StageError) as caught:
+            training.run(None, watcher, watcher.stopping)
+        return caught.value
+
+    with ThreadPoolExecutor(2) as nodes:
+        first, second = nodes.map(stopped, range(2))
+    assert first.reason is second.reason is Reason.PREEMPTED
+    assert "goes on from step" in first.message and "goes on from the start" in second.message
+
+
 def test_checkpoints_by_the_clock_change_neither_the_training_nor_what_is_chosen_of(tmp_path, single, monkeypatch):
     import torch
 

@@ -34,8 +34,8 @@ def keep_process_group() -> None:
     """Keep the group that a program begins from being freed.
 
     torch's data parallelism frees it, if it is the last that has it, while it holds Python's lock, and waits for
-    gloo's threads; one of these may need the lock to free a tensor. Seen with torch 2.6: a training that had written its
-    last checkpoint and never ended.
+    gloo's threads; one of these may need the lock to free a tensor. Seen with torch 2.6: a training that had written
+    its last checkpoint and never ended.
     """
     import torch.distributed
 

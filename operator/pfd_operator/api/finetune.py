@@ -10,7 +10,7 @@ from pfd_operator.contract.limits import Convergence
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.selection import Aimd, HoldOut
 from pfd_operator.contract.systems import HoldOutData, LabelledData
-from pfd_operator.contract.training import Training
+from pfd_operator.contract.training import FineTuning
 
 from . import job
 from .job import JobSpec
@@ -55,7 +55,7 @@ class FineTuneJobSpec(JobSpec):
     holdout: FineTuneHoldOut = Field(FineTuneHoldOut(), description="The frozen hold-out.")
     aimd: Aimd = Field(Aimd(), description="Short ab-initio MD whose steps are the first training frames.")
     labeling: Labeling = Field(description="The reference method: what computes labels.")
-    training: Training = Field(Training(), description="How the model is fine-tuned.")
+    training: FineTuning = Field(FineTuning(), description="How the model is fine-tuned.")
     convergence: Convergence = Field(description="When the model is good enough.")
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from .systems import LabelledData
 
 
 class StartFrom(StrEnum):
-    """What each round's training starts from."""
+    """What each round's training starts from, after the first."""
 
     SCRATCH = "Scratch"
     LAST_ROUND = "LastRound"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .base import Name, Strict, Uri
 from .digest import Digest, digest_of
-from .distill import Acceptance, StartFrom
+from .distill import Acceptance
 from .engine import AseEngine, Engine
 from .exploration import Exploration
 from .limits import Quantity
@@ -196,8 +196,8 @@ class TrainParams(Params):
     """What has a limit beside the forces, whatever its size: it counts when a model is compared with earlier ones."""
     student: Student | None = None
     """What is trained from scratch; None: the model of `prepare` is fine-tuned."""
-    start_from: StartFrom | None = None
-    """Of a student's rounds."""
+    continues: bool = False
+    """From a model of an earlier iteration, where there is one, instead of from the pre-trained one or from scratch."""
 
 
 class AcceptParams(Params):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from .base import Positive, Strict, invalid_at
+
+
+class StartOfTraining(StrEnum):
+    """What the training of each iteration starts from, after the first."""
+
+    PRETRAINED = "Pretrained"
+    BEST = "Best"
 
 
 class Training(Strict):
@@ -43,3 +51,18 @@ class Training(Strict):
             words = f"must not be larger than learningRateStart ({self.learning_rate_start:g})"
             raise invalid_at(("learningRateStop",), words, self.learning_rate_stop)
         return self
+
+    @property
+    def settings(self) -> Training:
+        """Return these fields alone, without those that say where the training starts."""
+        return Training(**self.model_dump(include=set(Training.model_fields)))
+
+
+class FineTuning(Training):
+    """Training of the pre-trained model, in every iteration."""
+
+    start_from: StartOfTraining = Field(
+        StartOfTraining.PRETRAINED,
+        description="Each iteration trains from the Pretrained model, or goes on from the Best one so far. "
+        "Default Pretrained.",
+    )

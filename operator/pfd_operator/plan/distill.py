@@ -12,6 +12,7 @@ from functools import partial
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.distill import DistillJobSpec
 from pfd_operator.api.status import DistillJobStatus
+from pfd_operator.contract.distill import StartFrom
 from pfd_operator.contract.limits import Convergence, ErrorLimits
 from pfd_operator.contract.model_source import ModelSource
 from pfd_operator.contract.outcome import AcceptOutcome, TrainOutcome
@@ -27,7 +28,6 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 from pfd_operator.contract.tasks import stages_of_systems
-from pfd_operator.contract.training import Training
 
 from .acceptance import take_acceptance, verdict
 from .budget import labels_left
@@ -122,7 +122,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     calculator=spec.teacher.calculator,
                     systems=[prepared(system) for system in spec.systems],
                     starts=status.teacher.starts_uri if status.teacher is not None and not spec.systems else None,
-                    training=_training(spec),
+                    training=spec.training.settings,
                     student=spec.student,
                     dft_data=spec.acceptance.dft_data,
                 )
@@ -139,11 +139,11 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                 )
             case StageKind.TRAIN:
                 return TrainParams(
-                    training=_training(spec),
+                    training=spec.training.settings,
                     max_failed_fraction=spec.labeling.max_failed_fraction,
                     limited=spec.acceptance.limited,
                     student=spec.student,
-                    start_from=spec.training.start_from,
+                    continues=spec.training.start_from is StartFrom.LAST_ROUND,
                 )
             case StageKind.ACCEPT:
                 teacher = status.teacher
@@ -236,10 +236,6 @@ def _model(spec: DistillJobSpec, status: DistillJobStatus) -> ModelSource | None
         # one branch only: train cut it out
         return ModelSource(uri=status.teacher.model_uri)
     return ModelSource(uri=teacher.uri, pretrained=teacher.pretrained, branch=teacher.branch)
-
-
-def _training(spec: DistillJobSpec) -> Training:
-    return Training(**spec.training.model_dump(include=set(Training.model_fields)))
 
 
 def _first(status: DistillJobStatus, stage: StageKind) -> StageRef:

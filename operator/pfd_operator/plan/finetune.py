@@ -21,6 +21,7 @@ from pfd_operator.contract.stage import (
     TrainParams,
 )
 from pfd_operator.contract.strata import strata_in
+from pfd_operator.contract.training import StartOfTraining
 
 from .convergence import MEASURES, Criteria, Measure
 from .engines import IN_WORKER, without_image
@@ -103,7 +104,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
                     systems=[prepared(system) for system in spec.systems],
                     data=spec.data,
                     holdout=spec.holdout.data or None,
-                    training=spec.training,
+                    training=spec.training.settings,
                     engine=spec.labeling.engine,
                 )
             case StageKind.EXPLORE:
@@ -121,7 +122,8 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
                 )
             case StageKind.TRAIN:
                 return TrainParams(
-                    training=spec.training,
+                    training=spec.training.settings,
+                    continues=spec.training.start_from is StartOfTraining.BEST,
                     max_failed_fraction=spec.labeling.max_failed_fraction,
                     limited=spec.convergence.limited,
                 )

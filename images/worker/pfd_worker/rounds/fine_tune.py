@@ -1,4 +1,4 @@
-"""Fine-tuning: every round starts from the pre-trained model with its zero of energy moved to the reference's."""
+"""Fine-tuning: from the pre-trained model, or the best one so far, with its zero of energy moved to the reference's."""
 
 from __future__ import annotations
 
@@ -84,16 +84,28 @@ class FineTuneRound(Round):
         return [dataset[row] for row in sorted(chosen)]
 
     def train(self, dataset: list[Atoms], output: Path) -> Trained | None:
-        """Fine-tune the shifted model; without data, it is the model."""
+        """Fine-tune the shifted model, or the best one so far; without data, the shifted one is the model."""
         if not dataset:
             shutil.copyfile(self.shifted, output)
             return None
         section = json.loads(self.context.fetch(self.prepare, stage_files.MODEL_SECTION).read_text())
         settings = self.family.base_input(self.params.training, section)
+        start = self._start(dataset)
         run = self.training_run(
-            lambda frames, seed: self.family.fine_tune(self.training_folder, settings, self.shifted, frames, seed)
+            lambda frames, seed: self.family.fine_tune(self.training_folder, settings, start, frames, seed)
         )
         return run.run(dataset, output)
+
+    def _start(self, dataset: list[Atoms]) -> Path:
+        if self.previous is None or not self.params.continues:
+            return self.shifted
+        # the best and not the newest: that may be one that few odd labels have spoilt
+        best = self.context.fetch(self.previous, self.family.best_file)
+        sample = self._sample(dataset)
+        errors = frame_errors(sample, self.family.open(best).predict(sample))
+        start = self.folder / f"start{self.family.kind.suffix}"
+        self.family.shift_energy(best, fit_energy_shift(errors), start)
+        return start
 
     def replaces(self, newest: Contender, so_far: Contender) -> bool:
         """As all rounds do, but a model that is not better than the shifted one is never kept."""

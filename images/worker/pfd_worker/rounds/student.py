@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ase import Atoms
 
-from pfd_operator.contract.distill import StartFrom
 from pfd_operator.contract.result import Caution, CautionReason, Reason
 from pfd_worker.errors import user_error
 from pfd_worker.md.cells import short_cells
@@ -41,7 +40,7 @@ class StudentRound(Round):
         """Train from scratch, or from the last round's student."""
         if self.params.student is None:
             raise ValueError("a student's round needs a student")
-        if self.previous is not None and self.params.start_from is StartFrom.LAST_ROUND:
+        if self.previous is not None and self.params.continues:
             purpose, start = Purpose.CONTINUATION, self.context.fetch(self.previous, self.family.model_file)
             # its own: the sizes that "auto" stood for are fixed in it
             section = inspect_checkpoint(start).model_section
@@ -57,7 +56,7 @@ class StudentRound(Round):
     @property
     def keeps_descriptors(self) -> bool:
         """Only if it goes on from the last student: from scratch it is another random network."""
-        return self.params.start_from is StartFrom.LAST_ROUND
+        return self.params.continues
 
     def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""

@@ -12,7 +12,7 @@ from pfd_operator.api.finetune import FineTuneJobSpec
 from pfd_operator.api.status import KEPT_RECORDS, FineTuneJobStatus
 from pfd_operator.contract.digest import canonical_json, digest_of
 from pfd_operator.contract.result import Progress, StageResult
-from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec
+from pfd_operator.contract.stage import ExploreParams, PrepareParams, SelectParams, StageKind, StageSpec, TrainParams
 from pfd_operator.plan.names import JOB_NAME_MAX, job_name
 from pfd_operator.plan.spec_digest import spec_digest
 from pfd_operator.plan.types import CreateConfigMap, CreateJob
@@ -78,6 +78,18 @@ def test_what_the_stages_are_told() -> None:
     assert (select.spec.params.purpose, select.spec.params.frames, select.spec.params.aimd) == ("training", 3, None)
     assert select.spec.params.representative_fraction == 0.5
     assert "train" in run.until(1, StageKind.TRAIN).spec.inputs
+
+
+@pytest.mark.parametrize(("training", "continues"), [({}, False), ({"startFrom": "Best"}, True)])
+def test_iterations_train_from_the_pretrained_model_or_the_best_one_as_asked(
+    training: dict[str, Any], continues: bool
+) -> None:
+    run = Run()
+    run.edit(training=training)
+    train = run.until(1, StageKind.TRAIN)
+    assert isinstance(train.spec.params, TrainParams)
+    assert train.spec.params.continues is continues
+    assert not hasattr(train.spec.params.training, "start_from"), "the training itself is the same setting"
 
 
 def test_the_same_job_under_another_name_has_the_same_stages() -> None:

@@ -185,8 +185,8 @@ def new_frames():
 @pytest.mark.parametrize(
     ("kind", "params", "form", "known"),
     [
-        (GivenRound, {"startFrom": "Scratch"}, FEATURE_FORM, False),
-        (GivenRound, {"startFrom": "LastRound"}, FEATURE_FORM, True),
+        (GivenRound, {}, FEATURE_FORM, False),
+        (GivenRound, {"continues": True}, FEATURE_FORM, True),
         (FineTuneRound, {}, FEATURE_FORM, True),
         (FineTuneRound, {}, FEATURE_FORM - 1, False),
     ],

@@ -4,8 +4,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from pfd_worker.frames import read_frames
+from pfd_worker.models.deepmd import DeepmdModel
 from tests.unit.worker.stages.loop import (
     TRAIN,
     Loop,
@@ -79,6 +81,23 @@ def test_labels_weigh_by_the_md_asked_for_where_they_are_of(fine_tuned, tmp_path
         else:
             assert "weight" not in atoms.info
     assert of_md["copper/300K"] == pytest.approx(of_md["copper/600K"])
+
+
+def test_an_iteration_can_go_on_from_the_best_model_so_far(fine_tuned, tmp_path):
+    loop, _, _, train0, refs1, train1 = fine_tuned
+    assert train0.outcome.best_iteration == 0
+    again = loop.run({**TRAIN, "continues": True}, 1, refs1)
+    assert again.digest != train1.digest and again.outcome.training_frames == train1.outcome.training_frames
+    begun = DeepmdModel(loop.last_workdir / "training" / "start.pt")
+    loop.store.download(loop.manifest(train0).files["best.pt"].key, tmp_path / "best.pt")
+    copper = bulk("Cu", cubic=True)
+    copper.rattle(0.1, seed=1)
+    started, best, other = (
+        model.predict([copper])[0].forces
+        for model in (begun, DeepmdModel(tmp_path / "best.pt"), DeepmdModel(loop.last_workdir / "shifted.pt"))
+    )
+    assert started == pytest.approx(best, abs=1e-5)
+    assert abs(started - other).max() > 1e-3
 
 
 def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(fine_tuned, tmp_path):

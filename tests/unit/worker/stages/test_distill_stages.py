@@ -24,7 +24,7 @@ from tests.unit.worker.stages.loop import EMT_ENGINE, Loop, explore_params, meas
 
 pytestmark = pytest.mark.image
 
-TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "student": STUDENT, "startFrom": "Scratch"}
+TRAIN = {"stage": "train", "training": TRAINING, "maxFailedFraction": 0, "student": STUDENT}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_student_is_measured_on_the_frozen_hold_out_and_on_its_own_frames(ro
 def test_the_last_round_can_be_gone_on_from(rounds):
     loop, _, _, (_, second) = rounds
     inputs = loop.inputs[str(second.digest)]
-    again = loop.run({**TRAIN, "startFrom": "LastRound"}, 2, inputs)
+    again = loop.run({**TRAIN, "continues": True}, 2, inputs)
     assert again.digest != second.digest
     assert again.outcome.training_frames == 16
 

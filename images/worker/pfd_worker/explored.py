@@ -20,6 +20,7 @@ from pfd_worker.frames import read_rows
 from pfd_worker.selection.choice import Features
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext
+from pfd_worker.store.checkpoints import clear_checkpoints
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import ExploreSummary, TrajectorySummary
 
@@ -58,6 +59,12 @@ class Explored:
             return found
         left_out = [found.candidates[number] for number in np.flatnonzero(~sound).tolist()]
         return replace(found._only(np.flatnonzero(sound).tolist()), left_out=left_out)
+
+    def clear_checkpoints(self) -> None:
+        """Remove what its pods kept to go on from."""
+        for digest in {shard.told(ExploreSummary)["checkpoints"] for shard in self.shards}:
+            if digest is not None:
+                clear_checkpoints(self.context.store, digest)
 
     def typical(self) -> Explored:
         """Return the same without candidates of MD that was about to explode, or had not its conditions."""

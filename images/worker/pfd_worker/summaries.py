@@ -50,6 +50,8 @@ class ExploreSummary(TypedDict):
     trajectories: list[TrajectorySummary]
     feature_form: int
     """`FEATURE_FORM` of the features of its frames."""
+    checkpoints: str | None
+    """The work digest that its checkpoints are kept under; None of an earlier version, which kept none."""
 
 
 class SelectSummary(TypedDict):

@@ -15,9 +15,9 @@ from pfd_operator.plan.distill import DISTILL
 from pfd_operator.plan.recipe import Position
 from pfd_operator.plan.stages import plan_stage
 from pfd_operator.plan.types import Settings
+from pfd_worker import md_runs
 from pfd_worker.rounds.base import Round
 from pfd_worker.stage_context import StageContext
-from pfd_worker.stages import explore
 from pfd_worker.store.location import open_store
 
 SPEC = DistillJobSpec.model_validate(
@@ -55,9 +55,9 @@ def planned(folder: Path, iteration: int, stage: StageKind) -> StageContext:
     return StageContext(spec, open_store(location), folder)
 
 
-def planned_runs(folder: Path, iteration: int, starts: list[Atoms]) -> list[explore.Run]:
+def planned_runs(folder: Path, iteration: int, starts: list[Atoms]) -> list[md_runs.Run]:
     context = planned(folder, iteration, StageKind.EXPLORE)
-    return explore.runs_of(starts, context.params(ExploreParams), context.spec.seed, iteration, index=0)
+    return md_runs.runs_of(starts, context.params(ExploreParams), context.spec.seed, iteration, index=0)
 
 
 def ended(stage: StageKind) -> dict[str, object]:

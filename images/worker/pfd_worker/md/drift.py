@@ -16,7 +16,8 @@ from pfd_operator.contract.tasks import MdTask
 from pfd_worker.frames import bare
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.dynamics import make_dynamics
-from pfd_worker.md.trajectory import advance, run_trajectory
+from pfd_worker.md.faults import advance
+from pfd_worker.md.trajectory import run_trajectory
 
 EQUILIBRATION_PS = 0.2
 LEAST_SAMPLES = 3

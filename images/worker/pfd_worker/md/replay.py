@@ -25,6 +25,7 @@ from pfd_worker.frames import bare, read_frames, write_frames
 from pfd_worker.md.cells import height
 from pfd_worker.md.conditions import FS_PER_PS, Conditions
 from pfd_worker.md.drift import MIN_DISTANCE_FACTOR
+from pfd_worker.md.faults import advance
 from pfd_worker.md.radial_distribution import (
     R_MAX_ANGSTROM,
     Pair,
@@ -32,7 +33,6 @@ from pfd_worker.md.radial_distribution import (
     overlaps,
     radial_distribution,
 )
-from pfd_worker.md.trajectory import advance
 
 MOST_STEPS = 1000
 """MD steps of all replays together: seconds on a GPU, and less than a training takes anywhere."""

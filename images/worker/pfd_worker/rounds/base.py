@@ -18,6 +18,7 @@ from pfd_worker.models.base import AtomisticModel
 from pfd_worker.rounds.contender import Contender
 from pfd_worker.rounds.measures import Measures
 from pfd_worker.stage_context import StageContext
+from pfd_worker.store.checkpoints import clear_checkpoints
 from pfd_worker.store.manifests import Manifest
 from pfd_worker.summaries import TrainSummary
 from pfd_worker.training.checkpoints import CheckpointStore
@@ -37,8 +38,7 @@ class Round(ABC):
         self.folder = context.workdir
         self.measures = Measures()
         if self.previous is not None:
-            # the previous stage has its manifest: nobody will go on from its checkpoints
-            CheckpointStore(context.store, self.previous.told(TrainSummary)["checkpoints"]).clear()
+            clear_checkpoints(context.store, self.previous.told(TrainSummary)["checkpoints"])
 
     @abstractmethod
     def begin(self, dataset: list[Atoms], holdout: list[Atoms]) -> Contender | None:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from pfd_operator.contract.digest import seed_of
 from pfd_operator.contract.outcome import ExploreOutcome
-from pfd_operator.contract.selection import HOLD_OUT, Purpose
 from pfd_operator.contract.stage import ExploreParams, Input
-from pfd_operator.contract.strata import exact_number
-from pfd_operator.contract.tasks import MdTask, md_tasks, tasks_of_index
 from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
+from pfd_worker.md.checkpoints import MdCheckpoints
 from pfd_worker.md.conditions import long_timestep
+from pfd_worker.md.state import TrajectoryOutcome
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
-from pfd_worker.md.trajectory import TrajectoryOutcome, run_trajectory
+from pfd_worker.md.trajectory import run_trajectory
+from pfd_worker.md_runs import Run, runs_of
 from pfd_worker.models.base import FEATURE_FORM, AtomisticModel
 from pfd_worker.models.features import features_of
 from pfd_worker.selection.representative import Candidate
 from pfd_worker.stage_context import StageContext, StageOutput
-from pfd_worker.start_pools import by_system, holdout_starts, structures_in_turn, training_starts
+from pfd_worker.start_pools import by_system
+from pfd_worker.store.checkpoints import checkpoints_folder
 from pfd_worker.summaries import ExploreSummary, PrepareSummary, TrajectorySummary
+
+_log = logging.getLogger(__name__)
 
 
 def run(context: StageContext) -> StageOutput:
@@ -48,48 +50,18 @@ def run(context: StageContext) -> StageOutput:
         outcome.drop_equilibration(run.task.equilibration_steps)
     trajectories = [_record(run, outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     frames = [atoms for outcome in outcomes for atoms in outcome.frames]
-    output = _output(context.workdir, frames, trajectories, model, elements)
+    output = _output(context, frames, trajectories, model, elements)
     with_hydrogen = [
         system for system, mine in by_system(starts).items() if any("H" in atoms.symbols for atoms in mine)
     ]
     return replace(output, cautions=[long_timestep(params.exploration, with_hydrogen)])
 
 
-@dataclass(frozen=True)
-class Run:
-    """A trajectory to run."""
-
-    name: str
-    task: MdTask
-    start: Atoms
-
-
-def runs_of(starts: list[Atoms], params: ExploreParams, seed: int, iteration: int, index: int) -> list[Run]:
-    """Return the trajectories of one index.
-
-    Parameters
-    ----------
-    starts
-        All that there are.
-    params
-        What is asked for.
-    seed
-        Of the stage.
-    iteration, index
-        Whose trajectories: iterations go on through the starts where the one before ended.
-    """
-    dealt = _dealt(starts, params, seed)
-    runs = []
-    for task, ordinal in _tasks(params, seed, iteration, index):
-        mine = dealt[task.system]
-        runs.append(Run(_name(iteration, params.purpose, task), task, mine[ordinal % len(mine)]))
-    return runs
-
-
 def _run_all(
     context: StageContext, params: ExploreParams, model: AtomisticModel, runs: Sequence[Run]
 ) -> list[TrajectoryOutcome]:
     pace = _Pace(context, sum(run.task.steps for run in runs))
+    checkpoints = _checkpoints(context, runs)
 
     def run_one(run: Run, calculator: Calculator) -> TrajectoryOutcome:
         outcome = run_trajectory(
@@ -100,9 +72,10 @@ def _run_all(
             params.min_distance_factor,
             context.stopping,
             partial(pace.tell, run.name),
+            kept=checkpoints.of(run.name),
         )
         if context.stopping.is_set():
-            raise preempted(f"stopped in {run.name}; MD of this index starts anew.")
+            raise AbandonedError
         pace.tell(run.name, run.task.steps)
         return outcome
 
@@ -110,38 +83,16 @@ def _run_all(
     try:
         return run_together(model, [partial(run_one, run) for run in runs], together, context.stopping)
     except AbandonedError:
-        raise preempted("stopped; MD of this index starts anew.") from None
+        raise preempted(f"stopped; MD goes on from the {checkpoints.save()} steps that are stored.") from None
 
 
-def _tasks(params: ExploreParams, seed: int, iteration: int, index: int) -> list[tuple[MdTask, int]]:
-    """Return an index's tasks, each with its running number among those of its system in all iterations."""
-    seed = seed_of(seed, "explore", params.purpose, iteration)
-    tasks = md_tasks(params.systems, params.exploration, seed, params.without_pressure or ())
-    counts = Counter(task.system for task in tasks)
-    # iterations go on through the starts: began each with the first, most of many would never be simulated
-    begun = max(0, iteration - 1)
-    # in an order of its own each: a condition that always came first would begin at the same few in all of them
-    ordinals = {
-        system: iter(begun * count + np.random.default_rng(seed_of(seed, "turns", system)).permutation(count))
-        for system, count in counts.items()
-    }
-    numbered = [(task, int(next(ordinals[task.system]))) for task in tasks]
-    return tasks_of_index(numbered, index, params.exploration.pods)
-
-
-def _dealt(starts: list[Atoms], params: ExploreParams, seed: int) -> dict[str, list[Atoms]]:
-    """Return the starts of each system in the seeded order in which its trajectories take them, one after another."""
-    dealt = {}
-    for system, mine in by_system(starts).items():
-        pool = holdout_starts if params.purpose == HOLD_OUT else training_starts
-        dealt[system] = structures_in_turn(pool(mine, params.apart), seed_of(seed, "starts", params.purpose, system))
-    return dealt
-
-
-def _name(iteration: int, purpose: Purpose, task: MdTask) -> str:
-    pressure = "" if task.pressure_bar is None else f"-{exact_number(task.pressure_bar)}bar"
-    temperature = exact_number(task.temperature_kelvin)
-    return f"i{iteration:03d}-{purpose}-{task.system}-s{task.stage}-{temperature}K{pressure}-r{task.replica}"
+def _checkpoints(context: StageContext, runs: Sequence[Run]) -> MdCheckpoints:
+    folder = f"{checkpoints_folder(context.work_digest)}index-{context.index or 0:05d}/"
+    checkpoints = MdCheckpoints(context.store, folder, {run.name: run.start for run in runs})
+    done = checkpoints.load()
+    if done:
+        _log.info("MD goes on from %d of %d steps", done, sum(run.task.steps for run in runs))
+    return checkpoints
 
 
 def _record(run: Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
@@ -160,16 +111,23 @@ def _record(run: Run, outcome: TrajectoryOutcome) -> TrajectorySummary:
 
 
 def _output(
-    folder: Path, frames: list[Atoms], trajectories: list[TrajectorySummary], model: AtomisticModel, elements: list[str]
+    context: StageContext,
+    frames: list[Atoms],
+    trajectories: list[TrajectorySummary],
+    model: AtomisticModel,
+    elements: list[str],
 ) -> StageOutput:
-    files = {name: folder / name for name in (stage_files.CANDIDATES, stage_files.FEATURES, stage_files.CANDIDATE_ROWS)}
+    files = {
+        name: context.workdir / name
+        for name in (stage_files.CANDIDATES, stage_files.FEATURES, stage_files.CANDIDATE_ROWS)
+    }
     write_frames(files[stage_files.CANDIDATES], frames)
     np.save(files[stage_files.FEATURES], features_of(model, frames, elements))
     files[stage_files.CANDIDATE_ROWS].write_text(json.dumps([asdict(Candidate.of(atoms)) for atoms in frames]))
     exploded = sum(record["exploded_at_step"] is not None for record in trajectories)
     return StageOutput(
         files=files,
-        summary=ExploreSummary(trajectories=trajectories, feature_form=FEATURE_FORM),
+        summary=ExploreSummary(trajectories=trajectories, feature_form=FEATURE_FORM, checkpoints=context.work_digest),
         outcome=ExploreOutcome(candidates=len(frames), trajectories=len(trajectories), exploded=exploded),
     )
 

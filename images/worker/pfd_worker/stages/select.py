@@ -58,6 +58,7 @@ def run(context: StageContext) -> StageOutput:
     """Choose MD frames by purpose, and perturbed starts for AIMD where asked for; write one task list."""
     params = context.params(SelectParams)
     explored = Explored.of(context)
+    explored.clear_checkpoints()
     training = _training_set(context, explored)
     if params.purpose == HOLD_OUT:
         explored = explored.typical()

@@ -54,6 +54,7 @@ def give_todays_form(stage: str, files: dict[str, Any], summary: dict[str, Any])
         # what was given was not kept, and students were judged in a start
         files.setdefault(stage_files.STRUCTURES, files[stage_files.STARTS])
     if stage == "explore":
+        summary.setdefault("checkpoints", None)
         for trajectory in summary.get("trajectories", ()):
             # it told what it gave, not what was asked for
             trajectory.setdefault("asked", trajectory["frames"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
+from pfd_worker.store.checkpoints import checkpoints_folder
 from pfd_worker.store.objects import ObjectStore
 
 _TRIES = 5
@@ -29,7 +30,7 @@ class CheckpointStore:
 
     def __init__(self, objects: ObjectStore, digest: str) -> None:
         self._objects = objects
-        self._prefix = f"stages/{digest}/checkpoints/"
+        self._prefix = checkpoints_folder(digest)
 
     def steps(self) -> dict[int, str]:
         """Return step → key of what training can go on from."""
@@ -92,9 +93,3 @@ class CheckpointStore:
         raise transient(
             Reason.STORE_UNAVAILABLE, f"checkpoints below {self._prefix} are replaced faster than they are read."
         )
-
-    def clear(self) -> None:
-        """Remove all of them."""
-        for kind in ("step", "model"):
-            for key in self._found(kind).values():
-                self._objects.delete(key)

@@ -13,7 +13,8 @@ from pfd_operator.contract.exploration import Ensemble
 from pfd_operator.contract.tasks import MdTask
 from pfd_worker.cells import reference_cell
 from pfd_worker.md.dynamics import make_dynamics
-from pfd_worker.md.trajectory import _energy_fault, run_trajectory
+from pfd_worker.md.faults import energy_fault
+from pfd_worker.md.trajectory import run_trajectory
 
 
 def task(ensemble=Ensemble.NVT, kelvin=600.0, bar=None, steps=200, every=10, seed=1, timestep=2.0):
@@ -212,7 +213,7 @@ def test_pressure_that_compresses_raises_the_energy_and_lowers_none(copper, devi
     shrunk = copper.copy()
     shrunk.set_cell(copper.cell * 0.5 ** (1 / 3), scale_atoms=True)
     shrunk.calc = SinglePointCalculator(shrunk, energy=deviation * len(shrunk))
-    said = _energy_fault(shrunk, 0.0, task(Ensemble.NPT, kelvin=300, bar=1e6), copper)
+    said = energy_fault(shrunk, 0.0, task(Ensemble.NPT, kelvin=300, bar=1e6), copper)
     assert (said is not None) is fault, "3.7 eV per atom of work"
 
 

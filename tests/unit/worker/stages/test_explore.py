@@ -124,14 +124,77 @@ def test_each_system_is_explored_at_its_own_conditions(tmp_path, timestep_fs, to
     ]
 
 
-def test_explore_that_is_stopped_commits_nothing(explored):
+class Several(CalculatorModel):
+    """A calculator that two trajectories ask together."""
+
+    atoms_together = 64
+
+    def predict_moving(self, frames):
+        return self.predict(frames)
+
+
+@pytest.mark.parametrize(("iteration", "model_kind"), [(4, CalculatorModel), (8, Several)], ids=["alone", "together"])
+def test_explore_that_is_stopped_commits_nothing_and_goes_on_from_its_checkpoints(
+    explored, monkeypatch, iteration, model_kind
+):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
+    steps = Steps()
+    monkeypatch.setattr("pfd_worker.stages.explore.open_model", lambda *_: model_kind(steps.calculator))
+    params = explore_params("training") | {"exploration": {**EXPLORATION, "pods": 1}}
     stopping = threading.Event()
-    with pytest.raises(StageError, match=r"stopped in i004-training-copper.*starts anew") as caught:
-        loop.run(explore_params("training"), 4, model, 0, stopping, progress=lambda *_: stopping.set())
+    told = []
+
+    def stop_midway(percent: float, message: str) -> None:
+        told.append(percent)
+        if steps.done > 30:
+            stopping.set()
+
+    monkeypatch.setattr("pfd_worker.stages.explore.time", Clock())
+    with pytest.raises(StageError, match=r"stopped; MD goes on from the \d+ steps that are stored") as caught:
+        loop.run(params, iteration, model, 0, stopping, progress=stop_midway)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
-    assert read_manifest(loop.store, loop.spec(explore_params("training"), 4, model).digest, 0) is None
+    digest = loop.spec(params, iteration, model).digest
+    assert read_manifest(loop.store, digest, 0) is None
+    before, steps.done = steps.done, 0
+    resumed = loop.run(params, iteration, model, 0)
+    kept = [key for key in loop.store.list("stages/") if "/checkpoints/index-00000/part-" in key]
+    assert len(kept) == 1
+    # what was done is not done again: at most the 20 steps between checks, and the start, of each trajectory
+    assert before > 30 and before + steps.done <= 2 * 60 + 2 * 22
+    rows = json.loads(loop.store.get(loop.manifest(resumed, 0).files[stage_files.CANDIDATE_ROWS].key) or b"")
+    assert [row["step"] for row in rows] == [*range(5, 65, 5)] * 2
+    explore = ref(resumed).model_copy(update={"completions": 1})
+    loop.run(EVEN, iteration, {**inputs, "explore": explore})
+    assert [key for key in loop.store.list("stages/") if "/checkpoints/" in key] == []
+
+
+class Steps:
+    """Counts the frames that are computed."""
+
+    def __init__(self):
+        self.done = 0
+
+    def calculator(self):
+        steps = self
+
+        class Counting(EMT):
+            def calculate(self, *given, **named):
+                super().calculate(*given, **named)
+                steps.done += 1
+
+        return Counting()
+
+
+class Clock:
+    """A second goes by at each look, so that every step is told."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1.0
+        return self.now
 
 
 class FallsLate(EMT):

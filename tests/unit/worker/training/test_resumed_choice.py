@@ -15,6 +15,7 @@ from pfd_operator.contract.result import Reason
 from pfd_worker.errors import StageError, transient
 from pfd_worker.frames import labelled
 from pfd_worker.models.base import Prediction
+from pfd_worker.store.checkpoints import clear_checkpoints
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.team import ALONE
 from pfd_worker.training import checkpoints, process
@@ -122,7 +123,8 @@ def test_the_best_checkpoint_of_a_stopped_attempt_is_not_forgotten(tmp_path):
 
 def test_models_of_steps_all_over_the_training_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "MODELS_KEPT", 4)
-    store = CheckpointStore(DirectoryStore(tmp_path / "store"), "0" * 64)
+    objects = DirectoryStore(tmp_path / "store")
+    store = CheckpointStore(objects, "0" * 64)
     given = tmp_path / "model.pt"
     given.write_text("a model")
     for step in range(0, 101, 10):
@@ -130,7 +132,7 @@ def test_models_of_steps_all_over_the_training_are_kept(tmp_path, monkeypatch):
     store.fetch_models(lambda step: tmp_path / f"{step}.pt", below=100)
     kept = sorted(int(path.stem) for path in tmp_path.glob("[0-9]*.pt"))
     assert kept[0] == 0 and len(kept) == 3 and max(np.diff([*kept, 100])) <= 50
-    store.clear()
+    clear_checkpoints(objects, "0" * 64)
     store.fetch_models(lambda step: tmp_path / "cleared.pt", below=100)
     assert not (tmp_path / "cleared.pt").exists()
 

@@ -4,6 +4,7 @@ import pytest
 
 from pfd_operator.contract.result import ExitCode
 from pfd_worker.errors import StageError
+from pfd_worker.store.checkpoints import clear_checkpoints
 from pfd_worker.store.objects import DirectoryStore
 from pfd_worker.training.checkpoints import CheckpointStore
 
@@ -52,5 +53,5 @@ def test_the_last_checkpoints_of_the_longest_training_are_found_and_dropped_like
     assert newest is not None and newest.read_text() == "100000000"
     checkpoints.fetch_models(lambda step: tmp_path / f"model-{step}.pt", below=steps[-1] + 1)
     assert all((tmp_path / f"model-{step}.pt").read_text() == str(step) for step in steps)
-    checkpoints.clear()
+    clear_checkpoints(DirectoryStore(tmp_path / "store"), "0" * 64)
     assert DirectoryStore(tmp_path / "store").list("stages/") == []

@@ -1,6 +1,8 @@
+import itertools
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +31,13 @@ def fails(monkeypatch):
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory):
     return explored_copper(tmp_path_factory.mktemp("explored"))
+
+
+@pytest.fixture
+def every_check_told(monkeypatch):
+    """A second goes by at each look at the clock, so that explore tells of each of its checks."""
+    seconds = itertools.count()
+    monkeypatch.setattr("pfd_worker.stages.explore.time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
 @pytest.fixture

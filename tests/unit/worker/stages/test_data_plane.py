@@ -1,14 +1,17 @@
 """Two iterations of the whole data plane: MD, selection, real labels by EMT, real training by deepmd-kit."""
 
+import threading
 from collections import Counter
 
 import numpy as np
 import pytest
 from ase.build import bulk
 
+from pfd_worker.errors import StageError
 from pfd_worker.frames import read_frames
 from pfd_worker.models.deepmd import DeepmdModel
 from tests.unit.worker.stages.loop import (
+    EXPLORATION,
     TRAIN,
     Loop,
     explore_params,
@@ -98,6 +101,27 @@ def test_an_iteration_can_go_on_from_the_best_model_so_far(fine_tuned, tmp_path)
     )
     assert started == pytest.approx(best, abs=1e-5)
     assert abs(started - other).max() > 1e-3
+
+
+def test_md_with_a_real_model_goes_on_where_it_was_stopped(fine_tuned, every_check_told, tmp_path):
+    loop, prepare, _, train0, _, _ = fine_tuned
+    model = {"prepare": prepare, "model": ref(train0)}
+    params = explore_params("training") | {"exploration": {**EXPLORATION, "pods": 1}}
+    stopping = threading.Event()
+    with pytest.raises(StageError, match=r"MD goes on from the \d+ steps that are stored"):
+        loop.run(
+            params, 9, model, stopping=stopping, progress=lambda percent, _: stopping.set() if percent > 40 else None
+        )
+    resumed = loop.run(params, 9, model)
+    whole = Loop(tmp_path)
+    whole.location, whole.store, whole.image = loop.location, loop.store, "another"
+    beside = whole.run(params, 9, model)
+    assert not beside.reused and beside.digest != resumed.digest
+    ours, theirs = (frames_of(loop, result, "candidates.extxyz", tmp_path) for result in (resumed, beside))
+    assert [a.info["step"] for a in ours] == [a.info["step"] for a in theirs]
+    # neighbours come in another order after a stop, and MD is chaotic: short as it is, it has not lost its way
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.positions == pytest.approx(other.positions, abs=1e-3)
 
 
 def test_holdout_is_frozen_and_shares_neither_frames_nor_trajectories_with_training(fine_tuned, tmp_path):

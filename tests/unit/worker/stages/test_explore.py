@@ -135,7 +135,7 @@ class Several(CalculatorModel):
 
 @pytest.mark.parametrize(("iteration", "model_kind"), [(4, CalculatorModel), (8, Several)], ids=["alone", "together"])
 def test_explore_that_is_stopped_commits_nothing_and_goes_on_from_its_checkpoints(
-    explored, monkeypatch, iteration, model_kind
+    explored, monkeypatch, every_check_told, iteration, model_kind
 ):
     loop, inputs = explored
     model = {"prepare": inputs["prepare"], "model": inputs["prepare"]}
@@ -150,7 +150,6 @@ def test_explore_that_is_stopped_commits_nothing_and_goes_on_from_its_checkpoint
         if steps.done > 30:
             stopping.set()
 
-    monkeypatch.setattr("pfd_worker.stages.explore.time", Clock())
     with pytest.raises(StageError, match=r"stopped; MD goes on from the \d+ steps that are stored") as caught:
         loop.run(params, iteration, model, 0, stopping, progress=stop_midway)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.PREEMPTED, Reason.PREEMPTED)
@@ -184,17 +183,6 @@ class Steps:
                 steps.done += 1
 
         return Counting()
-
-
-class Clock:
-    """A second goes by at each look, so that every step is told."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        self.now += 1.0
-        return self.now
 
 
 class FallsLate(EMT):

@@ -22,7 +22,7 @@ def reference_cell(atoms: Atoms) -> NDArray[np.float64]:
 
     A mesh of k-points is chosen by it: one that changed with the cell would make steps in energy and virial.
     """
-    return np.reshape(np.asarray(atoms.info.get("reference_cell", atoms.cell.array), dtype=float), (3, 3))
+    return np.array(atoms.info.get("reference_cell", atoms.cell.array), dtype=float).reshape(3, 3)
 
 
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:

@@ -62,9 +62,7 @@ class MdCheckpoints:
         Between checkpoints.
     """
 
-    def __init__(
-        self, objects: ObjectStore, folder: str, starts: Mapping[str, Atoms], seconds: float = CHECKPOINT_SECONDS
-    ) -> None:
+    def __init__(self, objects: ObjectStore, folder: str, starts: Mapping[str, Atoms], seconds: float) -> None:
         self._objects = objects
         self._folder = folder
         self._starts = starts

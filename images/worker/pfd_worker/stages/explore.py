@@ -20,7 +20,7 @@ from pfd_worker import stage_files
 from pfd_worker.errors import preempted
 from pfd_worker.families import open_model
 from pfd_worker.frames import read_frames, write_frames
-from pfd_worker.md.checkpoints import MdCheckpoints
+from pfd_worker.md.checkpoints import CHECKPOINT_SECONDS, MdCheckpoints
 from pfd_worker.md.conditions import long_timestep
 from pfd_worker.md.state import TrajectoryOutcome
 from pfd_worker.md.together import AbandonedError, run_together, trajectories_together
@@ -88,7 +88,7 @@ def _run_all(
 
 def _checkpoints(context: StageContext, runs: Sequence[Run]) -> MdCheckpoints:
     folder = f"{checkpoints_folder(context.work_digest)}index-{context.index or 0:05d}/"
-    checkpoints = MdCheckpoints(context.store, folder, {run.name: run.start for run in runs})
+    checkpoints = MdCheckpoints(context.store, folder, {run.name: run.start for run in runs}, CHECKPOINT_SECONDS)
     done = checkpoints.load()
     if done:
         _log.info("MD goes on from %d of %d steps", done, sum(run.task.steps for run in runs))

@@ -17,6 +17,9 @@ _WORDS_MAX = 200
 HOT_FACTOR = 5.0
 HOT_MARGIN_KELVIN = 3000.0
 """A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
+LARGEST_FORCE_EV_PER_ANGSTROM = 100.0
+"""Atoms as near as MD may bring them push each other by less. Of a thousand atoms one may have fallen into a hole of the
+model long before the temperature and the energy, which are of all, tell."""
 ENERGY_DEVIATION_EV_PER_ATOM = 3.0
 """From the start, besides the 3/2 kT that a cold crystal takes up and what pressure does: into a hole MD may fall so
 slowly that the thermostat keeps it cool."""
@@ -25,11 +28,17 @@ slowly that the thermostat keeps it cool."""
 def fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms) -> str | None:
     """Say in words what is wrong with a frame of MD, None if nothing is."""
     try:
-        finite = np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()
+        energy, forces = atoms.get_potential_energy(), np.linalg.norm(atoms.get_forces(), axis=1)
     except CalculationFailed as error:
         return _calculator_failed(error)
-    if not finite:
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "energy or forces are not numbers"
+    if forces.max() > LARGEST_FORCE_EV_PER_ANGSTROM:
+        atom = int(forces.argmax())
+        return (
+            f"the force on atom {atom} ({atoms.symbols[atom]}) is {forces[atom]:.0f} eV/Å, above "
+            f"{LARGEST_FORCE_EV_PER_ANGSTROM:g}: the model has a hole there"
+        )
     temperature = atoms.get_temperature()
     if not np.isfinite(temperature):
         return "velocities are not numbers"

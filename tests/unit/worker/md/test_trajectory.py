@@ -184,6 +184,24 @@ class Sinks(EMT):
         self.results["energy"] += self.sunk
 
 
+class Kicks(EMT):
+    """One atom of many feels a force, from an evaluation on, that is of no consequence for the mean of all."""
+
+    left = 25
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.left -= 1
+        if self.left < 0:
+            self.results["forces"][7] = (0.0, 0.0, 120.0)
+
+
+def test_a_trajectory_ends_where_one_atom_of_many_has_fallen_into_a_hole(copper):
+    outcome = run(copper.repeat(4), task(steps=60), Kicks())
+    assert outcome.exploded_at_step == 30
+    assert re.fullmatch(r"the force on atom 7 \(Cu\) is 120 eV/Å, above 100: .*", outcome.reason)
+
+
 def test_a_trajectory_ends_where_its_energy_has_left_that_of_its_own_start(copper):
     outcome = run(copper, task(kelvin=600), Sinks())
     assert outcome.exploded_at_step == 40

@@ -154,13 +154,34 @@ class ResourceClaim(ExactlyOne):
         return ("resource_claim_name", "resource_claim_template_name")
 
 
-def _as_in_a_pod(given: dict[str, Any]) -> dict[str, Any]:
-    # as users wrote it, not as parsed: the schema of every stage would be a third longer
-    Toleration.model_validate(given, strict=True)
-    return given
+class TopologySpread(Strict):
+    """A topologySpreadConstraint as in a pod, without a selector: it spreads the pods of the stage's own Job."""
+
+    topology_key: str = Field(min_length=1)
+    max_skew: int = Field(ge=1)
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
+    min_domains: int | None = Field(None, ge=1)
+    node_affinity_policy: Literal["Honor", "Ignore"] | None = None
+    node_taints_policy: Literal["Honor", "Ignore"] | None = None
+
+    @model_validator(mode="after")
+    def _fewest_domains_bind(self) -> Self:
+        if self.min_domains is not None and self.when_unsatisfiable != "DoNotSchedule":
+            raise ValueError("minDomains go with whenUnsatisfiable: DoNotSchedule only")
+        return self
 
 
-PodToleration = Annotated[dict[str, Any], AfterValidator(_as_in_a_pod)]
+def _as_in_a_pod(kind: type[Strict]) -> AfterValidator:
+    def check(given: dict[str, Any]) -> dict[str, Any]:
+        # as users wrote it, not as parsed: the schema of every stage would be a third longer
+        kind.model_validate(given, strict=True)
+        return given
+
+    return AfterValidator(check)
+
+
+PodToleration = Annotated[dict[str, Any], _as_in_a_pod(Toleration)]
+PodTopologySpread = Annotated[dict[str, Any], _as_in_a_pod(TopologySpread)]
 
 
 class PodOverrides(Strict):
@@ -172,6 +193,11 @@ class PodOverrides(Strict):
     )
     tolerations: list[PodToleration] = Field([], max_length=32, description="Tolerations, as in a pod. Default: none.")
     affinity: dict[str, Any] | None = Field(None, description="Affinity, as in a pod. Default: none.")
+    topology_spread_constraints: list[PodTopologySpread] = Field(
+        [],
+        max_length=8,
+        description="Spread of the stage's pods over nodes or zones, as in a pod; no labelSelector. Default: none.",
+    )
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass. Default: the cluster's.")
     runtime_class_name: str | None = Field(None, max_length=253, description="RuntimeClass. Default: the node's.")
     resource_claims: list[ResourceClaim] = Field(
@@ -180,6 +206,13 @@ class PodOverrides(Strict):
     termination_grace_period_seconds: int = Field(
         60, ge=1, le=3600, description="Time to end after SIGTERM, in s. Default 60."
     )
+
+    @field_validator("topology_spread_constraints")
+    @classmethod
+    def _one_for_each_topology(cls, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({(each["topologyKey"], each["whenUnsatisfiable"]) for each in given}) < len(given):
+            raise ValueError("two have the same topologyKey and whenUnsatisfiable: Kubernetes takes one")
+        return given
 
 
 class Pods(Strict):

@@ -12,6 +12,8 @@ from .containers import containers
 from .volumes import volumes
 
 USER_ID = 65532
+_JOB_LABEL = "batch.kubernetes.io/job-name"
+"""Given to pods by the Job controller."""
 
 
 def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[s
         },
         "containers": main_containers,
         "volumes": volumes(job, overrides.resources),
-        **_scheduling(overrides),
+        **_scheduling(overrides, job.name),
     }
     if settings.stage_pods.service_account_name is not None:
         spec["serviceAccountName"] = settings.stage_pods.service_account_name
@@ -46,11 +48,15 @@ def pod_spec(job: PlannedJob, settings: Settings, progress_token: str) -> dict[s
     return spec
 
 
-def _scheduling(overrides: PodOverrides) -> dict[str, Any]:
+def _scheduling(overrides: PodOverrides, job_name: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "nodeSelector": dict(overrides.node_selector),
         "tolerations": list(overrides.tolerations),
         "affinity": overrides.affinity,
+        "topologySpreadConstraints": [
+            {**spread, "labelSelector": {"matchLabels": {_JOB_LABEL: job_name}}}
+            for spread in overrides.topology_spread_constraints
+        ],
         "priorityClassName": overrides.priority_class_name,
         "runtimeClassName": overrides.runtime_class_name,
         "resourceClaims": [_claim(claim) for claim in overrides.resource_claims],

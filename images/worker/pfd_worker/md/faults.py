@@ -18,8 +18,8 @@ HOT_FACTOR = 5.0
 HOT_MARGIN_KELVIN = 3000.0
 """A trajectory hotter than HOT_FACTOR·T + HOT_MARGIN_KELVIN gets its energy from a hole in the model."""
 LARGEST_FORCE_EV_PER_ANGSTROM = 100.0
-"""Atoms as near as MD may bring them push each other by less. Of a thousand atoms one may have fallen into a hole of the
-model long before the temperature and the energy, which are of all, tell."""
+"""Atoms as near as MD may bring them push each other by less. Of a thousand atoms one may have fallen into a hole of
+the model long before the temperature and the energy, which are of all, tell."""
 ENERGY_DEVIATION_EV_PER_ATOM = 3.0
 """From the start, besides the 3/2 kT that a cold crystal takes up and what pressure does: into a hole MD may fall so
 slowly that the thermostat keeps it cool."""

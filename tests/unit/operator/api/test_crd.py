@@ -11,7 +11,7 @@ import yaml
 
 from pfd_operator.api.kinds import KINDS
 
-LARGEST_BYTES = 80_000
+LARGEST_BYTES = 90_000
 """`kubectl apply` keeps a copy in an annotation, of which an object has 262 144 bytes in all. A line about pods is
 there once for each stage, so definitions grow quickly."""
 

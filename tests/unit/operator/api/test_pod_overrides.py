@@ -43,6 +43,26 @@ def test_resources_that_do_not(resources: dict[str, Any], words: str) -> None:
         PodOverrides.model_validate({"resources": resources})
 
 
+SPREAD = {"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([{**SPREAD, "maxSkew": 0}], "maxSkew"),
+        ([{**SPREAD, "maxSkew": "1"}], "maxSkew"),
+        ([{**SPREAD, "whenUnsatisfiable": "Never"}], "whenUnsatisfiable"),
+        ([{**SPREAD, "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2}], "minDomains go with"),
+        ([{**SPREAD, "labelSelector": {"matchLabels": {"app": "another"}}}], "labelSelector"),
+        ([SPREAD, {**SPREAD, "maxSkew": 2}], "two have the same topologyKey"),
+    ],
+)
+def test_a_spread_that_kubernetes_or_the_operator_would_refuse(given: list[dict[str, Any]], words: str) -> None:
+    PodOverrides.model_validate({"topologySpreadConstraints": [{**SPREAD, "minDomains": 2}]})
+    with pytest.raises(ValidationError, match=words):
+        PodOverrides.model_validate({"topologySpreadConstraints": given})
+
+
 def test_a_toleration_has_the_types_of_kubernetes() -> None:
     toleration = {"key": "gpu", "operator": "Exists", "effect": "NoExecute"}
     PodOverrides.model_validate({"tolerations": [toleration | {"tolerationSeconds": 60}]})

@@ -48,6 +48,9 @@ SPEC: dict[str, Any] = {
             "nodeSelector": {"gpu": "h100"},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [APART]}},
+            "topologySpreadConstraints": [
+                {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
             "priorityClassName": "batch",
             "runtimeClassName": "nvidia",
             "terminationGracePeriodSeconds": 120,

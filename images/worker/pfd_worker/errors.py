@@ -76,9 +76,9 @@ def data_invalid(message: str) -> StageError:
     return user_error(Reason.DATA_INVALID, f"{message}.")
 
 
-def out_of_memory(message: str) -> StageError:
+def out_of_memory(message: str, of_gpu: bool) -> StageError:
     """Return the end of a stage that needs more memory than it has, which another attempt would not have either."""
-    return user_error(Reason.OUT_OF_MEMORY, message)
+    return user_error(Reason.GPU_OUT_OF_MEMORY if of_gpu else Reason.OUT_OF_MEMORY, message)
 
 
 def preempted(message: str) -> StageError:

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 _WORDS = ("out of memory", "outofmemoryerror", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+_OF_GPU = ("cuda", "hip ", "xpu", "torch.outofmemoryerror")
 _KERNEL_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 """Of cgroup v2 and v1."""
 
@@ -14,6 +15,12 @@ def says_out_of_memory(text: str) -> bool:
     """Tell whether a program's words are of a failed allocation."""
     text = text.lower()
     return any(words in text for words in _WORDS)
+
+
+def says_gpu_out_of_memory(text: str) -> bool:
+    """Tell whether a program's words are of a failed allocation on a GPU: more memory of the host would not help."""
+    text = text.lower()
+    return says_out_of_memory(text) and any(words in text for words in _OF_GPU)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

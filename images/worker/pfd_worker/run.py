@@ -17,7 +17,7 @@ from pfd_operator.contract.stage import GPUS_VARIABLE, ExploreParams, Input, Lab
 from pfd_worker import stage_files
 from pfd_worker.errors import StageError, out_of_memory, transient
 from pfd_worker.machine import check_gpu
-from pfd_worker.out_of_memory import is_out_of_memory
+from pfd_worker.out_of_memory import is_out_of_memory, says_gpu_out_of_memory
 from pfd_worker.stage_context import StageContext, StageOutput
 from pfd_worker.store.ledger import BookEntry, Ledger
 from pfd_worker.store.manifests import (
@@ -142,8 +142,13 @@ def _in_words(error: BaseException) -> tuple[ExitCode, StageResult]:
     if isinstance(error, StageError):
         return error.exit_code, error.result()
     if is_out_of_memory(error):
-        message = f"out of memory: {error}. Raise the memory limit of this stage's pods, or use smaller frames."
-        return _in_words(out_of_memory(message))
+        of_gpu = says_gpu_out_of_memory(f"{type(error).__module__}.{type(error).__name__}: {error}")
+        whose, remedy = (
+            ("the GPU is out of memory", "Give this stage's pods a GPU, or a slice of one, with more memory")
+            if of_gpu
+            else ("out of memory", "Raise the memory limit of this stage's pods")
+        )
+        return _in_words(out_of_memory(f"{whose}: {error}. {remedy}, or use smaller frames.", of_gpu))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({Path(last[0].filename).name}:{last[0].lineno})" if last else ""
     message = f"{type(error).__name__}: {error}{where}"

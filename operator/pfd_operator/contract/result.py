@@ -64,6 +64,7 @@ class Reason(StrEnum):
     ENGINE_LOST = "EngineLost"
     NOT_A_NUMBER = "NotANumber"
     OUT_OF_MEMORY = "OutOfMemory"
+    GPU_OUT_OF_MEMORY = "GpuOutOfMemory"
     PREEMPTED = "Preempted"
     TRAINING_FAILED = "TrainingFailed"
     STUDENT_NOT_COMPRESSIBLE = "StudentNotCompressible"

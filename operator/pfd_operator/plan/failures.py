@@ -12,6 +12,8 @@ from pfd_operator.contract.stage import StageKind
 
 from .observed import ObservedPod
 
+LACKS_MEMORY = frozenset({Reason.OUT_OF_MEMORY, Reason.GPU_OUT_OF_MEMORY})
+
 
 class Remedy(StrEnum):
     """What is done about a failed attempt."""
@@ -126,9 +128,6 @@ def _out_of_memory(pod: ObservedPod, stage: StageKind, memory_limit: str | None,
     else:
         limit = f"its limit of {memory_limit}" if memory_limit else "its node has (no limit is set)"
         remedy = f"raise spec.pods.{stage.value}.resources.limits.memory"
-        if pod.container_reason != "OOMKilled":
-            # the stage's own words, which may be of either
-            remedy += " (if it was the GPU's: give it a larger GPU)"
     said = f" It said: {words}" if words else ""
     if pod.disrupted:
         said += f" Kubernetes stopped pod {pod.name} at that time" + (f": {pod.message}" if pod.message else "")

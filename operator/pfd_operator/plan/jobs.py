@@ -8,10 +8,10 @@ from datetime import datetime
 
 from pfd_operator.api.conditions import OperatorReason
 from pfd_operator.api.status import Told
-from pfd_operator.contract.result import Reason, StageResult
+from pfd_operator.contract.result import StageResult
 from pfd_operator.contract.stage import StageKind
 
-from .failures import Failure, Remedy, classify, disagreement, lost
+from .failures import LACKS_MEMORY, Failure, Remedy, classify, disagreement, lost
 from .indexes import read_indexes, write_indexes
 from .observed import ObservedJob, ObservedPod
 
@@ -178,7 +178,7 @@ def _last_words(failures: Sequence[tuple[ObservedPod, Failure]]) -> list[Failure
 def _decides_at_once(job: ObservedJob, failures: Sequence[tuple[ObservedPod, Failure]], told: Told) -> Failure | None:
     for pod, failure in failures:
         # memory is decided at the end: one huge frame of many is a failed label, not a failed job
-        if failure.remedy is Remedy.FAIL and failure.reason != Reason.OUT_OF_MEMORY:
+        if failure.remedy is Remedy.FAIL and failure.reason not in LACKS_MEMORY:
             return failure
         if failure.remedy is Remedy.BUDGET:
             # it counts what others have paid for as lacking

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from pfd_worker.out_of_memory import is_out_of_memory, says_out_of_memory
+from pfd_worker.out_of_memory import is_out_of_memory, says_gpu_out_of_memory, says_out_of_memory
 
 
 def test_what_is_raised_from_a_failed_allocation_is_one():
@@ -28,6 +28,20 @@ def test_what_is_raised_from_a_failed_allocation_is_one():
 )
 def test_a_failed_allocation_is_told_from_other_errors(error, expected):
     assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("RuntimeError: CUDA error: out of memory", True),
+        ("RuntimeError: HIP out of memory. Tried to allocate 2.00 GiB", True),
+        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried", False),
+        ("RuntimeError: CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_the_memory_of_a_gpu_is_told_from_that_of_the_host(text, expected):
+    assert says_gpu_out_of_memory(text) is expected
 
 
 @pytest.mark.parametrize(

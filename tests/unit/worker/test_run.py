@@ -106,7 +106,7 @@ def test_sigterm_ends_a_stage_with_the_code_that_is_nobodys_fault(loop, monkeypa
     assert code == ExitCode.PREEMPTED == 85
     assert result is not None
     assert (result.ok, result.reason) == (False, Reason.PREEMPTED)
-    assert "stopped in i001-training-copper" in result.message
+    assert "stopped; MD goes on from the" in result.message
 
 
 def test_a_store_that_reads_and_cannot_write_is_met_before_anything_is_computed(loop, monkeypatch):
@@ -181,7 +181,7 @@ def test_a_stage_that_could_not_commit_has_no_result(loop, monkeypatch):
     ("error", "code", "reason"),
     [
         (MemoryError("12 GiB"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
-        (RuntimeError("CUDA out of memory. Tried to allocate"), ExitCode.USER_ERROR, Reason.OUT_OF_MEMORY),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), ExitCode.USER_ERROR, Reason.GPU_OUT_OF_MEMORY),
         (KeyError("forces"), ExitCode.TRANSIENT, Reason.INTERNAL_ERROR),
         (StageError(ExitCode.USER_ERROR, Reason.DATA_INVALID, "no"), ExitCode.USER_ERROR, Reason.DATA_INVALID),
     ],

@@ -19,7 +19,7 @@ from typing import Protocol
 from pfd_operator.contract.result import ExitCode, Reason
 from pfd_worker.errors import StageError, out_of_memory, preempted, transient, user_error
 from pfd_worker.machine_faults import says_machine_fault
-from pfd_worker.out_of_memory import kernel_kills, says_out_of_memory
+from pfd_worker.out_of_memory import kernel_kills, says_gpu_out_of_memory, says_out_of_memory
 from pfd_worker.team import ALONE, Team
 from pfd_worker.training.curve import CurvePoint
 from pfd_worker.training.launch import launched
@@ -173,9 +173,11 @@ class TrainingProcess:
         text = "\n".join(tail)
         # of several processes the kernel may kill one, and the others then end by themselves
         if kernel_killed or says_out_of_memory(text):
-            of_gpu = "cuda" in text.lower() and not kernel_killed
+            of_gpu = says_gpu_out_of_memory(text) and not kernel_killed
+            what = "GPU memory" if of_gpu else "memory"
             more = "use GPUs with more memory" if of_gpu else "raise spec.pods.train.resources.limits.memory"
-            return out_of_memory(f"training ran out of memory. Lower spec.training.batchSize, or {more}.\n{text}")
+            words = f"training ran out of {what}. Lower spec.training.batchSize, or {more}.\n{text}"
+            return out_of_memory(words, of_gpu)
         may_pass = (
             code < 0
             or _PROCESS_SIGNALLED.search(text) is not None

@@ -50,6 +50,7 @@ from tests.unit.operator.plan.plan_samples import (
         (failed_pod(137), Remedy.RETRY, "InternalError"),
         (failed_pod(137, container_reason="OOMKilled"), Remedy.FAIL, "OutOfMemory"),
         (failed_pod(64, result=said(Reason.OUT_OF_MEMORY)), Remedy.FAIL, "OutOfMemory"),
+        (failed_pod(64, result=said(Reason.GPU_OUT_OF_MEMORY)), Remedy.FAIL, "GpuOutOfMemory"),
         (failed_pod(137, container_reason="OOMKilled", grace_ends_at=START), Remedy.FAIL, "OutOfMemory"),
         (failed_pod(137, container_reason="OOMKilled", disrupted=True), Remedy.RETRY, "OutOfMemory"),
         (failed_pod(64, result=said(Reason.OUT_OF_MEMORY), disrupted=True), Remedy.RETRY, "OutOfMemory"),
@@ -130,7 +131,6 @@ def test_out_of_memory_names_what_sizes_the_container(
     assert sized_by in message and not_by not in message
     assert ("4Gi" in message) is ("LimitRange" not in message) is (sized_by.startswith("spec"))
     assert message.endswith("or use smaller frames. It said: no room for 9 GiB")
-    assert ("larger GPU" in message) is (ended.exit_code == 64 and "spec.pods" in message)
 
 
 def test_user_error_fails_now_in_the_workers_words() -> None:
@@ -301,7 +301,12 @@ def test_a_stage_that_lacks_pods_is_run_again_and_goes_on_in_the_end(stage: Stag
     ("stage", "attempts", "follows"), [(StageKind.EXPLORE, 1, StageKind.SELECT), (StageKind.LABEL, 3, StageKind.TRAIN)]
 )
 @pytest.mark.parametrize(
-    "ended", [failed_pod(137, container_reason="OOMKilled"), failed_pod(64, result=said(Reason.OUT_OF_MEMORY))]
+    "ended",
+    [
+        failed_pod(137, container_reason="OOMKilled"),
+        failed_pod(64, result=said(Reason.OUT_OF_MEMORY)),
+        failed_pod(64, result=said(Reason.GPU_OUT_OF_MEMORY)),
+    ],
 )
 def test_a_stage_whose_pods_ran_out_of_memory_goes_on_without_them_but_for_labels_that_are_paid(
     stage: StageKind, attempts: int, follows: StageKind, ended: ObservedPod
@@ -311,7 +316,7 @@ def test_a_stage_whose_pods_ran_out_of_memory_goes_on_without_them_but_for_label
     for _ in range(attempts - 1):
         run.step(_lacking_the_last(planned, ended), seconds=1)
         (told,) = run.decision.events
-        assert (told.reason, "(OutOfMemory) and is tried again" in told.message) == ("StageRetried", True)
+        assert (told.reason, "OutOfMemory) and is tried again" in told.message) == ("StageRetried", True)
         planned = created(run.step(seconds=1000))
     job = _lacking_the_last(planned, ended)
     # what the others do is not cut off

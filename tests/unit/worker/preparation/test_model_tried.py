@@ -53,7 +53,7 @@ def test_what_the_model_cannot_predict_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason", "exit_code"),
     [
-        ("CUDA out of memory. Tried to allocate 9 GiB", Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("CUDA out of memory. Tried to allocate 9 GiB", Reason.GPU_OUT_OF_MEMORY, ExitCode.USER_ERROR),
         ("CUDA error: an illegal memory access was encountered", Reason.INTERNAL_ERROR, ExitCode.TRANSIENT),
     ],
 )

@@ -62,8 +62,8 @@ class Keeper:
         ("kill -9 $$", 1, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
         # what the kernel killed was a process of the program, which then ended by itself
         ("echo 'worker was killed'; exit 1", 1, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
-        ("echo 'CUDA out of memory'; exit 1", 0, ALONE, Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
-        ("echo 'CUDA out of memory'; exit 1", 0, Team(2, 0), Reason.OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("echo 'CUDA out of memory'; exit 1", 0, ALONE, Reason.GPU_OUT_OF_MEMORY, ExitCode.USER_ERROR),
+        ("echo 'CUDA out of memory'; exit 1", 0, Team(2, 0), Reason.GPU_OUT_OF_MEMORY, ExitCode.USER_ERROR),
         ("kill -9 $$", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),
         # of torchrun, whose process was ended by a signal
         ("echo '  exitcode  : -6 (pid: 7)'; exit 1", 0, ALONE, Reason.TRAINING_FAILED, ExitCode.TRANSIENT),

@@ -62,6 +62,15 @@ def _amount(quantity: str | int) -> Decimal:
     return Decimal(number).scaleb(_DECIMAL[decimal] if decimal else int(exponent or 0))
 
 
+def doubled(quantity: str | int, times: int) -> str:
+    """Return a quantity of Kubernetes doubled so many times, with the suffix that it has."""
+    parts = _QUANTITY.fullmatch(str(quantity))
+    if parts is None:
+        raise ValueError(f"{str(quantity)[:20]!r} is no quantity of Kubernetes")
+    number = format(Decimal(parts[1]) * (1 << times), "f")
+    return number + str(quantity)[len(parts[1]) :]
+
+
 Quantities = dict[str, str | int]
 """Name of a resource → quantity."""
 
@@ -223,6 +232,13 @@ class Pods(Strict):
     select: PodOverrides = Field(PodOverrides(), description="Pods of select.")
     label: PodOverrides = Field(PodOverrides(), description="Pods of label.")
     train: PodOverrides = Field(PodOverrides(), description="Pods of train.")
+
+    memory_steps: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="How often a stage that reached its memory limit is tried again with twice as much. Default 0.",
+    )
 
     def of(self, stage: StageKind) -> PodOverrides:
         """Return those of a stage."""

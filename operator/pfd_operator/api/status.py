@@ -212,6 +212,9 @@ class JobStatus(Strict):
     paid_when_first_begun: dict[int, int] = Field(
         {}, alias="again", description="Labels paid in all when iterations that a restart does again first began."
     )
+    memory_steps: dict[str, int] = Field(
+        {}, description="How often the memory limit of a stage was doubled (spec.pods.memorySteps), by stage."
+    )
     labelled: dict[int, Labelling] = Field({}, description="Label stages, by iteration.")
     training_errors: Errors | None = Field(
         None, description="Of the newest model, on a sample of the frames that it was trained on."

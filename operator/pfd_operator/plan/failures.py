@@ -43,6 +43,8 @@ class Failure:
     """Nothing says so: what would say otherwise is not seen."""
     lacks: int | None = None
     """Labels that were not begun, since the budget does not allow them."""
+    wants_memory: bool = False
+    """A larger memory limit of the stage may help."""
 
 
 def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Failure:
@@ -66,7 +68,9 @@ def classify(pod: ObservedPod, stage: StageKind, memory_limit: str | None) -> Fa
     if reported is Reason.OUT_OF_MEMORY or pod.container_reason == "OOMKilled":
         # of a pod that was disrupted, nobody knows whether it lacked memory by itself; one that does ends for it soon
         remedy = Remedy.RETRY if pod.disrupted else Remedy.FAIL
-        return Failure(remedy, Reason.OUT_OF_MEMORY, _out_of_memory(pod, stage, memory_limit, words))
+        message = _out_of_memory(pod, stage, memory_limit, words)
+        own = pod.container not in SMALL_CONTAINERS
+        return Failure(remedy, Reason.OUT_OF_MEMORY, message, wants_memory=own and remedy is Remedy.FAIL)
     if exit_code == ExitCode.USER_ERROR:
         lost = f"the {stage.value} stage refused its input, but its message was lost: see the log of pod {pod.name}"
         lacks = pod.result.lacks if pod.result is not None else None

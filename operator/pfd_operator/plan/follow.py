@@ -14,6 +14,7 @@ from .draft import Draft
 from .failures import Failure, Remedy, lost
 from .jobs import Success, end_of, first_start, hung_since, with_pods_seen
 from .labelling import note_labelled
+from .memory import more_memory_left
 from .observed import ObservedJob
 from .outcome import add_record, take_labels
 from .queueing import note_queueing
@@ -61,6 +62,8 @@ def _incomplete(draft: Draft, lacking: Failure | None) -> Failure | None:
     if lacking is None or lacking.remedy is Remedy.OUTAGE:
         return lacking
     draft.unseen = draft.unseen or lacking.unseen
+    if lacking.wants_memory and more_memory_left(draft.spec, draft.status, draft.running.stage):
+        return lacking
     helps = lacking.remedy is not Remedy.FAIL or draft.running.stage is StageKind.LABEL
     left = failures_with(draft.running) < draft.settings.max_counted_failures
     return replace(lacking, remedy=Remedy.RETRY) if left and helps else None

@@ -15,6 +15,7 @@ from .finetune import FINE_TUNE
 from .follow import follow
 from .labelling import ending_at
 from .lifecycle import begin, leave, obey, reopen
+from .memory import with_more_memory
 from .observed import Observed
 from .outdated import replace_outdated
 from .progressing import show_progressing
@@ -61,6 +62,7 @@ def plan(resource: Resource, status: JobStatus, observed: Observed, settings: Se
         labels=status.labels.model_copy(update={"budget": resource.spec.budget.max_labels}),
     )
     restart(draft)
+    draft.resource = with_more_memory(draft.resource, draft.status.memory_steps)
     reopen(draft)
     begin(draft)
     if not draft.status.phase.terminal:

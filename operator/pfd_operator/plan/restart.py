@@ -42,6 +42,8 @@ def restart(draft: Draft) -> None:
         phase=Phase.RUNNING if draft.status.phase.terminal else draft.status.phase,
         restart_id=wanted.id,
         first_attempt=first_attempt,
+        # limits may have been changed with it
+        memory_steps={},
         suspended_seconds=draft.status.suspended_seconds + away,
     )
     draft.freeze_spec()

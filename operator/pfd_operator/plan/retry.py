@@ -21,6 +21,7 @@ from .budget import (
 from .conditions import PATIENT, find_true
 from .draft import Draft
 from .failures import Failure, Remedy
+from .memory import give_more_memory, more_memory_left
 from .observed import ObservedJob
 from .queueing import end_queueing
 from .recipe import Ending, Position, position_of
@@ -34,6 +35,9 @@ def fail(draft: Draft, failure: Failure) -> None:
     draft.unseen = draft.unseen or failure.unseen
     close_attempt(draft, job)
     match failure.remedy:
+        case Remedy.FAIL if failure.wants_memory and more_memory_left(draft.spec, draft.status, active.stage):
+            draft.wait_no_longer()
+            give_more_memory(draft, active, failure)
         case Remedy.FAIL:
             give_up(draft, active, failure.reason, failure.message)
         case Remedy.BUDGET if failure.lacks is not None:

@@ -13,7 +13,7 @@ from pfd_operator.contract.stage import StageKind
 from pfd_operator.plan.loop import plan
 from pfd_operator.plan.observed import Observed, ObservedJob
 from pfd_operator.plan.types import Action, CreateConfigMap, CreateJob, CreateService, Decision, DeleteJob, Resource
-from tests.unit.operator.plan.plan_kubernetes import Kubernetes
+from tests.unit.operator.plan.plan_kubernetes import LEAST_MEMORY, Kubernetes
 from tests.unit.operator.plan.plan_samples import SETTINGS
 from tests.unit.operator.plan.plan_workflows import FINE_TUNING, Workflow
 
@@ -28,12 +28,21 @@ def _place(action: Action) -> int:
             return 1
 
 
+def narrow_pods(resource: Resource, **overrides: object) -> Pods:
+    """Return pods that may turn out to need more memory, twice at most."""
+    mine = {"resources": {"limits": {"memory": LEAST_MEMORY}}, **overrides}
+    kind = type(resource.spec.pods)
+    stages = [stage.value for stage in StageKind if stage.value in kind.model_fields]
+    return kind.model_validate({**dict.fromkeys(stages, mine), "memorySteps": 2})
+
+
 class Cluster(Kubernetes):
     """Truth, the operator's view of it, and everything that can happen to either."""
 
     def __init__(self, workflow: Workflow = FINE_TUNING) -> None:
         super().__init__(workflow)
-        self.resource: Resource = workflow.resource
+        spec = workflow.resource.spec.model_copy(update={"pods": narrow_pods(workflow.resource)})
+        self.resource: Resource = replace(workflow.resource, spec=spec)
         self.seen_resource = self.resource
         self.status = workflow.status()
         self.view: dict[str, ObservedJob] = {}
@@ -150,8 +159,7 @@ class Cluster(Kubernetes):
 
     def move(self, number: int) -> None:
         """Ask for other nodes."""
-        overrides = {"nodeSelector": {"pool": f"{number}"}}
-        self.edit(pods=Pods.model_validate(dict.fromkeys(Pods.model_fields, overrides)))
+        self.edit(pods=narrow_pods(self.resource, nodeSelector={"pool": f"{number}"}))
 
     # what must always hold
 

@@ -13,6 +13,7 @@ HAPPENINGS = (
     *("fail", "preempt", "work", "hear") * 5,
     *("reconcile", "deliver", "crash") * 2,
     *("control", "late", "wait", "wait", "terminate", "lose_result", "lose_node"),
+    *("exhaust", "exhaust"),
     *("delete_job", "delete_job_in_background", "restart", "rewind", "move"),
     *("suspend", "resume", "resume", "stop", "go_on", "go_on"),
 )

@@ -14,6 +14,7 @@ from tests.unit.operator.plan.plan_samples import SETTINGS, after
 from tests.unit.operator.plan.plan_workflows import Workflow
 
 COUNTED_MAX = SETTINGS.max_counted_failures - 1
+LEAST_MEMORY, ENOUGH_MEMORY = "1Gi", "4Gi"
 
 
 @dataclass
@@ -163,6 +164,16 @@ class Kubernetes:
             reason = Reason.STORE_UNAVAILABLE if outage else Reason.ENGINE_LOST
             result = StageResult(ok=False, reason=reason, message="no answer")
             self._end(job, pod, "Failed", ExitCode.TRANSIENT, result)
+
+    def exhaust(self, number: int) -> None:
+        """A pod is killed for its memory limit, if that is not the one that suffices."""
+        job, pod = self._pick(number)
+        if job is not None and pod is not None:
+            planned = job.planned
+            limit = planned.owner.spec.pods.of(planned.spec.stage).resources.memory_limit
+            if limit != ENOUGH_MEMORY:
+                self._end(job, pod, "Failed", 137, None)
+                job.pods[pod.name] = replace(job.pods[pod.name], container_reason="OOMKilled")
 
     def preempt(self, number: int) -> None:
         """A pod is stopped from outside and saves its work."""

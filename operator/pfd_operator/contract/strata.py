@@ -26,6 +26,11 @@ def stratum_of(system: str, temperature_kelvin: float, pressure_bar: float | Non
     return f"{system}/{exact_number(temperature_kelvin)}K{pressure}"
 
 
+def system_of(stratum: str) -> str | None:
+    """Return the system that a stratum's name says; None if its frames are of no MD."""
+    return None if conditions_of(stratum) is None else stratum.partition("/")[0]
+
+
 def temperature_of(stratum: str) -> float | None:
     """Return the temperature that a stratum's name says, in K; None if its frames are of no MD."""
     found = re.fullmatch(rf"[^/]+/({_NUMBER})K(/.*)?", stratum)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from pfd_operator.contract.outcome import FEWEST_TRAJECTORIES_OF_INTERVAL, ErrorMetrics, StratumError, WorstStrata
 from pfd_operator.contract.result import Reason
-from pfd_operator.contract.strata import temperature_of
 from pfd_worker.errors import user_error
 from pfd_worker.evaluation.jackknife import Floats, grouped, rmse_interval
 from pfd_worker.frames import OF_TRAJECTORY, energy_of, virial_of
@@ -20,6 +20,9 @@ from pfd_worker.models.base import Prediction
 FEWEST_FRAMES_OF_STRATUM = 4
 """In a sample that was not drawn to judge strata by. Where frames' mean squares scatter by their own mean, an RMSE
 over n of them has a relative standard error of 1/(2√n): with fewer than four, one odd frame decides."""
+
+
+_Part = TypeVar("_Part", str, float)
 
 
 @dataclass(frozen=True)
@@ -98,20 +101,23 @@ def virial_rmse_per_atom(errors: Sequence[FrameError]) -> float | None:
 
 def by_stratum(errors: Sequence[FrameError]) -> dict[str, list[FrameError]]:
     """Group errors by (system, temperature, pressure)."""
-    groups: dict[str, list[FrameError]] = {}
-    for error in errors:
-        groups.setdefault(error.stratum, []).append(error)
-    return dict(sorted(groups.items()))
+    return by(errors, str)
 
 
-def by_temperature(errors: Sequence[FrameError]) -> dict[float, list[FrameError]]:
-    """Group errors of MD frames by temperature, in K, whatever their system and pressure."""
-    groups: dict[float, list[FrameError]] = {}
+def by(errors: Sequence[FrameError], part: Callable[[str], _Part | None]) -> dict[_Part, list[FrameError]]:
+    """Group errors by a part of the name of their stratum; those that have no such part are left out.
+
+    Parameters
+    ----------
+    part
+        Of `contract.strata`: name of a stratum → its system, temperature or pressure.
+    """
+    groups: dict[_Part, list[FrameError]] = {}
     for error in errors:
-        temperature = temperature_of(error.stratum)
-        if temperature is not None:
-            groups.setdefault(temperature, []).append(error)
-    return dict(sorted(groups.items()))
+        found = part(error.stratum)
+        if found is not None:
+            groups.setdefault(found, []).append(error)
+    return {found: groups[found] for found in sorted(groups)}
 
 
 def worst_strata(errors: Sequence[FrameError], fewest_frames: int = 1) -> WorstStrata:
@@ -132,7 +138,7 @@ def _worst(
     return None if worst is None else StratumError(stratum=worst, rmse=values[worst])
 
 
-_Part = tuple[str, NDArray[np.float64]]
+_Piece = tuple[str, NDArray[np.float64]]
 """Trajectory of a frame, and the errors it has of one quantity."""
 
 
@@ -145,7 +151,7 @@ def squares_of_trajectories(errors: Sequence[FrameError]) -> dict[str, Floats]:
     return {quantity: _sums([*nothing, *parts]) for quantity, parts in _parts(errors).items()}
 
 
-def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Part]]:
+def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Piece]]:
     return {
         "force": [(e.trajectory, e.forces) for e in errors],
         "energy": [(e.trajectory, np.array(e.energy_ev / e.n_atoms)) for e in errors if e.energy_ev is not None],
@@ -153,11 +159,11 @@ def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Part]]:
     }
 
 
-def _sums(parts: Sequence[_Part]) -> Floats:
+def _sums(parts: Sequence[_Piece]) -> Floats:
     return grouped([name for name, _ in parts], [float(np.sum(part**2)) for _, part in parts])
 
 
-def _interval(parts: Sequence[_Part]) -> tuple[float, float] | tuple[None, None]:
+def _interval(parts: Sequence[_Piece]) -> tuple[float, float] | tuple[None, None]:
     names = [name for name, _ in parts]
     if len(set(names)) < FEWEST_TRAJECTORIES_OF_INTERVAL:
         return None, None

@@ -162,20 +162,20 @@ def error_by_group(best: dict[str, Any], baseline: dict[str, Any] | None, group:
         return to_svg(figure, name, f"force error by {what}")
 
 
-def error_by_temperature(best: dict[str, Any], baseline: dict[str, Any] | None) -> str:
-    """Force RMSE of MD frames against temperature, of the best model and of the pre-trained one."""
+def error_by_condition(best: dict[str, Any], baseline: dict[str, Any] | None, group: str, name: str, unit: str) -> str:
+    """Force RMSE of MD frames against temperature or pressure, of the best model and of the pre-trained one."""
     with drawing() as (figure, axes):
         drawn = []
         for errors, label, color in ((baseline, "pre-trained", INK), (best, "best model", PALETTE[0])):
-            groups = {} if errors is None else errors.get("temperatures", {})
+            groups = {} if errors is None else errors.get(group, {})
             if groups:
                 _with_intervals(axes, [float(t) for t in groups], list(groups.values()), label, color)
                 drawn += [error["forceRmse"] for error in groups.values()]
         _error_scale(axes, drawn)
-        axes.set_xlabel("temperature (K)")
+        axes.set_xlabel(f"{name} ({unit})")
         axes.set_ylabel(FORCE_RMSE)
         figure.legend(loc="outside upper right", ncols=2)
-        return to_svg(figure, "temperature", "force error by temperature")
+        return to_svg(figure, name, f"force error by {name}")
 
 
 def _with_intervals(

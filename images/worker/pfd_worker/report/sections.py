@@ -155,11 +155,28 @@ def where_it_errs(data: ReportData) -> str:
             "Errors of force components in eV/Å on a logarithmic count; the outermost bins hold what lies beyond them.",
         ),
     ]
-    if len(data.best.get("temperatures", {})) > 1:
-        drawn = plots.error_by_temperature(data.best, baseline)
-        caption = "Force RMSE in eV/Å against the temperature of the MD in K, over all systems and pressures."
-        parts.insert(1, figure("by-temperature", drawn, caption))
+    parts[1:1] = _by_part_of_stratum(data, baseline)
     return section("errors", f"Where it errs: {best_name(data)}", figures(*parts))
+
+
+def _by_part_of_stratum(data: ReportData, baseline: dict[str, Any] | None) -> list[str]:
+    """Draw errors by system, temperature and pressure, where there are several."""
+    drawn = []
+    systems = len(data.best.get("systems", {}))
+    if systems > 1:
+        cut = f" The {plots.MAX_ROWS} worst of {systems} are drawn." if systems > plots.MAX_ROWS else ""
+        caption = f"Force RMSE in eV/Å of each system, at all temperatures and pressures, the worst first.{cut}"
+        svg = plots.error_by_group(data.best, baseline, "systems", "systems", "system")
+        drawn.append(figure("by-system", svg, caption))
+    for group, name, unit, others in (
+        ("temperatures", "temperature", "K", "pressures"),
+        ("pressures", "pressure", "bar", "temperatures"),
+    ):
+        if len(data.best.get(group, {})) > 1:
+            svg = plots.error_by_condition(data.best, baseline, group, name, unit)
+            caption = f"Force RMSE in eV/Å against the {name} of the MD in {unit}, over all systems and {others}."
+            drawn.append(figure(f"by-{name}", svg, caption))
+    return drawn
 
 
 def origin(data: ReportData) -> str:

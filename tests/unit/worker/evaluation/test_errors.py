@@ -58,6 +58,22 @@ def test_temperatures_that_hardly_differ_are_reported_apart():
     assert {name: error["forceRmse"] for name, error in found.items()} == pytest.approx({"300": 0.1, "300.0001": 0.5})
 
 
+def test_errors_are_told_by_each_part_of_the_stratum():
+    strata = ("si/300K/1bar", "si/600K/1bar", "si/600K/20000bar", "ge/600K", "data")
+    made = [pair(force_error=0.1 * (n + 1), stratum=stratum) for n, stratum in enumerate(strata)]
+    report = error_report(errors_of(*made))
+    told = {
+        group: {name: (error["frames"], error["forceRmse"]) for name, error in report[group].items()}
+        for group in ("systems", "temperatures", "pressures")
+    }
+    rms = lambda *errors: pytest.approx(np.sqrt(np.mean(np.square(errors))))  # noqa: E731
+    assert told == {
+        "systems": {"ge": (1, rms(0.4)), "si": (3, rms(0.1, 0.2, 0.3))},
+        "temperatures": {"300": (1, rms(0.1)), "600": (3, rms(0.2, 0.3, 0.4))},
+        "pressures": {"1": (2, rms(0.1, 0.2)), "20000": (1, rms(0.3))},
+    }
+
+
 @pytest.mark.parametrize("unknown", [0, 3])
 def test_the_energy_error_without_its_shift_counts_what_the_fit_has_taken(unknown):
     rng, squares = np.random.default_rng(1), []

@@ -22,7 +22,7 @@ from tests.unit.worker.report.samples import SYSTEMS, holdout_frames, prediction
 FIGURES = {
     "figure-errors", "figure-learning", "figure-parity-energy", "figure-parity-forces", "figure-parity-virial",
     "figure-by-stratum", "figure-by-element", "figure-by-force", "figure-histogram", "figure-map",
-    "figure-by-temperature", "figure-displacement", "figure-rdf-0", "figure-rdf-1",
+    "figure-by-system", "figure-by-temperature", "figure-displacement", "figure-rdf-0", "figure-rdf-1",
 }  # fmt: skip
 NASTY = "<script>alert('x')</script> & \"$\\frac{a}$ ${b}$"
 
@@ -98,6 +98,16 @@ def test_too_few_trajectories_give_no_interval(report):
     assert page.row("fine-tuned, iteration 3 (best)")[1].strip() == cells.number(few["forceRmse"])
 
 
+def test_errors_are_drawn_by_what_has_several_values(report):
+    one = {"1": report.best}
+    several = {"1": report.best, "10000": report.best}
+    for pressures, drawn in ((one, False), (several, True)):
+        best = report.best | {"systems": one, "temperatures": one, "pressures": pressures}
+        figures = ParsedPage(sections.where_it_errs(dataclasses.replace(report, best=best))).figures
+        assert ("figure-by-pressure" in figures) is drawn
+        assert not {"figure-by-system", "figure-by-temperature"} & set(figures)
+
+
 def test_a_baseline_whose_zero_of_energy_is_not_known_has_no_energy_error(report):
     shifted = {name: value for name, value in report.best.items() if name != "energyRmsePerAtom"}
     history = dataclasses.replace(report.history, baselines=report.history.baselines | {"shifted": shifted})
@@ -149,7 +159,7 @@ def test_names_are_text_wherever_they_come_from(report):
             {"figure-learning", "figure-parity-virial"},
             ["three different numbers of labels", "No hold-out frame has a virial"],
         ),
-        ({"frames_count": 1}, {"figure-by-temperature"}, ["on 1 hold-out frame that"]),
+        ({"frames_count": 1}, {"figure-by-system", "figure-by-temperature"}, ["on 1 hold-out frame that"]),
     ],
     ids=["first iteration without virials", "one frame"],
 )

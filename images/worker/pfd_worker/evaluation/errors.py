@@ -22,7 +22,7 @@ FEWEST_FRAMES_OF_STRATUM = 4
 over n of them has a relative standard error of 1/(2√n): with fewer than four, one odd frame decides."""
 
 
-_Part = TypeVar("_Part", str, float)
+_Key = TypeVar("_Key", str, float)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def by_stratum(errors: Sequence[FrameError]) -> dict[str, list[FrameError]]:
     return by(errors, str)
 
 
-def by(errors: Sequence[FrameError], part: Callable[[str], _Part | None]) -> dict[_Part, list[FrameError]]:
+def by(errors: Sequence[FrameError], part: Callable[[str], _Key | None]) -> dict[_Key, list[FrameError]]:
     """Group errors by a part of the name of their stratum; those that have no such part are left out.
 
     Parameters
@@ -112,7 +112,7 @@ def by(errors: Sequence[FrameError], part: Callable[[str], _Part | None]) -> dic
     part
         Of `contract.strata`: name of a stratum → its system, temperature or pressure.
     """
-    groups: dict[_Part, list[FrameError]] = {}
+    groups: dict[_Key, list[FrameError]] = {}
     for error in errors:
         found = part(error.stratum)
         if found is not None:
@@ -138,7 +138,7 @@ def _worst(
     return None if worst is None else StratumError(stratum=worst, rmse=values[worst])
 
 
-_Piece = tuple[str, NDArray[np.float64]]
+_Part = tuple[str, NDArray[np.float64]]
 """Trajectory of a frame, and the errors it has of one quantity."""
 
 
@@ -151,7 +151,7 @@ def squares_of_trajectories(errors: Sequence[FrameError]) -> dict[str, Floats]:
     return {quantity: _sums([*nothing, *parts]) for quantity, parts in _parts(errors).items()}
 
 
-def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Piece]]:
+def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Part]]:
     return {
         "force": [(e.trajectory, e.forces) for e in errors],
         "energy": [(e.trajectory, np.array(e.energy_ev / e.n_atoms)) for e in errors if e.energy_ev is not None],
@@ -159,11 +159,11 @@ def _parts(errors: Sequence[FrameError]) -> dict[str, list[_Piece]]:
     }
 
 
-def _sums(parts: Sequence[_Piece]) -> Floats:
+def _sums(parts: Sequence[_Part]) -> Floats:
     return grouped([name for name, _ in parts], [float(np.sum(part**2)) for _, part in parts])
 
 
-def _interval(parts: Sequence[_Piece]) -> tuple[float, float] | tuple[None, None]:
+def _interval(parts: Sequence[_Part]) -> tuple[float, float] | tuple[None, None]:
     names = [name for name, _ in parts]
     if len(set(names)) < FEWEST_TRAJECTORIES_OF_INTERVAL:
         return None, None

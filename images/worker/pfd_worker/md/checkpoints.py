@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from pfd_operator.contract.result import ExitCode
 from pfd_worker.errors import StageError
 from pfd_worker.frames import bare
 from pfd_worker.md.state import MdState, Reached, TrajectoryOutcome
@@ -97,7 +98,13 @@ class MdCheckpoints:
         return None if found is None else Reached(found.outcome, found.state)
 
     def reached(self, name: str, outcome: TrajectoryOutcome, state: MdState | None) -> None:
-        """Take note of a trajectory, and store all of them if it is time; a store that is away is asked again then."""
+        """Take note of a trajectory, and store all of them if it is time; a store that is away is asked again then.
+
+        Raises
+        ------
+        StageError
+            If the store will not take a later one either, as with keys that have expired: what runs on would be lost.
+        """
         with self._lock:
             progress = self._progress.setdefault(name, _Progress(outcome, state, 0, 0))
             progress.outcome, progress.state = outcome, state
@@ -108,6 +115,8 @@ class MdCheckpoints:
             try:
                 self._store()
             except StageError as error:
+                if error.exit_code is not ExitCode.TRANSIENT:
+                    raise
                 _log.warning("no checkpoint was stored: %s", error)
             self._saved = time.monotonic()
 

@@ -11,7 +11,7 @@ from ase.calculators.emt import EMT
 from pfd_operator.contract.exploration import Barostat, Ensemble
 from pfd_operator.contract.result import Reason
 from pfd_operator.contract.tasks import MdTask
-from pfd_worker.errors import transient
+from pfd_worker.errors import StageError, preempted, transient
 from pfd_worker.md.checkpoints import MdCheckpoints
 from pfd_worker.md.trajectory import run_trajectory
 from pfd_worker.store.objects import DirectoryStore
@@ -171,3 +171,14 @@ def test_md_goes_on_while_the_store_is_away(tmp_path, monkeypatch, caplog):
         assert run(task(), kept, 70).steps_done == 70
     assert "no checkpoint was stored: the store is away" in caplog.text
     assert kept.save() == 70
+
+
+def test_md_ends_where_the_store_will_not_take_what_it_does(tmp_path, monkeypatch):
+    kept, _ = checkpoints(tmp_path, seconds=0)
+
+    def expired(self, key, content):
+        raise preempted("the keys have expired")
+
+    monkeypatch.setattr(DirectoryStore, "put", expired)
+    with pytest.raises(StageError, match="expired"):
+        run(task(), kept)

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed
 from ase.md.md import MolecularDynamics
+from numpy.typing import NDArray
 
 from pfd_operator.contract.tasks import MdTask
 from pfd_operator.contract.text import shortened
@@ -33,19 +34,23 @@ def fault(atoms: Atoms, task: MdTask, min_distance_factor: float, start: Atoms) 
         return _calculator_failed(error)
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "energy or forces are not numbers"
-    if forces.max() > LARGEST_FORCE_EV_PER_ANGSTROM:
-        atom = int(forces.argmax())
-        return (
-            f"the force on atom {atom} ({atoms.symbols[atom]}) is {forces[atom]:.0f} eV/Å, above "
-            f"{LARGEST_FORCE_EV_PER_ANGSTROM:g}: the model has a hole there"
-        )
     temperature = atoms.get_temperature()
     if not np.isfinite(temperature):
         return "velocities are not numbers"
     limit = HOT_FACTOR * task.temperature_kelvin + HOT_MARGIN_KELVIN
     if temperature > limit:
         return f"the temperature is {temperature:.0f} K, above {limit:.0f} K: the model creates energy"
-    return geometry_fault(atoms, min_distance_factor, start)
+    return geometry_fault(atoms, min_distance_factor, start) or _force_fault(atoms, forces)
+
+
+def _force_fault(atoms: Atoms, forces: NDArray[np.float64]) -> str | None:
+    atom = int(forces.argmax())
+    if forces[atom] <= LARGEST_FORCE_EV_PER_ANGSTROM:
+        return None
+    return (
+        f"the force on atom {atom} ({atoms.symbols[atom]}) is {forces[atom]:.0f} eV/Å, above "
+        f"{LARGEST_FORCE_EV_PER_ANGSTROM:g}: the model has a hole there"
+    )
 
 
 def energy_fault(atoms: Atoms, begun_ev: float, task: MdTask, start: Atoms) -> str | None:

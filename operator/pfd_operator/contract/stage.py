@@ -196,8 +196,9 @@ class TrainParams(Params):
     """What has a limit beside the forces, whatever its size: it counts when a model is compared with earlier ones."""
     student: Student | None = None
     """What is trained from scratch; None: the model of `prepare` is fine-tuned."""
-    continues: bool = False
-    """From a model of an earlier iteration, where there is one, instead of from the pre-trained one or from scratch."""
+    continues: bool | None = None
+    """From a model of an earlier iteration, where there is one, instead of from the pre-trained one or from scratch.
+    None if not: what is absent is in no digest, and an upgrade finds the checkpoints of a training that runs."""
 
 
 class AcceptParams(Params):

@@ -143,7 +143,7 @@ class Distill(Recipe[DistillJobSpec, DistillJobStatus]):
                     max_failed_fraction=spec.labeling.max_failed_fraction,
                     limited=spec.acceptance.limited,
                     student=spec.student,
-                    continues=spec.training.start_from is StartFrom.LAST_ROUND,
+                    continues=spec.training.start_from is StartFrom.LAST_ROUND or None,
                 )
             case StageKind.ACCEPT:
                 teacher = status.teacher

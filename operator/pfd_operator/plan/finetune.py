@@ -123,7 +123,7 @@ class FineTune(Recipe[FineTuneJobSpec, FineTuneJobStatus]):
             case StageKind.TRAIN:
                 return TrainParams(
                     training=spec.training.settings,
-                    continues=spec.training.start_from is StartOfTraining.BEST,
+                    continues=spec.training.start_from is StartOfTraining.BEST or None,
                     max_failed_fraction=spec.labeling.max_failed_fraction,
                     limited=spec.convergence.limited,
                 )

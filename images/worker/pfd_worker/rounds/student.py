@@ -56,7 +56,7 @@ class StudentRound(Round):
     @property
     def keeps_descriptors(self) -> bool:
         """Only if it goes on from the last student: from scratch it is another random network."""
-        return self.params.continues
+        return bool(self.params.continues)
 
     def caution(self, model: AtomisticModel, dataset: Sequence[Atoms]) -> Caution | None:
         """Name the systems in whose cells an atom feels the same neighbour from two sides."""

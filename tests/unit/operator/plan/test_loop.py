@@ -80,9 +80,9 @@ def test_what_the_stages_are_told() -> None:
     assert "train" in run.until(1, StageKind.TRAIN).spec.inputs
 
 
-@pytest.mark.parametrize(("training", "continues"), [({}, False), ({"startFrom": "Best"}, True)])
+@pytest.mark.parametrize(("training", "continues"), [({}, None), ({"startFrom": "Best"}, True)])
 def test_iterations_train_from_the_pretrained_model_or_the_best_one_as_asked(
-    training: dict[str, Any], continues: bool
+    training: dict[str, Any], continues: bool | None
 ) -> None:
     run = Run()
     run.edit(training=training)

@@ -107,6 +107,13 @@ class JobSpec(Strict):
     budget: Budget = Field(Budget(), description="What it may cost.")
     artifacts: Artifacts = Field(description="Where results are kept.")
     pods: Pods = Field(Pods(), description="Resources and scheduling by stage.")
+    # not in pods, whose fields are the stages: policies of administrators go through them
+    memory_steps: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="How often a stage that reached its memory limit is tried again with twice as much. Default 0.",
+    )
     queue: Queue | None = Field(None, description="Queue of Kueue in which stages wait. Default: none.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Every random choice follows from it. Default 0.")
     suspend: bool = Field(False, description="Stop the running stage (with a checkpoint) and wait. Default false.")
@@ -180,6 +187,7 @@ MUTABLE_FIELDS = frozenset(
         "restart",
         "budget",
         "pods",
+        "memorySteps",
         "queue",
         "labeling.image",
         "labeling.parallelism",

@@ -233,13 +233,6 @@ class Pods(Strict):
     label: PodOverrides = Field(PodOverrides(), description="Pods of label.")
     train: PodOverrides = Field(PodOverrides(), description="Pods of train.")
 
-    memory_steps: int = Field(
-        0,
-        ge=0,
-        le=3,
-        description="How often a stage that reached its memory limit is tried again with twice as much. Default 0.",
-    )
-
     def of(self, stage: StageKind) -> PodOverrides:
         """Return those of a stage."""
         overrides: PodOverrides = getattr(self, stage.value)

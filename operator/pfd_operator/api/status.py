@@ -213,7 +213,7 @@ class JobStatus(Strict):
         {}, alias="again", description="Labels paid in all when iterations that a restart does again first began."
     )
     memory_steps: dict[str, int] = Field(
-        {}, description="How often the memory limit of a stage was doubled (spec.pods.memorySteps), by stage."
+        {}, description="How often the memory limit of a stage was doubled (spec.memorySteps), by stage."
     )
     labelled: dict[int, Labelling] = Field({}, description="Label stages, by iteration.")
     training_errors: Errors | None = Field(

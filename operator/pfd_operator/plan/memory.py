@@ -46,7 +46,7 @@ def _grown(overrides: PodOverrides, steps: int) -> PodOverrides:
 def more_memory_left(spec: JobSpec, status: JobStatus, stage: StageKind) -> bool:
     """Say whether a stage may be given more memory yet: it has a limit, which was doubled less often than allowed."""
     limit = spec.pods.of(stage).resources.memory_limit
-    return limit is not None and status.memory_steps.get(stage.value, 0) < spec.pods.memory_steps
+    return limit is not None and status.memory_steps.get(stage.value, 0) < spec.memory_steps
 
 
 def give_more_memory(draft: Draft, active: ActiveStage, failure: Failure) -> None:
@@ -59,6 +59,6 @@ def give_more_memory(draft: Draft, active: ActiveStage, failure: Failure) -> Non
     draft.set_active(state=ActiveState.BACKOFF, not_before=None)
     words = (
         f"{position_of(active)} ran out of memory and is tried again with {doubled(limit or '', 1)} (step {steps} of "
-        f"{draft.spec.pods.memory_steps}, spec.pods.memorySteps): {failure.message}"
+        f"{draft.spec.memory_steps}, spec.memorySteps): {failure.message}"
     )
     draft.tell(OperatorReason.STAGE_RETRIED, words, warning=True)

@@ -33,7 +33,7 @@ def narrow_pods(resource: Resource, **overrides: object) -> Pods:
     mine = {"resources": {"limits": {"memory": LEAST_MEMORY}}, **overrides}
     kind = type(resource.spec.pods)
     stages = [stage.value for stage in StageKind if stage.value in kind.model_fields]
-    return kind.model_validate({**dict.fromkeys(stages, mine), "memorySteps": 2})
+    return kind.model_validate(dict.fromkeys(stages, mine))
 
 
 class Cluster(Kubernetes):
@@ -41,7 +41,7 @@ class Cluster(Kubernetes):
 
     def __init__(self, workflow: Workflow = FINE_TUNING) -> None:
         super().__init__(workflow)
-        spec = workflow.resource.spec.model_copy(update={"pods": narrow_pods(workflow.resource)})
+        spec = workflow.resource.spec.model_copy(update={"pods": narrow_pods(workflow.resource), "memory_steps": 2})
         self.resource: Resource = replace(workflow.resource, spec=spec)
         self.seen_resource = self.resource
         self.status = workflow.status()

@@ -26,7 +26,7 @@ KILLED = failed_pod(137, container_reason="OOMKilled")
 
 
 def job_with(stage: StageKind, steps: int, resources: dict[str, Any]) -> Run:
-    return Run(resource(pods={stage.value: {"resources": resources}, "memorySteps": steps}))
+    return Run(resource(pods={stage.value: {"resources": resources}}, memorySteps=steps))
 
 
 def resources_of(planned: PlannedJob) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_twice_the_memory_each_time_and_then_the_end(killed: Any) -> None:
         }  # fmt: skip
         (told,) = [event for event in run.decision.events if event.warning]
         assert told.reason == "StageRetried"
-        assert f"is tried again with {limit} (step {step} of 2, spec.pods.memorySteps)" in told.message
+        assert f"is tried again with {limit} (step {step} of 2, spec.memorySteps)" in told.message
     run.step(job_of(planned, killed), seconds=1)
     assert run.status.phase is Phase.FAILED
     ready = condition(run.status, ConditionType.READY)
@@ -78,7 +78,7 @@ def test_what_was_enough_is_what_later_iterations_begin_with_until_a_restart() -
     assert resources_of(run.until(1, StageKind.TRAIN))["limits"] == {"memory": "8Gi"}
     assert resources_of(run.until(2, StageKind.EXPLORE)) == {"requests": {}, "limits": {}}
     run.edit(
-        pods={"train": {"resources": {"limits": {"memory": "6Gi"}}}, "memorySteps": 1},
+        pods={"train": {"resources": {"limits": {"memory": "6Gi"}}}},
         restart={"fromIteration": 1, "id": "again"},
     )
     run.step(seconds=1)
